@@ -1,0 +1,36 @@
+# `make demo` and `make test` are all that a fresh clone needs: each sets itself up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check soak bench pins docs clean
+
+export MLFLOW_DISABLE_TELEMETRY := true
+export BENTOML_DO_NOT_TRACK := True
+export DO_NOT_TRACK := true
+
+demo: $(READY)
+	@$(BIN)/fivefold demo
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest --cov --cov-report=term
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("fivefold needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv -c constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+# Takes new releases of everything: run it, read the difference, run `make test`.
+pins: $(READY)
+	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --upgrade --python-version 3.11 \
+		--all-extras pyproject.toml --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,0 +1,1 @@
+"""The shared vocabulary: breakdowns, segments, money, time, errors and settings."""

