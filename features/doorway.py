@@ -1,0 +1,130 @@
+"""The one doorway: a table of raw rows is checked, ordered, converted and becomes `Histories`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from domain.errors import LayoutError
+from domain.money import RateTable
+from features import columns as c
+from features.histories import Histories, Integers
+from features.order import Rows, positions_in_order
+from features.values import Findings, read_identifiers, read_numbers, read_times, read_words
+
+
+@dataclass(frozen=True)
+class Doorway:
+    """How rows are taken in.
+
+    Attributes:
+        rates: converts money; a currency that it lacks is an error.
+        text: numbers may be written as text, as in CSV.
+        source: what is being read, for errors.
+    """
+
+    rates: RateTable
+    text: bool = False
+    source: str = ""
+
+    def histories(self, table: pa.Table, first_row: int = 0) -> Histories:
+        """Check the rows of *table* (numbered from *first_row*) and build their histories.
+
+        Raises:
+            DataNotValid: rows with bad values, every one of them named.
+            LayoutError: a required column is missing.
+        """
+        findings = Findings(first_row)
+        return self.checked(table, findings)
+
+    def checked(self, table: pa.Table, findings: Findings) -> Histories:
+        """Do the same with *findings* that already hold what an earlier step found."""
+        self._require_columns(table)
+        table = _one_chunk(table)
+        user_ids, customer = _customers(read_identifiers(table[c.USER_ID].chunk(0), c.USER_ID, findings))
+        rows = self._rows(table, customer, findings)
+        order = positions_in_order(rows, findings)
+        findings.raise_if_any(self.source)
+        return self._build(user_ids, rows, order)
+
+    def _require_columns(self, table: pa.Table) -> None:
+        missing = [name for name in c.REQUIRED if name not in table.column_names]
+        if missing:
+            raise LayoutError(
+                f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
+                f"{', '.join(table.column_names)}; needed are {', '.join(c.REQUIRED)}, "
+                f"and {' and '.join(c.OPTIONAL)} may be there"
+            )
+
+    def _rows(self, table: pa.Table, customer: Integers, findings: Findings) -> Rows:
+        chunk = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
+        absent = pa.nulls(table.num_rows)
+        currencies = {code: number for number, code in enumerate(self.rates.codes)}
+        identifiers = chunk.get(c.TRANSACTION_ID)
+        return Rows(
+            customer,
+            read_times(chunk[c.DATE], c.DATE, findings),
+            read_numbers(chunk[c.AMOUNT], c.AMOUNT, findings, text=self.text),
+            read_numbers(chunk[c.BALANCE], c.BALANCE, findings, text=self.text),
+            read_words(chunk.get(c.STATE, absent), c.STATE, findings, c.STATES, any_case=True, absent=c.SETTLED),
+            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, currencies),
+            read_words(chunk[c.CATEGORY], c.CATEGORY, findings, c.CATEGORIES),
+            read_times(chunk[c.CREATED], c.CREATED, findings),
+            None
+            if identifiers is None
+            else read_identifiers(identifiers, c.TRANSACTION_ID, findings, required=False),
+        )
+
+    def _build(self, user_ids: pa.Array, rows: Rows, order: Integers) -> Histories:
+        in_order = len(order) == len(rows.time) and bool((np.diff(order) == 1).all())
+        at: Integers | slice = slice(None) if in_order else order
+        currency = rows.currency[at]
+        rates = np.array([self.rates.per_unit(code) for code in self.rates.codes])
+        per_unit = rates[currency]
+        amount = rows.amount[at]
+        counts = np.bincount(rows.customer[at], minlength=len(user_ids))
+        return Histories(
+            user_ids,
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            np.ascontiguousarray(rows.time[at]),
+            amount * per_unit,
+            rows.balance[at] * per_unit,
+            _kinds(rows.state[at], amount),
+            np.ascontiguousarray(currency),
+            rows.category[at].astype(np.int8),
+            np.ascontiguousarray(rows.created[at]),
+            self.rates.base,
+        )
+
+
+def _one_chunk(table: pa.Table) -> pa.Table:
+    """Keep the known columns, each in one piece, as the readers of values want them."""
+    known = table.select([name for name in table.column_names if name in c.COLUMNS]).unify_dictionaries()
+    one = known.combine_chunks()
+    if one.num_rows == 0:
+        return pa.table({name: pa.chunked_array([pa.array([], one[name].type)]) for name in one.column_names})
+    return one
+
+
+def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
+    """Number the customers in order of first appearance."""
+    encoded = user_ids if isinstance(user_ids, pa.DictionaryArray) else user_ids.dictionary_encode()
+    codes = np.asarray(encoded.indices.fill_null(0).to_numpy(zero_copy_only=False))
+    if not len(codes):
+        return pa.array([], pa.string()), np.empty(0, dtype=np.int64)
+    begins = np.concatenate([[True], codes[1:] != codes[:-1]])
+    of_runs = codes[begins]
+    firsts, first_run, of_run = np.unique(of_runs, return_index=True, return_inverse=True)
+    by_appearance = np.argsort(first_run, kind="stable")
+    rank = np.empty(len(firsts), dtype=np.int64)
+    rank[by_appearance] = np.arange(len(firsts))
+    names = encoded.dictionary.take(pa.array(firsts[by_appearance])).cast(pa.string())
+    return names, rank[of_run][np.cumsum(begins) - 1]
+
+
+def _kinds(state: np.ndarray, amount: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Join state and sign in one code; amounts count only when settled."""
+    moved = np.select([amount > 0, amount < 0], [c.DEPOSIT, c.WITHDRAWAL], c.NOTHING)
+    return np.select([state == c.PENDING, state == c.FAILED], [c.PENDING_ROW, c.FAILED_ROW], moved).astype(np.int8)
+
+

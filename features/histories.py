@@ -1,0 +1,92 @@
+"""Histories: the one columnar container of transactions behind the doorway."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Transactions of n customers in m rows, valid, each customer's rows adjacent and in time order.
+
+    Attributes:
+        user_ids: n identifiers, in order of first appearance.
+        offsets: n + 1 row numbers; rows of customer c are offsets[c] to offsets[c + 1].
+        time: m moments, microseconds since 1970-01-01 UTC.
+        amount: m signed amounts in the base currency.
+        balance: m balances after the row, in the base currency.
+        kind: m codes of `features.columns` (deposit, withdrawal, nothing, pending, failed).
+        currency: m positions in the sorted codes of the rate table.
+        category: m codes, 0 API and 1 WEB.
+        created: m moments of account creation as the row states them, microseconds.
+        base: code of the base currency.
+    """
+
+    user_ids: pa.Array
+    offsets: Integers
+    time: Integers
+    amount: Floats
+    balance: Floats
+    kind: npt.NDArray[np.int8]
+    currency: npt.NDArray[np.int16]
+    category: npt.NDArray[np.int8]
+    created: Integers
+    base: str
+
+    @property
+    def customers(self) -> int:
+        """How many customers there are."""
+        return len(self.offsets) - 1
+
+    @property
+    def rows(self) -> int:
+        """How many transactions there are."""
+        return len(self.time)
+
+    def select(self, first: int, last: int) -> "Histories":
+        """Give the customers from *first* up to, not including, *last*."""
+        start, end = int(self.offsets[first]), int(self.offsets[last])
+        return Histories(
+            self.user_ids.slice(first, last - first),
+            self.offsets[first : last + 1] - start,
+            self.time[start:end],
+            self.amount[start:end],
+            self.balance[start:end],
+            self.kind[start:end],
+            self.currency[start:end],
+            self.category[start:end],
+            self.created[start:end],
+            self.base,
+        )
+
+    def position(self, user_id: str) -> int | None:
+        """Find a customer's position; None where there is no such customer."""
+        found = self.user_ids.index(pa.scalar(user_id, self.user_ids.type)).as_py()
+        return None if found < 0 else int(found)
+
+
+def concatenate(parts: list[Histories]) -> Histories:
+    """Join batches of different customers, all in one base currency, into one container.
+
+    The parts must not be empty, and no customer may be in two of them; the stream that made them sees to that.
+    """
+    ends = np.cumsum([part.rows for part in parts])
+    starts = np.concatenate([[0], ends[:-1]])
+    offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts, strict=True)]
+    return Histories(
+        pa.concat_arrays([part.user_ids for part in parts]),
+        np.concatenate([*offsets, ends[-1:]]).astype(np.int64),
+        np.concatenate([part.time for part in parts]),
+        np.concatenate([part.amount for part in parts]),
+        np.concatenate([part.balance for part in parts]),
+        np.concatenate([part.kind for part in parts]),
+        np.concatenate([part.currency for part in parts]),
+        np.concatenate([part.category for part in parts]),
+        np.concatenate([part.created for part in parts]),
+        parts[0].base,
+    )

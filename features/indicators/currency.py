@@ -1,0 +1,42 @@
+"""Currency: in how many currencies the customer moves money."""
+
+from math import nan
+
+import numpy as np
+from numba.extending import register_jitable
+
+from features.histories import Integers
+from features.indicator import indicator
+from features.statistics import ratio
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def _counts(currency: Integers) -> Integers:
+    highest = 0
+    for i in range(len(currency)):
+        highest = max(highest, currency[i])
+    counts = np.zeros(highest + 1, dtype=np.int64)
+    for i in range(len(currency)):
+        counts[currency[i]] += 1
+    return counts
+
+
+@indicator("currency_count", unit="count", empty=0.0)
+def currency_count(currency: Integers) -> float:
+    """Number of currencies among all events."""
+    counts = _counts(currency)
+    found = 0
+    for i in range(len(counts)):
+        if counts[i] > 0:
+            found += 1
+    return float(found)
+
+
+@indicator("currency_main_share", unit="share", empty=nan)
+def currency_main_share(currency: Integers) -> float:
+    """Share of all events that are in the customer's most used currency."""
+    counts = _counts(currency)
+    most = 0
+    for i in range(len(counts)):
+        most = max(most, counts[i])
+    return ratio(float(most), float(len(currency)))

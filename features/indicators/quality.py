@@ -1,0 +1,31 @@
+"""Quality: how often transactions fail."""
+
+from math import nan
+
+from features.columns import FAILED_ROW, PENDING_ROW
+from features.histories import Integers
+from features.indicator import indicator
+from features.statistics import ratio
+
+
+@indicator("failed_count_{window}", unit="count", empty=0.0, windows=(90,))
+def failed_count(kind: Integers, first_row: int) -> float:
+    """Number of failed transactions {window}."""
+    count = 0
+    for i in range(first_row, len(kind)):
+        if kind[i] == FAILED_ROW:
+            count += 1
+    return float(count)
+
+
+@indicator("failed_share_{window}", unit="share", empty=nan, windows=(365,))
+def failed_share(kind: Integers, first_row: int) -> float:
+    """Share of failed transactions among those that settled or failed {window}."""
+    failed = 0
+    decided = 0
+    for i in range(first_row, len(kind)):
+        if kind[i] != PENDING_ROW:
+            decided += 1
+            if kind[i] == FAILED_ROW:
+                failed += 1
+    return ratio(float(failed), float(decided))

@@ -1,0 +1,141 @@
+"""The kernel: all indicators of a catalogue in one compiled walk over the histories.
+
+The walk is generated as plain Python source that calls each indicator on slices which end at as-of, so that
+nothing later can be read. Compiled by Numba it is cached on disk; interpreted it gives the same bits.
+"""
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+
+from domain.clock import DAY_US
+from domain.settings import read_settings
+from features import statistics
+from features.indicator import Catalogue, Indicator
+
+Walk = Callable[..., None]
+"""(offsets, time, amount, balance, kind, currency, category, created, as_ofs, out, seen) -> None."""
+
+_BEGINNING_OF_TIME = -(1 << 62)
+"""Opens the window of all history: before every moment that the doorway takes, and far from overflow."""
+
+_COLUMNS = ("time", "amount", "balance", "kind", "currency", "category", "created")
+_SIGNATURE = (
+    "void(Array(int64,1,'C',True), Array(int64,1,'C',True), Array(float64,1,'C',True), Array(float64,1,'C',True), "
+    "Array(int8,1,'C',True), Array(int16,1,'C',True), Array(int8,1,'C',True), Array(int64,1,'C',True), "
+    "Array(int64,1,'C',True), float64[:,:,::1], int64[:,::1])"
+)
+"""One signature for everyone; read-only arrays, so that no caller's arrays ask for another compilation."""
+
+
+def walk_source(catalogue: Catalogue) -> str:
+    """Write the walk: for each customer and as-of, every indicator in the catalogue's order.
+
+    `seen` is how many rows the customer had by then; where it is 0, every indicator has its empty value.
+    """
+    windows = sorted({made.window_days for made in catalogue.indicators if made.window_days is not None})
+    lines = [
+        f"def walk(offsets, {', '.join(_COLUMNS)}, as_ofs, out, seen):",
+        "    longest = 0",
+        "    for c in range(len(offsets) - 1):",
+        "        longest = max(longest, offsets[c + 1] - offsets[c])",
+        "    scratch = np.empty(longest, np.float64)",
+        "    for c in range(len(offsets) - 1):",
+        "        begin = offsets[c]",
+        "        for s in range(len(as_ofs)):",
+        "            as_of = as_ofs[s]",
+        "            end = rows_until(time, begin, offsets[c + 1], as_of)",
+        "            seen[c, s] = end - begin",
+        *(f"            {name}_ = {name}[begin:end]" for name in _COLUMNS),
+        "            decay_ = scratch[: end - begin]",
+        "            fill_decay(decay_, time_, as_of)",
+        f"            start_all = {_BEGINNING_OF_TIME}",
+        "            first_all = 0",
+    ]
+    for days in windows:
+        lines.append(f"            start_{days} = as_of - {days * DAY_US}")
+        lines.append(f"            first_{days} = rows_until(time_, 0, len(time_), start_{days})")
+    for number, made in enumerate(catalogue.indicators):
+        lines.append(f"            out[c, s, {number}] = {made.function.__name__}({_call(made)})")
+    return "\n".join(lines) + "\n"
+
+
+def compiled(catalogue: Catalogue, *, checked: bool = False) -> Walk:
+    """Compile the walk, or load it from the cache; *checked* builds with bounds checks, uncached, for tests.
+
+    It takes seconds the first time on a machine and is never to happen inside a request: call it at start.
+    """
+    if checked:
+        return _execute(catalogue, lambda function: numba.njit(boundscheck=True, nogil=True)(function))
+    walk: Walk = _cached_module(catalogue).walk
+    return walk
+
+
+def interpreted(catalogue: Catalogue) -> Walk:
+    """Give the same walk without compilation: slow, for tests, coverage and the debugger."""
+    return _execute(catalogue, lambda function: function)
+
+
+def _call(made: Indicator) -> str:
+    window = "all" if made.window_days is None else str(made.window_days)
+    constants = dict(made.constants)
+    spelled = {"as_of": "as_of", "first_row": f"first_{window}", "window_start": f"start_{window}"}
+    return ", ".join(
+        repr(constants[name]) if name in constants else spelled.get(name, f"{name}_") for name in made.parameters
+    )
+
+
+def _functions(catalogue: Catalogue) -> dict[str, Callable[..., Any]]:
+    return {made.function.__name__: made.function for made in catalogue.indicators}
+
+
+def _execute(catalogue: Catalogue, build: Callable[[Callable[..., Any]], Any]) -> Walk:
+    names: dict[str, Any] = {name: build(function) for name, function in _functions(catalogue).items()}
+    names |= {"np": np, "rows_until": statistics.rows_until, "fill_decay": statistics.fill_decay}
+    exec(compile(walk_source(catalogue), "<walk>", "exec"), names)  # noqa: S102  (our own text, from above)
+    walk: Walk = build(names["walk"])
+    return walk
+
+
+def _cached_module(catalogue: Catalogue) -> ModuleType:
+    """Import the generated module; its name holds a hash of everything that the compiled code depends on."""
+    text = _module_source(catalogue)
+    sources = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in catalogue.modules]
+    versions = [numba.__version__, np.__version__]
+    key = hashlib.sha256("\0".join([text, *sources, *versions]).encode()).hexdigest()[:16]
+    path = read_settings().kernels / f"kernel_{key}.py"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # Numba looks the module up by its name when it loads from its cache
+    spec.loader.exec_module(module)
+    return module
+
+
+def _module_source(catalogue: Catalogue) -> str:
+    imports = [
+        f"from {function.__module__} import {name} as _{name}\n{name} = njit(nogil=True)(_{name})"
+        for name, function in _functions(catalogue).items()
+    ]
+    head = [
+        '"""Generated: the walk over histories. Its name holds a hash of all that it is made of."""',
+        "import numpy as np",
+        "from numba import njit",
+        "from features.statistics import fill_decay, rows_until",
+    ]
+    jit = f'@njit("{_SIGNATURE}", cache=True, nogil=True)'
+    return "\n".join([*head, *imports, jit, walk_source(catalogue)])

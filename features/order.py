@@ -1,0 +1,148 @@
+"""The one order of rows: by customer and time; ties by transaction_id, then by what the rows say.
+
+Ties without an identifier order by amount (largest first), balance, state and currency, and last by category
+and creation, so that no two different rows are ever left in the order of the file.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.columns import TRANSACTION_ID
+from features.histories import Floats, Integers
+from features.values import Findings, Mask, shown
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows, not yet in order: parallel arrays, money still in the transaction's currency.
+
+    Attributes:
+        customer: position of each row's customer in order of first appearance.
+        transaction_id: identifiers (text, missing allowed); None where the source has no such column.
+    """
+
+    customer: Integers
+    time: Integers
+    amount: Floats
+    balance: Floats
+    state: npt.NDArray[np.int16]
+    currency: npt.NDArray[np.int16]
+    category: npt.NDArray[np.int16]
+    created: Integers
+    transaction_id: pa.Array | None
+
+    def tie_keys(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """Give what orders rows of one customer and moment that have no identifier."""
+        return -self.amount, self.balance, self.state, self.currency, self.category, self.created
+
+
+def positions_in_order(rows: Rows, findings: Findings) -> Integers:
+    """Give the row numbers in order, exact repeats of a transaction_id left out.
+
+    A transaction_id that a customer has twice with different content is noted in *findings*.
+    """
+    order = _by_customer_and_time(rows)
+    tied = _ties(rows, order)
+    if tied.any():
+        order = _break_ties(rows, order, tied)
+    if rows.transaction_id is not None:
+        order = order[~_repeats(rows, order, findings)]
+    return order
+
+
+def _by_customer_and_time(rows: Rows) -> Integers:
+    step = np.diff(rows.customer)
+    if (step >= 0).all() and ((step > 0) | (np.diff(rows.time) >= 0)).all():
+        return np.arange(len(rows.time))
+    return np.lexsort((rows.time, rows.customer))
+
+
+def _ties(rows: Rows, order: Integers) -> Mask:
+    """Tell, for each place but the first, whether its row ties with the one before."""
+    customer, time = rows.customer[order], rows.time[order]
+    return (customer[1:] == customer[:-1]) & (time[1:] == time[:-1])
+
+
+def _break_ties(rows: Rows, order: Integers, tied: Mask) -> Integers:
+    """Sort inside the runs of tied rows, key after key; each key sees only what the ones before left tied."""
+    group = np.cumsum(np.concatenate([[True], ~tied]))
+    keys = list(rows.tie_keys())
+    if rows.transaction_id is not None:
+        keys.insert(0, np.empty(0))  # ranked below, over the tied rows alone
+    order = order.copy()
+    for number, key in enumerate(keys):
+        same = group[1:] == group[:-1]
+        places = np.flatnonzero(np.concatenate([same, [False]]) | np.concatenate([[False], same]))
+        if not len(places):
+            break
+        at = order[places]
+        by_identifier = rows.transaction_id is not None and number == 0
+        values = _ranks(rows.transaction_id.take(pa.array(at))) if by_identifier else key[at]
+        inside = np.lexsort((values, group[places]))
+        order[places] = at[inside]
+        group = _split_groups(group, places, values[inside])
+    return order
+
+
+def _split_groups(group: Integers, places: Integers, values: npt.NDArray[np.generic]) -> Integers:
+    """Start a new group wherever the key of tied neighbours differs."""
+    begins = np.concatenate([[True], group[1:] != group[:-1]])
+    begins[places[1:]] |= values[1:] != values[:-1]
+    return np.cumsum(begins)
+
+
+def _ranks(identifiers: pa.Array) -> Integers:
+    """Rank text by length, then alphabet, so that 9 comes before 10; missing ones come last."""
+    uniques = pc.unique(identifiers.drop_null())
+    lengths = pc.utf8_length(uniques)
+    table = pa.table({"length": lengths, "text": uniques})
+    by_rank = uniques.take(pc.sort_indices(table, [("length", "ascending"), ("text", "ascending")]))
+    ranks = pc.index_in(identifiers, value_set=by_rank).fill_null(len(by_rank))
+    return np.asarray(ranks.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
+    """Mark, by place in *order*, rows that repeat an earlier one of the same customer and transaction_id."""
+    assert rows.transaction_id is not None
+    repeated = np.zeros(len(order), dtype=np.bool_)
+    suspects = _suspects(rows, order)
+    if not len(suspects):
+        return repeated
+    fields = np.column_stack([rows.time, *rows.tie_keys()]).astype(np.float64)
+    seen: dict[tuple[int, str], int] = {}
+    differs: dict[int, int] = {}
+    for place in suspects.tolist():
+        row = int(order[place])
+        first = seen.setdefault((int(rows.customer[row]), rows.transaction_id[row].as_py()), row)
+        if first != row:
+            repeated[place] = True
+            if not np.array_equal(fields[first], fields[row]):
+                differs[row] = first
+    bad = np.zeros(len(rows.time), dtype=np.bool_)
+    bad[list(differs)] = True
+    findings.add(
+        bad,
+        TRANSACTION_ID,
+        lambda row: f"{shown(rows.transaction_id[row].as_py())} stands in row "  # type: ignore[index]
+        f"{findings.first_row + differs[row]} with other values",
+        "one row for each transaction, or exact repeats",
+    )
+    return repeated
+
+
+def _suspects(rows: Rows, order: Integers) -> Integers:
+    """Find the places whose customer and transaction_id occur more than once."""
+    assert rows.transaction_id is not None
+    known = np.asarray(rows.transaction_id.is_valid().to_numpy(zero_copy_only=False))
+    encoded = rows.transaction_id if isinstance(rows.transaction_id, pa.DictionaryArray) else None
+    codes = (encoded or rows.transaction_id.dictionary_encode()).indices.fill_null(0).to_numpy(zero_copy_only=False)
+    if known.all() and len(np.unique(codes)) == len(codes):
+        return np.empty(0, dtype=np.int64)
+    pairs = rows.customer * (int(codes.max(initial=0)) + 1) + codes
+    pairs = np.where(known, pairs, -1 - np.arange(len(pairs)))
+    _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+    return np.flatnonzero((counts[inverse] > 1)[order])

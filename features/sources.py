@@ -1,0 +1,208 @@
+"""Histories from any source, in batches of whole customers: Parquet streams, everything else is one batch."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+
+from domain.errors import DataNotValid, LayoutError, Problem
+from domain.money import RateTable
+from features import columns as c
+from features.doorway import Doorway
+from features.histories import Histories, Integers, concatenate
+from features.tables import (
+    Source,
+    parquet_files,
+    read_csv,
+    read_json,
+    suffix_of,
+    table_from_frame,
+    table_from_rows,
+    too_large,
+)
+from features.values import Findings
+
+ROWS_A_BATCH = 1 << 19
+"""Rows read at once from Parquet; the memory that streaming needs grows with it."""
+
+_FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
+"""Columns read as dictionaries: whoever repeats is stored and checked once."""
+
+Item = TypeVar("Item")
+
+
+def read_histories(source: Source, rates: RateTable) -> Histories:
+    """Read a whole source at once.
+
+    >>> from datetime import date
+    >>> from domain.money import base_only
+    >>> row = {"user_id": "a", "transaction_currency": "EUR", "user_balance": 5, "transaction_amount": 5,
+    ...        "user_created": "2024-01-01", "user_category": "WEB", "transaction_date": "2024-06-30T12:00:00"}
+    >>> read_histories([row], base_only("EUR", date(2024, 7, 1))).customers
+    1
+
+    Raises:
+        DataNotValid: rows with bad values, the first hundred of them named.
+        LayoutError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
+    """
+    parts = [part for part in stream_histories(source, rates) if part.rows]
+    return concatenate(parts) if parts else Doorway(rates).histories(table_from_rows([], Findings()))
+
+
+def stream_histories(source: Source, rates: RateTable) -> Iterator[Histories]:
+    """Read a source in batches of whole customers; the errors are those of `read_histories`.
+
+    Parquet comes a few hundred thousand rows at a time, and its customers' rows must be adjacent. That no
+    customer is met twice is known for certain only at the end, so results are not final before that.
+    """
+    if isinstance(source, Path | str):
+        path = Path(source)
+        suffix = suffix_of(path)
+        if suffix in {"", ".parquet"}:
+            yield from _stream_parquet(path, rates)
+            return
+        text = suffix == ".csv"
+        yield _in_memory(read_csv(path) if text else read_json(path), Doorway(rates, text, str(path)))
+        return
+    yield _in_memory(source, Doorway(rates))
+
+
+def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Give the same items, the next one being made in a second thread while the caller works on the present one.
+
+    >>> list(read_ahead(range(3)))
+    [0, 1, 2]
+    """
+    iterator = iter(items)
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(next, iterator, end)
+        while (item := pending.result()) is not end:
+            pending = pool.submit(next, iterator, end)
+            yield item  # type: ignore[misc]
+
+
+def _in_memory(source: Source, doorway: Doorway) -> Histories:
+    findings = Findings()
+    if isinstance(source, pa.Table | pl.DataFrame) or hasattr(source, "iloc"):
+        table = table_from_frame(source)
+    else:
+        table = table_from_rows(source, findings)  # type: ignore[arg-type]
+    if table.num_rows > c.ROWS_SORTED_IN_MEMORY and c.USER_ID in table.column_names and not _grouped(table[c.USER_ID]):
+        raise too_large(doorway.source or "the table")
+    return doorway.checked(table, findings)
+
+
+def _stream_parquet(path: Path, rates: RateTable) -> Iterator[Histories]:
+    doorway = Doorway(rates, source=str(path))
+    met = _Met(path)
+    problems: list[Problem] = []
+    count = first_row = 0
+    for table in _whole_customers(_parquet_tables(path)):
+        try:
+            part = doorway.histories(table, first_row)
+        except DataNotValid as error:  # go on: every bad row is to be named, not only the first batch's
+            problems += error.problems
+            count += error.count
+        else:
+            met.add(table[c.USER_ID], part.user_ids)
+            if not count:
+                yield part
+        first_row += table.num_rows
+    if count:
+        raise DataNotValid(problems, count, str(path))
+    met.check()
+
+
+def _parquet_tables(path: Path, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
+    for file in parquet_files(path):
+        try:
+            with pyarrow.parquet.ParquetFile(file, read_dictionary=list(_FEW_VALUES)) as parquet:
+                known = [name for name in parquet.schema_arrow.names if name in columns]
+                for batch in parquet.iter_batches(ROWS_A_BATCH, columns=known):
+                    yield pa.Table.from_batches([batch])
+        except (pa.ArrowInvalid, OSError) as error:
+            raise LayoutError(f"{file} cannot be read as Parquet: {error}") from None
+
+
+def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Move the last customer's rows of each table to the next, so that no customer is cut in two."""
+    held: pa.Table | None = None
+    for table in tables:
+        joined = table if held is None else pa.concat_tables([held, table], promote_options="permissive")
+        cut = _last_customer(joined)
+        held = joined.slice(cut)
+        if cut:
+            yield joined.slice(0, cut)
+    if held is not None:
+        yield held
+
+
+def _last_customer(table: pa.Table) -> int:
+    """Find the first row of the last customer; 0 where there is only one, or no such column."""
+    if c.USER_ID not in table.column_names or not table.num_rows:
+        return 0
+    begins = np.flatnonzero(np.diff(_codes(table[c.USER_ID])))
+    return int(begins[-1]) + 1 if len(begins) else 0
+
+
+def _codes(column: pa.ChunkedArray) -> Integers:
+    """Number the identifiers of a column; equal ones have equal numbers."""
+    whole = pa.table({"id": column}).unify_dictionaries()["id"].combine_chunks()
+    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    chunks = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
+    return np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks])
+
+
+def _grouped(column: pa.ChunkedArray) -> bool:
+    codes = _codes(column)
+    return len(np.unique(codes)) == np.count_nonzero(np.diff(codes)) + bool(len(codes))
+
+
+class _Met:
+    """Remembers the customers of a stream as 64-bit hashes, and refuses one that comes twice."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._hashes: list[np.ndarray] = []  # type: ignore[type-arg]
+
+    def add(self, column: pa.ChunkedArray, user_ids: pa.Array) -> None:
+        codes = _codes(column)
+        if np.count_nonzero(np.diff(codes)) + 1 > len(user_ids):
+            raise self._refusal(_first_split(codes, lambda row: column[row].as_py()))
+        self._hashes.append(pl.Series(user_ids).hash().to_numpy())
+
+    def check(self) -> None:
+        hashes, counts = np.unique(np.concatenate([*self._hashes, np.empty(0, np.uint64)]), return_counts=True)
+        if not (counts > 1).any():
+            return
+        # Two identifiers may share a hash: only the text itself decides.
+        twice = hashes[counts > 1]
+        seen: set[str] = set()
+        for table in _whole_customers(_parquet_tables(self._path, (c.USER_ID,))):
+            ids = pl.Series(table[c.USER_ID].cast(pa.string()).unique())
+            for user_id in ids.filter(pl.Series(np.isin(ids.hash().to_numpy(), twice))).to_list():
+                if user_id in seen:
+                    raise self._refusal(user_id)
+                seen.add(user_id)
+
+    def _refusal(self, user_id: str) -> LayoutError:
+        return LayoutError(
+            f"{self._path} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
+            f"first: fivefold sort {self._path} --output grouped.parquet"
+        )
+
+
+def _first_split(codes: Integers, name: Callable[[int], str]) -> str:
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
+    seen: set[int] = set()
+    for row in begins.tolist():
+        if codes[row] in seen:
+            return name(row)
+        seen.add(int(codes[row]))
+    raise AssertionError("no customer comes twice")

@@ -1,0 +1,153 @@
+"""Everything that can hold transactions, read as one Arrow table: rows, JSON, CSV, Arrow, Polars, pandas."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from domain.errors import LayoutError
+from features import columns as c
+from features.values import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, shown
+
+Source = Path | str | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame | pd.DataFrame
+"""What histories can be read from."""
+
+_FIELDS: dict[str, tuple[pa.DataType, str]] = {
+    name: (pa.float64(), ALLOWED_NUMBER)
+    if name in {c.BALANCE, c.AMOUNT}
+    else (pa.string(), ALLOWED_TIME if name in {c.CREATED, c.DATE} else ALLOWED_TEXT)
+    for name in c.COLUMNS
+}
+SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
+
+
+def suffix_of(path: Path) -> str:
+    """Tell the format of *path*: '' for a folder of Parquet files; LayoutError if it is none that is read."""
+    if not path.exists():
+        raise LayoutError(f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}, or a folder of Parquet")
+    if path.is_dir():
+        return ""
+    if path.suffix.lower() not in SUFFIXES:
+        raise LayoutError(f"{path} ends in {path.suffix!r}; files that can be read end in {', '.join(SUFFIXES)}")
+    return path.suffix.lower()
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """List the Parquet files of a folder, by name, or the one file itself."""
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise LayoutError(f"{path} is a folder without a file ending in .parquet")
+    return files
+
+
+def table_from_rows(rows: Sequence[Any], findings: Findings) -> pa.Table:
+    """Turn rows as a request or a JSON file has them into a table; values of a wrong type are noted.
+
+    Unknown fields are ignored. Missing optional fields are missing values; missing required ones are found at
+    the doorway.
+    """
+    bad = np.array([not isinstance(row, Mapping) for row in rows], dtype=np.bool_)
+    if bad.any():
+        findings.add(bad, "row", lambda row: f"is {shown(rows[row])}", "an object with the fields of a transaction")
+        findings.raise_if_any()
+    columns = {}
+    for name, (kind, allowed) in _FIELDS.items():
+        values = [row.get(name) for row in rows]
+        columns[name] = _column(values, name, kind, allowed, findings)
+    return pa.table(columns)
+
+
+def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, findings: Findings) -> pa.Array:
+    number = kind == pa.float64()
+    accepts: Callable[[Any], bool] = _is_number if number else _is_text
+    bad = np.array([not (value is None or accepts(value)) for value in values], dtype=np.bool_)
+    if bad.any():
+        findings.add(bad, name, lambda row: f"is {shown(values[row])}", allowed)
+        values = [None if wrong else value for value, wrong in zip(values, bad, strict=True)]
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, OverflowError):  # whole numbers beyond 64 bits
+        return pa.array([None if value is None else _float(value) for value in values], kind)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def read_json(path: Path) -> list[Any]:
+    """Read a JSON array of rows, or one row a line (.jsonl, .ndjson); LayoutError where it is neither."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            if path.suffix.lower() == ".json":
+                rows = json.load(file)
+            else:
+                rows = [json.loads(line) for line in file if line.strip()]
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LayoutError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(rows, list):
+        raise LayoutError(f"{path} holds a JSON {type(rows).__name__}; it must be an array of rows")
+    return rows
+
+
+def csv_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Read CSV with a header line, batch by batch, everything as text; an empty field is a missing value."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            names = next(csv.reader(file), [])
+        options = pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+        )
+        with pyarrow.csv.open_csv(path, convert_options=options) as reader:
+            yield from reader
+    except (pa.ArrowInvalid, csv.Error, UnicodeDecodeError) as error:
+        raise LayoutError(f"{path} is not CSV with a header line: {error}") from None
+
+
+def read_csv(path: Path) -> pa.Table:
+    """Read a CSV file, everything as text; LayoutError beyond the rows that are sorted in memory."""
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in csv_batches(path):
+        batches.append(batch)
+        rows += batch.num_rows
+        if rows > c.ROWS_SORTED_IN_MEMORY:
+            raise too_large(str(path))
+    if not batches:
+        raise LayoutError(f"{path} has no rows")
+    return pa.Table.from_batches(batches)
+
+
+def too_large(source: str) -> LayoutError:
+    """Make the error of a source that is too large to be sorted in memory, saying how to sort it."""
+    return LayoutError(
+        f"{source} has more than {c.ROWS_SORTED_IN_MEMORY:,} rows that are not grouped by customer; group them first: "
+        f"fivefold sort {source} --output grouped.parquet"
+    )
+
+
+def table_from_frame(source: pa.Table | pl.DataFrame | pd.DataFrame) -> pa.Table:
+    """View a data frame as an Arrow table; NaN of pandas text columns is a missing value."""
+    if isinstance(source, pl.DataFrame):
+        return source.to_arrow()
+    if isinstance(source, pd.DataFrame):
+        return pa.Table.from_pandas(source, preserve_index=False, safe=False)
+    return source
