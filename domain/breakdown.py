@@ -45,9 +45,7 @@ class Breakdown:
     def families(self) -> dict[str, float]:
         """Sum the points by family, largest effect first."""
         names = dict.fromkeys(part.family for part in self.contributions)
-        sums = {
-            name: fsum(part.points for part in self.contributions if part.family == name) for name in names
-        }
+        sums = {name: fsum(part.points for part in self.contributions if part.family == name) for name in names}
         return dict(sorted(sums.items(), key=lambda item: -abs(item[1])))
 
     def largest_first(self) -> tuple[Contribution, ...]:

@@ -61,9 +61,7 @@ class RateTable:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the table as plain data, for the model that carries it."""
-        rates = {
-            code: [rate.per_unit, rate.known_on.isoformat()] for code, rate in sorted(self.rates.items())
-        }
+        rates = {code: [rate.per_unit, rate.known_on.isoformat()] for code, rate in sorted(self.rates.items())}
         return {
             "base": self.base,
             "as_known_on": self.as_known_on.isoformat(),
@@ -74,9 +72,7 @@ class RateTable:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what `to_dict` gave."""
-        rates = {
-            code: Rate(per_unit, date.fromisoformat(day)) for code, (per_unit, day) in data["rates"].items()
-        }
+        rates = {code: Rate(per_unit, date.fromisoformat(day)) for code, (per_unit, day) in data["rates"].items()}
         return cls(data["base"], date.fromisoformat(data["as_known_on"]), rates, data["source"])
 
 
@@ -110,8 +106,7 @@ def ecb_rates(base: str, day: date) -> RateTable:
         return base_only(base, day)
     anchor = euros.pop(base)
     rates = {
-        code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on))
-        for code, rate in euros.items()
+        code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on)) for code, rate in euros.items()
     }
     return RateTable(base, day, rates, "European Central Bank reference rates")
 
@@ -126,16 +121,10 @@ def read_rates(path: Path, base: str, day: date) -> RateTable:
     with path.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            raise ConfigError(
-                f"{path} has the columns {reader.fieldnames}; it must have {', '.join(COLUMNS)}"
-            )
+            raise ConfigError(f"{path} has the columns {reader.fieldnames}; it must have {', '.join(COLUMNS)}")
         for row in reader:
             code, rate = _read_rate(row, f"{path}, line {reader.line_num}")
-            if (
-                rate.known_on <= day
-                and code != base
-                and (code not in rates or rates[code].known_on <= rate.known_on)
-            ):
+            if rate.known_on <= day and code != base and (code not in rates or rates[code].known_on <= rate.known_on):
                 rates[code] = rate
     return RateTable(base, day, rates, f"the operator's table {path.name}")
 

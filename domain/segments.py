@@ -1,6 +1,7 @@
 """Segments: the four parts into which the 1-5 score is cut."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +22,8 @@ def check_cut_points(cut_points: Sequence[float]) -> tuple[float, float, float]:
     """
     cuts = tuple(float(cut) for cut in cut_points)
     inside = all(LOWEST_SCORE < cut < HIGHEST_SCORE for cut in cuts)
-    if (
-        len(cuts) != len(SEGMENTS) - 1
-        or not inside
-        or not all(a < b for a, b in zip(cuts, cuts[1:], strict=False))
-    ):
-        raise ConfigError(
-            f"segment cut points are {list(cuts)}; they must be three rising scores between 1 and 5"
-        )
+    if len(cuts) != len(SEGMENTS) - 1 or not inside or not all(a < b for a, b in pairwise(cuts)):
+        raise ConfigError(f"segment cut points are {list(cuts)}; they must be three rising scores between 1 and 5")
     return cuts[0], cuts[1], cuts[2]
 
 
@@ -38,6 +33,4 @@ def segments_of(scores: npt.NDArray[np.float64], cut_points: Sequence[float]) ->
     >>> segments_of(np.array([1.0, 2.0, 3.99, 5.0]), DEFAULT_CUT_POINTS).tolist()
     ['low', 'medium', 'high', 'top']
     """
-    return np.asarray(SEGMENTS)[
-        np.searchsorted(np.asarray(cut_points, dtype=np.float64), scores, side="right")
-    ]
+    return np.asarray(SEGMENTS)[np.searchsorted(np.asarray(cut_points, dtype=np.float64), scores, side="right")]

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from domain.errors import LayoutError
 from domain.money import RateTable
 from features import columns as c
-from features.histories import Histories, Integers
+from features.histories import Floats, Histories, Integers
 from features.order import Rows, positions_in_order
 from features.values import Findings, read_identifiers, read_numbers, read_times, read_words
 
@@ -70,9 +71,7 @@ class Doorway:
             read_words(chunk[c.CURRENCY], c.CURRENCY, findings, currencies),
             read_words(chunk[c.CATEGORY], c.CATEGORY, findings, c.CATEGORIES),
             read_times(chunk[c.CREATED], c.CREATED, findings),
-            None
-            if identifiers is None
-            else read_identifiers(identifiers, c.TRANSACTION_ID, findings, required=False),
+            None if identifiers is None else read_identifiers(identifiers, c.TRANSACTION_ID, findings, required=False),
         )
 
     def _build(self, user_ids: pa.Array, rows: Rows, order: Integers) -> Histories:
@@ -122,9 +121,7 @@ def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
     return names, rank[of_run][np.cumsum(begins) - 1]
 
 
-def _kinds(state: np.ndarray, amount: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _kinds(state: npt.NDArray[np.int16], amount: Floats) -> npt.NDArray[np.int8]:
     """Join state and sign in one code; amounts count only when settled."""
     moved = np.select([amount > 0, amount < 0], [c.DEPOSIT, c.WITHDRAWAL], c.NOTHING)
     return np.select([state == c.PENDING, state == c.FAILED], [c.PENDING_ROW, c.FAILED_ROW], moved).astype(np.int8)
-
-

@@ -6,11 +6,11 @@ import inspect
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 from types import ModuleType
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 from domain.errors import ConfigError, FingerprintMismatch
 from features import columns, statistics
@@ -33,8 +33,7 @@ ARGUMENTS: Final = (
 FAMILIES: Final = ("recency", "tenure", "volume", "rhythm", "balance", "trend", "quality", "currency", "channel")
 UNITS: Final = ("days", "money", "money per day", "count", "share", "ratio", "flag")
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., float])
 
 
 @dataclass(frozen=True)
@@ -111,15 +110,15 @@ class Catalogue:
             )
 
 
-def indicator(  # noqa: PLR0913
+def indicator(
     name: str,
     *,
     unit: str,
     empty: float,
     windows: Sequence[int | None] = (None,),
-    variants: Sequence[dict[str, float]] = ({},),
+    variants: Sequence[Mapping[str, float]] = ({},),
     family: str | None = None,
-) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+) -> Callable[[Function], Function]:
     """Declare a function as indicators: one for each window and each variant of its constants.
 
     *name* and the docstring's first line may name `{window}` and the constants; the family is the module's name.
@@ -132,7 +131,7 @@ def indicator(  # noqa: PLR0913
     ['event_count_30d', 'event_count_all']
     """
 
-    def declare(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    def declare(function: Function) -> Function:
         wording = (inspect.getdoc(function) or "").split("\n", maxsplit=1)[0]
         template = Indicator(
             name, family or function.__module__.rsplit(".", 1)[-1], unit, wording, empty, None, function
@@ -177,7 +176,7 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _instance(template: Indicator, days: int | None, variant: dict[str, float]) -> Indicator:
+def _instance(template: Indicator, days: int | None, variant: Mapping[str, float]) -> Indicator:
     of_name = {"window": "all" if days is None else f"{days}d", **variant}
     of_meaning = {"window": "in all history" if days is None else f"in the last {days} days", **variant}
     return replace(

@@ -74,7 +74,7 @@ def compiled(catalogue: Catalogue, *, checked: bool = False) -> Walk:
     It takes seconds the first time on a machine and is never to happen inside a request: call it at start.
     """
     if checked:
-        return _execute(catalogue, lambda function: numba.njit(boundscheck=True, nogil=True)(function))
+        return _execute(catalogue, numba.njit(boundscheck=True, nogil=True))
     walk: Walk = _cached_module(catalogue).walk
     return walk
 

@@ -4,6 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +45,12 @@ def snapshots(histories: Histories, as_ofs: Integers, walk: Walk | None = None) 
         _walk(used, histories, as_ofs, values, seen)
     else:
         with ThreadPoolExecutor(len(bounds) - 1) as pool:
-            for first, last in zip(bounds, bounds[1:], strict=False):
-                part = histories.select(first, last)
-                pool.submit(_walk, used, part, as_ofs, values[first:last], seen[first:last])
+            walks = [
+                pool.submit(_walk, used, histories.select(first, last), as_ofs, values[first:last], seen[first:last])
+                for first, last in pairwise(bounds)
+            ]
+        for walk_of_part in walks:
+            walk_of_part.result()
     return Snapshots(values, seen)
 
 

@@ -4,7 +4,9 @@ Ties without an identifier order by amount (largest first), balance, state and c
 and creation, so that no two different rows are ever left in the order of the file.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +37,7 @@ class Rows:
     created: Integers
     transaction_id: pa.Array | None
 
-    def tie_keys(self) -> tuple[npt.NDArray[np.generic], ...]:
+    def tie_keys(self) -> tuple[npt.NDArray[Any], ...]:
         """Give what orders rows of one customer and moment that have no identifier."""
         return -self.amount, self.balance, self.state, self.currency, self.category, self.created
 
@@ -64,31 +66,31 @@ def _by_customer_and_time(rows: Rows) -> Integers:
 def _ties(rows: Rows, order: Integers) -> Mask:
     """Tell, for each place but the first, whether its row ties with the one before."""
     customer, time = rows.customer[order], rows.time[order]
-    return (customer[1:] == customer[:-1]) & (time[1:] == time[:-1])
+    return np.asarray((customer[1:] == customer[:-1]) & (time[1:] == time[:-1]))
 
 
 def _break_ties(rows: Rows, order: Integers, tied: Mask) -> Integers:
     """Sort inside the runs of tied rows, key after key; each key sees only what the ones before left tied."""
     group = np.cumsum(np.concatenate([[True], ~tied]))
-    keys = list(rows.tie_keys())
-    if rows.transaction_id is not None:
-        keys.insert(0, np.empty(0))  # ranked below, over the tied rows alone
+    keys: list[Callable[[Integers], npt.NDArray[Any]]] = [key.__getitem__ for key in rows.tie_keys()]
+    identifiers = rows.transaction_id
+    if identifiers is not None:
+        keys.insert(0, lambda at: _ranks(identifiers.take(pa.array(at))))
     order = order.copy()
-    for number, key in enumerate(keys):
+    for key in keys:
         same = group[1:] == group[:-1]
         places = np.flatnonzero(np.concatenate([same, [False]]) | np.concatenate([[False], same]))
         if not len(places):
             break
         at = order[places]
-        by_identifier = rows.transaction_id is not None and number == 0
-        values = _ranks(rows.transaction_id.take(pa.array(at))) if by_identifier else key[at]
+        values = key(at)
         inside = np.lexsort((values, group[places]))
         order[places] = at[inside]
         group = _split_groups(group, places, values[inside])
     return order
 
 
-def _split_groups(group: Integers, places: Integers, values: npt.NDArray[np.generic]) -> Integers:
+def _split_groups(group: Integers, places: Integers, values: npt.NDArray[Any]) -> Integers:
     """Start a new group wherever the key of tied neighbours differs."""
     begins = np.concatenate([[True], group[1:] != group[:-1]])
     begins[places[1:]] |= values[1:] != values[:-1]
@@ -127,8 +129,10 @@ def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
     findings.add(
         bad,
         TRANSACTION_ID,
-        lambda row: f"{shown(rows.transaction_id[row].as_py())} stands in row "  # type: ignore[index]
-        f"{findings.first_row + differs[row]} with other values",
+        lambda row: (
+            f"{shown(rows.transaction_id[row].as_py())} stands in row "  # type: ignore[index]
+            f"{findings.first_row + differs[row]} with other values"
+        ),
         "one row for each transaction, or exact repeats",
     )
     return repeated

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
@@ -92,7 +93,7 @@ def _in_memory(source: Source, doorway: Doorway) -> Histories:
     if isinstance(source, pa.Table | pl.DataFrame) or hasattr(source, "iloc"):
         table = table_from_frame(source)
     else:
-        table = table_from_rows(source, findings)  # type: ignore[arg-type]
+        table = table_from_rows(source, findings)
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and c.USER_ID in table.column_names and not _grouped(table[c.USER_ID]):
         raise too_large(doorway.source or "the table")
     return doorway.checked(table, findings)
@@ -169,7 +170,7 @@ class _Met:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._hashes: list[np.ndarray] = []  # type: ignore[type-arg]
+        self._hashes: list[npt.NDArray[np.uint64]] = []
 
     def add(self, column: pa.ChunkedArray, user_ids: pa.Array) -> None:
         codes = _codes(column)

@@ -13,19 +13,19 @@ from features.histories import Floats, Integers
 _DECAY_A_DAY = -log(2.0) / 360.0
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def in_days(duration_us: int) -> float:
     """Turn microseconds into days of 24 hours."""
     return duration_us / DAY_US
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def ratio(part: float, whole: float) -> float:
     """Divide, undefined (NaN) where there is nothing to divide by."""
     return part / whole if whole != 0.0 else nan
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def mean_of(values: Floats, first_row: int) -> float:
     """Mean of the values from *first_row* on."""
     total = 0.0
@@ -34,7 +34,7 @@ def mean_of(values: Floats, first_row: int) -> float:
     return ratio(total, float(len(values) - first_row))
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def deviation_of(values: Floats, first_row: int) -> float:
     """Sample standard deviation (n - 1) of the values from *first_row* on; undefined below two."""
     if len(values) - first_row < 2:
@@ -46,7 +46,7 @@ def deviation_of(values: Floats, first_row: int) -> float:
     return sqrt(squares / (len(values) - first_row - 1))
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def mean_gap(time: Integers, first_row: int) -> float:
     """Mean days between neighbouring events from *first_row* on; undefined below two events."""
     if len(time) - first_row < 2:
@@ -54,7 +54,7 @@ def mean_gap(time: Integers, first_row: int) -> float:
     return in_days(time[len(time) - 1] - time[first_row]) / (len(time) - first_row - 1)
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def deviation_of_gaps(time: Integers, first_row: int) -> float:
     """Sample standard deviation of the days between neighbouring events; undefined below three events."""
     if len(time) - first_row < 3:
@@ -67,7 +67,7 @@ def deviation_of_gaps(time: Integers, first_row: int) -> float:
     return sqrt(squares / (len(time) - first_row - 2))
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def power(base: float, exponent: int) -> float:
     """Multiply *base* by itself; not `**`, whose last bit depends on the library behind it."""
     product = 1.0
@@ -76,7 +76,7 @@ def power(base: float, exponent: int) -> float:
     return product
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def held_from(time: Integers, first_row: int, window_start: int) -> int:
     """First row whose balance was held inside the window: the one carried into it, where there is one."""
     if first_row > 0 and (first_row == len(time) or time[first_row] > window_start):
@@ -84,15 +84,15 @@ def held_from(time: Integers, first_row: int, window_start: int) -> int:
     return first_row
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def held_days(time: Integers, i: int, window_start: int, as_of: int) -> float:
     """Days inside the window for which the balance after row *i* was held."""
-    begin = time[i] if time[i] > window_start else window_start
+    begin = max(time[i], window_start)
     end = time[i + 1] if i + 1 < len(time) else as_of
     return in_days(end - begin)
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def rows_until(time: Integers, first: int, last: int, moment: int) -> int:
     """Find, in time[first:last], the first row after *moment*: an event at exactly that moment counts as before."""
     while first < last:
@@ -104,7 +104,7 @@ def rows_until(time: Integers, first: int, last: int, moment: int) -> int:
     return first
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def fill_decay(decay: Floats, time: Integers, as_of: int) -> None:
     """Weigh each row: 1 at as-of, halved every 360 days before it."""
     for i in range(len(time)):

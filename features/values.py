@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from features.columns import LARGEST_MAGNITUDE
 from features.histories import Floats, Integers
 
 Mask = npt.NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 ALLOWED_TIME = (
     "an ISO 8601 date or time such as 2024-06-30, 2024-06-30T12:00:00 or 2024-06-30T12:00:00+02:00, "
@@ -130,7 +132,7 @@ def read_words(
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     words = encoded.dictionary.to_pylist()
     lookup = np.array([_code(word, codes, any_case, absent) for word in words] + [missing_code], dtype=np.int16)
-    found = lookup[_plain(encoded.indices.cast(pa.int32()).fill_null(len(words)), np.int32)]
+    found: npt.NDArray[np.int16] = lookup[_plain(encoded.indices.cast(pa.int32()).fill_null(len(words)), np.int32)]
     bad = found < 0
     if bad.any():
         findings.add(bad, field, lambda row: f"is {shown(column[row].as_py())}", allowed)
@@ -176,7 +178,7 @@ def _empty(texts: pa.Array) -> Mask:
     return np.isin(_plain(texts.indices.cast(pa.int32()).fill_null(-1), np.int32), empties)
 
 
-def _plain(column: pa.Array, kind: type[np.generic]) -> npt.NDArray[np.generic]:
+def _plain(column: pa.Array, kind: type[Scalar]) -> npt.NDArray[Scalar]:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=kind)
 
 

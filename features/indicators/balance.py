@@ -55,7 +55,7 @@ def balance_held(time: Integers, balance: Floats, first_row: int, window_start: 
         weighted += balance[i] * held
         days += held
     if days == 0.0 and len(balance) > 0:
-        return balance[len(balance) - 1]
+        return float(balance[len(balance) - 1])
     return ratio(weighted, days)
 
 

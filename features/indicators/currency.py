@@ -10,7 +10,7 @@ from features.indicator import indicator
 from features.statistics import ratio
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _counts(currency: Integers) -> Integers:
     highest = 0
     for i in range(len(currency)):

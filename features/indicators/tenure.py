@@ -10,7 +10,7 @@ from features.indicator import indicator
 from features.statistics import in_days
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _active_days(time: Integers, first_row: int) -> float:
     days = 0
     for i in range(first_row, len(time)):
@@ -47,4 +47,4 @@ def active_day_share(time: Integers, as_of: int) -> float:
     """Share of the calendar days (UTC) from the first event to as-of that had an event."""
     if len(time) == 0:
         return nan
-    return _active_days(time, 0) / (as_of // DAY_US - time[0] // DAY_US + 1)
+    return _active_days(time, 0) / float(as_of // DAY_US - time[0] // DAY_US + 1)

@@ -19,12 +19,12 @@ _SEASON_DAYS = 90
 _HALF_LIVES = tuple({"half_life_days": days, "exponent": 360 // days} for days in (15, 45, 120))
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _recent_against_before(recent: float, before: float) -> float:
     return ratio(recent, before / (_BEFORE_DAYS / _RECENT_DAYS))
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _flow_trend(time: Integers, amount: Floats, kind: Integers, first_row: int, as_of: int, wanted: int) -> float:
     recent = 0.0
     before = 0.0
@@ -37,7 +37,7 @@ def _flow_trend(time: Integers, amount: Floats, kind: Integers, first_row: int, 
     return _recent_against_before(recent, before)
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _season_sum(time: Integers, amount: Floats, kind: Integers, first_row: int, as_of: int, wanted: int) -> float:
     total = 0.0
     for i in range(first_row, len(time)):
@@ -48,7 +48,7 @@ def _season_sum(time: Integers, amount: Floats, kind: Integers, first_row: int, 
     return total
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable
 def _decayed_sum(amount: Floats, kind: Integers, decay: Floats, exponent: int, wanted: int) -> float:
     total = 0.0
     for i in range(len(amount)):
