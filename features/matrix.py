@@ -40,6 +40,7 @@ def snapshots(histories: Histories, as_ofs: Integers, walk: Walk | None = None) 
     values = np.empty((*shape, len(CATALOGUE.indicators)))
     seen = np.empty(shape, dtype=np.int64)
     used = walk or warm()
+    as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
     bounds = _shares(histories)
     if len(bounds) == 2:
         _walk(used, histories, as_ofs, values, seen)

@@ -1,0 +1,91 @@
+"""Numbers and names as people read them, in pictures and in the terminal alike."""
+
+from math import isfinite
+
+from domain.breakdown import Contribution
+
+MINUS = "\N{MINUS SIGN}"
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+PLAIN_UP_TO = 1e12
+"""Above this a number is written with an exponent: its digits would only fill the line."""
+
+
+def plain(number: float) -> str:
+    """Write a number with as many decimals as its size deserves.
+
+    >>> [plain(number) for number in (12340.4, 120.0, 3.14159, 0.03456, -2.5)]
+    ['12,340', '120', '3.14', '0.0346', '-2.50']
+    """
+    size = abs(number)
+    if size >= PLAIN_UP_TO:
+        return f"{number:.3g}"
+    if size >= 1000 or number == round(number):
+        return f"{number:,.0f}"
+    return f"{number:.2f}" if size >= 1 else f"{number:.3g}"
+
+
+def signed(points: float, decimals: int = 2) -> str:
+    """Write points with their sign; what rounds to nothing has none.
+
+    >>> signed(0.456), signed(-12.0, decimals=0), signed(-0.001)
+    ('+0.46', '-12', '0.00')
+    """
+    text = f"{points:+,.{decimals}f}"
+    return text if any(digit in text for digit in "123456789") else text[1:]
+
+
+def seen(contribution: Contribution) -> str:
+    """Write what was seen of one input, with its unit.
+
+    >>> seen(Contribution("gap_mean_90d", "rhythm", 3.5, "days", -0.1, "Days between deposits"))
+    '3.50 days'
+    """
+    value = contribution.value
+    if value is None or (isinstance(value, float) and not isfinite(value)):
+        return "undefined"
+    text = value if isinstance(value, str) else plain(value)
+    return one_line(f"{text} {contribution.unit}")
+
+
+def typeset(number: str) -> str:
+    """Give a number the minus sign of print, for pictures; text keeps the plain hyphen, which can be searched.
+
+    >>> typeset("-0.44") == "\N{MINUS SIGN}0.44"
+    True
+    """
+    return MINUS + number[1:] if number.startswith("-") else number
+
+
+def one_line(text: str) -> str:
+    r"""Bring text on one line and drop what cannot be printed: a name may come from the outside.
+
+    Terminal control codes would otherwise act on the reader's terminal, and break an SVG file.
+
+    >>> one_line("two\n lines \x1b[31m")
+    'two lines [31m'
+    """
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+def cut_end(text: str, width_columns: int) -> str:
+    """Shorten text that is longer than *width_columns* at its end: a number that it begins with stays whole.
+
+    >>> cut_end("123,456,789 EUR per day", 18)
+    '123,456,789 EUR p…'
+    """
+    return text if len(text) <= width_columns else text[: width_columns - 1].rstrip() + ELLIPSIS
+
+
+def cut(text: str, width_columns: int) -> str:
+    """Shorten text that is longer than *width_columns* by an ellipsis in its middle.
+
+    The end stays, since many indicators differ only there, in their window.
+
+    >>> cut("Deposits of the last 90 days", 22)
+    'Deposits of th…90 days'
+    """
+    if len(text) <= width_columns:
+        return text
+    end = text[len(text) - (width_columns - 1) * 2 // 5 :]
+    whole_words = end.partition(" ")[2] or end
+    return f"{text[: width_columns - 1 - len(whole_words)].rstrip()}{ELLIPSIS}{whole_words}"

@@ -1,0 +1,53 @@
+"""From a chart to a file: SVG or PNG, drawn in this process, without a browser and without a network."""
+
+import secrets
+from pathlib import Path
+
+import altair as alt
+import vl_convert
+
+from domain.errors import ConfigError
+
+SUFFIXES = (".svg", ".png")
+PNG_SCALE = 2.0
+"""Pixels for each point of the drawing: sharp on present screens and in print."""
+
+_DIALECT = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+
+
+def svg(chart: alt.TopLevelMixin) -> str:
+    """Draw a chart as the text of an SVG picture."""
+    return vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_DIALECT, allowed_base_urls=[])
+
+
+def png(chart: alt.TopLevelMixin) -> bytes:
+    """Draw a chart as the bytes of a PNG picture."""
+    return vl_convert.vegalite_to_png(chart.to_dict(), vl_version=_DIALECT, scale=PNG_SCALE, allowed_base_urls=[])
+
+
+def save(chart: alt.TopLevelMixin, path: Path) -> None:
+    """Draw a chart into a file: all of it, or nothing at all.
+
+    Args:
+        chart: any picture of this room.
+        path: where to; its suffix, `.svg` or `.png`, chooses the format. A file that is there is replaced.
+
+    Raises:
+        ConfigError: the suffix is another one, or the folder does not exist.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(f"cannot draw into {path}: the name must end in {' or '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"cannot draw into {path}: the folder {path.parent} does not exist")
+    _replace(path, png(chart) if suffix == ".png" else svg(chart).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file and rename: whoever reads meanwhile sees the old one or the new one, whole."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

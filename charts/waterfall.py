@@ -1,0 +1,119 @@
+"""The waterfall: how the contributions of one breakdown lead from its base to its total."""
+
+from typing import Any, Literal
+
+import altair as alt
+
+from charts.numbers import cut, cut_end, one_line, signed, typeset
+from charts.steps import MOST_STEPS, SCORE_AXIS, Step, axis_around, decimals_of, waterfall_steps
+from charts.style import INK, MUTED, NEGATIVE, POSITIVE, WHOLE, rimmed, styled
+from domain.breakdown import Breakdown
+
+__all__ = ["Step", "waterfall", "waterfall_steps"]
+
+ROW_HEIGHT = 30
+PLOT_WIDTH = 440
+LABEL_SIGNS = 72
+SEEN_SIGNS = 28
+SIGN_WIDTH = 6.8
+"""Pixels that an average sign takes, measured generously: fonts differ between machines."""
+_COLOUR = alt.Color("colour:N", scale=None)
+
+
+def waterfall(
+    breakdown: Breakdown,
+    *,
+    title: str,
+    total_label: str = "score",
+    most: int = MOST_STEPS,
+    base_label: str = "starting point",
+    axis: tuple[float, float] = SCORE_AXIS,
+) -> alt.LayerChart:
+    """Draw a breakdown as bars that lead from its base to its total, largest effect first.
+
+    Args:
+        breakdown: what is to be shown; its points are in the unit of its total.
+        title: what the picture says.
+        total_label: what the total is called, on its bar and on the axis.
+        most: how many contributions get a bar of their own, at least 1; the rest is summed in one.
+        base_label: what the base is called.
+        axis: the lowest and the highest total there can be; widened where a bar lies outside.
+
+    Raises:
+        ConfigError: *most* is below 1.
+    """
+    steps = waterfall_steps(breakdown, most)
+    decimals = decimals_of(breakdown)
+    rows = [
+        _whole(base_label, axis[0], breakdown.base, decimals),
+        *(_row(step, decimals) for step in steps),
+        _whole(total_label, axis[0], breakdown.total, decimals),
+    ]
+    domain = axis_around(breakdown.base, steps, axis)
+    drawn = _layers(rows, domain, f"{total_label} ({axis[0]:g} to {axis[1]:g})")
+    start, end = rows[0]["number"], rows[-1]["number"]
+    reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
+    return styled(drawn, title=title, subtitle=reading)
+
+
+def _row(step: Step, decimals: int) -> dict[str, Any]:
+    return {
+        "label": cut(step.label, LABEL_SIGNS),
+        "seen": typeset(cut_end(step.seen, SEEN_SIGNS)),
+        "start": step.start,
+        "end": step.end,
+        "right": max(step.start, step.end),
+        "number": typeset(signed(step.points, decimals)),
+        "colour": NEGATIVE if step.points < 0 else POSITIVE,
+    }
+
+
+def _whole(label: str, lowest: float, total: float, decimals: int) -> dict[str, Any]:
+    """The row of the base or of the total: one bar from the low end of the axis."""
+    return {
+        "label": cut(one_line(label), LABEL_SIGNS),
+        "seen": "",
+        "start": lowest,
+        "end": total,
+        "right": max(lowest, total),
+        "number": typeset(f"{total:,.{decimals}f}"),
+        "colour": WHOLE,
+    }
+
+
+def _layers(rows: list[dict[str, Any]], domain: tuple[float, float], axis_title: str) -> alt.LayerChart:
+    """Bars and the lines that connect them, between columns of text: label, value seen, points."""
+    for place, row in enumerate(rows):
+        row |= {"row": place, "next": place + 1}
+    scale = alt.Scale(domain=list(domain), nice=False, zero=False)
+    along = alt.X("start:Q", scale=scale, axis=alt.Axis(title=axis_title, tickCount=5))
+    bars = _placed(rows, rows).mark_bar(cornerRadius=1).encode(x=along, x2="end:Q", color=_COLOUR)
+    links = _placed(rows[:-1], rows, bandPosition=1).mark_rule(color=MUTED)
+    seen_width = SIGN_WIDTH * max(len(row["seen"]) for row in rows)
+    layers = [
+        bars,
+        links.encode(x=alt.X("end:Q", scale=scale), y2=alt.Y2("next:O", bandPosition=0)),
+        *_columns(rows[1:-1], rows, seen_width, "normal"),
+        *_columns([rows[0], rows[-1]], rows, seen_width, "bold"),
+    ]
+    return alt.LayerChart(layer=layers, width=PLOT_WIDTH, height=ROW_HEIGHT * len(rows))
+
+
+def _columns(
+    shown: list[dict[str, Any]], rows: list[dict[str, Any]], seen_width: float, weight: Literal["normal", "bold"]
+) -> list[alt.Chart]:
+    base = _placed(shown, rows)
+    points: alt.Chart = base.encode(x="right:Q", text="number:N", color=_COLOUR)
+    return [
+        *rimmed(points, align="left", dx=6, fontWeight=weight),
+        base.mark_text(align="right", x=-12, color=MUTED, fontWeight=weight).encode(text="seen:N"),
+        base.mark_text(align="right", x=-30 - seen_width, color=INK, fontWeight=weight).encode(text="label:N"),
+    ]
+
+
+def _placed(shown: list[dict[str, Any]], rows: list[dict[str, Any]], **how: Any) -> alt.Chart:
+    """A chart of some of the rows, each at its place among all."""
+    scale = alt.Scale(domain=list(range(len(rows))), padding=0.3)
+    place = alt.Y("row:O", axis=None, scale=scale, **how)
+    placed: alt.Chart = alt.Chart(alt.InlineData(values=shown)).encode(y=place)
+    return placed

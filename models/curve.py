@@ -1,0 +1,54 @@
+"""The score curve: where a predicted value stands in the reference portfolio."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from domain.errors import NotEnoughData
+from domain.segments import HIGHEST_SCORE, LOWEST_SCORE
+from features.histories import Floats
+
+
+@dataclass(frozen=True)
+class ScoreCurve:
+    """Percentiles (0 to 1) of the distinct predictions of a reference portfolio.
+
+    A prediction's percentile is the share of the reference below it plus half the share equal to it: linear
+    between distinct reference predictions, held at the end values outside.
+
+    Attributes:
+        values: distinct reference predictions, money, rising.
+        percentiles: the percentile of each.
+        customers: how many customers the reference holds.
+    """
+
+    values: Floats
+    percentiles: Floats
+    customers: int
+
+    @classmethod
+    def of(cls, predictions: Floats) -> Self:
+        """Build the curve from the predictions for every customer of the reference portfolio.
+
+        >>> curve = ScoreCurve.of(np.array([10.0, 20.0, 20.0, 40.0]))
+        >>> curve.percentiles.tolist()
+        [0.125, 0.5, 0.875]
+        """
+        if not len(predictions):
+            raise NotEnoughData("the reference portfolio has no customers, so no score can be placed in it")
+        values, counts = np.unique(predictions, return_counts=True)
+        below = np.cumsum(counts) - counts
+        return cls(values, (below + counts / 2) / len(predictions), len(predictions))
+
+    def percentile(self, predictions: Floats) -> Floats:
+        """Place predictions (money) in the reference portfolio, 0 to 1."""
+        return np.interp(predictions, self.values, self.percentiles)
+
+    def score(self, predictions: Floats) -> Floats:
+        """Turn predictions (money) into scores, 1 to 5.
+
+        >>> ScoreCurve.of(np.array([10.0, 20.0, 30.0])).score(np.array([20.0])).tolist()
+        [3.0]
+        """
+        return LOWEST_SCORE + (HIGHEST_SCORE - LOWEST_SCORE) * self.percentile(predictions)

@@ -1,0 +1,107 @@
+"""The explanation: TreeSHAP contributions of the margin, carried along the score curve into points.
+
+Method: Lundberg et al., "From local explanations to global understanding with explainable AI for trees" (2020),
+as LightGBM computes it (`pred_contrib`). The margin's contributions add up to margin - expected margin; one factor
+for each customer turns them into points that add up to score - base.
+"""
+
+from dataclasses import dataclass
+from math import fsum, isnan
+
+import numpy as np
+
+from domain.breakdown import Breakdown, Contribution
+from features.histories import Floats
+from features.indicator import Indicator
+from features.matrix import catalogue
+from models.estimator import LOG_LINK
+from models.value_model import Scores, ValueModel
+
+_SLOPE_STEP = 1e-3
+_NO_DIFFERENCE = 1e-9
+"""Below this share of the contributions' size, score - base over margin - expected margin is 0/0."""
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Points of n customers for F indicators: base + sum of a row's points = that customer's score.
+
+    Attributes:
+        base: the score at TreeSHAP's expected margin, one for all.
+        points: n x F points.
+        scores: what is explained.
+        matrix: n x F indicator values.
+    """
+
+    base: float
+    points: Floats
+    scores: Scores
+    matrix: Floats
+
+
+def explain(model: ValueModel, matrix: Floats) -> Explanations:
+    """Explain the scores of n x F indicators, within 1e-9."""
+    scores = model.scores(matrix)
+    if not len(matrix):
+        return Explanations(_score_at(model, np.zeros(1))[0], np.empty(matrix.shape), scores, matrix)
+    shap = np.asarray(model.booster.predict(matrix, pred_contrib=True, num_threads=1))
+    shap, expected = shap[:, :-1], shap[:1, -1]
+    base = float(_score_at(model, expected)[0])
+    points = shap * _factors(model, shap, expected, scores.score - base)[:, None]
+    # What rounding left over goes to the largest contribution, so that the sum is exact.
+    largest = np.abs(points).argmax(axis=1)
+    for row, column in enumerate(largest.tolist()):
+        points[row, column] += fsum((scores.score[row], -base, *(-points[row]).tolist()))
+    return Explanations(base, points, scores, matrix)
+
+
+def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
+    """Write one customer's explanation as the shared `Breakdown`, all indicators, largest first."""
+    parts = [
+        _contribution(made, float(value), float(points), currency)
+        for made, value, points in zip(
+            catalogue().indicators, explanations.matrix[row], explanations.points[row], strict=True
+        )
+    ]
+    return Breakdown(explanations.base, Breakdown(explanations.base, tuple(parts)).largest_first())
+
+
+def value_text(value: float, unit: str, currency: str) -> str:
+    """Write an indicator's value for people.
+
+    >>> value_text(1234.5, "money", "EUR"), value_text(0.25, "share", "EUR"), value_text(float("nan"), "days", "EUR")
+    ('1,234.50 EUR', '25.0 %', 'undefined')
+    """
+    if isnan(value):
+        return "undefined"
+    if unit in {"money", "money per day"}:
+        return f"{value:,.2f} {unit.replace('money', currency)}"
+    if unit == "share":
+        return f"{100 * value:.1f} %"
+    if unit == "days":
+        return f"{value:,.1f} days"
+    if unit == "ratio":
+        return f"{value:.2f}"
+    return f"{value:,.0f}"
+
+
+def _contribution(made: Indicator, value: float, points: float, currency: str) -> Contribution:
+    verb = "raises the score by" if points > 0 else "lowers the score by"
+    effect = f"{verb} {abs(points):.3f}" if points else "does not change the score"
+    sentence = f"{made.meaning.rstrip('.')}: {value_text(value, made.unit, currency)}; {effect}."
+    unit = made.unit.replace("money", currency)
+    return Contribution(made.name, made.family, None if isnan(value) else value, unit, points, sentence)
+
+
+def _score_at(model: ValueModel, margins: Floats) -> Floats:
+    return model.curve.score(np.exp(margins) if model.objective in LOG_LINK else np.maximum(margins, 0.0))
+
+
+def _factors(model: ValueModel, shap: Floats, expected: Floats, differences: Floats) -> Floats:
+    """Points for each unit of margin, one factor a customer: the chord of the score curve, or its slope."""
+    sums = np.array([fsum(row) for row in shap.tolist()])
+    size = np.abs(shap).sum(axis=1)
+    around = _score_at(model, np.concatenate([expected - _SLOPE_STEP, expected + _SLOPE_STEP]))
+    slope = (around[1] - around[0]) / (2 * _SLOPE_STEP)
+    flat = np.abs(sums) <= _NO_DIFFERENCE * size
+    return np.where(flat, slope, differences / np.where(flat, 1.0, sums))

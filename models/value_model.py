@@ -1,0 +1,150 @@
+"""The value model: everything that turns indicators into a score, in one folder that travels together."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet
+
+from domain.clock import DAY_US
+from domain.errors import ModelError
+from domain.money import RateTable
+from domain.segments import check_cut_points, segments_of
+from features.histories import Floats
+from features.matrix import catalogue
+from models.curve import ScoreCurve
+from models.estimator import expected_value
+
+FORMAT = 1
+_BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What n customers are predicted to be worth.
+
+    Attributes:
+        expected_value: money in the base currency over the horizon.
+        percentile: place in the reference portfolio, 0 to 1.
+        score: 1 + 4 x percentile, unrounded.
+        category: the segment that the unrounded score falls in.
+    """
+
+    expected_value: Floats
+    percentile: Floats
+    score: Floats
+    category: npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class ValueModel:
+    """A trained value model.
+
+    Attributes:
+        booster: LightGBM's trees; columns in the order of `indicators`.
+        objective: LightGBM's objective, which tells how a margin becomes money.
+        curve: places a prediction in the reference portfolio.
+        cut_points: three scores between the segments.
+        rates: the exchange rates that training used, and every prediction uses.
+        horizon_days: days that the expected value covers.
+        indicators: column names.
+        fingerprint: of the catalogue that the model was trained with.
+        definition: what a customer's value is: horizon, fees, margin and currency.
+        test_as_of: the moment (microseconds) whose portfolio is the reference; nothing after it was learnt from.
+    """
+
+    booster: lightgbm.Booster
+    objective: str
+    curve: ScoreCurve
+    cut_points: tuple[float, float, float]
+    rates: RateTable
+    horizon_days: int
+    indicators: tuple[str, ...]
+    fingerprint: str
+    definition: Mapping[str, Any]
+    test_as_of: int
+
+    @property
+    def currency(self) -> str:
+        """The base currency: of every amount that goes in or comes out."""
+        return self.rates.base
+
+    @property
+    def test_window_ends(self) -> int:
+        """The moment (microseconds) until which values were used to judge the model."""
+        return self.test_as_of + self.horizon_days * DAY_US
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over the trees and the curve: the same data, configuration and seed give the same one."""
+        content = hashlib.sha256(self.booster.model_to_string(num_iteration=-1).encode())
+        content.update(self.curve.values.tobytes())
+        content.update(self.curve.percentiles.tobytes())
+        return content.hexdigest()
+
+    def scores(self, matrix: Floats) -> Scores:
+        """Score n x F indicators, columns in the catalogue's order."""
+        money = expected_value(self.booster, matrix)
+        score = self.curve.score(money)
+        return Scores(money, self.curve.percentile(money), score, self.segments_of(score))
+
+    def segments_of(self, scores: Floats) -> npt.NDArray[np.str_]:
+        """Name the segment of each unrounded score."""
+        return segments_of(scores, self.cut_points)
+
+    def save(self, folder: Path) -> None:
+        """Write the model into a folder: trees as text, curve as Parquet, the rest as JSON."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.booster.save_model(folder / _BOOSTER, num_iteration=-1)
+        curve = pa.table({"value": self.curve.values, "percentile": self.curve.percentiles})
+        pyarrow.parquet.write_table(curve, folder / _CURVE)
+        rest = {
+            "format": FORMAT,
+            "objective": self.objective,
+            "cut_points": self.cut_points,
+            "curve_customers": self.curve.customers,
+            "rates": self.rates.to_dict(),
+            "horizon_days": self.horizon_days,
+            "indicators": self.indicators,
+            "fingerprint": self.fingerprint,
+            "definition": dict(self.definition),
+            "test_as_of": self.test_as_of,
+        }
+        (folder / _REST).write_text(json.dumps(rest, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: the folder holds no value model, or one of another format.
+            FingerprintMismatch: it was trained on other indicators than this program computes.
+        """
+        try:
+            rest = json.loads((folder / _REST).read_text(encoding="utf-8"))
+            curve = pyarrow.parquet.read_table(folder / _CURVE)
+            booster = lightgbm.Booster(model_file=folder / _BOOSTER)
+        except (OSError, ValueError, pa.ArrowInvalid, lightgbm.basic.LightGBMError) as error:
+            raise ModelError(f"{folder} holds no value model that can be read: {error}") from error
+        if rest.get("format") != FORMAT:
+            raise ModelError(f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}")
+        catalogue().require(rest["fingerprint"], f"the model in {folder}")
+        return cls(
+            booster,
+            rest["objective"],
+            ScoreCurve(curve["value"].to_numpy(), curve["percentile"].to_numpy(), rest["curve_customers"]),
+            check_cut_points(rest["cut_points"]),
+            RateTable.from_dict(rest["rates"]),
+            rest["horizon_days"],
+            tuple(rest["indicators"]),
+            rest["fingerprint"],
+            rest["definition"],
+            rest["test_as_of"],
+        )

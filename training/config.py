@@ -1,0 +1,137 @@
+"""The training configuration: YAML, checked before anything is read."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from domain.clock import parse_moment, to_microseconds
+from domain.errors import ConfigError
+from domain.money import RateTable, ecb_rates, read_rates
+from domain.segments import DEFAULT_CUT_POINTS, check_cut_points
+
+DEFAULT_NAME = "fivefold-value"
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Value(_Section):
+    """What a customer is worth over (as-of, as-of + horizon]; coefficients may be negative, as a refund costs.
+
+    Attributes:
+        deposit_fee: share of the settled deposits.
+        withdrawal_fee: share of the settled withdrawals, by size.
+        yearly_margin: share of a year's mean positive balance, each balance weighted by how long it was held.
+    """
+
+    deposit_fee: float = 0.005
+    withdrawal_fee: float = 0.005
+    yearly_margin: float = 0.02
+
+
+class Snapshots(_Section):
+    """The as-of dates that training learns from.
+
+    Attributes:
+        spacing_days: days between them, counted back from the last one whose value is known by the test as-of.
+        most: how many at the most, the latest ones.
+        most_rows: customers are sampled (by a hash of their identifier) to stay below so many rows.
+    """
+
+    spacing_days: Positive = 30
+    most: Positive = 24
+    most_rows: Positive = 1_000_000
+
+
+class Trees(_Section):
+    """LightGBM's parameters under full names; `rounds: null` finds their number on the last training dates.
+
+    The defaults won out of time in the trials of docs/decisions/0003-objective.md.
+    """
+
+    objective: Literal["tweedie", "poisson", "gamma", "regression", "regression_l1"] = "tweedie"
+    tweedie_power: Annotated[float, Field(gt=1, lt=2)] = 1.5
+    rounds: Positive | None = None
+    most_rounds: Positive = 1_000
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.03
+    leaves: Annotated[int, Field(ge=2, le=4096)] = 31
+    min_rows_in_leaf: Positive = 100
+    feature_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    l2: Annotated[float, Field(ge=0)] = 1.0
+    path_smooth: Annotated[float, Field(ge=0)] = 0.0
+    threads: Positive = 2
+
+
+class TrainingConfig(_Section):
+    """Everything that a training run depends on, besides the data.
+
+    Attributes:
+        name: of the registered model.
+        base_currency: every amount is converted into it.
+        rates: the operator's own table (CSV with currency, date, rate); the ECB history where there is none.
+        rates_on: the day whose last known rates hold; today where it is not given.
+        horizon_days: length of the value window.
+        test_as_of: the test window begins here; by default the latest moment whose window the data cover.
+        cut_points: scores between low, medium, high and top.
+        seed: of everything random.
+    """
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")] = DEFAULT_NAME
+    base_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
+    rates: Path | None = None
+    rates_on: date | None = None
+    horizon_days: Annotated[int, Field(gt=0, le=3650)] = 90
+    test_as_of: int | None = None
+    snapshots: Snapshots = Snapshots()
+    value: Value = Value()
+    trees: Trees = Trees()
+    cut_points: tuple[float, float, float] = DEFAULT_CUT_POINTS
+    seed: int = 1
+
+    @field_validator("test_as_of", mode="before")
+    @classmethod
+    def _moment(cls, value: Any) -> Any:
+        if isinstance(value, date | datetime):  # YAML turns dates into Python's own
+            return to_microseconds(value)
+        return parse_moment(value, "test_as_of") if isinstance(value, str) else value
+
+    @field_validator("cut_points", mode="before")
+    @classmethod
+    def _cuts(cls, value: Any) -> tuple[float, float, float]:
+        return check_cut_points(value)
+
+    def definition(self) -> dict[str, Any]:
+        """Say what is predicted: two models are comparable only where this is equal."""
+        return {"horizon_days": self.horizon_days, "currency": self.base_currency, **self.value.model_dump()}
+
+    def rate_table(self) -> RateTable:
+        """Build the rate table of the training day."""
+        day = self.rates_on or date.today()  # noqa: DTZ011 (the operator's own day)
+        if self.rates:
+            return read_rates(self.rates, self.base_currency, day)
+        return ecb_rates(self.base_currency, day)
+
+
+def read_config(path: Path | None) -> TrainingConfig:
+    """Read a YAML file, or take the defaults; ConfigError names every field that is wrong."""
+    if path is None:
+        return TrainingConfig()
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        config = TrainingConfig.model_validate(content)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}" for found in error.errors()]
+        raise ConfigError("\n".join([f"{path} is not a training configuration:", *lines])) from None
+    if config.rates and not config.rates.is_absolute():
+        return config.model_copy(update={"rates": path.parent / config.rates})
+    return config

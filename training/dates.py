@@ -1,0 +1,70 @@
+"""Which as-of dates a training run learns from and is judged on, so that no target overlaps the test window."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from domain.clock import DAY_US, day_text
+from domain.errors import NotEnoughData
+from features.histories import Integers
+from training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Period:
+    """When the data begin and end, microseconds."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Dates:
+    """The as-of dates of a run, microseconds.
+
+    Attributes:
+        training: rising; every value window ends at the test as-of or before.
+        test: the as-of of the test window; its customers are the reference portfolio.
+        horizon_days: length of every value window.
+    """
+
+    training: Integers
+    test: int
+    horizon_days: int
+
+    @property
+    def horizon_us(self) -> int:
+        """Length of a value window in microseconds."""
+        return self.horizon_days * DAY_US
+
+    @property
+    def validation(self) -> int:
+        """The last training date: rounds and parameters are chosen on it, by models that end before it."""
+        return int(self.training[-1])
+
+    @property
+    def before_validation(self) -> Integers:
+        """The training dates whose value windows end at the validation date or before."""
+        return self.training[self.training + self.horizon_us <= self.validation]
+
+
+def choose_dates(config: TrainingConfig, period: Period) -> Dates:
+    """Lay out the dates; NotEnoughData where the data do not cover a test window and one training window."""
+    horizon_us = config.horizon_days * DAY_US
+    test = config.test_as_of if config.test_as_of is not None else (period.last - horizon_us) // DAY_US * DAY_US
+    covered = f"the data cover {day_text(period.first)} to {day_text(period.last)}"
+    # A day's slack: data by the day have their last rows at midnight, and the day after is not theirs to cover.
+    if test + horizon_us > period.last + DAY_US:
+        raise NotEnoughData(
+            f"test as-of {day_text(test)} plus {config.horizon_days} days ends {day_text(test + horizon_us)}, but "
+            f"{covered}: give an earlier test_as_of or a shorter horizon_days"
+        )
+    spacing_us = config.snapshots.spacing_days * DAY_US
+    latest = test - horizon_us
+    training = np.arange(latest, period.first, -spacing_us, dtype=np.int64)[: config.snapshots.most][::-1].copy()
+    if not len(training):
+        raise NotEnoughData(
+            f"nothing can be learnt before the test window: {covered}, and a training date needs a history before it "
+            f"and {config.horizon_days} days up to the test as-of {day_text(test)}"
+        )
+    return Dates(training, test, config.horizon_days)

@@ -1,0 +1,109 @@
+"""The second pass: what the model, the champion and the baselines say about the test window, and what came true."""
+
+from dataclasses import dataclass
+
+import lightgbm
+import numpy as np
+
+from domain.errors import NotEnoughData
+from features.histories import Floats, Histories
+from features.matrix import catalogue, snapshots
+from models.estimator import expected_value
+from models.value_model import ValueModel
+from training.config import TrainingConfig
+from training.data import Portfolio
+from training.dates import Dates
+from training.target import floored, realised_values
+
+SHOWN_CUSTOMERS = 2_000
+"""Customers whose indicators are kept for the SHAP picture: the first ones of the source."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Every customer known at the test as-of; parallel arrays, money where not said otherwise.
+
+    Attributes:
+        predicted: by the model.
+        before: by the model, one snapshot spacing earlier; NaN for customers not yet known then.
+        champion: by the champion; None where there is none that can be compared.
+        realised: value over the test window, floored at 0.
+        floored_share: share of the customers whose value was below 0.
+        persistence: value over the horizon before the as-of.
+        recency, frequency, money: days, count and sum over the last year, for RFM.
+        matrix: indicators of the first customers, at most `SHOWN_CUSTOMERS` x F.
+    """
+
+    predicted: Floats
+    before: Floats
+    champion: Floats | None
+    realised: Floats
+    floored_share: float
+    persistence: Floats
+    recency: Floats
+    frequency: Floats
+    money: Floats
+    matrix: Floats
+
+
+def judge(
+    portfolio: Portfolio,
+    dates: Dates,
+    config: TrainingConfig,
+    booster: lightgbm.Booster,
+    champion: ValueModel | None,
+) -> Judged:
+    """Predict for every customer known at the test as-of, and compute what each was then worth."""
+    columns: list[dict[str, Floats]] = []
+    shown: list[Floats] = []
+    for part in portfolio.batches("judging on the test window"):
+        matrix, found = _judge_part(part, dates, config, booster, champion)
+        columns.append(found)
+        if sum(map(len, shown)) < SHOWN_CUSTOMERS:
+            shown.append(matrix[:SHOWN_CUSTOMERS])
+    joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+    realised = joined.pop("realised")
+    if not len(realised):
+        raise NotEnoughData("no customer has a history at the test as-of")
+    if not (realised > 0).any():
+        raise NotEnoughData("no customer is worth anything in the test window, so no model can be judged on it")
+    return Judged(
+        predicted=joined["predicted"],
+        before=joined["before"],
+        champion=joined.get("champion"),
+        realised=floored(realised),
+        floored_share=float((realised < 0).mean()),
+        persistence=joined["persistence"],
+        recency=joined["recency"],
+        frequency=joined["frequency"],
+        money=joined["money"],
+        matrix=np.concatenate(shown)[:SHOWN_CUSTOMERS],
+    )
+
+
+def _judge_part(
+    part: Histories,
+    dates: Dates,
+    config: TrainingConfig,
+    booster: lightgbm.Booster,
+    champion: ValueModel | None,
+) -> tuple[Floats, dict[str, Floats]]:
+    spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
+    taken = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64))
+    known = taken.seen[:, 0] > 0
+    matrix, earlier = taken.values[known, 0], taken.values[known, 1]
+    windows = np.array([dates.test, dates.test - dates.horizon_us], dtype=np.int64)
+    values = realised_values(part, windows, dates.horizon_days, config.value)[known]
+    column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
+    found = {
+        "predicted": expected_value(booster, matrix),
+        "before": np.where(taken.seen[known, 1] > 0, expected_value(booster, earlier), np.nan),
+        "realised": values[:, 0],
+        "persistence": values[:, 1],
+        "recency": column["event_recency"],
+        "frequency": column["deposit_count_365d"] + column["withdrawal_count_365d"],
+        "money": column["deposit_sum_365d"] + column["withdrawal_sum_365d"],
+    }
+    if champion is not None:
+        found["champion"] = expected_value(champion.booster, matrix)
+    return matrix, found

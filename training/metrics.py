@@ -1,0 +1,135 @@
+"""Metrics of a ranking of customers by predicted value against what they turned out to be worth.
+
+Customers with equal predictions share their value evenly, so that no metric depends on the order of the rows.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from domain.segments import SEGMENTS
+from features.histories import Floats
+
+DECILES = 10
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How well a prediction ranks and states the value of a window.
+
+    Attributes:
+        normalised_gini: Gini of the realised value in predicted order, over that in its own order; 1 is perfect.
+        top_decile_capture: value in the predicted top tenth over value in the true top tenth.
+        spearman: rank correlation of predicted and realised value.
+    """
+
+    normalised_gini: float
+    top_decile_capture: float
+    spearman: float
+
+    def named(self, prefix: str) -> dict[str, float]:
+        """Give the metrics under the names that the registry keeps."""
+        return {f"{prefix}_{name}": value for name, value in vars(self).items()}
+
+
+def rank_metrics(predicted: Floats, realised: Floats) -> Metrics:
+    """Judge a ranking; *predicted* may be on any scale, *realised* is money of 0 or more.
+
+    >>> rank_metrics(np.array([1.0, 2.0, 3.0]), np.array([0.0, 5.0, 9.0])).normalised_gini
+    1.0
+    """
+    with warnings.catch_warnings():
+        # A constant prediction has no rank correlation: the metric is NaN, and so says enough.
+        warnings.simplefilter("ignore", stats.ConstantInputWarning)
+        spearman = float(stats.spearmanr(predicted, realised).statistic)
+    return Metrics(normalised_gini(predicted, realised), top_decile_capture(predicted, realised), spearman)
+
+
+def normalised_gini(predicted: Floats, realised: Floats) -> float:
+    """Gini of realised value in predicted order over the Gini in its own order; NaN where all are worth the same."""
+    best = _gini(realised, realised)
+    return _gini(predicted, realised) / best if best else float("nan")
+
+
+def top_decile_capture(predicted: Floats, realised: Floats) -> float:
+    """Value in the predicted top tenth over value in the true top tenth; customers tied at the edge share."""
+    best = _top_value(realised, realised)
+    return _top_value(predicted, realised) / best if best else float("nan")
+
+
+def lift_curve(name: str, predicted: Floats, realised: Floats, points: int = 101) -> pl.DataFrame:
+    """Share of value held by the best share of customers, from the highest prediction down."""
+    shared = _in_predicted_order(predicted, realised)
+    value = np.concatenate([[0.0], np.cumsum(shared)]) / max(shared.sum(), np.finfo(float).tiny)
+    customers = np.arange(len(value)) / len(shared)
+    at = np.linspace(0.0, 1.0, points)
+    return pl.DataFrame({"name": name, "customer_share": at, "value_share": np.interp(at, customers, value)})
+
+
+def calibration_table(predicted: Floats, realised: Floats) -> pl.DataFrame:
+    """Predicted against realised money in ten equal groups of customers by prediction."""
+    order = np.argsort(predicted, kind="stable")
+    groups = [group for group in np.array_split(order, DECILES) if len(group)]
+    return pl.DataFrame(
+        {
+            "decile": range(1, len(groups) + 1),
+            "customers": [len(group) for group in groups],
+            "predicted_mean": [float(predicted[group].mean()) for group in groups],
+            "realised_mean": [float(realised[group].mean()) for group in groups],
+        }
+    )
+
+
+def calibration_error(table: pl.DataFrame) -> float:
+    """Mean distance of predicted from realised money over the tenths, as a share of the mean realised value."""
+    off = (table["predicted_mean"] - table["realised_mean"]).abs() * table["customers"]
+    total = float((table["realised_mean"] * table["customers"]).sum())
+    return float(off.sum()) / total if total else float("nan")
+
+
+def segment_table(category: np.ndarray, realised: Floats) -> pl.DataFrame:  # type: ignore[type-arg]
+    """Customers, mean realised value and share of all value of each segment, lowest first; empty ones left out."""
+    total = float(realised.sum())
+    rows = [
+        {
+            "segment": segment,
+            "customers": int(members.sum()),
+            "value_mean": float(realised[members].mean()),
+            "value_share": float(realised[members].sum()) / total if total else 0.0,
+        }
+        for segment in SEGMENTS
+        if (members := category == segment).any()
+    ]
+    return pl.DataFrame(rows)
+
+
+def rises(table: pl.DataFrame) -> bool:
+    """Tell whether the mean realised value rises from each segment to the next."""
+    means = table["value_mean"].to_list()
+    return all(lower < upper for lower, upper in zip(means, means[1:], strict=False))
+
+
+def _in_predicted_order(predicted: Floats, realised: Floats) -> Floats:
+    """Realised value from the highest prediction down, shared evenly among equal predictions."""
+    _, group, counts = np.unique(-predicted, return_inverse=True, return_counts=True)
+    means = np.bincount(group, weights=realised) / counts
+    return np.repeat(means, counts)
+
+
+def _gini(predicted: Floats, realised: Floats) -> float:
+    shared = _in_predicted_order(predicted, realised)
+    total = shared.sum()
+    if not total:
+        return 0.0
+    cumulated = np.cumsum(shared) / total
+    return float((cumulated.sum() - (len(shared) + 1) / 2) / len(shared))
+
+
+def _top_value(predicted: Floats, realised: Floats) -> float:
+    shared = _in_predicted_order(predicted, realised)
+    size = len(shared) / DECILES
+    whole = int(size)
+    return float(shared[:whole].sum() + (size - whole) * shared[min(whole, len(shared) - 1)])
