@@ -138,14 +138,23 @@ def _decayed(half_life_days: int) -> dict[str, str]:
         "balance_decayed": f"sum(balance * ({weight})) / sum({weight})",
     }
 
+
 def query(catalogue, rates, as_of, path):
-    cols=[]
+    cols = []
     for made in catalogue.indicators:
-        d=made.window_days
-        ex={**_flows('deposit',d),**_flows('withdrawal',d),**_rhythm(d),**_balances(d),**_others(d,rates.codes)}
-        c=dict(made.constants)
-        if c: ex=_decayed(int(c['half_life_days']))
+        d = made.window_days
+        ex = {
+            **_flows("deposit", d),
+            **_flows("withdrawal", d),
+            **_rhythm(d),
+            **_balances(d),
+            **_others(d, rates.codes),
+        }
+        c = dict(made.constants)
+        if c:
+            ex = _decayed(int(c["half_life_days"]))
         cols.append(f"({ex[made.function.__name__]})::double AS {made.name}")
-    q=f"WITH ordered AS ({ROWS}), neighbours AS ({NEIGHBOURS}), columns AS ({COLUMNS}) SELECT user_id, {', '.join(cols)} FROM columns GROUP BY user_id"
-    for k,v in dict(as_of=as_of,path=path,day=DAY_US,ln2=_LN2_A_DAY).items(): q=q.replace('{'+k+'}',str(v))
+    q = f"WITH ordered AS ({ROWS}), neighbours AS ({NEIGHBOURS}), columns AS ({COLUMNS}) SELECT user_id, {', '.join(cols)} FROM columns GROUP BY user_id"
+    for k, v in dict(as_of=as_of, path=path, day=DAY_US, ln2=_LN2_A_DAY).items():
+        q = q.replace("{" + k + "}", str(v))
     return q

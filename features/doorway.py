@@ -5,13 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from domain.errors import LayoutError
 from domain.money import RateTable
 from features import columns as c
 from features.histories import Floats, Histories, Integers
 from features.order import Rows, positions_in_order
-from features.values import Findings, read_identifiers, read_numbers, read_times, read_words
+from features.values import Findings, is_text, read_identifiers, read_numbers, read_times, read_words
+
+FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
+"""Columns that may come as dictionaries: whoever repeats is stored and checked once."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Doorway:
 
         Raises:
             DataNotValid: rows with bad values, every one of them named.
-            LayoutError: a required column is missing.
+            LayoutError: a required column is missing, or a column is there twice.
         """
         findings = Findings(first_row)
         return self.checked(table, findings)
@@ -56,6 +60,9 @@ class Doorway:
                 f"{', '.join(table.column_names)}; needed are {', '.join(c.REQUIRED)}, "
                 f"and {' and '.join(c.OPTIONAL)} may be there"
             )
+        twice = [name for name in c.COLUMNS if table.column_names.count(name) > 1]
+        if twice:
+            raise LayoutError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
 
     def _rows(self, table: pa.Table, customer: Integers, findings: Findings) -> Rows:
         chunk = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
@@ -102,15 +109,28 @@ def _one_chunk(table: pa.Table) -> pa.Table:
     one = known.combine_chunks()
     if one.num_rows == 0:
         return pa.table({name: pa.chunked_array([pa.array([], one[name].type)]) for name in one.column_names})
-    return one
+    return pa.table({name: _plain_text(one[name].chunk(0), name) for name in one.column_names})
+
+
+def _plain_text(column: pa.Array, name: str) -> pa.Array:
+    """Give text of any type as one that all readers know; a dictionary only where it is of use, and has no repeats."""
+    if pa.types.is_dictionary(column.type) and not (name in FEW_VALUES and _is_proper(column.dictionary)):
+        column = column.dictionary_decode()
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+
+
+def _is_proper(dictionary: pa.Array) -> bool:
+    kind = dictionary.type
+    known = is_text(kind) and not pa.types.is_string_view(kind) and not dictionary.null_count
+    return known and len(pc.unique(dictionary)) == len(dictionary)
 
 
 def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
     """Number the customers in order of first appearance."""
     encoded = user_ids if isinstance(user_ids, pa.DictionaryArray) else user_ids.dictionary_encode()
     codes = np.asarray(encoded.indices.fill_null(0).to_numpy(zero_copy_only=False))
-    if not len(codes):
-        return pa.array([], pa.string()), np.empty(0, dtype=np.int64)
+    if not len(encoded.dictionary):  # no row, or none with an identifier, which was noted
+        return pa.array([], pa.string()), np.zeros(len(codes), dtype=np.int64)
     begins = np.concatenate([[True], codes[1:] != codes[:-1]])
     of_runs = codes[begins]
     firsts, first_run, of_run = np.unique(of_runs, return_index=True, return_inverse=True)

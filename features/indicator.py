@@ -158,6 +158,14 @@ def collect(*modules: Any) -> Catalogue:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"declared more than once: {', '.join(twice)}")
+    functions = {made.function.__name__: made.function for made in found}
+    for made in found:
+        other = functions[made.function.__name__]
+        if other is not made.function:
+            raise ConfigError(
+                f"{made.function.__module__} and {other.__module__} both have a function {other.__name__}; "
+                "the kernel knows each by its name, so it must be the only one of that name"
+            )
     return Catalogue(tuple(found))
 
 

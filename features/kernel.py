@@ -4,11 +4,13 @@ The walk is generated as plain Python source that calls each indicator on slices
 nothing later can be read. Compiled by Numba it is cached on disk; interpreted it gives the same bits.
 """
 
+import ast
 import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+import sysconfig
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +28,9 @@ Walk = Callable[..., None]
 
 _BEGINNING_OF_TIME = -(1 << 62)
 """Opens the window of all history: before every moment that the doorway takes, and far from overflow."""
+
+_LIBRARIES = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+"""Where Python and installed libraries are; of these the versions of Numba and NumPy decide."""
 
 _COLUMNS = ("time", "amount", "balance", "kind", "currency", "category", "created")
 _SIGNATURE = (
@@ -74,7 +79,7 @@ def compiled(catalogue: Catalogue, *, checked: bool = False) -> Walk:
     It takes seconds the first time on a machine and is never to happen inside a request: call it at start.
     """
     if checked:
-        return _execute(catalogue, numba.njit(boundscheck=True, nogil=True))
+        return _bounds_checked(catalogue)
     walk: Walk = _cached_module(catalogue).walk
     return walk
 
@@ -105,13 +110,24 @@ def _execute(catalogue: Catalogue, build: Callable[[Callable[..., Any]], Any]) -
     return walk
 
 
+def _bounds_checked(catalogue: Catalogue) -> Walk:
+    """Compile at once, under Numba's switch: its option alone would leave the shared helpers unchecked."""
+    walk: Any = _execute(catalogue, numba.njit(boundscheck=True, nogil=True))
+    config: Any = numba.config
+    before = config.BOUNDSCHECK
+    config.BOUNDSCHECK = 1
+    try:
+        walk.compile(_SIGNATURE)
+    finally:
+        config.BOUNDSCHECK = before
+    walk.disable_compile()
+    checked: Walk = walk
+    return checked
+
+
 def _cached_module(catalogue: Catalogue) -> ModuleType:
-    """Import the generated module; its name holds a hash of everything that the compiled code depends on."""
     text = _module_source(catalogue)
-    sources = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in catalogue.modules]
-    versions = [numba.__version__, np.__version__]
-    key = hashlib.sha256("\0".join([text, *sources, *versions]).encode()).hexdigest()[:16]
-    path = read_settings().kernels / f"kernel_{key}.py"
+    path = read_settings().kernels / f"kernel_{_key(catalogue, text)}.py"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}")
@@ -124,6 +140,44 @@ def _cached_module(catalogue: Catalogue) -> ModuleType:
     sys.modules[path.stem] = module  # Numba looks the module up by its name when it loads from its cache
     spec.loader.exec_module(module)
     return module
+
+
+def _key(catalogue: Catalogue, text: str) -> str:
+    """Hash everything that the compiled code depends on: Numba looks at the generated module alone."""
+    sources = [_text(module) for module in _depended_on(catalogue)]
+    versions = [numba.__version__, np.__version__]
+    return hashlib.sha256("\0".join([text, *sources, *versions]).encode()).hexdigest()[:16]
+
+
+def _depended_on(catalogue: Catalogue) -> list[ModuleType]:
+    """List the catalogue's modules and all that they import, directly or not, but for installed libraries."""
+    found: dict[str, ModuleType] = {}
+    waiting = list(catalogue.modules)
+    while waiting:
+        module = waiting.pop()
+        if module.__name__ not in found and _is_ours(module):
+            found[module.__name__] = module
+            waiting += [sys.modules[name] for name in _imports(module) if name in sys.modules]
+    return [found[name] for name in sorted(found)]
+
+
+def _is_ours(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and not any(Path(file).is_relative_to(folder) for folder in _LIBRARIES)
+
+
+def _text(module: ModuleType) -> str:
+    return Path(module.__file__ or "").read_text(encoding="utf-8")
+
+
+def _imports(module: ModuleType) -> Iterator[str]:
+    """Name what a module imports; of `from a import b` both a and a.b, for b may be a module."""
+    for node in ast.walk(ast.parse(_text(module))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _module_source(catalogue: Catalogue) -> str:

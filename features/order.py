@@ -108,13 +108,17 @@ def _ranks(identifiers: pa.Array) -> Integers:
 
 
 def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
-    """Mark, by place in *order*, rows that repeat an earlier one of the same customer and transaction_id."""
+    """Mark, by place in *order*, rows that repeat an earlier one of the same customer and transaction_id.
+
+    Rows with another problem are left out: what stands in for their bad values says nothing.
+    """
     assert rows.transaction_id is not None
     repeated = np.zeros(len(order), dtype=np.bool_)
     suspects = _suspects(rows, order)
+    suspects = suspects[~findings.noted(len(order))[order[suspects]]]
     if not len(suspects):
         return repeated
-    fields = np.column_stack([rows.time, *rows.tie_keys()]).astype(np.float64)
+    fields = (rows.time, *rows.tie_keys())
     seen: dict[tuple[int, str], int] = {}
     differs: dict[int, int] = {}
     for place in suspects.tolist():
@@ -122,7 +126,7 @@ def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
         first = seen.setdefault((int(rows.customer[row]), rows.transaction_id[row].as_py()), row)
         if first != row:
             repeated[place] = True
-            if not np.array_equal(fields[first], fields[row]):
+            if any(field[first] != field[row] for field in fields):
                 differs[row] = first
     bad = np.zeros(len(rows.time), dtype=np.bool_)
     bad[list(differs)] = True

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from domain.errors import DataNotValid, LayoutError, Problem
 from domain.money import RateTable
 from features import columns as c
-from features.doorway import Doorway
+from features.doorway import FEW_VALUES, Doorway
 from features.histories import Histories, Integers, concatenate
 from features.tables import (
     Source,
@@ -30,9 +30,6 @@ from features.values import Findings
 
 ROWS_A_BATCH = 1 << 19
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
-
-_FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
-"""Columns read as dictionaries: whoever repeats is stored and checked once."""
 
 Item = TypeVar("Item")
 
@@ -91,10 +88,11 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
 def _in_memory(source: Source, doorway: Doorway) -> Histories:
     findings = Findings()
     if isinstance(source, pa.Table | pl.DataFrame) or hasattr(source, "iloc"):
-        table = table_from_frame(source)
+        table = table_from_frame(source, findings)
     else:
         table = table_from_rows(source, findings)
-    if table.num_rows > c.ROWS_SORTED_IN_MEMORY and c.USER_ID in table.column_names and not _grouped(table[c.USER_ID]):
+    ids = table.column_names.count(c.USER_ID)  # any number but one is refused at the doorway
+    if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not _grouped(table[c.USER_ID]):
         raise too_large(doorway.source or "the table")
     return doorway.checked(table, findings)
 
@@ -123,7 +121,7 @@ def _stream_parquet(path: Path, rates: RateTable) -> Iterator[Histories]:
 def _parquet_tables(path: Path, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
     for file in parquet_files(path):
         try:
-            with pyarrow.parquet.ParquetFile(file, read_dictionary=list(_FEW_VALUES)) as parquet:
+            with pyarrow.parquet.ParquetFile(file, read_dictionary=list(FEW_VALUES)) as parquet:
                 known = [name for name in parquet.schema_arrow.names if name in columns]
                 for batch in parquet.iter_batches(ROWS_A_BATCH, columns=known):
                     yield pa.Table.from_batches([batch])
@@ -135,7 +133,7 @@ def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Move the last customer's rows of each table to the next, so that no customer is cut in two."""
     held: pa.Table | None = None
     for table in tables:
-        joined = table if held is None else pa.concat_tables([held, table], promote_options="permissive")
+        joined = table if held is None else _joined(held, table)
         cut = _last_customer(joined)
         held = joined.slice(cut)
         if cut:
@@ -144,9 +142,16 @@ def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield held
 
 
+def _joined(held: pa.Table, table: pa.Table) -> pa.Table:
+    try:
+        return pa.concat_tables([held, table], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise LayoutError(f"all files of a folder must have their columns in the same types: {error}") from None
+
+
 def _last_customer(table: pa.Table) -> int:
-    """Find the first row of the last customer; 0 where there is only one, or no such column."""
-    if c.USER_ID not in table.column_names or not table.num_rows:
+    """Find the first row of the last customer; 0 where there is only one, or not one such column."""
+    if table.column_names.count(c.USER_ID) != 1 or not table.num_rows:
         return 0
     begins = np.flatnonzero(np.diff(_codes(table[c.USER_ID])))
     return int(begins[-1]) + 1 if len(begins) else 0

@@ -42,7 +42,7 @@ def suffix_of(path: Path) -> str:
 
 def parquet_files(path: Path) -> list[Path]:
     """List the Parquet files of a folder, by name, or the one file itself."""
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    files = sorted(file for file in path.rglob("*.parquet") if file.is_file()) if path.is_dir() else [path]
     if not files:
         raise LayoutError(f"{path} is a folder without a file ending in .parquet")
     return files
@@ -79,11 +79,20 @@ def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, findi
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and (value.isascii() or _is_unicode(value))
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether no half of a surrogate pair is in it, which JSON can write but no Unicode text has."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _float(value: float) -> float:
@@ -101,7 +110,7 @@ def read_json(path: Path) -> list[Any]:
                 rows = json.load(file)
             else:
                 rows = [json.loads(line) for line in file if line.strip()]
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and endless nesting
         raise LayoutError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(rows, list):
         raise LayoutError(f"{path} holds a JSON {type(rows).__name__}; it must be an array of rows")
@@ -144,10 +153,22 @@ def too_large(source: str) -> LayoutError:
     )
 
 
-def table_from_frame(source: pa.Table | pl.DataFrame | pd.DataFrame) -> pa.Table:
-    """View a data frame as an Arrow table; NaN of pandas text columns is a missing value."""
+def table_from_frame(source: pa.Table | pl.DataFrame | pd.DataFrame, findings: Findings) -> pa.Table:
+    """View a data frame as an Arrow table; NaN in pandas is a missing value."""
     if isinstance(source, pl.DataFrame):
         return source.to_arrow()
     if isinstance(source, pd.DataFrame):
-        return pa.Table.from_pandas(source, preserve_index=False, safe=False)
+        known = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
+        names = [str(source.columns[position]) for position in known]
+        return pa.table([_from_series(source.iloc[:, position], findings) for position in known], names)
     return source
+
+
+def _from_series(series: "pd.Series[Any]", findings: Findings) -> pa.Array:
+    if isinstance(series.dtype, pd.DatetimeTZDtype):
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    try:
+        return pa.array(series, from_pandas=True, safe=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError):  # objects of more than one type
+        values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
+        return _column(values, str(series.name), *_FIELDS[str(series.name)], findings)

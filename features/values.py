@@ -60,6 +60,13 @@ class Findings:
             Problem(self.first_row + int(row), field, describe(int(row)), allowed) for row in rows[:PROBLEMS_LISTED]
         ]
 
+    def noted(self, rows: int) -> Mask:
+        """Tell which of that many rows have a problem."""
+        noted = np.zeros(rows, dtype=np.bool_)
+        for bad in self._noted.values():
+            noted |= bad
+        return noted
+
     def raise_if_any(self, source: str = "") -> None:
         """Raise DataNotValid with everything that was noted."""
         if self.count:
@@ -84,9 +91,11 @@ def read_numbers(column: pa.Array, field: str, findings: Findings, *, text: bool
     missing = _mask(column.is_null())
     findings.add(missing, field, lambda _: "is missing", ALLOWED_NUMBER)
     kind = column.type
-    if _is_text(kind) and text:
+    if pa.types.is_decimal(kind):  # by way of text: Arrow's own cast misses the nearest float (0.35 by one bit)
+        numbers, unread = column.cast(pa.string()).cast(pa.float64()), np.zeros(len(column), dtype=np.bool_)
+    elif is_text(kind) and text:
         numbers, unread = _cast_each(column, pa.float64())
-    elif pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+    elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
         numbers, unread = column.cast(pa.float64(), safe=False), np.zeros(len(column), dtype=np.bool_)
     else:
         numbers, unread = pa.nulls(len(column), pa.float64()), ~missing
@@ -96,7 +105,7 @@ def read_numbers(column: pa.Array, field: str, findings: Findings, *, text: bool
     if bad.any():
         findings.add(bad, field, lambda row: f"is {column[row].as_py()}", ALLOWED_NUMBER)
         values = np.where(bad, 0.0, values)
-    return values
+    return values + 0.0  # there is one zero: -0.0 becomes 0.0, so that equal rows have equal bits
 
 
 def read_times(column: pa.Array, field: str, findings: Findings) -> Integers:
@@ -127,7 +136,8 @@ def read_words(
     if absent is None:
         findings.add(_mask(column.is_null()), field, lambda _: "is missing", allowed)
     missing_code = 0 if absent is None else absent
-    if pa.types.is_null(column.type):
+    if not is_text(column.type.value_type if pa.types.is_dictionary(column.type) else column.type):
+        findings.add(_mask(column.is_valid()), field, lambda row: f"is {shown(column[row].as_py())}", allowed)
         return np.full(len(column), missing_code, dtype=np.int16)
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     words = encoded.dictionary.to_pylist()
@@ -141,18 +151,21 @@ def read_words(
 
 
 def read_identifiers(column: pa.Array, field: str, findings: Findings, *, required: bool = True) -> pa.Array:
-    """Read identifiers as text; whole numbers in a typed column are taken as their digits."""
+    """Read identifiers as text; whole numbers in a typed column are taken as their digits.
+
+    Where it is not *required*, empty text is a missing identifier.
+    """
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     nothing = np.zeros(len(column), dtype=np.bool_)
-    if _is_text(kind) or pa.types.is_integer(kind):
-        texts, unread = column if _is_text(kind) else column.cast(pa.string()), nothing
+    if is_text(kind) or pa.types.is_integer(kind):
+        texts, unread = column if is_text(kind) else column.cast(pa.string()), nothing
     else:
         texts, unread = pa.nulls(len(column), pa.string()), ~_mask(column.is_null())
     if required:
         findings.add(_mask(column.is_null()), field, lambda _: "is missing", ALLOWED_TEXT)
         findings.add(_empty(texts), field, lambda _: "is empty", ALLOWED_TEXT)
     findings.add(unread, field, lambda row: f"is {shown(column[row].as_py())}", ALLOWED_TEXT)
-    return texts
+    return texts if required else pc.if_else(pc.equal(texts, ""), None, texts)
 
 
 def _code(word: str | None, codes: Mapping[str, int], any_case: bool, absent: int | None) -> int:
@@ -163,7 +176,8 @@ def _code(word: str | None, codes: Mapping[str, int], any_case: bool, absent: in
     return codes.get(word.upper() if any_case else word, -1)
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type holds text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -209,7 +223,7 @@ def _cast_one(text: pa.Scalar, kind: pa.DataType) -> pa.Array:
 
 def _as_microseconds(column: pa.Array, missing: Mask) -> tuple[pa.Array, Mask]:
     kind = column.type
-    if _is_text(kind):
+    if is_text(kind):
         return _parse_times(column)
     if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("s"))
@@ -222,7 +236,7 @@ def _as_microseconds(column: pa.Array, missing: Mask) -> tuple[pa.Array, Mask]:
         values = _plain(ticks.fill_null(0), np.int64) // (per_second // 1_000_000)
         return pa.array(values), np.zeros(len(column), dtype=np.bool_)
     limit = _LATEST_US // (1_000_000 // per_second)
-    outside = _mask(pc.greater(pc.abs(ticks), limit).fill_null(False))
+    outside = _mask(pc.or_(pc.greater(ticks, limit), pc.less(ticks, -limit)).fill_null(False))
     ticks = pc.if_else(pa.array(outside), None, ticks) if outside.any() else ticks
     return pc.multiply(ticks, 1_000_000 // per_second), outside
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from domain.errors import ConfigError
 from features.histories import Floats
 
-LOG_LINK = ("tweedie", "poisson", "gamma")
+LOG_LINK = ("tweedie", "poisson")
 """Objectives whose margin is the logarithm of the prediction."""
 OBJECTIVES = (*LOG_LINK, "regression", "regression_l1")
 
@@ -57,7 +57,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
         self.threads = threads
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:  # noqa: N803 (scikit-learn's names)
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: Floats | None = None) -> Self:  # noqa: N803 (scikit-learn's names)
         """Fit on n x F indicators and n values; ValueError where a value is negative."""
         checked, values = validate_data(
             self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
@@ -76,7 +76,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: npt.ArrayLike) -> Floats:  # noqa: N803 (scikit-learn's name)
         """Predict the expected value (money) of each row; never negative."""
         check_is_fitted(self)
-        checked = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        checked: Floats = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         return expected_value(self.booster_, checked)
 
     def lightgbm_parameters(self) -> dict[str, Any]:
@@ -111,4 +111,5 @@ def expected_value(booster: lightgbm.Booster, matrix: Floats) -> Floats:
     """Predict money from n x F indicators with one thread, which is fastest for few rows and the same for many."""
     if not len(matrix):
         return np.empty(0)
-    return np.maximum(np.asarray(booster.predict(matrix, num_threads=1)), 0.0)
+    money = np.asarray(booster.predict(matrix, num_threads=1), dtype=np.float64)
+    return np.maximum(money, 0.0)

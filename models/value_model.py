@@ -134,7 +134,9 @@ class ValueModel:
         except (OSError, ValueError, pa.ArrowInvalid, lightgbm.basic.LightGBMError) as error:
             raise ModelError(f"{folder} holds no value model that can be read: {error}") from error
         if rest.get("format") != FORMAT:
-            raise ModelError(f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}")
+            raise ModelError(
+                f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}"
+            )
         catalogue().require(rest["fingerprint"], f"the model in {folder}")
         return cls(
             booster,

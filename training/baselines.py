@@ -25,4 +25,4 @@ def rfm(judged: Judged) -> Floats:
 def _quintile(values: Floats) -> Floats:
     """Rank into five equal groups, 5 best; equal values fall in the same group."""
     places = (stats.rankdata(values, method="average") - 0.5) / len(values)
-    return np.floor(places * QUINTILES) + 1.0
+    return np.asarray(np.floor(places * QUINTILES) + 1.0)

@@ -54,11 +54,11 @@ class Trees(_Section):
     The defaults won out of time in the trials of docs/decisions/0003-objective.md.
     """
 
-    objective: Literal["tweedie", "poisson", "gamma", "regression", "regression_l1"] = "tweedie"
+    objective: Literal["tweedie", "poisson", "regression", "regression_l1"] = "tweedie"
     tweedie_power: Annotated[float, Field(gt=1, lt=2)] = 1.5
     rounds: Positive | None = None
     most_rounds: Positive = 1_000
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.03
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.06
     leaves: Annotated[int, Field(ge=2, le=4096)] = 31
     min_rows_in_leaf: Positive = 100
     feature_share: Annotated[float, Field(gt=0, le=1)] = 0.5

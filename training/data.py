@@ -113,4 +113,3 @@ def _learning_part(
     values = realised_values(part, dates.training, dates.horizon_days, config.value)
     as_ofs = np.broadcast_to(dates.training, known.shape)
     return taken.values[known], values[known], as_ofs[known]
-

@@ -3,6 +3,7 @@
 Customers with equal predictions share their value evenly, so that no metric depends on the order of the rows.
 """
 
+import itertools
 import warnings
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ def calibration_error(table: pl.DataFrame) -> float:
     return float(off.sum()) / total if total else float("nan")
 
 
-def segment_table(category: np.ndarray, realised: Floats) -> pl.DataFrame:  # type: ignore[type-arg]
+def segment_table(category: np.ndarray, realised: Floats) -> pl.DataFrame:
     """Customers, mean realised value and share of all value of each segment, lowest first; empty ones left out."""
     total = float(realised.sum())
     rows = [
@@ -109,7 +110,7 @@ def segment_table(category: np.ndarray, realised: Floats) -> pl.DataFrame:  # ty
 def rises(table: pl.DataFrame) -> bool:
     """Tell whether the mean realised value rises from each segment to the next."""
     means = table["value_mean"].to_list()
-    return all(lower < upper for lower, upper in zip(means, means[1:], strict=False))
+    return all(lower < upper for lower, upper in itertools.pairwise(means))
 
 
 def _in_predicted_order(predicted: Floats, realised: Floats) -> Floats:

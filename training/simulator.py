@@ -5,7 +5,6 @@ from what they did, but not by repeating it. Chunks of whole customers are drawn
 so memory stays small at any size.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from domain.errors import ConfigError
+from domain.files import replacing
 from training.simulated_traits import (
     CURRENCIES,
     UNITS_PER_EURO,
@@ -151,20 +151,16 @@ def write_simulation(simulation: Simulation, path: Path) -> int:
     Missing folders are made; OSError if that or the writing fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     rows = 0
-    try:
-        with (
-            pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer,
-            tqdm(total=simulation.customers, desc="simulate", unit=" customers", disable=None) as progress,
-        ):
-            for table in simulate(simulation):
-                writer.write_table(table)  # a row group a chunk; pyarrow splits above 1 M rows
-                rows += table.num_rows
-                progress.update(min(simulation.chunk_customers, simulation.customers - progress.n))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        replacing(path) as unfinished,
+        pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer,
+        tqdm(total=simulation.customers, desc="simulate", unit=" customers", disable=None) as progress,
+    ):
+        for table in simulate(simulation):
+            writer.write_table(table)  # a row group a chunk; pyarrow splits above 1 M rows
+            rows += table.num_rows
+            progress.update(min(simulation.chunk_customers, simulation.customers - progress.n))
     return rows
 
 

@@ -31,9 +31,9 @@ def _flow_trend(time: Integers, amount: Floats, kind: Integers, first_row: int, 
     for i in range(first_row, len(time)):
         if kind[i] == wanted:
             if time[i] > as_of - _RECENT_DAYS * DAY_US:
-                recent += amount[i]
+                recent += abs(amount[i])
             else:
-                before += amount[i]
+                before += abs(amount[i])
     return _recent_against_before(recent, before)
 
 
@@ -58,7 +58,7 @@ def _decayed_sum(amount: Floats, kind: Integers, decay: Floats, exponent: int, w
 
 
 @indicator("balance_slope_{window}", unit="money per day", empty=nan, windows=(90, 365))
-def balance_slope(time: Integers, balance: Floats, first_row: int, as_of: int) -> float:
+def balance_slope(time: Integers, balance: Floats, first_row: int) -> float:
     """Least-squares slope of the balances after each event {window}."""
     count = len(time) - first_row
     if count < 2 or time[first_row] == time[len(time) - 1]:
@@ -66,14 +66,14 @@ def balance_slope(time: Integers, balance: Floats, first_row: int, as_of: int) -
     mean_day = 0.0
     mean_balance = 0.0
     for i in range(first_row, len(time)):
-        mean_day += in_days(time[i] - as_of)
+        mean_day += in_days(time[i] - time[first_row])
         mean_balance += balance[i]
     mean_day /= count
     mean_balance /= count
     joint = 0.0
     spread = 0.0
     for i in range(first_row, len(time)):
-        day = in_days(time[i] - as_of) - mean_day
+        day = in_days(time[i] - time[first_row]) - mean_day
         joint += day * (balance[i] - mean_balance)
         spread += day * day
     return ratio(joint, spread)

@@ -1,0 +1,1 @@
+"""The `fivefold` command: parse, call one function, print."""

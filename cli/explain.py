@@ -1,0 +1,74 @@
+"""`fivefold explain`: one customer's score as a waterfall, in the terminal or as a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.terminal import AsOfOption, ModelOption, NameOption, PathArgument, console, load_model, moment
+from domain.clock import day_text
+from domain.errors import ConfigError
+from training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from models.value_model import ValueModel
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(explain)
+
+
+def explain(
+    path: PathArgument,
+    user: Annotated[str, typer.Option("--user", help="The customer's user_id.")],
+    as_of: AsOfOption = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Draw the waterfall into a .png or .svg file.")] = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="Indicators shown one by one.")] = 12,
+    model: ModelOption = None,
+    name: NameOption = DEFAULT_NAME,
+) -> None:
+    """Show what one customer's score is made of."""
+    show(load_model(model, name), path, user, moment(as_of, "--as-of"), png=png, most=most)
+
+
+def show(model: "ValueModel", path: Path, user: str, as_of: int, *, png: Path | None = None, most: int = 12) -> None:
+    """Print one customer's score and its waterfall, and draw it where a file is named."""
+    from charts.waterfall_text import waterfall_text  # noqa: PLC0415 (with Altair below, seconds to import)
+    from models.explain import breakdown  # noqa: PLC0415 (loads the indicators)
+    from models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
+
+    explanations = explain_matrix(model, _matrix_of(model, path, user, as_of))
+    found = breakdown(explanations, 0, model.currency)
+    scores = explanations.scores
+    headline = (
+        f"Customer {user} as of {day_text(as_of)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
+        f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days, "
+        f"more than {scores.percentile[0]:.0%} of customers"
+    )
+    console.print(headline, markup=False, soft_wrap=True)
+    console.print()
+    console.print(waterfall_text(found, width_columns=max(console.width, 72), most=most), markup=False, soft_wrap=True)
+    console.print()
+    families = ", ".join(f"{family} {points:+.2f}" for family, points in found.families().items())
+    console.print(f"By family: {families}", markup=False, soft_wrap=True)
+    if png:
+        from charts.render import save  # noqa: PLC0415 (imports Altair)
+        from charts.waterfall import waterfall  # noqa: PLC0415 (as above)
+
+        save(waterfall(found, title=headline, most=most), png)
+        console.print(f"Drawn into {png}", markup=False)
+
+
+def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (NumPy's type would import it)
+    from features.matrix import indicators  # noqa: PLC0415 (loads the indicators)
+    from features.sources import stream_histories  # noqa: PLC0415 (as above)
+
+    for part in stream_histories(path, model.rates):
+        position = part.position(user)
+        if position is not None:
+            matrix, seen = indicators(part.select(position, position + 1), as_of)
+            if not seen[0]:
+                raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
+            return matrix
+    raise ConfigError(f"{path} has no customer {user!r}")

@@ -1,0 +1,73 @@
+"""Writing scores: Parquet, CSV, JSON or JSON lines, batch by batch, by the suffix of the file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+
+from domain.errors import ConfigError
+from domain.files import replacing
+
+Write = Callable[[pl.DataFrame], None]
+
+
+@contextmanager
+def open_output(path: Path) -> Iterator[Write]:
+    """Give a function that appends a batch to *path*; the file is there only once all went well.
+
+    ConfigError where the suffix is none that can be written.
+    """
+    opened = _OPENERS.get(path.suffix.lower())
+    if opened is None:
+        raise ConfigError(f"--output is {path}; it must end in {', '.join(_OPENERS)}")
+    with replacing(path) as unfinished, opened(unfinished) as write:
+        yield write
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
+    with ExitStack() as stack:
+        writers: list[pyarrow.parquet.ParquetWriter] = []
+
+        def write(table: pl.DataFrame) -> None:
+            arrow: pa.Table = table.to_arrow(compat_level=pl.CompatLevel.oldest())
+            if not writers:
+                writers.append(stack.enter_context(pyarrow.parquet.ParquetWriter(path, arrow.schema)))
+            writers[0].write_table(arrow)
+
+        yield write
+
+
+@contextmanager
+def _csv(path: Path) -> Iterator[Write]:
+    with path.open("wb") as file:
+
+        def write(table: pl.DataFrame) -> None:
+            table.write_csv(file, include_header=file.tell() == 0)
+
+        yield write
+
+
+@contextmanager
+def _json_lines(path: Path) -> Iterator[Write]:
+    with path.open("wb") as file:
+        yield lambda table: table.write_ndjson(file)
+
+
+@contextmanager
+def _json(path: Path) -> Iterator[Write]:
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+
+        def write(table: pl.DataFrame) -> None:
+            for line in table.write_ndjson().splitlines():
+                file.write(("\n" if file.tell() == 1 else ",\n") + line)
+
+        yield write
+        file.write("\n]\n")
+
+
+_OPENERS = {".parquet": _parquet, ".csv": _csv, ".json": _json, ".jsonl": _json_lines, ".ndjson": _json_lines}

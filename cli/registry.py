@@ -1,0 +1,96 @@
+"""`fivefold models`, `promote` and `rollback`: which model serves, and who decided that."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.terminal import NameOption, console, open_registry, show_table
+from domain.clock import day_text, from_microseconds, parse_moment
+from training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from models.promotions import Promotion
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Recorded with it.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (models, promote, rollback):
+        app.command()(command)
+
+
+def models(
+    on: Annotated[str | None, typer.Option("--on", help="A date or time: what served then.")] = None,
+    name: NameOption = DEFAULT_NAME,
+) -> None:
+    """List the registered versions, or what served on a date."""
+    from models.promotions import history, served_on  # noqa: PLC0415 (imports MLflow)
+
+    registry = open_registry(name)
+    if on is not None:
+        _show_promotions(f"{name}: what served on {on}", served_on(registry, parse_moment(on, "--on")))
+        return
+    versions = registry.versions()
+    if not versions:
+        console.print(f"{name} has no versions yet: run `fivefold train`")
+        return
+    metrics = ("model_normalised_gini", "model_top_decile_capture", "model_spearman")
+    rows = [
+        [
+            str(version.number),
+            ", ".join(version.aliases),
+            f"{from_microseconds(version.created_us):%Y-%m-%d %H:%M}",
+            day_text(version.test_as_of),
+            version.tags.get("content_hash", "")[:12],
+            *(f"{version.metrics[metric]:.4f}" if metric in version.metrics else "" for metric in metrics),
+        ]
+        for version in versions
+    ]
+    columns = ("version", "alias", "registered (UTC)", "test as-of", "hash", "Gini", "capture", "Spearman")
+    show_table(name, columns, rows, left=5)
+    console.print()
+    _show_promotions("Promotions", history(registry))
+
+
+def promote(
+    version: Annotated[int, typer.Argument(help="The version to make champion.")],
+    force: Annotated[bool, typer.Option("--force", help="Against the gate, or where it cannot compare.")] = False,
+    reason: ReasonOption = "",
+    name: NameOption = DEFAULT_NAME,
+) -> None:
+    """Make a version champion, if the gate allowed it."""
+    from models.promotions import promote as promote_version  # noqa: PLC0415 (imports MLflow)
+
+    _tell(promote_version(open_registry(name), version, force=force, reason=reason))
+
+
+def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
+    """Make the champion before the present one champion again."""
+    from models.promotions import rollback as roll_back  # noqa: PLC0415 (imports MLflow)
+
+    _tell(roll_back(open_registry(name), reason))
+
+
+def _tell(made: "Promotion") -> None:
+    instead = f" instead of version {made.replaced}" if made.replaced else ""
+    recorded = f"Recorded: {made.who}, {made.why}"
+    console.print(f"Version {made.version} is the champion now{instead}. {recorded}", markup=False)
+
+
+def _show_promotions(title: str, made: "list[Promotion]") -> None:
+    if not made:
+        console.print(f"{title}: none")
+        return
+    rows = [
+        [
+            f"{from_microseconds(found.at_us):%Y-%m-%d %H:%M:%S}",
+            found.action + (" (forced)" if found.forced else ""),
+            str(found.version),
+            str(found.replaced or ""),
+            found.who,
+            found.why,
+        ]
+        for found in made
+    ]
+    show_table(title, ("at (UTC)", "what", "version", "replaced", "who", "why"), rows, left=6)

@@ -1,0 +1,152 @@
+"""`fivefold score`: a file of transactions in, one row a customer out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import polars as pl
+import typer
+
+from cli.output import Write, open_output
+from cli.terminal import (
+    AsOfOption,
+    ModelOption,
+    NameOption,
+    PathArgument,
+    console,
+    load_model,
+    moment,
+    show_table,
+    warn,
+)
+from domain.clock import DAY_US, day_text, parse_moment
+from domain.segments import SEGMENTS
+from training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from models.scoring import ScoredBatch
+    from models.value_model import ValueModel
+
+SHOWN_FALLS = 10
+_OF_MOVES = ["user_id", "score_before", "score", "category_before", "category", "move"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(score)
+
+
+def score(
+    path: PathArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to: .parquet, .csv, .json or .jsonl.")
+    ] = None,
+    as_of: AsOfOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Add base and the points of every indicator.")] = False,
+    compare_as_of: Annotated[
+        str | None, typer.Option("--compare-as-of", help="An earlier date: lists falls and segment moves since.")
+    ] = None,
+    model: ModelOption = None,
+    name: NameOption = DEFAULT_NAME,
+) -> None:
+    """Score every customer of a file, with the champion or any registered model."""
+    used = load_model(model, name)
+    when = moment(as_of, "--as-of")
+    before = parse_moment(compare_as_of, "--compare-as-of") if compare_as_of else None
+    summary = score_file(used, path, output, when, explain=explain, compare_as_of=before)
+    summary.show(used, when, asked=as_of is not None)
+    if before is not None:
+        summary.show_moves(before, when)
+    if output:
+        console.print(f"{summary.customers:,} customers: {output}", markup=False)
+
+
+class Summary:
+    """What is told of a scored file, gathered batch by batch in bounded memory."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.customers = 0
+        self.left_out = 0
+        self.newest: int | None = None
+        self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
+        self._moves: dict[tuple[str, str], int] = {}
+        self._falls: pl.DataFrame | None = None
+
+    def add(self, batch: "ScoredBatch") -> None:
+        """Take in one batch."""
+        self.customers += len(batch.table)
+        self.left_out += batch.left_out
+        self.newest = max((found for found in (self.newest, batch.newest) if found is not None), default=None)
+        sums = batch.table.group_by("category").agg(pl.len(), pl.sum("score"), pl.sum("expected_value"))
+        for category, *figures in sums.iter_rows():
+            self._segments[category] = [a + b for a, b in zip(self._segments[category], figures, strict=True)]
+        if "move" in batch.table.columns:
+            self._add_moves(batch.table.select(_OF_MOVES).drop_nulls())
+
+    def _add_moves(self, table: pl.DataFrame) -> None:
+        for before, now, customers in table.group_by("category_before", "category").len().iter_rows():
+            self._moves[before, now] = self._moves.get((before, now), 0) + customers
+        falls = table.filter(pl.col("move") < 0)
+        joined = falls if self._falls is None else pl.concat([self._falls, falls])
+        self._falls = joined.sort("move", "user_id").head(SHOWN_FALLS)
+
+    def show(self, model: "ValueModel", as_of: int, *, asked: bool) -> None:
+        """Print the segments, and warn of what a reader might overlook."""
+        rows = [
+            [segment, f"{count:,.0f}", _mean(scores, count), _mean(money, count)]
+            for segment, (count, scores, money) in reversed(self._segments.items())
+        ]
+        value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
+        show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
+        if self.left_out:
+            console.print(f"{self.left_out:,} customers have no row by {day_text(as_of)} and are left out.")
+        if not asked and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
+            warn(
+                f"the newest row is of {day_text(self.newest)}, more than {model.horizon_days} days ago; scores are as "
+                f"of now. For scores as of then: --as-of {day_text(self.newest)}"
+            )
+
+    def show_moves(self, before: int, as_of: int) -> None:
+        """Print how customers moved between segments, and who fell furthest."""
+        rows = [[source, *(f"{self._moves.get((source, target), 0):,}" for target in SEGMENTS)] for source in SEGMENTS]
+        console.print()
+        title = f"Segments: {day_text(before)} (rows) to {day_text(as_of)} (columns)"
+        show_table(title, ("", *SEGMENTS), rows)
+        if self._falls is not None and len(self._falls):
+            console.print()
+            falls = [
+                [user_id, f"{was:.2f}", f"{now:.2f}", f"{old} → {new}" if old != new else old, f"{move:+.2f}"]
+                for user_id, was, now, old, new, move in self._falls.iter_rows()
+            ]
+            show_table("The largest falls", ("customer", "before", "now", "segment", "move"), falls)
+
+
+def score_file(
+    model: "ValueModel",
+    path: Path,
+    output: Path | None,
+    as_of: int,
+    *,
+    explain: bool = False,
+    compare_as_of: int | None = None,
+) -> Summary:
+    """Stream a file through the model into another, which is there only once it is whole."""
+    from models.scoring import score_source  # noqa: PLC0415 (loads the indicators)
+
+    summary = Summary()
+    with open_output(output) if output else _nowhere() as write:
+        for batch in score_source(model, path, as_of, explained=explain, compare_as_of=compare_as_of):
+            write(batch.table)
+            summary.add(batch)
+    return summary
+
+
+def _mean(total: float, count: float) -> str:
+    return f"{total / count:,.2f}" if count else ""
+
+
+@contextmanager
+def _nowhere() -> Iterator[Write]:
+    yield lambda _: None

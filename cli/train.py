@@ -1,0 +1,84 @@
+"""`fivefold train`: from a file of transactions to a registered, judged model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.terminal import NameOption, console, open_registry, show_table
+from domain.settings import read_settings
+from training.config import DEFAULT_NAME, TrainingConfig, read_config
+
+if TYPE_CHECKING:
+    from training.retrain import Outcome
+
+DEMO_CUSTOMERS = 5_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(train)
+
+
+def train(
+    data: Annotated[Path | None, typer.Option("--data", help="Transactions; simulated ones by default.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Training configuration, YAML.")] = None,
+    tune: Annotated[int, typer.Option("--tune", min=0, help="Try so many configurations first (Optuna).")] = 0,
+    name: NameOption = "",
+) -> None:
+    """Train, judge, register, and promote if the gate allows it."""
+    settings = read_config(config)
+    if name:
+        settings = settings.model_copy(update={"name": name})
+    show_outcome(run(data or simulated_file(), settings, tune), settings)
+
+
+def run(path: Path, config: TrainingConfig, tune: int = 0) -> "Outcome":
+    """Run the training with the registry of the settings."""
+    from training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
+
+    return retrain(path, config, open_registry(config.name), tune_trials=tune)
+
+
+def simulated_file() -> Path:
+    """Give the file of simulated customers, making it where it is not there yet."""
+    from training.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
+
+    path = read_settings().var / "demo" / "transactions.parquet"
+    if not path.exists():
+        rows = write_simulation(Simulation(customers=DEMO_CUSTOMERS), path)
+        console.print(f"Simulated {DEMO_CUSTOMERS:,} customers with {rows:,} transactions: {path}")
+    return path
+
+
+def show_outcome(outcome: "Outcome", config: TrainingConfig) -> None:
+    """Print what a run came to: metrics, segments, the gate's verdict."""
+    evaluation = outcome.evaluation
+    rows = [
+        [name, f"{found.normalised_gini:.4f}", f"{found.top_decile_capture:.4f}", f"{found.spearman:.4f}"]
+        for name, found in evaluation.by_name.items()
+    ]
+    console.print()
+    columns = ("", "normalised Gini", "top-decile capture", "Spearman")
+    show_table(f"On {evaluation.customers:,} customers of a window that the model never saw", columns, rows)
+    console.print()
+    segments = [
+        [row["segment"], f"{row['customers']:,}", f"{row['value_mean']:,.2f}", f"{row['value_share']:.1%}"]
+        for row in evaluation.segments.to_dicts()
+    ]
+    money = f"mean value ({config.base_currency})"
+    show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
+    console.print()
+    console.print(
+        f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}."
+    )
+    console.print(f"The gate: {outcome.verdict}.", markup=False)
+    if outcome.promoted:
+        console.print(f"Version {outcome.version} is the champion now.")
+        return
+    name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
+    console.print(
+        f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
+        f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
+        markup=False,
+    )

@@ -1,0 +1,89 @@
+"""Grouping by customer out of core: rows are dealt into buckets by customer, and each bucket is sorted alone."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+from tqdm import tqdm
+
+from domain.errors import LayoutError
+from domain.files import replacing
+from features import columns as c
+from features.tables import csv_batches, parquet_files, read_json, suffix_of
+
+ROWS_A_BUCKET = 2_000_000
+"""Rows that are sorted at once: what the memory needed depends on, whatever the size of the file."""
+
+
+def sort_by_customer(source: Path, output: Path) -> int:
+    """Write the rows of *source* to the Parquet file *output*, each customer's together and in time order.
+
+    All columns are kept. Gives the number of rows. LayoutError where there is no column to sort by; *output* is
+    only there once it is whole.
+    """
+    rows = _count(source)
+    buckets = max(1, -(-rows // ROWS_A_BUCKET))
+    with tempfile.TemporaryDirectory(dir=output.absolute().parent) as folder, ExitStack() as stack:
+        files = [Path(folder) / f"{number}.parquet" for number in range(buckets)]
+        _deal(source, files, rows)
+        unfinished = stack.enter_context(replacing(output))
+        writer: pyarrow.parquet.ParquetWriter | None = None
+        for file in tqdm(files, desc="sorting", unit=" buckets", disable=None, leave=False):
+            if not file.exists():
+                continue
+            table = _sorted(pyarrow.parquet.read_table(file))
+            writer = writer or stack.enter_context(pyarrow.parquet.ParquetWriter(unfinished, table.schema))
+            writer.write_table(table, row_group_size=1 << 19)
+            file.unlink()
+        if writer is None:
+            raise LayoutError(f"{source} has no rows")
+        writer.close()
+    return rows
+
+
+def _batches(source: Path) -> Iterator[pa.RecordBatch]:
+    suffix = suffix_of(source)
+    if suffix == ".csv":
+        yield from csv_batches(source)
+    elif suffix in {"", ".parquet"}:
+        for file in parquet_files(source):
+            with pyarrow.parquet.ParquetFile(file) as parquet:
+                yield from parquet.iter_batches(1 << 19)
+    else:
+        yield from pl.DataFrame(read_json(source), infer_schema_length=None).to_arrow().to_batches()
+
+
+def _count(source: Path) -> int:
+    if suffix_of(source) in {"", ".parquet"}:
+        return sum(int(pyarrow.parquet.read_metadata(file).num_rows) for file in parquet_files(source))
+    return sum(batch.num_rows for batch in _batches(source))
+
+
+def _deal(source: Path, files: list[Path], rows: int) -> None:
+    """Put every row into the bucket of its customer."""
+    with ExitStack() as stack, tqdm(total=rows, desc="dealing", unit=" rows", disable=None, leave=False) as bar:
+        writers: dict[int, pyarrow.parquet.ParquetWriter] = {}
+        for batch in _batches(source):
+            for name in (c.USER_ID, c.DATE):
+                if name not in batch.schema.names:
+                    raise LayoutError(f"{source} has no column {name}; it has {', '.join(batch.schema.names)}")
+            of_row = (pl.Series(batch[c.USER_ID].cast(pa.string())).hash() % len(files)).fill_null(0).to_numpy()
+            for number in np.unique(of_row).tolist():
+                part = batch.filter(pa.array(of_row == number))
+                if number not in writers:
+                    writer = pyarrow.parquet.ParquetWriter(files[number], part.schema)
+                    writers[number] = stack.enter_context(writer)
+                writers[number].write_batch(part)
+            bar.update(batch.num_rows)
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    # Stable, so that rows of one customer and moment keep the order of the file.
+    order = pl.DataFrame({"user": pl.Series(table[c.USER_ID]), "date": pl.Series(table[c.DATE])})
+    places = order.with_row_index().sort("user", "date", "index")["index"]
+    return table.take(places.to_arrow())

@@ -1,0 +1,134 @@
+"""Promotions: who made which version champion, when, why, and what it replaced. Appended, never rewritten.
+
+Each one is a run in an experiment of its own in MLflow, so that the registry's alias and its history live together.
+"""
+
+import getpass
+from dataclasses import dataclass
+
+from domain.clock import DAY_US, now_microseconds
+from domain.errors import PromotionRefused
+from models.registry import CHAMPION, Registry, Version
+
+PROMOTE, ROLLBACK = "promote", "rollback"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One change of the champion.
+
+    Attributes:
+        at_us: when, microseconds.
+        action: `promote` or `rollback`.
+        version: the champion from then on.
+        replaced: the champion before; None where there was none.
+        who: the user that did it.
+        why: the gate's verdict, or the operator's reason.
+        forced: done against the gate, or where it could not compare.
+    """
+
+    at_us: int
+    action: str
+    version: int
+    replaced: int | None
+    who: str
+    why: str
+    forced: bool
+
+
+def history(registry: Registry) -> list[Promotion]:
+    """List every promotion and rollback, oldest first."""
+    runs = registry.client.search_runs(
+        [registry.experiment(_experiment(registry))],
+        filter_string="attributes.status = 'FINISHED'",
+        max_results=10_000,
+    )
+    return sorted((_read(run.data.tags) for run in runs), key=lambda found: found.at_us)
+
+
+def promote(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
+    """Make a version champion if the gate allowed it against the champion that serves now.
+
+    PromotionRefused where it did not, or judged it against another champion; *force* with a *reason* overrules.
+    """
+    version, champion = registry.version(number), registry.champion()
+    if champion is not None and champion.number == number:
+        raise PromotionRefused(f"version {number} is the champion already")
+    refusal = _refusal(version, champion)
+    if refusal and not force:
+        raise PromotionRefused(f"version {number} is not promoted: {refusal}; overrule with --force --reason TEXT")
+    if force and not reason.strip():
+        raise PromotionRefused("--force needs --reason TEXT: it is recorded with the promotion")
+    why = reason.strip() or version.tags.get("gate_reasons", "")
+    return _record(registry, PROMOTE, number, champion, why, forced=force)
+
+
+def rollback(registry: Registry, reason: str = "") -> Promotion:
+    """Make the champion before the present one champion again; rolling back again goes one further back."""
+    served: list[int] = []
+    for change in history(registry):
+        if change.action == PROMOTE:
+            served.append(change.version)
+        else:
+            served.pop()
+    if len(served) < 2:
+        raise PromotionRefused("there is nothing to roll back to: no champion was replaced before")
+    why = reason.strip() or "rolled back"
+    return _record(registry, ROLLBACK, served[-2], registry.champion(), why, forced=False)
+
+
+def served_between(registry: Registry, first_us: int, last_us: int) -> list[Promotion]:
+    """List the promotions in force at some time from *first_us* to *last_us*, oldest first."""
+    changes = history(registry)
+    before = [change for change in changes if change.at_us <= first_us]
+    return before[-1:] + [change for change in changes if first_us < change.at_us <= last_us]
+
+
+def served_on(registry: Registry, moment_us: int) -> list[Promotion]:
+    """List what served at a moment, or all through a day where the moment is a day's midnight UTC."""
+    return served_between(registry, moment_us, moment_us + DAY_US - 1 if moment_us % DAY_US == 0 else moment_us)
+
+
+def _refusal(version: Version, champion: Version | None) -> str:
+    """Say why the gate's verdict does not allow this promotion now; empty where it does."""
+    judged_against = version.tags.get("gate_champion", "")
+    serving = str(champion.number) if champion else ""
+    if champion is not None and judged_against != serving:
+        return f"not comparable: it was judged against {judged_against or 'no champion'}, and version {serving} serves"
+    if version.tags.get("gate_promote") != "true":
+        return f"the gate said: {version.tags.get('gate_reasons', 'nothing')}"
+    return ""
+
+
+def _record(
+    registry: Registry, action: str, number: int, champion: Version | None, why: str, *, forced: bool
+) -> Promotion:
+    replaced = champion.number if champion else None
+    made = Promotion(now_microseconds(), action, number, replaced, getpass.getuser(), why, forced)
+    tags = {name: "" if value is None else str(value) for name, value in vars(made).items()}
+    run = registry.client.create_run(
+        registry.experiment(_experiment(registry)), tags=tags, run_name=f"{action} {number}"
+    )
+    try:
+        registry.set_alias(CHAMPION, number)
+    except BaseException:
+        registry.client.set_terminated(run.info.run_id, "FAILED")
+        raise
+    registry.client.set_terminated(run.info.run_id, "FINISHED")
+    return made
+
+
+def _read(tags: dict[str, str]) -> Promotion:
+    return Promotion(
+        int(tags["at_us"]),
+        tags["action"],
+        int(tags["version"]),
+        int(tags["replaced"]) if tags["replaced"] else None,
+        tags["who"],
+        tags["why"],
+        tags["forced"] == "True",
+    )
+
+
+def _experiment(registry: Registry) -> str:
+    return f"{registry.name}-promotions"

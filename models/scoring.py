@@ -1,0 +1,82 @@
+"""Scoring a source: histories in, one row a customer out, batch by batch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from features.histories import Histories
+from features.matrix import catalogue, indicators
+from features.sources import read_ahead, stream_histories
+from features.tables import Source
+from models.explain import explain
+from models.value_model import ValueModel
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """Some customers' scores.
+
+    Attributes:
+        table: user_id, score (unrounded), category, expected_value (money), currency, percentile; more if asked for.
+        left_out: customers without a row by the as-of; they have no score.
+        newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
+    """
+
+    table: pl.DataFrame
+    left_out: int
+    newest: int | None
+
+
+def score_source(
+    model: ValueModel, source: Source, as_of: int, *, explained: bool = False, compare_as_of: int | None = None
+) -> Iterator[ScoredBatch]:
+    """Score every customer of a source as known at *as_of* (microseconds).
+
+    *explained* adds `base` and one column of points for each indicator: their sum is the score within 1e-9.
+    *compare_as_of* adds `score_before`, `category_before` and `move`: null for customers not yet known then.
+    """
+    for part in read_ahead(stream_histories(source, model.rates)):
+        yield score_histories(model, part, as_of, explained=explained, compare_as_of=compare_as_of)
+
+
+def score_histories(
+    model: ValueModel, histories: Histories, as_of: int, *, explained: bool = False, compare_as_of: int | None = None
+) -> ScoredBatch:
+    """Score the customers of one container; one customer is a batch of one."""
+    matrix, seen = indicators(histories, as_of)
+    known = seen > 0
+    scores = model.scores(matrix[known])
+    user_ids = histories.user_ids.filter(known)
+    table = pl.DataFrame(
+        {
+            "user_id": pl.Series(user_ids, dtype=pl.String),
+            "score": scores.score,
+            "category": pl.Series(scores.category, dtype=pl.String),
+            "expected_value": scores.expected_value,
+            "currency": pl.Series([model.currency] * len(user_ids), dtype=pl.String),
+            "percentile": scores.percentile,
+        }
+    )
+    if compare_as_of is not None:
+        table = table.with_columns(_before(model, histories, compare_as_of, known, scores.score))
+    if explained:
+        found = explain(model, matrix[known])
+        points = {f"points_{name}": found.points[:, number] for number, name in enumerate(catalogue().names)}
+        table = table.with_columns(pl.Series("base", np.full(len(table), found.base)), **_series(points))
+    newest = int(histories.time.max()) if histories.rows else None
+    return ScoredBatch(table, int((~known).sum()), newest)
+
+
+def _before(model: ValueModel, histories: Histories, as_of: int, known: np.ndarray, now: np.ndarray) -> list[pl.Series]:
+    matrix, seen = indicators(histories, as_of)
+    there = seen[known] > 0
+    before = model.scores(matrix[known])
+    scores = pl.Series("score_before", np.where(there, before.score, np.nan)).fill_nan(None)
+    category = pl.Series("category_before", np.where(there, before.category, ""), dtype=pl.String).replace("", None)
+    return [scores, category, (pl.Series(now) - scores).alias("move")]
+
+
+def _series(columns: dict[str, np.ndarray]) -> dict[str, pl.Series]:
+    return {name: pl.Series(name, values) for name, values in columns.items()}

@@ -1,0 +1,180 @@
+"""Every indicator against an independent oracle, and what the catalogue promises about itself."""
+
+import ast
+import inspect
+from math import isclose, isnan
+from statistics import pstdev
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.indicator import FAMILIES, UNITS
+from features.indicators import CATALOGUE
+from features.kernel import interpreted
+from features.matrix import indicators, snapshots
+from features.sources import read_histories
+from tests.features.reference import DAY, REFERENCES, History, history_of
+from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
+
+AS_OF = AS_OFS[1]
+
+
+def computed(rows: list[Row], as_of: int) -> dict[str, dict[str, float]]:
+    """Indicators by customer and name."""
+    histories = read_histories(rows, RATES)
+    values, _ = indicators(histories, as_of)
+    users = histories.user_ids.to_pylist()
+    return {
+        user: dict(zip(CATALOGUE.names, found, strict=True)) for user, found in zip(users, values.tolist(), strict=True)
+    }
+
+
+def tolerance(unit: str, history: History) -> float:
+    """What rounding may do where large numbers cancel: a billionth of what went in."""
+    money = max((max(abs(event.amount), abs(event.balance)) for event in history), default=0.0)
+    if unit == "money per day":
+        spread_days = pstdev([event.time / DAY for event in history]) if history else 0.0
+        return 1e-9 * money / spread_days if spread_days else 0.0
+    return 1e-9 * {"money": money, "days": 1e-3}.get(unit, 0.0)
+
+
+def assert_agree(history: History, as_of: int, found: dict[str, float]) -> None:
+    for made in CATALOGUE.indicators:
+        wanted = REFERENCES[made.name](history, as_of)
+        got = found[made.name]
+        both = isnan(got) and isnan(wanted)
+        close = isclose(got, wanted, rel_tol=1e-9, abs_tol=tolerance(made.unit, history))
+        assert both or close, f"{made.name} is {got!r}, the oracle says {wanted!r}"
+
+
+def test_every_indicator_has_a_reference() -> None:
+    assert set(CATALOGUE.names) == set(REFERENCES)
+
+
+@pytest.mark.parametrize("as_of", AS_OFS, ids=iso)
+def test_agrees_with_the_oracle(as_of: int) -> None:
+    @given(ledgers(as_of))
+    def check(ledger: list[Row]) -> None:
+        for user, found in computed(ledger, as_of).items():
+            assert_agree(history_of(ledger, user, as_of, RATES), as_of, found)
+
+    check()
+
+
+@given(st.integers(2, 40), st.integers(1, 100 * DAY), st.data())
+def test_agrees_with_the_oracle_on_a_regular_history(count: int, gap_us: int, data: st.DataObject) -> None:
+    """Equal gaps of any length, from a microsecond on: where differences of times cancel most."""
+    balances = data.draw(st.lists(st.integers(-(10**6), 10**6), min_size=count, max_size=count))
+    ledger = [
+        row(transaction_date=iso(AS_OF - back * gap_us), user_balance=balance / 100)
+        for back, balance in enumerate(balances)
+    ]
+    assert_agree(history_of(ledger, "ann", AS_OF, RATES), AS_OF, computed(ledger, AS_OF)["ann"])
+
+
+def test_a_customer_without_a_row_by_then_has_the_declared_empty_values() -> None:
+    values, seen = indicators(read_histories([row(transaction_date=iso(AS_OF + 1))], RATES), AS_OF)
+    declared = np.array([made.empty for made in CATALOGUE.indicators])
+    assert seen.tolist() == [0]
+    assert (values[0].view(np.int64) == declared.view(np.int64)).all()
+
+
+def test_an_empty_history_interpreted_has_the_declared_empty_values() -> None:
+    histories = read_histories([row(transaction_date=iso(AS_OF + 1))], RATES)
+    taken = snapshots(histories, np.array([AS_OF]), interpreted(CATALOGUE))
+    declared = np.array([made.empty for made in CATALOGUE.indicators])
+    assert (taken.values[0, 0].view(np.int64) == declared.view(np.int64)).all()
+
+
+def test_the_oracle_agrees_on_empty_histories() -> None:
+    for made in CATALOGUE.indicators:
+        wanted = REFERENCES[made.name]([], AS_OF)
+        assert (isnan(made.empty) and isnan(wanted)) or made.empty == wanted, made.name
+
+
+def test_a_history_of_failures_counts_no_money_but_keeps_balances() -> None:
+    days_back = (400, 300, 40, 3)
+    ledger = [
+        row(transaction_state=state, transaction_date=iso(AS_OF - back * DAY), user_balance=float(back))
+        for back in days_back
+        for state in ("FAILED", "rejected", "Cancelled", "EXPIRED", "REVERSED")
+    ]
+    found = computed(ledger, AS_OF)["ann"]
+    assert_agree(history_of(ledger, "ann", AS_OF, RATES), AS_OF, found)
+    money = [name for name in found if name.startswith(("deposit_", "withdrawal_", "net_flow"))]
+    assert all(isnan(found[name]) or found[name] == 0.0 for name in money)
+    assert found["failed_share_365d"] == 1.0
+    assert found["failed_count_90d"] == 10.0
+    assert found["balance_last"] == 3.0
+
+
+def test_one_row_has_no_deviation_gap_or_slope() -> None:
+    found = computed([row(transaction_date=iso(AS_OF))], AS_OF)["ann"]
+    undefined = {name for name, value in found.items() if isnan(value)}
+    assert {name for name in found if "gap" in name or "deviation" in name or "slope" in name} <= undefined
+    assert found["event_recency"] == 0.0
+    assert found["balance_held_30d"] == 120.5  # held for no time at all, but held
+    assert found["active_day_share_all"] == 1.0
+
+
+def test_nothing_is_shown_as_minus_zero() -> None:
+    """A customer who stopped withdrawing has a trend of 0, not of -0."""
+    back = (100, 60)
+    ledger = [row(transaction_amount=-5.0, transaction_date=iso(AS_OF - days * DAY)) for days in back]
+    found = computed([*ledger, row(user_balance=-0.0, transaction_date=iso(AS_OF))], AS_OF)["ann"]
+    assert [name for name, value in found.items() if value == 0.0 and str(value) == "-0.0"] == []
+
+
+@given(st.data())
+def test_a_zero_amount_is_an_event_that_moves_no_money(data: st.DataObject) -> None:
+    ledger = data.draw(ledgers(AS_OF, identified=False))
+    zero = row(transaction_amount=0.0, transaction_date=iso(AS_OF - DAY), transaction_currency="EUR")
+    before = computed([*ledger, row(transaction_date=iso(AS_OF + 1))], AS_OF).get("ann")
+    after = computed([*ledger, zero], AS_OF)["ann"]
+    moved = [name for name in after if name.startswith(("deposit_", "withdrawal_", "net_flow", "failed_count"))]
+    assert before is not None
+    assert [repr(after[name]) for name in moved] == [repr(before[name]) for name in moved]
+    assert after["event_recency"] <= 1.0
+
+
+@pytest.mark.parametrize("made", CATALOGUE.indicators, ids=lambda made: made.name)
+def test_each_declares_itself_in_plain_words(made: object) -> None:
+    assert made.unit in UNITS
+    assert made.family in FAMILIES
+    assert made.meaning.endswith(".")
+    assert "{" not in made.meaning + made.name
+    assert made.name == made.name.lower()
+    assert isnan(made.empty) or made.empty == 0.0
+
+
+def test_every_family_of_the_list_is_there() -> None:
+    assert {made.family for made in CATALOGUE.indicators} == set(FAMILIES)
+
+
+def test_indicators_add_in_scalar_loops() -> None:
+    """NumPy's sum and mean add in another order than a loop, and differ in the last bit when compiled."""
+    forbidden = {"sum", "mean", "std", "var", "dot", "cumsum", "prod", "average", "nansum", "nanmean"}
+    for module in CATALOGUE.modules:
+        called = [node for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Call)]
+        names = {getattr(call.func, "attr", getattr(call.func, "id", "")) for call in called}
+        assert not names & forbidden, module.__name__
+
+
+def test_indicators_use_only_code_that_the_fingerprint_covers() -> None:
+    """A helper in another module would change values without changing the fingerprint: put it in one of these."""
+    covered = {module.__name__ for module in CATALOGUE.modules}
+    no_values = {"domain.clock", "features.histories", "features.indicator"}  # DAY_US, types and the decorator
+    for module in CATALOGUE.modules:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                ours = node.module.split(".")[0] in {"domain", "features"}
+                assert not ours or node.module in covered | no_values, f"{module.__name__} imports {node.module}"
+            assert not isinstance(node, ast.Import) or {alias.name for alias in node.names} <= {"numpy"}
+
+
+def test_a_day_is_what_the_fingerprint_takes_it_for() -> None:
+    from domain.clock import DAY_US
+
+    assert DAY_US == DAY == 86_400_000_000

@@ -1,0 +1,169 @@
+"""The model card: what a version is, what it was learnt from, how well it does, and what it must not be used for."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from domain.clock import day_text
+from features.matrix import catalogue
+from models.value_model import ValueModel
+from training.config import TrainingConfig, Trees
+from training.data import LearningRows, Overview
+from training.dates import Dates
+from training.evaluate import Evaluation
+from training.gate import Verdict
+
+CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a version was made from.
+
+    Attributes:
+        source: the data, as the operator named them.
+        trees: the tree parameters that were used, the number of rounds included.
+        code: the program's version.
+    """
+
+    source: str
+    overview: Overview
+    dates: Dates
+    rows: LearningRows
+    config: TrainingConfig
+    trees: Trees
+    code: str
+
+
+def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: Verdict) -> str:
+    """Write the card in Markdown."""
+    return "\n".join(
+        [
+            f"# {lineage.config.name}",
+            "",
+            f"> {CAUTION}",
+            "",
+            *_purpose(model, lineage),
+            *_data(lineage),
+            *_quality(model, evaluation, verdict),
+            *_money(model),
+            *_limits(evaluation),
+        ]
+    )
+
+
+def _purpose(model: ValueModel, lineage: Lineage) -> list[str]:
+    value = lineage.config.value
+    cuts = ", ".join(f"{cut:g}" for cut in model.cut_points)
+    return [
+        "## What it says",
+        "",
+        (
+            f"The value of a customer over the next {model.horizon_days} days in {model.currency}: "
+            f"{value.deposit_fee:g} × settled deposits + {value.withdrawal_fee:g} × settled withdrawals by size + "
+            f"{value.yearly_margin:g} a year × mean positive balance, weighted by how long it was held."
+        ),
+        "",
+        (
+            f"The score from 1 to 5 is that prediction's place among the {model.curve.customers:,} customers known on "
+            f"{day_text(model.test_as_of)}: 1 + 4 × percentile. Segments (low, medium, high, top) are cut at {cuts}."
+        ),
+        "",
+    ]
+
+
+def _data(lineage: Lineage) -> list[str]:
+    overview, dates = lineage.overview, lineage.dates
+    sampled = "" if lineage.rows.share >= 1 else f", {lineage.rows.share:.1%} of the customers"
+    return [
+        "## What it was learnt from",
+        "",
+        (
+            f"- Data: {lineage.source}, {overview.rows:,} rows of {overview.customers:,} customers, "
+            f"{day_text(overview.period.first)} to {day_text(overview.period.last)}, digest `{overview.digest}`."
+        ),
+        (
+            f"- {len(lineage.rows.values):,} rows at {len(dates.training)} dates, "
+            f"{day_text(int(dates.training[0]))} to {day_text(int(dates.training[-1]))}{sampled}; "
+            "no value window reaches into the test window."
+        ),
+        f"- {len(catalogue().names)} indicators, catalogue `{catalogue().fingerprint[:12]}`.",
+        (
+            f"- Trees: {', '.join(f'{name} {value}' for name, value in lineage.trees.model_dump().items())}; "
+            f"seed {lineage.config.seed}; fivefold {lineage.code}."
+        ),
+        "",
+    ]
+
+
+def _quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> list[str]:
+    rows = [
+        f"| {name} | {found.normalised_gini:.4f} | {found.top_decile_capture:.4f} | {found.spearman:.4f} |"
+        for name, found in evaluation.by_name.items()
+    ]
+    stability = evaluation.stability
+    return [
+        "## How well it does",
+        "",
+        (
+            f"On {evaluation.customers:,} customers, {day_text(model.test_as_of)} to "
+            f"{day_text(model.test_window_ends)}, which it never saw:"
+        ),
+        "",
+        "| | normalised Gini | top-decile capture | Spearman |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *markdown_table(evaluation.segments),
+        "",
+        *markdown_table(evaluation.calibration),
+        "",
+        (
+            f"From one snapshot to the next {stability.same_segment_share:.1%} of the customers stay in their segment; "
+            f"scores move by {stability.mean_absolute_move:.2f} on average."
+        ),
+        "",
+        f"The gate: {verdict}.",
+        "",
+    ]
+
+
+def _money(model: ValueModel) -> list[str]:
+    rates, stale = model.rates, model.rates.stale()
+    lines = [
+        "## Exchange rates",
+        "",
+        (
+            f"Constant currency: {rates.base} at each currency's last known rate on {rates.as_known_on}, source: "
+            f"{rates.source}; {len(rates.codes)} currencies."
+        ),
+    ]
+    if stale:
+        lines.append(f"**Stale** (last known more than a year before): {', '.join(stale)}.")
+    return [*lines, ""]
+
+
+def _limits(evaluation: Evaluation) -> list[str]:
+    return [
+        "## Limits",
+        "",
+        f"- Values below 0 count as 0: {evaluation.floored_share:.1%} of the customers in the test window.",
+        "- It knows nothing but deposits, withdrawals, balances, currencies, channel and account age.",
+        "- A customer unlike any in the reference portfolio is placed at its edge.",
+        "- It says what a customer may be worth, not how risky the customer is.",
+        "",
+    ]
+
+
+def markdown_table(table: pl.DataFrame) -> list[str]:
+    """Write a small table in Markdown, money to cents.
+
+    >>> markdown_table(pl.DataFrame({"segment": ["low"], "value_mean": [1.234]}))
+    ['| segment | value_mean |', '|---|---|', '| low | 1.23 |']
+    """
+    head = f"| {' | '.join(table.columns)} |"
+    rows = [
+        f"| {' | '.join(f'{cell:,.2f}' if isinstance(cell, float) else str(cell) for cell in row)} |"
+        for row in table.iter_rows()
+    ]
+    return [head, "|" + "---|" * table.width, *rows]

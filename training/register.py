@@ -1,0 +1,136 @@
+"""Registering: everything about a training run goes to MLflow, and the model becomes a version."""
+
+import json
+import tempfile
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.dataset import Dataset
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+
+from domain.clock import day_text
+from features.document import catalogue_markdown
+from models import pyfunc_entry
+from models.registry import Registry
+from models.value_model import ValueModel
+from training.card import Lineage, model_card
+from training.evaluate import Evaluation
+from training.gate import Verdict
+from training.judge import Judged
+from training.report import write_pictures
+
+REQUIREMENTS = ("lightgbm", "mlflow", "numba", "numpy", "pandas", "polars", "pyarrow", "scikit-learn")
+"""What a registered model needs to be loaded and to predict, pinned to what it was trained with."""
+
+
+def register(
+    registry: Registry,
+    model: ValueModel,
+    judged: Judged,
+    evaluation: Evaluation,
+    lineage: Lineage,
+    verdict: Verdict,
+    judged_against: int | None,
+) -> int:
+    """Log the run and register the model as challenger; give the version's number.
+
+    *judged_against* is the champion that the verdict compares with; None where there was none.
+    """
+    card = model_card(model, evaluation, lineage, verdict)
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False) as run,
+    ):
+        folder = Path(temporary)
+        mlflow.log_params(_parameters(lineage))
+        mlflow.log_metrics(evaluation.registered_metrics())
+        mlflow.log_input(_Transactions(lineage), context="training")
+        for picture in write_pictures(folder / "plots", model, evaluation, judged):
+            mlflow.log_artifact(str(picture), "plots")
+        mlflow.log_text(card, "model_card.md")
+        mlflow.log_text(catalogue_markdown(), "indicators.md")
+        mlflow.log_dict(model.rates.to_dict(), "rates.json")
+        model.save(folder / "value_model")
+        tags = _tags(model, lineage, verdict, judged_against)
+        mlflow.set_tags(tags)
+        logged = _log_model(model, judged, folder / "value_model")
+    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, card, tags)
+
+
+def signature(model: ValueModel) -> ModelSignature:
+    """Spell the signature out: inference would make every column with a NaN in it optional."""
+    inputs = Schema([ColSpec("double", name, required=True) for name in model.indicators])
+    money = [ColSpec("double", name) for name in ("expected_value", "percentile", "score")]
+    return ModelSignature(inputs=inputs, outputs=Schema([*money, ColSpec("string", "category")]))
+
+
+def _log_model(model: ValueModel, judged: Judged, folder: Path) -> Any:
+    return mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(Path(pyfunc_entry.__file__)),
+        artifacts={"value_model": folder.as_uri()},
+        signature=signature(model),
+        input_example=pd.DataFrame(judged.matrix[:2], columns=list(model.indicators)),
+        pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
+        metadata={"fingerprint": model.fingerprint, "cut_points": list(model.cut_points)},
+    )
+
+
+def _parameters(lineage: Lineage) -> dict[str, Any]:
+    config = lineage.config.model_dump(exclude={"trees", "snapshots", "value", "test_as_of"})
+    sections = {
+        "trees": lineage.trees.model_dump(),
+        "snapshots": lineage.config.snapshots.model_dump(),
+        "value": lineage.config.value.model_dump(),
+    }
+    flat = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
+    return {**config, **flat, "test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}
+
+
+class _Transactions(Dataset):
+    """The data of a run as MLflow keeps them: where they were, what they hold, and their digest."""
+
+    def __init__(self, lineage: Lineage) -> None:
+        self._overview = lineage.overview
+        source = CodeDatasetSource({"mlflow.source.name": lineage.source})
+        super().__init__(source=source, name="transactions", digest=lineage.overview.digest)
+
+    def to_dict(self) -> dict[str, str]:
+        return {**super().to_dict(), "profile": json.dumps(self.profile)}
+
+    def _compute_digest(self) -> str:
+        return self._overview.digest
+
+    @property
+    def schema(self) -> None:
+        """None: the columns are the API's own."""
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        period = self._overview.period
+        return {
+            "num_rows": self._overview.rows,
+            "customers": self._overview.customers,
+            "first": day_text(period.first),
+            "last": day_text(period.last),
+        }
+
+
+def _tags(model: ValueModel, lineage: Lineage, verdict: Verdict, judged_against: int | None) -> dict[str, str]:
+    return {
+        "fingerprint": model.fingerprint,
+        "definition": json.dumps(dict(model.definition), sort_keys=True),
+        "test_as_of": str(model.test_as_of),
+        "content_hash": model.content_hash,
+        "data_digest": lineage.overview.digest,
+        "rates_date": model.rates.as_known_on.isoformat(),
+        "code_version": lineage.code,
+        "gate_promote": str(verdict.promote).lower(),
+        "gate_reasons": str(verdict),
+        "gate_champion": "" if judged_against is None else str(judged_against),
+    }

@@ -1,0 +1,105 @@
+"""A retraining run, from top to bottom."""
+
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+
+from features.matrix import catalogue, warm
+from features.tables import Source
+from models.curve import ScoreCurve
+from models.estimator import ValueRegressor
+from models.promotions import promote
+from models.registry import Registry, Version
+from models.value_model import ValueModel
+from training.card import Lineage
+from training.config import TrainingConfig
+from training.data import Portfolio, learning_rows
+from training.dates import Dates, choose_dates
+from training.evaluate import Evaluation, evaluate
+from training.fit import find_rounds, fit, validation_fold
+from training.gate import Verdict, decide
+from training.judge import judge
+from training.register import register
+from training.tune import tune
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        version: the number under which the model is registered.
+        promoted: it is the champion now.
+    """
+
+    version: int
+    promoted: bool
+    model: ValueModel
+    evaluation: Evaluation
+    verdict: Verdict
+    lineage: Lineage
+
+
+def retrain(source: Source, config: TrainingConfig, registry: Registry, *, tune_trials: int = 0) -> Outcome:
+    """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
+
+    Raises:
+        DataNotValid, LayoutError: the source cannot be read; nothing was learnt or written.
+        NotEnoughData: the data do not cover a training window and a test window.
+    """
+    warm()
+    portfolio = Portfolio(source, config.rate_table())
+    overview = portfolio.overview()
+    dates = choose_dates(config, overview.period)
+    rows = learning_rows(portfolio, dates, config, overview.customers)
+    fold = validation_fold(rows, dates)
+    trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
+    trees = trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
+    fitted = fit(rows, trees, config.seed, trees.rounds or 0)
+    champion = registry.champion()
+    incomparable = incomparability(champion, config, dates)
+    rival = registry.load(champion.number) if champion and not incomparable else None
+    judged = judge(portfolio, dates, config, fitted.booster_, rival)
+    model = build_model(fitted, ScoreCurve.of(judged.predicted), portfolio, config, dates)
+    evaluation = evaluate(judged, model)
+    verdict = decide(evaluation, incomparable)
+    lineage = Lineage(_name(source), overview, dates, rows, config, trees, installed("fivefold"))
+    number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
+    if verdict.promote:
+        promote(registry, number)
+    return Outcome(number, verdict.promote, model, evaluation, verdict, lineage)
+
+
+def build_model(
+    fitted: ValueRegressor, curve: ScoreCurve, portfolio: Portfolio, config: TrainingConfig, dates: Dates
+) -> ValueModel:
+    """Put together everything that travels with the trees."""
+    return ValueModel(
+        fitted.booster_,
+        fitted.objective,
+        curve,
+        config.cut_points,
+        portfolio.rates,
+        config.horizon_days,
+        catalogue().names,
+        catalogue().fingerprint,
+        config.definition(),
+        dates.test,
+    )
+
+
+def incomparability(champion: Version | None, config: TrainingConfig, dates: Dates) -> str | None:
+    """Say why the champion cannot fairly be judged on this test window; None where it can, or there is none."""
+    if champion is None:
+        return None
+    if champion.tags.get("fingerprint") != catalogue().fingerprint:
+        return f"champion {champion.number} has another catalogue of indicators"
+    if champion.definition != config.definition():
+        return f"champion {champion.number} has another definition of value"
+    if champion.test_as_of > dates.test:
+        return f"champion {champion.number} was trained inside the test window"
+    return None
+
+
+def _name(source: Source) -> str:
+    return str(Path(source)) if isinstance(source, str | Path) else f"a {type(source).__name__} in memory"
