@@ -1,195 +1,186 @@
-"""draft"""
+"""The catalogue in Polars: one lazy query on the streaming engine, neighbours by shifts, one grouping.
 
-from functools import reduce
+It relies on the file's order: neighbours are shifts of the whole file, and `last` is a customer's last row.
+Measured on the way here: conditions inside `when` beside the aggregate instead of filters inside the group;
+`replace_strict` fell back to memory and a join was slower than a chain of `when`; telling it that the ids are
+sorted, which chooses another grouping, took 1.4 times.
+"""
 
 import polars as pl
+from feature_plan import LN2_A_DAY, RECENT_US, SEASON_US, Plan, Wanted, pick
 
 from domain.clock import DAY_US
 
-_AGE = pl.col("age")
-_ALL = pl.lit(True)
+Condition = pl.Expr | None
+"""None: always true."""
+
+_AGE, _BALANCE, _NEXT, _PREVIOUS = (pl.col(name) for name in ("age", "balance", "next_age", "previous_age"))
+_NEW_DAY = pl.col("new_day")
+_RECENT = pl.col("age") < RECENT_US
+_SEASON = pl.col("age") >= SEASON_US
 
 
-def prepared(path, rates, as_of, **kw):
-    codes = list(rates.codes)
-    names = pl.col("transaction_currency")
-    per_unit = names.replace_strict(codes, [rates.per_unit(c) for c in codes], return_dtype=pl.Float64)
+def compute(plan: Plan) -> pl.DataFrame:
+    """Compute the plan's indicators: a frame of user_id and one column each."""
+    indicators = [_expression(one, plan).cast(pl.Float64).alias(one.name) for one in plan.wanted]
+    return _rows(plan).group_by("user_id").agg(indicators).collect(engine="streaming")
+
+
+def _rows(plan: Plan) -> pl.LazyFrame:
+    per_unit = pl.coalesce(
+        pl.when(pl.col("transaction_currency") == code).then(rate) for code, rate in plan.per_unit.items()
+    )
     state = pl.col("transaction_state").str.to_uppercase()
     settled = state.is_in(["SUCCEEDED", "COMPLETED"]).fill_null(True)
     pending = (state == "PENDING").fill_null(False)
-    time = pl.col("transaction_date").to_physical()
-    neighbours = (
-        pl.scan_parquet(path)
-        .filter(pl.col("transaction_date") <= pl.lit(as_of).cast(pl.Datetime("us")))
+    rows = (
+        pl.scan_parquet(plan.path)
+        .filter(pl.col("transaction_date") <= pl.lit(plan.as_of).cast(pl.Datetime("us")))
         .select(
             "user_id",
-            age=as_of - time,
-            account_age=as_of - pl.col("user_created").to_physical(),
+            age=plan.as_of - pl.col("transaction_date").to_physical(),
+            account_age=plan.as_of - pl.col("user_created").to_physical(),
             balance=pl.col("user_balance") * per_unit,
             amount=pl.col("transaction_amount") * per_unit,
+            currency="transaction_currency",
+            web=pl.col("user_category") == "WEB",
             settled=settled,
             pending=pending,
-            currency=names,
-            web=(pl.col("user_category") == "WEB"),
-        )
-        .with_columns(
-            previous_age=pl.when(pl.col("user_id") == pl.col("user_id").shift(1)).then(_AGE.shift(1)),
-            next_age=pl.when(pl.col("user_id") == pl.col("user_id").shift(-1))
-            .then(_AGE.shift(-1))
-            .otherwise(0)
-            .fill_null(0),
+            failed=~settled & ~pending,
         )
     )
-    t = as_of - _AGE
-    day = t // DAY_US
-    amount = pl.col("amount")
-    decay = (_AGE * (-0.6931471805599453 / 360 / DAY_US)).exp()
+    user_id, amount = pl.col("user_id"), pl.col("amount")
+    neighbours = rows.with_columns(
+        previous_age=pl.when(user_id == user_id.shift(1)).then(_AGE.shift(1)),
+        next_age=pl.when(user_id == user_id.shift(-1)).then(_AGE.shift(-1)).otherwise(0).fill_null(0),
+        day=(plan.as_of - _AGE) // DAY_US,
+    )
     return neighbours.with_columns(
         deposit=pl.when("settled", amount > 0).then(amount),
         withdrawal=pl.when("settled", amount < 0).then(-amount),
-        failed=~pl.col("settled") & ~pl.col("pending"),
-        gap=(pl.col("previous_age") - _AGE) / DAY_US,
-        time_of_day=t % DAY_US,
-        day=day,
-        weekday=(day + 3) % 7,
-        new_day=(day != (as_of - pl.col("previous_age")) // DAY_US).fill_null(True),
-        decay=decay,
+        gap=(_PREVIOUS - _AGE) / DAY_US,
+        time_of_day=(plan.as_of - _AGE) % DAY_US,
+        weekday=(pl.col("day") + 3) % 7,
+        new_day=(pl.col("day") != (plan.as_of - _PREVIOUS) // DAY_US).fill_null(True),
     )
 
 
-def _inside(d):
-    return _ALL if d is None else _AGE < d * DAY_US
-
-
-def _of(column, condition):
-    return (
-        pl.when(condition).then(column)
-        if condition is not _ALL
-        else pl.col(column)
-        if isinstance(column, str)
-        else column
+def _expression(one: Wanted, plan: Plan) -> pl.Expr:
+    if one.half_life_days is not None:
+        return pick(_decayed(one.half_life_days), one)
+    window = one.window_us
+    return pick(
+        {
+            **_flows("deposit", window),
+            **_flows("withdrawal", window),
+            **_times(window, plan.as_of),
+            **_rhythm(window),
+            **_balances(window or 0, _inside(window)),
+            **_others(window, plan.rates.codes),
+        },
+        one,
     )
 
 
-def _count(c):
-    return pl.len() if c is _ALL else c.sum()
+def _inside(window: int | None) -> Condition:
+    return None if window is None else window > _AGE
 
 
-def _and(a, b):
-    return b if a is _ALL else a & b
+def _both(first: Condition, second: pl.Expr) -> pl.Expr:
+    return second if first is None else first & second
 
 
-def _over(part, whole):
+def _of(column: pl.Expr, condition: Condition) -> pl.Expr:
+    return column if condition is None else pl.when(condition).then(column)
+
+
+def _count(condition: Condition) -> pl.Expr:
+    return pl.len() if condition is None else condition.sum()
+
+
+def _over(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
     return pl.when(whole != 0).then(part / whole)
 
 
-_RECENT = _AGE < 30 * DAY_US
-_SEASON = _AGE >= 275 * DAY_US
-
-
-def _flows(n, d):
-    w = _inside(d)
+def _flows(name: str, window: int | None) -> dict[str, pl.Expr]:
+    flow = pl.col(name)
+    inside = _of(flow, _inside(window))
+    before = _of(flow, _both(_inside(window), ~_RECENT))
     return {
-        f"{n}_recency": _of("age", pl.col(n).is_not_null()).min() / DAY_US,
-        f"{n}_count": _of(n, w).count(),
-        f"{n}_sum": _of(n, w).sum(),
-        f"{n}_mean": _of(n, w).mean(),
-        f"{n}_max": _of(n, w).max(),
-        f"{n}_trend": _over(_of(n, _RECENT).sum() * 3, _of(n, _and(w, ~_RECENT)).sum()),
-        f"{n}_year_ago": _of(n, _and(w, _SEASON)).sum(),
+        f"{name}_recency": _of(_AGE, flow.is_not_null()).min() / DAY_US,
+        f"{name}_count": inside.count(),
+        f"{name}_sum": inside.sum(),
+        f"{name}_mean": inside.mean(),
+        f"{name}_max": inside.max(),
+        f"{name}_trend": _over(_of(flow, _RECENT).sum() * 3, before.sum()),
+        f"{name}_year_ago": _of(flow, _both(_inside(window), _SEASON)).sum(),
     }
 
 
-def _rhythm(d, as_of):
-    w = _inside(d)
-    both = _ALL if d is None else pl.col("previous_age") < d * DAY_US
-    opens = pl.col("new_day") if d is None else w & (pl.col("new_day") | (pl.col("previous_age") >= d * DAY_US))
-    mean = _over((_of("age", w).max() - _of("age", w).min()) / DAY_US, _count(w).cast(pl.Int64) - 1)
-    deviation = _of("gap", both).std()
+def _times(window: int | None, as_of: int) -> dict[str, pl.Expr]:
+    opens = _NEW_DAY if window is None else (window > _AGE) & (_NEW_DAY | (window <= _PREVIOUS))
     return {
         "event_recency": _AGE.min() / DAY_US,
         "account_age": pl.max_horizontal(pl.col("account_age").max() / DAY_US, 0.0),
         "first_event_age": _AGE.max() / DAY_US,
         "active_days": _count(opens),
-        "active_day_share": pl.col("new_day").sum() / (as_of // DAY_US - pl.col("day").min() + 1),
+        "active_day_share": _NEW_DAY.sum() / (as_of // DAY_US - pl.col("day").min() + 1),
+    }
+
+
+def _rhythm(window: int | None) -> dict[str, pl.Expr]:
+    inside = _inside(window)
+    ages = _of(_AGE, inside)
+    mean = _over((ages.max() - ages.min()) / DAY_US, _count(inside).cast(pl.Int64) - 1)
+    deviation = _of(pl.col("gap"), None if window is None else window > _PREVIOUS).std()
+    weekdays = [_count(_both(inside, pl.col("weekday") == day)) for day in range(7)]
+    return {
         "gap_mean": mean,
         "gap_deviation": deviation,
         "regularity": _over(mean, mean + deviation),
-        "busiest_weekday_share": _over(
-            pl.max_horizontal([_count(_and(w, pl.col("weekday") == k)) for k in range(7)]), _count(w)
-        ),
-        "weekend_share": _over(_count(_and(w, pl.col("weekday") >= 5)), _count(w)),
-        "night_share": _over(_count(_and(w, pl.col("time_of_day") < DAY_US // 4)), _count(w)),
-        "activity_trend": _over(_count(_RECENT) * 3, _count(_and(w, ~_RECENT))),
+        "busiest_weekday_share": _over(pl.max_horizontal(weekdays), _count(inside)),
+        "weekend_share": _over(_count(_both(inside, pl.col("weekday") >= 5)), _count(inside)),
+        "night_share": _over(_count(_both(inside, pl.col("time_of_day") < DAY_US // 4)), _count(inside)),
+        "activity_trend": _over(_count(_RECENT) * 3, _count(_both(inside, ~_RECENT))),
     }
 
 
-def _balances(d):
-    w = _inside(d)
-    whole = (d or 0) * DAY_US
-    held = (pl.min_horizontal(_AGE, whole) - pl.col("next_age")).clip(lower_bound=0)
-    holding = (pl.col("next_age") < whole) | (pl.col("next_age") == 0)
-    b = pl.col("balance")
-    x, y = _of(_AGE / -DAY_US, w), _of("balance", w)
+def _balances(window: int, inside: Condition) -> dict[str, pl.Expr]:
+    held_us = (pl.min_horizontal(_AGE, window) - _NEXT).clip(lower_bound=0)
+    holding = _of(_BALANCE, (window > _NEXT) | (_NEXT == 0))
+    days, balance = _of(_AGE / -DAY_US, inside), _of(_BALANCE, inside)
+    mean_held = _over((_BALANCE * held_us).sum(), pl.min_horizontal(_AGE.max(), window))
     return {
-        "balance_last": b.last(),
-        "balance_min": _of(b, holding).min(),
-        "balance_max": _of(b, holding).max(),
-        "balance_mean": y.mean(),
-        "balance_deviation": y.std(),
-        "balance_held": _over((b * held).sum(), pl.min_horizontal(_AGE.max(), whole)).fill_null(b.last()),
-        "balance_empty_days": _of(held, b <= 0).sum() / DAY_US,
-        "balance_slope": _over(pl.cov(x, y), x.var()),
-        "balance_year_ago": _of(b, _and(w, _SEASON)).mean(),
+        "balance_last": _BALANCE.last(),
+        "balance_min": holding.min(),
+        "balance_max": holding.max(),
+        "balance_mean": balance.mean(),
+        "balance_deviation": balance.std(),
+        "balance_held": mean_held.fill_null(_BALANCE.last()),
+        "balance_empty_days": _of(held_us, _BALANCE <= 0).sum() / DAY_US,
+        "balance_slope": _over(pl.cov(days, balance), days.var()),
+        "balance_year_ago": _of(_BALANCE, _both(inside, _SEASON)).mean(),
     }
 
 
-def _others(d, codes):
-    w = _inside(d)
-    counts = [_count(pl.col("currency") == c) for c in codes]
+def _others(window: int | None, codes: tuple[str, ...]) -> dict[str, pl.Expr]:
+    inside = _inside(window)
+    failed = _count(_both(inside, pl.col("failed")))
+    counts = [_count(pl.col("currency") == code) for code in codes]
     return {
-        "net_flow": _of("deposit", w).sum() - _of("withdrawal", w).sum(),
-        "failed_count": _count(_and(w, pl.col("failed"))),
-        "failed_share": _over(_count(_and(w, pl.col("failed"))), _count(_and(w, ~pl.col("pending")))),
-        "currency_count": pl.sum_horizontal([c > 0 for c in counts]),
+        "net_flow": _of(pl.col("deposit"), inside).sum() - _of(pl.col("withdrawal"), inside).sum(),
+        "failed_count": failed,
+        "failed_share": _over(failed, _count(_both(inside, ~pl.col("pending")))),
+        "currency_count": pl.sum_horizontal(count > 0 for count in counts),
         "currency_main_share": pl.max_horizontal(counts) / pl.len(),
         "channel_web": pl.col("web").last(),
     }
 
 
-def _decayed(h):
-    weight = pl.lit(1.0)
-    weight = (
-        reduce(lambda a, b: a * b, [pl.col("decay")] * (360 // h))
-        if MUL
-        else (_AGE * (-0.6931471805599453 / h / DAY_US)).exp()
-    )
+def _decayed(half_life_days: int) -> dict[str, pl.Expr]:
+    weight = (_AGE * (-LN2_A_DAY / half_life_days)).exp()
     return {
         "deposit_decayed": (pl.col("deposit") * weight).sum(),
         "withdrawal_decayed": (pl.col("withdrawal") * weight).sum(),
-        "balance_decayed": (pl.col("balance") * weight).sum() / weight.sum(),
+        "balance_decayed": (_BALANCE * weight).sum() / weight.sum(),
     }
-
-
-MUL = False
-
-
-def query(catalogue, rates, as_of, path, pre=None, key="user_id", mo=False):
-    cols = []
-    for made in catalogue.indicators:
-        d = made.window_days
-        ex = {
-            **_flows("deposit", d),
-            **_flows("withdrawal", d),
-            **_rhythm(d, as_of),
-            **_balances(d),
-            **_others(d, rates.codes),
-        }
-        c = dict(made.constants)
-        if c:
-            ex = _decayed(int(c["half_life_days"]))
-        cols.append(ex[made.function.__name__].cast(pl.Float64).alias(made.name))
-    p = prepared(path, rates, as_of)
-    if pre:
-        p = pre(p)
-    return p.group_by(key, maintain_order=mo).agg(cols)

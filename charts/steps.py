@@ -18,7 +18,7 @@ class Step:
     """One bar of a waterfall.
 
     Attributes:
-        label: the indicator's sentence, or its name where it has none.
+        label: the contribution's label, or its name where it has none.
         start: where the bar begins, in points: the end of the step before, or the base.
         end: where the bar ends, in points.
         points: what was added; negative where it was taken away.
@@ -94,7 +94,7 @@ def _counts(ordered: tuple[Contribution, ...], most: int) -> list[int]:
 
 
 def _label(part: Contribution) -> str:
-    return one_line(part.sentence) or one_line(part.name)
+    return one_line(part.label) or one_line(part.name)
 
 
 def _others(rest: tuple[Contribution, ...], start: float, end: float) -> Step:

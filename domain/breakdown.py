@@ -15,6 +15,7 @@ class Contribution:
         unit: the unit of *value*.
         points: what it added to the total; negative where it took away.
         sentence: the same in plain words.
+        label: a few words for a picture; the name where it is empty.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Contribution:
     unit: str
     points: float
     sentence: str
+    label: str = ""
 
 
 @dataclass(frozen=True)

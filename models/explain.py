@@ -90,7 +90,8 @@ def _contribution(made: Indicator, value: float, points: float, currency: str) -
     effect = f"{verb} {abs(points):.3f}" if points else "does not change the score"
     sentence = f"{made.meaning.rstrip('.')}: {value_text(value, made.unit, currency)}; {effect}."
     unit = made.unit.replace("money", currency)
-    return Contribution(made.name, made.family, None if isnan(value) else value, unit, points, sentence)
+    label = made.meaning.rstrip(".").split(",", maxsplit=1)[0]
+    return Contribution(made.name, made.family, None if isnan(value) else value, unit, points, sentence, label)
 
 
 def _score_at(model: ValueModel, margins: Floats) -> Floats:

@@ -10,14 +10,38 @@ from domain.breakdown import Breakdown, Contribution
 def breakdown() -> Breakdown:
     """Fifteen contributions of falling size, with every kind of value that there is."""
     named = (
-        Contribution("deposit_sum_90d", "volume", 48210.5, "EUR", 0.81, "Deposits of the last 90 days"),
-        Contribution("balance_last", "balance", -12.5, "EUR", -0.44, "Last balance"),
-        Contribution("channel", "channel", "API", "", 0.31, "Came by API or by web"),
-        Contribution("deposit_season", "trend", None, "EUR", -0.22, "Deposits in the same season a year before"),
-        Contribution("gap_mean", "rhythm", float("nan"), "days", 0.21, ""),
+        Contribution(
+            "deposit_sum_90d",
+            "volume",
+            48210.5,
+            "EUR",
+            0.81,
+            "Deposits of the last 90 days",
+            "Deposits of the last 90 days",
+        ),
+        Contribution("balance_last", "balance", -12.5, "EUR", -0.44, "Last balance", "Last balance"),
+        Contribution("channel", "channel", "API", "", 0.31, "Came by API or by web", "Came by API or by web"),
+        Contribution(
+            "deposit_season",
+            "trend",
+            None,
+            "EUR",
+            -0.22,
+            "Deposits in the same season a year before",
+            "Deposits in the same season a year before",
+        ),
+        Contribution("gap_mean", "rhythm", float("nan"), "days", 0.21, "", ""),
     )
     small = tuple(
-        Contribution(f"small_{place}", "quality", 0.25, "share", 0.013 - 0.004 * (place % 3), f"Small effect {place}")
+        Contribution(
+            f"small_{place}",
+            "quality",
+            0.25,
+            "share",
+            0.013 - 0.004 * (place % 3),
+            f"Small effect {place}",
+            f"Small effect {place}",
+        )
         for place in range(10)
     )
     return Breakdown(3.02, (*small, *named))

@@ -72,7 +72,9 @@ def test_waterfall_bars_have_the_colour_of_their_sign(breakdown: Breakdown) -> N
 
 
 def test_waterfall_keeps_rows_of_the_same_label_apart() -> None:
-    parts = tuple(Contribution("same", "f", 1.0, "", points, "The same words") for points in (0.5, 0.5, -0.25))
+    parts = tuple(
+        Contribution("same", "f", 1.0, "", points, "The same words", "The same words") for points in (0.5, 0.5, -0.25)
+    )
     assert words(waterfall(Breakdown(3.0, parts), title="Ties")).count("The same words") == 3
 
 
@@ -82,19 +84,21 @@ def test_waterfall_without_contributions_is_base_and_total() -> None:
 
 
 def test_waterfall_escapes_what_comes_from_outside() -> None:
-    part = Contribution("tag", "tags", "<script>\x00\x1b", "", 0.5, "A & B <b>")
+    part = Contribution("tag", "tags", "<script>\x00\x1b", "", 0.5, "A & B <b>", "A & B <b>")
     said = words(waterfall(Breakdown(3.0, (part,)), title="Customer <17>\x07 & others"))
     assert {"Customer <17> & others", "A & B <b>", "<script>"} <= set(said)
 
 
 def test_waterfall_widens_its_axis_where_a_bar_leaves_it() -> None:
-    parts = (Contribution("a", "f", 1.0, "", 3.0, "a"), Contribution("b", "f", 1.0, "", -2.0, "b"))
+    parts = (Contribution("a", "f", 1.0, "", 3.0, "a", "a"), Contribution("b", "f", 1.0, "", -2.0, "b", "b"))
     specification = str(waterfall(Breakdown(3.0, parts), title="Over the top").to_dict())
     assert "'domain': [1.0, 6.0]" in specification
 
 
 def test_waterfall_of_whole_points_has_no_decimals() -> None:
-    rules = Breakdown(0.0, (Contribution("country", "geography", "XX", "", 60.0, "Monitored country"),))
+    rules = Breakdown(
+        0.0, (Contribution("country", "geography", "XX", "", 60.0, "Monitored country", "Monitored country"),)
+    )
     chart = waterfall(rules, title="Risk", total_label="risk", base_label="no findings", axis=(0.0, 100.0))
     assert {"+60", "60", "0", "no findings", "risk (0 to 100)"} <= set(words(chart))
 

@@ -40,7 +40,7 @@ def test_another_suffix_is_refused_with_those_allowed(chart: alt.Chart, tmp_path
 
 
 def test_a_folder_that_is_not_there_is_named(chart: alt.Chart, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the folder .*absent does not exist"):
+    with pytest.raises(ConfigError, match="there is no folder"):
         render.save(chart, tmp_path / "absent" / "dot.svg")
 
 

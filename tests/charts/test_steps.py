@@ -15,7 +15,7 @@ points = st.one_of(
 breakdowns = st.builds(
     lambda base, sizes: Breakdown(
         base,
-        tuple(Contribution(f"i{place}", "f", 1.0, "", size, "") for place, size in enumerate(sizes)),
+        tuple(Contribution(f"i{place}", "f", 1.0, "", size, "", "") for place, size in enumerate(sizes)),
     ),
     st.floats(-1e3, 1e3),
     st.lists(points, max_size=40),
@@ -62,7 +62,7 @@ def test_one_other_is_said_in_the_singular(breakdown: Breakdown) -> None:
     assert waterfall_steps(breakdown, 15)[-1].label.startswith("Small effect")
 
 
-def test_a_label_is_the_sentence_or_else_the_name_and_what_was_seen_has_its_unit(breakdown: Breakdown) -> None:
+def test_a_label_is_the_contributions_or_else_its_name_and_what_was_seen_has_its_unit(breakdown: Breakdown) -> None:
     seen = {step.label: step.seen for step in waterfall_steps(breakdown, 5)}
     assert seen == {
         "Deposits of the last 90 days": "48,210 EUR",
@@ -85,6 +85,6 @@ def test_fewer_than_one_step_is_refused(breakdown: Breakdown, most: int) -> None
 
 
 def test_whole_points_have_no_decimals(breakdown: Breakdown) -> None:
-    whole = Breakdown(0.0, (Contribution("country", "geography", "XX", "", 35.0, ""),))
+    whole = Breakdown(0.0, (Contribution("country", "geography", "XX", "", 35.0, "", ""),))
     assert decimals_of(whole) == 0
     assert decimals_of(breakdown) == 2

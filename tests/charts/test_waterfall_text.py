@@ -14,7 +14,7 @@ names = st.text(max_size=90)
 
 
 def contribution(points: float, sentence: str) -> Contribution:
-    return Contribution("name", "family", 12345.678, "EUR per day", points, sentence)
+    return Contribution("name", "family", 12345.678, "EUR per day", points, sentence, sentence)
 
 
 @given(st.floats(-2, 8), sizes, names, st.integers(1, 200))
@@ -75,7 +75,7 @@ def test_a_long_label_is_cut_in_its_middle() -> None:
 
 @given(st.floats(-1e15, 1e15))
 def test_a_number_is_never_cut(value: float) -> None:
-    part = Contribution("flow", "volume", value, "EUR per day and per customer", 0.5, "Flow")
+    part = Contribution("flow", "volume", value, "EUR per day and per customer", 0.5, "Flow", "Flow")
     line = waterfall_text(Breakdown(3.0, (part,)), width_columns=60).splitlines()[2]
     assert f" {plain(value)} " in line
 

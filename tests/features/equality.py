@@ -1,0 +1,25 @@
+"""Histories compared bit for bit."""
+
+import numpy as np
+
+from features.histories import Histories
+
+ARRAYS = ("offsets", "time", "amount", "balance", "kind", "currency", "category", "created")
+Contents = dict[str, list[tuple[int, ...]]]
+
+
+def bits(array: np.ndarray) -> list[int]:
+    return (array.view(np.int64) if array.dtype == np.float64 else array).tolist()
+
+
+def same(one: Histories, other: Histories) -> bool:
+    """Tell whether every array has the same bits, and the same customers in the same order."""
+    arrays = all(bits(getattr(one, name)) == bits(getattr(other, name)) for name in ARRAYS)
+    return arrays and one.user_ids.to_pylist() == other.user_ids.to_pylist() and one.base == other.base
+
+
+def by_user(histories: Histories) -> Contents:
+    """Give each customer's rows in order, whatever the order of the customers."""
+    rows = list(zip(*(bits(getattr(histories, name)) for name in ARRAYS[1:]), strict=True))
+    ends = histories.offsets.tolist()
+    return {user: rows[ends[c] : ends[c + 1]] for c, user in enumerate(histories.user_ids.to_pylist())}
