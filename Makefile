@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check soak bench pins docs clean
 
+# Idle OpenMP threads sleep: see domain/__init__.py, which is too late where LightGBM is imported first.
+export OMP_WAIT_POLICY := PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := true

@@ -7,8 +7,9 @@ sorted, which chooses another grouping, took 1.4 times.
 """
 
 import polars as pl
-from feature_plan import LN2_A_DAY, RECENT_US, SEASON_US, Plan, Wanted, pick
+import pyarrow as pa
 
+from benchmarks.feature_plan import LN2_A_DAY, RECENT_US, SEASON_US, Plan, Wanted, pick
 from domain.clock import DAY_US
 
 Condition = pl.Expr | None
@@ -184,3 +185,8 @@ def _decayed(half_life_days: int) -> dict[str, pl.Expr]:
         "withdrawal_decayed": (pl.col("withdrawal") * weight).sum(),
         "balance_decayed": (_BALANCE * weight).sum() / weight.sum(),
     }
+
+
+def as_arrow(result: pl.DataFrame) -> pa.Table:
+    """Turn the result into a table of user_id and one column each."""
+    return result.to_arrow()

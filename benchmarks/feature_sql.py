@@ -7,8 +7,8 @@ each aggregate took twice the processor time of a CASE inside it, and PARTITION 
 
 import duckdb
 import pyarrow as pa
-from feature_plan import LN2_A_DAY, RECENT_US, SEASON_US, Plan, Wanted, pick
 
+from benchmarks.feature_plan import LN2_A_DAY, RECENT_US, SEASON_US, Plan, Wanted, pick
 from domain.clock import DAY_US
 
 _DAY = float(DAY_US)
@@ -177,3 +177,8 @@ def _decayed(half_life_days: int) -> dict[str, str]:
         "withdrawal_decayed": f"coalesce(sum(withdrawal * {weight}), 0.0)",
         "balance_decayed": f"sum(balance * {weight}) / sum({weight})",
     }
+
+
+def as_arrow(result: pa.Table) -> pa.Table:
+    """Give the result as it is."""
+    return result

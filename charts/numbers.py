@@ -40,6 +40,8 @@ def seen(contribution: Contribution) -> str:
     >>> seen(Contribution("gap_mean_90d", "rhythm", 3.5, "days", -0.1, "Days between deposits"))
     '3.50 days'
     """
+    if contribution.seen:
+        return one_line(contribution.seen)
     value = contribution.value
     if value is None or (isinstance(value, float) and not isfinite(value)):
         return "undefined"

@@ -11,6 +11,7 @@ from domain.errors import ConfigError
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from features.histories import Floats
     from models.value_model import ValueModel
 
 
@@ -60,7 +61,7 @@ def show(model: "ValueModel", path: Path, user: str, as_of: int, *, png: Path | 
         console.print(f"Drawn into {png}", markup=False)
 
 
-def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (NumPy's type would import it)
+def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int) -> "Floats":
     from features.matrix import indicators  # noqa: PLC0415 (loads the indicators)
     from features.sources import stream_histories  # noqa: PLC0415 (as above)
 

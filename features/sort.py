@@ -15,6 +15,7 @@ from domain.errors import LayoutError
 from domain.files import replacing
 from features import columns as c
 from features.tables import csv_batches, parquet_files, read_json, suffix_of
+from features.values import Findings, read_numbers
 
 ROWS_A_BUCKET = 2_000_000
 """Rows that are sorted at once: what the memory needed depends on, whatever the size of the file."""
@@ -23,8 +24,12 @@ ROWS_A_BUCKET = 2_000_000
 def sort_by_customer(source: Path, output: Path) -> int:
     """Write the rows of *source* to the Parquet file *output*, each customer's together and in time order.
 
-    All columns are kept. Gives the number of rows. LayoutError where there is no column to sort by; *output* is
-    only there once it is whole.
+    All columns are kept; of CSV the money becomes numbers. Gives the number of rows; *output* is only there once it
+    is whole.
+
+    Raises:
+        LayoutError: the source cannot be read, has no column to sort by, or files whose columns differ.
+        DataNotValid: money in CSV that is no number.
     """
     rows = _count(source)
     buckets = max(1, -(-rows // ROWS_A_BUCKET))
@@ -55,20 +60,45 @@ def _batches(source: Path) -> Iterator[pa.RecordBatch]:
             with pyarrow.parquet.ParquetFile(file) as parquet:
                 yield from parquet.iter_batches(1 << 19)
     else:
-        yield from pl.DataFrame(read_json(source), infer_schema_length=None).to_arrow().to_batches()
+        try:
+            table = pl.DataFrame(read_json(source), infer_schema_length=None).to_arrow()
+        except (pl.exceptions.PolarsError, TypeError) as error:
+            raise LayoutError(f"the rows of {source} have values of different types in one column: {error}") from None
+        yield from table.to_batches()
 
 
 def _count(source: Path) -> int:
     if suffix_of(source) in {"", ".parquet"}:
-        return sum(int(pyarrow.parquet.read_metadata(file).num_rows) for file in parquet_files(source))
+        return sum(_rows_of(file) for file in parquet_files(source))
     return sum(batch.num_rows for batch in _batches(source))
+
+
+def _rows_of(file: Path) -> int:
+    try:
+        return int(pyarrow.parquet.read_metadata(file).num_rows)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise LayoutError(f"{file} cannot be read as Parquet: {error}") from None
+
+
+def _with_numbers(batch: pa.RecordBatch, findings: Findings, source: Path) -> pa.RecordBatch:
+    """Turn money from text to numbers: in Parquet, unlike in CSV, text is not taken for a number."""
+    for place, name in enumerate(batch.schema.names):
+        if name in {c.AMOUNT, c.BALANCE}:
+            numbers = read_numbers(batch.column(place), name, findings, text=True)
+            batch = batch.set_column(place, name, pa.array(numbers))
+    findings.raise_if_any(str(source))
+    return batch
 
 
 def _deal(source: Path, files: list[Path], rows: int) -> None:
     """Put every row into the bucket of its customer."""
     with ExitStack() as stack, tqdm(total=rows, desc="dealing", unit=" rows", disable=None, leave=False) as bar:
         writers: dict[int, pyarrow.parquet.ParquetWriter] = {}
-        for batch in _batches(source):
+        text = suffix_of(source) == ".csv"
+        dealt = 0
+        for taken in _batches(source):
+            batch = _with_numbers(taken, Findings(dealt), source) if text else taken
+            dealt += batch.num_rows
             for name in (c.USER_ID, c.DATE):
                 if name not in batch.schema.names:
                     raise LayoutError(f"{source} has no column {name}; it has {', '.join(batch.schema.names)}")
@@ -78,6 +108,8 @@ def _deal(source: Path, files: list[Path], rows: int) -> None:
                 if number not in writers:
                     writer = pyarrow.parquet.ParquetWriter(files[number], part.schema)
                     writers[number] = stack.enter_context(writer)
+                if not part.schema.equals(writers[number].schema):
+                    raise LayoutError(f"the files of {source} differ in their columns or the types of these")
                 writers[number].write_batch(part)
             bar.update(batch.num_rows)
 

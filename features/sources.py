@@ -121,7 +121,10 @@ def _stream_parquet(path: Path, rates: RateTable) -> Iterator[Histories]:
 def _parquet_tables(path: Path, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
     for file in parquet_files(path):
         try:
-            with pyarrow.parquet.ParquetFile(file, read_dictionary=list(FEW_VALUES)) as parquet:
+            metadata = pyarrow.parquet.read_metadata(file)
+            paths = {metadata.schema.column(number).path for number in range(metadata.num_columns)}
+            dictionaries = [name for name in FEW_VALUES if name in paths]
+            with pyarrow.parquet.ParquetFile(file, metadata=metadata, read_dictionary=dictionaries) as parquet:
                 known = [name for name in parquet.schema_arrow.names if name in columns]
                 for batch in parquet.iter_batches(ROWS_A_BATCH, columns=known):
                     yield pa.Table.from_batches([batch])

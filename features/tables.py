@@ -54,6 +54,7 @@ def table_from_rows(rows: Sequence[Any], findings: Findings) -> pa.Table:
     Unknown fields are ignored. Missing optional fields are missing values; missing required ones are found at
     the doorway.
     """
+    rows = list(rows)
     bad = np.array([not isinstance(row, Mapping) for row in rows], dtype=np.bool_)
     if bad.any():
         findings.add(bad, "row", lambda row: f"is {shown(rows[row])}", "an object with the fields of a transaction")
@@ -167,8 +168,14 @@ def table_from_frame(source: pa.Table | pl.DataFrame | pd.DataFrame, findings: F
 def _from_series(series: "pd.Series[Any]", findings: Findings) -> pa.Array:
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-    try:
-        return pa.array(series, from_pandas=True, safe=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError):  # objects of more than one type
-        values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
-        return _column(values, str(series.name), *_FIELDS[str(series.name)], findings)
+    if series.dtype != object or not series.map(_is_truth).any():  # Arrow would take True among numbers for 1
+        try:
+            return pa.array(series, from_pandas=True, safe=False)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError):
+            pass  # objects of more than one type
+    values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
+    return _column(values, str(series.name), *_FIELDS[str(series.name)], findings)
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool | np.bool_)

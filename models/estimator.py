@@ -6,7 +6,7 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from domain.errors import ConfigError
 from features.histories import Floats
@@ -67,9 +67,8 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"objective is {self.objective!r}; it must be one of {', '.join(OBJECTIVES)}")
         names = [str(name) for name in getattr(self, "feature_names_in_", ())]
-        data = lightgbm.Dataset(
-            checked, label=values, weight=sample_weight, feature_name=names or "auto", free_raw_data=True
-        )
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, checked)
+        data = lightgbm.Dataset(checked, label=values, weight=weight, feature_name=names or "auto", free_raw_data=True)
         self.booster_ = lightgbm.train(self.lightgbm_parameters(), data, num_boost_round=self.rounds)
         return self
 

@@ -43,7 +43,8 @@ def explain(model: ValueModel, matrix: Floats) -> Explanations:
     """Explain the scores of n x F indicators, within 1e-9."""
     scores = model.scores(matrix)
     if not len(matrix):
-        return Explanations(_score_at(model, np.zeros(1))[0], np.empty(matrix.shape), scores, matrix)
+        anyone = explain(model, np.full((1, matrix.shape[1]), np.nan))  # the base is the same for all
+        return Explanations(anyone.base, np.empty(matrix.shape), scores, matrix)
     shap = np.asarray(model.booster.predict(matrix, pred_contrib=True, num_threads=1))
     shap, expected = shap[:, :-1], shap[:1, -1]
     base = float(_score_at(model, expected)[0])
@@ -88,10 +89,11 @@ def value_text(value: float, unit: str, currency: str) -> str:
 def _contribution(made: Indicator, value: float, points: float, currency: str) -> Contribution:
     verb = "raises the score by" if points > 0 else "lowers the score by"
     effect = f"{verb} {abs(points):.3f}" if points else "does not change the score"
-    sentence = f"{made.meaning.rstrip('.')}: {value_text(value, made.unit, currency)}; {effect}."
+    seen = value_text(value, made.unit, currency)
+    sentence = f"{made.meaning.rstrip('.')}: {seen}; {effect}."
     unit = made.unit.replace("money", currency)
     label = made.meaning.rstrip(".").split(",", maxsplit=1)[0]
-    return Contribution(made.name, made.family, None if isnan(value) else value, unit, points, sentence, label)
+    return Contribution(made.name, made.family, None if isnan(value) else value, unit, points, sentence, label, seen)
 
 
 def _score_at(model: ValueModel, margins: Floats) -> Floats:

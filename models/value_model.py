@@ -84,10 +84,11 @@ class ValueModel:
     @property
     def content_hash(self) -> str:
         """SHA-256 over the trees and the curve: the same data, configuration and seed give the same one."""
-        content = hashlib.sha256(self.booster.model_to_string(num_iteration=-1).encode())
-        content.update(self.curve.values.tobytes())
-        content.update(self.curve.percentiles.tobytes())
-        return content.hexdigest()
+        return _content_hash(self._trees, self.curve)
+
+    @property
+    def _trees(self) -> str:
+        return str(self.booster.model_to_string(num_iteration=-1))
 
     def scores(self, matrix: Floats) -> Scores:
         """Score n x F indicators, columns in the catalogue's order."""
@@ -102,11 +103,12 @@ class ValueModel:
     def save(self, folder: Path) -> None:
         """Write the model into a folder: trees as text, curve as Parquet, the rest as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.booster.save_model(folder / _BOOSTER, num_iteration=-1)
+        (folder / _BOOSTER).write_text(self._trees, encoding="utf-8")
         curve = pa.table({"value": self.curve.values, "percentile": self.curve.percentiles})
         pyarrow.parquet.write_table(curve, folder / _CURVE)
         rest = {
             "format": FORMAT,
+            "content_hash": self.content_hash,
             "objective": self.objective,
             "cut_points": self.cut_points,
             "curve_customers": self.curve.customers,
@@ -124,24 +126,33 @@ class ValueModel:
         """Read what `save` wrote.
 
         Raises:
-            ModelError: the folder holds no value model, or one of another format.
+            ModelError: the folder holds no value model, a damaged one, or one of another format.
             FingerprintMismatch: it was trained on other indicators than this program computes.
         """
         try:
-            rest = json.loads((folder / _REST).read_text(encoding="utf-8"))
-            curve = pyarrow.parquet.read_table(folder / _CURVE)
-            booster = lightgbm.Booster(model_file=folder / _BOOSTER)
-        except (OSError, ValueError, pa.ArrowInvalid, lightgbm.basic.LightGBMError) as error:
-            raise ModelError(f"{folder} holds no value model that can be read: {error}") from error
-        if rest.get("format") != FORMAT:
-            raise ModelError(
-                f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}"
-            )
-        catalogue().require(rest["fingerprint"], f"the model in {folder}")
+            rest = dict(json.loads((folder / _REST).read_text(encoding="utf-8")))
+            if rest.get("format") != FORMAT:
+                raise ModelError(
+                    f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}"
+                )
+            catalogue().require(rest["fingerprint"], f"the model in {folder}")
+            return cls._read(folder, rest)
+        except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
+            found = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{folder} holds no value model that can be read: {found}") from error
+
+    @classmethod
+    def _read(cls, folder: Path, rest: dict[str, Any]) -> Self:
+        trees = (folder / _BOOSTER).read_text(encoding="utf-8")
+        table = pyarrow.parquet.read_table(folder / _CURVE)
+        curve = ScoreCurve(table["value"].to_numpy(), table["percentile"].to_numpy(), rest["curve_customers"])
+        # Before LightGBM sees the trees: it ends the process over text that is cut short.
+        if _content_hash(trees, curve) != rest["content_hash"]:
+            raise ModelError(f"{folder} is damaged: its trees or its curve are not those that were saved")
         return cls(
-            booster,
+            lightgbm.Booster(model_str=trees),
             rest["objective"],
-            ScoreCurve(curve["value"].to_numpy(), curve["percentile"].to_numpy(), rest["curve_customers"]),
+            curve,
             check_cut_points(rest["cut_points"]),
             RateTable.from_dict(rest["rates"]),
             rest["horizon_days"],
@@ -150,3 +161,10 @@ class ValueModel:
             rest["definition"],
             rest["test_as_of"],
         )
+
+
+def _content_hash(trees: str, curve: ScoreCurve) -> str:
+    content = hashlib.sha256(trees.encode())
+    content.update(curve.values.tobytes())
+    content.update(curve.percentiles.tobytes())
+    return content.hexdigest()

@@ -103,19 +103,19 @@ def activity_trend(time: Integers, first_row: int, as_of: int) -> float:
 
 @indicator("deposit_decayed_{half_life_days}d", unit="money", empty=0.0, variants=_HALF_LIVES)
 def deposit_decayed(amount: Floats, kind: Integers, decay: Floats, exponent: int) -> float:
-    """Sum of all settled deposits, each halved for every {half_life_days} days of its age."""
+    """Settled deposits fading by half every {half_life_days} days, summed over all history."""
     return _decayed_sum(amount, kind, decay, exponent, DEPOSIT)
 
 
 @indicator("withdrawal_decayed_{half_life_days}d", unit="money", empty=0.0, variants=_HALF_LIVES)
 def withdrawal_decayed(amount: Floats, kind: Integers, decay: Floats, exponent: int) -> float:
-    """Sum of all settled withdrawals, by size, each halved for every {half_life_days} days of its age."""
+    """Settled withdrawals fading by half every {half_life_days} days, summed by size over all history."""
     return 0.0 - _decayed_sum(amount, kind, decay, exponent, WITHDRAWAL)
 
 
 @indicator("balance_decayed_{half_life_days}d", unit="money", empty=nan, variants=_HALF_LIVES)
 def balance_decayed(balance: Floats, decay: Floats, exponent: int) -> float:
-    """Mean of the balances after each event, the weight halved for every {half_life_days} days of age."""
+    """Balance fading by half every {half_life_days} days, as the mean of the balances after each event."""
     total = 0.0
     weights = 0.0
     for i in range(len(balance)):

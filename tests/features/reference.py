@@ -10,79 +10,12 @@ from fractions import Fraction
 from itertools import pairwise
 from math import fsum, nan
 from statistics import fmean, stdev
-from typing import NamedTuple
 
-from domain.money import RateTable
-from tests.features.strategies import Row
+from tests.features.events import Event, History
 
 DAY = 24 * 60 * 60 * 1_000_000
-SETTLED = {None, "", "SUCCEEDED", "COMPLETED"}
-FAILED = {"FAILED", "REJECTED", "CANCELLED", "EXPIRED", "REVERSED"}
 
-
-class Event(NamedTuple):
-    time: int
-    amount: float
-    balance: float
-    kind: str
-    currency: str
-    category: str
-    created: int
-
-
-History = list[Event]
 Reference = Callable[[History, int], float]
-
-
-def microseconds(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def kind_of(state: str | None, amount: float) -> str:
-    word = state.upper() if state else state
-    if word not in SETTLED:
-        return "failed" if word in FAILED else "pending"
-    return "deposit" if amount > 0 else "withdrawal" if amount < 0 else "zero"
-
-
-def history_of(rows: list[Row], user_id: str, as_of: int, rates: RateTable) -> History:
-    """Give a customer's events up to as-of, in the order that the interface promises, exact repeats left out."""
-
-    def key(row: Row) -> tuple[object, ...]:
-        identifier = row.get("transaction_id")
-        state = {"pending": 1, "failed": 2}.get(kind_of(row.get("transaction_state"), row["transaction_amount"]), 0)
-        return (
-            microseconds(row["transaction_date"]),
-            (1, 0, "") if identifier is None else (0, len(identifier), identifier),
-            -row["transaction_amount"],
-            row["user_balance"],
-            state,
-            row["transaction_currency"],
-            row["user_category"],
-            microseconds(row["user_created"]),
-        )
-
-    events, met = [], set()
-    for row in sorted((row for row in rows if row["user_id"] == user_id), key=key):
-        identifier = row.get("transaction_id")
-        if microseconds(row["transaction_date"]) > as_of or (identifier is not None and identifier in met):
-            continue
-        met.add(identifier)
-        per_unit = rates.per_unit(row["transaction_currency"])
-        events.append(
-            Event(
-                microseconds(row["transaction_date"]),
-                row["transaction_amount"] * per_unit,
-                row["user_balance"] * per_unit,
-                kind_of(row.get("transaction_state"), row["transaction_amount"]),
-                row["transaction_currency"],
-                row["user_category"],
-                microseconds(row["user_created"]),
-            )
-        )
-    return events
 
 
 def days(microseconds_: int) -> float:
@@ -273,7 +206,7 @@ def night_share(history: History, as_of: int) -> float:
     return share(sum(moment(event.time).hour < 6 for event in found), len(found))
 
 
-reference("balance_last")(lambda h, t: h[-1].balance if h else nan)
+reference("balance_last")(lambda h, _: h[-1].balance if h else nan)
 reference("balance_mean_90d")(lambda h, t: mean([event.balance for event in within(h, t, 90)]))
 reference("balance_deviation_90d")(lambda h, t: deviation([event.balance for event in within(h, t, 90)]))
 for _length, _label in windows(90, 365):
@@ -301,8 +234,8 @@ def failed_share(history: History, as_of: int) -> float:
     return share(decided.count("failed"), len(decided))
 
 
-reference("currency_count")(lambda h, t: float(len({event.currency for event in h})))
+reference("currency_count")(lambda h, _: float(len({event.currency for event in h})))
 reference("currency_main_share")(
-    lambda h, t: share(max(Counter(event.currency for event in h).values(), default=0), len(h))
+    lambda h, _: share(max(Counter(event.currency for event in h).values(), default=0), len(h))
 )
-reference("channel_web")(lambda h, t: float(h[-1].category == "WEB") if h else nan)
+reference("channel_web")(lambda h, _: float(h[-1].category == "WEB") if h else nan)

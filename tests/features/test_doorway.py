@@ -16,7 +16,7 @@ from features import columns as c
 from features.doorway import Doorway
 from features.sources import read_histories
 from tests.features.equality import same
-from tests.features.reference import history_of
+from tests.features.events import history_of
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 
 HALF_A_PAIR = "\ud800"

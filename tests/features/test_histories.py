@@ -1,5 +1,7 @@
 """The container: its parts put together again are the whole."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def test_parts_joined_are_the_whole(ledger: list[Row], data: st.DataObject) -> N
     whole = read_histories([*ledger, row(user_id="zoe")], RATES)
     cuts = sorted(data.draw(st.sets(st.integers(1, whole.customers - 1)))) if whole.customers > 1 else []
     bounds = [0, *cuts, whole.customers]
-    parts = [whole.select(first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
+    parts = [whole.select(first, last) for first, last in pairwise(bounds)]
     assert same(concatenate(parts), whole)
     assert sum(part.rows for part in parts) == whole.rows
 
@@ -26,7 +28,7 @@ def test_offsets_frame_every_row_in_time_order(ledger: list[Row]) -> None:
     ends = histories.offsets.tolist()
     assert ends[0] == 0
     assert ends[-1] == histories.rows == len(ledger)
-    for first, last in zip(ends, ends[1:], strict=False):
+    for first, last in pairwise(ends):
         assert last > first
         assert (histories.time[first:last].tolist()) == sorted(histories.time[first:last].tolist())
 

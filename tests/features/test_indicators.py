@@ -15,7 +15,8 @@ from features.indicators import CATALOGUE
 from features.kernel import interpreted
 from features.matrix import indicators, snapshots
 from features.sources import read_histories
-from tests.features.reference import DAY, REFERENCES, History, history_of
+from tests.features.events import History, history_of
+from tests.features.reference import DAY, REFERENCES
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
 
 AS_OF = AS_OFS[1]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from domain.errors import DataNotValid
 from features.sources import read_histories
 from tests.features.equality import by_user
-from tests.features.reference import history_of
+from tests.features.events import history_of
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 
 NEVER = 1 << 62

@@ -1,0 +1,1 @@
+"""Benchmarks: scripts that measure, and write what they found to docs/."""

@@ -1,0 +1,219 @@
+"""Exchange rates: the European Central Bank's, and the operator's own."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import ConfigError
+from domain.money import Rate, RateTable, base_only, ecb_rates, read_rates
+
+DAY = date(2024, 6, 28)
+HEAD = "currency,date,rate\n"
+
+
+@pytest.fixture(scope="module")
+def euros() -> RateTable:
+    return ecb_rates("EUR", DAY)
+
+
+@pytest.mark.parametrize(
+    ("day", "code", "units_per_euro"),
+    [
+        (DAY, "USD", 1.0705),
+        (DAY, "GBP", 0.84638),
+        (DAY, "JPY", 171.94),
+        (date(1999, 1, 4), "USD", 1.1789),  # the first of all
+        (date(2008, 7, 15), "USD", 1.5990),
+        (date(2022, 3, 1), "RUB", 117.2010),  # the last of this one
+        (date(2022, 12, 30), "HRK", 7.5365),
+    ],
+)
+def test_the_published_rates(day: date, code: str, units_per_euro: float) -> None:
+    rate = ecb_rates("EUR", day).rates[code]
+    assert rate.per_unit == pytest.approx(1 / units_per_euro, rel=1e-12)
+    assert rate.known_on == day
+
+
+@pytest.mark.parametrize("day", [date(2024, 6, 29), date(2024, 6, 30)])
+def test_a_weekend_has_fridays_rates(day: date, euros: RateTable) -> None:
+    weekend = ecb_rates("EUR", day)
+    assert weekend.as_known_on == day
+    assert weekend.rates == euros.rates
+
+
+@pytest.mark.parametrize(
+    ("code", "last", "units_per_euro"),
+    [("HRK", date(2022, 12, 30), 7.5365), ("RUB", date(2022, 3, 1), 117.2010), ("CYP", date(2007, 12, 31), 0.585274)],
+)
+def test_a_currency_without_rates_any_more_keeps_its_last(code: str, last: date, units_per_euro: float) -> None:
+    table = ecb_rates("EUR", DAY)
+    assert table.rates[code] == Rate(1 / units_per_euro, last)
+    assert code in table.stale()
+
+
+def test_a_gap_of_years_is_not_taken_for_a_rate_of_the_day() -> None:
+    """Iceland's krona had no market, and no reference rate, from December 2008 to January 2018."""
+    krona = ecb_rates("EUR", date(2015, 6, 1)).rates["ISK"]
+    assert krona == Rate(1 / 290.0, date(2008, 12, 9))
+    assert "ISK" in ecb_rates("EUR", date(2015, 6, 1)).stale()
+    assert "ISK" not in ecb_rates("EUR", DAY).stale()
+
+
+def test_stale_is_more_than_a_year_old(euros: RateTable) -> None:
+    assert {"HRK", "RUB", "CYP", "EEK", "LTL", "LVL", "MTL", "ROL", "SIT", "SKK", "TRL"} <= set(euros.stale())
+    assert not {"USD", "GBP", "JPY", "CHF", "PLN", "CZK"} & set(euros.stale())
+    assert list(euros.stale()) == sorted(euros.stale())
+    ages = {"OLD": 366, "YOUNG": 365, "NEW": 0}
+    rates = {code: Rate(1.0, DAY - timedelta(days=age)) for code, age in ages.items()}
+    assert RateTable("EUR", DAY, rates, "tests").stale() == ("OLD",)
+
+
+def test_nothing_later_than_the_day_is_known() -> None:
+    early = ecb_rates("EUR", date(2004, 12, 31))
+    assert not {"RON", "TRY", "CNY", "BRL"} & set(early.codes)  # they came in 2005 and after
+    assert all(rate.known_on <= early.as_known_on for rate in early.rates.values())
+    assert ecb_rates("EUR", date(1999, 1, 3)).codes == ("EUR",)
+
+
+@pytest.mark.parametrize(("base", "day"), [("XYZ", DAY), ("USD", date(1998, 12, 31)), ("TRY", date(2000, 1, 1))])
+def test_a_base_that_is_not_known_then_stands_alone(base: str, day: date) -> None:
+    assert ecb_rates(base, day) == base_only(base, day)
+    assert ecb_rates(base, day).codes == (base,)
+
+
+def test_the_base_is_worth_one_and_comes_once(euros: RateTable) -> None:
+    for base in ("EUR", "USD", "CZK"):
+        table = ecb_rates(base, DAY)
+        assert table.per_unit(base) == 1.0
+        assert base not in table.rates
+        assert table.codes == euros.codes
+        assert list(table.codes) == sorted(set(table.codes))
+
+
+def test_an_unknown_currency_is_a_key_error(euros: RateTable) -> None:
+    with pytest.raises(KeyError, match="XAU"):
+        euros.per_unit("XAU")
+
+
+@pytest.mark.parametrize("base", ["USD", "JPY", "CZK"])
+def test_cross_rates_are_consistent(base: str, euros: RateTable) -> None:
+    table = ecb_rates(base, DAY)
+    for code in table.codes:
+        assert table.per_unit(code) == pytest.approx(euros.per_unit(code) / euros.per_unit(base), rel=1e-14)
+        there_and_back = table.per_unit(code) * ecb_rates(code, DAY).per_unit(base) if code in {"EUR", "GBP"} else 1.0
+        assert there_and_back == pytest.approx(1.0, rel=1e-14)
+
+
+def test_a_cross_rate_is_as_old_as_the_older_of_the_two() -> None:
+    kuna = ecb_rates("HRK", DAY)
+    assert {rate.known_on for code, rate in kuna.rates.items() if code in {"EUR", "USD"}} == {date(2022, 12, 30)}
+    assert kuna.rates["RUB"].known_on == date(2022, 3, 1)
+    assert "EUR" in kuna.stale()
+
+
+codes = st.text("ABCDEFGH", min_size=3, max_size=3)
+days = st.dates(date(1999, 1, 1), date(2030, 1, 1))
+tables = st.builds(
+    RateTable,
+    codes,
+    days,
+    st.dictionaries(codes, st.builds(Rate, st.floats(5e-324, 1e308), days), max_size=5),
+    st.text(max_size=20),
+)
+
+
+@given(tables)
+def test_a_table_survives_json_bit_for_bit(table: RateTable) -> None:
+    assert RateTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+def test_the_published_table_survives_json_bit_for_bit(euros: RateTable) -> None:
+    assert RateTable.from_dict(json.loads(json.dumps(euros.to_dict()))) == euros
+
+
+# The operator's own table.
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "rates.csv"
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_of_each_currency_the_latest_rate_up_to_the_day_holds(tmp_path: Path) -> None:
+    dollars = "USD,2024-01-02,0.9\nUSD,2024-06-28,0.93\nUSD,2024-06-29,9\nUSD,2024-01-03,0.8\n"
+    others = "GBP,2023-01-01,1.1\nEUR,2024-01-01,5\n"
+    table = read_rates(written(tmp_path, HEAD + dollars + others), "EUR", DAY)
+    assert table.rates == {"USD": Rate(0.93, DAY), "GBP": Rate(1.1, date(2023, 1, 1))}
+    assert table.per_unit("EUR") == 1.0  # whatever the table says of the base
+    assert table.stale() == ("GBP",)
+    assert "rates.csv" in table.source
+
+
+def test_of_one_day_the_last_line_holds(tmp_path: Path) -> None:
+    path = written(tmp_path, HEAD + "USD,2024-01-02,0.9\nUSD,2024-01-02,0.8\n")
+    assert read_rates(path, "EUR", DAY).rates["USD"].per_unit == 0.8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffcurrency,date,rate\nUSD,2024-01-02,0.9\n",
+        "rate,note,currency,date\r\n0.9,x, USD ,2024-01-02\r\n",
+        'currency,date,rate\n"USD","2024-01-02","0.9"\n\n',
+    ],
+)
+def test_the_table_as_people_write_it(text: str, tmp_path: Path) -> None:
+    assert read_rates(written(tmp_path, text), "EUR", DAY).rates == {"USD": Rate(0.9, date(2024, 1, 2))}
+
+
+def test_an_empty_table_knows_the_base(tmp_path: Path) -> None:
+    assert read_rates(written(tmp_path, HEAD), "EUR", DAY).codes == ("EUR",)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("usd,2024-01-01,1", "currency is 'usd'; it must be three capital letters"),
+        ("US,2024-01-01,1", "currency is 'US'"),
+        (",2024-01-01,1", "currency is ''"),
+        ("U5D,2024-01-01,1", "currency is 'U5D'"),
+        ("USD,01.01.2024,1", "rate is '1' and date '01.01.2024'; they must be a number and an ISO date"),
+        ("USD,2024-02-30,1", "they must be a number and an ISO date"),
+        ("USD,,1", "they must be a number and an ISO date"),
+        ('USD,2024-01-01,"1,5"', "rate is '1,5'"),
+        ("USD,2024-01-01,", "rate is ''"),
+        ("USD,2024-01-01", "rate is None"),
+        ("USD", "they must be a number and an ISO date"),
+        ("USD,2024-01-01,0", "rate is 0.0; it must be positive and finite"),
+        ("USD,2024-01-01,-1", "rate is -1.0; it must be positive and finite"),
+        ("USD,2024-01-01,nan", "it must be positive and finite"),
+        ("USD,2024-01-01,inf", "it must be positive and finite"),
+        ("USD,2024-01-01,1e400", "it must be positive and finite"),
+        ("USD,2099-01-01,x", "they must be a number"),  # also where it would not be used
+        ("EUR,2024-01-01,x", "they must be a number"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(line: str, message: str, tmp_path: Path) -> None:
+    path = written(tmp_path, f"{HEAD}GBP,2024-01-01,1.1\n{line}\nUSD,2024-01-01,0.9\n")
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_rates(path, "EUR", DAY)
+    assert str(caught.value).startswith(f"{path}, line 3: ")
+
+
+@pytest.mark.parametrize("text", ["", "currency,rate\nUSD,1\n", "currency;date;rate\nUSD;2024-01-01;1\n"])
+def test_a_table_without_the_columns_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="it must have currency, date, rate"):
+        read_rates(written(tmp_path, text), "EUR", DAY)
+
+
+def test_a_table_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.csv cannot be read"):
+        read_rates(tmp_path / "none.csv", "EUR", DAY)
+    (tmp_path / "rates.csv").write_bytes(HEAD.encode() + b"USD,2024-01-01,\xff\n")
+    with pytest.raises(ConfigError, match=r"rates\.csv cannot be read"):
+        read_rates(tmp_path / "rates.csv", "EUR", DAY)

@@ -1,0 +1,33 @@
+"""Where everything generated is kept."""
+
+from pathlib import Path
+
+import pytest
+
+from domain.settings import read_settings
+
+
+def test_everything_is_kept_under_one_folder(tmp_path: Path) -> None:
+    settings = read_settings({"FIVEFOLD_VAR": str(tmp_path)})
+    assert settings.var == tmp_path
+    assert settings.tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert settings.artifacts.parent == settings.kernels.parent == tmp_path
+
+
+@pytest.mark.parametrize("environment", [{}, {"FIVEFOLD_VAR": ""}])
+def test_by_default_that_is_var_where_the_program_was_started(environment: dict[str, str]) -> None:
+    assert read_settings(environment).var == Path.cwd() / "var"
+
+
+def test_the_folder_is_absolute_so_that_changing_directory_moves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert read_settings({"FIVEFOLD_VAR": "kept"}).var == tmp_path / "kept"
+    assert read_settings({"FIVEFOLD_VAR": "~/kept"}).var == Path("/home/ann/kept")
+
+
+def test_the_process_environment_is_read_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
+    assert read_settings().var == tmp_path

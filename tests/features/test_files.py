@@ -1,0 +1,102 @@
+"""CSV and JSON as people and programs write them, and files that cannot be read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from domain.errors import DataNotValid, LayoutError
+from features import columns as c
+from tests.features.equality import same
+from tests.features.strategies import row
+from tests.features.test_tables import as_csv, read, written
+
+HEAD = "transaction_date,user_id,user_category,user_created,transaction_amount,user_balance,transaction_currency"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEAD}\n2024-06-01T12:00:00,ann,WEB,2023-01-15,20.5,120.5,EUR\n",
+        f"\ufeff{HEAD}\n2024-06-01T12:00:00,ann,WEB,2023-01-15,20.5,120.5,EUR",
+        f"{HEAD}\r\n2024-06-01T12:00:00Z,ann,WEB,2023-01-15,+20.50,1.205e2,EUR\r\n\r\n",
+        f'{HEAD}\n"2024-06-01T12:00:00","ann","WEB","2023-01-15","20.5","120.5","EUR"\n',
+        f'{HEAD},transaction_state,note\n2024-06-01 12:00,ann,WEB,2023-01-15,20.5,120.5,EUR,,"a, ""b"""\n',
+        f"{HEAD},transaction_state,transaction_id\n2024-06-01 12:00,ann,WEB,2023-01-15,20.5,120.5,EUR,completed,t\n",
+    ],
+    ids=["plain", "byte order mark", "windows", "quoted", "quotes inside", "all columns"],
+)
+def test_csv_as_people_write_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(text.encode())
+    assert same(read(path), read([row()]))
+    assert same(read(str(path)), read([row()]))
+
+
+def test_text_in_csv_stays_text(tmp_path: Path) -> None:
+    """No field is guessed to be a number, a time or nothing."""
+    users = ["007", "1e5", "NULL", "nan", "true", "2024-01-01", " x ", "ü"]
+    rows = [row(user_id=user, transaction_id=user) for user in users]
+    assert read(as_csv(rows, tmp_path)).user_ids.to_pylist() == users
+
+
+@pytest.mark.parametrize("field", c.REQUIRED)
+def test_an_empty_field_in_csv_is_missing(field: str, tmp_path: Path) -> None:
+    with pytest.raises(DataNotValid, match=f"1 problem in .*rows.csv .*\nrow 1: {field} is missing"):
+        read(as_csv([row(), row(**{field: None})], tmp_path))
+
+
+def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataNotValid) as caught:
+        read(as_csv([row(), row(user_balance="1.000,50"), row(transaction_amount="nan")], tmp_path))
+    assert [(found.row, found.problem) for found in caught.value.problems] == [(1, "is '1.000,50'"), (2, "is nan")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "is not CSV with a header line"),
+        ("a.csv", f"{HEAD}\n".encode(), "has no rows"),
+        ("a.csv", f"{HEAD}\na,b\n".encode(), "is not CSV with a header line"),
+        ("a.csv", b"a;b\n1;2\n", "has no column user_id, transaction_currency"),
+        ("a.csv", f"{HEAD}\n2024-06-01,\xff".encode("latin-1"), "is not CSV with a header line"),
+        ("a.csv", f"{HEAD},user_id\n1,2,3,4,5,6,7,8\n".encode(), "has more than one column user_id"),
+        ("a.json", b"", "is not valid JSON"),
+        ("a.json", b'{"user_id": "a"}', "holds a JSON dict; it must be an array of rows"),
+        ("a.json", b"[1, 2", "is not valid JSON"),
+        ("a.json", b"[" + b"9" * 5000 + b"]", "is not valid JSON"),
+        ("a.json", b"[" * 100_000, "is not valid JSON"),
+        ("a.json", b'["\xff"]', "is not valid JSON"),
+        ("a.jsonl", b'{"user_id": "a"}\n{', "is not valid JSON"),
+        ("a.ndjson", b"nothing", "is not valid JSON"),
+        ("a.parquet", b"PAR1 but not really PAR1", "cannot be read as Parquet"),
+        ("a.xlsx", b"", "files that can be read end in .parquet, .csv, .json, .jsonl, .ndjson"),
+        ("a", b"", "files that can be read end in"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(LayoutError, match=message) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"none.csv does not exist; give a file ending in .parquet"):
+        read(tmp_path / "none.csv")
+
+
+def test_json_as_people_write_it(tmp_path: Path) -> None:
+    assert read(written(tmp_path / "a.json", "[]")).rows == 0
+    assert read(written(tmp_path / "a.jsonl", "\n")).rows == 0
+    assert read(written(tmp_path / "A.JSON", "\ufeff" + json.dumps([row()]))).rows == 1
+    for number in ("1e400", "NaN", "-Infinity", str(2**70), "true", '"5"'):
+        text = json.dumps([row(user_balance="?")]).replace('"?"', number)
+        with pytest.raises(DataNotValid, match="row 0: user_balance is "):
+            read(written(tmp_path / "b.json", text))
+
+
+def test_half_a_surrogate_pair_in_json_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataNotValid, match=r"row 0: user_id is '\\udc00'"):
+        read(written(tmp_path / "a.json", json.dumps([row(user_id="\udc00")])))

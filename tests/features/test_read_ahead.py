@@ -1,0 +1,70 @@
+"""Reading ahead in a second thread: the same items, with errors passed on, and an end when nobody asks for more."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.errors import LayoutError
+from features import sources
+from features.sources import read_ahead, stream_histories
+from tests.features.equality import same
+from tests.features.strategies import RATES
+from tests.features.test_sources import lay_out, of, streamed
+
+
+def test_reading_ahead_gives_the_same_items_in_order() -> None:
+    assert list(read_ahead(iter(range(1000)))) == list(range(1000))
+    assert list(read_ahead([])) == []
+    assert list(read_ahead([None, 0, None])) == [None, 0, None]
+
+
+def test_reading_ahead_passes_an_exception_on_after_what_came_before() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise LayoutError("the third cannot be read")
+
+    ahead = read_ahead(items())
+    assert [next(ahead), next(ahead)] == [1, 2]
+    with pytest.raises(LayoutError, match="the third"):
+        next(ahead)
+
+
+def test_reading_ahead_stops_when_it_is_abandoned() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    threads = threading.active_count()
+    ahead = read_ahead(items())
+    assert next(ahead) == 0
+    ahead.close()
+    time.sleep(0.05)
+    assert len(made) <= 2
+    assert threading.active_count() == threads
+
+
+def test_reading_ahead_works_while_the_caller_does() -> None:
+    ready = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        ready.set()
+        yield 2
+
+    ahead = read_ahead(items())
+    assert next(ahead) == 1
+    assert ready.wait(timeout=10)  # the second is made before it is asked for
+    assert list(ahead) == [2]
+
+
+def test_a_stream_read_ahead_is_the_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 2)
+    path = lay_out(of("aabbbcccd"), [4], tmp_path)
+    assert all(map(same, read_ahead(stream_histories(path, RATES)), streamed(path)))

@@ -1,0 +1,42 @@
+"""Registries for the tests of the value model, each in its own folder."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from models.registry import Registry
+from models.value_model import ValueModel
+from tests.models import making
+
+
+@pytest.fixture(autouse=True)
+def keep_mlflow_address() -> Iterator[None]:
+    """Give MLflow's global address back as it was."""
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def registry(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry without a version."""
+    return making.new_registry(tmp_path / "var", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry with one version of the simulated model, the champion; only to be read."""
+    registry = making.new_registry(tmp_path_factory.mktemp("filled"), tmp_path_factory)
+    folder = tmp_path_factory.mktemp("saved")
+    registry.set_alias("champion", making.add_version(registry, making.value_model(), folder / "value_model"))
+    return registry
+
+
+@pytest.fixture(scope="session")
+def model() -> ValueModel:
+    return making.value_model()
+
+
+Make = Callable[..., ValueModel]

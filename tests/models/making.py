@@ -1,0 +1,130 @@
+"""What the tests of the value model share: simulated indicators, and models fitted on them in a blink."""
+
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from domain.clock import to_microseconds
+from domain.money import Rate, RateTable
+from domain.segments import DEFAULT_CUT_POINTS
+from domain.settings import Settings
+from features.histories import Floats, Histories
+from features.matrix import catalogue, indicators, snapshots
+from features.sources import read_histories
+from models.curve import ScoreCurve
+from models.estimator import ValueRegressor
+from models.registry import Registry
+from models.value_model import ValueModel
+from training.simulator import Simulation, simulate
+
+DAY = date(2024, 6, 30)
+AS_OF = to_microseconds(DAY)
+RATES = RateTable(
+    "EUR",
+    DAY,
+    {code: Rate(rate, DAY) for code, rate in {"GBP": 1.16, "PLN": 0.23, "SEK": 0.088, "USD": 0.92}.items()},
+    "tests",
+)
+FAST = {"rounds": 25, "leaves": 8, "min_rows_in_leaf": 20, "learning_rate": 0.2, "threads": 1}
+
+
+@cache
+def simulated() -> Histories:
+    """The histories of 400 simulated customers of 2023 and 2024."""
+    return read_histories(pa.concat_tables(simulate(Simulation(customers=400, seed=11))), RATES)
+
+
+@cache
+def known_matrix() -> Floats:
+    """Indicators of thousands of customers: the simulated ones, at ten dates."""
+    as_ofs = np.array([to_microseconds(date(2024, month, 1)) for month in range(2, 12)])
+    taken = snapshots(simulated(), as_ofs)
+    return taken.values[taken.seen > 0]
+
+
+@cache
+def reference_matrix() -> Floats:
+    """Indicators of the customers known at `AS_OF`."""
+    matrix, seen = indicators(simulated(), AS_OF)
+    return matrix[seen > 0]
+
+
+def later_values(matrix: Floats) -> Floats:
+    """Money that follows from the indicators, more or less."""
+    column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
+    return np.maximum(0.0, 0.005 * column["deposit_sum_90d"] + 0.01 * np.nan_to_num(column["balance_last"])) + 0.01
+
+
+def fitted(matrix: Floats, values: Floats, **parameters: Any) -> ValueRegressor:
+    return ValueRegressor(**{**FAST, **parameters}).fit(matrix, values)
+
+
+def model_of(regressor: ValueRegressor, reference: Floats, **changes: Any) -> ValueModel:
+    """Put a model together around a fitted regressor and the predictions of a reference portfolio."""
+    parts = {
+        "booster": regressor.booster_,
+        "objective": regressor.objective,
+        "curve": ScoreCurve.of(reference),
+        "cut_points": DEFAULT_CUT_POINTS,
+        "rates": RATES,
+        "horizon_days": 90,
+        "indicators": catalogue().names,
+        "fingerprint": catalogue().fingerprint,
+        "definition": {"horizon_days": 90, "currency": "EUR", "yearly_margin": 0.02},
+        "test_as_of": AS_OF,
+    }
+    return ValueModel(**{**parts, **changes})
+
+
+@cache
+def value_model(objective: str = "tweedie") -> ValueModel:
+    """A model of the simulated customers, with 400 of them as its reference."""
+    matrix = known_matrix()
+    regressor = fitted(matrix, later_values(matrix), objective=objective)
+    return model_of(regressor, regressor.predict(reference_matrix()))
+
+
+@cache
+def _empty_database(factory: pytest.TempPathFactory) -> bytes:
+    settings = Settings(var=factory.mktemp("empty"))
+    Registry(settings, "unused").client.search_experiments()
+    return Path(settings.tracking_uri.removeprefix("sqlite:///")).read_bytes()
+
+
+def new_registry(var: Path, factory: pytest.TempPathFactory, name: str = "value") -> Registry:
+    """Open a registry of its own in *var*; MLflow takes seconds to lay out a database, so that is done once."""
+    var.mkdir(parents=True, exist_ok=True)
+    settings = Settings(var=var)
+    Path(settings.tracking_uri.removeprefix("sqlite:///")).write_bytes(_empty_database(factory))
+    return Registry(settings, name)
+
+
+def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str) -> int:
+    """Register *model* as a run of training would, but with nothing beside it; *tags* are what the gate said."""
+    from models import pyfunc_entry
+    from training.register import signature
+
+    registry.use()
+    model.save(folder)
+    with mlflow.start_run(experiment_id=registry.experiment(registry.name)) as run:
+        mlflow.log_metric("model_normalised_gini", 0.5)
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(pyfunc_entry.__file__)),
+            artifacts={"value_model": folder.as_uri()},
+            signature=signature(model),
+            pip_requirements=["mlflow"],
+        )
+    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, "a test", tags)
+
+
+def add_bare_version(registry: Registry, **tags: str) -> int:
+    """Register a version without a model behind it: enough for aliases and promotions."""
+    run = registry.client.create_run(registry.experiment(registry.name))
+    return registry.add("file:///nowhere", run.info.run_id, None, "a test", tags)
