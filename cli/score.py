@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 import typer
+from tqdm import tqdm
 
 from cli.output import Write, open_output
 from cli.terminal import (
@@ -136,10 +137,12 @@ def score_file(
     from models.scoring import score_source  # noqa: PLC0415 (loads the indicators)
 
     summary = Summary()
-    with open_output(output) if output else _nowhere() as write:
+    progress = tqdm(desc="scoring", unit=" customers", disable=None, leave=False)
+    with progress, open_output(output) if output else _nowhere() as write:
         for batch in score_source(model, path, as_of, explained=explain, compare_as_of=compare_as_of):
             write(batch.table)
             summary.add(batch)
+            progress.update(len(batch.table))
     return summary
 
 

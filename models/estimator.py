@@ -1,5 +1,6 @@
 """The estimator: LightGBM on indicators, in scikit-learn's form, predicting money."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import lightgbm
@@ -57,8 +58,17 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
         self.threads = threads
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: Floats | None = None) -> Self:  # noqa: N803 (scikit-learn's names)
-        """Fit on n x F indicators and n values; ValueError where a value is negative."""
+    def fit(
+        self,
+        X: npt.ArrayLike,  # noqa: N803 (scikit-learn's name)
+        y: npt.ArrayLike,
+        sample_weight: Floats | None = None,
+        callbacks: Sequence[Callable[..., Any]] = (),
+    ) -> Self:
+        """Fit on n x F indicators and n values; ValueError where a value is negative.
+
+        *callbacks* are LightGBM's: each is called after every round.
+        """
         checked, values = validate_data(
             self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
         )
@@ -69,7 +79,9 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         names = [str(name) for name in getattr(self, "feature_names_in_", ())]
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, checked)
         data = lightgbm.Dataset(checked, label=values, weight=weight, feature_name=names or "auto", free_raw_data=True)
-        self.booster_ = lightgbm.train(self.lightgbm_parameters(), data, num_boost_round=self.rounds)
+        self.booster_ = lightgbm.train(
+            self.lightgbm_parameters(), data, num_boost_round=self.rounds, callbacks=list(callbacks)
+        )
         return self
 
     def predict(self, X: npt.ArrayLike) -> Floats:  # noqa: N803 (scikit-learn's name)

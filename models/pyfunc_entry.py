@@ -1,12 +1,11 @@
 """How MLflow loads a registered value model: indicators in, scores out. Logged as code, not pickled."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc.model import PythonModel
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from models.value_model import ValueModel
 
@@ -14,11 +13,13 @@ from models.value_model import ValueModel
 class ScoringModel(PythonModel):
     """Scores a data frame whose columns are the catalogue's indicators."""
 
-    def load_context(self, context: Any) -> None:
+    def load_context(self, context: PythonModelContext) -> None:
         """Load the value model that was logged; FingerprintMismatch where it is of another catalogue."""
         self.value_model = ValueModel.load(Path(context.artifacts["value_model"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, str] | None = None
+    ) -> pd.DataFrame:
         """Give expected_value, percentile, score and category for each row."""
         matrix = model_input[list(self.value_model.indicators)].to_numpy(dtype=np.float64)
         return pd.DataFrame(vars(self.value_model.scores(matrix)), index=model_input.index)

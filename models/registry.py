@@ -19,6 +19,8 @@ from models.value_model import ValueModel
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 _ARTIFACT = "artifacts/value_model"
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow answers where there is no such model, or no such alias of it."""
 
 for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
@@ -64,8 +66,10 @@ class Registry:
         self.settings = settings
         self.name = name
         self.client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
-        # Artifacts of registered versions are looked up through MLflow's global address.
-        mlflow.set_tracking_uri(settings.tracking_uri)
+
+    def use(self) -> None:
+        """Make this registry the one at MLflow's global address, by which it logs runs and looks artifacts up."""
+        mlflow.set_tracking_uri(self.settings.tracking_uri)
 
     def experiment(self, name: str) -> str:
         """Give the identifier of an experiment, making it where there is none yet."""
@@ -128,6 +132,7 @@ class Registry:
         return self._load(uri)
 
     def _load(self, uri: str) -> ValueModel:
+        self.use()
         try:
             folder = mlflow.artifacts.download_artifacts(uri)
         except (MlflowException, OSError) as error:
@@ -137,7 +142,9 @@ class Registry:
     def _aliased(self, alias: str) -> Version | None:
         try:
             return self._version(self.client.get_model_version_by_alias(self.name, alias))
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code not in _NOT_THERE:
+                raise
             return None
 
     def _version(self, found: ModelVersion) -> Version:

@@ -1,9 +1,13 @@
 """Fit: how many rounds, which parameters, and the trees themselves. No side effects."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import lightgbm
 import numpy as np
+from tqdm import tqdm
 
 from features.histories import Floats
 from models.estimator import ValueRegressor, expected_value
@@ -56,13 +60,14 @@ def find_rounds(fold: Fold | None, trees: Trees, seed: int) -> int:
     parameters = regressor(trees, seed, trees.most_rounds).lightgbm_parameters()
     learn = lightgbm.Dataset(fold.matrix, label=fold.values)
     held = lightgbm.Dataset(fold.held_matrix, label=fold.held_values, reference=learn)
-    booster = lightgbm.train(
-        parameters,
-        learn,
-        num_boost_round=trees.most_rounds,
-        valid_sets=[held],
-        callbacks=[lightgbm.early_stopping(PATIENCE_ROUNDS, verbose=False)],
-    )
+    with _progress("finding the number of rounds", trees.most_rounds) as advance:
+        booster = lightgbm.train(
+            parameters,
+            learn,
+            num_boost_round=trees.most_rounds,
+            valid_sets=[held],
+            callbacks=[lightgbm.early_stopping(PATIENCE_ROUNDS, verbose=False), advance],
+        )
     return int(booster.best_iteration) or trees.most_rounds
 
 
@@ -74,4 +79,16 @@ def fold_gini(fold: Fold, trees: Trees, seed: int, rounds: int) -> float:
 
 def fit(rows: LearningRows, trees: Trees, seed: int, rounds: int) -> ValueRegressor:
     """Fit on every training date."""
-    return regressor(trees, seed, rounds).fit(rows.matrix, floored(rows.values))
+    with _progress("fitting", rounds) as advance:
+        return regressor(trees, seed, rounds).fit(rows.matrix, floored(rows.values), callbacks=[advance])
+
+
+@contextmanager
+def _progress(task: str, rounds: int) -> Iterator[Callable[[Any], None]]:
+    """Show how many rounds are done; give what LightGBM is to call after each."""
+    with tqdm(desc=task, total=rounds, unit=" rounds", disable=None, leave=False) as bar:
+
+        def advance(_: Any) -> None:
+            bar.update()
+
+        yield advance

@@ -1,6 +1,6 @@
 """Registries for the tests of the value model, each in its own folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -20,15 +20,15 @@ def keep_mlflow_address() -> Iterator[None]:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+def registry(tmp_path: Path) -> Registry:
     """A registry without a version."""
-    return making.new_registry(tmp_path / "var", tmp_path_factory)
+    return making.new_registry(tmp_path / "var")
 
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A registry with one version of the simulated model, the champion; only to be read."""
-    registry = making.new_registry(tmp_path_factory.mktemp("filled"), tmp_path_factory)
+    registry = making.new_registry(tmp_path_factory.mktemp("filled"))
     folder = tmp_path_factory.mktemp("saved")
     registry.set_alias("champion", making.add_version(registry, making.value_model(), folder / "value_model"))
     return registry
@@ -37,6 +37,3 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 @pytest.fixture(scope="session")
 def model() -> ValueModel:
     return making.value_model()
-
-
-Make = Callable[..., ValueModel]

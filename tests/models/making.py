@@ -1,5 +1,6 @@
 """What the tests of the value model share: simulated indicators, and models fitted on them in a blink."""
 
+import tempfile
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import mlflow
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from domain.clock import to_microseconds
 from domain.money import Rate, RateTable
@@ -91,18 +91,20 @@ def value_model(objective: str = "tweedie") -> ValueModel:
 
 
 @cache
-def _empty_database(factory: pytest.TempPathFactory) -> bytes:
-    settings = Settings(var=factory.mktemp("empty"))
-    Registry(settings, "unused").client.search_experiments()
-    return Path(settings.tracking_uri.removeprefix("sqlite:///")).read_bytes()
+def empty_database() -> bytes:
+    """The database that a registry lays out where there is none: it takes MLflow seconds, so it is done once."""
+    with tempfile.TemporaryDirectory() as folder:
+        registry = Registry(Settings(var=Path(folder) / "not" / "yet"), "value")
+        assert registry.versions() == []
+        registry.client._tracking_client.store.engine.dispose()
+        return (registry.settings.var / "mlflow.db").read_bytes()
 
 
-def new_registry(var: Path, factory: pytest.TempPathFactory, name: str = "value") -> Registry:
-    """Open a registry of its own in *var*; MLflow takes seconds to lay out a database, so that is done once."""
+def new_registry(var: Path, name: str = "value") -> Registry:
+    """Open a registry of its own in *var*."""
     var.mkdir(parents=True, exist_ok=True)
-    settings = Settings(var=var)
-    Path(settings.tracking_uri.removeprefix("sqlite:///")).write_bytes(_empty_database(factory))
-    return Registry(settings, name)
+    (var / "mlflow.db").write_bytes(empty_database())
+    return Registry(Settings(var=var), name)
 
 
 def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str) -> int:

@@ -1,0 +1,71 @@
+"""A registered model as MLflow's own users load it: indicators in, scores out."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+
+from domain.errors import FingerprintMismatch
+from features.matrix import catalogue
+from models.pyfunc_entry import ScoringModel
+from models.registry import Registry
+from tests.models.making import reference_matrix, value_model
+
+
+@pytest.fixture(scope="module")
+def loaded(filled: Registry) -> mlflow.pyfunc.PyFuncModel:
+    filled.use()
+    return mlflow.pyfunc.load_model("models:/value@champion")
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    matrix = reference_matrix()[:50]
+    return pd.DataFrame(matrix, columns=list(catalogue().names), index=range(100, 150))
+
+
+def test_it_scores_as_the_model_does(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
+    found = loaded.predict(frame)
+    wanted = value_model().scores(reference_matrix()[:50])
+    assert found.columns.tolist() == ["expected_value", "percentile", "score", "category"]
+    assert found.index.tolist() == frame.index.tolist()
+    for name in ("expected_value", "percentile", "score"):
+        assert found[name].to_numpy().tobytes() == getattr(wanted, name).tobytes()
+    assert found["category"].tolist() == wanted.category.tolist()
+
+
+def test_undefined_indicators_pass(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
+    frame.loc[:, :] = np.nan
+    assert np.isfinite(loaded.predict(frame)["score"]).all()
+
+
+def test_a_missing_column_is_refused_by_its_name(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
+    for name in catalogue().names:
+        with pytest.raises(MlflowException, match=name):
+            loaded.predict(frame.drop(columns=name))
+
+
+def test_the_order_of_the_columns_does_not_matter(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
+    assert loaded.predict(frame[frame.columns[::-1]]).equals(loaded.predict(frame))
+
+
+def test_further_columns_are_left_alone(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
+    assert loaded.predict(frame.assign(shoe_size=43.0)).equals(loaded.predict(frame))
+
+
+def test_text_is_refused(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame) -> None:
+    with pytest.raises(MlflowException, match="Incompatible input types"):
+        loaded.predict(frame.assign(**{catalogue().names[0]: "many"}))
+
+
+def test_a_model_of_another_catalogue_does_not_load(tmp_path: Path) -> None:
+    value_model().save(tmp_path)
+    content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    (tmp_path / "model.json").write_text(json.dumps({**content, "fingerprint": "0" * 64}), encoding="utf-8")
+    with pytest.raises(FingerprintMismatch):
+        ScoringModel().load_context(SimpleNamespace(artifacts={"value_model": str(tmp_path)}))

@@ -1,0 +1,167 @@
+"""The registry, on a real embedded MLflow."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+
+from domain.errors import ConfigError, FingerprintMismatch, ModelError, ModelNotFound
+from models.registry import CHALLENGER, CHAMPION, Registry
+from tests.models.making import (
+    AS_OF,
+    add_bare_version,
+    add_version,
+    new_registry,
+    reference_matrix,
+    value_model,
+)
+
+
+def test_a_registry_without_a_version_has_no_champion(registry: Registry) -> None:
+    assert (registry.settings.var / "mlflow.db").is_file()
+    assert registry.versions() == []
+    assert registry.champion() is None
+
+
+def test_an_experiment_is_made_once_and_keeps_its_files_beside_the_database(registry: Registry) -> None:
+    made = registry.experiment("value")
+    assert registry.experiment("value") == made
+    location = registry.client.get_experiment(made).artifact_location
+    assert location == (registry.settings.artifacts / "value").as_uri()
+
+
+def test_versions_count_from_1_and_the_newest_is_the_challenger(registry: Registry) -> None:
+    assert [add_bare_version(registry, note=str(number)) for number in range(3)] == [1, 2, 3]
+    assert [version.number for version in registry.versions()] == [3, 2, 1]
+    assert [version.aliases for version in registry.versions()] == [(CHALLENGER,), (), ()]
+    assert registry.versions()[0].tags["note"] == "2"
+
+
+def test_more_than_nine_versions_are_in_order_of_number_not_of_text(registry: Registry) -> None:
+    for _ in range(11):
+        add_bare_version(registry)
+    assert [version.number for version in registry.versions()] == list(range(11, 0, -1))
+
+
+def test_a_version_tells_what_was_written_beside_it(registry: Registry) -> None:
+    definition = {"currency": "EUR", "yearly_margin": 0.02}
+    number = add_bare_version(registry, definition=json.dumps(definition), test_as_of=str(AS_OF))
+    registry.client.log_metric(registry.version(number).run_id, "model_normalised_gini", 0.9)
+    registry.set_alias(CHAMPION, number)
+    version = registry.version(number)
+    assert version.definition == definition
+    assert version.test_as_of == AS_OF
+    assert version.metrics == {"model_normalised_gini": 0.9}
+    assert version.aliases == (CHALLENGER, CHAMPION)
+    assert 1.7e15 < version.created_us < 1e16
+    assert registry.champion() == version
+
+
+def test_a_version_without_tags_is_still_listed(registry: Registry) -> None:
+    version = registry.version(add_bare_version(registry))
+    assert version.definition is None
+    assert version.test_as_of == 0
+
+
+def test_an_unknown_version_names_those_that_there_are(registry: Registry) -> None:
+    with pytest.raises(ModelNotFound, match="value has no version 1; there are: none yet: run `fivefold train`"):
+        registry.version(1)
+    add_bare_version(registry)
+    add_bare_version(registry)
+    with pytest.raises(ModelNotFound, match=r"value has no version 7; there are: 2, 1$"):
+        registry.version(7)
+
+
+def test_other_models_in_the_same_mlflow_are_left_alone(registry: Registry) -> None:
+    add_bare_version(registry)
+    other = Registry(registry.settings, "other")
+    assert other.versions() == []
+    assert other.champion() is None
+    assert add_bare_version(other) == 1
+    assert [version.number for version in registry.versions()] == [1]
+
+
+def test_a_loaded_version_scores_the_same_bits(filled: Registry) -> None:
+    loaded = filled.load(1)
+    assert loaded.content_hash == value_model().content_hash
+    before, after = value_model().scores(reference_matrix()), loaded.scores(reference_matrix())
+    assert before.score.tobytes() == after.score.tobytes()
+
+
+@pytest.mark.parametrize("uri", ["models:/value/1", "models:/value@champion", "models:/value@challenger"])
+def test_a_version_is_loaded_by_its_address(filled: Registry, uri: str) -> None:
+    assert filled.load_uri(uri).content_hash == value_model().content_hash
+
+
+def test_the_champion_is_loaded_by_its_alias(filled: Registry) -> None:
+    assert filled.load_champion().content_hash == value_model().content_hash
+
+
+@pytest.mark.parametrize("uri", ["value/1", "runs:/abc/model", "/tmp/model", ""])
+def test_an_address_of_another_kind_is_refused(filled: Registry, uri: str) -> None:
+    with pytest.raises(ConfigError, match="it must be models:/NAME/VERSION or models:/NAME@ALIAS"):
+        filled.load_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "uri", ["models:/value/99", "models:/nobody/1", "models:/value@nobody", "models:/value", "models:/value/abc"]
+)
+def test_an_address_of_nothing_says_where_was_looked(filled: Registry, uri: str) -> None:
+    with pytest.raises(ModelNotFound, match=rf"{uri} cannot be loaded from sqlite:///"):
+        filled.load_uri(uri)
+
+
+def test_without_a_champion_the_message_says_how_to_get_one(registry: Registry) -> None:
+    with pytest.raises(ModelNotFound, match="run `fivefold train`, or promote a version"):
+        registry.load_champion()
+    add_bare_version(registry)
+    with pytest.raises(ModelNotFound, match="value has no champion"):
+        registry.load_champion()
+
+
+def test_artifacts_that_are_gone_are_an_error_that_names_the_version(registry: Registry, tmp_path: Path) -> None:
+    number = add_version(registry, value_model(), tmp_path / "model")
+    shutil.rmtree(registry.settings.artifacts)
+    with pytest.raises(ModelError, match=f"value/{number}|value_model"):
+        registry.load(number)
+
+
+def test_a_version_of_another_catalogue_is_refused_by_whoever_loads_it(registry: Registry, tmp_path: Path) -> None:
+    number = add_version(registry, replace(value_model(), fingerprint="f" * 64), tmp_path / "model")
+    with pytest.raises(FingerprintMismatch):
+        registry.load(number)
+
+
+def test_two_registries_in_one_process_do_not_mix(registry: Registry, tmp_path: Path) -> None:
+    other = new_registry(tmp_path / "other")
+    add_version(registry, value_model("poisson"), tmp_path / "model")  # though the other was opened last
+    assert len(registry.versions()) == 1
+    assert other.versions() == []
+    add_version(other, value_model("tweedie"), tmp_path / "model2")
+    assert registry.load(1).objective == "poisson"
+    assert other.load(1).objective == "tweedie"
+    assert registry.load_uri("models:/value/1").objective == "poisson"
+
+
+def test_a_registry_that_cannot_be_asked_is_not_taken_for_one_without_a_champion(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise MlflowException("database is locked", TEMPORARILY_UNAVAILABLE)
+
+    registry.set_alias(CHAMPION, add_bare_version(registry))
+    monkeypatch.setattr(registry.client, "get_model_version_by_alias", unavailable)
+    with pytest.raises(MlflowException, match="locked"):
+        registry.champion()
+
+
+def test_the_logged_model_is_a_real_mlflow_model_with_its_signature(filled: Registry) -> None:
+    filled.use()
+    found = mlflow.models.get_model_info("models:/value/1")
+    assert found.signature.inputs.input_names() == list(value_model().indicators)
+    assert found.signature.outputs.input_names() == ["expected_value", "percentile", "score", "category"]
