@@ -39,7 +39,7 @@ class Columns:
         self._next_age: Integers = np.append(np.where(same, self._age[1:], 0), 0)
         self._currency = frame["transaction_currency"].cat
         self._values = self._first_values(frame, plan)
-        self._masks = self._first_masks(frame["transaction_state"].cat)
+        self._masks = self._first_masks(frame["transaction_state"])
 
     def masked(self, what: str, condition: str) -> npt.NDArray[np.generic]:
         """Give a column, missing where the condition does not hold; `one` gives the condition itself."""
@@ -66,7 +66,8 @@ class Columns:
             "web": is_web[category.codes.to_numpy()],
         }
 
-    def _first_masks(self, state: pd.Series) -> dict[str, Mask]:
+    def _first_masks(self, of_row: pd.Series) -> dict[str, Mask]:
+        state = of_row.cat
         words = state.categories.str.upper()
         code = state.codes.to_numpy()  # -1, the last of each lookup, where there is no state
         settled = np.append(words.isin(["SUCCEEDED", "COMPLETED"]), np.True_)[code]
@@ -98,7 +99,7 @@ class Columns:
     def _simple(self, condition: str) -> Mask:
         name, parameter = condition.split()
         if name == "currency":
-            return np.asarray(self._currency.codes == self._currency.categories.get_indexer([parameter])[0])
+            return np.asarray(self._currency.codes == self._currency.categories.get_indexer(pd.Index([parameter]))[0])
         number = int(parameter)
         match name:
             case "weekday":

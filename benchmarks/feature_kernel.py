@@ -38,7 +38,9 @@ def compute_to_parquet(plan: Plan) -> int:
 
 def as_arrow(result: list[Block] | int) -> pa.Table:
     """Turn the result into a table of user_id and one column each."""
-    return pa.concat_tables(map(_table, [] if isinstance(result, int) else result))
+    if isinstance(result, int):  # it is on disk
+        return pa.table({"user_id": pa.nulls(result, pa.string())})
+    return pa.concat_tables(map(_table, result))
 
 
 def _blocks(plan: Plan) -> Iterator[Block]:

@@ -35,18 +35,20 @@ METHOD = """\
 - *read* is pyarrow's `iter_batches` with its defaults over the same columns, each batch let go at once; *read as the
   kernel does* takes larger batches and leaves repeated text as dictionaries.
 - All compute the same indicators, the whole catalogue, as of one day, and convert money with one table of rates
-  (European Central Bank, the currencies that occur). The kernel checks every value, the order of the rows and that no
-  customer comes twice, besides; the engines take the data as it is.
+  (European Central Bank, the currencies that occur). Besides, the kernel checks every value and that no customer comes
+  twice, and orders rows that are not in order; the engines take values as they are. They have two lines: one trusts
+  the file's order, and is wrong where a file has another; *ordering rows* gives the kernel's values in any order.
 - Data are `training.simulator`'s, without the column transaction_id (the last line of the table has it), zstd, rows of
   a customer together and in order of time; tied rows already stand in the order that histories give them.
 
 ## What each engine relies on
 
 - **DuckDB** (one SQL query): the file's order, for the last row of a customer (`file_row_number`) and for neighbours
-  (`lag` and `lead` over the stream, without partition). Conditions stand inside the aggregates: `FILTER` clauses took
-  twice the processor time, and windows by customer 1.4 times.
-- **Polars** (one lazy query, streaming engine): the file's order, for `last` and for neighbours (`shift`). A join for
-  the rates, conditions as filters inside the groups and grouping by a sorted key were all slower.
+  (`lag` and `lead` over the stream, without partition); where it orders rows, one window by customer. Conditions stand
+  inside the aggregates: `FILTER` clauses took twice the processor time.
+- **Polars** (one lazy query, streaming engine): the file's order, for `last` and for neighbours (`shift`); where it
+  orders rows, one sort before. Conditions stand beside the aggregates: filters inside the groups took twice the
+  processor time; grouping by a sorted key took 1.4 times, and a join for the rates a little more.
 - **pandas**: the file's order, for `last` and for neighbours; the Parquet dictionary of user_id as a categorical key,
   which needs no hashing. Columns are masked with NumPy and aggregated eight at a time; no function is called
   customer by customer.
@@ -161,17 +163,23 @@ def _range(runs: list[Measured], what: Callable[[Measured], float]) -> str:
 
 
 def _aims(found: Page) -> str:
-    kernel = _middle(found.runs["kernel"], _wall)
-    over_read = kernel / _middle(found.runs["read"], _wall)
-    lines = [
-        f"- kernel at most {READ_AT_MOST:g} x the read: {over_read:.2f}, {_met(over_read <= READ_AT_MOST)}",
-        *(
-            f"- at least {ENGINES_AT_LEAST:g} x faster than {name}: {times:.2f}, {_met(times >= ENGINES_AT_LEAST)}"
-            for name in found.differences
-            for times in [_middle(found.runs[name], _wall) / kernel]
-        ),
-    ]
-    return "Aims:\n\n" + "\n".join(lines)
+    over_read, processor_over_read = _times(found.runs["kernel"], found.runs["read"])
+    told = f"{over_read:.2f} (processor {processor_over_read:.2f}), {_met(over_read <= READ_AT_MOST)}"
+    lines = [f"- kernel at most {READ_AT_MOST:g} x the read: {told}"]
+    for name in found.differences:
+        times, processor_times = _times(found.runs[name], found.runs["kernel"])
+        lines.append(
+            f"- at least {ENGINES_AT_LEAST:g} x faster than {name}: {times:.2f} (processor {processor_times:.2f}), "
+            f"{_met(times >= ENGINES_AT_LEAST)}"
+        )
+    return "Aims, judged by time:\n\n" + "\n".join(lines)
+
+
+def _times(slower: list[Measured], faster: list[Measured]) -> tuple[float, float]:
+    return (
+        _middle(slower, _wall) / _middle(faster, _wall),
+        _middle(slower, _processor) / _middle(faster, _processor),
+    )
 
 
 def _met(yes: bool) -> str:

@@ -121,7 +121,7 @@ def _gap_deviation(ask: Ask) -> pd.Series:
 
 
 def _held(ask: Ask) -> pd.Series:
-    days = np.minimum(ask("max", "age", "all"), (ask.window or 0) / DAY_US)
+    days = ask("max", "age", "all").clip(upper=(ask.window or 0) / DAY_US)
     return _over(ask("sum", f"balance*held {ask.window}", "all"), days).fillna(ask("last", "balance", "all"))
 
 

@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.clock import DAY_US
 from domain.money import RateTable
+
+Expression = TypeVar("Expression")
 
 RECENT_US = 30 * DAY_US
 """What trends compare with the days before it."""
@@ -76,7 +78,7 @@ def load_plan(path: Path) -> Plan:
     return Plan(data["path"], data["as_of"], RateTable.from_dict(data["rates"]), wanted)
 
 
-def pick(expressions: Mapping[str, Any], one: Wanted) -> Any:
+def pick(expressions: Mapping[str, Expression], one: Wanted) -> Expression:
     """Give the expression of one indicator; KeyError, naming it, where the engine has none."""
     if one.statistic not in expressions:
         raise KeyError(f"no expression for {one.name} ({one.statistic}); there are {', '.join(expressions)}")

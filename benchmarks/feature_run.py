@@ -23,9 +23,11 @@ JOBS = {
     "DuckDB": "benchmarks.feature_sql.compute",
     "Polars": "benchmarks.feature_polars.compute",
     "pandas": "benchmarks.feature_pandas.compute",
+    "DuckDB, ordering rows": "benchmarks.feature_sql.compute_ordering",
+    "Polars, ordering rows": "benchmarks.feature_polars.compute_ordering",
 }
 WITH_IDS = "kernel, with transaction_id"
-COMPARED = ("DuckDB", "Polars", "pandas")
+COMPARED = ("DuckDB", "Polars", "pandas", "DuckDB, ordering rows", "Polars, ordering rows")
 LARGE_JOBS = {
     "read": "benchmarks.feature_read.compute",
     "kernel, written to Parquet": "benchmarks.feature_kernel.compute_to_parquet",
@@ -108,4 +110,5 @@ def _large(data: Path, scratch: Path) -> dict[str, list[Measured]]:
     for name, job in LARGE_JOBS.items():
         read_file(data)
         runs[name] = [measure(job, plan)]
+    data.with_suffix(".indicators.parquet").unlink()
     return runs

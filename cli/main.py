@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import catalogue, demo, explain, files, registry, score, train
+from cli import catalogue, demo, drift, explain, files, registry, score, serve, train
 from cli.terminal import errors
 from domain.errors import FivefoldError
 
@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (demo, train, score, explain, registry, catalogue, files):
+for module in (demo, train, score, explain, registry, catalogue, files, serve, drift):
     module.add_to(app)
 
 

@@ -8,6 +8,7 @@ FivefoldError                 anything below; its text is meant for a person
 ├── ModelError                a model that cannot be loaded or used here
 │   ├── FingerprintMismatch   it was trained on other indicators
 │   └── ModelNotFound         the registry has no such version
+├── StoreError                a database that cannot be reached, or has an unknown schema
 └── PromotionRefused          the gate, or the operator's own words, forbid it
 """
 
@@ -84,6 +85,10 @@ class FingerprintMismatch(ModelError):
 
 class ModelNotFound(ModelError):
     """The registry has no such model, version or alias."""
+
+
+class StoreError(FivefoldError):
+    """A database that cannot be reached, or whose schema this program does not know."""
 
 
 class PromotionRefused(FivefoldError):

@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +43,7 @@ class RateTable:
     rates: dict[str, Rate]
     source: str
 
-    @property
+    @cached_property
     def codes(self) -> tuple[str, ...]:
         """Every currency that can be converted, the base included, in alphabetical order."""
         return tuple(sorted({self.base, *self.rates}))

@@ -5,23 +5,55 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.errors import ConfigError
+
 VARIABLE_VAR = "FIVEFOLD_VAR"
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What one request may ask of the service, whatever its plan.
+
+    Attributes:
+        body_bytes: size of the body (`FIVEFOLD_LIMIT_BYTES`).
+        rows: transactions (`FIVEFOLD_LIMIT_ROWS`).
+        users: customers (`FIVEFOLD_LIMIT_USERS`).
+        seconds: time until it is answered (`FIVEFOLD_LIMIT_SECONDS`).
+    """
+
+    body_bytes: int = 64_000_000
+    rows: int = 200_000
+    users: int = 50_000
+    seconds: int = 30
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Where fivefold keeps what it makes.
+    """Where fivefold keeps what it makes, and what it serves.
 
     Attributes:
         var: folder of everything generated: registry, compiled indicators, demo files (`FIVEFOLD_VAR`).
+        database_url: accounts and what is stored (`FIVEFOLD_DATABASE_URL`); SQLite in *var* by default.
+        plans_file: the operator's plans (`FIVEFOLD_PLANS_FILE`); None for those that ship.
+        model_name: name of the registered model that is served (`FIVEFOLD_MODEL`).
+        limits: of one request.
     """
 
     var: Path
+    database_url: str = ""
+    plans_file: Path | None = None
+    model_name: str = "fivefold-value"
+    limits: Limits = Limits()
 
     @property
     def tracking_uri(self) -> str:
         """The embedded MLflow's database."""
         return f"sqlite:///{self.var / 'mlflow.db'}"
+
+    @property
+    def database(self) -> str:
+        """The address of the database."""
+        return self.database_url or f"sqlite:///{self.var / 'fivefold.db'}"
 
     @property
     def artifacts(self) -> Path:
@@ -35,10 +67,30 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from *environment* (by default the process's own).
+    """Read the settings from *environment* (by default the process's own); ConfigError for a wrong one.
 
     >>> read_settings({"FIVEFOLD_VAR": "/data"}).tracking_uri
     'sqlite:////data/mlflow.db'
     """
     found = os.environ if environment is None else environment
-    return Settings(var=Path(found.get(VARIABLE_VAR) or "var").expanduser().absolute())
+    plans = found.get("FIVEFOLD_PLANS_FILE")
+    defaults = Limits()
+    return Settings(
+        var=Path(found.get(VARIABLE_VAR) or "var").expanduser().absolute(),
+        database_url=found.get("FIVEFOLD_DATABASE_URL", ""),
+        plans_file=Path(plans).expanduser() if plans else None,
+        model_name=found.get("FIVEFOLD_MODEL") or "fivefold-value",
+        limits=Limits(
+            _positive(found, "FIVEFOLD_LIMIT_BYTES", defaults.body_bytes),
+            _positive(found, "FIVEFOLD_LIMIT_ROWS", defaults.rows),
+            _positive(found, "FIVEFOLD_LIMIT_USERS", defaults.users),
+            _positive(found, "FIVEFOLD_LIMIT_SECONDS", defaults.seconds),
+        ),
+    )
+
+
+def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or int(text) == 0:
+        raise ConfigError(f"{name} is {text!r}; it must be a whole number above 0")
+    return int(text)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from domain.clock import day_text
 from domain.errors import LayoutError
 from domain.money import RateTable
 from features import columns as c
@@ -26,11 +27,16 @@ class Doorway:
         rates: converts money; a currency that it lacks is an error.
         text: numbers may be written as text, as in CSV.
         source: what is being read, for errors.
+        latest: moments after it (microseconds) are refused; None for no such limit.
+        created_slack_us: an account created more than this after its customer's first row is refused; None for no
+            such limit.
     """
 
     rates: RateTable
     text: bool = False
     source: str = ""
+    latest: int | None = None
+    created_slack_us: int | None = None
 
     def histories(self, table: pa.Table, first_row: int = 0) -> Histories:
         """Check the rows of *table* (numbered from *first_row*) and build their histories.
@@ -48,6 +54,7 @@ class Doorway:
         table = _one_chunk(table)
         user_ids, customer = _customers(read_identifiers(table[c.USER_ID].chunk(0), c.USER_ID, findings))
         rows = self._rows(table, customer, findings)
+        self._check_times(rows, findings)
         order = positions_in_order(rows, findings)
         findings.raise_if_any(self.source)
         return self._build(user_ids, rows, order)
@@ -81,6 +88,17 @@ class Doorway:
             None if identifiers is None else read_identifiers(identifiers, c.TRANSACTION_ID, findings, required=False),
         )
 
+    def _check_times(self, rows: Rows, findings: Findings) -> None:
+        if self.latest is not None:
+            for field, times in ((c.DATE, rows.time), (c.CREATED, rows.created)):
+                allowed = f"a time up to {day_text(self.latest)}"
+                findings.add(times > self.latest, field, lambda _: "is in the future", allowed)
+        if self.created_slack_us is not None and len(rows.time):
+            first = np.full(int(rows.customer.max()) + 1, np.iinfo(np.int64).max)
+            np.minimum.at(first, rows.customer, rows.time)
+            late = rows.created > first[rows.customer] + self.created_slack_us
+            findings.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
+
     def _build(self, user_ids: pa.Array, rows: Rows, order: Integers) -> Histories:
         in_order = len(order) == len(rows.time) and bool((np.diff(order) == 1).all())
         at: Integers | slice = slice(None) if in_order else order
@@ -103,8 +121,14 @@ class Doorway:
         )
 
 
+_PLAIN = (pa.string(), pa.float64())
+"""Types of columns that need no preparation: those of rows, which come a few at a time and must be quick."""
+
+
 def _one_chunk(table: pa.Table) -> pa.Table:
     """Keep the known columns, each in one piece, as the readers of values want them."""
+    if table.num_rows and all(column.num_chunks == 1 and column.type in _PLAIN for column in table.itercolumns()):
+        return table
     known = table.select([name for name in table.column_names if name in c.COLUMNS]).unify_dictionaries()
     one = known.combine_chunks()
     if one.num_rows == 0:
@@ -131,6 +155,8 @@ def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
     codes = np.asarray(encoded.indices.fill_null(0).to_numpy(zero_copy_only=False))
     if not len(encoded.dictionary):  # no row, or none with an identifier, which was noted
         return pa.array([], pa.string()), np.zeros(len(codes), dtype=np.int64)
+    if encoded is not user_ids and not encoded.indices.null_count:  # just numbered, in order of first appearance
+        return encoded.dictionary.cast(pa.string()), codes.astype(np.int64)
     begins = np.concatenate([[True], codes[1:] != codes[:-1]])
     of_runs = codes[begins]
     firsts, first_run, of_run = np.unique(of_runs, return_index=True, return_inverse=True)
@@ -141,7 +167,17 @@ def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
     return names, rank[of_run][np.cumsum(begins) - 1]
 
 
+_KINDS = np.array(
+    [
+        [c.WITHDRAWAL, c.NOTHING, c.DEPOSIT],
+        [c.PENDING_ROW] * 3,
+        [c.FAILED_ROW] * 3,
+    ],
+    dtype=np.int8,
+)
+"""By state (settled, pending, failed) and sign (negative, zero, positive)."""
+
+
 def _kinds(state: npt.NDArray[np.int16], amount: Floats) -> npt.NDArray[np.int8]:
     """Join state and sign in one code; amounts count only when settled."""
-    moved = np.select([amount > 0, amount < 0], [c.DEPOSIT, c.WITHDRAWAL], c.NOTHING)
-    return np.select([state == c.PENDING, state == c.FAILED], [c.PENDING_ROW, c.FAILED_ROW], moved).astype(np.int8)
+    return _KINDS[state, np.sign(amount).astype(np.int64) + 1]

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,11 +61,25 @@ def _batches(source: Path) -> Iterator[pa.RecordBatch]:
             with pyarrow.parquet.ParquetFile(file) as parquet:
                 yield from parquet.iter_batches(1 << 19)
     else:
-        try:
-            table = pl.DataFrame(read_json(source), infer_schema_length=None).to_arrow()
-        except (pl.exceptions.PolarsError, TypeError) as error:
-            raise LayoutError(f"the rows of {source} have values of different types in one column: {error}") from None
-        yield from table.to_batches()
+        yield from _json_table(source).to_batches()
+
+
+def _json_table(source: Path) -> pa.Table:
+    rows = read_json(source)
+    try:
+        names = dict.fromkeys(name for row in rows for name in row)
+        return pa.table({name: _array([row.get(name) for row in rows]) for name in names})
+    except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError, TypeError, OverflowError, UnicodeEncodeError) as error:
+        raise LayoutError(
+            f"the rows of {source} are not objects with values of one type for each name: {error}"
+        ) from None
+
+
+def _array(values: list[Any]) -> pa.Array:
+    kinds = {type(value) for value in values if value is not None}
+    if bool in kinds and len(kinds) > 1:  # Arrow would take true among numbers for 1
+        raise TypeError("true and false stand among other values")
+    return pa.array(values)
 
 
 def _count(source: Path) -> int:

@@ -55,28 +55,35 @@ def table_from_rows(rows: Sequence[Any], findings: Findings) -> pa.Table:
     the doorway.
     """
     rows = list(rows)
-    bad = np.array([not isinstance(row, Mapping) for row in rows], dtype=np.bool_)
-    if bad.any():
+    if not set(map(type, rows)) <= {dict}:
+        bad = np.array([not isinstance(row, Mapping) for row in rows], dtype=np.bool_)
         findings.add(bad, "row", lambda row: f"is {shown(rows[row])}", "an object with the fields of a transaction")
         findings.raise_if_any()
     columns = {}
     for name, (kind, allowed) in _FIELDS.items():
         values = [row.get(name) for row in rows]
+        if name in c.OPTIONAL and not any(values):
+            continue
         columns[name] = _column(values, name, kind, allowed, findings)
     return pa.table(columns)
 
 
 def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, findings: Findings) -> pa.Array:
     number = kind == pa.float64()
+    if set(map(type, values)) <= (_NUMBERS if number else _TEXTS):  # nearly always: one look at the types tells
+        try:
+            return pa.array(values, kind)
+        except (pa.ArrowInvalid, UnicodeEncodeError, OverflowError):  # whole numbers beyond 64 bits, half a surrogate
+            pass
     accepts: Callable[[Any], bool] = _is_number if number else _is_text
     bad = np.array([not (value is None or accepts(value)) for value in values], dtype=np.bool_)
-    if bad.any():
-        findings.add(bad, name, lambda row: f"is {shown(values[row])}", allowed)
-        values = [None if wrong else value for value, wrong in zip(values, bad, strict=True)]
-    try:
-        return pa.array(values, kind)
-    except (pa.ArrowInvalid, OverflowError):  # whole numbers beyond 64 bits
-        return pa.array([None if value is None else _float(value) for value in values], kind)
+    findings.add(bad, name, lambda row: f"is {shown(values[row])}", allowed)
+    sound = [None if wrong else value for value, wrong in zip(values, bad, strict=True)]
+    return pa.array([None if value is None else _float(value) for value in sound] if number else sound, kind)
+
+
+_NUMBERS = {int, float, type(None)}
+_TEXTS = {str, type(None)}
 
 
 def _is_number(value: object) -> bool:

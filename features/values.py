@@ -88,19 +88,21 @@ def read_numbers(column: pa.Array, field: str, findings: Findings, *, text: bool
 
     Rows that are noted as bad have the value 0, so that later checks leave them alone.
     """
-    missing = _mask(column.is_null())
+    missing = _nulls(column)
     findings.add(missing, field, lambda _: "is missing", ALLOWED_NUMBER)
     kind = column.type
     if pa.types.is_decimal(kind):  # by way of text: Arrow's own cast misses the nearest float (0.35 by one bit)
         numbers, unread = column.cast(pa.string()).cast(pa.float64()), np.zeros(len(column), dtype=np.bool_)
     elif is_text(kind) and text:
         numbers, unread = _cast_each(column, pa.float64())
+    elif kind == pa.float64():
+        numbers, unread = column, np.zeros(len(column), dtype=np.bool_)
     elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
         numbers, unread = column.cast(pa.float64(), safe=False), np.zeros(len(column), dtype=np.bool_)
     else:
         numbers, unread = pa.nulls(len(column), pa.float64()), ~missing
     findings.add(unread, field, lambda row: f"is {shown(column[row].as_py())}", ALLOWED_NUMBER)
-    values = _plain(numbers.fill_null(0.0), np.float64)
+    values = _plain(_filled(numbers, 0.0), np.float64)
     bad = ~(np.abs(values) <= LARGEST_MAGNITUDE)
     if bad.any():
         findings.add(bad, field, lambda row: f"is {column[row].as_py()}", ALLOWED_NUMBER)
@@ -110,11 +112,11 @@ def read_numbers(column: pa.Array, field: str, findings: Findings, *, text: bool
 
 def read_times(column: pa.Array, field: str, findings: Findings) -> Integers:
     """Read moments as microseconds since 1970 UTC; bad rows are noted and have the value 0."""
-    missing = _mask(column.is_null())
+    missing = _nulls(column)
     findings.add(missing, field, lambda _: "is missing", ALLOWED_TIME)
     times, unread = _as_microseconds(column, missing)
     findings.add(unread, field, lambda row: f"is {shown(_python(column, row))}", ALLOWED_TIME)
-    values = _plain(times.fill_null(0), np.int64)
+    values = _plain(_filled(times, 0), np.int64)
     bad = (values < _EARLIEST_US) | (values > _LATEST_US)
     if bad.any():
         findings.add(bad, field, lambda row: f"is {shown(_python(column, row))}", ALLOWED_TIME)
@@ -134,7 +136,7 @@ def read_words(
     """Read words of a fixed list as their codes; *absent* is the code of a missing one, where that is allowed."""
     allowed = ", ".join(codes) + (" (any case)" if any_case else "") + (" or nothing" if absent is not None else "")
     if absent is None:
-        findings.add(_mask(column.is_null()), field, lambda _: "is missing", allowed)
+        findings.add(_nulls(column), field, lambda _: "is missing", allowed)
     missing_code = 0 if absent is None else absent
     if not is_text(column.type.value_type if pa.types.is_dictionary(column.type) else column.type):
         findings.add(_mask(column.is_valid()), field, lambda row: f"is {shown(column[row].as_py())}", allowed)
@@ -142,7 +144,7 @@ def read_words(
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     words = encoded.dictionary.to_pylist()
     lookup = np.array([_code(word, codes, any_case, absent) for word in words] + [missing_code], dtype=np.int16)
-    found: npt.NDArray[np.int16] = lookup[_plain(encoded.indices.cast(pa.int32()).fill_null(len(words)), np.int32)]
+    found: npt.NDArray[np.int16] = lookup[_indices(encoded, len(words))]
     bad = found < 0
     if bad.any():
         findings.add(bad, field, lambda row: f"is {shown(column[row].as_py())}", allowed)
@@ -162,15 +164,13 @@ def read_identifiers(column: pa.Array, field: str, findings: Findings, *, requir
     else:
         texts, unread = pa.nulls(len(column), pa.string()), ~_mask(column.is_null())
     if required:
-        findings.add(_mask(column.is_null()), field, lambda _: "is missing", ALLOWED_TEXT)
+        findings.add(_nulls(column), field, lambda _: "is missing", ALLOWED_TEXT)
         findings.add(_empty(texts), field, lambda _: "is empty", ALLOWED_TEXT)
     findings.add(unread, field, lambda row: f"is {shown(column[row].as_py())}", ALLOWED_TEXT)
     return texts if required else pc.if_else(pc.equal(texts, ""), None, texts)
 
 
-def _code(word: str | None, codes: Mapping[str, int], any_case: bool, absent: int | None) -> int:
-    if not isinstance(word, str):
-        return -1
+def _code(word: str, codes: Mapping[str, int], any_case: bool, absent: int | None) -> int:
     if absent is not None and not word:
         return absent
     return codes.get(word.upper() if any_case else word, -1)
@@ -185,11 +185,26 @@ def _mask(column: pa.Array) -> Mask:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
+def _nulls(column: pa.Array) -> Mask:
+    """Tell which values are missing; Arrow is not asked where it knows that none is."""
+    return _mask(column.is_null()) if column.null_count else np.zeros(len(column), dtype=np.bool_)
+
+
+def _filled(column: pa.Array, value: float) -> pa.Array:
+    return column.fill_null(value) if column.null_count else column
+
+
+def _indices(encoded: pa.DictionaryArray, missing: int) -> npt.NDArray[np.int64]:
+    """Positions in the dictionary; *missing* where there is no value."""
+    indices = encoded.indices
+    return _plain(indices.cast(pa.int64()).fill_null(missing) if indices.null_count else indices, np.int64)
+
+
 def _empty(texts: pa.Array) -> Mask:
     if not pa.types.is_dictionary(texts.type):
-        return _mask(pc.equal(texts, "").fill_null(False))
+        return _mask(_filled(pc.equal(texts, ""), False))
     empties: Sequence[int] = np.flatnonzero(_mask(pc.equal(texts.dictionary, "").fill_null(False))).tolist()
-    return np.isin(_plain(texts.indices.cast(pa.int32()).fill_null(-1), np.int32), empties)
+    return np.isin(_indices(texts, -1), empties)
 
 
 def _plain(column: pa.Array, kind: type[Scalar]) -> npt.NDArray[Scalar]:

@@ -21,6 +21,7 @@ from features.histories import Floats
 from features.matrix import catalogue
 from models.curve import ScoreCurve
 from models.estimator import expected_value
+from models.reference import Reference
 
 FORMAT = 1
 _BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"
@@ -58,6 +59,7 @@ class ValueModel:
         fingerprint: of the catalogue that the model was trained with.
         definition: what a customer's value is: horizon, fees, margin and currency.
         test_as_of: the moment (microseconds) whose portfolio is the reference; nothing after it was learnt from.
+        reference: how that portfolio's indicators and scores were spread, to tell drift from.
     """
 
     booster: lightgbm.Booster
@@ -70,6 +72,7 @@ class ValueModel:
     fingerprint: str
     definition: Mapping[str, Any]
     test_as_of: int
+    reference: Reference
 
     @property
     def currency(self) -> str:
@@ -118,6 +121,7 @@ class ValueModel:
             "fingerprint": self.fingerprint,
             "definition": dict(self.definition),
             "test_as_of": self.test_as_of,
+            "reference": self.reference.to_dict(),
         }
         (folder / _REST).write_text(json.dumps(rest, indent=1), encoding="utf-8")
 
@@ -160,6 +164,7 @@ class ValueModel:
             rest["fingerprint"],
             rest["definition"],
             rest["test_as_of"],
+            Reference.from_dict(rest["reference"]),
         )
 
 

@@ -1,8 +1,9 @@
 """The training configuration: YAML, checked before anything is read."""
 
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -14,10 +15,11 @@ from domain.segments import DEFAULT_CUT_POINTS, check_cut_points
 
 DEFAULT_NAME = "fivefold-value"
 Positive = Annotated[int, Field(gt=0)]
+Checked = TypeVar("Checked")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class Value(_Section):
@@ -92,19 +94,19 @@ class TrainingConfig(_Section):
     value: Value = Value()
     trees: Trees = Trees()
     cut_points: tuple[float, float, float] = DEFAULT_CUT_POINTS
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 
     @field_validator("test_as_of", mode="before")
     @classmethod
     def _moment(cls, value: Any) -> Any:
         if isinstance(value, date | datetime):  # YAML turns dates into Python's own
             return to_microseconds(value)
-        return parse_moment(value, "test_as_of") if isinstance(value, str) else value
+        return _or_value_error(parse_moment, value) if isinstance(value, str) else value
 
     @field_validator("cut_points", mode="before")
     @classmethod
     def _cuts(cls, value: Any) -> tuple[float, float, float]:
-        return check_cut_points(value)
+        return _or_value_error(check_cut_points, value)
 
     def definition(self) -> dict[str, Any]:
         """Say what is predicted: two models are comparable only where this is equal."""
@@ -118,6 +120,14 @@ class TrainingConfig(_Section):
         return ecb_rates(self.base_currency, day)
 
 
+def _or_value_error(check: Callable[[Any], Checked], value: Any) -> Checked:
+    """Let pydantic collect what a check of ours refuses, beside everything else that is wrong."""
+    try:
+        return check(value)
+    except (ConfigError, TypeError) as error:
+        raise ValueError(str(error)) from None
+
+
 def read_config(path: Path | None) -> TrainingConfig:
     """Read a YAML file, or take the defaults; ConfigError names every field that is wrong."""
     if path is None:
@@ -127,11 +137,11 @@ def read_config(path: Path | None) -> TrainingConfig:
         config = TrainingConfig.model_validate(content)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}" for found in error.errors()]
         raise ConfigError("\n".join([f"{path} is not a training configuration:", *lines])) from None
+    except (yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a date such as 2024-13-45
+        raise ConfigError(f"{path} is not YAML: {error}") from None
     if config.rates and not config.rates.is_absolute():
         return config.model_copy(update={"rates": path.parent / config.rates})
     return config

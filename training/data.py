@@ -42,13 +42,23 @@ class Overview:
     """What a first look at the source says.
 
     Attributes:
-        digest: BLAKE2 over everything that was read, as it stands behind the doorway.
+        first_rows: each customer's first moment, microseconds.
+        digest: BLAKE2 over everything that was read, as it stands behind the doorway, however it was batched.
     """
 
     period: Period
-    customers: int
+    first_rows: Integers
     rows: int
     digest: str
+
+    @property
+    def customers(self) -> int:
+        """How many customers there are."""
+        return len(self.first_rows)
+
+    def known_at(self, moments: Integers) -> int:
+        """Count the customers known at each of the moments (microseconds), all together."""
+        return int(np.searchsorted(np.sort(self.first_rows), moments, side="right").sum())
 
 
 class Portfolio:
@@ -77,25 +87,36 @@ class Portfolio:
 
     def overview(self) -> Overview:
         """Look through all rows once: everything is checked here, before anything is learnt."""
-        firsts, lasts, customers, rows = [], [], 0, 0
-        digest = hashlib.blake2b(digest_size=16)
+        firsts, lasts, rows = [np.empty(0, dtype=np.int64)], [], 0
+        digests = {name: hashlib.blake2b(digest_size=16) for name in _DIGESTED}
         for part in self.batches("checking rows"):
+            firsts.append(part.time[part.offsets[:-1]])
             if part.rows:
-                firsts.append(int(part.time.min()))
                 lasts.append(int(part.time.max()))
-            customers += part.customers
             rows += part.rows
-            for column in (part.offsets, part.time, part.amount, part.balance, part.kind, part.currency):
-                digest.update(column.tobytes())
-            digest.update("\n".join(part.user_ids.to_pylist()).encode())
+            for name, digest in digests.items():
+                digest.update(_bytes(part, name))
         if not rows:
             raise NotEnoughData("the source has no rows")
-        return Overview(Period(min(firsts), max(lasts)), customers, rows, digest.hexdigest())
+        whole = hashlib.blake2b(b"".join(digest.digest() for digest in digests.values()), digest_size=16)
+        first_rows = np.concatenate(firsts)
+        return Overview(Period(int(first_rows.min()), max(lasts)), first_rows, rows, whole.hexdigest())
 
 
-def learning_rows(portfolio: Portfolio, dates: Dates, config: TrainingConfig, customers: int) -> LearningRows:
+_DIGESTED = ("user_ids", "counts", "time", "amount", "balance", "kind", "currency", "category", "created")
+
+
+def _bytes(part: Histories, name: str) -> bytes:
+    """Give one column so that the bytes of all batches together do not depend on where they were cut."""
+    if name == "user_ids":
+        return "".join(f"{len(user_id)} {user_id}" for user_id in part.user_ids.to_pylist()).encode()
+    column = np.diff(part.offsets) if name == "counts" else getattr(part, name)
+    return bytes(column.tobytes())
+
+
+def learning_rows(portfolio: Portfolio, dates: Dates, config: TrainingConfig, overview: Overview) -> LearningRows:
     """Take the snapshots at every training date, of a sample of the customers where there are very many."""
-    share = min(1.0, config.snapshots.most_rows / (customers * len(dates.training)))
+    share = min(1.0, config.snapshots.most_rows / max(overview.known_at(dates.training), 1))
     parts = [_learning_part(part, dates, config, share) for part in portfolio.batches("training snapshots")]
     if not any(len(values) for _, values, _ in parts):
         raise NotEnoughData("no customer has a history at any training date")

@@ -9,6 +9,7 @@ import lightgbm
 import numpy as np
 from tqdm import tqdm
 
+from domain.errors import NotEnoughData
 from features.histories import Floats
 from models.estimator import ValueRegressor, expected_value
 from training.config import Trees
@@ -78,9 +79,14 @@ def fold_gini(fold: Fold, trees: Trees, seed: int, rounds: int) -> float:
 
 
 def fit(rows: LearningRows, trees: Trees, seed: int, rounds: int) -> ValueRegressor:
-    """Fit on every training date."""
+    """Fit on every training date; NotEnoughData where there is nothing to tell customers apart by."""
+    values = floored(rows.values)
+    if len(values) < 2:
+        raise NotEnoughData("there is one customer at one training date: nothing can be learnt from that")
+    if not values.any():
+        raise NotEnoughData("no customer was worth anything at any training date, so there is nothing to learn")
     with _progress("fitting", rounds) as advance:
-        return regressor(trees, seed, rounds).fit(rows.matrix, floored(rows.values), callbacks=[advance])
+        return regressor(trees, seed, rounds).fit(rows.matrix, values, callbacks=[advance])
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from training.data import Portfolio
 from training.dates import Dates
 from training.target import floored, realised_values
 
-SHOWN_CUSTOMERS = 2_000
-"""Customers whose indicators are kept for the SHAP picture: the first ones of the source."""
+KEPT_CUSTOMERS = 20_000
+"""Customers whose indicators are kept, for the drift reference and the SHAP picture: the first ones of the source."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Judged:
         floored_share: share of the customers whose value was below 0.
         persistence: value over the horizon before the as-of.
         recency, frequency, money: days, count and sum over the last year, for RFM.
-        matrix: indicators of the first customers, at most `SHOWN_CUSTOMERS` x F.
+        matrix: indicators of the first customers, at most `KEPT_CUSTOMERS` x F.
     """
 
     predicted: Floats
@@ -59,8 +59,8 @@ def judge(
     for part in portfolio.batches("judging on the test window"):
         matrix, found = _judge_part(part, dates, config, booster, champion)
         columns.append(found)
-        if sum(map(len, shown)) < SHOWN_CUSTOMERS:
-            shown.append(matrix[:SHOWN_CUSTOMERS])
+        if sum(map(len, shown)) < KEPT_CUSTOMERS:
+            shown.append(matrix[:KEPT_CUSTOMERS])
     joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     realised = joined.pop("realised")
     if not len(realised):
@@ -77,7 +77,7 @@ def judge(
         recency=joined["recency"],
         frequency=joined["frequency"],
         money=joined["money"],
-        matrix=np.concatenate(shown)[:SHOWN_CUSTOMERS],
+        matrix=np.concatenate(shown)[:KEPT_CUSTOMERS],
     )
 
 

@@ -51,7 +51,7 @@ def rank_metrics(predicted: Floats, realised: Floats) -> Metrics:
 
 def normalised_gini(predicted: Floats, realised: Floats) -> float:
     """Gini of realised value in predicted order over the Gini in its own order; NaN where all are worth the same."""
-    best = _gini(realised, realised)
+    best = _gini(realised, realised) if np.ptp(realised) else 0.0  # rounding would make something of nothing
     return _gini(predicted, realised) / best if best else float("nan")
 
 
@@ -72,14 +72,14 @@ def lift_curve(name: str, predicted: Floats, realised: Floats, points: int = 101
 
 def calibration_table(predicted: Floats, realised: Floats) -> pl.DataFrame:
     """Predicted against realised money in ten equal groups of customers by prediction."""
-    order = np.argsort(predicted, kind="stable")
-    groups = [group for group in np.array_split(order, DECILES) if len(group)]
+    sides = (np.sort(predicted), _in_predicted_order(predicted, realised)[::-1])
+    guessed, came = ([tenth for tenth in np.array_split(side, DECILES) if len(tenth)] for side in sides)
     return pl.DataFrame(
         {
-            "decile": range(1, len(groups) + 1),
-            "customers": [len(group) for group in groups],
-            "predicted_mean": [float(predicted[group].mean()) for group in groups],
-            "realised_mean": [float(realised[group].mean()) for group in groups],
+            "decile": range(1, len(guessed) + 1),
+            "customers": [len(tenth) for tenth in guessed],
+            "predicted_mean": [float(tenth.mean()) for tenth in guessed],
+            "realised_mean": [float(tenth.mean()) for tenth in came],
         }
     )
 

@@ -42,6 +42,7 @@ def register(
     *judged_against* is the champion that the verdict compares with; None where there was none.
     """
     card = model_card(model, evaluation, lineage, verdict)
+    registry.use()
     with (
         tempfile.TemporaryDirectory() as temporary,
         mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False) as run,

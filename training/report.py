@@ -10,11 +10,13 @@ from charts.lift import lift
 from charts.render import save
 from charts.segments import segments
 from features.matrix import catalogue
+from models.estimator import LOG_LINK
 from models.value_model import ValueModel
 from training.evaluate import Evaluation
 from training.judge import Judged
 
 SHOWN_INDICATORS = 20
+SHOWN_CUSTOMERS = 2_000
 
 
 def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judged: Judged) -> list[Path]:
@@ -37,13 +39,14 @@ def write_beeswarm(path: Path, model: ValueModel, judged: Judged) -> None:
     import shap  # noqa: PLC0415  (seconds to import, and only this picture needs it)
     from matplotlib import pyplot as plt  # noqa: PLC0415  (after the backend is chosen)
 
-    values = shap.TreeExplainer(model.booster)(judged.matrix)
+    values = shap.TreeExplainer(model.booster)(judged.matrix[:SHOWN_CUSTOMERS])
     values.feature_names = list(catalogue().names)
     figure = plt.figure()
     try:
         shap.plots.beeswarm(values, max_display=SHOWN_INDICATORS, show=False)
         figure = plt.gcf()
-        figure.axes[0].set_xlabel("effect on the margin (logarithm of the expected value)")
+        margin = "logarithm of the expected value" if model.objective in LOG_LINK else "expected value"
+        figure.axes[0].set_xlabel(f"effect on the margin ({margin})")
         figure.savefig(path, dpi=120, bbox_inches="tight")
     finally:
         plt.close(figure)

@@ -9,6 +9,7 @@ from features.tables import Source
 from models.curve import ScoreCurve
 from models.estimator import ValueRegressor
 from models.promotions import promote
+from models.reference import Reference
 from models.registry import Registry, Version
 from models.value_model import ValueModel
 from training.card import Lineage
@@ -18,7 +19,7 @@ from training.dates import Dates, choose_dates
 from training.evaluate import Evaluation, evaluate
 from training.fit import find_rounds, fit, validation_fold
 from training.gate import Verdict, decide
-from training.judge import judge
+from training.judge import Judged, judge
 from training.register import register
 from training.tune import tune
 
@@ -51,7 +52,7 @@ def retrain(source: Source, config: TrainingConfig, registry: Registry, *, tune_
     portfolio = Portfolio(source, config.rate_table())
     overview = portfolio.overview()
     dates = choose_dates(config, overview.period)
-    rows = learning_rows(portfolio, dates, config, overview.customers)
+    rows = learning_rows(portfolio, dates, config, overview)
     fold = validation_fold(rows, dates)
     trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
     trees = trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
@@ -60,7 +61,7 @@ def retrain(source: Source, config: TrainingConfig, registry: Registry, *, tune_
     incomparable = incomparability(champion, config, dates)
     rival = registry.load(champion.number) if champion and not incomparable else None
     judged = judge(portfolio, dates, config, fitted.booster_, rival)
-    model = build_model(fitted, ScoreCurve.of(judged.predicted), portfolio, config, dates)
+    model = build_model(fitted, judged, portfolio, config, dates)
     evaluation = evaluate(judged, model)
     verdict = decide(evaluation, incomparable)
     lineage = Lineage(_name(source), overview, dates, rows, config, trees, installed("fivefold"))
@@ -71,9 +72,11 @@ def retrain(source: Source, config: TrainingConfig, registry: Registry, *, tune_
 
 
 def build_model(
-    fitted: ValueRegressor, curve: ScoreCurve, portfolio: Portfolio, config: TrainingConfig, dates: Dates
+    fitted: ValueRegressor, judged: Judged, portfolio: Portfolio, config: TrainingConfig, dates: Dates
 ) -> ValueModel:
     """Put together everything that travels with the trees."""
+    curve = ScoreCurve.of(judged.predicted)
+    scores = curve.score(judged.predicted[: len(judged.matrix)])
     return ValueModel(
         fitted.booster_,
         fitted.objective,
@@ -85,6 +88,7 @@ def build_model(
         catalogue().fingerprint,
         config.definition(),
         dates.test,
+        Reference.of(catalogue().names, judged.matrix, scores),
     )
 
 

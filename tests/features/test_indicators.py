@@ -120,6 +120,12 @@ def test_one_row_has_no_deviation_gap_or_slope() -> None:
     assert found["active_day_share_all"] == 1.0
 
 
+def test_a_balance_that_was_held_for_no_time_is_the_last_of_its_moment() -> None:
+    ledger = [row(transaction_id=str(n), user_balance=float(n), transaction_date=iso(AS_OF)) for n in (3, 1, 2)]
+    found = computed(ledger, AS_OF)["ann"]
+    assert (found["balance_held_30d"], found["balance_last"], found["balance_min_90d"]) == (3.0, 3.0, 1.0)
+
+
 def test_nothing_is_shown_as_minus_zero() -> None:
     """A customer who stopped withdrawing has a trend of 0, not of -0."""
     back = (100, 60)

@@ -1,5 +1,6 @@
 """Grouping a file by customer, out of core."""
 
+import json
 import random
 from pathlib import Path
 
@@ -75,6 +76,13 @@ def test_all_columns_are_kept_and_time_order_as_well(tmp_path: Path) -> None:
         assert of_user[c.DATE].is_sorted()
 
 
+def test_all_columns_of_json_are_kept_wherever_they_begin(tmp_path: Path) -> None:
+    rows = [row(), row(note="late"), row(transaction_state=...)]
+    sort_by_customer(written(tmp_path / "a.json", json.dumps(rows)), tmp_path / "b.parquet")
+    assert pq.read_table(tmp_path / "b.parquet")["note"].to_pylist() == [None, "late", None]
+    assert by_user(read(tmp_path / "b.parquet")) == by_user(read_histories(rows, RATES))
+
+
 def test_sorting_onto_itself_is_safe(tmp_path: Path) -> None:
     path = FORMS["parquet"](LEDGER, tmp_path)
     sort_by_customer(path, path)
@@ -108,6 +116,11 @@ def test_what_cannot_be_sorted_is_refused_in_our_words(tmp_path: Path) -> None:
         written(tmp_path / "b.json", '{"a": 1}'),
         written(tmp_path / "c.json", "[]"),
         written(tmp_path / "f.json", '[{"user_id": 1}, {"user_id": "a"}]'),
+        written(tmp_path / "g.json", '[{"user_id": "a"}, {"user_id": {"a": 1}}]'),
+        written(tmp_path / "h.json", '["user_id"]'),
+        written(tmp_path / "k.json", '[{"user_id": "a", "user_balance": 1.5}, {"user_id": "a", "user_balance": true}]'),
+        written(tmp_path / "i.json", '[{"user_id": "\\ud800"}]'),
+        written(tmp_path / "j.json", f'[{{"user_id": {2**70}}}]'),
         written(tmp_path / "d.csv", ""),
         written(tmp_path / "e.parquet", "no"),
         tmp_path / "none.csv",

@@ -30,7 +30,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A registry with one version of the simulated model, the champion; only to be read."""
     registry = making.new_registry(tmp_path_factory.mktemp("filled"))
     folder = tmp_path_factory.mktemp("saved")
-    registry.set_alias("champion", making.add_version(registry, making.value_model(), folder / "value_model"))
+    registry.set_alias("champion", making.add_version(registry, making.value_model(), folder))
     return registry
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from domain.clock import to_microseconds
@@ -19,6 +20,8 @@ from features.matrix import catalogue, indicators, snapshots
 from features.sources import read_histories
 from models.curve import ScoreCurve
 from models.estimator import ValueRegressor
+from models.reference import Reference
+from models.reference import Reference
 from models.registry import Registry
 from models.value_model import ValueModel
 from training.simulator import Simulation, simulate
@@ -45,7 +48,7 @@ def known_matrix() -> Floats:
     """Indicators of thousands of customers: the simulated ones, at ten dates."""
     as_ofs = np.array([to_microseconds(date(2024, month, 1)) for month in range(2, 12)])
     taken = snapshots(simulated(), as_ofs)
-    return taken.values[taken.seen > 0]
+    return taken.values[taken.seen > 0]  # noqa: PD011 (an array of ours, not of pandas)
 
 
 @cache
@@ -78,8 +81,16 @@ def model_of(regressor: ValueRegressor, reference: Floats, **changes: Any) -> Va
         "fingerprint": catalogue().fingerprint,
         "definition": {"horizon_days": 90, "currency": "EUR", "yearly_margin": 0.02},
         "test_as_of": AS_OF,
+        "reference": Reference.of(catalogue().names, known_matrix(), np.linspace(1, 5, len(known_matrix()))),
     }
     return ValueModel(**{**parts, **changes})
+
+
+@cache
+def spread() -> Reference:
+    """How the indicators of the reference customers are spread; the scores do not matter here."""
+    matrix = reference_matrix()
+    return Reference.of(catalogue().names, matrix, np.linspace(1.0, 5.0, len(matrix)))
 
 
 @cache
@@ -113,14 +124,15 @@ def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str
     from training.register import signature
 
     registry.use()
-    model.save(folder)
+    model.save(folder / "value_model")
     with mlflow.start_run(experiment_id=registry.experiment(registry.name)) as run:
         mlflow.log_metric("model_normalised_gini", 0.5)
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(pyfunc_entry.__file__)),
-            artifacts={"value_model": folder.as_uri()},
+            artifacts={"value_model": (folder / "value_model").as_uri()},
             signature=signature(model),
+            input_example=pd.DataFrame(reference_matrix()[:2], columns=list(model.indicators)),
             pip_requirements=["mlflow"],
         )
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, "a test", tags)

@@ -84,18 +84,14 @@ def test_an_unknown_objective_is_refused_by_name() -> None:
 def test_the_same_seed_gives_the_same_trees_and_another_gives_others() -> None:
     matrix, values = data(500)
     sampled = SMALL | {"row_share": 0.6, "feature_share": 0.5}
-    texts = [
-        ValueRegressor(**sampled, seed=seed).fit(matrix, values).booster_.model_to_string() for seed in (3, 3, 4)
-    ]
+    texts = [ValueRegressor(**sampled, seed=seed).fit(matrix, values).booster_.model_to_string() for seed in (3, 3, 4)]
     assert texts[0] == texts[1]
     assert texts[0] != texts[2]
 
 
 def test_two_threads_repeat_themselves() -> None:
     matrix, values = data(500)
-    texts = {
-        ValueRegressor(**SMALL | {"threads": 2}).fit(matrix, values).booster_.model_to_string() for _ in range(2)
-    }
+    texts = {ValueRegressor(**SMALL | {"threads": 2}).fit(matrix, values).booster_.model_to_string() for _ in range(2)}
     assert len(texts) == 1
 
 

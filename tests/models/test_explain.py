@@ -101,17 +101,13 @@ def fitted_again(model: ValueModel) -> Any:
 
 
 extreme = st.floats(-1e15, 1e15) | st.sampled_from([nan, 0.0, -0.0, 1e-300, -1e15, 1e15])
-sparse_rows = st.lists(
-    st.dictionaries(st.integers(0, COLUMNS - 1), extreme, max_size=COLUMNS), min_size=1, max_size=8
-)
+sparse_rows = st.lists(st.dictionaries(st.integers(0, COLUMNS - 1), extreme, max_size=COLUMNS), min_size=1, max_size=8)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @settings(max_examples=40)
 @given(rows=sparse_rows, references=st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
-def test_any_row_adds_up_on_any_curve(
-    objective: str, rows: list[dict[int, float]], references: list[float]
-) -> None:
+def test_any_row_adds_up_on_any_curve(objective: str, rows: list[dict[int, float]], references: list[float]) -> None:
     full = value_model(objective)
     model = model_of(fitted_again(full), np.array(references))
     matrix = np.full((len(rows), COLUMNS), nan)

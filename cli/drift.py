@@ -1,0 +1,46 @@
+"""`fivefold drift`: what was scored lately against what the model learnt from."""
+
+from typing import Annotated
+
+import typer
+
+from cli.terminal import NameOption, console, open_registry, show_table
+from domain.clock import DAY_US, day_text, now_microseconds
+from domain.errors import ModelNotFound
+from domain.settings import read_settings
+from training.config import DEFAULT_NAME
+
+SHOWN = 15
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(drift)
+
+
+def drift(
+    days: Annotated[int, typer.Option("--days", min=1, help="How far back to look.")] = 30,
+    every: Annotated[bool, typer.Option("--all", help="Every indicator, not only the furthest.")] = False,
+    version: Annotated[int | None, typer.Option("--version", help="Of the model; the champion by default.")] = None,
+    name: NameOption = DEFAULT_NAME,
+) -> None:
+    """Compare what the service scored with the training reference, from its counts alone."""
+    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.drift import measure_drift  # noqa: PLC0415 (as above)
+
+    registry = open_registry(name)
+    champion = registry.champion()
+    number = version or (champion.number if champion else None)
+    if number is None:
+        raise ModelNotFound(f"{name} has no champion: run `fivefold train`")
+    engine = open_database(read_settings().database)
+    upgrade(engine)
+    since = day_text(now_microseconds() - days * DAY_US)[:10]
+    found = measure_drift(engine, registry.load(number).reference, name, number, since)
+    rows = [
+        [line.name, "" if line.index is None else f"{line.index:.3f}", line.verdict, f"{line.customers:,}"]
+        for line in (found if every else found[:SHOWN])
+    ]
+    columns = ("indicator", "PSI", "verdict", "customers")
+    show_table(f"{name} version {number}: drift since {since}", columns, rows)
+    console.print("PSI below 0.1 is stable, above 0.25 shifted; under 500 customers it is unknown.")

@@ -1,0 +1,140 @@
+"""`fivefold serve` and `fivefold tokens`: the service and who may call it."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.terminal import console, show_table, warn
+from domain.clock import day_text, now_microseconds
+from domain.errors import ConfigError
+from domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from store.plans import Plan
+
+tokens_app = typer.Typer(help="Tokens: who may call the service, and what they used up.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(serve)
+    for command in (create, list_, revoke, usage):
+        tokens_app.command(command.__name__.strip("_"))(command)
+    app.add_typer(tokens_app, name="tokens")
+
+
+def serve(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = 1,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve the champion over HTTP until stopped."""
+    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
+
+    settings = read_settings()
+    upgrade(open_database(settings.database))
+    os.environ |= {
+        "FIVEFOLD_VAR": str(settings.var),
+        "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(settings.var / "bentoml"),
+    }
+    arguments = ["serving.service:Fivefold", "--host", host, "--port", str(port), "--api-workers", str(workers)]
+    sys.stdout.flush()
+    # BentoML's own command takes this process's place, so that signals reach it and nobody else.
+    os.execv(sys.executable, [sys.executable, "-m", "bentoml", "serve", *arguments])  # noqa: S606 (our own words)
+
+
+def create(
+    plan: Annotated[str, typer.Option("--plan", help="What it may ask for.")] = "trial",
+    role: Annotated[str, typer.Option("--role", help="app or admin.")] = "app",
+    organisation: Annotated[str, typer.Option("--organisation")] = "default",
+    label: Annotated[str, typer.Option("--label", help="Whose it is, for people.")] = "",
+    expires_days: Annotated[int | None, typer.Option("--expires-days", min=1)] = None,
+) -> None:
+    """Make a token. It is printed once, alone on standard output, and cannot be shown again."""
+    from store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.tokens import create_token  # noqa: PLC0415 (as above)
+
+    number, secret = create_token(
+        _engine(),
+        read_plans(read_settings().plans_file),
+        plan=plan,
+        role=role,
+        organisation=organisation,
+        label=label,
+        expires_days=expires_days,
+    )
+    warn(f"this is token {number}; keep it now, only a hash of it is stored")
+    typer.echo(secret)
+
+
+def list_() -> None:
+    """List the tokens."""
+    from usecases.tokens import list_tokens, month_of  # noqa: PLC0415 (imports SQLAlchemy)
+
+    found = list_tokens(_engine(), month_of(now_microseconds()))
+    rows = [
+        [
+            str(line.id),
+            line.organisation,
+            line.label,
+            line.role,
+            line.plan,
+            line.state,
+            _day(line.expires_us),
+            _day(line.last_used_us),
+        ]
+        for line in found
+    ]
+    show_table("Tokens", ("id", "organisation", "label", "role", "plan", "state", "expires", "last used"), rows, left=8)
+
+
+def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold tokens list`.")]) -> None:
+    """End a token at once."""
+    from usecases.tokens import revoke_token  # noqa: PLC0415 (imports SQLAlchemy)
+
+    revoke_token(_engine(), token)
+    console.print(f"Token {token} is revoked.")
+
+
+def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this month by default.")] = "") -> None:
+    """Show what each token used up in a month."""
+    from store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.tokens import list_tokens, month_of  # noqa: PLC0415 (as above)
+
+    shown = month or month_of(now_microseconds())
+    if len(shown) != 7 or shown[4] != "-" or not (shown[:4] + shown[5:]).isdecimal():
+        raise ConfigError(f"--month is {month!r}; it must be a month such as 2026-11")
+    plans = read_plans(read_settings().plans_file)
+    rows = [
+        [
+            str(line.id),
+            line.label,
+            line.plan,
+            f"{line.calls:,}",
+            _of(plans, line.plan, "calls_per_month"),
+            f"{line.users:,}",
+            _of(plans, line.plan, "users_per_month"),
+        ]
+        for line in list_tokens(_engine(), shown)
+    ]
+    show_table(f"Usage in {shown}", ("id", "label", "plan", "calls", "of", "users", "of"), rows, left=3)
+
+
+def _of(plans: "dict[str, Plan]", plan: str, limit: str) -> str:
+    return f"{getattr(plans[plan], limit):,}" if plan in plans else "no such plan"
+
+
+def _day(time_us: int | None) -> str:
+    return "" if time_us is None else day_text(time_us)[:10]
+
+
+def _engine() -> "Engine":
+    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_database(read_settings().database)
+    upgrade(engine)
+    return engine

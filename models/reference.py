@@ -1,0 +1,85 @@
+"""The training reference: how the indicators and the score were spread, to tell later how far they have drifted."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from features.histories import Floats, Integers
+
+BUCKETS = 10
+"""Parts of about equally many reference customers; one more bucket, the first, holds undefined values."""
+LEAST_CUSTOMERS = 500
+"""Below this the index says more about chance than about drift."""
+_LEAST_SHARE = 1e-4
+"""Stands in for an empty bucket, whose logarithm would be infinite."""
+
+SCORE = "score"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Buckets of the reference portfolio.
+
+    Attributes:
+        names: the indicators in order, then `score`.
+        edges: len(names) x 9 upper edges, rising; infinite where a column has fewer distinct values.
+        counts: len(names) x 11 reference customers in each bucket, undefined values first.
+    """
+
+    names: tuple[str, ...]
+    edges: Floats
+    counts: Integers
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], matrix: Floats, scores: Floats) -> Self:
+        """Cut every column of n x F indicators, and the n scores, at its tenths."""
+        columns = np.column_stack([matrix, scores])
+        edges = np.full((columns.shape[1], BUCKETS - 1), np.inf)
+        for number in range(columns.shape[1]):
+            known = columns[~np.isnan(columns[:, number]), number]
+            if len(known):
+                cuts = np.unique(np.quantile(known, np.linspace(0, 1, BUCKETS + 1)[1:-1], method="inverted_cdf"))
+                edges[number, : len(cuts)] = cuts
+        made = cls((*names, SCORE), edges, np.zeros((len(edges), BUCKETS + 1), dtype=np.int64))
+        made.count(made.counts, matrix, scores)
+        return made
+
+    def count(self, counts: Integers, matrix: Floats, scores: Floats) -> None:
+        """Add the buckets of n x F indicators and n scores to *counts*, in place: all that is ever kept of them."""
+        columns = np.column_stack([matrix, scores])
+        above = (columns[:, :, None] > self.edges).sum(axis=2)
+        buckets = np.where(np.isnan(columns), 0, above + 1)
+        np.add.at(counts, (np.arange(columns.shape[1]), buckets), 1)
+
+    def empty(self) -> Integers:
+        """Give counts to begin with."""
+        return np.zeros_like(self.counts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the reference as plain data, for the model that carries it."""
+        edges = [[edge for edge in row if np.isfinite(edge)] for row in self.edges.tolist()]
+        return {"names": self.names, "edges": edges, "counts": self.counts.tolist()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what `to_dict` gave."""
+        edges = np.full((len(data["names"]), BUCKETS - 1), np.inf)
+        for number, row in enumerate(data["edges"]):
+            edges[number, : len(row)] = row
+        return cls(tuple(data["names"]), edges, np.array(data["counts"], dtype=np.int64))
+
+
+def stability_index(reference: Integers, counts: Integers) -> float | None:
+    """Population stability index of one column; None where too few customers were counted.
+
+    Source: Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 stable, above 0.25 a shift to be looked into.
+
+    >>> stability_index(np.array([0, 500, 500]), np.array([0, 500, 500]))
+    0.0
+    """
+    if counts.sum() < LEAST_CUSTOMERS or not reference.sum():
+        return None
+    expected = np.maximum(reference / reference.sum(), _LEAST_SHARE)
+    actual = np.maximum(counts / counts.sum(), _LEAST_SHARE)
+    return float(((actual - expected) * np.log(actual / expected)).sum())

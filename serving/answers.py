@@ -1,0 +1,59 @@
+"""Answers: everything that this service says is JSON, and every error is an array with a `detail`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from domain.errors import Problem
+
+ARRAY = "x-fivefold-array"
+"""Marks an error that is an array already; the edge takes it off and rewrites errors without it."""
+
+DATA_NOT_VALID = "Data not valid"
+NO_CREDENTIALS = "Could not validate credentials"
+USER_TYPE = "User type not allowed"
+TOO_MANY_ROWS = "the number of observations in the payload exceed the available quote"
+UNPROCESSABLE = "Unprocessable Entity"
+USED_UP = "The maximum monthly number of calls or predictions for your account has been exceeded"
+
+
+class Refusal(Exception):
+    """Ends a request with an error answer."""
+
+    def __init__(
+        self,
+        status: int,
+        text: str = "",
+        problems: Sequence[Problem] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answer *status* with *text*; *problems* become the key `errors`."""
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.problems = problems
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """Write the answer."""
+        return refused(self.status, self.text, self.problems, self.headers)
+
+
+def answered(content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer 200 with JSON."""
+    return Response(to_json(content), media_type="application/json", headers=dict(headers or {}))
+
+
+def refused(
+    status: int, text: str = "", problems: Sequence[Problem] | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with an error: an array of one object with `detail`, and `errors` where there are any."""
+    body: dict[str, Any] = {"detail": text or HTTPStatus(status).phrase}
+    if problems is not None:
+        body["errors"] = [asdict(problem) for problem in problems]
+    marked = {**(headers or {}), ARRAY: "1"}
+    return Response(to_json([body]), status, media_type="application/json", headers=marked)

@@ -1,0 +1,137 @@
+"""The contract of /v4/scoring: what a body must be, and how a score is written."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NotRequired
+
+import numpy as np
+from pydantic import Strict, TypeAdapter, ValidationError
+from pydantic_core import from_json
+from typing_extensions import TypedDict
+
+from domain.errors import PROBLEMS_LISTED, Problem
+from domain.segments import segments_of
+from domain.settings import Limits
+from features.values import shown
+from models.explain import breakdown
+from models.value_model import ValueModel
+from serving.answers import UNPROCESSABLE, Refusal
+from usecases.scoring import Answer
+
+Text = Annotated[str, Strict()]
+Number = Annotated[float, Strict()]
+
+
+class Row(TypedDict):
+    """One transaction; unknown fields are ignored."""
+
+    user_id: Text
+    transaction_state: NotRequired[Text | None]
+    transaction_currency: Text
+    user_balance: Number
+    transaction_amount: Number
+    user_created: Text
+    user_category: Text
+    transaction_date: Text
+    transaction_id: NotRequired[Text | None]
+
+
+ROWS = TypeAdapter(list[Row])
+_ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
+TOO_LARGE = "Request Entity Too Large"
+
+
+def read_rows(body: bytes, limits: Limits) -> list[Row]:
+    """Read a body; Refusal 413 beyond the server's limits, 422 where it is no array of rows."""
+    try:
+        rows = ROWS.validate_json(body)
+    except ValidationError as error:
+        _require_small(_lenient(body), limits)
+        raise Refusal(422, UNPROCESSABLE, _problems(error)) from None
+    _require_small(rows, limits)
+    return rows
+
+
+def _lenient(body: bytes) -> list[Any]:
+    try:
+        found = from_json(body)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _require_small(rows: Sequence[Any], limits: Limits) -> None:
+    if len(rows) > limits.rows:
+        raise Refusal(413, TOO_LARGE, [Problem(limits.rows, "body", f"has {len(rows)} rows", f"{limits.rows} rows")])
+    users = {row.get("user_id") for row in rows if isinstance(row, dict) and isinstance(row.get("user_id"), str)}
+    if len(users) > limits.users:
+        raise Refusal(413, TOO_LARGE, [Problem(0, "body", f"has {len(users)} users", f"{limits.users} users")])
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    return [_problem(found) for found in error.errors(include_url=False)[:PROBLEMS_LISTED]]
+
+
+def _problem(found: Mapping[str, Any]) -> Problem:
+    row, *rest = found["loc"] or (0,)
+    kind = found["type"]
+    if kind == "json_invalid":
+        return Problem(0, "body", "is not JSON", "a JSON array of objects")
+    if not found["loc"]:
+        return Problem(0, "body", f"is {shown(found['input'])}", "a JSON array of objects")
+    if not rest:
+        return Problem(int(row), "row", f"is {shown(found['input'])}", "an object with the fields of a transaction")
+    field = str(rest[0])
+    allowed = _ALLOWED.get(field, "text")
+    return Problem(int(row), field, "is missing" if kind == "missing" else f"is {shown(found['input'])}", allowed)
+
+
+def rounded(score: float, category: str, cut_points: Sequence[float]) -> float:
+    """Round a score to two decimals, but never across a cut: 3.997 is "high" and must not read 4.00.
+
+    >>> rounded(4.354, "top", (2.0, 3.0, 4.0)), rounded(3.997, "high", (2.0, 3.0, 4.0))
+    (4.35, 3.99)
+    """
+    near = round(score, 2)
+    if segments_of(np.array([near]), cut_points)[0] == category:
+        return near
+    return round(near - 0.01 if near > score else near + 0.01, 2)
+
+
+def written(answer: Answer, model: ValueModel, named: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Write the scores as the contract has them; with everything behind them where that was asked for."""
+    scores = answer.scores
+    elements = [
+        {"user_id": user_id, "score": rounded(score, category, model.cut_points), "category": category}
+        for user_id, score, category in zip(
+            answer.user_ids, scores.score.tolist(), scores.category.tolist(), strict=True
+        )
+    ]
+    if answer.explanations is not None:
+        return [
+            {**element, **_explained(answer, model, number), "model": named} for number, element in enumerate(elements)
+        ]
+    return elements
+
+
+def _explained(answer: Answer, model: ValueModel, number: int) -> dict[str, Any]:
+    assert answer.explanations is not None
+    found = breakdown(answer.explanations, number, model.currency)
+    return {
+        "expected_value": float(answer.scores.expected_value[number]),
+        "currency": model.currency,
+        "horizon_days": model.horizon_days,
+        "percentile": float(answer.scores.percentile[number]),
+        "base": found.base,
+        "contributions": [
+            {
+                "indicator": part.name,
+                "family": part.family,
+                "value": part.value,
+                "unit": part.unit,
+                "points": part.points,
+                "sentence": part.sentence,
+            }
+            for part in found.contributions
+        ],
+        "families": found.families(),
+    }

@@ -1,0 +1,72 @@
+"""Watching without storing: each worker counts customers by bucket, and keeps the counts every minute."""
+
+import secrets
+import threading
+
+import structlog
+from sqlalchemy import Engine
+
+from domain.clock import day_text, now_microseconds
+from features.histories import Integers
+from serving.holder import Served
+from usecases.drift import Drift, keep_counts, measure_drift
+from usecases.scoring import Answer
+
+KEEP_SECONDS = 60.0
+WATCHED_DAYS = 30
+log = structlog.get_logger("fivefold.drift")
+
+
+class Counter:
+    """Counts answered customers by model and day; the counts are all that is ever kept of a request.
+
+    Attributes:
+        drift: the newest comparison with the training reference, for the metrics.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Count nothing yet."""
+        self.drift: list[Drift] = []
+        self._engine = engine
+        self._worker = secrets.token_hex(8)
+        self._counts: dict[tuple[int, str], tuple[Served, Integers]] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_now_and_then, name="counter", daemon=True)
+
+    def start(self) -> None:
+        """Begin to keep the counts."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Keep what was counted, then end."""
+        self._ended.set()
+        self._thread.join()
+
+    def add(self, served: Served, answer: Answer) -> None:
+        """Count the customers of an answer that was charged."""
+        reference = served.model.reference
+        day = day_text(now_microseconds())[:10]
+        with self._lock:
+            _, counts = self._counts.setdefault((served.version, day), (served, reference.empty()))
+            reference.count(counts, answer.matrix, answer.scores.score)
+
+    def keep(self) -> None:
+        """Keep the counts, and compare with the reference."""
+        with self._lock:
+            found = [(served, day, counts.copy()) for (_, day), (served, counts) in self._counts.items()]
+        for served, day, counts in found:
+            keep_counts(self._engine, self._worker, served.name, served.version, day, counts)
+        if found:
+            newest = found[-1][0]
+            since = day_text(now_microseconds() - WATCHED_DAYS * 86_400_000_000)[:10]
+            self.drift = measure_drift(self._engine, newest.model.reference, newest.name, newest.version, since)
+
+    def _keep_now_and_then(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._ended.wait(KEEP_SECONDS)
+            try:
+                self.keep()
+            except Exception as error:  # noqa: BLE001 (counting must not end serving; the counts are kept next time)
+                log.warning("counts not kept", error=type(error).__name__)

@@ -1,0 +1,96 @@
+"""The edge: what every answer carries, and that every error is an array, whoever made it."""
+
+import asyncio
+import secrets
+import traceback
+from time import perf_counter
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.answers import ARRAY, refused
+from serving.metrics import Watch
+
+log = structlog.get_logger("fivefold.request")
+
+
+class Edge:
+    """ASGI middleware around everything, BentoML's own answers included.
+
+    Every answer gets X-Request-Id and X-Model-Version; an error that is no array becomes one; an exception becomes a
+    500 and a log line that says where it arose, but never its message, which may quote the request.
+    """
+
+    def __init__(self, app: ASGIApp, watch: Watch, limit_seconds: float) -> None:
+        """Wrap *app*."""
+        self._app = app
+        self._watch = watch
+        self._limit_seconds = limit_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["fivefold.request_id"] = secrets.token_hex(8)
+        begun = perf_counter()
+        outgoing = _Outgoing(scope, send, self._watch.model_version)
+        try:
+            async with asyncio.timeout(self._limit_seconds):
+                await self._app(scope, receive, outgoing.send)
+        except TimeoutError:
+            await outgoing.instead(504)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer)
+            # Not log.exception: its traceback would quote what the request said.
+            log.error("failed", request_id=scope["fivefold.request_id"], error=type(error).__name__, at=_where(error))  # noqa: TRY400 (as above)
+            await outgoing.instead(500)
+        self._watch.answered(scope, outgoing.status, perf_counter() - begun)
+
+
+class _Outgoing:
+    """Passes an answer on, or replaces it before its first byte."""
+
+    def __init__(self, scope: Scope, send: Send, model_version: Any) -> None:
+        self.status = 0
+        self._scope = scope
+        self._send = send
+        self._model_version = model_version
+        self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] != "http.response.start":
+            if not self._replaced:
+                await self._send(message)
+            return
+        self.status = message["status"]
+        headers = message.get("headers", [])
+        if self.status >= 400 and not any(name == ARRAY.encode() for name, _ in headers):
+            await self.instead(self.status, [pair for pair in headers if pair[0].lower() in {b"allow", b"retry-after"}])
+            return
+        kept = [pair for pair in headers if pair[0] != ARRAY.encode()]
+        await self._send({**message, "headers": [*kept, *self._own_headers()]})
+
+    async def instead(self, status: int, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        """Answer *status* in place of what was being answered, if nothing has gone out yet."""
+        if self._replaced or (self.status and self.status < 400 and headers is None):
+            return
+        self.status, self._replaced = status, True
+        answer = refused(status)
+        own = [pair for pair in answer.raw_headers if pair[0] != ARRAY.encode()]
+        all_headers = [*own, *(headers or []), *self._own_headers()]
+        await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
+        await self._send({"type": "http.response.body", "body": answer.body})
+
+    def _own_headers(self) -> list[tuple[bytes, bytes]]:
+        version = self._scope.get("fivefold.model_version", self._model_version())
+        return [
+            (b"x-request-id", self._scope["fivefold.request_id"].encode()),
+            (b"x-model-version", str(version).encode()),
+        ]
+
+
+def _where(error: BaseException) -> str:
+    """Name the place of an error without a word of what was said there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))

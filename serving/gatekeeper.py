@@ -1,0 +1,39 @@
+"""Who may ask: tokens are looked up once and remembered for a moment; the charge at the end decides again."""
+
+import asyncio
+from time import monotonic
+
+from sqlalchemy import Engine
+
+from domain.clock import now_microseconds
+from serving.answers import NO_CREDENTIALS, Refusal
+from usecases.tokens import Credential, find_credential, hash_of
+
+REMEMBERED_SECONDS = 2.0
+MOST_REMEMBERED = 10_000
+MAY_SCORE = ("app", "admin")
+
+
+class Gatekeeper:
+    """Checks tokens against the database, each at most every other second."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Remember nobody yet."""
+        self._engine = engine
+        self._known: dict[str, tuple[float, Credential | None]] = {}
+
+    async def admit(self, secret: str | None) -> Credential:
+        """Give the credential of a token; Refusal 401 where it may not be used."""
+        if not secret:
+            raise Refusal(401, NO_CREDENTIALS)
+        key = hash_of(secret)
+        checked, found = self._known.get(key, (0.0, None))
+        if monotonic() - checked > REMEMBERED_SECONDS:
+            found = await asyncio.to_thread(find_credential, self._engine, secret)
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            self._known[key] = (monotonic(), found)
+        ended = found is not None and found.expires_us is not None and found.expires_us <= now_microseconds()
+        if found is None or ended or found.role not in MAY_SCORE:
+            raise Refusal(401, NO_CREDENTIALS)
+        return found

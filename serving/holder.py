@@ -1,0 +1,143 @@
+"""The model that answers: the champion, pinned in BentoML's store, swapped while requests go on."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import structlog
+from filelock import FileLock
+
+from domain.errors import FivefoldError
+from domain.settings import Settings
+from features.matrix import catalogue, warm
+from models.registry import Registry
+from models.value_model import ValueModel
+
+POLL_SECONDS = 10.0
+"""How often the alias is looked at: a new champion serves within half a minute."""
+_ARTIFACT = ("mlflow_model", "artifacts", "value_model")
+
+log = structlog.get_logger("fivefold.model")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model and what it is called; a request takes one of these and keeps it to its end."""
+
+    model: ValueModel
+    version: int
+    name: str
+
+    def named(self) -> dict[str, Any]:
+        """Say which model answered, as an explanation does."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "fingerprint": self.model.fingerprint,
+            "rates_date": self.model.rates.as_known_on.isoformat(),
+        }
+
+
+class ModelHolder:
+    """Holds the model that answers, and looks for a new champion in a thread of its own.
+
+    Attributes:
+        current: None until the first model is warm.
+        refused: why the newest champion does not serve; empty where it does.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Hold nothing yet; nothing is loaded before `start`."""
+        self.current: Served | None = None
+        self.refused = "no model was loaded yet"
+        self._settings = settings
+        self._refused_version: int | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="model-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch; the first model is loaded in the background, so that a broken one stops nothing."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._ended.set()
+
+    def refresh(self) -> None:
+        """Look at the alias once: load, check and warm a new champion, then swap; keep the present one otherwise."""
+        try:
+            champion = Registry(self._settings, self._settings.model_name).champion()
+        except Exception as error:  # noqa: BLE001 (whatever keeps the registry from answering, serving goes on)
+            self._refuse(None, f"the registry cannot be reached: {type(error).__name__}")
+            self._fall_back()
+            return
+        if champion is None:
+            self._refuse(None, f"{self._settings.model_name} has no champion: run `fivefold train`")
+            return
+        if self.current and self.current.version == champion.number:
+            self.refused, self._refused_version = "", None
+            return
+        if champion.number != self._refused_version:
+            self._swap_to(champion.number)
+
+    def _swap_to(self, number: int) -> None:
+        try:
+            served = Served(_warmed(self._pinned(number)), number, self._settings.model_name)
+        except FivefoldError as error:
+            self._refuse(number, str(error))
+        except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
+            self._refuse(number, f"version {number} cannot be loaded: {type(error).__name__}")
+        else:
+            before = self.current.version if self.current else None
+            self.current, self.refused, self._refused_version = served, "", None
+            log.info("model serves", version=number, before=before)
+
+    def _pinned(self, number: int) -> ValueModel:
+        """Import a version into BentoML's store, once on this machine, and load it from there."""
+        name = self._settings.model_name
+        tag = f"{name}:v{number}"
+        with FileLock(self._settings.var / "bentoml.lock"):
+            try:
+                pinned = bentoml.models.get(tag)
+            except bentoml.exceptions.NotFound:
+                Registry(self._settings, name).use()
+                bentoml.mlflow.import_model(
+                    tag, f"models:/{name}/{number}", metadata={"mlflow_name": name, "mlflow_version": number}
+                )
+                pinned = bentoml.models.get(tag)
+        return ValueModel.load(Path(pinned.path).joinpath(*_ARTIFACT))
+
+    def _fall_back(self) -> None:
+        """At start, without a registry, serve what was pinned here last."""
+        if self.current is not None:
+            return
+        pinned = [
+            (model.creation_time, int(str(model.info.metadata["mlflow_version"])))
+            for model in bentoml.models.list(self._settings.model_name)
+            if "mlflow_version" in model.info.metadata
+        ]
+        if pinned:
+            why = self.refused
+            self._swap_to(max(pinned)[1])
+            self.refused = self.refused or why
+
+    def _refuse(self, number: int | None, why: str) -> None:
+        if why != self.refused:
+            log.warning("champion refused", version=number, why=why)
+        self.refused, self._refused_version = why, number
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            self.refresh()
+            self._ended.wait(POLL_SECONDS)
+
+
+def _warmed(model: ValueModel) -> ValueModel:
+    """Run the kernel and the model once, so that no request is the first."""
+    import numpy as np  # noqa: PLC0415
+
+    warm()
+    model.scores(np.full((1, len(catalogue().names)), np.nan))
+    return model

@@ -1,0 +1,18 @@
+"""Structured logs: one JSON object a line on stderr, with nothing of any request's content."""
+
+import sys
+
+import structlog
+
+
+def configure_logs() -> None:
+    """Set structlog up for this process."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

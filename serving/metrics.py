@@ -1,0 +1,60 @@
+"""What the operator sees: counts and times with bounded labels, and which model answers."""
+
+from typing import Any
+
+import bentoml
+
+from serving.counter import Counter
+from serving.holder import ModelHolder
+
+ROUTES = ("/v4/scoring", "/v4/indicators", "/openapi.json", "/livez", "/readyz", "/healthz", "/metrics")
+OTHER = "other"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Watch:
+    """Counts answers; a path that is none of ours is counted as `other`, so that labels stay bounded."""
+
+    def __init__(self, holder: ModelHolder, counter: Counter) -> None:
+        """Register the metrics; once in each process."""
+        self._holder = holder
+        self._counter = counter
+        self._requests = bentoml.metrics.Counter(
+            name="fivefold_requests_total", documentation="Answered requests", labelnames=["route", "status"]
+        )
+        self._seconds = bentoml.metrics.Histogram(
+            name="fivefold_request_seconds", documentation="Time to answer", labelnames=["route"], buckets=_SECONDS
+        )
+        self._version = bentoml.metrics.Gauge(
+            name="fivefold_model_version", documentation="Version that answers, 0 for none", multiprocess_mode="max"
+        )
+        self._refused = bentoml.metrics.Gauge(
+            name="fivefold_champion_refused",
+            documentation="1 where the newest champion does not serve",
+            multiprocess_mode="max",
+        )
+
+        self._drift = bentoml.metrics.Gauge(
+            name="fivefold_drift_psi",
+            documentation="Population stability index against the training reference",
+            labelnames=["indicator"],
+            multiprocess_mode="max",
+        )
+
+    def model_version(self) -> int | str:
+        """Give the version that answers now; `none` before the first."""
+        return self._holder.current.version if self._holder.current else "none"
+
+    def answered(self, scope: Any, status: int, seconds: float) -> None:
+        """Count one answer."""
+        route = scope["path"] if scope["path"] in ROUTES else OTHER
+        self._requests.labels(route=route, status=str(status)).inc()
+        self._seconds.labels(route=route).observe(seconds)
+
+    def refresh(self) -> None:
+        """Set what is not counted but true now."""
+        self._version.set(self._holder.current.version if self._holder.current else 0)
+        self._refused.set(int(bool(self._holder.refused)))
+        for drift in self._counter.drift:
+            if drift.index is not None:
+                self._drift.labels(indicator=drift.name).set(drift.index)

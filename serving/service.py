@@ -1,0 +1,130 @@
+"""The BentoML service: workers, lifecycle, health, metrics and packaging around the routes.
+
+Settings are measured: tracing, access log and BentoML's own request metrics (whose labels are raw paths) would cost
+two thirds of the throughput; freezing what is there after start takes the long tail away.
+"""
+
+import gc
+from typing import Any
+
+import bentoml
+import structlog
+from sqlalchemy import Engine
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from domain.errors import FivefoldError
+from domain.settings import read_settings
+from serving.answers import answered, refused
+from serving.app import SCORING, build_app
+from serving.counter import Counter
+from serving.edge import Edge
+from serving.gatekeeper import Gatekeeper
+from serving.holder import ModelHolder
+from serving.ledger import Ledger
+from serving.logs import configure_logs
+from serving.metrics import Watch
+from serving.scoring import Desk
+from store.database import open_database, require_current
+from store.plans import read_plans
+
+configure_logs()
+log = structlog.get_logger("fivefold.service")
+
+SETTINGS = read_settings()
+ENGINE: Engine = open_database(SETTINGS.database)
+HOLDER = ModelHolder(SETTINGS)
+LEDGER = Ledger(ENGINE)
+COUNTER = Counter(ENGINE)
+WATCH = Watch(HOLDER, COUNTER)
+APP = build_app(Desk(SETTINGS, read_plans(SETTINGS.plans_file), HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER))
+SLACK_SECONDS = 30
+"""BentoML's own time limit comes so much later than ours, whose answer is an array."""
+
+
+class Health:
+    """Answers /readyz and /metrics in place of BentoML: the first says more, the second has bounded labels."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap *app*."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the two paths, pass everything else on."""
+        path = scope.get("path")
+        if scope["type"] == "http" and path == "/readyz":
+            await readiness()(scope, receive, send)
+        elif scope["type"] == "http" and path == "/metrics":
+            WATCH.refresh()
+            answer = answered("")
+            answer.body = bentoml.metrics.generate_latest()
+            answer.init_headers({"content-type": "text/plain; version=0.0.4; charset=utf-8"})
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+class Gate:
+    """The edge around health and routes, with the settings of this process."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap *app*."""
+        self._edge = Edge(Health(app), WATCH, SETTINGS.limits.seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._edge(scope, receive, send)
+
+
+def readiness() -> Any:
+    """Say whether requests can be answered, with which model, and why not with a newer one."""
+    problem = _database_problem()
+    served = HOLDER.current
+    if served is None or problem:
+        return refused(503, problem or HOLDER.refused)
+    state = {"detail": "ready", "model_version": served.version}
+    return answered([{**state, "refused": HOLDER.refused} if HOLDER.refused else state])
+
+
+def _database_problem() -> str:
+    try:
+        require_current(ENGINE)
+    except FivefoldError as error:
+        return str(error)
+    return ""
+
+
+@bentoml.service(
+    name="fivefold",
+    traffic={"timeout": SETTINGS.limits.seconds + SLACK_SECONDS},
+    tracing={"excluded_urls": SCORING},
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
+)
+@bentoml.asgi_app(APP, path="/")
+class Fivefold:
+    """Scores customers; see /openapi.json."""
+
+    def __init__(self) -> None:
+        """Start what this worker runs; a model that cannot be loaded never ends it."""
+        LEDGER.start()
+        COUNTER.start()
+        HOLDER.start()
+        # What is there now stays: the collector need not look at it again, which took the long tail away.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+
+    def __is_ready__(self) -> bool:
+        """Tell BentoML."""
+        return HOLDER.current is not None
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML ships no types for it
+    def close(self) -> None:
+        """Finish what was started."""
+        HOLDER.stop()
+        LEDGER.stop()
+        COUNTER.stop()
+        ENGINE.dispose()
+
+
+Fivefold.add_asgi_middleware(Gate)  # type: ignore[attr-defined]  # the decorator made it a BentoML service

@@ -1,0 +1,1 @@
+"""SQLAlchemy tables, migrations, and the few queries that everyone else calls by name."""

@@ -1,0 +1,109 @@
+"""Queries about organisations, tokens and usage. None of them begins or ends a transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from store.tables import Organisation, Token, Usage
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a token may use up in a month."""
+
+    calls: int
+    users: int
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one answered request costs a token.
+
+    Attributes:
+        month: calendar month (UTC), as 2026-11.
+        users: customers scored.
+        at_us: when, microseconds.
+    """
+
+    token_id: int
+    month: str
+    users: int
+    allowance: Allowance
+    at_us: int
+
+
+def organisation_named(session: Session, name: str, now_us: int) -> Organisation:
+    """Find an organisation, or make it."""
+    found = session.scalar(select(Organisation).where(Organisation.name == name))
+    if found is None:
+        found = Organisation(name=name, created_us=now_us)
+        session.add(found)
+        session.flush()
+    return found
+
+
+def token_by_hash(session: Session, sha256: str) -> Token | None:
+    """Find a token by the hash of its secret, whatever its state."""
+    return session.scalar(select(Token).where(Token.sha256 == sha256))
+
+
+def tokens(session: Session) -> Sequence[tuple[Token, str]]:
+    """List all tokens with the names of their organisations, oldest first."""
+    rows = session.execute(
+        select(Token, Organisation.name).join(Organisation, Organisation.id == Token.organisation_id).order_by(Token.id)
+    )
+    return [(token, name) for token, name in rows]
+
+
+def usage_in(session: Session, month: str) -> dict[int, Usage]:
+    """Give the usage of one month by token."""
+    return {found.token_id: found for found in session.scalars(select(Usage).where(Usage.month == month))}
+
+
+def charge(session: Session, cost: Charge) -> bool:
+    """Use up one call and its users, if that stays within the allowance; tell whether it did.
+
+    One conditional update decides, so that any number of callers and processes never go beyond it.
+    """
+    spent = (
+        update(Usage)
+        .where(
+            Usage.token_id == cost.token_id,
+            Usage.month == cost.month,
+            Usage.calls + 1 <= cost.allowance.calls,
+            Usage.users + cost.users <= cost.allowance.users,
+        )
+        .values(calls=Usage.calls + 1, users=Usage.users + cost.users)
+        .execution_options(synchronize_session=False)
+    )
+    if session.execute(spent).rowcount:  # type: ignore[attr-defined]  # an update's result has it
+        return True
+    if not _open_month(session, cost.token_id, cost.month):
+        return False
+    return bool(session.execute(spent).rowcount)  # type: ignore[attr-defined]  # as above
+
+
+def live(session: Session, token_id: int, now_us: int) -> bool:
+    """Tell whether a token may be used now, and note that it was."""
+    touched = (
+        update(Token)
+        .where(
+            Token.id == token_id,
+            Token.revoked_us.is_(None),
+            (Token.expires_us.is_(None)) | (Token.expires_us > now_us),
+        )
+        .values(last_used_us=now_us)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(session.execute(touched).rowcount)  # type: ignore[attr-defined]  # as above
+
+
+def _open_month(session: Session, token_id: int, month: str) -> bool:
+    """Make the month's row; tell whether it was not there yet."""
+    dialect = session.get_bind().dialect.name
+    upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    row = upsert(Usage).values(token_id=token_id, month=month, calls=0, users=0).on_conflict_do_nothing()
+    return bool(session.execute(row).rowcount)  # type: ignore[attr-defined]  # as above

@@ -1,0 +1,74 @@
+"""The tables, as SQLAlchemy sees them; migrations make them, and a test compares the two."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""Constraints have names of their own, so that a migration can speak of them on every database."""
+
+HASH_CHARACTERS = 64
+
+
+class Base(DeclarativeBase):
+    """What all tables share."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class Organisation(Base):
+    """Who the tokens belong to."""
+
+    __tablename__ = "organisations"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class Token(Base):
+    """A credential. Only a hash of it is kept: who reads the database cannot call the service."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (CheckConstraint("role IN ('app', 'admin')", name="role"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), index=True)
+    sha256: Mapped[str] = mapped_column(String(HASH_CHARACTERS), unique=True)
+    label: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(20))
+    plan: Mapped[str] = mapped_column(String(100))
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    expires_us: Mapped[int | None] = mapped_column(BigInteger)
+    revoked_us: Mapped[int | None] = mapped_column(BigInteger)
+    last_used_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Usage(Base):
+    """What a token used up in one calendar month (UTC)."""
+
+    __tablename__ = "usage"
+    __table_args__ = (UniqueConstraint("token_id", "month"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    token_id: Mapped[int] = mapped_column(ForeignKey("tokens.id"))
+    month: Mapped[str] = mapped_column(String(7))
+    calls: Mapped[int] = mapped_column(BigInteger, default=0)
+    users: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Counted(Base):
+    """What one worker counted on one day: customers in each bucket of each indicator, and nothing else of them."""
+
+    __tablename__ = "counted"
+
+    worker: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    counts: Mapped[str] = mapped_column(Text)

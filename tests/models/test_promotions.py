@@ -1,0 +1,250 @@
+"""Promotions: who served when, and every way in which one is refused; on a real embedded MLflow."""
+
+from datetime import date, datetime
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from domain.clock import DAY_US, to_microseconds
+from domain.errors import ModelNotFound, PromotionRefused
+from models import promotions
+from models.promotions import PROMOTE, ROLLBACK, history, promote, rollback, served_between, served_on
+from models.registry import Registry
+from tests.models.making import add_bare_version
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_us = to_microseconds(date(2026, 1, 1))
+
+    def set(self, moment: date | datetime) -> None:
+        self.now_us = to_microseconds(moment)
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(promotions, "now_microseconds", made)
+    monkeypatch.setattr("getpass.getuser", lambda: "ann")
+    return made
+
+
+def add(registry: Registry, *, gate: bool = True, against: int | None = None, reasons: str = "it won") -> int:
+    return add_bare_version(
+        registry,
+        gate_promote=str(gate).lower(),
+        gate_reasons=reasons,
+        gate_champion="" if against is None else str(against),
+    )
+
+
+def champion_of(registry: Registry) -> int | None:
+    champion = registry.champion()
+    return champion.number if champion else None
+
+
+@pytest.fixture
+def three(registry: Registry, clock: Clock) -> Registry:
+    """Versions 1, 2 and 3, made champion one after the other on the first days of three months."""
+    for number, month in ((1, 1), (2, 2), (3, 3)):
+        clock.set(datetime(2026, month, 1, 12))  # noqa: DTZ001 (no zone means UTC)
+        assert add(registry, against=number - 1 or None) == number
+        promote(registry, number)
+    return registry
+
+
+def test_the_first_version_is_promoted_on_the_gate_s_word(registry: Registry, clock: Clock) -> None:
+    made = promote(registry, add(registry))
+    assert champion_of(registry) == 1
+    assert (made.action, made.version, made.replaced, made.who, made.forced) == (PROMOTE, 1, None, "ann", False)
+    assert made.why == "it won"
+    assert made.at_us == clock()
+    assert history(registry) == [made]
+
+
+def test_each_promotion_tells_what_it_replaced(three: Registry) -> None:
+    assert [(made.version, made.replaced) for made in history(three)] == [(1, None), (2, 1), (3, 2)]
+    assert champion_of(three) == 3
+
+
+def test_the_operator_s_own_words_stand_in_place_of_the_gate_s(registry: Registry) -> None:
+    made = promote(registry, add(registry), reason="  we looked at it together  ")
+    assert made.why == "we looked at it together"
+    assert not made.forced
+
+
+def test_what_the_gate_refused_is_not_promoted(registry: Registry) -> None:
+    number = add(registry, gate=False, reasons="it does not beat rfm")
+    with pytest.raises(PromotionRefused, match="the gate said: it does not beat rfm; overrule with --force"):
+        promote(registry, number)
+    assert champion_of(registry) is None
+    assert history(registry) == []
+
+
+def test_a_version_without_a_verdict_is_not_promoted(registry: Registry) -> None:
+    with pytest.raises(PromotionRefused, match="the gate said: nothing"):
+        promote(registry, add_bare_version(registry))
+
+
+def test_a_verdict_against_another_champion_does_not_count(three: Registry) -> None:
+    number = add(three, against=2)
+    with pytest.raises(PromotionRefused, match="not comparable: it was judged against 2, and version 3 serves"):
+        promote(three, number)
+    number = add(three, against=None)
+    with pytest.raises(PromotionRefused, match="judged against no champion, and version 3 serves"):
+        promote(three, number)
+    assert champion_of(three) == 3
+    assert len(history(three)) == 3
+
+
+def test_the_champion_is_not_promoted_again_even_by_force(three: Registry) -> None:
+    for force in (False, True):
+        with pytest.raises(PromotionRefused, match="version 3 is the champion already"):
+            promote(three, 3, force=force, reason="again")
+    assert len(history(three)) == 3
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "\n"])
+def test_force_without_a_reason_is_refused(registry: Registry, reason: str) -> None:
+    for gate in (False, True):
+        with pytest.raises(PromotionRefused, match="--force needs --reason TEXT"):
+            promote(registry, add(registry, gate=gate), force=True, reason=reason)
+    assert champion_of(registry) is None
+
+
+def test_a_forced_promotion_records_who_when_why_and_what_it_replaced(three: Registry, clock: Clock) -> None:
+    number = add(three, gate=False, against=3)
+    clock.set(date(2026, 4, 1))
+    promote(three, number, force=True, reason="the auditor asked for it; größer")
+    last = history(three)[-1]
+    assert (last.version, last.replaced, last.who, last.forced) == (4, 3, "ann", True)
+    assert last.why == "the auditor asked for it; größer"
+    assert last.at_us == to_microseconds(date(2026, 4, 1))
+    assert champion_of(three) == 4
+
+
+def test_an_unknown_version_is_not_promoted_and_the_others_are_listed(three: Registry) -> None:
+    with pytest.raises(ModelNotFound, match="no version 9; there are: 3, 2, 1"):
+        promote(three, 9, force=True, reason="typing error")
+    assert len(history(three)) == 3
+
+
+def test_rolling_back_goes_one_back_and_again_one_further(three: Registry, clock: Clock) -> None:
+    clock.set(date(2026, 4, 1))
+    first = rollback(three)
+    assert (first.action, first.version, first.replaced, first.why) == (ROLLBACK, 2, 3, "rolled back")
+    assert champion_of(three) == 2
+    clock.set(date(2026, 5, 1))
+    second = rollback(three, reason="still wrong")
+    assert (second.version, second.replaced, second.why) == (1, 2, "still wrong")
+    assert champion_of(three) == 1
+    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+        rollback(three)
+    assert champion_of(three) == 1
+    assert [made.action for made in history(three)] == [PROMOTE] * 3 + [ROLLBACK] * 2
+
+
+def test_after_a_rollback_a_promotion_starts_from_what_served(three: Registry, clock: Clock) -> None:
+    clock.set(date(2026, 4, 1))
+    rollback(three)
+    clock.set(date(2026, 5, 1))
+    promote(three, add(three, against=2))
+    assert history(three)[-1].replaced == 2
+    clock.set(date(2026, 6, 1))
+    assert rollback(three).version == 2
+    clock.set(date(2026, 7, 1))
+    assert rollback(three).version == 1
+
+
+def test_what_was_rolled_back_may_be_promoted_again(three: Registry, clock: Clock) -> None:
+    clock.set(date(2026, 4, 1))
+    rollback(three)
+    clock.set(date(2026, 5, 1))
+    promote(three, 3)  # it was judged against version 2, which serves
+    assert champion_of(three) == 3
+
+
+def test_nothing_to_roll_back_to(registry: Registry) -> None:
+    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+        rollback(registry)
+    promote(registry, add(registry))
+    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+        rollback(registry)
+    assert champion_of(registry) == 1
+
+
+def test_the_record_is_only_ever_appended_to(three: Registry, clock: Clock) -> None:
+    before = history(three)
+    clock.set(date(2026, 4, 1))
+    rollback(three)
+    assert history(three)[:3] == before
+
+
+def noon(month: int, day: int) -> int:
+    return to_microseconds(datetime(2026, month, day, 12))  # noqa: DTZ001 (no zone means UTC)
+
+
+def midnight(month: int, day: int) -> int:
+    return to_microseconds(date(2026, month, day))
+
+
+def test_what_served_at_a_moment_or_on_a_day(three: Registry) -> None:
+    served = {
+        midnight(1, 1) - DAY_US: [],
+        midnight(1, 1): [1],  # the whole day
+        noon(1, 1) - 1: [],
+        noon(1, 1): [1],
+        midnight(1, 31): [1],
+        midnight(2, 1): [1, 2],  # both served on that day
+        noon(2, 1) - 1: [1],
+        noon(2, 1): [2],
+        midnight(2, 2): [2],
+        midnight(3, 1): [2, 3],
+        midnight(12, 31): [3],
+    }
+    assert {moment: [made.version for made in served_on(three, moment)] for moment in served} == served
+
+
+def test_what_served_over_a_longer_time(three: Registry) -> None:
+    assert [made.version for made in served_between(three, midnight(1, 15), midnight(3, 15))] == [1, 2, 3]
+    assert [made.version for made in served_between(three, noon(2, 1), noon(3, 1))] == [2, 3]
+
+
+def test_a_rollback_serves_too(three: Registry, clock: Clock) -> None:
+    clock.set(date(2026, 4, 10))
+    rollback(three)
+    assert [made.version for made in served_on(three, midnight(4, 11))] == [2]
+
+
+def test_an_alias_that_does_not_move_leaves_no_promotion_behind(
+    three: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = add(three, against=3)
+
+    def failing(*_: object) -> None:
+        raise MlflowException("disk full")
+
+    monkeypatch.setattr(three.client, "set_registered_model_alias", failing)
+    with pytest.raises(MlflowException, match="disk full"):
+        promote(three, number)
+    with pytest.raises(MlflowException, match="disk full"):
+        rollback(three)
+    monkeypatch.undo()
+    assert champion_of(three) == 3
+    assert [made.version for made in history(three)] == [1, 2, 3]
+    runs = three.client.search_runs([three.experiment("value-promotions")])
+    assert sorted(run.info.status for run in runs) == ["FAILED"] * 2 + ["FINISHED"] * 3
+
+
+def test_two_models_keep_their_own_records(three: Registry) -> None:
+    other = Registry(three.settings, "other")
+    assert history(other) == []
+    promote(other, add(other))
+    assert [made.version for made in history(other)] == [1]
+    assert len(history(three)) == 3
+    assert champion_of(three) == 3

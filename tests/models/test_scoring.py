@@ -1,0 +1,183 @@
+"""Scoring a source: streamed or at once, the same bits; explained columns add up; comparisons tell who moved."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from domain.clock import DAY_US, from_microseconds, to_microseconds
+from domain.errors import DataNotValid, LayoutError
+from features import sources
+from features.matrix import catalogue
+from features.sources import read_histories
+from models.explain import explain
+from models.scoring import ScoredBatch, score_histories, score_source
+from models.value_model import ValueModel
+from tests.models.making import AS_OF, RATES, reference_matrix, simulated
+from training.simulator import Simulation, simulate
+
+COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile"]
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    return pa.concat_tables(simulate(Simulation(customers=400, seed=11)))
+
+
+@pytest.fixture(scope="module")
+def file(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scoring") / "customers.parquet"
+    pq.write_table(table, path)
+    return path
+
+
+def scored(model: ValueModel, source: Any, **options: Any) -> tuple[pl.DataFrame, list[ScoredBatch]]:
+    batches = list(score_source(model, source, options.pop("as_of", AS_OF), **options))
+    return pl.concat([batch.table for batch in batches]), batches
+
+
+def test_one_row_a_customer_in_the_order_of_the_file(model: ValueModel, file: Path, table: pa.Table) -> None:
+    found, batches = scored(model, file)
+    assert found.columns == COLUMNS
+    known = pl.from_arrow(table).filter(pl.col("transaction_date") <= date(2024, 6, 30))["user_id"]
+    assert found["user_id"].to_list() == known.unique(maintain_order=True).to_list()
+    assert sum(batch.left_out for batch in batches) + len(found) == 400
+    assert found["currency"].unique().to_list() == ["EUR"]
+    assert found.null_count().sum_horizontal().item() == 0
+
+
+def test_scores_are_the_model_s_own_to_the_bit(model: ValueModel, file: Path) -> None:
+    found, _ = scored(model, file)
+    wanted = model.scores(reference_matrix())
+    assert found["score"].to_numpy().tobytes() == wanted.score.tobytes()
+    assert found["expected_value"].to_numpy().tobytes() == wanted.expected_value.tobytes()
+    assert found["percentile"].to_numpy().tobytes() == wanted.percentile.tobytes()
+    assert found["category"].to_list() == wanted.category.tolist()
+
+
+@pytest.mark.parametrize("rows", [700, 4_001])
+def test_streaming_in_small_batches_gives_the_same_bits(
+    model: ValueModel, file: Path, table: pa.Table, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    options: dict[str, Any] = {"explained": True, "compare_as_of": AS_OF - 60 * DAY_US}
+    whole = score_histories(model, read_histories(table, RATES), AS_OF, **options)
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", rows)
+    found, batches = scored(model, file, **options)
+    assert len(batches) > 3
+    assert found.equals(whole.table, null_equal=True)
+    numbers = pl.selectors.float()
+    bits, wanted = (frame.select(numbers).fill_null(-1.0).to_numpy() for frame in (found, whole.table))
+    assert bits.tobytes() == wanted.tobytes()
+    assert sum(batch.left_out for batch in batches) == whole.left_out
+    assert max(batch.newest for batch in batches if batch.newest) == whole.newest
+
+
+def test_one_customer_is_a_batch_of_one(model: ValueModel) -> None:
+    whole = score_histories(model, simulated(), AS_OF, explained=True).table
+    ids = simulated().user_ids.to_pylist()
+    for place in range(0, 400, 23):
+        alone = score_histories(model, simulated().select(place, place + 1), AS_OF, explained=True)
+        in_batch = whole.filter(pl.col("user_id") == ids[place])
+        assert alone.table.equals(in_batch)
+        assert alone.left_out == 1 - len(in_batch)
+
+
+def test_customers_without_a_row_by_then_are_left_out_and_counted(model: ValueModel, file: Path) -> None:
+    start = to_microseconds(date(2023, 1, 1))
+    found, batches = scored(model, file, as_of=start - 1)
+    assert len(found) == 0
+    assert found.columns == COLUMNS
+    assert sum(batch.left_out for batch in batches) == 400
+    early, batches = scored(model, file, as_of=start + 90 * DAY_US)
+    assert 0 < len(early) < 400
+    assert len(early) + sum(batch.left_out for batch in batches) == 400
+
+
+def test_the_newest_row_is_told_whatever_the_as_of(model: ValueModel, file: Path, table: pa.Table) -> None:
+    newest = pl.from_arrow(table)["transaction_date"].max()
+    for as_of in (0, AS_OF):
+        _, batches = scored(model, file, as_of=as_of)
+        told = max(batch.newest for batch in batches if batch.newest is not None)
+        assert from_microseconds(told).replace(tzinfo=None) == newest
+
+
+def test_rows_after_the_as_of_change_no_score(model: ValueModel, table: pa.Table) -> None:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    known = frame.filter(pl.col("transaction_date") <= date(2024, 6, 30))
+    whole, _ = scored(model, frame, explained=True)
+    cut, _ = scored(model, known, explained=True)
+    assert whole.equals(cut)
+
+
+def test_explained_columns_add_up_to_the_score(model: ValueModel, file: Path) -> None:
+    found, _ = scored(model, file, explained=True)
+    points = [f"points_{name}" for name in catalogue().names]
+    assert found.columns == [*COLUMNS, "base", *points]
+    sums = found["base"].to_numpy() + found.select(points).to_numpy().sum(axis=1)
+    assert np.abs(sums - found["score"].to_numpy()).max() <= 1e-9
+    wanted = explain(model, reference_matrix())
+    assert np.abs(found.select(points).to_numpy() - wanted.points).max() == 0.0
+    assert found["base"].unique().to_list() == [wanted.base]
+
+
+def test_explained_columns_are_there_where_nobody_is(model: ValueModel) -> None:
+    found = score_histories(model, simulated(), 0, explained=True, compare_as_of=0).table
+    assert found.columns[-1] == f"points_{catalogue().names[-1]}"
+    assert len(found) == 0
+    later = score_histories(model, simulated(), AS_OF, explained=True, compare_as_of=0).table
+    assert found.schema == later.schema
+
+
+def test_a_comparison_tells_the_scores_before_and_who_moved(model: ValueModel) -> None:
+    earlier = AS_OF - 120 * DAY_US
+    found = score_histories(model, simulated(), AS_OF, compare_as_of=earlier).table
+    before = score_histories(model, simulated(), earlier).table
+    joined = found.join(before, on="user_id", how="left", suffix="_then", maintain_order="left")
+    assert joined["score_before"].equals(joined["score_then"].alias("score_before"), null_equal=True)
+    assert joined["category_before"].to_list() == joined["category_then"].to_list()
+    assert joined["move"].to_list() == (joined["score"] - joined["score_then"]).to_list()
+    new = joined.filter(pl.col("score_then").is_null())
+    assert len(new) > 5
+    assert new["category_before"].null_count() == new["move"].null_count() == len(new)
+    assert found["move"].drop_nulls().abs().max() > 0.5
+
+
+def test_a_comparison_with_the_same_moment_moves_nobody(model: ValueModel) -> None:
+    found = score_histories(model, simulated(), AS_OF, compare_as_of=AS_OF).table
+    assert set(found["move"].to_list()) == {0.0}
+    assert found["category"].to_list() == found["category_before"].to_list()
+
+
+def test_rows_of_a_request_are_scored(model: ValueModel) -> None:
+    row = {
+        "user_id": "a",
+        "transaction_currency": "USD",
+        "user_balance": 500,
+        "transaction_amount": 500,
+        "user_created": "2024-01-01",
+        "user_category": "WEB",
+        "transaction_date": "2024-06-01T12:00:00",
+    }
+    found, batches = scored(model, [row])
+    assert found["user_id"].to_list() == ["a"]
+    assert 1 <= found["score"].item() <= 5
+    assert batches[0].left_out == 0
+
+
+def test_no_rows_score_nobody(model: ValueModel) -> None:
+    found, batches = scored(model, [])
+    assert len(found) == 0
+    assert [(batch.left_out, batch.newest) for batch in batches] == [(0, None)]
+
+
+def test_bad_rows_and_unreadable_files_are_errors(model: ValueModel, tmp_path: Path) -> None:
+    with pytest.raises(DataNotValid):
+        scored(model, [{"user_id": "a"}])
+    with pytest.raises(LayoutError):
+        scored(model, tmp_path / "nothing.parquet")

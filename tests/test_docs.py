@@ -1,0 +1,205 @@
+"""The documentation says what is so: pages, links, commands, options and examples are there."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+
+from cli.main import app
+from features import columns as c
+from features.document import catalogue_markdown
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?fivefold (?P<rest>[a-z].*)$")
+MACHINE_PATH = re.compile(r"(?<![\w.])(?:/work|/home|/root|/tmp|/Users|/mnt|/var/folders)/|\b[A-Z]:\\")
+OUR_FILE = re.compile(
+    r"\b(?:docs|training|benchmarks|tests|features|models|charts|cli|domain)/[\w./-]*\w\.(?:md|py|yaml|svg)\b"
+)
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@cache
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose(page: Path) -> str:
+    return FENCE.sub("", text(page))
+
+
+def code(page: Path) -> list[str]:
+    """Inline code, and the lines of code blocks: fenced, or four spaces in."""
+    blocks = [line for block in FENCE.findall(text(page)) for line in block.splitlines()[1:-1]]
+    indented = [line for line in prose(page).splitlines() if line.startswith("    ")]
+    return [*CODE.findall(prose(page)), *(line.strip() for line in [*blocks, *indented])]
+
+
+def commands(page: Path) -> list[str]:
+    """What follows `fivefold` in code; the name of the project in prose is none."""
+    found = [COMMAND.match(line) for line in code(page)]
+    return [match["rest"] for match in found if match]
+
+
+@cache
+def options() -> dict[str, set[str]]:
+    """Every command, and what it may be asked."""
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # the application is a group
+    return {
+        command: {
+            "--help",
+            *(flag for parameter in made.params for flag in [*parameter.opts, *parameter.secondary_opts]),
+        }
+        for command, made in known.items()
+    }
+
+
+def wrong(command: str) -> Iterator[str]:
+    """Say what a command line asks for that there is not."""
+    words = shlex.split(re.split(r"\s[>|]|\s#\s", f"{command} ")[0])
+    known = options().get(words[0])
+    if known is None:
+        yield f"no command {words[0]!r}"
+        return
+    asked = [word.partition("=")[0].strip("[]") for word in words[1:]]
+    yield from (f"`{words[0]}` has no option {word}" for word in asked if word.startswith("-") and word not in known)
+
+
+def anchor(heading: str) -> str:
+    """A heading's address on GitHub."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def test_the_catalogue_page_is_current() -> None:
+    assert text(ROOT / "docs" / "indicators.md") == catalogue_markdown(), (
+        "run: .venv/bin/fivefold indicators --markdown > docs/indicators.md"
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    dead = []
+    for link in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, heading = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        headings = re.findall(r"^#+ (.*)$", text(target), re.MULTILINE) if heading and target.is_file() else []
+        if not target.exists() or (heading and heading not in {anchor(found) for found in headings}):
+            dead.append(link)
+    assert not dead
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_and_their_options_are_there(page: Path) -> None:
+    found = {command: list(wrong(command)) for command in commands(page)}
+    assert not {command: problems for command, problems in found.items() if problems}
+
+
+def test_a_wrong_command_is_seen() -> None:
+    assert list(wrong("frobnicate x")) == ["no command 'frobnicate'"]
+    assert list(wrong("score FILE --output=a.csv --percent 3  # why")) == ["`score` has no option --percent"]
+    assert list(wrong("indicators --markdown > docs/indicators.md")) == []
+    assert len(commands(ROOT / "README.md")) >= 10
+
+
+def test_every_command_is_in_the_readme_or_in_the_changelog() -> None:
+    told = text(ROOT / "README.md") + text(ROOT / "CHANGELOG.md")
+    assert not [command for command in options() if not re.search(rf"\b{command}\b", told)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_make_targets_are_there(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", text(ROOT / "Makefile"), re.MULTILINE))
+    asked = {match[1] for line in code(page) if (match := re.match(r"make ([a-z]+)\b", line))}
+    assert asked <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_page_names_a_place_on_somebodys_machine(page: Path) -> None:
+    assert not [line for line in text(page).splitlines() if MACHINE_PATH.search(line)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    assert not [path for path in OUR_FILE.findall(text(page)) if not (ROOT / path).exists()]
+
+
+def test_pages_that_the_source_names_are_there() -> None:
+    sources = [*ROOT.glob("*/**/*.py"), ROOT / "Makefile"]
+    ours = [path for path in sources if not path.relative_to(ROOT).parts[0].startswith((".", "var", "tests"))]
+    named = {(name(path), page) for path in ours for page in re.findall(r"\bdocs/[\w./-]+\.md\b", text(path))}
+    assert not [pair for pair in sorted(named) if not (ROOT / pair[1]).exists()]
+
+
+def test_decisions_are_numbered_and_titled_alike() -> None:
+    """Numbers follow one another, and the title repeats the file's own."""
+    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    for page in DECISIONS:
+        assert re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", page.name)
+        assert text(page).startswith(f"# {int(page.name[:4])}. ")
+
+
+def test_decisions_are_found_from_the_architecture() -> None:
+    index = text(ROOT / "docs" / "decisions" / "README.md")
+    assert [page.name for page in DECISIONS] == re.findall(r"^\d+\. \[.*\]\((.*)\)$", index, re.MULTILINE)
+    assert "decisions/README.md" in LINK.findall(text(ROOT / "docs" / "architecture.md"))
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached and page.exists():
+            reached.add(page)
+            links = [link.partition("#")[0] for link in LINK.findall(text(page)) if not re.match(r"[a-z]+:", link)]
+            waiting += [(page.parent / link).resolve() for link in links if link.endswith(".md")]
+    assert not [name(page) for page in PAGES if page not in reached]
+
+
+def test_the_readme_lists_the_columns() -> None:
+    assert re.findall(r"^\| `([a-z_]+)` \|", text(ROOT / "README.md"), re.MULTILINE)[: len(c.COLUMNS)]
+    listed = set(re.findall(r"^\| `([a-z_]+)` \|", text(ROOT / "README.md"), re.MULTILINE))
+    assert set(c.COLUMNS) <= listed
+    assert {word for word in re.findall(r"\b[A-Z]{6,}\b", text(ROOT / "README.md")) if word in c.STATES} == set(
+        c.STATES
+    )
+
+
+def test_the_readme_lists_the_variables() -> None:
+    read = set(re.findall(r"\bFIVEFOLD_[A-Z_]+\b", text(ROOT / "domain" / "settings.py")))
+    assert read == set(re.findall(r"\bFIVEFOLD_[A-Z_]+\b", text(ROOT / "README.md")))
+
+
+def test_the_changelog_knows_this_version() -> None:
+    version = re.search(r'^version = "(.+)"$', text(ROOT / "pyproject.toml"), re.MULTILINE)
+    assert version
+    assert re.search(rf"^## {re.escape(version[1])}\b", text(ROOT / "CHANGELOG.md"), re.MULTILINE)
+
+
+def test_the_example_of_a_new_indicator_works() -> None:
+    """The lines of CONTRIBUTING.md, run where they say they belong."""
+    from features.indicators import volume
+
+    example = re.search(r"^```python\n(.*?)^```$", text(ROOT / "CONTRIBUTING.md"), re.MULTILINE | re.DOTALL)
+    assert example
+    names = dict(vars(volume))
+    exec(example[1], names)
+    made = names["small_deposit_count"]
+    assert [indicator.name for indicator in made.indicators] == ["small_deposit_count_30d", "small_deposit_count_90d"]
+    assert made([5.0, 5.0, 50.0, 5.0], [c.DEPOSIT, c.DEPOSIT, c.DEPOSIT, c.WITHDRAWAL], 1) == 1.0
+    assert len(example[1].splitlines()) < 10

@@ -1,0 +1,96 @@
+"""One small simulated portfolio and one registry with two runs on it, for all tests of training."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import training.retrain as retraining
+from features.tables import Source
+from models.registry import Registry
+from tests.models.making import new_registry
+from training.config import Snapshots, TrainingConfig, Trees
+from training.data import Portfolio
+from training.retrain import Outcome, retrain
+from training.simulator import Simulation, simulate
+
+RATES = "currency,date,rate\nUSD,2024-01-01,0.92\nGBP,2024-01-01,1.16\nSEK,2024-01-01,0.088\nPLN,2024-01-01,0.23\n"
+FAST = Trees(threads=1, rounds=40, leaves=15, min_rows_in_leaf=20)
+
+Learn = Callable[..., Outcome]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The same training, run twice on one registry: the first is champion, the second ties with it."""
+
+    registry: Registry
+    first: Outcome
+    second: Outcome
+
+
+@pytest.fixture(autouse=True)
+def keep_mlflow_address() -> Iterator[None]:
+    """Give MLflow's global address back as it was."""
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="session")
+def rows() -> pa.Table:
+    """The transactions of 400 customers in 2023 and 2024."""
+    return pa.concat_tables(simulate(Simulation(customers=400, seed=3)))
+
+
+@pytest.fixture(scope="session")
+def folder(rows: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the transactions as a file, and the rates that they need."""
+    made = tmp_path_factory.mktemp("portfolio")
+    pq.write_table(rows, made / "transactions.parquet")
+    (made / "rates.csv").write_text(RATES, encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="session")
+def file(folder: Path) -> Path:
+    return folder / "transactions.parquet"
+
+
+@pytest.fixture(scope="session")
+def config(folder: Path) -> TrainingConfig:
+    return TrainingConfig(rates=folder / "rates.csv", snapshots=Snapshots(most=6), trees=FAST)
+
+
+@pytest.fixture(scope="session")
+def portfolio(file: Path, config: TrainingConfig) -> Portfolio:
+    return Portfolio(file, config.rate_table())
+
+
+@pytest.fixture(scope="session")
+def runs(file: Path, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    registry = new_registry(tmp_path_factory.mktemp("runs"), config.name)
+    return Runs(registry, retrain(file, config, registry), retrain(file, config, registry))
+
+
+class NoRegistry:
+    """A registry without a champion, for runs that keep nothing."""
+
+    def champion(self) -> None:
+        return None
+
+
+@pytest.fixture
+def learn(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> Learn:
+    """Give `retrain` without its end: nothing is drawn, registered or promoted."""
+    monkeypatch.setattr(retraining, "register", lambda *_: 1)
+    monkeypatch.setattr(retraining, "promote", lambda *_: None)
+
+    def run(source: Source, tune_trials: int = 0, **changes: object) -> Outcome:
+        return retrain(source, config.model_copy(update=changes), NoRegistry(), tune_trials=tune_trials)  # type: ignore[arg-type]
+
+    return run

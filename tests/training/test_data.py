@@ -1,0 +1,218 @@
+"""The passes over the data: one digest whatever the format, one sample whatever the order."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from domain.clock import DAY_US, to_microseconds
+from domain.errors import DataNotValid, NotEnoughData
+from features import sources
+from features.matrix import catalogue, indicators
+from features.sources import read_histories
+from training.config import Snapshots, TrainingConfig
+from training.data import LearningRows, Overview, Portfolio, learning_rows
+from training.dates import Dates, choose_dates
+from training.target import realised_values
+
+
+@pytest.fixture(scope="session")
+def frame(rows: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(rows)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+@pytest.fixture
+def overview_of(config: TrainingConfig) -> Any:
+    def overview(source: Any) -> Overview:
+        return Portfolio(source, config.rate_table()).overview()
+
+    return overview
+
+
+def taken(source: Any, config: TrainingConfig) -> tuple[LearningRows, Dates, Overview]:
+    portfolio = Portfolio(source, config.rate_table())
+    overview = portfolio.overview()
+    dates = choose_dates(config, overview.period)
+    return learning_rows(portfolio, dates, config, overview), dates, overview
+
+
+def test_the_overview_tells_what_there_is(overview_of: Any, file: Path, frame: pl.DataFrame) -> None:
+    found = overview_of(file)
+    assert found.rows == len(frame)
+    assert found.customers == frame["user_id"].n_unique() == 400
+    assert found.period.first == to_microseconds(frame["transaction_date"].min())
+    assert found.period.last == to_microseconds(frame["transaction_date"].max())
+
+
+def test_the_digest_is_of_the_content_not_of_the_format(
+    overview_of: Any, file: Path, rows: pa.Table, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    pyarrow.csv.write_csv(rows, tmp_path / "rows.csv")
+    frame.with_columns(pl.col(pl.Datetime).dt.to_string("iso:strict")).write_ndjson(tmp_path / "rows.ndjson")
+    digests = {
+        name: overview_of(source).digest
+        for name, source in {
+            "Parquet": file,
+            "CSV": tmp_path / "rows.csv",
+            "JSON": tmp_path / "rows.ndjson",
+            "Arrow": rows,
+            "Polars": frame,
+        }.items()
+    }
+    assert len(set(digests.values())) == 1, digests
+
+
+def test_the_digest_does_not_depend_on_how_many_rows_are_read_at_once(
+    overview_of: Any, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = overview_of(file)
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 999)
+    streamed = overview_of(file)
+    assert (streamed.digest, streamed.period, streamed.customers) == (
+        at_once.digest,
+        at_once.period,
+        at_once.customers,
+    )
+
+
+def in_row_7(name: str, value: object) -> pl.Expr:
+    return pl.when(pl.int_range(pl.len()) == 7).then(pl.lit(value)).otherwise(name).alias(name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        in_row_7("user_balance", 0.01),
+        in_row_7("transaction_amount", 0.01),
+        in_row_7("transaction_state", "FAILED"),
+        in_row_7("transaction_currency", "GBP"),
+        in_row_7("user_created", datetime(2020, 1, 1)),  # noqa: DTZ001 (no zone means UTC)
+        in_row_7("transaction_date", datetime(2023, 1, 2)),  # noqa: DTZ001 (as above)
+        pl.when(pl.col("user_category") == "WEB").then(pl.lit("API")).otherwise(pl.lit("WEB")).alias("user_category"),
+        pl.col("user_id") + "x",
+    ],
+)
+def test_any_other_content_has_another_digest(overview_of: Any, frame: pl.DataFrame, change: pl.Expr) -> None:
+    assert overview_of(frame.with_columns(change)).digest != overview_of(frame).digest
+
+
+def test_rows_moved_from_one_customer_to_the_next_have_another_digest(overview_of: Any, frame: pl.DataFrame) -> None:
+    few = frame.head(2).with_columns(transaction_date=pl.lit(frame["transaction_date"][0]), transaction_id=None)
+    texts = [["a", "b"], ["ab", "c"], ["a", "bc"], ["a", "a"]]
+    digests = {overview_of(few.with_columns(user_id=pl.Series(ids))).digest for ids in texts}
+    assert len(digests) == len(texts)
+
+
+def test_data_before_1970_have_their_period_too(overview_of: Any, frame: pl.DataFrame) -> None:
+    long_ago = frame.with_columns(pl.col("transaction_date").dt.offset_by("-60y"))
+    found = overview_of(long_ago)
+    assert found.period.last == to_microseconds(long_ago["transaction_date"].max()) < 0
+
+
+def test_an_empty_source_is_not_enough(overview_of: Any, frame: pl.DataFrame, tmp_path: Path) -> None:
+    pq.write_table(frame.head(0).to_arrow(), tmp_path / "empty.parquet")
+    for source in (tmp_path / "empty.parquet", []):
+        with pytest.raises(NotEnoughData, match="the source has no rows"):
+            overview_of(source)
+
+
+def test_bad_rows_are_found_before_anything_is_learnt(overview_of: Any, frame: pl.DataFrame) -> None:
+    bad = frame.with_columns(user_balance=pl.when(pl.int_range(pl.len()) == 5).then(float("nan")).otherwise(1.0))
+    with pytest.raises(DataNotValid, match="row 5: user_balance"):
+        overview_of(bad)
+
+
+def test_a_row_for_each_customer_known_at_each_date(file: Path, config: TrainingConfig) -> None:
+    found, dates, _ = taken(file, config)
+    histories = read_histories(file, config.rate_table())
+    assert found.share == 1.0
+    assert len(found.matrix) == len(found.values) == len(found.as_of)
+    assert found.matrix.shape[1] == len(catalogue().names)
+    for date in dates.training.tolist():
+        matrix, seen = indicators(histories, date)
+        at_date = found.as_of == date
+        assert found.matrix[at_date].tobytes() == matrix[seen > 0].tobytes()
+        values = realised_values(histories, np.array([date]), 90, config.value)[seen > 0, 0]
+        assert found.values[at_date].tobytes() == values.tobytes()
+
+
+def test_streamed_and_in_memory_give_the_same_rows(
+    file: Path, frame: pl.DataFrame, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory, _, _ = taken(frame, config)
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 1_500)
+    streamed, _, _ = taken(file, config)
+    for name in ("matrix", "values", "as_of"):
+        assert getattr(streamed, name).tobytes() == getattr(in_memory, name).tobytes()
+
+
+def test_a_source_in_memory_is_read_once_and_a_file_at_each_pass(
+    file: Path, frame: pl.DataFrame, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import data
+
+    reads: list[object] = []
+
+    def counted(source: Any, rates: Any) -> Any:
+        reads.append(source)
+        return sources.stream_histories(source, rates)
+
+    monkeypatch.setattr(data, "stream_histories", counted)
+    for source, times in ((frame, 1), (file, 3)):
+        reads.clear()
+        portfolio = Portfolio(source, config.rate_table())
+        counts = [sum(part.customers for part in portfolio.batches("again")) for _ in range(3)]
+        assert counts == [400] * 3
+        assert len(reads) == times
+
+
+def sampled(source: Any, config: TrainingConfig, most_rows: int, seed: int = 1) -> set[tuple[int, bytes]]:
+    few = config.model_copy(update={"snapshots": Snapshots(most=6, most_rows=most_rows), "seed": seed})
+    found, _, _ = taken(source, few)
+    return {(date, row.tobytes()) for date, row in zip(found.as_of.tolist(), found.matrix, strict=True)}
+
+
+def test_the_sample_does_not_depend_on_the_order_of_the_customers(frame: pl.DataFrame, config: TrainingConfig) -> None:
+    backwards = frame.sort("user_id", descending=True, maintain_order=True)
+    assert backwards["user_id"][0] != frame["user_id"][0]
+    one, other = sampled(frame, config, 800), sampled(backwards, config, 800)
+    assert one == other
+    assert one < sampled(frame, config, 10**6)
+
+
+def test_the_sample_is_of_whole_customers_and_about_as_large_as_asked(file: Path, config: TrainingConfig) -> None:
+    everything, _, _ = taken(file, config)
+    few = config.model_copy(update={"snapshots": Snapshots(most=6, most_rows=800)})
+    found, dates, _ = taken(file, few)
+    assert found.share == pytest.approx(800 / len(everything.values))
+    assert 0.8 * 800 < len(found.values) < 1.2 * 800
+    last = found.as_of == dates.training[-1]
+    assert last.sum() == pytest.approx(found.share * (everything.as_of == dates.training[-1]).sum(), rel=0.25)
+
+
+def test_another_seed_takes_another_sample(file: Path, config: TrainingConfig) -> None:
+    assert sampled(file, config, 800, seed=1) != sampled(file, config, 800, seed=2)
+
+
+def test_a_larger_sample_holds_the_smaller_one(file: Path, config: TrainingConfig) -> None:
+    assert sampled(file, config, 300) < sampled(file, config, 900)
+
+
+def test_customers_who_came_later_change_no_sample(frame: pl.DataFrame, config: TrainingConfig) -> None:
+    test = config.model_copy(update={"test_as_of": to_microseconds(frame["transaction_date"].max()) - 200 * DAY_US})
+    newcomers = frame.filter(pl.col("transaction_date") >= pl.col("transaction_date").max() - pl.duration(days=20))
+    more = pl.concat([frame, newcomers.with_columns(user_id=pl.col("user_id") + "_new")])
+    assert sampled(more, test, 800) == sampled(frame, test, 800)
+
+
+def test_a_sample_of_nobody_is_not_enough(file: Path, config: TrainingConfig) -> None:
+    with pytest.raises(NotEnoughData):
+        sampled(file, config, 1)

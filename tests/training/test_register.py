@@ -1,0 +1,147 @@
+"""What a run leaves in MLflow."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.types import DataType
+
+from domain.clock import day_text
+from features.document import catalogue_markdown
+from features.matrix import catalogue
+from tests.training.conftest import Runs
+from training.card import CAUTION
+from training.config import TrainingConfig
+from training.register import REQUIREMENTS, signature
+
+
+@pytest.fixture(scope="module")
+def run(runs: Runs) -> Run:
+    return runs.registry.client.get_run(runs.registry.version(1).run_id)
+
+
+@pytest.fixture(scope="module")
+def artifacts(runs: Runs, run: Run) -> Path:
+    return Path(runs.registry.client.download_artifacts(run.info.run_id, ""))
+
+
+def test_the_run_is_finished_and_in_the_model_s_experiment(runs: Runs, run: Run) -> None:
+    assert run.info.status == "FINISHED"
+    assert run.info.experiment_id == runs.registry.experiment("fivefold-value")
+    assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(runs.registry.settings.artifacts)
+
+
+def test_every_parameter_is_kept(run: Run, config: TrainingConfig, runs: Runs) -> None:
+    kept = run.data.params
+    for section in ("trees", "snapshots", "value"):
+        for name, value in getattr(config, section).model_dump().items():
+            assert kept[f"{section}.{name}"] == str(value)
+    for name in ("name", "base_currency", "horizon_days", "seed", "cut_points", "rates"):
+        assert kept[name] == str(getattr(config, name))
+    assert kept["test_as_of"] == "2024-10-02"
+    assert kept["training_dates"] == "6"
+
+
+def test_every_metric_is_kept(run: Run, runs: Runs) -> None:
+    assert run.data.metrics == runs.first.evaluation.registered_metrics()
+    second = runs.registry.version(2).metrics
+    assert second["champion_normalised_gini"] == second["model_normalised_gini"]
+    assert dict(runs.registry.version(1).metrics) == run.data.metrics
+
+
+def test_the_data_are_kept_with_their_digest(run: Run, runs: Runs, file: Path) -> None:
+    (given,) = run.inputs.dataset_inputs
+    overview = runs.first.lineage.overview
+    assert given.dataset.name == "transactions"
+    assert given.dataset.digest == overview.digest
+    assert json.loads(given.dataset.source)["tags"]["mlflow.source.name"] == str(file)
+    assert json.loads(given.dataset.profile) == {
+        "num_rows": overview.rows,
+        "customers": 400,
+        "first": day_text(overview.period.first),
+        "last": day_text(overview.period.last),
+    }
+    assert {tag.key: tag.value for tag in given.tags} == {"mlflow.data.context": "training"}
+
+
+def test_rates_catalogue_card_and_pictures_are_kept(artifacts: Path, runs: Runs) -> None:
+    names = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
+    pictures = {f"plots/{name}.png" for name in ("calibration", "lift", "segments", "shap")}
+    assert names == {"model_card.md", "indicators.md", "rates.json", *pictures}
+    for picture in pictures:
+        assert (artifacts / picture).read_bytes().startswith(b"\x89PNG")
+    assert json.loads((artifacts / "rates.json").read_text(encoding="utf-8")) == runs.first.model.rates.to_dict()
+    assert (artifacts / "indicators.md").read_text(encoding="utf-8") == catalogue_markdown()
+    assert CAUTION in (artifacts / "model_card.md").read_text(encoding="utf-8")
+
+
+def test_the_card_is_the_version_s_description(runs: Runs, artifacts: Path) -> None:
+    found = runs.registry.client.get_model_version("fivefold-value", "1")
+    assert found.description == (artifacts / "model_card.md").read_text(encoding="utf-8")
+
+
+def test_run_and_version_carry_the_same_tags(run: Run, runs: Runs, config: TrainingConfig) -> None:
+    model = runs.first.model
+    tags = dict(runs.registry.version(1).tags)
+    assert tags == {
+        "fingerprint": catalogue().fingerprint,
+        "definition": json.dumps(config.definition(), sort_keys=True),
+        "test_as_of": str(model.test_as_of),
+        "content_hash": model.content_hash,
+        "data_digest": runs.first.lineage.overview.digest,
+        "rates_date": model.rates.as_known_on.isoformat(),
+        "code_version": runs.first.lineage.code,
+        "gate_promote": "true",
+        "gate_reasons": str(runs.first.verdict),
+        "gate_champion": "",
+    }
+    assert {name: run.data.tags[name] for name in tags} == tags
+    assert runs.registry.version(2).tags["gate_champion"] == "1"
+    assert runs.registry.version(2).tags["gate_promote"] == "false"
+
+
+def test_the_registered_model_is_the_one_that_was_judged(runs: Runs) -> None:
+    for outcome in (runs.first, runs.second):
+        assert runs.registry.load(outcome.version).content_hash == outcome.model.content_hash
+
+
+@pytest.fixture(scope="module")
+def logged(runs: Runs) -> mlflow.pyfunc.PyFuncModel:
+    runs.registry.use()
+    return mlflow.pyfunc.load_model("models:/fivefold-value@champion")
+
+
+def test_the_signature_requires_every_indicator(logged: mlflow.pyfunc.PyFuncModel, runs: Runs) -> None:
+    found = logged.metadata.signature
+    assert found == signature(runs.first.model)
+    assert found.inputs.required_input_names() == list(catalogue().names)
+    assert set(found.inputs.input_types()) == {DataType.double}
+    assert found.outputs.input_names() == ["expected_value", "percentile", "score", "category"]
+
+
+def test_a_frame_with_undefined_values_passes_and_a_missing_column_does_not(
+    logged: mlflow.pyfunc.PyFuncModel,
+) -> None:
+    frame = pd.DataFrame(np.nan, index=[0], columns=list(catalogue().names))
+    assert 1 <= logged.predict(frame)["score"].item() <= 5
+    with pytest.raises(MlflowException, match=catalogue().names[-1]):
+        logged.predict(frame.drop(columns=catalogue().names[-1]))
+
+
+def test_the_requirements_are_pinned_to_what_is_installed(logged: mlflow.pyfunc.PyFuncModel, runs: Runs) -> None:
+    from importlib.metadata import version
+
+    folder = Path(mlflow.artifacts.download_artifacts("models:/fivefold-value/1"))
+    lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert sorted(lines) == sorted(f"{name}=={version(name)}" for name in REQUIREMENTS)
+    assert logged.metadata.metadata["fingerprint"] == runs.first.model.fingerprint
+    assert logged.metadata.metadata["cut_points"] == [2.0, 3.0, 4.0]
+
+
+def test_nothing_of_this_machine_s_files_is_left_beside_the_registry(runs: Runs) -> None:
+    assert {path.name for path in runs.registry.settings.var.iterdir()} == {"mlflow.db", "artifacts"}

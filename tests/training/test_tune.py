@@ -1,0 +1,87 @@
+"""Tuning looks at the held-out training date alone, and is never worse there than what it was given."""
+
+from math import nan
+
+import numpy as np
+import pytest
+
+from domain.errors import NotEnoughData
+from tests.training.conftest import Learn
+from training.config import Trees
+from training.fit import Fold, find_rounds, fold_gini
+from training.tune import tune
+
+TREES = Trees(threads=1, rounds=None, most_rounds=40, leaves=7, min_rows_in_leaf=10, learning_rate=0.1)
+
+
+@pytest.fixture(scope="module")
+def fold() -> Fold:
+    random = np.random.default_rng(2)
+    matrix, held = random.normal(size=(600, 4)), random.normal(size=(300, 4))
+
+    def values(of: np.ndarray) -> np.ndarray:
+        return np.exp(of[:, 0] * (of[:, 1] > 0) + 0.3 * random.normal(size=len(of)))
+
+    return Fold(matrix, values(matrix), held, values(held))
+
+
+def gini(fold: Fold, trees: Trees) -> float:
+    return fold_gini(fold, trees, 1, find_rounds(fold, trees, 1))
+
+
+def test_it_is_never_worse_than_the_default_and_fixes_the_rounds(fold: Fold) -> None:
+    found = tune(fold, TREES, 1, 3)
+    assert found.rounds is not None
+    assert gini(fold, found) >= gini(fold, TREES)
+    kept = {"objective", "most_rounds", "path_smooth", "threads"}
+    assert found.model_dump(include=kept) == TREES.model_dump(include=kept)
+
+
+def test_one_trial_is_the_configuration_itself(fold: Fold) -> None:
+    found = tune(fold, TREES, 1, 1)
+    assert found == TREES.model_copy(update={"rounds": find_rounds(fold, TREES, 1)})
+
+
+def test_it_repeats_itself_and_another_seed_may_not(fold: Fold) -> None:
+    assert tune(fold, TREES, 1, 3) == tune(fold, TREES, 1, 3)
+    trials = [tune(fold, TREES.model_copy(update={"learning_rate": 0.001}), seed, 2) for seed in (1, 2)]
+    assert trials[0] != trials[1]
+
+
+def test_rounds_that_are_given_stay(fold: Fold) -> None:
+    assert tune(fold, TREES.model_copy(update={"rounds": 9}), 1, 2).rounds == 9
+
+
+@pytest.mark.parametrize(
+    "outside", [{"l2": 0.0}, {"leaves": 3}, {"learning_rate": 0.5}, {"row_share": 0.2}, {"tweedie_power": 1.01}]
+)
+def test_a_configuration_outside_of_what_is_searched_is_tried_all_the_same(
+    fold: Fold, outside: dict[str, float]
+) -> None:
+    given = TREES.model_copy(update=outside)
+    found = tune(fold, given, 1, 2)
+    assert gini(fold, found) >= gini(fold, given)
+    assert tune(fold, given, 1, 1) == given.model_copy(update={"rounds": find_rounds(fold, given, 1)})
+
+
+def test_many_trials_from_outside_work_too(fold: Fold) -> None:
+    quick = TREES.model_copy(update={"l2": 0.0, "rounds": 2})
+    assert tune(fold, quick, 1, 13).rounds == 2  # the sampler models what it has seen after ten
+
+
+def test_a_history_too_short_to_hold_a_date_out_cannot_be_tuned_on() -> None:
+    with pytest.raises(NotEnoughData, match="too short to tune"):
+        tune(None, TREES, 1, 2)
+
+
+def test_undefined_indicators_are_no_obstacle(fold: Fold) -> None:
+    holes = np.where(np.abs(fold.matrix) > 1, nan, fold.matrix)
+    found = tune(Fold(holes, fold.values, fold.held_matrix, fold.held_values), TREES, 1, 2)
+    assert found.rounds is not None
+
+
+def test_a_run_is_tuned_where_that_is_asked(learn: Learn, file: object) -> None:
+    few = Trees(threads=1, rounds=None, most_rounds=20, leaves=7, min_rows_in_leaf=20)
+    tuned = learn(file, trees=few, tune_trials=2)
+    assert tuned.lineage.trees.rounds == tuned.model.booster.num_trees()
+    assert tuned.model.content_hash == learn(file, trees=few, tune_trials=2).model.content_hash

@@ -1,0 +1,56 @@
+"""Drift: what was scored lately against what the model learnt from, told from counts alone."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from features.histories import Integers
+from models.reference import Reference, stability_index
+from store import watching
+
+STABLE, SHIFTED = 0.1, 0.25
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far one column has drifted.
+
+    Attributes:
+        index: population stability index; None where too few customers were scored.
+        verdict: `stable`, `moving`, `shifted` or `unknown`.
+        customers: scored customers that were counted.
+    """
+
+    name: str
+    index: float | None
+    verdict: str
+    customers: int
+
+
+def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:
+    """Keep what one worker counted on one day; called again, it replaces what the worker kept before."""
+    with Session(engine) as session, session.begin():
+        watching.keep(session, worker, model, version, day, json.dumps(counts.tolist()))
+
+
+def measure_drift(engine: Engine, reference: Reference, model: str, version: int, since_day: str) -> list[Drift]:
+    """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
+    with Session(engine) as session:
+        kept = [json.loads(found) for found in watching.kept_since(session, model, version, since_day)]
+    total = sum((np.array(counts, dtype=np.int64) for counts in kept), reference.empty())
+    found = [
+        _drift(name, expected, counted)
+        for name, expected, counted in zip(reference.names, reference.counts, total, strict=True)
+    ]
+    return sorted(found, key=lambda drift: (-(drift.index or 0.0), drift.name))
+
+
+def _drift(name: str, expected: Integers, counted: Integers) -> Drift:
+    index = stability_index(expected, counted)
+    if index is None:
+        return Drift(name, None, "unknown", int(counted.sum()))
+    verdict = "stable" if index < STABLE else "moving" if index < SHIFTED else "shifted"
+    return Drift(name, index, verdict, int(counted.sum()))

@@ -1,0 +1,74 @@
+"""Scoring a request: the rows that came with it in, each customer's score out. Nothing of it is stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from domain.clock import DAY_US, day_text
+from domain.errors import DataNotValid, Problem
+from features import columns as c
+from features.doorway import Doorway
+from features.histories import Floats, Histories
+from features.matrix import indicators
+from features.tables import table_from_rows
+from features.values import Findings
+from models.explain import Explanations, explain
+from models.value_model import Scores, ValueModel
+
+CLOCK_SLACK_US = DAY_US
+"""How far ahead of now a row may be dated: clocks and zones differ."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The scores of a request's customers, in order of first appearance.
+
+    Attributes:
+        matrix: their indicators, n x F.
+        explanations: None where they were not asked for.
+    """
+
+    user_ids: list[str]
+    scores: Scores
+    matrix: Floats
+    explanations: Explanations | None
+
+
+def score_rows(
+    model: ValueModel, rows: Sequence[Mapping[str, Any]], *, as_of: int | None, now: int, explained: bool
+) -> Answer:
+    """Score the customers of a request.
+
+    Without *as_of* it is now (microseconds): rows dated up to a day ahead count as now, later ones are refused.
+    With it, rows after it are ignored.
+
+    Raises:
+        DataNotValid: rows with bad values, or a customer without a row by *as_of*; everything wrong is named.
+    """
+    findings = Findings()
+    if not rows:
+        findings.add(np.ones(1, dtype=np.bool_), "body", lambda _: "is an empty array", "at least one row")
+        findings.raise_if_any()
+    doorway = Doorway(model.rates, latest=now + CLOCK_SLACK_US if as_of is None else None, created_slack_us=DAY_US)
+    histories = doorway.checked(table_from_rows(rows, findings), findings)
+    if as_of is None:
+        np.minimum(histories.time, now, out=histories.time)
+    moment = now if as_of is None else as_of
+    matrix, seen = indicators(histories, moment)
+    user_ids: list[str] = histories.user_ids.to_pylist()
+    if not seen.all():
+        raise _unseen(rows, histories, seen == 0, moment)
+    explanations = explain(model, matrix) if explained else None
+    return Answer(user_ids, explanations.scores if explanations else model.scores(matrix), matrix, explanations)
+
+
+def _unseen(rows: Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int) -> DataNotValid:
+    """Name each customer who has no row by the as-of, at the customer's first row."""
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        first.setdefault(row[c.USER_ID], number)
+    what = f"is after as_of {day_text(as_of)} in every row of this user"
+    ids = histories.user_ids.filter(unseen).to_pylist()
+    return DataNotValid([Problem(first[user_id], c.DATE, what, "at least one row by as_of") for user_id in ids])

@@ -1,0 +1,165 @@
+"""Tokens: made once, shown once, checked at every call, revoked at once; and what they used up."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.clock import from_microseconds, now_microseconds
+from domain.errors import ConfigError
+from store import accounts
+from store.plans import Plan, plan_named
+from store.tables import Token
+
+SECRET_BYTES = 32
+ROLES = ("app", "admin")
+DEFAULT_ORGANISATION = "default"
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What the service needs to know about a token that may be used.
+
+    Attributes:
+        expires_us: when it ends, microseconds; None for never.
+    """
+
+    token_id: int
+    role: str
+    plan: str
+    expires_us: int | None
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """A token as it is listed: everything but its secret, which nobody knows any more."""
+
+    id: int
+    organisation: str
+    label: str
+    role: str
+    plan: str
+    state: str
+    created_us: int
+    expires_us: int | None
+    last_used_us: int | None
+    calls: int
+    users: int
+
+
+def month_of(now_us: int) -> str:
+    """Name the calendar month (UTC) of a moment.
+
+    >>> month_of(0)
+    '1970-01'
+    """
+    return f"{from_microseconds(now_us):%Y-%m}"
+
+
+def create_token(
+    engine: Engine,
+    plans: dict[str, Plan],
+    *,
+    plan: str,
+    role: str = "app",
+    organisation: str = DEFAULT_ORGANISATION,
+    label: str = "",
+    expires_days: int | None = None,
+) -> tuple[int, str]:
+    """Make a token; give its number and its secret, which is kept nowhere and cannot be shown again."""
+    limits = plan_named(plans, plan)
+    if role not in ROLES:
+        raise ConfigError(f"role is {role!r}; it must be one of {', '.join(ROLES)}")
+    now = now_microseconds()
+    days = expires_days or limits.expires_days
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    with Session(engine) as session, session.begin():
+        made = Token(
+            organisation_id=accounts.organisation_named(session, organisation, now).id,
+            sha256=hash_of(secret),
+            label=label,
+            role=role,
+            plan=plan,
+            created_us=now,
+            expires_us=None if days is None else now + timedelta(days=days) // timedelta(microseconds=1),
+        )
+        session.add(made)
+        session.flush()
+        return made.id, secret
+
+
+def find_credential(engine: Engine, secret: str) -> Credential | None:
+    """Find the token behind a secret; None where there is none, or it is revoked or has ended."""
+    with Session(engine) as session:
+        found = accounts.token_by_hash(session, hash_of(secret))
+        if found is None or _state(found, now_microseconds()) != "live":
+            return None
+        return Credential(found.id, found.role, found.plan, found.expires_us)
+
+
+def revoke_token(engine: Engine, token_id: int) -> None:
+    """End a token at once; ConfigError where there is none of that number."""
+    with Session(engine) as session, session.begin():
+        found = session.get(Token, token_id)
+        if found is None:
+            raise ConfigError(f"there is no token {token_id}; `fivefold tokens list` shows them")
+        found.revoked_us = found.revoked_us or now_microseconds()
+
+
+def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
+    """List all tokens with what they used up in a month."""
+    now = now_microseconds()
+    with Session(engine) as session:
+        used = accounts.usage_in(session, month)
+        return [
+            TokenLine(
+                token.id,
+                organisation,
+                token.label,
+                token.role,
+                token.plan,
+                _state(token, now),
+                token.created_us,
+                token.expires_us,
+                token.last_used_us,
+                used[token.id].calls if token.id in used else 0,
+                used[token.id].users if token.id in used else 0,
+            )
+            for token, organisation in accounts.tokens(session)
+        ]
+
+
+def charge_all(engine: Engine, costs: list[accounts.Charge]) -> list[bool | None]:
+    """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since."""
+    with Session(engine) as session, session.begin():
+        return [
+            accounts.charge(session, cost) if accounts.live(session, cost.token_id, cost.at_us) else None
+            for cost in costs
+        ]
+
+
+def seconds_to_next_month(now_us: int) -> int:
+    """Tell in how many seconds the calendar month (UTC) ends: when a used-up allowance is whole again.
+
+    >>> seconds_to_next_month(30 * DAY_US)
+    86400
+    """
+    now = from_microseconds(now_us)
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = (first + timedelta(days=32)).replace(day=1)
+    return ceil((following - now).total_seconds())
+
+
+def hash_of(secret: str) -> str:
+    """Hash a secret of 256 random bits: no salt or slow hash is needed against guessing."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _state(token: Token, now_us: int) -> str:
+    if token.revoked_us is not None:
+        return "revoked"
+    return "expired" if token.expires_us is not None and token.expires_us <= now_us else "live"
