@@ -62,7 +62,7 @@ def table_from_rows(rows: Sequence[Any], findings: Findings) -> pa.Table:
     columns = {}
     for name, (kind, allowed) in _FIELDS.items():
         values = [row.get(name) for row in rows]
-        if name in c.OPTIONAL and not any(values):
+        if name in c.OPTIONAL and values.count(None) == len(values):
             continue
         columns[name] = _column(values, name, kind, allowed, findings)
     return pa.table(columns)

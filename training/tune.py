@@ -17,22 +17,18 @@ def tune(fold: Fold | None, trees: Trees, seed: int, trials: int) -> Trees:
     if fold is None:
         raise NotEnoughData("the history is too short to tune: it needs a training date a horizon before the last one")
     held: Fold = fold
+    tried: list[tuple[float, Trees]] = []
 
-    def gini(trial: optuna.Trial) -> float:
-        found = _suggested(trial, trees)
+    def gini(found: Trees) -> float:
         rounds = find_rounds(held, found, seed)
-        trial.set_user_attr("rounds", rounds)
-        return fold_gini(held, found, seed, rounds)
+        tried.append((fold_gini(held, found, seed, rounds), found.model_copy(update={"rounds": rounds})))
+        return tried[-1][0]
 
+    gini(trees)  # not by way of the study, which would refuse what lies outside of its ranges
     optuna.logging.set_verbosity(logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.enqueue_trial({name: getattr(trees, name) for name in _SEARCHED})
-    study.optimize(gini, n_trials=trials, show_progress_bar=True)
-    best = study.best_trial
-    return trees.model_copy(update={**best.params, "rounds": best.user_attrs["rounds"]})
-
-
-_SEARCHED = ("leaves", "min_rows_in_leaf", "learning_rate", "feature_share", "row_share", "l2", "tweedie_power")
+    study.optimize(lambda trial: gini(_suggested(trial, trees)), n_trials=trials - 1, show_progress_bar=True)
+    return max(tried, key=lambda one: one[0])[1]
 
 
 def _suggested(trial: optuna.Trial, trees: Trees) -> Trees:
