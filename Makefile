@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check soak bench pins docs clean
+.PHONY: demo test serve pins clean
 
 # Idle OpenMP threads sleep: see domain/__init__.py, which is too late where LightGBM is imported first.
 export OMP_WAIT_POLICY := PASSIVE
@@ -14,6 +14,10 @@ export DO_NOT_TRACK := true
 
 demo: $(READY)
 	@$(BIN)/fivefold demo
+
+# Leaves the service of the demo running, and prints a call that is ready to be pasted.
+serve: $(READY)
+	@$(BIN)/fivefold demo --serve
 
 test: $(READY)
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
-"""`fivefold demo`: the whole value side on simulated customers, in one go."""
+"""`fivefold demo`: the whole value side on simulated customers, in one go, up to a served request."""
+
+from typing import Annotated
 
 import typer
 
-from cli import explain, score, train
+from cli import explain, sample, score, train
 from cli.terminal import console, load_model, open_registry
 from domain.clock import to_microseconds
 from domain.settings import read_settings
@@ -14,28 +16,27 @@ def add_to(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo() -> None:
-    """Simulate customers, train, register, promote, score a file and explain one customer."""
-    from training.simulator import Simulation  # noqa: PLC0415 (heavy to import)
-
+def demo(
+    serve: Annotated[bool, typer.Option("--serve", help="Only start the service, and leave it running.")] = False,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,
+) -> None:
+    """Simulate customers, train, register, promote, score a file, explain one customer, and serve a request."""
     config = TrainingConfig()
     path = train.simulated_file()
     if open_registry(config.name).champion() is None:
         console.print("Training on them (the first time on a machine, the indicators are compiled as well) ...")
         train.show_outcome(train.run(path, config), config)
-    else:
+    elif not serve:
         console.print(f"There is a champion already; `fivefold train` would train another one on {path}.")
-    model = load_model(None, DEFAULT_NAME)
-    as_of = to_microseconds(Simulation(customers=1).end)
-    output = read_settings().var / "demo" / "scores.csv"
-    console.print()
-    score.score_file(model, path, output, as_of).show(model, as_of, asked=True)
-    console.print(f"Every customer's score: {output}")
-    console.print()
-    explain.show(model, path, "user_000001", as_of)
+    if serve:
+        sample.serve_until_stopped(port)
+        return
+    _show_scores()
+    sample.serve_once(port)
     console.print(
         f"""
 What next:
+  make serve                                              the service again, and a call to paste
   .venv/bin/fivefold models                               which model serves, and why
   .venv/bin/fivefold indicators                           what the model sees
   .venv/bin/fivefold explain {path} --user user_000002 --as-of 2025-01-01 --png why.png
@@ -44,3 +45,18 @@ What next:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _show_scores() -> None:
+    from training.simulator import Simulation  # noqa: PLC0415 (heavy to import)
+
+    path = train.simulated_file()
+    model = load_model(None, DEFAULT_NAME)
+    as_of = to_microseconds(Simulation(customers=1).end)
+    output = read_settings().var / "demo" / "scores.csv"
+    console.print()
+    score.score_file(model, path, output, as_of).show(model, as_of, asked=True)
+    console.print(f"Every customer's score: {output}")
+    console.print()
+    explain.show(model, path, "user_000001", as_of)
+    console.print()

@@ -28,3 +28,7 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("fivefold: stopped; nothing was half written", markup=False)
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """`fivefold serve` and `fivefold tokens`: the service and who may call it."""
 
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -34,14 +35,18 @@ def serve(
 ) -> None:
     """Serve the champion over HTTP until stopped."""
     from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
+    from store.plans import read_plans  # noqa: PLC0415 (as above)
 
     settings = read_settings()
+    read_plans(settings.plans_file)  # what is wrong with them is told here, not by workers that start over and over
     upgrade(open_database(settings.database))
     os.environ |= {
         "FIVEFOLD_VAR": str(settings.var),
         "BENTOML_HOME": os.environ.get("BENTOML_HOME") or str(settings.var / "bentoml"),
+        # BentoML 1.4 takes `--api-workers` and leaves it aside; the number of workers is the service's configuration.
+        "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"fivefold": {"workers": workers}}}),
     }
-    arguments = ["serving.service:Fivefold", "--host", host, "--port", str(port), "--api-workers", str(workers)]
+    arguments = ["serving.service:Fivefold", "--host", host, "--port", str(port)]
     sys.stdout.flush()
     # BentoML's own command takes this process's place, so that signals reach it and nobody else.
     os.execv(sys.executable, [sys.executable, "-m", "bentoml", "serve", *arguments])  # noqa: S606 (our own words)

@@ -164,7 +164,8 @@ def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
     rank = np.empty(len(firsts), dtype=np.int64)
     rank[by_appearance] = np.arange(len(firsts))
     names = encoded.dictionary.take(pa.array(firsts[by_appearance])).cast(pa.string())
-    return names, rank[of_run][np.cumsum(begins) - 1]
+    lengths = np.diff(np.append(np.flatnonzero(begins), len(codes)))
+    return names, np.repeat(rank[of_run], lengths)
 
 
 _KINDS = np.array(

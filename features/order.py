@@ -47,8 +47,9 @@ def positions_in_order(rows: Rows, findings: Findings) -> Integers:
 
     A transaction_id that a customer has twice with different content is noted in *findings*.
     """
-    order = _by_customer_and_time(rows)
-    tied = _ties(rows, order)
+    by_time = _by_customer_and_time(rows)
+    tied = _ties(rows, by_time)
+    order = np.arange(len(rows.time)) if by_time is None else by_time
     if tied.any():
         order = _break_ties(rows, order, tied)
     if rows.transaction_id is not None:
@@ -56,45 +57,43 @@ def positions_in_order(rows: Rows, findings: Findings) -> Integers:
     return order
 
 
-def _by_customer_and_time(rows: Rows) -> Integers:
+def _by_customer_and_time(rows: Rows) -> Integers | None:
+    """Give the order by customer and time; None where the rows have it already, as nearly always in a file."""
     step = np.diff(rows.customer)
     if (step >= 0).all() and ((step > 0) | (np.diff(rows.time) >= 0)).all():
-        return np.arange(len(rows.time))
+        return None
     return np.lexsort((rows.time, rows.customer))
 
 
-def _ties(rows: Rows, order: Integers) -> Mask:
+def _ties(rows: Rows, order: Integers | None) -> Mask:
     """Tell, for each place but the first, whether its row ties with the one before."""
-    customer, time = rows.customer[order], rows.time[order]
+    customer = rows.customer if order is None else rows.customer[order]
+    time = rows.time if order is None else rows.time[order]
     return np.asarray((customer[1:] == customer[:-1]) & (time[1:] == time[:-1]))
 
 
 def _break_ties(rows: Rows, order: Integers, tied: Mask) -> Integers:
     """Sort inside the runs of tied rows, key after key; each key sees only what the ones before left tied."""
-    group = np.cumsum(np.concatenate([[True], ~tied]))
     keys: list[Callable[[Integers], npt.NDArray[Any]]] = [key.__getitem__ for key in rows.tie_keys()]
     identifiers = rows.transaction_id
     if identifiers is not None:
         keys.insert(0, lambda at: _ranks(identifiers.take(pa.array(at))))
     order = order.copy()
+    # Only the tied rows are looked at: places in the order, and whether each begins a run of its own.
+    places = np.flatnonzero(np.concatenate([[False], tied]) | np.concatenate([tied, [False]]))
+    begins = ~np.concatenate([[False], tied])[places]
     for key in keys:
-        same = group[1:] == group[:-1]
-        places = np.flatnonzero(np.concatenate([same, [False]]) | np.concatenate([[False], same]))
         if not len(places):
             break
         at = order[places]
-        values = key(at)
-        inside = np.lexsort((values, group[places]))
+        values, group = key(at), np.cumsum(begins)
+        inside = np.lexsort((values, group))
         order[places] = at[inside]
-        group = _split_groups(group, places, values[inside])
+        differs = np.diff(values[inside]) != 0
+        begins = begins | np.concatenate([[True], differs])
+        still = ~(begins & np.concatenate([begins[1:], [True]]))
+        places, begins = places[still], begins[still]
     return order
-
-
-def _split_groups(group: Integers, places: Integers, values: npt.NDArray[Any]) -> Integers:
-    """Start a new group wherever the key of tied neighbours differs."""
-    begins = np.concatenate([[True], group[1:] != group[:-1]])
-    begins[places[1:]] |= values[1:] != values[:-1]
-    return np.cumsum(begins)
 
 
 def _ranks(identifiers: pa.Array) -> Integers:

@@ -69,10 +69,13 @@ def deviation_of_gaps(time: Integers, first_row: int) -> float:
 
 @register_jitable
 def power(base: float, exponent: int) -> float:
-    """Multiply *base* by itself; not `**`, whose last bit depends on the library behind it."""
+    """Raise to a whole power by squaring; not `**`, whose last bit depends on the library behind it."""
     product = 1.0
-    for _ in range(exponent):
-        product *= base
+    while exponent > 0:
+        if exponent % 2 == 1:
+            product *= base
+        base *= base
+        exponent //= 2
     return product
 
 

@@ -48,9 +48,11 @@ class Reference:
     def count(self, counts: Integers, matrix: Floats, scores: Floats) -> None:
         """Add the buckets of n x F indicators and n scores to *counts*, in place: all that is ever kept of them."""
         columns = np.column_stack([matrix, scores])
-        above = (columns[:, :, None] > self.edges).sum(axis=2)
-        buckets = np.where(np.isnan(columns), 0, above + 1)
-        np.add.at(counts, (np.arange(columns.shape[1]), buckets), 1)
+        buckets = (~np.isnan(columns)).astype(np.int64)
+        for edges in self.edges.T:  # edge by edge: all nine at once would be nine times the portfolio in memory
+            buckets += columns > edges
+        buckets += np.arange(len(counts)) * (BUCKETS + 1)
+        counts += np.bincount(buckets.ravel(), minlength=counts.size).reshape(counts.shape)
 
     def empty(self) -> Integers:
         """Give counts to begin with."""

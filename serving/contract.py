@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
 import numpy as np
-from pydantic import Strict, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic import FailFast, Strict, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
 from domain.errors import PROBLEMS_LISTED, Problem
@@ -35,7 +35,9 @@ class Row(TypedDict):
     transaction_id: NotRequired[Text | None]
 
 
-ROWS = TypeAdapter(list[Row])
+ROWS = TypeAdapter(Annotated[list[Row], FailFast()])
+"""Ends at the first bad row: a list of everything that is wrong with a large body would take seconds, and gigabytes."""
+_ROW = TypeAdapter(Row)
 _ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
 TOO_LARGE = "Request Entity Too Large"
 
@@ -45,8 +47,9 @@ def read_rows(body: bytes, limits: Limits) -> list[Row]:
     try:
         rows = ROWS.validate_json(body)
     except ValidationError as error:
-        _require_small(_lenient(body), limits)
-        raise Refusal(422, UNPROCESSABLE, _problems(error)) from None
+        found = _lenient(body)
+        _require_small(found, limits)
+        raise Refusal(422, UNPROCESSABLE, _problems(found) or [_problem(error.errors(include_url=False)[0])]) from None
     _require_small(rows, limits)
     return rows
 
@@ -67,22 +70,29 @@ def _require_small(rows: Sequence[Any], limits: Limits) -> None:
         raise Refusal(413, TOO_LARGE, [Problem(0, "body", f"has {len(users)} users", f"{limits.users} users")])
 
 
-def _problems(error: ValidationError) -> list[Problem]:
-    return [_problem(found) for found in error.errors(include_url=False)[:PROBLEMS_LISTED]]
+def _problems(rows: Sequence[Any]) -> list[Problem]:
+    """Name what is wrong with the rows, up to the hundred that are listed."""
+    problems: list[Problem] = []
+    for number, row in enumerate(rows):
+        try:
+            _ROW.validate_json(to_json(row))  # JSON again: Python's own numbers have other rules
+        except ValidationError as error:
+            problems += [_problem(found, number) for found in error.errors(include_url=False)]
+        if len(problems) >= PROBLEMS_LISTED:
+            break
+    return problems[:PROBLEMS_LISTED]
 
 
-def _problem(found: Mapping[str, Any]) -> Problem:
-    row, *rest = found["loc"] or (0,)
-    kind = found["type"]
-    if kind == "json_invalid":
+def _problem(found: Mapping[str, Any], row: int | None = None) -> Problem:
+    if found["type"] == "json_invalid":
         return Problem(0, "body", "is not JSON", "a JSON array of objects")
-    if not found["loc"]:
+    if row is None:
         return Problem(0, "body", f"is {shown(found['input'])}", "a JSON array of objects")
-    if not rest:
-        return Problem(int(row), "row", f"is {shown(found['input'])}", "an object with the fields of a transaction")
-    field = str(rest[0])
-    allowed = _ALLOWED.get(field, "text")
-    return Problem(int(row), field, "is missing" if kind == "missing" else f"is {shown(found['input'])}", allowed)
+    if not found["loc"]:
+        return Problem(row, "row", f"is {shown(found['input'])}", "an object with the fields of a transaction")
+    field = str(found["loc"][0])
+    what = "is missing" if found["type"] == "missing" else f"is {shown(found['input'])}"
+    return Problem(row, field, what, _ALLOWED.get(field, "text"))
 
 
 def rounded(score: float, category: str, cut_points: Sequence[float]) -> float:

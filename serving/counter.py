@@ -6,7 +6,7 @@ import threading
 import structlog
 from sqlalchemy import Engine
 
-from domain.clock import day_text, now_microseconds
+from domain.clock import DAY_US, day_text, now_microseconds
 from features.histories import Integers
 from serving.holder import Served
 from usecases.drift import Drift, keep_counts, measure_drift
@@ -29,6 +29,7 @@ class Counter:
         self.drift: list[Drift] = []
         self._engine = engine
         self._worker = secrets.token_hex(8)
+        self._newest: Served | None = None
         self._counts: dict[tuple[int, str], tuple[Served, Integers]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -50,16 +51,20 @@ class Counter:
         with self._lock:
             _, counts = self._counts.setdefault((served.version, day), (served, reference.empty()))
             reference.count(counts, answer.matrix, answer.scores.score)
+            self._newest = served
 
     def keep(self) -> None:
         """Keep the counts, and compare with the reference."""
+        now = now_microseconds()
         with self._lock:
             found = [(served, day, counts.copy()) for (_, day), (served, counts) in self._counts.items()]
         for served, day, counts in found:
             keep_counts(self._engine, self._worker, served.name, served.version, day, counts)
-        if found:
-            newest = found[-1][0]
-            since = day_text(now_microseconds() - WATCHED_DAYS * 86_400_000_000)[:10]
+            if day < day_text(now - DAY_US)[:10]:  # nobody is counted there any more: it and its model need not stay
+                self._counts.pop((served.version, day), None)
+        newest = self._newest
+        if newest is not None:
+            since = day_text(now - WATCHED_DAYS * DAY_US)[:10]
             self.drift = measure_drift(self._engine, newest.model.reference, newest.name, newest.version, since)
 
     def _keep_now_and_then(self) -> None:

@@ -56,6 +56,7 @@ class _Outgoing:
         self._scope = scope
         self._send = send
         self._model_version = model_version
+        self._begun = False
         self._replaced = False
 
     async def send(self, message: Message) -> None:
@@ -63,17 +64,17 @@ class _Outgoing:
             if not self._replaced:
                 await self._send(message)
             return
-        self.status = message["status"]
-        headers = message.get("headers", [])
-        if self.status >= 400 and not any(name == ARRAY.encode() for name, _ in headers):
-            await self.instead(self.status, [pair for pair in headers if pair[0].lower() in {b"allow", b"retry-after"}])
+        status, headers = message["status"], message.get("headers", [])
+        if status >= 400 and not any(name == ARRAY.encode() for name, _ in headers):
+            await self.instead(status, [pair for pair in headers if pair[0].lower() in {b"allow", b"retry-after"}])
             return
+        self.status, self._begun = status, True
         kept = [pair for pair in headers if pair[0] != ARRAY.encode()]
         await self._send({**message, "headers": [*kept, *self._own_headers()]})
 
     async def instead(self, status: int, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         """Answer *status* in place of what was being answered, if nothing has gone out yet."""
-        if self._replaced or (self.status and self.status < 400 and headers is None):
+        if self._replaced or self._begun:
             return
         self.status, self._replaced = status, True
         answer = refused(status)

@@ -1,6 +1,7 @@
 """Who may ask: tokens are looked up once and remembered for a moment; the charge at the end decides again."""
 
 import asyncio
+from math import inf
 from time import monotonic
 
 from sqlalchemy import Engine
@@ -27,7 +28,7 @@ class Gatekeeper:
         if not secret:
             raise Refusal(401, NO_CREDENTIALS)
         key = hash_of(secret)
-        checked, found = self._known.get(key, (0.0, None))
+        checked, found = self._known.get(key, (-inf, None))
         if monotonic() - checked > REMEMBERED_SECONDS:
             found = await asyncio.to_thread(find_credential, self._engine, secret)
             if len(self._known) >= MOST_REMEMBERED:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+import numpy as np
 import structlog
 from filelock import FileLock
 
@@ -80,11 +81,11 @@ class ModelHolder:
             self.refused, self._refused_version = "", None
             return
         if champion.number != self._refused_version:
-            self._swap_to(champion.number)
+            self._swap_to(champion.number, champion.run_id)
 
-    def _swap_to(self, number: int) -> None:
+    def _swap_to(self, number: int, run_id: str | None) -> None:
         try:
-            served = Served(_warmed(self._pinned(number)), number, self._settings.model_name)
+            served = Served(_warmed(self._pinned(number, run_id)), number, self._settings.model_name)
         except FivefoldError as error:
             self._refuse(number, str(error))
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
@@ -94,18 +95,22 @@ class ModelHolder:
             self.current, self.refused, self._refused_version = served, "", None
             log.info("model serves", version=number, before=before)
 
-    def _pinned(self, number: int) -> ValueModel:
-        """Import a version into BentoML's store, once on this machine, and load it from there."""
+    def _pinned(self, number: int, run_id: str | None) -> ValueModel:
+        """Import a version into BentoML's store, once on this machine, and load it from there.
+
+        *run_id* is that of its training; one of the same number from a registry that was there before is replaced.
+        """
         name = self._settings.model_name
         tag = f"{name}:v{number}"
         with FileLock(self._settings.var / "bentoml.lock"):
-            try:
-                pinned = bentoml.models.get(tag)
-            except bentoml.exceptions.NotFound:
+            pinned = _found(tag)
+            if pinned is not None and run_id is not None and pinned.info.metadata.get("mlflow_run_id") != run_id:
+                bentoml.models.delete(tag)
+                pinned = None
+            if pinned is None:
                 Registry(self._settings, name).use()
-                bentoml.mlflow.import_model(
-                    tag, f"models:/{name}/{number}", metadata={"mlflow_name": name, "mlflow_version": number}
-                )
+                metadata = {"mlflow_name": name, "mlflow_version": number, "mlflow_run_id": run_id}
+                bentoml.mlflow.import_model(tag, f"models:/{name}/{number}", metadata=metadata)
                 pinned = bentoml.models.get(tag)
         return ValueModel.load(Path(pinned.path).joinpath(*_ARTIFACT))
 
@@ -120,7 +125,7 @@ class ModelHolder:
         ]
         if pinned:
             why = self.refused
-            self._swap_to(max(pinned)[1])
+            self._swap_to(max(pinned)[1], None)
             self.refused = self.refused or why
 
     def _refuse(self, number: int | None, why: str) -> None:
@@ -130,14 +135,23 @@ class ModelHolder:
 
     def _watch(self) -> None:
         while not self._ended.is_set():
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception as error:  # noqa: BLE001 (a damaged store of models must not end the watch)
+                self._refuse(None, f"no model can be looked for: {type(error).__name__}")
             self._ended.wait(POLL_SECONDS)
 
 
-def _warmed(model: ValueModel) -> ValueModel:
-    """Run the kernel and the model once, so that no request is the first."""
-    import numpy as np  # noqa: PLC0415
+def _found(tag: str) -> bentoml.Model | None:
+    try:
+        return bentoml.models.get(tag)
+    except bentoml.exceptions.NotFound:
+        return None
 
+
+def _warmed(model: ValueModel) -> ValueModel:
+    """Run everything that a request runs once, so that no request is the first, or finds that it cannot be run."""
     warm()
-    model.scores(np.full((1, len(catalogue().names)), np.nan))
+    nobody = np.full((1, len(catalogue().names)), np.nan)
+    model.reference.count(model.reference.empty(), nobody, model.scores(nobody).score)
     return model

@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -53,7 +54,8 @@ class Ledger:
             while len(batch) < MOST_TOGETHER and not self._queue.empty():
                 batch.append(self._queue.get())
             going = None not in batch
-            self._settle([waiting for waiting in batch if waiting is not None])
+            # Whose request has ended since, by the time limit or because the caller left, is not charged.
+            self._settle([waiting for waiting in batch if waiting is not None and not waiting.future.cancelled()])
 
     def _settle(self, batch: list[_Waiting]) -> None:
         if not batch:
@@ -65,7 +67,8 @@ class Ledger:
             results = error
         for number, waiting in enumerate(batch):
             result = results if isinstance(results, Exception) else results[number]
-            waiting.loop.call_soon_threadsafe(_tell, waiting.future, result)
+            with suppress(RuntimeError):  # its loop was closed: nobody waits any more
+                waiting.loop.call_soon_threadsafe(_tell, waiting.future, result)
 
 
 def _tell(future: "asyncio.Future[bool | None]", result: bool | Exception | None) -> None:

@@ -2,43 +2,45 @@
 
 from typing import Any
 
-import bentoml
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
-from serving.counter import Counter
+from serving import counter
 from serving.holder import ModelHolder
 
 ROUTES = ("/v4/scoring", "/v4/indicators", "/openapi.json", "/livez", "/readyz", "/healthz", "/metrics")
 OTHER = "other"
+_NEWEST = "mostrecent"
+"""A state is as the worker says that looked last: an older worker's, or a dead one's, would be the past."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Watch:
     """Counts answers; a path that is none of ours is counted as `other`, so that labels stay bounded."""
 
-    def __init__(self, holder: ModelHolder, counter: Counter) -> None:
+    def __init__(self, holder: ModelHolder, counted: counter.Counter) -> None:
         """Register the metrics; once in each process."""
         self._holder = holder
-        self._counter = counter
-        self._requests = bentoml.metrics.Counter(
+        self._counter = counted
+        self._requests = Counter(
             name="fivefold_requests_total", documentation="Answered requests", labelnames=["route", "status"]
         )
-        self._seconds = bentoml.metrics.Histogram(
+        self._seconds = Histogram(
             name="fivefold_request_seconds", documentation="Time to answer", labelnames=["route"], buckets=_SECONDS
         )
-        self._version = bentoml.metrics.Gauge(
-            name="fivefold_model_version", documentation="Version that answers, 0 for none", multiprocess_mode="max"
+        self._version = Gauge(
+            name="fivefold_model_version", documentation="Version that answers, 0 for none", multiprocess_mode=_NEWEST
         )
-        self._refused = bentoml.metrics.Gauge(
+        self._refused = Gauge(
             name="fivefold_champion_refused",
             documentation="1 where the newest champion does not serve",
-            multiprocess_mode="max",
+            multiprocess_mode=_NEWEST,
         )
-
-        self._drift = bentoml.metrics.Gauge(
+        self._drift = Gauge(
             name="fivefold_drift_psi",
             documentation="Population stability index against the training reference",
             labelnames=["indicator"],
-            multiprocess_mode="max",
+            multiprocess_mode=_NEWEST,
         )
 
     def model_version(self) -> int | str:
@@ -58,3 +60,13 @@ class Watch:
         for drift in self._counter.drift:
             if drift.index is not None:
                 self._drift.labels(indicator=drift.name).set(drift.index)
+
+    def page(self) -> bytes:
+        """Write the metrics of all workers, which share files where BentoML started them."""
+        self.refresh()
+        together = CollectorRegistry()
+        try:
+            MultiProcessCollector(together)
+        except ValueError:  # no folder for such files: there is this process alone
+            return generate_latest(REGISTRY)
+        return generate_latest(together)

@@ -10,6 +10,7 @@ from typing import Any
 import bentoml
 import structlog
 from sqlalchemy import Engine
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.errors import FivefoldError
@@ -54,11 +55,7 @@ class Health:
         if scope["type"] == "http" and path == "/readyz":
             await readiness()(scope, receive, send)
         elif scope["type"] == "http" and path == "/metrics":
-            WATCH.refresh()
-            answer = answered("")
-            answer.body = bentoml.metrics.generate_latest()
-            answer.init_headers({"content-type": "text/plain; version=0.0.4; charset=utf-8"})
-            await answer(scope, receive, send)
+            await Response(WATCH.page(), media_type="text/plain; version=0.0.4; charset=utf-8")(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

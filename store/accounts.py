@@ -81,8 +81,7 @@ def charge(session: Session, cost: Charge) -> bool:
     )
     if session.execute(spent).rowcount:  # type: ignore[attr-defined]  # an update's result has it
         return True
-    if not _open_month(session, cost.token_id, cost.month):
-        return False
+    _open_month(session, cost.token_id, cost.month)
     return bool(session.execute(spent).rowcount)  # type: ignore[attr-defined]  # as above
 
 
@@ -101,9 +100,8 @@ def live(session: Session, token_id: int, now_us: int) -> bool:
     return bool(session.execute(touched).rowcount)  # type: ignore[attr-defined]  # as above
 
 
-def _open_month(session: Session, token_id: int, month: str) -> bool:
-    """Make the month's row; tell whether it was not there yet."""
+def _open_month(session: Session, token_id: int, month: str) -> None:
+    """Make the month's row, unless it is there already."""
     dialect = session.get_bind().dialect.name
     upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    row = upsert(Usage).values(token_id=token_id, month=month, calls=0, users=0).on_conflict_do_nothing()
-    return bool(session.execute(row).rowcount)  # type: ignore[attr-defined]  # as above
+    session.execute(upsert(Usage).values(token_id=token_id, month=month, calls=0, users=0).on_conflict_do_nothing())

@@ -9,7 +9,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, make_url
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from domain.errors import ConfigError, StoreError
@@ -17,20 +18,22 @@ from domain.errors import ConfigError, StoreError
 _MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
+_UPGRADING = 5_550_001
+"""Number of PostgreSQL's lock that lets one program at a time change the schema; any would do."""
 
 
 def open_database(url: str) -> Engine:
     """Open a database; ConfigError where the address is none that is supported. Connects at first use."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the second for a port that is no number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
     if parsed.get_backend_name() == "postgresql":
         return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     if parsed.get_backend_name() != "sqlite":
         raise ConfigError(f"FIVEFOLD_DATABASE_URL names {parsed.get_backend_name()!r}; it must be {_EXAMPLES}")
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(parsed.database).parent)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
@@ -39,6 +42,7 @@ def open_database(url: str) -> Engine:
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest version: forward only, nothing is lost."""
     with _readable_errors(), engine.begin() as connection:
+        _wait_for_others(connection)
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -63,9 +67,24 @@ def _readable_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StoreError(f"the database cannot be used: {error.orig}") from error
+    except CommandError as error:  # a newer program's schema
+        raise StoreError(f"the database has a schema that this program does not know: {error}") from error
 
 
 _EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the database's folder {folder} cannot be made: {error.strerror}") from None
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Begin a transaction that only one program at a time can be in; on SQLite it also makes a migration one step."""
+    sqlite = connection.dialect.name == "sqlite"
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else f"SELECT pg_advisory_xact_lock({_UPGRADING})")
 
 
 def _alembic() -> Config:

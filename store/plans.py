@@ -7,9 +7,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from domain.errors import ConfigError
+from store.tables import PLAN_CHARACTERS
 
 SHIPPED = Path(__file__).parent / "plans.yaml"
-Positive = Annotated[int, Field(gt=0)]
+MOST = 10**15
+"""Largest limit: it fits in any database's whole numbers, with what one request may add."""
+MOST_DAYS = 36_500
+Positive = Annotated[int, Field(gt=0, le=MOST)]
 
 
 class Plan(BaseModel):
@@ -27,10 +31,10 @@ class Plan(BaseModel):
     rows_per_request: Positive
     calls_per_month: Positive
     users_per_month: Positive
-    expires_days: Positive | None = None
+    expires_days: Annotated[int, Field(gt=0, le=MOST_DAYS)] | None = None
 
 
-_PLANS = TypeAdapter(dict[str, Plan])
+_PLANS = TypeAdapter(dict[Annotated[str, Field(max_length=PLAN_CHARACTERS)], Plan])
 
 
 def read_plans(path: Path | None) -> dict[str, Plan]:
@@ -38,7 +42,7 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
     source = path or SHIPPED
     try:
         plans = _PLANS.validate_python(yaml.safe_load(source.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"plans cannot be read from {source}: {error}") from None
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]

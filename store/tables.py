@@ -13,6 +13,8 @@ NAMING = {
 """Constraints have names of their own, so that a migration can speak of them on every database."""
 
 HASH_CHARACTERS = 64
+NAME_CHARACTERS = 200
+PLAN_CHARACTERS = 100
 
 
 class Base(DeclarativeBase):
@@ -27,7 +29,7 @@ class Organisation(Base):
     __tablename__ = "organisations"
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(String(NAME_CHARACTERS), unique=True)
     created_us: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -40,9 +42,9 @@ class Token(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), index=True)
     sha256: Mapped[str] = mapped_column(String(HASH_CHARACTERS), unique=True)
-    label: Mapped[str] = mapped_column(String(200))
+    label: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     role: Mapped[str] = mapped_column(String(20))
-    plan: Mapped[str] = mapped_column(String(100))
+    plan: Mapped[str] = mapped_column(String(PLAN_CHARACTERS))
     created_us: Mapped[int] = mapped_column(BigInteger)
     expires_us: Mapped[int | None] = mapped_column(BigInteger)
     revoked_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -1,7 +1,7 @@
 """Scoring a request: the rows that came with it in, each customer's score out. Nothing of it is stored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ def score_rows(
     doorway = Doorway(model.rates, latest=now + CLOCK_SLACK_US if as_of is None else None, created_slack_us=DAY_US)
     histories = doorway.checked(table_from_rows(rows, findings), findings)
     if as_of is None:
-        np.minimum(histories.time, now, out=histories.time)
+        histories = replace(histories, time=np.minimum(histories.time, now))
     moment = now if as_of is None else as_of
     matrix, seen = indicators(histories, moment)
     user_ids: list[str] = histories.user_ids.to_pylist()

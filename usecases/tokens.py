@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from domain.clock import from_microseconds, now_microseconds
 from domain.errors import ConfigError
 from store import accounts
-from store.plans import Plan, plan_named
-from store.tables import Token
+from store.plans import MOST_DAYS, Plan, plan_named
+from store.tables import NAME_CHARACTERS, Token
 
 SECRET_BYTES = 32
 ROLES = ("app", "admin")
@@ -74,8 +74,13 @@ def create_token(
     limits = plan_named(plans, plan)
     if role not in ROLES:
         raise ConfigError(f"role is {role!r}; it must be one of {', '.join(ROLES)}")
+    for what, name in (("organisation", organisation), ("label", label)):
+        if len(name) > NAME_CHARACTERS:
+            raise ConfigError(f"{what} has {len(name)} characters; at most {NAME_CHARACTERS} are kept")
+    days = limits.expires_days if expires_days is None else expires_days
+    if days is not None and not 1 <= days <= MOST_DAYS:
+        raise ConfigError(f"expires_days is {days}; it must be from 1 to {MOST_DAYS}")
     now = now_microseconds()
-    days = expires_days or limits.expires_days
     secret = secrets.token_urlsafe(SECRET_BYTES)
     with Session(engine) as session, session.begin():
         made = Token(
@@ -135,11 +140,13 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
 
 def charge_all(engine: Engine, costs: list[accounts.Charge]) -> list[bool | None]:
     """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since."""
+    results: list[bool | None] = [None] * len(costs)
     with Session(engine) as session, session.begin():
-        return [
-            accounts.charge(session, cost) if accounts.live(session, cost.token_id, cost.at_us) else None
-            for cost in costs
-        ]
+        # In the order of tokens: two processes that locked the same ones in different orders would wait for each other.
+        for number, cost in sorted(enumerate(costs), key=lambda pair: pair[1].token_id):
+            if accounts.live(session, cost.token_id, cost.at_us):
+                results[number] = accounts.charge(session, cost)
+    return results
 
 
 def seconds_to_next_month(now_us: int) -> int:

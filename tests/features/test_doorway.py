@@ -3,8 +3,10 @@
 import random
 from datetime import date, datetime
 from math import inf, nan
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -103,6 +105,21 @@ def test_what_is_no_object_is_named(rows: Any) -> None:
     assert {problem.field for problem in error.problems} == {"row"}
     assert error.count == sum(not isinstance(taken, dict) for taken in rows)
     assert error.problems[0].allowed == "an object with the fields of a transaction"
+
+
+def test_good_values_beside_bad_ones_are_not_blamed() -> None:
+    users = ["Ä", 5, "日本", HALF_A_PAIR, "a"]
+    numbers = [2**70, 1, np.int64(2), np.float32(0.5), 2.5]
+    rows = [row(user_id=user, user_balance=number) for user, number in zip(users, numbers, strict=True)]
+    found = {(problem.row, problem.field) for problem in refused(rows).problems}
+    assert found == {(1, "user_id"), (3, "user_id"), (0, "user_balance")}
+
+
+def test_objects_and_numbers_of_other_libraries_are_taken() -> None:
+    rows = [MappingProxyType(row(user_balance=np.int64(2), transaction_amount=np.float32(0.5))), row()]
+    assert same(
+        read_histories(rows, RATES), read_histories([row(user_balance=2, transaction_amount=0.5), row()], RATES)
+    )
 
 
 def test_an_empty_object_misses_every_required_field() -> None:

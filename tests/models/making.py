@@ -21,7 +21,6 @@ from features.sources import read_histories
 from models.curve import ScoreCurve
 from models.estimator import ValueRegressor
 from models.reference import Reference
-from models.reference import Reference
 from models.registry import Registry
 from models.value_model import ValueModel
 from training.simulator import Simulation, simulate

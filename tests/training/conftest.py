@@ -91,6 +91,6 @@ def learn(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> Learn:
     monkeypatch.setattr(retraining, "promote", lambda *_: None)
 
     def run(source: Source, tune_trials: int = 0, **changes: object) -> Outcome:
-        return retrain(source, config.model_copy(update=changes), NoRegistry(), tune_trials=tune_trials)  # type: ignore[arg-type]
+        return retrain(source, config.model_copy(update=changes), NoRegistry(), tune_trials=tune_trials)
 
     return run

@@ -89,7 +89,7 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
     assert "25.0% of the customers in the test window" in card
 
 
-def test_a_table_in_markdown_has_as_many_cells_in_every_line(runs: Runs, card: str) -> None:
+def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:
     tables = [block for block in card.split("\n\n") if block.startswith("|")]
     assert len(tables) == 3
     for table in tables:

@@ -174,7 +174,7 @@ def test_coefficients_may_be_negative(written: Any) -> None:
 def test_what_is_not_yaml_is_an_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="config.yaml"):
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
         read_config(path)
 
 
@@ -233,4 +233,4 @@ def test_the_definition_tells_what_is_predicted_and_nothing_else() -> None:
 
 def test_a_configuration_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        TrainingConfig().horizon_days = 30  # type: ignore[misc]
+        TrainingConfig().horizon_days = 30

@@ -12,13 +12,13 @@ from features import sources
 from features.matrix import catalogue, indicators
 from features.sources import read_histories
 from models.estimator import expected_value
+from tests.training.conftest import Runs
 from training import judge as judging
 from training.config import TrainingConfig, Value
 from training.data import Portfolio
 from training.dates import Dates
 from training.judge import Judged, judge
 from training.target import realised_values
-from tests.training.conftest import Runs
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,12 @@ def test_recency_frequency_and_money_are_of_the_last_year(judged: Judged, portfo
 
 
 def test_streaming_judges_the_same(
-    judged: Judged, runs: Runs, config: TrainingConfig, portfolio: Portfolio, dates: Dates, monkeypatch: pytest.MonkeyPatch
+    judged: Judged,
+    runs: Runs,
+    config: TrainingConfig,
+    portfolio: Portfolio,
+    dates: Dates,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 800)
     streamed = judge(portfolio, dates, config, runs.first.model.booster, None)
@@ -90,7 +95,12 @@ def test_the_champion_predicts_for_the_same_customers(
 
 
 def test_no_more_indicators_are_kept_than_of_so_many_customers(
-    runs: Runs, config: TrainingConfig, portfolio: Portfolio, dates: Dates, judged: Judged, monkeypatch: pytest.MonkeyPatch
+    runs: Runs,
+    config: TrainingConfig,
+    portfolio: Portfolio,
+    dates: Dates,
+    judged: Judged,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(judging, "KEPT_CUSTOMERS", 10)
     for rows_a_batch in (200, 10**6):

