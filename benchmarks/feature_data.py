@@ -42,6 +42,8 @@ def write_data(rows: int, folder: Path, *, with_ids: bool) -> Path:
     path = folder / f"transactions_{rows}_{kind}_{version}.parquet"
     if path.exists():
         return path
+    for stale in folder.glob(f"transactions_{rows}_{kind}_*.parquet"):
+        stale.unlink()
     simulation = simulator.Simulation(customers=max(1, rows // 40))
     if with_ids:
         simulator.write_simulation(simulation, path)

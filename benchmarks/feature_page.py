@@ -33,7 +33,8 @@ METHOD = """\
 - Runs take turns over the rounds, each round beginning with another job. Figures are medians (lowest to highest).
   Other work on the same processors shows in the time; processor time, of all threads, suffers less from it.
 - *read* is pyarrow's `iter_batches` with its defaults over the same columns, each batch let go at once; *read as the
-  kernel does* takes larger batches and leaves repeated text as dictionaries.
+  kernel does* takes larger batches and leaves repeated text as dictionaries. With `pre_buffer`, a default of pyarrow,
+  a reader holds the whole compressed file in memory by the end.
 - All compute the same indicators, the whole catalogue, as of one day, and convert money with one table of rates
   (European Central Bank, the currencies that occur). Besides, the kernel checks every value and that no customer comes
   twice, and orders rows that are not in order; the engines take values as they are. They have two lines: one trusts
@@ -197,8 +198,9 @@ def _large(found: Page) -> str:
     lines += ["| | seconds | processor seconds | peak memory |", "|---|---:|---:|---:|"]
     for name, (run,) in found.large.items():
         lines.append(f"| {name} | {run.seconds:.1f} | {run.processor_seconds:.1f} | {run.peak_bytes / 1e9:.2f} GB |")
-    peak = max(run.peak_bytes for (run,) in found.large.values())
-    lines += ["", f"Aim, under {PEAK_AT_MOST_BYTES / 1e9:g} GB: {_met(peak < PEAK_AT_MOST_BYTES)}"]
+    *_, (kernel,) = found.large.values()
+    met = _met(kernel.peak_bytes < PEAK_AT_MOST_BYTES)
+    lines += ["", f"Aim, kernel under {PEAK_AT_MOST_BYTES / 1e9:g} GB: {met}"]
     return "\n".join(lines)
 
 

@@ -39,5 +39,5 @@ def as_arrow(_: int) -> pa.Table:
 
 
 def _read(plan: Plan, dictionaries: Sequence[str], rows_a_batch: int) -> int:
-    with pq.ParquetFile(plan.path, read_dictionary=list(dictionaries)) as file:
+    with pq.ParquetFile(plan.path, read_dictionary=list(dictionaries), pre_buffer=not dictionaries) as file:
         return sum(batch.num_rows for batch in file.iter_batches(rows_a_batch, columns=list(COLUMNS)))

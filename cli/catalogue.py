@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import console, show_table
+from cli.terminal import say, show_table
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 def indicators(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/indicators.md.")] = False,
 ) -> None:
-    """Print the catalogue of indicators: name, unit, value for an empty history, meaning."""
+    """Print the catalogue of indicators. Each has a name, unit, value for an empty history and meaning."""
     from features.document import catalogue_markdown, empty_text  # noqa: PLC0415 (loads the indicators)
     from features.matrix import catalogue  # noqa: PLC0415 (as above)
 
@@ -26,12 +26,12 @@ def indicators(
     found = catalogue()
     rows = [[made.name, made.family, made.unit, empty_text(made), made.meaning] for made in found.indicators]
     show_table(f"{len(rows)} indicators", ("indicator", "family", "unit", "empty", "meaning"), rows, left=5)
-    console.print(f"fingerprint {found.fingerprint}")
+    say(f"fingerprint {found.fingerprint}")
 
 
 def warm() -> None:
-    """Compile the indicators now, so that nothing waits for it later."""
+    """Compile the indicators now. Nothing waits for it later."""
     from features.matrix import warm as compile_now  # noqa: PLC0415 (loads the indicators)
 
     compile_now()
-    console.print("The indicators are compiled.")
+    say("The indicators are compiled.")

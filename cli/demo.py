@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli import explain, sample, score, train
-from cli.terminal import console, load_model, open_registry
+from cli.terminal import load_model, open_registry, say
 from domain.clock import to_microseconds
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME, TrainingConfig
@@ -20,20 +20,20 @@ def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Only start the service, and leave it running.")] = False,
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,
 ) -> None:
-    """Simulate customers, train, register, promote, score a file, explain one customer, and serve a request."""
+    """Show everything on simulated customers. Train, promote, score a file, explain one of them, serve a request."""
     config = TrainingConfig()
     path = train.simulated_file()
     if open_registry(config.name).champion() is None:
-        console.print("Training on them (the first time on a machine, the indicators are compiled as well) ...")
+        say("Training on them (the first time on a machine, the indicators are compiled as well) ...")
         train.show_outcome(train.run(path, config), config)
     elif not serve:
-        console.print(f"There is a champion already; `fivefold train` would train another one on {path}.")
+        say(f"There is a champion already; `fivefold train` would train another one on {path}.")
     if serve:
         sample.serve_until_stopped(port)
         return
     _show_scores()
     sample.serve_once(port)
-    console.print(
+    say(
         f"""
 What next:
   make serve                                              the service again, and a call to paste
@@ -42,8 +42,6 @@ What next:
   .venv/bin/fivefold explain {path} --user user_000002 --as-of 2025-01-01 --png why.png
   .venv/bin/fivefold train --data YOUR_FILE --config training/configs/berka.yaml
   .venv/bin/mlflow ui --backend-store-uri {read_settings().tracking_uri}""",
-        markup=False,
-        soft_wrap=True,
     )
 
 
@@ -54,9 +52,9 @@ def _show_scores() -> None:
     model = load_model(None, DEFAULT_NAME)
     as_of = to_microseconds(Simulation(customers=1).end)
     output = read_settings().var / "demo" / "scores.csv"
-    console.print()
+    say()
     score.score_file(model, path, output, as_of).show(model, as_of, asked=True)
-    console.print(f"Every customer's score: {output}")
-    console.print()
+    say(f"Every customer's score: {output}")
+    say()
     explain.show(model, path, "user_000001", as_of)
-    console.print()
+    say()

@@ -24,7 +24,7 @@ def drift(
     version: Annotated[int | None, typer.Option("--version", help="Of the model; the champion by default.")] = None,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Compare what the service scored with the training reference, from its counts alone."""
+    """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
     from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
     from usecases.drift import measure_drift  # noqa: PLC0415 (as above)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import AsOfOption, ModelOption, NameOption, PathArgument, console, load_model, moment
+from cli.terminal import AsOfOption, ModelOption, NameOption, PathArgument, console, load_model, moment, say
 from domain.clock import day_text
 from domain.errors import ConfigError
 from training.config import DEFAULT_NAME
@@ -35,7 +35,8 @@ def explain(
 
 def show(model: "ValueModel", path: Path, user: str, as_of: int, *, png: Path | None = None, most: int = 12) -> None:
     """Print one customer's score and its waterfall, and draw it where a file is named."""
-    from charts.waterfall_text import waterfall_text  # noqa: PLC0415 (with Altair below, seconds to import)
+    from charts.numbers import signed  # noqa: PLC0415 (with Altair below, seconds to import)
+    from charts.waterfall_text import waterfall_text  # noqa: PLC0415 (as above)
     from models.explain import breakdown  # noqa: PLC0415 (loads the indicators)
     from models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
 
@@ -47,29 +48,32 @@ def show(model: "ValueModel", path: Path, user: str, as_of: int, *, png: Path | 
         f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days, "
         f"more than {scores.percentile[0]:.0%} of customers"
     )
-    console.print(headline, markup=False, soft_wrap=True)
-    console.print()
-    console.print(waterfall_text(found, width_columns=max(console.width, 72), most=most), markup=False, soft_wrap=True)
-    console.print()
-    families = ", ".join(f"{family} {points:+.2f}" for family, points in found.families().items())
-    console.print(f"By family: {families}", markup=False, soft_wrap=True)
+    say(headline)
+    say()
+    say(waterfall_text(found, width_columns=max(console.width, 72), most=most))
+    say()
+    families = ", ".join(f"{family} {signed(points)}" for family, points in found.families().items())
+    say(f"By family: {families}")
     if png:
         from charts.render import save  # noqa: PLC0415 (imports Altair)
         from charts.waterfall import waterfall  # noqa: PLC0415 (as above)
 
         save(waterfall(found, title=headline, most=most), png)
-        console.print(f"Drawn into {png}", markup=False)
+        say(f"Drawn into {png}")
 
 
 def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int) -> "Floats":
     from features.matrix import indicators  # noqa: PLC0415 (loads the indicators)
     from features.sources import stream_histories  # noqa: PLC0415 (as above)
 
-    for part in stream_histories(path, model.rates):
+    found = None
+    for part in stream_histories(path, model.rates):  # to its end, where it is certain that no customer comes twice
         position = part.position(user)
         if position is not None:
-            matrix, seen = indicators(part.select(position, position + 1), as_of)
-            if not seen[0]:
-                raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
-            return matrix
-    raise ConfigError(f"{path} has no customer {user!r}")
+            found = part.select(position, position + 1)
+    if found is None:
+        raise ConfigError(f"{path} has no customer {user!r}")
+    matrix, seen = indicators(found, as_of)
+    if not seen[0]:
+        raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
+    return matrix

@@ -8,6 +8,9 @@ from cli import catalogue, demo, drift, explain, files, registry, score, serve, 
 from cli.terminal import errors
 from domain.errors import FivefoldError
 
+STOPPED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
 app = typer.Typer(
     help="What each customer is worth, from 1 to 5, and exactly why.",
     no_args_is_help=True,
@@ -19,15 +22,21 @@ for module in (demo, train, score, explain, registry, catalogue, files, serve, d
 
 
 def main() -> None:
-    """Run a command; what fivefold refuses is told in plain words, with exit code 2."""
+    """Run a command; what fivefold refuses is told in plain words, with exit code 2, and Ctrl-C with 130."""
     try:
-        app()
+        app(prog_name="fivefold")
     except FivefoldError as error:
-        errors.print(f"fivefold: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"fivefold: {error}", soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("fivefold: stopped; nothing was half written", markup=False)
-        sys.exit(130)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        errors.print(f"fivefold: {error.filename2 or error.filename}: {error.strerror}", soft_wrap=True)
+        sys.exit(2)
+    except SystemExit as end:
+        if end.code == STOPPED:  # what typer makes of Ctrl-C, without a word
+            errors.print("fivefold: stopped; no file is half written")
+        raise
 
 
 if __name__ == "__main__":

@@ -60,14 +60,16 @@ def _json_lines(path: Path) -> Iterator[Write]:
 @contextmanager
 def _json(path: Path) -> Iterator[Write]:
     with path.open("w", encoding="utf-8") as file:
-        file.write("[")
+        before = "[\n"
 
         def write(table: pl.DataFrame) -> None:
+            nonlocal before
             for line in table.write_ndjson().splitlines():
-                file.write(("\n" if file.tell() == 1 else ",\n") + line)
+                file.write(before + line)
+                before = ",\n"
 
         yield write
-        file.write("\n]\n")
+        file.write("[]\n" if before == "[\n" else "\n]\n")
 
 
 _OPENERS = {".parquet": _parquet, ".csv": _csv, ".json": _json, ".jsonl": _json_lines, ".ndjson": _json_lines}

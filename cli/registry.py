@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_registry, show_table
+from cli.terminal import NameOption, console, open_registry, say, show_table
 from domain.clock import day_text, from_microseconds, parse_moment
 from training.config import DEFAULT_NAME
 
@@ -33,7 +33,7 @@ def models(
         return
     versions = registry.versions()
     if not versions:
-        console.print(f"{name} has no versions yet: run `fivefold train`")
+        say(f"{name} has no versions yet: run `fivefold train`")
         return
     metrics = ("model_normalised_gini", "model_top_decile_capture", "model_spearman")
     rows = [
@@ -48,7 +48,7 @@ def models(
     ]
     columns = ("version", "alias", "registered", "test as-of", "Gini", "capture", "Spearman")
     show_table(name, columns, rows, left=4)
-    console.print()
+    say()
     _show_promotions("Promotions", history(registry))
 
 
@@ -72,24 +72,26 @@ def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None
 
 
 def _tell(made: "Promotion") -> None:
-    instead = f" instead of version {made.replaced}" if made.replaced else ""
-    recorded = f"Recorded: {made.who}, {made.why}"
-    console.print(f"Version {made.version} is the champion now{instead}. {recorded}", markup=False)
+    console.print(f"Version {made.version} is the champion now{_instead(made)}. Recorded: {made.who}, {made.why}")
+
+
+def _instead(made: "Promotion") -> str:
+    return f" instead of version {made.replaced}" if made.replaced else ""
+
+
+def _done(made: "Promotion") -> str:
+    return f"{made.action}{' (forced)' if made.forced else ''} by {made.who}"
 
 
 def _show_promotions(title: str, made: "list[Promotion]") -> None:
     if not made:
-        console.print(f"{title}: none")
+        say(f"{title}: none")
         return
     rows = [
         [
             f"{from_microseconds(found.at_us):%Y-%m-%d %H:%M:%S}",
-            found.action + (" (forced)" if found.forced else ""),
-            str(found.version),
-            str(found.replaced or ""),
-            found.who,
-            found.why,
+            f"version {found.version}{_instead(found)}: {_done(found)}, {found.why}",
         ]
         for found in made
     ]
-    show_table(title, ("at (UTC)", "what", "version", "replaced", "who", "why"), rows, left=6)
+    show_table(title, ("at (UTC)", "champion from then on"), rows, left=2)

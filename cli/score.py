@@ -9,19 +9,21 @@ import polars as pl
 import typer
 from tqdm import tqdm
 
+from charts.numbers import one_line
 from cli.output import Write, open_output
 from cli.terminal import (
     AsOfOption,
     ModelOption,
     NameOption,
     PathArgument,
-    console,
     load_model,
     moment,
+    say,
     show_table,
     warn,
 )
 from domain.clock import DAY_US, day_text, parse_moment
+from domain.errors import ConfigError, LayoutError
 from domain.segments import SEGMENTS
 from training.config import DEFAULT_NAME
 
@@ -51,16 +53,20 @@ def score(
     model: ModelOption = None,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
-    """Score every customer of a file, with the champion or any registered model."""
-    used = load_model(model, name)
+    """Score every customer of a file. The champion does it, or any other registered model."""
     when = moment(as_of, "--as-of")
-    before = parse_moment(compare_as_of, "--compare-as-of") if compare_as_of else None
+    before = None if compare_as_of is None else parse_moment(compare_as_of, "--compare-as-of")
+    if before is not None and before >= when:
+        raise ConfigError(f"--compare-as-of is {day_text(before)}; it must be before {day_text(when)}, the as-of")
+    if output and output.exists() and path.exists() and output.samefile(path):
+        raise ConfigError(f"--output is {output}, the file that is read; the scores need a file of their own")
+    used = load_model(model, name)
     summary = score_file(used, path, output, when, explain=explain, compare_as_of=before)
     summary.show(used, when, asked=as_of is not None)
     if before is not None:
         summary.show_moves(before, when)
     if output:
-        console.print(f"{summary.customers:,} customers: {output}", markup=False)
+        say(f"Written to {output}: {_customers(summary.customers)}")
 
 
 class Summary:
@@ -102,23 +108,24 @@ class Summary:
         value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
         show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
         if self.left_out:
-            console.print(f"{self.left_out:,} customers have no row by {day_text(as_of)} and are left out.")
+            say(f"Left out, for want of a row by {day_text(as_of)}: {_customers(self.left_out)}")
         if not asked and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
+            midnight = day_text(-(-self.newest // DAY_US) * DAY_US)
             warn(
-                f"the newest row is of {day_text(self.newest)}, more than {model.horizon_days} days ago; scores are as "
-                f"of now. For scores as of then: --as-of {day_text(self.newest)}"
+                f"the newest row is more than {model.horizon_days} days old, and the scores are as of now. For scores "
+                f"as of the end of the data: --as-of {midnight}"
             )
 
     def show_moves(self, before: int, as_of: int) -> None:
         """Print how customers moved between segments, and who fell furthest."""
         rows = [[source, *(f"{self._moves.get((source, target), 0):,}" for target in SEGMENTS)] for source in SEGMENTS]
-        console.print()
+        say()
         title = f"Segments: {day_text(before)} (rows) to {day_text(as_of)} (columns)"
         show_table(title, ("", *SEGMENTS), rows)
         if self._falls is not None and len(self._falls):
-            console.print()
+            say()
             falls = [
-                [user_id, f"{was:.2f}", f"{now:.2f}", f"{old} → {new}" if old != new else old, f"{move:+.2f}"]
+                [one_line(user_id), f"{was:.2f}", f"{now:.2f}", f"{old} → {new}" if old != new else old, f"{move:+.2f}"]
                 for user_id, was, now, old, new, move in self._falls.iter_rows()
             ]
             show_table("The largest falls", ("customer", "before", "now", "segment", "move"), falls)
@@ -133,7 +140,7 @@ def score_file(
     explain: bool = False,
     compare_as_of: int | None = None,
 ) -> Summary:
-    """Stream a file through the model into another, which is there only once it is whole."""
+    """Stream a file through the model into another, which is there only once it is whole; LayoutError without rows."""
     from models.scoring import score_source  # noqa: PLC0415 (loads the indicators)
 
     summary = Summary()
@@ -143,7 +150,13 @@ def score_file(
             write(batch.table)
             summary.add(batch)
             progress.update(len(batch.table))
+        if summary.newest is None:
+            raise LayoutError(f"{path} has no rows")
     return summary
+
+
+def _customers(count: int) -> str:
+    return "1 customer" if count == 1 else f"{count:,} customers"
 
 
 def _mean(total: float, count: float) -> str:

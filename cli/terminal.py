@@ -1,14 +1,16 @@
 """What commands print with: tables, warnings, and options that several of them share."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from domain.clock import now_microseconds, parse_moment
+from domain.errors import ConfigError
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME
 
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
     from models.registry import Registry
     from models.value_model import ValueModel
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# No markup and no emoji: a customer's name or a reason is shown as it is, whatever brackets it holds.
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+MOST_NAME_COLUMNS = 30
+"""Up to this a name in the first column is never folded, so that it can be copied."""
 
 PathArgument = Annotated[Path, typer.Argument(help="Transactions: Parquet (file or folder), CSV, JSON or JSON lines.")]
 NameOption = Annotated[str, typer.Option("--name", help="Name of the registered model.")]
@@ -30,15 +36,23 @@ AsOfOption = Annotated[
 
 
 def moment(text: str | None, option: str) -> int:
-    """Read an option that is a moment; now where it was not given."""
-    return now_microseconds() if text is None else parse_moment(text, option)
+    """Read an option that is a moment; now, in whole seconds, where it was not given."""
+    return now_microseconds() // 1_000_000 * 1_000_000 if text is None else parse_moment(text, option)
+
+
+def say(text: str = "") -> None:
+    """Print a line, which the terminal wraps: a path in it can be copied whole."""
+    console.print(text, soft_wrap=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
     """Print a table; the first *left* columns are words, the others numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    console.print(title, style="bold", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    short = all(len(row[0]) <= MOST_NAME_COLUMNS for row in rows)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if number < left else "right"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=short and number == 0)
     for row in rows:
         table.add_row(*row)
     console.print(table)
@@ -46,11 +60,16 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 def warn(text: str) -> None:
     """Print a warning where it does not disturb what is piped on."""
-    errors.print(f"warning: {text}", markup=False, soft_wrap=True)
+    errors.print(f"warning: {text}", soft_wrap=True)
 
 
 def open_registry(name: str = DEFAULT_NAME) -> "Registry":
-    """Open the registry; MLflow takes seconds to import, so only commands that need it pay for it."""
+    """Open the registry; MLflow takes seconds to import, so only commands that need it pay for it.
+
+    ConfigError where no model can have that name.
+    """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
     from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
     return Registry(read_settings(), name)

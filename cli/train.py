@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_registry, show_table
+from cli.terminal import NameOption, console, open_registry, say, show_table
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME, TrainingConfig, read_config
 
@@ -47,7 +47,7 @@ def simulated_file() -> Path:
     path = read_settings().var / "demo" / "transactions.parquet"
     if not path.exists():
         rows = write_simulation(Simulation(customers=DEMO_CUSTOMERS), path)
-        console.print(f"Simulated {DEMO_CUSTOMERS:,} customers with {rows:,} transactions: {path}")
+        say(f"Simulated {DEMO_CUSTOMERS:,} customers with {rows:,} transactions: {path}")
     return path
 
 
@@ -58,27 +58,24 @@ def show_outcome(outcome: "Outcome", config: TrainingConfig) -> None:
         [name, f"{found.normalised_gini:.4f}", f"{found.top_decile_capture:.4f}", f"{found.spearman:.4f}"]
         for name, found in evaluation.by_name.items()
     ]
-    console.print()
+    say()
     columns = ("", "normalised Gini", "top-decile capture", "Spearman")
     show_table(f"On {evaluation.customers:,} customers of a window that the model never saw", columns, rows)
-    console.print()
+    say()
     segments = [
         [row["segment"], f"{row['customers']:,}", f"{row['value_mean']:,.2f}", f"{row['value_share']:.1%}"]
         for row in evaluation.segments.to_dicts()
     ]
     money = f"mean value ({config.base_currency})"
     show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
-    console.print()
-    console.print(
-        f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}."
-    )
-    console.print(f"The gate: {outcome.verdict}.", markup=False)
+    say()
+    say(f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}.")
+    console.print(f"The gate: {outcome.verdict}.")
     if outcome.promoted:
-        console.print(f"Version {outcome.version} is the champion now.")
+        say(f"Version {outcome.version} is the champion now.")
         return
     name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
-    console.print(
+    say(
         f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
         f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
-        markup=False,
     )

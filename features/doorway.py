@@ -94,9 +94,11 @@ class Doorway:
                 allowed = f"a time up to {day_text(self.latest)}"
                 findings.add(times > self.latest, field, lambda _: "is in the future", allowed)
         if self.created_slack_us is not None and len(rows.time):
-            first = np.full(int(rows.customer.max()) + 1, np.iinfo(np.int64).max)
-            np.minimum.at(first, rows.customer, rows.time)
-            late = rows.created > first[rows.customer] + self.created_slack_us
+            first = np.full(int(rows.customer.max()) + 1, np.iinfo(np.int64).max - self.created_slack_us)
+            whose = ~findings.noted_in(c.USER_ID, len(rows.time))  # the others only stand with the first customer
+            known = whose & ~findings.noted_in(c.DATE, len(rows.time))
+            np.minimum.at(first, rows.customer[known], rows.time[known])
+            late = whose & (rows.created > first[rows.customer] + self.created_slack_us)
             findings.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
 
     def _build(self, user_ids: pa.Array, rows: Rows, order: Integers) -> Histories:

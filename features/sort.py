@@ -34,10 +34,11 @@ def sort_by_customer(source: Path, output: Path) -> int:
     """
     rows = _count(source)
     buckets = max(1, -(-rows // ROWS_A_BUCKET))
-    with tempfile.TemporaryDirectory(dir=output.absolute().parent) as folder, ExitStack() as stack:
+    with ExitStack() as stack:
+        unfinished = stack.enter_context(replacing(output))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=output.absolute().parent))
         files = [Path(folder) / f"{number}.parquet" for number in range(buckets)]
         _deal(source, files, rows)
-        unfinished = stack.enter_context(replacing(output))
         writer: pyarrow.parquet.ParquetWriter | None = None
         for file in tqdm(files, desc="sorting", unit=" buckets", disable=None, leave=False):
             if not file.exists():
@@ -58,7 +59,7 @@ def _batches(source: Path) -> Iterator[pa.RecordBatch]:
         yield from csv_batches(source)
     elif suffix in {"", ".parquet"}:
         for file in parquet_files(source):
-            with pyarrow.parquet.ParquetFile(file) as parquet:
+            with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as parquet:
                 yield from parquet.iter_batches(1 << 19)
     else:
         yield from _json_table(source).to_batches()
@@ -117,6 +118,8 @@ def _deal(source: Path, files: list[Path], rows: int) -> None:
             for name in (c.USER_ID, c.DATE):
                 if name not in batch.schema.names:
                     raise LayoutError(f"{source} has no column {name}; it has {', '.join(batch.schema.names)}")
+                if batch.schema.names.count(name) > 1:
+                    raise LayoutError(f"{source} has more than one column {name}")
             of_row = (pl.Series(batch[c.USER_ID].cast(pa.string())).hash() % len(files)).fill_null(0).to_numpy()
             for number in np.unique(of_row).tolist():
                 part = batch.filter(pa.array(of_row == number))

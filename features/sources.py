@@ -124,7 +124,10 @@ def _parquet_tables(path: Path, columns: tuple[str, ...] = c.COLUMNS) -> Iterato
             metadata = pyarrow.parquet.read_metadata(file)
             paths = {metadata.schema.column(number).path for number in range(metadata.num_columns)}
             dictionaries = [name for name in FEW_VALUES if name in paths]
-            with pyarrow.parquet.ParquetFile(file, metadata=metadata, read_dictionary=dictionaries) as parquet:
+            # Without pre_buffer: with it, the whole compressed file is in memory by the end.
+            with pyarrow.parquet.ParquetFile(
+                file, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False
+            ) as parquet:
                 known = [name for name in parquet.schema_arrow.names if name in columns]
                 for batch in parquet.iter_batches(ROWS_A_BATCH, columns=known):
                     yield pa.Table.from_batches([batch])

@@ -60,6 +60,10 @@ class Findings:
             Problem(self.first_row + int(row), field, describe(int(row)), allowed) for row in rows[:PROBLEMS_LISTED]
         ]
 
+    def noted_in(self, field: str, rows: int) -> Mask:
+        """Tell which of that many rows have a problem in a field."""
+        return self._noted.get(field, np.zeros(rows, dtype=np.bool_))
+
     def noted(self, rows: int) -> Mask:
         """Tell which of that many rows have a problem."""
         noted = np.zeros(rows, dtype=np.bool_)

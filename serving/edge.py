@@ -7,10 +7,14 @@ from time import perf_counter
 from typing import Any
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answers import ARRAY, refused
 from serving.metrics import Watch
+
+CALLER_LEFT = 499
+"""Counted, never sent, where a caller leaves before its body is whole; the number is that of other servers."""
 
 log = structlog.get_logger("fivefold.request")
 
@@ -37,10 +41,12 @@ class Edge:
         begun = perf_counter()
         outgoing = _Outgoing(scope, send, self._watch.model_version)
         try:
-            async with asyncio.timeout(self._limit_seconds):
+            async with asyncio.timeout(self._limit_seconds) as scope["fivefold.deadline"]:
                 await self._app(scope, receive, outgoing.send)
         except TimeoutError:
             await outgoing.instead(504)
+        except ClientDisconnect:
+            outgoing.status = CALLER_LEFT
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer)
             # Not log.exception: its traceback would quote what the request said.
             log.error("failed", request_id=scope["fivefold.request_id"], error=type(error).__name__, at=_where(error))  # noqa: TRY400 (as above)

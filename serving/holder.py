@@ -18,6 +18,8 @@ from models.value_model import ValueModel
 
 POLL_SECONDS = 10.0
 """How often the alias is looked at: a new champion serves within half a minute."""
+FIRST_LOOK_SECONDS = 60.0
+"""How long a worker waits at its start for a registry that does not answer, before it goes on without a model."""
 _ARTIFACT = ("mlflow_model", "artifacts", "value_model")
 
 log = structlog.get_logger("fivefold.model")
@@ -55,12 +57,17 @@ class ModelHolder:
         self.refused = "no model was loaded yet"
         self._settings = settings
         self._refused_version: int | None = None
+        self._looked = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="model-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch; the first model is loaded in the background, so that a broken one stops nothing."""
+        """Begin to watch, and wait for the first look: a worker takes no requests that others could answer better.
+
+        A model that cannot be loaded, or no model, ends the wait as well: it stops nothing.
+        """
         self._thread.start()
+        self._looked.wait(FIRST_LOOK_SECONDS)
 
     def stop(self) -> None:
         """Stop watching."""
@@ -139,6 +146,7 @@ class ModelHolder:
                 self.refresh()
             except Exception as error:  # noqa: BLE001 (a damaged store of models must not end the watch)
                 self._refuse(None, f"no model can be looked for: {type(error).__name__}")
+            self._looked.set()
             self._ended.wait(POLL_SECONDS)
 
 

@@ -1,6 +1,6 @@
 """What the operator sees: counts and times with bounded labels, and which model answers."""
 
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -10,7 +10,7 @@ from serving.holder import ModelHolder
 
 ROUTES = ("/v4/scoring", "/v4/indicators", "/openapi.json", "/livez", "/readyz", "/healthz", "/metrics")
 OTHER = "other"
-_NEWEST = "mostrecent"
+_NEWEST: Final = "mostrecent"
 """A state is as the worker says that looked last: an older worker's, or a dead one's, would be the past."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -66,7 +66,7 @@ class Watch:
         self.refresh()
         together = CollectorRegistry()
         try:
-            MultiProcessCollector(together)
+            MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # it ships half of its types
         except ValueError:  # no folder for such files: there is this process alone
             return generate_latest(REGISTRY)
         return generate_latest(together)

@@ -80,6 +80,8 @@ class Desk:
             raise Refusal(400, DATA_NOT_VALID, error.problems) from None
         if len(rows) > plan.rows_per_request:
             raise Refusal(406, TOO_MANY_ROWS)
+        if (deadline := request.scope.get("fivefold.deadline")) is not None:
+            deadline.reschedule(None)  # from here on the request is answered: a charge without an answer is a wrong one
         await self._charge(credential, plan, len(answer.user_ids), now)
         self.counter.add(served, answer)
         return Response(content, media_type="application/json")

@@ -4,8 +4,8 @@ Settings are measured: tracing, access log and BentoML's own request metrics (wh
 two thirds of the throughput; freezing what is there after start takes the long tail away.
 """
 
+import asyncio
 import gc
-from typing import Any
 
 import bentoml
 import structlog
@@ -51,13 +51,14 @@ class Health:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the two paths, pass everything else on."""
-        path = scope.get("path")
-        if scope["type"] == "http" and path == "/readyz":
-            await readiness()(scope, receive, send)
-        elif scope["type"] == "http" and path == "/metrics":
-            await Response(WATCH.page(), media_type="text/plain; version=0.0.4; charset=utf-8")(scope, receive, send)
-        else:
+        page = _PAGES.get(scope["path"]) if scope["type"] == "http" else None
+        if page is None:
             await self._app(scope, receive, send)
+        elif scope["method"] not in {"GET", "HEAD"}:
+            await refused(405, headers={"Allow": "GET, HEAD"})(scope, receive, send)
+        else:
+            # In a thread: the database may be slow to answer, and the requests go on meanwhile.
+            await (await asyncio.to_thread(page))(scope, receive, send)
 
 
 class Gate:
@@ -72,7 +73,7 @@ class Gate:
         await self._edge(scope, receive, send)
 
 
-def readiness() -> Any:
+def readiness() -> Response:
     """Say whether requests can be answered, with which model, and why not with a newer one."""
     problem = _database_problem()
     served = HOLDER.current
@@ -88,6 +89,14 @@ def _database_problem() -> str:
     except FivefoldError as error:
         return str(error)
     return ""
+
+
+def metrics() -> Response:
+    """Write the metrics."""
+    return Response(WATCH.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+_PAGES = {"/readyz": readiness, "/metrics": metrics}
 
 
 @bentoml.service(

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -56,27 +57,25 @@ def commands(page: Path) -> list[str]:
 
 
 @cache
-def options() -> dict[str, set[str]]:
-    """Every command, and what it may be asked."""
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # the application is a group
-    return {
-        command: {
-            "--help",
-            *(flag for parameter in made.params for flag in [*parameter.opts, *parameter.secondary_opts]),
-        }
-        for command, made in known.items()
-    }
+def root() -> Any:
+    return typer.main.get_command(app)
 
 
 def wrong(command: str) -> Iterator[str]:
     """Say what a command line asks for that there is not."""
     words = shlex.split(re.split(r"\s[>|]|\s#\s", f"{command} ")[0])
-    known = options().get(words[0])
-    if known is None:
-        yield f"no command {words[0]!r}"
-        return
-    asked = [word.partition("=")[0].strip("[]") for word in words[1:]]
-    yield from (f"`{words[0]}` has no option {word}" for word in asked if word.startswith("-") and word not in known)
+    made = root()
+    while hasattr(made, "commands"):
+        word = words.pop(0) if words else "--help"
+        if word == "--help":
+            return
+        if word not in made.commands:
+            yield f"no command {word!r}"
+            return
+        made = made.commands[word]
+    known = {"--help", *(flag for option in made.params for flag in [*option.opts, *option.secondary_opts])}
+    asked = [word.partition("=")[0].strip("[]") for word in words]
+    yield from (f"`{made.name}` has no option {word}" for word in asked if word.startswith("-") and word not in known)
 
 
 def anchor(heading: str) -> str:
@@ -113,13 +112,14 @@ def test_commands_and_their_options_are_there(page: Path) -> None:
 def test_a_wrong_command_is_seen() -> None:
     assert list(wrong("frobnicate x")) == ["no command 'frobnicate'"]
     assert list(wrong("score FILE --output=a.csv --percent 3  # why")) == ["`score` has no option --percent"]
+    assert list(wrong("tokens frobnicate")) == ["no command 'frobnicate'"]
     assert list(wrong("indicators --markdown > docs/indicators.md")) == []
     assert len(commands(ROOT / "README.md")) >= 10
 
 
 def test_every_command_is_in_the_readme_or_in_the_changelog() -> None:
     told = text(ROOT / "README.md") + text(ROOT / "CHANGELOG.md")
-    assert not [command for command in options() if not re.search(rf"\b{command}\b", told)]
+    assert not [command for command in root().commands if not re.search(rf"\b{command}\b", told)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -181,8 +181,14 @@ def test_the_readme_lists_the_columns() -> None:
 
 
 def test_the_readme_lists_the_variables() -> None:
+    """One by one, or as `FIVEFOLD_LIMIT_BYTES`, `_ROWS`."""
     read = set(re.findall(r"\bFIVEFOLD_[A-Z_]+\b", text(ROOT / "domain" / "settings.py")))
-    assert read == set(re.findall(r"\bFIVEFOLD_[A-Z_]+\b", text(ROOT / "README.md")))
+    listed: set[str] = set()
+    for line in text(ROOT / "README.md").splitlines():
+        listed |= (whole := set(re.findall(r"`(FIVEFOLD_[A-Z_]+)`", line)))
+        endings = re.findall(r"`(_[A-Z]+)`", line)
+        listed |= {variable.rpartition("_")[0] + ending for variable in whole for ending in endings}
+    assert listed == read
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -19,8 +19,11 @@ MOST_LINES_OF_A_MODULE = 300
 MOST_LINES_OF_A_FUNCTION = 60
 
 MAY_PRINT = ("cli", "benchmarks")
-MAY_READ_THE_ENVIRONMENT = ("domain/settings.py", "domain/__init__.py")
-"""The one place that reads it, and the one that switches telemetry off before any dependency can start."""
+MAY_READ_THE_ENVIRONMENT = {
+    "domain/settings.py": "the one place that does",
+    "domain/__init__.py": "switches telemetry off before any dependency can start",
+    "benchmarks/serving.py": "hands PATH on, with a folder more, to the server that it starts",
+}
 
 TESTED_ELSEWHERE = {
     "benchmarks/*": "scripts that measure; their pages in docs carry the command",
@@ -32,6 +35,7 @@ TESTED_ELSEWHERE = {
     "cli/catalogue.py": "tests/test_docs.py and tests/cli/test_main.py",
     "features/indicators/*": "tests/features/test_indicators.py, each against its twin in tests/features/reference.py",
     "features/statistics.py": "tests/features/test_indicators.py, through the indicators that are made of it",
+    "store/migrations/*": "tests/store/test_database.py, which brings a database up to date with them",
     "training/simulated_traits.py": "tests/training/test_simulator.py, which sees what customers do",
 }
 """Modules, or patterns of them, without a test file of their own, and why."""
@@ -85,11 +89,14 @@ def lacks_reason(comment: str) -> bool:
 
 
 def reads_environment(node: ast.AST) -> bool:
-    names = {"environ", "environb", "getenv", "getenvb"}
+    """Tell whether a name is looked up; to hand all of them on to a process, or to set one for it, is not to read."""
     if isinstance(node, ast.ImportFrom):
-        return node.module == "os" and any(alias.name in names for alias in node.names)
-    of_os = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
-    return of_os and node.attr in names
+        return node.module == "os" and any(alias.name in {"environ", "getenv"} for alias in node.names)
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func) in {"os.getenv", "os.environ.get"}
+    return (
+        isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ" and isinstance(node.ctx, ast.Load)
+    )
 
 
 def constants(module: Path) -> set[str]:
@@ -217,6 +224,13 @@ def test_constants_do_not_change() -> None:
         names = constants(module)
         found += [f"{module}: {ast.unparse(node)}" for node in nodes(module) if names and changes(node, names)]
     assert not found
+
+
+def test_a_look_at_the_environment_is_seen() -> None:
+    reading = ["os.getenv('A')", "os.environ.get('A')", "x = os.environ['A']", "from os import environ"]
+    setting = ["os.environ['A'] = 'b'", "os.environ |= {}", "x = {**os.environ}", "os.environ.setdefault('A', 'b')"]
+    assert [any(map(reads_environment, ast.walk(ast.parse(line)))) for line in reading] == [True] * len(reading)
+    assert [any(map(reads_environment, ast.walk(ast.parse(line)))) for line in setting] == [False] * len(setting)
 
 
 def test_a_change_of_a_constant_is_seen() -> None:

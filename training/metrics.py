@@ -122,10 +122,7 @@ def _in_predicted_order(predicted: Floats, realised: Floats) -> Floats:
 
 def _gini(predicted: Floats, realised: Floats) -> float:
     shared = _in_predicted_order(predicted, realised)
-    total = shared.sum()
-    if not total:
-        return 0.0
-    cumulated = np.cumsum(shared) / total
+    cumulated = np.cumsum(shared) / shared.sum()
     return float((cumulated.sum() - (len(shared) + 1) / 2) / len(shared))
 
 

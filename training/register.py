@@ -99,7 +99,7 @@ class _Transactions(Dataset):
     def __init__(self, lineage: Lineage) -> None:
         self._overview = lineage.overview
         source = CodeDatasetSource({"mlflow.source.name": lineage.source})
-        super().__init__(source=source, name="transactions", digest=lineage.overview.digest)
+        super().__init__(source=source, name="transactions")
 
     def to_dict(self) -> dict[str, str]:
         return {**super().to_dict(), "profile": json.dumps(self.profile)}

@@ -13,7 +13,7 @@ def balance_last(balance: Floats) -> float:
     return balance[len(balance) - 1] if len(balance) else nan
 
 
-@indicator("balance_min_{window}", unit="money", empty=nan, windows=(90, 365))
+@indicator("balance_min_{window}", unit="money", empty=nan, windows=(90,))
 def balance_min(time: Integers, balance: Floats, first_row: int, window_start: int) -> float:
     """Lowest balance held {window}, the one carried in included."""
     lowest = nan
@@ -59,7 +59,7 @@ def balance_held(time: Integers, balance: Floats, first_row: int, window_start: 
     return ratio(weighted, days)
 
 
-@indicator("balance_empty_days_{window}", unit="days", empty=0.0, windows=(90, 365))
+@indicator("balance_empty_days_{window}", unit="days", empty=0.0, windows=(365,))
 def balance_empty_days(time: Integers, balance: Floats, first_row: int, window_start: int, as_of: int) -> float:
     """Days with a balance at or below zero {window}."""
     days = 0.0

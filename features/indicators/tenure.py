@@ -36,7 +36,7 @@ def first_event_age(time: Integers, as_of: int) -> float:
     return in_days(as_of - time[0]) if len(time) else nan
 
 
-@indicator("active_days_{window}", unit="days", empty=0.0, windows=(30, 90, 365))
+@indicator("active_days_{window}", unit="days", empty=0.0, windows=(90, 365))
 def active_days(time: Integers, first_row: int) -> float:
     """Calendar days (UTC) with at least one event {window}."""
     return _active_days(time, first_row)

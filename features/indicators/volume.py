@@ -7,10 +7,11 @@ from features.histories import Floats, Integers
 from features.indicator import indicator
 from features.statistics import ratio
 
-_WINDOWS = (30, 90, 365, None)
+_SUMS = (30, 90, 365)
+_COUNTS = (90, 365)
 
 
-@indicator("deposit_count_{window}", unit="count", empty=0.0, windows=_WINDOWS)
+@indicator("deposit_count_{window}", unit="count", empty=0.0, windows=(*_COUNTS, None))
 def deposit_count(kind: Integers, first_row: int) -> float:
     """Number of settled deposits {window}."""
     count = 0
@@ -20,7 +21,7 @@ def deposit_count(kind: Integers, first_row: int) -> float:
     return float(count)
 
 
-@indicator("deposit_sum_{window}", unit="money", empty=0.0, windows=_WINDOWS)
+@indicator("deposit_sum_{window}", unit="money", empty=0.0, windows=(*_SUMS, None))
 def deposit_sum(amount: Floats, kind: Integers, first_row: int) -> float:
     """Sum of settled deposits {window}."""
     total = 0.0
@@ -52,7 +53,7 @@ def deposit_max(amount: Floats, kind: Integers, first_row: int) -> float:
     return largest
 
 
-@indicator("withdrawal_count_{window}", unit="count", empty=0.0, windows=_WINDOWS)
+@indicator("withdrawal_count_{window}", unit="count", empty=0.0, windows=_COUNTS)
 def withdrawal_count(kind: Integers, first_row: int) -> float:
     """Number of settled withdrawals {window}."""
     count = 0
@@ -62,7 +63,7 @@ def withdrawal_count(kind: Integers, first_row: int) -> float:
     return float(count)
 
 
-@indicator("withdrawal_sum_{window}", unit="money", empty=0.0, windows=_WINDOWS)
+@indicator("withdrawal_sum_{window}", unit="money", empty=0.0, windows=_SUMS)
 def withdrawal_sum(amount: Floats, kind: Integers, first_row: int) -> float:
     """Sum of settled withdrawals, by size, {window}."""
     total = 0.0
@@ -94,7 +95,7 @@ def withdrawal_max(amount: Floats, kind: Integers, first_row: int) -> float:
     return largest
 
 
-@indicator("net_flow_{window}", unit="money", empty=0.0, windows=(30, 90, 365))
+@indicator("net_flow_{window}", unit="money", empty=0.0, windows=_SUMS)
 def net_flow(amount: Floats, kind: Integers, first_row: int) -> float:
     """Settled deposits less settled withdrawals {window}."""
     total = 0.0

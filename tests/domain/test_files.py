@@ -30,3 +30,11 @@ def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no folder .*none"), replacing(tmp_path / "none" / "out.csv"):
         pass
+
+
+def test_a_folder_of_that_name_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.mkdir()
+    with pytest.raises(OSError, match=r"out\.csv"), replacing(path) as unfinished:
+        unfinished.write_text("new")
+    assert list(tmp_path.iterdir()) == [path]

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.clock import DAY_US
 from domain.errors import DataNotValid, LayoutError, Problem
 from domain.money import Rate, RateTable, base_only
 from features import columns as c
 from features.doorway import Doorway
 from features.sources import read_histories
 from tests.features.equality import same
-from tests.features.events import history_of
+from tests.features.events import history_of, microseconds
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 
 HALF_A_PAIR = "\ud800"
@@ -230,3 +231,42 @@ def test_a_dictionary_that_repeats_itself_is_one_customer() -> None:
 def test_nothing_in_a_dictionary_is_a_missing_value() -> None:
     table = pa.Table.from_pylist([row(), row()]).set_column(0, "user_id", dictionary([0, 1], ["ann", None]))
     assert refused(table).problems == (Problem(1, "user_id", "is missing", "text that is not empty"),)
+
+
+def refused_at(door: Doorway, *rows: Row) -> list[tuple[int, str, str]]:
+    try:
+        door.histories(pa.Table.from_pylist(list(rows)))
+    except DataNotValid as error:
+        return [(problem.row, problem.field, problem.problem) for problem in error.problems]
+    return []
+
+
+def test_a_time_after_the_latest_is_refused_where_there_is_one() -> None:
+    latest = Doorway(RATES, latest=microseconds("2024-06-30"))
+    now, later = row(transaction_date="2024-06-30"), row(transaction_date="2024-06-30T00:00:00.000001")
+    assert refused_at(latest, now, later, row(transaction_date="2024-06-30T02:00+02:00")) == [
+        (1, c.DATE, "is in the future")
+    ]
+    assert refused_at(latest, row(user_created="2024-07-01", transaction_date="2024-06-30")) == [
+        (0, c.CREATED, "is in the future")
+    ]
+    assert refused_at(Doorway(RATES), row(transaction_date="9999-12-31", user_created="9999-12-31")) == []
+
+
+def test_an_account_made_after_its_first_transaction_is_refused_where_that_is_checked() -> None:
+    door = Doorway(RATES, created_slack_us=DAY_US)
+    first, later = row(transaction_date="2024-01-10"), row(transaction_date="2024-03-01", user_created="2024-01-11")
+    after = row(transaction_date="2024-03-01", user_created="2024-01-11T00:00:00.000001")
+    other = row(user_id="bob", transaction_date="2024-03-01", user_created="2024-03-02")
+    assert refused_at(door, later, first, other) == []
+    assert refused_at(door, after, first, other) == [(0, c.CREATED, "is after the user's first transaction")]
+    assert refused_at(Doorway(RATES), after, first) == []
+    assert door.histories(pa.Table.from_pylist([first]).slice(0, 0)).rows == 0
+
+
+@pytest.mark.parametrize("bad", [{"transaction_date": "soon"}, {"user_id": None}, {"user_id": ""}])
+def test_a_row_whose_time_or_customer_is_unknown_makes_no_account_late(bad: Row) -> None:
+    door = Doorway(RATES, created_slack_us=0)
+    unknown = row(transaction_date="1999-01-01", user_created="1999-01-01") | bad
+    assert [field for _, field, _ in refused_at(door, row(), unknown, row(user_id="bob"))] == [*bad]
+    assert [field for _, field, _ in refused_at(door, row(user_created="1999-01-01"), row() | bad)] == [*bad]

@@ -51,7 +51,8 @@ def assert_agree(history: History, as_of: int, found: dict[str, float]) -> None:
 
 
 def test_every_indicator_has_a_reference() -> None:
-    assert set(CATALOGUE.names) == set(REFERENCES)
+    """There may be references to spare, for windows that the catalogue has not."""
+    assert set(CATALOGUE.names) <= set(REFERENCES)
 
 
 @pytest.mark.parametrize("as_of", AS_OFS, ids=iso)

@@ -220,7 +220,7 @@ def column(name: str, ledger: list[Row], as_of: int = AS_OF) -> float:
 def test_an_event_at_exactly_as_of_counts() -> None:
     ledger = [row(transaction_date=iso(AS_OF)), row(transaction_date=iso(AS_OF + 1))]
     assert column("deposit_count_all", ledger) == 1.0
-    assert column("deposit_count_30d", ledger) == 1.0
+    assert column("deposit_count_90d", ledger) == 1.0
     assert column("event_recency", ledger) == 0.0
 
 
@@ -228,7 +228,7 @@ def test_an_event_at_exactly_as_of_counts() -> None:
 def test_an_event_at_exactly_the_beginning_of_the_window_does_not_count(window_days: int) -> None:
     opens = AS_OF - window_days * DAY_US
     ledger = [row(transaction_date=iso(opens + off)) for off in (-1, 0, 1)]
-    assert column(f"deposit_count_{window_days}d", ledger) == 1.0
+    assert column(f"deposit_sum_{window_days}d", ledger) == 20.5
 
 
 def test_a_bare_date_is_its_midnight_utc() -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from domain.errors import DataNotValid, FivefoldError, LayoutError
+from domain.errors import ConfigError, DataNotValid, FivefoldError, LayoutError
 from features import columns as c
 from features import sort
 from features.histories import Histories
@@ -139,3 +139,42 @@ def test_files_that_disagree_in_types_are_refused_in_our_words(tmp_path: Path) -
     pq.write_table(table.set_column(2, table.column_names[2], pa.array([True] * len(LEDGER))), folder / "b.parquet")
     with pytest.raises(FivefoldError):
         sort_by_customer(folder, tmp_path / "out.parquet")
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "user_id,user_id,transaction_date\na,a,2024-01-01\n")
+    with pytest.raises(LayoutError, match="has more than one column user_id"):
+        sort_by_customer(path, tmp_path / "b.parquet")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = FORMS["parquet"](LEDGER, tmp_path)
+    with pytest.raises(ConfigError, match=r"cannot be written: there is no folder .*none"):
+        sort_by_customer(path, tmp_path / "none" / "b.parquet")
+
+
+@pytest.mark.parametrize("rows_a_bucket", [1_000, 7])
+def test_rows_of_one_customer_and_moment_keep_their_order(
+    rows_a_bucket: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sort, "ROWS_A_BUCKET", rows_a_bucket)
+    rows = [row(user_id=f"u{number % 3}", user_balance=float(number)) for number in range(60)]
+    pq.write_table(arrow(rows), tmp_path / "a.parquet")
+    sort_by_customer(tmp_path / "a.parquet", tmp_path / "b.parquet")
+    after = pl.read_parquet(tmp_path / "b.parquet")
+    for _, of_user in after.group_by(c.USER_ID):
+        assert of_user[c.BALANCE].is_sorted()
+
+
+def test_an_error_in_the_middle_leaves_no_bucket_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sort, "ROWS_A_BUCKET", 7)
+    path = FORMS["parquet"](LEDGER, tmp_path)
+
+    def fails(_: pa.Table) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sort, "_sorted", fails)
+    with pytest.raises(KeyboardInterrupt):
+        sort_by_customer(path, tmp_path / "b.parquet")
+    assert list(tmp_path.iterdir()) == [path]

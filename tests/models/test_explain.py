@@ -105,7 +105,7 @@ sparse_rows = st.lists(st.dictionaries(st.integers(0, COLUMNS - 1), extreme, max
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(rows=sparse_rows, references=st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
 def test_any_row_adds_up_on_any_curve(objective: str, rows: list[dict[int, float]], references: list[float]) -> None:
     full = value_model(objective)

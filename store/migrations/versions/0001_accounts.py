@@ -34,7 +34,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_tokens"),
         sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name="fk_tokens_organisation_id"),
         sa.UniqueConstraint("sha256", name="uq_tokens_sha256"),
-        sa.CheckConstraint("role IN ('app', 'admin')", name="ck_tokens_role"),
+        # op.f: the name is whole; the convention would put ck_tokens_ in front of it once more.
+        sa.CheckConstraint("role IN ('app', 'admin')", name=op.f("ck_tokens_role")),
     )
     op.create_index("ix_tokens_organisation_id", "tokens", ["organisation_id"])
     op.create_table(

@@ -1,0 +1,64 @@
+"""One trained registry for all tests of the commands, and the means to run these."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from cli import demo, sample, train
+from cli.terminal import say
+from domain.settings import read_settings
+from features.matrix import warm
+from tests.cli.running import CONFIG, Home, run
+from training.config import read_config
+
+CUSTOMERS = 300
+
+
+@pytest.fixture(autouse=True)
+def keep_mlflow_address() -> Iterator[None]:
+    """Give MLflow's global address back as it was."""
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `FIVEFOLD_VAR` with nothing in it but the indicators as they are compiled here already."""
+    warm()
+    var = tmp_path_factory.mktemp("fresh")
+    (var / "kernels").symlink_to(read_settings().kernels)
+    return var
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A registry made by the commands themselves; only to be read."""
+    warm()
+    var = tmp_path_factory.mktemp("home")
+    (var / "kernels").symlink_to(read_settings().kernels)
+    config = var / "tiny.yaml"
+    config.write_text(CONFIG)
+    address = mlflow.get_tracking_uri()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "DEMO_CUSTOMERS", CUSTOMERS)
+        patch.setattr(sample, "serve_once", lambda port: say(f"served on {port}"))
+        patch.setattr(demo, "TrainingConfig", lambda: read_config(config))
+        first = run(var, "demo")
+    rows = var / "demo" / "transactions.parquet"
+    second = run(var, "train", "--data", rows, "--config", config)
+    mlflow.set_tracking_uri(address)
+    assert (first.code, second.code) == (0, 0), (first, second)
+    return Home(var, rows, config, first, second)
+
+
+@pytest.fixture
+def registry(home: Home, tmp_path: Path) -> Path:
+    """A `FIVEFOLD_VAR` that a test may promote in: its own records, the same models."""
+    var = tmp_path / "var"
+    var.mkdir()
+    shutil.copy(home.var / "mlflow.db", var)
+    return var

@@ -1,0 +1,169 @@
+"""The entry point: whatever a beginner gets wrong is told in plain words, with exit code 2 and no traceback."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+import typer
+
+from cli.main import app
+from features.document import catalogue_markdown
+from features.matrix import catalogue
+from tests.cli.running import AS_OF, Done, Home, refuse, run, succeed
+
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group of commands
+
+
+@pytest.fixture(scope="module")
+def folder(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files that cannot be used, each in its own way."""
+    folder = tmp_path_factory.mktemp("wrong")
+    table = home.table
+    table.drop("user_balance").write_csv(folder / "lacking.csv")
+    table.write_csv(folder / "good.csv")
+    table.head(0).write_csv(folder / "heading.csv")
+    (folder / "empty.csv").touch()
+    (folder / "empty.parquet").touch()
+    (folder / "rows.txt").touch()
+    (folder / "bad.json").write_text('{"user_id": ')
+    (folder / "nothing").mkdir()
+    worse = table.head(3).with_columns(user_category=pl.lit("APP"), user_balance=pl.Series([1.0, float("nan"), 1e16]))
+    worse.write_parquet(folder / "worse.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.parquet"], "none.parquet does not exist; give a file ending in .parquet, .csv, .json, .jsonl, .ndjson"),
+        (["rows.txt"], "rows.txt ends in '.txt'; files that can be read end in .parquet, .csv"),
+        (["lacking.csv"], "lacking.csv has no column user_balance; it has user_id, transaction_id, "),
+        (["heading.csv"], "heading.csv has no rows"),
+        (["empty.csv"], "empty.csv is not CSV with a header line"),
+        (["empty.parquet"], "empty.parquet cannot be read as Parquet"),
+        (["bad.json"], "bad.json is not valid JSON"),
+        (["nothing"], "nothing is a folder without a file ending in .parquet"),
+        (["worse.parquet"], "Data not valid: 5 problems in "),
+        (["good.csv", "--output", "none/a.csv"], "a.csv cannot be written: there is no folder "),
+        (["good.csv", "--output", "a.xlsx"], "a.xlsx; it must end in .parquet, .csv, .json, .jsonl, .ndjson"),
+        (["good.csv", "--as-of", "yesterday"], "--as-of is 'yesterday'; it must be an ISO 8601 date or time such as"),
+        (["good.csv", "--as-of", "2024-02-30"], "--as-of is '2024-02-30'; it must be"),
+        (["good.csv", "--as-of", ""], "--as-of is ''; it must be"),
+        (["good.csv", "--compare-as-of", ""], "--compare-as-of is ''; it must be"),
+        (["good.csv", "--compare-as-of", "01.07.2024"], "--compare-as-of is '01.07.2024'; it must be"),
+        (["good.csv", "--name", "other"], "other has no champion in "),
+        (["good.csv", "--model", "fivefold-value"], "it must be models:/NAME/VERSION or models:/NAME@ALIAS"),
+        (["good.csv", "--model", "models:/fivefold-value/77"], "models:/fivefold-value/77 cannot be loaded from "),
+        (["good.csv", "--model", "models:/nothing/1"], "models:/nothing/1 cannot be loaded from "),
+        (["good.csv", "--model", "models:/fivefold-value@nobody"], "models:/fivefold-value@nobody cannot be loaded"),
+    ],
+    ids=lambda value: "_".join(value) if isinstance(value, list) else "",
+)
+def test_what_score_refuses(
+    arguments: list[str], words: str, home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    output = [] if "--output" in arguments else ["--output", "a.csv"]
+    as_of = [] if "--as-of" in arguments else ["--as-of", AS_OF]
+    assert words in refuse(home.var, "score", *arguments, *output, *as_of)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_every_bad_row_is_named_at_once(home: Home, folder: Path) -> None:
+    lines = refuse(home.var, "score", folder / "worse.parquet", "--as-of", AS_OF).splitlines()[1:]
+    assert sorted(line.partition(";")[0] for line in lines) == [
+        "row 0: user_category is 'APP'",
+        "row 1: user_balance is nan",
+        "row 1: user_category is 'APP'",
+        "row 2: user_balance is 1e+16",
+        "row 2: user_category is 'APP'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Usage: fivefold"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["score"], "Missing argument"),
+        (["score", "a.csv", "--frob"], "No such option: --frob"),
+        (["explain", "a.csv"], "Missing option '--user'"),
+        (["promote", "first"], "Invalid value for 'version'"),
+        (["train", "--tune", "-1"], "Invalid value for '--tune'"),
+        (["explain", "a.csv", "--user", "a", "--most", "0"], "Invalid value for '--most'"),
+    ],
+)
+def test_what_cannot_be_understood(arguments: list[str], words: str, fresh: Path) -> None:
+    done = run(fresh, *arguments)
+    assert done.code == 2
+    assert words in done.err + done.out
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_helps(command: str, fresh: Path) -> None:
+    out = succeed(fresh, command, "--help", columns=80)
+    assert out.startswith(f"Usage: fivefold {command} ")
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_overview_names_every_command(fresh: Path) -> None:
+    out = succeed(fresh, "--help", columns=80)
+    assert [command for command in COMMANDS if f"\n  {command} " not in out] == []
+    commands = out.partition("Commands:")[2].strip().splitlines()
+    assert [line for line in commands if not line.endswith(".") or line.endswith("...")] == []
+
+
+def test_the_catalogue_is_printed_whole(fresh: Path) -> None:
+    out = succeed(fresh, "indicators", columns=80)
+    assert [name for name in catalogue().names if not any(line.startswith(name) for line in out.splitlines())] == []
+    assert out.startswith(f"{len(catalogue().names)} indicators\n")
+    assert out.endswith(f"fingerprint {catalogue().fingerprint}\n")
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_catalogue_as_a_page(fresh: Path) -> None:
+    assert succeed(fresh, "indicators", "--markdown") == catalogue_markdown()
+
+
+def test_warming_up_says_so(fresh: Path) -> None:
+    assert succeed(fresh, "warm") == "The indicators are compiled.\n"
+
+
+def test_a_place_that_cannot_be_written_is_named(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    assert refuse(tmp_path / "var", "models").startswith(f"{tmp_path / 'var'}")
+    (tmp_path / "a.csv").mkdir()
+    said = refuse_after_output(home, tmp_path / "a.csv")
+    assert str(tmp_path / "a.csv") in said
+
+
+def test_ctrl_c_is_told_with_the_exit_code_of_shells(
+    fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails(monkeypatch, KeyboardInterrupt())
+    done = run(fresh, "simulate", "-o", tmp_path / "a.parquet")
+    assert done == Done(130, "", "fivefold: stopped; no file is half written\n")
+
+
+def test_what_fivefold_did_not_foresee_is_not_hidden(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (OSError("of no file"), ZeroDivisionError("ours")):
+        fails(monkeypatch, error)
+        with pytest.raises(type(error), match=str(error)):
+            run(fresh, "simulate", "-o", "a.parquet")
+
+
+def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def write_simulation(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("training.simulator.write_simulation", write_simulation)
+
+
+def refuse_after_output(home: Home, output: Path) -> str:
+    done = run(home.var, "score", home.rows, "--as-of", AS_OF, "-o", output)
+    assert done.code == 2
+    assert done.err.startswith("fivefold: ")
+    assert [path.name for path in output.parent.iterdir() if path.suffix == ".part"] == []
+    return done.err

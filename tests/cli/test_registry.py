@@ -1,0 +1,83 @@
+"""`fivefold models`, `promote` and `rollback`: who serves, since when, and who decided that."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from getpass import getuser
+from pathlib import Path
+
+from tests.cli.running import Home, cells, refuse, succeed
+
+
+def champions(var: Path) -> list[str]:
+    return [row[0] for row in cells(succeed(var, "models"), "fivefold-value") if row[1] == "champion"]
+
+
+def test_models_lists_versions_with_aliases_and_metrics(home: Home) -> None:
+    newer, older = cells(succeed(home.var, "models"), "fivefold-value")
+    assert newer[:2] == ["2", "challenger"]
+    assert older[:2] == ["1", "champion"]
+    today = datetime.now(UTC).date()
+    assert older[2] in {str(today), str(today - timedelta(days=1))}
+    assert older[3] == "2024-10-02"
+    assert older[4:] == newer[4:]
+    assert all(re.fullmatch(r"0\.\d{4}", metric) for metric in older[4:])
+
+
+def test_models_tells_every_promotion(home: Home) -> None:
+    out = succeed(home.var, "models", columns=400)
+    (promotion,) = cells(out, "Promotions")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", promotion[0])
+    assert re.fullmatch(rf"version 1: promote by {getuser()}, normalised Gini .* from segment to segment", promotion[1])
+
+
+def test_a_tie_is_not_promoted_without_a_word(registry: Path) -> None:
+    said = refuse(registry, "promote", 2)
+    assert said.startswith("version 2 is not promoted: the gate said: ")
+    assert re.search(r"normalised Gini (0\.\d{4}) does not beat champion \1;", said)
+    assert said.endswith("; overrule with --force --reason TEXT")
+    assert refuse(registry, "promote", 2, "--force").startswith("--force needs --reason TEXT")
+    assert champions(registry) == ["1"]
+
+
+def test_force_promotes_and_rollback_takes_back(registry: Path) -> None:
+    why = "[/new] fee schedule :money:"
+    out = succeed(registry, "promote", 2, "--force", "--reason", why, columns=400)
+    assert out == f"Version 2 is the champion now instead of version 1. Recorded: {getuser()}, {why}\n"
+    assert champions(registry) == []  # both aliases are on version 2, one below the other
+    assert re.search(r"^2 +challenger .*\n +champion", succeed(registry, "models"), re.MULTILINE)
+
+    out = succeed(registry, "rollback", "--reason", "complaints", columns=400)
+    assert out == f"Version 1 is the champion now instead of version 2. Recorded: {getuser()}, complaints\n"
+    assert champions(registry) == ["1"]
+    made = [row[1] for row in cells(succeed(registry, "models", columns=400), "Promotions")]
+    assert made[1:] == [
+        f"version 2 instead of version 1: promote (forced) by {getuser()}, {why}",
+        f"version 1 instead of version 2: rollback by {getuser()}, complaints",
+    ]
+    assert refuse(registry, "rollback").startswith("there is nothing to roll back to")
+
+
+def test_what_served_on_a_day_is_told(registry: Path) -> None:
+    day = cells(succeed(registry, "models", columns=400), "Promotions")[0][0][:10]
+    assert len(cells(succeed(registry, "models", "--on", day), f"fivefold-value: what served on {day}")) == 1
+    assert succeed(registry, "models", "--on", "2020-01-01") == "fivefold-value: what served on 2020-01-01: none\n"
+    later = succeed(registry, "models", "--on", "2099-01-01T12:00:00+01:00", columns=400)
+    assert "version 1: promote by" in later
+
+
+def test_versions_that_cannot_be_promoted_are_named(registry: Path) -> None:
+    assert refuse(registry, "promote", 1) == "version 1 is the champion already"
+    assert refuse(registry, "promote", 99) == "fivefold-value has no version 99; there are: 2, 1"
+    assert refuse(registry, "promote", 1, "--name", "other").startswith("other has no version 1; there are: none yet")
+    assert refuse(registry, "rollback", "--name", "other").startswith("there is nothing to roll back to")
+
+
+def test_a_name_without_versions_says_what_to_do(home: Home) -> None:
+    assert succeed(home.var, "models", "--name", "other") == "other has no versions yet: run `fivefold train`\n"
+
+
+def test_tables_fit_a_narrow_terminal(registry: Path) -> None:
+    succeed(registry, "promote", 2, "--force", "--reason", "because " * 30)
+    out = succeed(registry, "models", columns=80)
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  version 2 instead of version 1: promote", out, re.MULTILINE)

@@ -1,0 +1,65 @@
+"""`fivefold serve` and `fivefold tokens`."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import refuse, run, succeed
+
+
+@pytest.fixture(scope="module")
+def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("accounts")
+
+
+def test_a_token_is_printed_once_alone(var: Path) -> None:
+    done = run(var, "tokens", "create", "--label", "[mobile]", "--expires-days", 30)
+    assert done.code == 0
+    secret = done.out.removesuffix("\n")
+    assert re.fullmatch(r"\S{20,}", secret)
+    assert re.fullmatch(r"warning: this is token \d+; keep it now, only a hash of it is stored\n", done.err)
+    number = re.findall(r"\d+", done.err)[0]
+    listed = succeed(var, "tokens", "list", columns=160)
+    assert re.search(rf"^{number} +default +\[mobile\] +app +trial +live", listed, re.MULTILINE)
+    assert secret not in listed
+    assert re.search(rf"^{number} +\[mobile\] +trial +0 ", succeed(var, "tokens", "usage"), re.MULTILINE)
+
+    assert succeed(var, "tokens", "revoke", number) == f"Token {number} is revoked.\n"
+    assert re.search(rf"^{number} .* revoked", succeed(var, "tokens", "list", columns=160), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["create", "--plan", "gold"], "gold"),
+        (["create", "--role", "king"], "king"),
+        (["revoke", "99"], "99"),
+        (["usage", "--month", "June"], "--month is 'June'; it must be a month such as 2026-11"),
+    ],
+)
+def test_what_tokens_refuses(arguments: list[str], words: str, var: Path) -> None:
+    assert words in refuse(var, "tokens", *arguments)
+
+
+def test_serving_hands_over_to_bentoml(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def execv(program: str, arguments: list[str]) -> None:
+        assert program == sys.executable
+        assert os.environ["FIVEFOLD_VAR"] == str(var)
+        assert os.environ["BENTOML_HOME"] == str(var / "bentoml")
+        assert json.loads(os.environ["BENTOML_CONFIG_OVERRIDES"]) == {"services": {"fivefold": {"workers": 2}}}
+        asked.append(arguments)
+
+    for name in ("BENTOML_HOME", "BENTOML_CONFIG_OVERRIDES"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(os, "execv", execv)
+    succeed(var, "serve", "--port", 3456, "--workers", 2)
+    assert asked == [
+        [sys.executable, "-m", "bentoml", "serve", "serving.service:Fivefold", "--host", "127.0.0.1", "--port", "3456"]
+    ]
+    assert (var / "fivefold.db").exists()

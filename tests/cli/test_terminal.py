@@ -1,0 +1,51 @@
+"""What commands print with."""
+
+import pytest
+
+from cli.terminal import load_model, moment, open_registry, say, show_table, warn
+from domain.clock import now_microseconds, parse_moment
+from domain.errors import ConfigError
+from tests.cli.running import Home
+
+
+def test_a_moment_is_what_was_typed_or_now_in_whole_seconds() -> None:
+    assert moment("2024-07-01", "--as-of") == parse_moment("2024-07-01T00:00:00Z")
+    before = now_microseconds()
+    found = moment(None, "--as-of")
+    assert found % 1_000_000 == 0
+    assert before - 1_000_000 < found <= now_microseconds()
+
+
+def test_a_table_aligns_words_left_and_numbers_right(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table("Title", ("name", "kind", "number"), [["a", "b", "1"], ["[bold]long[/]", "", "1,000"]], left=2)
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "Title",
+        "name           kind  number",
+        "a              b          1",
+        "[bold]long[/]         1,000",
+    ]
+
+
+def test_a_title_is_not_broken_over_a_narrow_table(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table("A title that is longer than the table", ("a",), [["b"]])
+    assert capsys.readouterr().out.splitlines()[0] == "A title that is longer than the table"
+
+
+def test_lines_are_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    say("/a/path " * 40 + "[red]:smile:[/red]")
+    warn("[blue]careful")
+    captured = capsys.readouterr()
+    assert captured.out == "/a/path " * 40 + "[red]:smile:[/red]\n"
+    assert captured.err == "warning: [blue]careful\n"
+
+
+def test_the_champion_is_loaded_by_default(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIVEFOLD_VAR", str(home.var))
+    assert open_registry().name == "fivefold-value"
+    assert load_model(None).content_hash == load_model("models:/fivefold-value/2").content_hash
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "[/x]", "x' OR 'a' = 'a"])
+def test_a_name_that_no_model_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="it may hold letters, digits and the signs"):
+        open_registry(name)

@@ -1,0 +1,116 @@
+"""`fivefold train`: what a run says, and what it is asked."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.errors import NotEnoughData
+from tests.cli.running import Home, cells, refuse, succeed
+
+
+def test_a_tie_keeps_the_champion_and_says_so(home: Home) -> None:
+    out = home.retrained.out
+    metrics = {row[0]: row[1:] for row in cells(out, _title(out))}
+    assert list(metrics) == ["model", "champion", "persistence", "rfm"]
+    assert metrics["model"] == metrics["champion"]
+    flat = " ".join(out.split())
+    assert re.search(r"Registered as fivefold-value version 2; model hash [0-9a-f]{12}\. The gate: ", flat)
+    assert re.search(r"normalised Gini (0\.\d{4}) does not beat champion \1; mean realised value rises", flat)
+    assert flat.endswith(
+        "Not promoted: version 2 is the challenger, and what served before still serves. "
+        "To overrule: fivefold promote 2 --force --reason TEXT"
+    )
+    assert home.retrained.err == ""
+
+
+def test_segments_are_told_with_what_they_were_worth(home: Home) -> None:
+    rows = cells(home.retrained.out, "What each segment was then worth")
+    assert [row[0] for row in rows] == ["low", "medium", "high", "top"]
+    assert [float(row[2].replace(",", "")) for row in rows] == sorted(float(row[2].replace(",", "")) for row in rows)
+    assert sum(float(row[3].rstrip("%")) for row in rows) == pytest.approx(100, abs=0.3)
+    assert f"On {sum(int(row[1]) for row in rows)} customers of a window" in home.retrained.out
+
+
+def test_the_same_rows_and_configuration_give_the_same_model(home: Home) -> None:
+    hashes = [re.search(r"model hash ([0-9a-f]{12})", done.out) for done in (home.demo, home.retrained)]
+    assert hashes[0]
+    assert hashes[1]
+    assert hashes[0][1] == hashes[1][1]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a run would be asked, instead of the run."""
+    found: dict[str, Any] = {}
+
+    def retrain(source: Path, config: Any, registry: Any, *, tune_trials: int) -> None:
+        found.update(source=source, config=config, name=registry.name, trials=tune_trials)
+        raise NotEnoughData("asked enough")
+
+    monkeypatch.setattr("training.retrain.retrain", retrain)
+    return found
+
+
+def test_options_reach_the_run(home: Home, asked: dict[str, Any]) -> None:
+    said = refuse(home.var, "train", "--data", home.rows, "--config", home.config, "--tune", 7, "--name", "my.model-2")
+    assert said == "asked enough"
+    assert asked["source"] == home.rows
+    assert asked["config"].trees.leaves == 7
+    assert asked["trials"] == 7
+    assert asked["name"] == asked["config"].name == "my.model-2"
+
+
+def test_without_a_file_the_simulated_customers_are_taken(home: Home, asked: dict[str, Any]) -> None:
+    before = home.rows.stat().st_mtime_ns
+    assert refuse(home.var, "train", "--config", home.config) == "asked enough"
+    assert asked["source"] == home.rows
+    assert asked["name"] == "fivefold-value"
+    assert asked["trials"] == 0
+    assert home.rows.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("name", ["a/b", "it's", "a:b", " "])
+def test_a_name_that_no_model_can_have_is_refused_at_once(name: str, home: Home, asked: dict[str, Any]) -> None:
+    said = refuse(home.var, "train", "--data", home.rows, "--name", name)
+    assert said == f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -"
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("horizon: 3\ntrees: {leafs: 4}\n", ["is not a training configuration:", "trees.leafs: ", "horizon: "]),
+        ("horizon_days: many\n", ["horizon_days: Input should be a valid integer"]),
+        ("horizon_days: [3\n", ["is not YAML: "]),
+        ("- a\n- b\n", ["is not a training configuration:", "the file: "]),
+        ("test_as_of: soon\n", ["test_as_of"]),
+        ("cut_points: [4, 3, 2]\n", ["three rising scores between 1 and 5"]),
+        ("test_as_of: 2024-12-31\n", ["test as-of 2024-12-31 plus 90 days ends 2025-03-31, but the data cover 2023-"]),
+        ("horizon_days: 3000\n", ["nothing can be learnt before the test window: the data cover 2023-"]),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_told_field_by_field(
+    content: str, words: list[str], home: Home, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    said = refuse(home.var, "train", "--data", home.rows, "--config", path)
+    assert [word for word in words if word not in said] == []
+
+
+def test_a_configuration_that_is_not_there_is_named(home: Home, tmp_path: Path) -> None:
+    said = refuse(home.var, "train", "--config", tmp_path / "none.yaml")
+    assert said == f"{tmp_path / 'none.yaml'} cannot be read: No such file or directory"
+
+
+def test_nothing_is_registered_of_a_run_that_is_refused(registry: Path, home: Home, tmp_path: Path) -> None:
+    home.table.drop("user_balance").write_parquet(tmp_path / "lacking.parquet")
+    said = refuse(registry, "train", "--data", tmp_path / "lacking.parquet", "--config", home.config)
+    assert "has no column user_balance" in said
+    assert [row[0] for row in cells(succeed(registry, "models"), "fivefold-value")] == ["2", "1"]
+
+
+def _title(out: str) -> str:
+    return next(line for line in out.splitlines() if line.endswith("customers of a window that the model never saw"))

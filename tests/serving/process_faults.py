@@ -1,0 +1,39 @@
+"""The service with faults that a test asks for by the name of a user; `process_service` starts it in its place."""
+
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.value_model import ValueModel
+from serving import holder, scoring
+from serving.service import Fivefold
+from usecases.scoring import Answer
+
+__all__ = ["Fivefold"]
+
+BREAKS, SLEEPS, DIES = "breaks", "sleeps", "dies"
+"""How the identifier of a request's first user begins."""
+SLEEP_SECONDS = 4.0
+
+holder.POLL_SECONDS = 1.0
+_sound = scoring.score_rows
+
+
+def score_rows(model: ValueModel, rows: Sequence[Mapping[str, Any]], **more: Any) -> Answer:
+    """Score, unless the first user asks for something else."""
+    asked = str(rows[0]["user_id"]) if rows else ""
+    if asked.startswith(BREAKS):
+        try:
+            raise ValueError(f"cannot read {rows[0]}")
+        except ValueError as error:
+            raise RuntimeError(f"cannot score {rows}") from error
+    if asked.startswith(SLEEPS):  # with more rows than are scored in the loop, so that nobody else waits
+        time.sleep(SLEEP_SECONDS)
+    if asked.startswith(DIES):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _sound(model, rows, **more)
+
+
+scoring.score_rows = score_rows

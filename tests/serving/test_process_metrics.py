@@ -1,0 +1,72 @@
+"""What an operator sees: bounded labels, and both workers together."""
+
+import re
+import secrets
+
+from tests.serving.process_service import Service, sample_rows, together
+
+SCORED = 'fivefold_requests_total{route="/v4/scoring",status="200"}'
+
+
+def test_paths_that_nobody_knows_add_no_series(on_sqlite: Service) -> None:
+    on_sqlite.get("/nowhere")
+    on_sqlite.metrics()
+    before = set(on_sqlite.metrics())
+    with on_sqlite.client() as client:
+        for number in range(50):
+            path = f"/{secrets.token_hex(4)}/{number}?{secrets.token_hex(4)}=1"
+            assert client.get(path).status_code == 404
+            assert client.get(f"/v4/scoring/{number}").status_code == 404
+    other = 'fivefold_requests_total{route="other",status="404"}'
+    on_sqlite.wait_for(lambda: on_sqlite.metrics()[other] >= 101, 10)
+    assert set(on_sqlite.metrics()) == before
+
+
+def test_labels_are_a_few_known_words(on_sqlite: Service) -> None:
+    labels = {label for series in on_sqlite.metrics() for label in re.findall(r'(\w+)="([^"]*)"', series)}
+    assert {name for name, _ in labels} <= {"route", "status", "le", "indicator"}
+    routes = {value for name, value in labels if name == "route"}
+    assert routes <= {
+        "/v4/scoring",
+        "/v4/indicators",
+        "/openapi.json",
+        "/livez",
+        "/readyz",
+        "/healthz",
+        "/metrics",
+        "other",
+    }
+
+
+def test_both_workers_are_counted_together(on_sqlite: Service) -> None:
+    token, calls = on_sqlite.token(), 20
+    on_sqlite.post(sample_rows(), token)
+    workers, before = on_sqlite.answered_by_worker(), on_sqlite.metrics()[SCORED]
+
+    def call(_: object) -> int:
+        return sum(on_sqlite.post(sample_rows(), token).status_code == 200 for _ in range(calls))
+
+    assert sum(together(8, call, on_sqlite)) == 8 * calls
+    on_sqlite.wait_for(lambda: on_sqlite.metrics()[SCORED] == before + 8 * calls, 10)
+    assert all(on_sqlite.answered_by_worker()[worker] > workers[worker] for worker in workers)
+    # Whoever is asked says the same of all.
+    assert {on_sqlite.metrics()[SCORED] for _ in range(10)} == {before + 8 * calls}
+
+
+def test_the_model_that_answers_is_told(on_sqlite: Service) -> None:
+    metrics = on_sqlite.metrics()
+    assert metrics["fivefold_model_version"] == 1
+    assert metrics["fivefold_champion_refused"] == 0
+    assert metrics['fivefold_request_seconds_count{route="/v4/scoring"}'] > 0
+    assert metrics['fivefold_request_seconds_bucket{le="+Inf",route="/v4/scoring"}'] > 0
+
+
+def test_prometheus_can_read_it(on_sqlite: Service) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    answer = on_sqlite.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = {family.name: family.type for family in text_string_to_metric_families(answer.text)}
+    assert families["fivefold_requests"] == "counter"
+    assert families["fivefold_request_seconds"] == "histogram"
+    assert families["fivefold_model_version"] == families["fivefold_champion_refused"] == "gauge"

@@ -1,0 +1,63 @@
+"""Quotas are exact with many callers at once, on two workers and both databases."""
+
+from collections import Counter
+from itertools import count
+from typing import Any
+
+import httpx
+
+from tests.serving.process_service import Service, sample_rows, together
+
+CALLERS = 64
+URL = "/v4/scoring?as_of=2024-07-01"
+
+
+def test_calls_are_never_more_than_the_plan_has(service: Service) -> None:
+    token, rows = service.token("hundred_calls"), sample_rows()
+    before = service.answered_by_worker()
+
+    def call(client: httpx.Client) -> list[int]:
+        return [client.post(URL, json=rows, headers={"token": token}).status_code for _ in range(3)]
+
+    found = Counter(status for statuses in together(CALLERS, call, service) for status in statuses)
+    assert found == {200: 100, 429: 3 * CALLERS - 100}
+    assert service.usage_of(token) == (100, 100)
+    after = service.answered_by_worker()
+    assert len(after) == service.workers
+    assert all(after[worker] > before[worker] for worker in after), "only one worker answered"
+
+
+def test_users_are_never_more_than_the_plan_has(service: Service) -> None:
+    token = service.token("hundred_users")
+    numbers = count()
+
+    def call(client: httpx.Client) -> list[tuple[int, int]]:
+        found = []
+        for users in (3, 2, 1):
+            rows: list[Any] = [sample_rows(f"user {next(numbers)}")[0] for _ in range(users)]
+            found.append((client.post(URL, json=rows, headers={"token": token}).status_code, users))
+        return found
+
+    answers = [answer for caller in together(CALLERS, call, service) for answer in caller]
+    assert {status for status, _ in answers} == {200, 429}
+    assert sum(users for status, users in answers if status == 200) == 100
+    assert service.usage_of(token) == (sum(status == 200 for status, _ in answers), 100)
+
+
+def test_two_tokens_do_not_share_a_plan(service: Service) -> None:
+    one, other = service.token("one_call"), service.token("one_call")
+    found = [service.post(sample_rows(), token).status_code for token in (one, other, one, other)]
+    assert found == [200, 200, 429, 429]
+
+
+def test_a_revoked_token_ends_at_once_even_where_it_is_remembered(service: Service) -> None:
+    from usecases.tokens import find_credential, revoke_token
+
+    token = service.token()
+    credential = find_credential(service.engine, token)
+    assert credential is not None
+    with service.client(token) as client:
+        assert client.post(URL, json=sample_rows()).status_code == 200
+        revoke_token(service.engine, credential.token_id)
+        assert client.post(URL, json=sample_rows()).status_code == 401
+    assert service.usage_of(token) == (1, 1)
