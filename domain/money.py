@@ -48,6 +48,16 @@ class RateTable:
         """Every currency that can be converted, the base included, in alphabetical order."""
         return tuple(sorted({self.base, *self.rates}))
 
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Number the currencies in the order of `codes`."""
+        return {code: number for number, code in enumerate(self.codes)}
+
+    @cached_property
+    def units(self) -> tuple[float, ...]:
+        """Give what one unit of each currency is worth in the base currency, in the order of `codes`."""
+        return tuple(self.per_unit(code) for code in self.codes)
+
     def per_unit(self, code: str) -> float:
         """Tell what one unit of *code* is worth in the base currency; KeyError where it is unknown.
 

@@ -60,21 +60,21 @@ class Doorway:
         return self._build(user_ids, rows, order)
 
     def _require_columns(self, table: pa.Table) -> None:
-        missing = [name for name in c.REQUIRED if name not in table.column_names]
+        names = table.column_names
+        missing = [name for name in c.REQUIRED if name not in names]
         if missing:
             raise LayoutError(
                 f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
-                f"{', '.join(table.column_names)}; needed are {', '.join(c.REQUIRED)}, "
+                f"{', '.join(names)}; needed are {', '.join(c.REQUIRED)}, "
                 f"and {' and '.join(c.OPTIONAL)} may be there"
             )
-        twice = [name for name in c.COLUMNS if table.column_names.count(name) > 1]
+        twice = [name for name in c.COLUMNS if names.count(name) > 1]
         if twice:
             raise LayoutError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
 
     def _rows(self, table: pa.Table, customer: Integers, findings: Findings) -> Rows:
         chunk = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
         absent = pa.nulls(table.num_rows)
-        currencies = {code: number for number, code in enumerate(self.rates.codes)}
         identifiers = chunk.get(c.TRANSACTION_ID)
         return Rows(
             customer,
@@ -82,7 +82,7 @@ class Doorway:
             read_numbers(chunk[c.AMOUNT], c.AMOUNT, findings, text=self.text),
             read_numbers(chunk[c.BALANCE], c.BALANCE, findings, text=self.text),
             read_words(chunk.get(c.STATE, absent), c.STATE, findings, c.STATES, any_case=True, absent=c.SETTLED),
-            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, currencies),
+            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, self.rates.positions),
             read_words(chunk[c.CATEGORY], c.CATEGORY, findings, c.CATEGORIES),
             read_times(chunk[c.CREATED], c.CREATED, findings),
             None if identifiers is None else read_identifiers(identifiers, c.TRANSACTION_ID, findings, required=False),
@@ -105,8 +105,7 @@ class Doorway:
         in_order = len(order) == len(rows.time) and bool((np.diff(order) == 1).all())
         at: Integers | slice = slice(None) if in_order else order
         currency = rows.currency[at]
-        rates = np.array([self.rates.per_unit(code) for code in self.rates.codes])
-        per_unit = rates[currency]
+        per_unit = np.array(self.rates.units)[currency]
         amount = rows.amount[at]
         counts = np.bincount(rows.customer[at], minlength=len(user_ids))
         return Histories(

@@ -138,12 +138,12 @@ def read_words(
     absent: int | None = None,
 ) -> npt.NDArray[np.int16]:
     """Read words of a fixed list as their codes; *absent* is the code of a missing one, where that is allowed."""
-    allowed = ", ".join(codes) + (" (any case)" if any_case else "") + (" or nothing" if absent is not None else "")
-    if absent is None:
-        findings.add(_nulls(column), field, lambda _: "is missing", allowed)
+    if absent is None and column.null_count:
+        findings.add(_mask(column.is_null()), field, lambda _: "is missing", _words_allowed(codes, any_case, absent))
     missing_code = 0 if absent is None else absent
     if not is_text(column.type.value_type if pa.types.is_dictionary(column.type) else column.type):
-        findings.add(_mask(column.is_valid()), field, lambda row: f"is {shown(column[row].as_py())}", allowed)
+        wrong, allowed = _mask(column.is_valid()), _words_allowed(codes, any_case, absent)
+        findings.add(wrong, field, lambda row: f"is {shown(column[row].as_py())}", allowed)
         return np.full(len(column), missing_code, dtype=np.int16)
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     words = encoded.dictionary.to_pylist()
@@ -151,6 +151,7 @@ def read_words(
     found: npt.NDArray[np.int16] = lookup[_indices(encoded, len(words))]
     bad = found < 0
     if bad.any():
+        allowed = _words_allowed(codes, any_case, absent)
         findings.add(bad, field, lambda row: f"is {shown(column[row].as_py())}", allowed)
         found[bad] = 0
     return found
@@ -172,6 +173,10 @@ def read_identifiers(column: pa.Array, field: str, findings: Findings, *, requir
         findings.add(_empty(texts), field, lambda _: "is empty", ALLOWED_TEXT)
     findings.add(unread, field, lambda row: f"is {shown(column[row].as_py())}", ALLOWED_TEXT)
     return texts if required else pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _words_allowed(codes: Mapping[str, int], any_case: bool, absent: int | None) -> str:
+    return ", ".join(codes) + (" (any case)" if any_case else "") + (" or nothing" if absent is not None else "")
 
 
 def _code(word: str, codes: Mapping[str, int], any_case: bool, absent: int | None) -> int:

@@ -125,9 +125,13 @@ class ModelHolder:
         """At start, without a registry, serve what was pinned here last."""
         if self.current is not None:
             return
+        try:
+            kept = bentoml.models.list(self._settings.model_name)
+        except bentoml.exceptions.NotFound:  # none of that name was ever pinned here
+            return
         pinned = [
             (model.creation_time, int(str(model.info.metadata["mlflow_version"])))
-            for model in bentoml.models.list(self._settings.model_name)
+            for model in kept
             if "mlflow_version" in model.info.metadata
         ]
         if pinned:

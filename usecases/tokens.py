@@ -2,8 +2,9 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import groupby
 from math import ceil
 
 from sqlalchemy import Engine
@@ -141,12 +142,27 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
 def charge_all(engine: Engine, costs: list[accounts.Charge]) -> list[bool | None]:
     """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since."""
     results: list[bool | None] = [None] * len(costs)
+    # In the order of tokens: two processes that locked the same ones in different orders would wait for each other.
+    numbered = sorted(enumerate(costs), key=lambda pair: (pair[1].token_id, pair[1].month))
     with Session(engine) as session, session.begin():
-        # In the order of tokens: two processes that locked the same ones in different orders would wait for each other.
-        for number, cost in sorted(enumerate(costs), key=lambda pair: pair[1].token_id):
-            if accounts.live(session, cost.token_id, cost.at_us):
-                results[number] = accounts.charge(session, cost)
+        for (token_id, _), group in groupby(numbered, key=lambda pair: (pair[1].token_id, pair[1].month)):
+            members = list(group)
+            if not accounts.live(session, token_id, max(cost.at_us for _, cost in members)):
+                continue
+            for (number, _), charged in zip(
+                members, _charge_group(session, [cost for _, cost in members]), strict=True
+            ):
+                results[number] = charged
     return results
+
+
+def _charge_group(session: Session, costs: list[accounts.Charge]) -> list[bool]:
+    """Charge one token's requests as one where all fit, which is nearly always; else one by one."""
+    if len(costs) > 1 and len({cost.allowance for cost in costs}) == 1:
+        calls, users = sum(cost.calls for cost in costs), sum(cost.users for cost in costs)
+        if accounts.charge(session, replace(costs[0], calls=calls, users=users)):
+            return [True] * len(costs)
+    return [accounts.charge(session, cost) for cost in costs]
 
 
 def seconds_to_next_month(now_us: int) -> int:

@@ -9,12 +9,11 @@ from typing import Any
 from models.value_model import ValueModel
 from serving import holder, scoring
 from serving.service import Fivefold
+from tests.serving.process_service import BREAKS, DIES, SLEEPS
 from usecases.scoring import Answer
 
 __all__ = ["Fivefold"]
 
-BREAKS, SLEEPS, DIES = "breaks", "sleeps", "dies"
-"""How the identifier of a request's first user begins."""
 SLEEP_SECONDS = 4.0
 
 holder.POLL_SECONDS = 1.0
@@ -25,10 +24,7 @@ def score_rows(model: ValueModel, rows: Sequence[Mapping[str, Any]], **more: Any
     """Score, unless the first user asks for something else."""
     asked = str(rows[0]["user_id"]) if rows else ""
     if asked.startswith(BREAKS):
-        try:
-            raise ValueError(f"cannot read {rows[0]}")
-        except ValueError as error:
-            raise RuntimeError(f"cannot score {rows}") from error
+        raise RuntimeError(f"cannot score {rows}") from ValueError(f"cannot read {rows[0]}")
     if asked.startswith(SLEEPS):  # with more rows than are scored in the loop, so that nobody else waits
         time.sleep(SLEEP_SECONDS)
     if asked.startswith(DIES):

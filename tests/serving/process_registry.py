@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ class Template:
     """A folder with everything that a service finds at its start; copied, never served from."""
 
     var: Path
+    addresses: Mapping[int, str]
 
     def copy_to(self, var: Path, champion: int | None) -> Registry:
         """Fill *var*, and say which version serves."""
@@ -35,6 +37,13 @@ class Template:
         registry = Registry(Settings(var=var), NAME)
         if champion is not None:
             registry.set_alias(CHAMPION, champion)
+        return registry
+
+    def register_in(self, registry: Registry) -> Registry:
+        """Register all versions in another registry; none of them serves yet."""
+        run = registry.client.create_run(registry.experiment(NAME))
+        for number, address in self.addresses.items():
+            assert registry.add(address, run.info.run_id, None, "a test", {}) == number
         return registry
 
 
@@ -52,14 +61,17 @@ def make_template(folder: Path) -> Template:
     registry = making.new_registry(folder / "var", NAME)
     shutil.copytree(read_settings().kernels, registry.settings.kernels)
     assert making.add_version(registry, model(FIRST), folder / "first") == FIRST
-    (logged,) = registry.settings.artifacts.rglob("value_model/model.json")
+    (written,) = registry.settings.artifacts.rglob("value_model/model.json")
+    logged = written.parent.parent.parent
+    addresses = {FIRST: logged.as_uri()}
     for number in (SECOND, OTHER_FINGERPRINT, BROKEN):
         changed = folder / f"version_{number}"
-        shutil.copytree(logged.parent.parent.parent, changed)
+        shutil.copytree(logged, changed)
         _change(changed / "artifacts" / "value_model", number)
-        assert registry.add(changed.as_uri(), registry.version(FIRST).run_id, None, "a test", {}) == number
+        addresses[number] = changed.as_uri()
+        assert registry.add(addresses[number], registry.version(FIRST).run_id, None, "a test", {}) == number
     registry.client._tracking_client.store.engine.dispose()
-    return Template(registry.settings.var)
+    return Template(registry.settings.var, addresses)
 
 
 def _change(value_model: Path, number: int) -> None:

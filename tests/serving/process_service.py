@@ -30,6 +30,9 @@ from usecases.tokens import create_token
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS, STOP_SECONDS = 120, 30
 
+BREAKS, SLEEPS, DIES = "breaks", "sleeps", "dies"
+"""How the identifier of a request's first user begins where a service with faults is to show one."""
+
 PLANS = """
 unlimited: {rows_per_request: 1000000, calls_per_month: 1000000000, users_per_month: 1000000000}
 few_rows: {rows_per_request: 3, calls_per_month: 1000000, users_per_month: 1000000}
@@ -138,7 +141,7 @@ class Service:
         return sorted(child.pid for child in children if _is_worker(child))
 
     def left_over(self) -> list[int]:
-        """List the processes of this service that outlived it."""
+        """List the processes of this service that outlived it, as far as `worker_pids` saw them."""
         return [pid for pid, process in self._seen.items() if process.is_running() and process.status() != "zombie"]
 
     def _end_what_is_left(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from domain.clock import DAY_US, to_microseconds
 from domain.errors import DataNotValid, Problem
