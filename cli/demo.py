@@ -40,7 +40,7 @@ What next:
   .venv/bin/fivefold models                               which model serves, and why
   .venv/bin/fivefold indicators                           what the model sees
   .venv/bin/fivefold explain {path} --user user_000002 --as-of 2025-01-01 --png why.png
-  .venv/bin/fivefold train --data YOUR_FILE --config training/configs/berka.yaml
+  .venv/bin/fivefold train --data YOUR_FILE                on your own customers: README.md has the columns
   .venv/bin/mlflow ui --backend-store-uri {read_settings().tracking_uri}""",
     )
 
@@ -56,5 +56,5 @@ def _show_scores() -> None:
     score.score_file(model, path, output, as_of).show(model, as_of, asked=True)
     say(f"Every customer's score: {output}")
     say()
-    explain.show(model, path, "user_000001", as_of)
+    explain.show(model, path, "user_000027", as_of)
     say()

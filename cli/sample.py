@@ -50,8 +50,7 @@ def serve_once(port: int) -> None:
     secret = _token()
     port = port if _free(port) else any_port()
     console.print("Starting the service ...")
-    with _running(port) as log:
-        _wait_until_ready(port, log)
+    with _running(port):
         answer = _post(port, secret, "&explain=true")[0]
     short = {
         **answer,
@@ -89,14 +88,15 @@ def _token() -> str:
 
 
 @contextmanager
-def _running(port: int) -> Iterator[Path]:
-    """Run `fivefold serve` for the time of the block; what it says goes to a file."""
+def _running(port: int) -> Iterator[None]:
+    """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file."""
     log = read_settings().var / "demo" / "service.log"
     with log.open("wb") as file:
         command = [sys.executable, "-m", "cli.main", "serve", "--port", str(port)]
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)  # noqa: S603 (our own words)
         try:
-            yield log
+            _wait_until_ready(process, port, log)
+            yield
         finally:
             process.terminate()
             try:
@@ -105,15 +105,15 @@ def _running(port: int) -> Iterator[Path]:
                 process.kill()
 
 
-def _wait_until_ready(port: int, log: Path) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
     end = monotonic() + START_SECONDS
-    while monotonic() < end:
+    while monotonic() < end and process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             sleep(0.5)
-    raise FivefoldError(f"the service was not ready after {START_SECONDS} seconds; what it said is in {log}")
+    raise FivefoldError(f"the service did not become ready; what it said is in {log}")
 
 
 def _post(port: int, secret: str, more: str) -> Any:

@@ -137,7 +137,7 @@ def indicator(
             name, family or function.__module__.rsplit(".", 1)[-1], unit, wording, empty, None, function
         )
         made = [_instance(template, days, variant) for days in windows for variant in variants]
-        function.indicators = tuple(made)  # type: ignore[attr-defined]
+        function.indicators = tuple(made)  # type: ignore[attr-defined]  # where `collect` finds them
         return function
 
     return declare

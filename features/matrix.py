@@ -90,6 +90,8 @@ def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: I
 
 def _shares(histories: Histories) -> list[int]:
     """Cut the customers into as many parts of about equally many rows as there are processors."""
+    if histories.customers < _CUSTOMERS_A_THREAD:
+        return [0, histories.customers]
     threads = min(os.cpu_count() or 1, 1 + histories.customers // _CUSTOMERS_A_THREAD)
     marks = [histories.rows * part // threads for part in range(1, threads)]
     inner = np.searchsorted(histories.offsets, marks).tolist()

@@ -134,7 +134,7 @@ def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
         bad,
         TRANSACTION_ID,
         lambda row: (
-            f"{shown(rows.transaction_id[row].as_py())} stands in row "  # type: ignore[index]
+            f"{shown(rows.transaction_id[row].as_py())} stands in row "  # type: ignore[index]  # asserted above
             f"{findings.first_row + differs[row]} with other values"
         ),
         "one row for each transaction, or exact repeats",

@@ -82,7 +82,7 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
         pending = pool.submit(next, iterator, end)
         while (item := pending.result()) is not end:
             pending = pool.submit(next, iterator, end)
-            yield item  # type: ignore[misc]
+            yield item  # type: ignore[misc]  # the end is no item
 
 
 def _in_memory(source: Source, doorway: Doorway) -> Histories:

@@ -17,7 +17,7 @@ LOG_LINK = ("tweedie", "poisson")
 OBJECTIVES = (*LOG_LINK, "regression", "regression_l1")
 
 
-class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Predicts the expected value (money, never negative) of the next horizon from the indicator matrix.
 
     X is n x F with NaN where an indicator is undefined; y is n values, none negative. The same data, parameters

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -65,7 +66,9 @@ class Registry:
         settings.var.mkdir(parents=True, exist_ok=True)
         self.settings = settings
         self.name = name
-        self.client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
+        # One process at a time: where there is none yet this makes it, and MLflow lets two spoil each other's.
+        with FileLock(settings.var / "mlflow.lock"):
+            self.client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
 
     def use(self) -> None:
         """Make this registry the one at MLflow's global address, by which it logs runs and looks artifacts up."""

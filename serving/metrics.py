@@ -1,5 +1,6 @@
 """What the operator sees: counts and times with bounded labels, and which model answers."""
 
+from math import nan
 from typing import Any, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -57,9 +58,8 @@ class Watch:
         """Set what is not counted but true now."""
         self._version.set(self._holder.current.version if self._holder.current else 0)
         self._refused.set(int(bool(self._holder.refused)))
-        for drift in self._counter.drift:
-            if drift.index is not None:
-                self._drift.labels(indicator=drift.name).set(drift.index)
+        for drift in self._counter.drift:  # unknown is no number: that of the model before must not stay
+            self._drift.labels(indicator=drift.name).set(nan if drift.index is None else drift.index)
 
     def page(self) -> bytes:
         """Write the metrics of all workers, which share files where BentoML started them."""

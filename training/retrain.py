@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 
+from domain.errors import ModelError
 from features.matrix import catalogue, warm
 from features.tables import Source
 from models.curve import ScoreCurve
@@ -58,8 +59,7 @@ def retrain(source: Source, config: TrainingConfig, registry: Registry, *, tune_
     trees = trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
     fitted = fit(rows, trees, config.seed, trees.rounds or 0)
     champion = registry.champion()
-    incomparable = incomparability(champion, config, dates)
-    rival = registry.load(champion.number) if champion and not incomparable else None
+    rival, incomparable = load_rival(registry, champion, incomparability(champion, config, dates))
     judged = judge(portfolio, dates, config, fitted.booster_, rival)
     model = build_model(fitted, judged, portfolio, config, dates)
     evaluation = evaluate(judged, model)
@@ -103,6 +103,18 @@ def incomparability(champion: Version | None, config: TrainingConfig, dates: Dat
     if champion.test_as_of > dates.test:
         return f"champion {champion.number} was trained inside the test window"
     return None
+
+
+def load_rival(
+    registry: Registry, champion: Version | None, incomparable: str | None
+) -> tuple[ValueModel | None, str | None]:
+    """Load the champion where it is comparable; one that cannot be loaded is not."""
+    if champion is None or incomparable:
+        return None, incomparable
+    try:
+        return registry.load(champion.number), None
+    except ModelError as error:
+        return None, f"champion {champion.number} cannot be loaded ({error})"
 
 
 def _name(source: Source) -> str:

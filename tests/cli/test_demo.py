@@ -22,7 +22,7 @@ def test_the_first_time_shows_everything(home: Home) -> None:
         r"^Version 1 is the champion now\.$",
         rf"^Customers as of {AS_OF}$",
         r"^Every customer's score: \S+/demo/scores\.csv$",
-        rf"^Customer user_000001 as of {AS_OF}: score \d\.\d\d, ",
+        rf"^Customer user_000027 as of {AS_OF}: score \d\.\d\d, ",
         r"^starting point ",
         r"^served on 3000$",
         r"^What next:$",

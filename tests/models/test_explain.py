@@ -1,6 +1,7 @@
 """The explanation: it adds up, and it is TreeSHAP's."""
 
 import warnings
+from dataclasses import replace
 from math import fsum, isnan, nan
 from typing import Any
 
@@ -156,6 +157,18 @@ def test_effects_that_cancel_out_exactly_are_no_division_by_zero() -> None:
     assert contributions[0] == -contributions[1] == 1.0
     found = explain(model, matrix)
     assert found.points[0] == pytest.approx(contributions[:2] * 4 * (2_000 / 2_001) / 20, abs=1e-9)
+    assert farthest_off(found) <= WITHIN
+
+
+def test_a_jump_of_the_curve_where_the_effects_cancel_out_adds_up() -> None:
+    model = additive_model(0.3)
+    matrix = np.array([[1.0, -1.0]])
+    expected = model.booster.predict(matrix, pred_contrib=True)[0, -1]
+    predicted = model.booster.predict(matrix)[0]
+    assert 0 < abs(predicted - expected) < 1e-9  # rounding alone
+    at_the_jump = replace(model, curve=ScoreCurve.of(np.array([expected, predicted])))
+    found = explain(at_the_jump, matrix)
+    assert abs(found.scores.score[0] - found.base) == pytest.approx(2.0)
     assert farthest_off(found) <= WITHIN
 
 

@@ -65,6 +65,8 @@ class Service:
         database_url: empty for SQLite in *var*.
         environment: settings of this service.
         faults: whether the tests' faults are built in.
+        version: of the model that serves, for tests that share the service.
+        stand: folder that it is started from; nothing is to be left there.
     """
 
     var: Path
@@ -72,6 +74,7 @@ class Service:
     database_url: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     faults: bool = False
+    version: int = 0
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -81,6 +84,8 @@ class Service:
         self.settings = read_settings({"FIVEFOLD_VAR": str(self.var), "FIVEFOLD_DATABASE_URL": self.database_url})
         self.engine: Engine = open_database(self.settings.database)
         self.logs = [self.var / "stdout.log", self.var / "stderr.log"]
+        self.stand = self.var.parent / "stand"
+        self.stand.mkdir()
         self._seen: dict[int, psutil.Process] = {}
 
     def __enter__(self) -> Self:
@@ -111,7 +116,7 @@ class Service:
             self.process = subprocess.Popen(
                 [*fivefold, "serve", "--port", str(self.port), "--workers", str(self.workers)],
                 env=environment,
-                cwd=self.var,  # a user may stand anywhere
+                cwd=self.stand,  # a user may stand anywhere
                 stdout=out,
                 stderr=error,
                 start_new_session=True,
@@ -182,6 +187,7 @@ class Service:
 
     def wait_until_ready(self, version: int) -> float:
         """Wait until every worker serves a version."""
+        self.version = version
         return self.wait_for(lambda: self.workers_with(version) >= self.workers and self.ready(), START_SECONDS)
 
     def client(self, token: str | None = None) -> httpx.Client:

@@ -121,9 +121,10 @@ def test_nan_can_be_read_and_the_doorway_decides() -> None:
     assert isnan(read(with_literal("user_balance", "NaN"))[0]["user_balance"])
 
 
-@pytest.mark.parametrize(
-    "literal", ["01", "1.", ".5", "+1", "0x1", "-NaN", "nan", "1_000", "1,5", "'1'", "--1", "1e", "１"]
-)
+WORDS = ["01", "1.", ".5", "+1", "0x1", "-NaN", "nan", "1_000", "1,5", "'1'", "--1", "1e", "\N{FULLWIDTH DIGIT ONE}"]
+
+
+@pytest.mark.parametrize("literal", WORDS)
 def test_a_number_in_other_words_is_no_json(literal: str) -> None:
     assert problems(with_literal("user_balance", literal)) == NOT_JSON
 
@@ -263,14 +264,10 @@ nearly_rows = st.lists(
 
 @given(nearly_rows | json_values)
 def test_whatever_json_comes_is_read_or_refused_with_a_reason(rows: Any) -> None:
-    try:
+    if isinstance(rows, list) and all(map(_is_row, rows)):
         read(rows)
-        sound = True
-    except Refusal as found:
-        sound = False
-        assert found.status == 422
-        assert found.problems
-    assert sound is (isinstance(rows, list) and all(map(_is_row, rows)))
+    else:
+        assert problems(rows)
 
 
 def _is_row(row: Any) -> bool:
@@ -283,12 +280,9 @@ def _is_row(row: Any) -> bool:
     return texts and optional and numbers
 
 
-@given(st.binary(max_size=200))
-def test_whatever_bytes_come_are_read_or_refused(body: bytes) -> None:
-    try:
-        assert read_rows(body, LIMITS) == []
-    except Refusal as found:
-        assert found.status == 422
+@given(st.binary(max_size=200).filter(lambda body: b"[" not in body or b"]" not in body))
+def test_whatever_bytes_come_are_refused_with_a_reason(body: bytes) -> None:
+    assert problems(body)
 
 
 cut_points = st.lists(st.integers(102, 498), min_size=3, max_size=3, unique=True).map(
@@ -345,9 +339,8 @@ def test_an_explanation_is_written_with_everything_behind_the_score() -> None:
         "model",
     ]
     parts = element["contributions"]
-    assert [list(part) for part in parts] == [["indicator", "family", "value", "unit", "points", "sentence"]] * len(
-        parts
-    )
+    keys = ["indicator", "family", "value", "unit", "points", "sentence"]
+    assert all(list(part) == keys for part in parts)
     assert {part["indicator"] for part in parts} == set(model.indicators)
     sizes = [abs(part["points"]) for part in parts]
     assert sizes == sorted(sizes, reverse=True)

@@ -66,7 +66,7 @@ def test_the_sample_of_the_readme_is_answered(service: Service) -> None:
     assert element["score"] == round(element["score"], 2)
     assert element["category"] in {"low", "medium", "high", "top"}
     assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-model-version"] == "1"
+    assert answer.headers["x-model-version"] == str(service.version)
     assert len(answer.headers["x-request-id"]) == 16
     assert service.usage_of(token) == (1, 1)
 
@@ -367,7 +367,7 @@ def test_other_paths_and_methods_are_arrays_too(
         assert answer.headers.get("content-type") == "application/json"
         found = answer.headers.get("allow")
         assert (found and sorted(found.split(", "))) == (allow and allow.split(", "))
-        assert answer.headers["x-model-version"] == "1"
+        assert answer.headers["x-model-version"] == str(service.version)
         assert answer.headers["x-request-id"]
         # The connection is still good for a next request.
         assert client.get("/livez").status_code == 200
@@ -377,7 +377,7 @@ def test_other_paths_and_methods_are_arrays_too(
 def test_what_is_there_for_everybody_is_200(service: Service, path: str) -> None:
     answer = service.get(path)
     assert answer.status_code == 200
-    assert answer.headers["x-model-version"] == "1"
+    assert answer.headers["x-model-version"] == str(service.version)
 
 
 def test_every_answer_has_its_own_id(service: Service) -> None:

@@ -55,7 +55,7 @@ def test_both_workers_are_counted_together(on_sqlite: Service) -> None:
 
 def test_the_model_that_answers_is_told(on_sqlite: Service) -> None:
     metrics = on_sqlite.metrics()
-    assert metrics["fivefold_model_version"] == 1
+    assert metrics["fivefold_model_version"] == on_sqlite.version
     assert metrics["fivefold_champion_refused"] == 0
     assert metrics['fivefold_request_seconds_count{route="/v4/scoring"}'] > 0
     assert metrics['fivefold_request_seconds_bucket{le="+Inf",route="/v4/scoring"}'] > 0

@@ -13,7 +13,7 @@ from domain.clock import day_text, to_microseconds
 from models.scoring import score_source
 from serving.contract import rounded
 from tests.models.making import AS_OF
-from tests.serving.process_registry import FIRST, model
+from tests.serving.process_registry import model
 from tests.serving.process_service import ROOT, Service, sample_rows
 from training.simulator import Simulation, simulate
 
@@ -30,7 +30,8 @@ def by_customer(table: pl.DataFrame) -> Iterator[tuple[str, list[dict[str, Any]]
 
 def require_same_bits(service: Service, table: pl.DataFrame, as_of: int) -> int:
     """Post every customer alone; compare the answers with what the command gives for all together."""
-    expected = pl.concat([batch.table for batch in score_source(model(FIRST), table, as_of)])
+    serving = model(service.version)
+    expected = pl.concat([batch.table for batch in score_source(serving, table, as_of)])
     wanted = {row["user_id"]: row for row in expected.to_dicts()}
     token = service.token()
     query = f"/v4/scoring?as_of={day_text(as_of)}&explain=true"
@@ -43,7 +44,7 @@ def require_same_bits(service: Service, table: pl.DataFrame, as_of: int) -> int:
                 assert found["user_id"] == user_id
                 assert float(found["expected_value"]).hex() == want["expected_value"].hex()
                 assert float(found["percentile"]).hex() == want["percentile"].hex()
-                assert found["score"] == rounded(want["score"], want["category"], model(FIRST).cut_points)
+                assert found["score"] == rounded(want["score"], want["category"], serving.cut_points)
                 assert found["category"] == want["category"]
                 total = found["base"] + sum(part["points"] for part in found["contributions"])
                 assert abs(total - want["score"]) < 1e-9

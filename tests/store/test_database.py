@@ -173,7 +173,7 @@ def test_readers_do_not_wait_for_the_writer_on_sqlite(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_that_is_none_is_told_with_examples(address: str) -> None:
-    with pytest.raises(ConfigError, match="FIVEFOLD_DATABASE_URL .*must be sqlite:///FILE or postgresql:") as caught:
+    with pytest.raises(ConfigError, match=r"FIVEFOLD_DATABASE_URL .*must be sqlite:///FILE or postgresql:") as caught:
         open_database(address)
     assert SECRET not in str(caught.value)
 
@@ -207,7 +207,7 @@ def test_a_database_that_cannot_be_used_is_a_readable_error(
 
 def test_a_folder_that_cannot_be_made_is_a_readable_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="folder .*file/deeper cannot be made: Not a directory"):
+    with pytest.raises(StoreError, match=r"folder .*file/deeper cannot be made: Not a directory"):
         open_database(f"sqlite:///{tmp_path / 'file' / 'deeper' / 'fivefold.db'}")
 
 

@@ -1,5 +1,6 @@
 """Plans: the shipped file, and what is said about an operator's that is wrong."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,9 @@ def test_the_shipped_plans_can_be_read() -> None:
 
 
 def test_the_shipped_plans_rise() -> None:
-    limits = [(plan.rows_per_request, plan.calls_per_month, plan.users_per_month) for plan in read_plans(None).values()]
-    assert all(
-        all(less < more for less, more in zip(a, b, strict=True)) for a, b in zip(limits, limits[1:], strict=False)
-    )
+    for smaller, larger in pairwise(read_plans(None).values()):
+        for limit in ("rows_per_request", "calls_per_month", "users_per_month"):
+            assert getattr(smaller, limit) < getattr(larger, limit)
 
 
 def test_an_operators_plans_take_the_place_of_the_shipped_ones(tmp_path: Path) -> None:

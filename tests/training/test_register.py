@@ -136,6 +136,7 @@ def test_a_frame_with_undefined_values_passes_and_a_missing_column_does_not(
 def test_the_requirements_are_pinned_to_what_is_installed(logged: mlflow.pyfunc.PyFuncModel, runs: Runs) -> None:
     from importlib.metadata import version
 
+    runs.registry.use()
     folder = Path(mlflow.artifacts.download_artifacts("models:/fivefold-value/1"))
     lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert sorted(lines) == sorted(f"{name}=={version(name)}" for name in REQUIREMENTS)

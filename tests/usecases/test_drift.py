@@ -67,7 +67,7 @@ def test_the_same_portfolio_has_not_drifted(engine: Engine) -> None:
 
 
 def test_the_index_is_that_of_the_formula(engine: Engine) -> None:
-    matrix = MATRIX * [1.5, 0.9] + [0.3, 0.0]
+    matrix = MATRIX * np.array([1.5, 0.9]) + np.array([0.3, 0.0])
     matrix[:100, 1] = np.nan
     counts = counted(matrix, SCORES**0.9)
     keep(engine, counts)
@@ -87,7 +87,7 @@ def test_a_shift_is_told_from_a_little_movement(engine: Engine, shift: float, ve
 
 
 def test_the_furthest_comes_first(engine: Engine) -> None:
-    keep(engine, counted(MATRIX + [0.0, 2.0], SCORES))
+    keep(engine, counted(MATRIX + np.array([0.0, 2.0]), SCORES))
     assert [drift.name for drift in measure_drift(engine, REFERENCE, "value", 1, DAY)] == ["second", "first", "score"]
 
 

@@ -1,0 +1,275 @@
+"""The routes: what they answer, what their document promises, and that the one holds what the other says."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from starlette.routing import Route
+
+from features.document import empty_text
+from features.matrix import catalogue
+from serving.app import ERRORS, build_app
+from serving.counter import Counter
+from tests.serving.inprocess import INDICATORS, SCORING, Place, client, now_text, rows_of, started
+
+STATUSES = {200, 400, 401, 405, 406, 413, 422, 429, 500, 503, 504}
+MARK = "MARKED-7f3a9"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with started(tmp_path) as place:
+        yield place
+
+
+@pytest.fixture
+def document(place: Place) -> dict[str, Any]:
+    return dict(place.ask("GET", "/openapi.json").json())
+
+
+def schema_of(document: dict[str, Any], path: str, method: str, status: int) -> dict[str, Any]:
+    """The schema of an answer, with everything that it refers to."""
+    answer = document["paths"][path][method]["responses"][str(status)]["content"]["application/json"]["schema"]
+    return {**answer, "components": document["components"]}
+
+
+def holds(document: dict[str, Any], answer: httpx.Response, path: str = SCORING, method: str = "post") -> None:
+    jsonschema.validate(answer.json(), schema_of(document, path, method, answer.status_code))
+
+
+def requests(place: Place) -> list[dict[str, Any]]:
+    """Requests of every kind, to be asked on a service without a past."""
+    token, few = {"token": place.token()}, {"token": place.token("used_up")}
+    valid, as_of = json.dumps(rows_of("b", "a", "b")).encode(), {"as_of": "2024-06-30"}
+    return [
+        {"content": valid, "headers": token, "params": as_of},
+        {"content": valid, "headers": token, "params": {**as_of, "explain": "true", "user_type": "PERSON"}},
+        {"content": json.dumps(rows_of("a", transaction_date=now_text())).encode(), "headers": token},
+        {"content": json.dumps(rows_of("a", user_category="APP")).encode(), "headers": token},
+        {"content": b"[]", "headers": token},
+        {"content": b"[]", "headers": token, "params": {"as_of": "tomorrow"}},
+        {"content": valid},
+        {"content": valid, "headers": {"token": "unknown"}},
+        {"content": valid, "headers": token, "params": {"user_type": "COMPANY"}},
+        {"content": b" " * 30_000, "headers": token},
+        {"content": json.dumps(rows_of(*map(str, range(25)))).encode(), "headers": token},
+        {"content": b"{}", "headers": token},
+        {"content": b"not JSON", "headers": token},
+        {"content": json.dumps([{}]).encode(), "headers": token},
+        {"content": json.dumps(rows_of(*"aaaa")).encode(), "headers": few, "params": as_of},
+        {"content": valid, "headers": few, "params": as_of},
+        {"content": valid, "headers": few, "params": as_of},
+    ]
+
+
+def test_the_plain_route_stands_in_front_of_its_documentation(place: Place) -> None:
+    first, *others = [route for route in place.app.routes if getattr(route, "path", "") == SCORING]
+    assert type(first) is Route
+    assert first is place.app.routes[0]
+    assert [getattr(route, "include_in_schema", None) for route in others] == [True]
+
+
+def test_both_routes_give_the_same_answers(tmp_path: Path) -> None:
+    """The plain one that answers, and the one that FastAPI documents."""
+    answers: list[list[httpx.Response]] = []
+    usage = []
+    for number, name in enumerate(("plain", "documented")):
+        (tmp_path / name).mkdir()
+        with started(tmp_path / name) as place:
+            if number:
+                del place.app.router.routes[0]
+
+            async def ask_all(place: Place = place) -> list[httpx.Response]:
+                async with client(place.edge) as asking:
+                    return [await asking.post(SCORING, **request) for request in requests(place)]
+
+            answers.append(asyncio.run(ask_all()))
+            usage.append(place.usage())
+    assert {answer.status_code for answer in answers[0]} == STATUSES - {500, 503, 504}
+    for plain, documented in zip(*answers, strict=True):
+        assert (plain.status_code, plain.content) == (documented.status_code, documented.content)
+        varying = {"x-request-id", "retry-after"}
+        assert {name: value for name, value in plain.headers.items() if name not in varying} == {
+            name: value for name, value in documented.headers.items() if name not in varying
+        }
+    assert usage[0] == usage[1] == (4, 7)
+
+
+def test_the_document_names_every_status(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert {path: set(methods) for path, methods in document["paths"].items()} == {
+        SCORING: {"post"},
+        INDICATORS: {"get"},
+    }
+    responses = document["paths"][SCORING]["post"]["responses"]
+    assert set(responses) == {str(status) for status in STATUSES}
+    assert {int(status): found["description"] for status, found in responses.items() if status != "200"} == {
+        status: found["description"] for status, found in ERRORS.items()
+    }
+
+
+def test_the_document_describes_what_may_be_asked(document: dict[str, Any]) -> None:
+    asked = document["paths"][SCORING]["post"]
+    parameters = {found["name"]: found for found in asked["parameters"]}
+    assert {name: found["in"] for name, found in parameters.items()} == {
+        "token": "header",
+        "user_type": "query",
+        "as_of": "query",
+        "explain": "query",
+    }
+    assert not any(found["required"] for found in parameters.values())
+    body = asked["requestBody"]
+    assert body["required"] is True
+    rows = body["content"]["application/json"]["schema"]
+    assert (rows["type"], rows["minItems"]) == ("array", 1)
+    row = rows["items"]
+    assert set(row["required"]) == {
+        "user_id",
+        "transaction_currency",
+        "user_balance",
+        "transaction_amount",
+        "user_created",
+        "user_category",
+        "transaction_date",
+    }
+    assert set(row["properties"]) - set(row["required"]) == {"transaction_state", "transaction_id"}
+    assert row["properties"]["user_category"]["enum"] == ["API", "WEB"]
+    jsonschema.validate(rows_of("a", "b", another="field"), rows)
+
+
+def test_every_answer_is_as_the_document_says(place: Place, document: dict[str, Any]) -> None:
+    seen = set()
+    for request in requests(place):
+        answer = place.ask("POST", SCORING, **request)
+        holds(document, answer)
+        seen.add(answer.status_code)
+    token = place.token()
+    place.holder.current = None
+    holds(document, place.post(rows_of("a"), token))
+    with place.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE tokens")
+    answer = place.post(rows_of("a"), place_token := "another")
+    assert place_token
+    assert answer.status_code == 500
+    holds(document, answer)
+    assert seen == STATUSES - {500, 503, 504}
+
+
+def test_a_plain_answer_is_byte_for_byte_the_contracts(place: Place) -> None:
+    answer = place.post(rows_of("user_123"), place.token())
+    element = answer.json()[0]
+    assert answer.content == (
+        b'[{"user_id":"user_123","score":%s,"category":"%s"}]'
+        % (json.dumps(element["score"]).encode(), element["category"].encode())
+    )
+    assert answer.headers["content-type"] == "application/json"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.headers["x-model-version"] == "7"
+    assert len(answer.headers["x-request-id"]) == 16
+
+
+def test_an_explained_answer_names_its_model(place: Place, document: dict[str, Any]) -> None:
+    answer = place.post(rows_of("a"), place.token(), explain="true")
+    holds(document, answer)
+    assert answer.json()[0]["model"] == {
+        "name": "value",
+        "version": 7,
+        "fingerprint": catalogue().fingerprint,
+        "rates_date": "2024-06-30",
+    }
+
+
+def test_the_catalogue_is_described_to_everyone(place: Place, document: dict[str, Any]) -> None:
+    answer = place.ask("GET", INDICATORS)
+    assert answer.status_code == 200
+    holds(document, answer, INDICATORS, "get")
+    assert answer.json()["fingerprint"] == catalogue().fingerprint
+    assert answer.json()["indicators"] == [
+        {
+            "indicator": made.name,
+            "family": made.family,
+            "unit": made.unit,
+            "meaning": made.meaning,
+            "window_days": made.window_days,
+            "empty": empty_text(made),
+        }
+        for made in catalogue().indicators
+    ]
+    assert answer.headers["x-model-version"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/", 404, None),
+        ("GET", "/v4", 404, None),
+        ("GET", "/docs", 404, None),
+        ("POST", "/v4/scoring/more", 404, None),
+        ("GET", "/v3/scoring", 404, None),
+        ("GET", "/%00", 404, None),
+        ("GET", SCORING, 405, "POST"),
+        ("DELETE", SCORING, 405, "POST"),
+        ("OPTIONS", SCORING, 405, "POST"),
+        ("POST", INDICATORS, 405, "GET"),
+        ("PUT", "/openapi.json", 405, "GET"),
+    ],
+)
+def test_everything_else_is_an_array_with_detail(
+    place: Place, method: str, path: str, status: int, allow: str | None
+) -> None:
+    answer = place.ask(method, path)
+    words = {404: "Not Found", 405: "Method Not Allowed"}
+    assert (answer.status_code, answer.json()) == (status, [{"detail": words[status]}])
+    assert allow in {None, *answer.headers.get("allow", "").split(", ")}
+    assert answer.headers["content-type"] == "application/json"
+    assert {"x-request-id", "x-model-version"} <= set(answer.headers)
+
+
+def test_nothing_of_a_request_is_kept_or_said(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Marked values, through every kind of answer; then a search through files, metrics and everything printed."""
+    token, marked = place.token(), {"transaction_id": MARK, "another": MARK}
+    sound = rows_of(f"{MARK}-user", user_balance=7654321.25, transaction_amount=8765432.75, **marked)
+    headers = {"x-other": MARK, "user-agent": MARK}
+    bodies: list[Any] = [
+        sound,
+        rows_of(f"{MARK}-bad", user_category=MARK, transaction_date=MARK),
+        rows_of(f"{MARK}-type", user_balance=MARK),
+        f"{MARK} is not JSON".encode(),
+        rows_of(*[f"{MARK}-{number}" for number in range(30)]),
+    ]
+    statuses = [place.post(body, token, headers, explain="true").status_code for body in bodies]
+    statuses += [place.post(sound, MARK, headers).status_code, place.post(sound, token, user_type=MARK).status_code]
+    statuses += [place.post(sound, token, as_of=MARK).status_code, place.ask("GET", f"/{MARK}").status_code]
+
+    def crash(*_: object, **__: object) -> None:
+        message = f"{MARK} is in the message"
+        raise ValueError(message)
+
+    monkeypatch.setattr("serving.scoring.score_rows", crash)
+    crashed = place.post(sound, token, headers)
+    statuses.append(crashed.status_code)
+    assert statuses == [200, 400, 422, 422, 413, 401, 405, 400, 404, 500]
+    assert crashed.json() == [{"detail": "Internal Server Error"}]
+    place.desk.counter.keep()
+    place.engine.dispose()
+    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    printed = "".join(capfd.readouterr())
+    assert "ValueError" in printed, "that it crashed is said"
+    for trace in (MARK, "7654321", "8765432"):
+        assert trace.encode() not in kept
+        assert trace not in printed
+    assert MARK not in repr([status for _, status in place.watching.seen])
+    assert b"counted" in kept
+
+
+def test_apps_do_not_share_anything(place: Place, tmp_path: Path) -> None:
+    assert build_app(place.desk) is not place.app
+    assert isinstance(place.desk.counter, Counter)
+    assert tmp_path.is_dir()

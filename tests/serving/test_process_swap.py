@@ -1,0 +1,80 @@
+"""A new champion while the service is called: real times, two workers, PostgreSQL."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from time import monotonic, sleep
+
+import httpx
+
+from domain.clock import parse_moment
+from models.registry import CHAMPION, Registry
+from tests.serving.process_registry import FIRST, NAME, SECOND, model
+from tests.serving.process_service import Service, sample_rows
+from usecases.scoring import score_rows
+
+CALLERS = 6
+PROMISED_SECONDS = 30
+
+
+def expected_values() -> dict[int, float]:
+    """What each version says of the sample."""
+    as_of = parse_moment("2024-07-01")
+    found = {}
+    for version in (FIRST, SECOND):
+        answer = score_rows(model(version), sample_rows(), as_of=as_of, now=as_of, explained=False)
+        found[version] = float(answer.scores.expected_value[0])
+    assert found[FIRST] != found[SECOND]
+    return found
+
+
+def test_a_new_champion_serves_within_half_a_minute_and_no_request_fails(on_postgresql: Service) -> None:
+    service, stop, expected = on_postgresql, threading.Event(), expected_values()
+    token = service.token()
+    before, workers = service.version, service.worker_pids()
+    after = FIRST if before == SECOND else SECOND
+    said = service.workers_with(after)
+
+    def call(_: int) -> list[tuple[float, int, httpx.Response]]:
+        seen = []
+        with service.client(token) as client:
+            for number in count():
+                if stop.is_set():
+                    return seen
+                begun = monotonic()
+                explain = "&explain=true" if number % 2 else ""
+                answer = client.post(f"/v4/scoring?as_of=2024-07-01{explain}", json=sample_rows())
+                seen.append((begun, number % 2, answer))
+        raise AssertionError
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        callers = [pool.submit(call, number) for number in range(CALLERS)]
+        try:
+            sleep(1)
+            promoted = monotonic()
+            Registry(service.settings, NAME).set_alias(CHAMPION, after)
+            service.wait_for(lambda: service.workers_with(after) == said + service.workers, PROMISED_SECONDS)
+            swapped = monotonic()
+            sleep(1)
+        finally:
+            stop.set()
+        seen = [answer for caller in callers for answer in caller.result()]
+    service.version = after
+
+    assert {answer.status_code for _, _, answer in seen} == {200}
+    for begun, explained, answer in seen:
+        version = int(answer.headers["x-model-version"])
+        assert version in {before, after}
+        assert version == before or begun > promoted - 1
+        assert version == after or begun < swapped
+        if explained:
+            (element,) = answer.json()
+            assert element["model"]["version"] == version
+            assert element["expected_value"] == expected[version]
+    told = [int(answer.headers["x-model-version"]) for _, _, answer in seen]
+    assert told.count(before) > CALLERS
+    assert told.count(after) > CALLERS
+    assert swapped - promoted < PROMISED_SECONDS
+    assert service.usage_of(token)[0] == len(seen)
+    assert service.worker_pids() == workers
+    assert service.metrics()["fivefold_model_version"] == after
