@@ -129,11 +129,11 @@ def test_a_customer_of_whom_nothing_is_known_adds_up() -> None:
     assert all(part.value is None for part in breakdown(found, 0, "EUR").contributions)
 
 
-def additive_model(step: float) -> ValueModel:
+def additive_model(step: float, rounds: int = 150) -> ValueModel:
     """Value = 10 + step a + step b for a, b of -1 or 1, by stumps; the curve rises evenly from 0 to 20."""
     matrix = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)] * 25)
     trees = fitted(
-        matrix, 10 + step * matrix.sum(axis=1), objective="regression", leaves=2, rounds=150, learning_rate=0.3
+        matrix, 10 + step * matrix.sum(axis=1), objective="regression", leaves=2, rounds=rounds, learning_rate=0.3
     )
     return model_of(trees, np.linspace(0.0, 20.0, 2_001), objective="regression")
 
@@ -161,7 +161,7 @@ def test_effects_that_cancel_out_exactly_are_no_division_by_zero() -> None:
 
 
 def test_a_jump_of_the_curve_where_the_effects_cancel_out_adds_up() -> None:
-    model = additive_model(0.3)
+    model = additive_model(0.3, rounds=30)
     matrix = np.array([[1.0, -1.0]])
     expected = model.booster.predict(matrix, pred_contrib=True)[0, -1]
     predicted = model.booster.predict(matrix)[0]

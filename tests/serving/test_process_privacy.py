@@ -1,13 +1,19 @@
-"""Nothing that came in a request is kept: marks are sent through every path, and looked for in everything that stays."""
+"""Nothing that came in a request is kept: marks are sent through every path, then looked for in all that stays.
+
+The service has faults built in, and a short limit of time, so that errors and crashes are among the paths.
+"""
+# ruff: noqa: ARG001 (a step names the step that must have been before)
 
 import json
 import signal
 import socket
+import sqlite3
 import struct
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -19,6 +25,7 @@ from tests.serving.process_registry import FIRST, Template
 from tests.serving.process_service import BREAKS, DIES, SLEEPS, Service, answer_of, head_of, sample_rows
 
 LIMIT_SECONDS = 2
+TIMEOUT = b'[{"detail":"Gateway Timeout"}]'
 DATE = "2019-03-17T04:05:06.789012"
 CREATED = "2018-02-16T03:04:05.678901"
 AMOUNT, BALANCE = 91827.364558, 81726.354449
@@ -47,15 +54,18 @@ class Sent:
     Attributes:
         statuses: of all answers, by what was sent.
         secrets: tokens that were used.
+        metrics: the page of metrics at the end.
     """
 
     service: Service
     statuses: dict[str, int] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)
+    metrics: bytes = b""
 
-    def post(self, name: str, rows: Any, token: str | None, query: str = "?as_of=2024-07-01", **more: Any) -> None:
-        answer = self.service.post(rows, token, query, **more)
+    def post(self, name: str, rows: Any, token: str | None, query: str = "?as_of=2024-07-01") -> httpx.Response:
+        answer = self.service.post(rows, token, query)
         self.statuses[name] = answer.status_code
+        return answer
 
     def token(self, plan: str = "unlimited") -> str:
         self.secrets.append(self.service.token(plan))
@@ -146,18 +156,48 @@ def killed(faulty: Service) -> tuple[list[int], list[int], float]:
     return before, faulty.worker_pids(), faulty.usage_of(token)[0]
 
 
+@dataclass(frozen=True)
+class Locked:
+    """A request to a service whose database another program keeps locked."""
+
+    answer: httpx.Response
+    ready: httpx.Response
+    seconds: float
+    usage: tuple[int, int]
+    next_status: int
+    next_usage: tuple[int, int]
+
+
 @pytest.fixture(scope="module")
-def through_faults(faulty: Service, killed: object) -> Sent:
+def locked(faulty: Service) -> Locked:
+    token = faulty.token()
+    assert faulty.post(b"[", token).status_code == 422  # and so the token is remembered
+    with closing(sqlite3.connect(faulty.var / "fivefold.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = monotonic()
+        answer = faulty.post(sample_rows(), token)
+        seconds = monotonic() - begun
+        ready = faulty.get("/readyz")
+        other.rollback()
+    sleep(1)
+    usage = faulty.usage_of(token)
+    following = faulty.post(sample_rows(), token)
+    return Locked(answer, ready, seconds, usage, following.status_code, faulty.usage_of(token))
+
+
+@pytest.fixture(scope="module")
+def through_faults(faulty: Service, locked: Locked, killed: object) -> Sent:
     """Everything through a service that has faults as well, on SQLite; it has ended at the end."""
     sent = Sent(faulty)
     send_what_needs_no_fault(sent)
     token = sent.token()
-    sent.post("500", marked(BREAKS), token)
-    sent.post("500 in a thread", marked(BREAKS) * 1_500, token)
-    sent.post("504", marked(SLEEPS) * 1_500, token)
+    for name, rows in (("500", marked(BREAKS)), ("500 in a thread", marked(BREAKS) * 1_500)):
+        assert sent.post(name, rows, token).content == b'[{"detail":"Internal Server Error"}]'
+    assert sent.post("504", marked(SLEEPS) * 1_500, token).content == TIMEOUT
     with socket.create_connection(("127.0.0.1", faulty.port), timeout=10) as connection:
         connection.sendall(head_of(token, 10_000) + json.dumps(marked()).encode())
-        sent.statuses["504 slow body"] = answer_of(connection)[0]
+        sent.statuses["504 slow body"], _, body = answer_of(connection)
+        assert body == TIMEOUT
     assert faulty.usage_of(token) == (0, 0)
     return sent
 
@@ -171,7 +211,7 @@ def ended(through_faults: Sent) -> Sent:
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
         connection.sendall(head_of(token, len(body)) + body[:-1])
         sleep(0.3)
-        through_faults.metrics = service.get("/metrics").content  # type: ignore[attr-defined]  # only for the search
+        through_faults.metrics = service.get("/metrics").content
         service.worker_pids()
         service.process.send_signal(signal.SIGTERM)
         sleep(0.3)
@@ -241,6 +281,14 @@ def test_marks_are_found_where_they_are(tmp_path: Path) -> None:
         assert [path for path in files_below(tmp_path) if found_in(path.read_bytes(), [])] == [kept]
 
 
+def test_a_charge_that_comes_too_late_is_none(locked: Locked) -> None:
+    assert (locked.answer.status_code, locked.answer.content) == (504, TIMEOUT)
+    assert locked.seconds < LIMIT_SECONDS + 1
+    assert locked.ready.status_code == 200
+    assert locked.usage == (0, 0)
+    assert (locked.next_status, locked.next_usage) == (200, (1, 1))
+
+
 def test_a_killed_worker_is_replaced_and_its_request_costs_nothing(killed: tuple[list[int], list[int], float]) -> None:
     before, after, calls = killed
     assert len(before) == len(after) == 2
@@ -263,7 +311,7 @@ def test_nothing_is_left_where_it_was_started(ended: Sent) -> None:
 
 
 def test_no_metric_holds_a_mark(ended: Sent, through_postgresql: Sent) -> None:
-    for content in (ended.metrics, through_postgresql.service.get("/metrics").content):  # type: ignore[attr-defined]  # set at the end
+    for content in (ended.metrics, through_postgresql.service.get("/metrics").content):
         assert b"fivefold_requests_total" in content
         assert not found_in(content, ended.secrets)
 
