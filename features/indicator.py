@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isnan
 from types import ModuleType
 from typing import Any, Final, TypeVar
@@ -88,7 +89,7 @@ class Catalogue:
         """The column names, in order."""
         return tuple(indicator.name for indicator in self.indicators)
 
-    @property
+    @cached_property  # of the code that was loaded, whatever becomes of its files
     def fingerprint(self) -> str:
         """SHA-256 over the declarations, the functions' code and the code they share; comments do not count."""
         declared = [indicator.declared() for indicator in self.indicators]

@@ -69,7 +69,7 @@ def rollback(registry: Registry, reason: str = "") -> Promotion:
     for change in history(registry):
         if change.action == PROMOTE:
             served.append(change.version)
-        else:
+        elif served:
             served.pop()
     if len(served) < 2:
         raise PromotionRefused("there is nothing to roll back to: no champion was replaced before")

@@ -4,14 +4,18 @@ from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from features import columns as c
+from features.columns import LARGEST_MAGNITUDE
 from features.document import empty_text
 from features.matrix import catalogue
+from features.values import ALLOWED_TIME
 from serving import answers
 from serving.answers import Refusal, answered, refused
 from serving.contract import ROWS
@@ -21,7 +25,13 @@ SCORING = "/v4/scoring"
 INDICATORS = "/v4/indicators"
 
 
-class Problem(BaseModel):
+class Exact(BaseModel):
+    """Has these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(Exact):
     """What is wrong with one field of one row."""
 
     row: int
@@ -30,14 +40,19 @@ class Problem(BaseModel):
     allowed: str
 
 
-class Detail(BaseModel):
+class Detail(Exact):
     """An error."""
 
     detail: str
-    errors: list[Problem] | None = None
 
 
-class Contribution(BaseModel):
+class Listed(Detail):
+    """An error, and where it arose."""
+
+    errors: list[Problem]
+
+
+class Contribution(Exact):
     """What one indicator did to a score."""
 
     indicator: str
@@ -48,7 +63,7 @@ class Contribution(BaseModel):
     sentence: str
 
 
-class Model(BaseModel):
+class Model(Exact):
     """Which model answered."""
 
     name: str
@@ -57,23 +72,28 @@ class Model(BaseModel):
     rates_date: str
 
 
-class Score(BaseModel):
-    """A customer's score; the fields from expected_value on are there with explain=true."""
+class Score(Exact):
+    """A customer's score."""
 
     user_id: str
-    score: float
+    score: float = Field(ge=1, le=5)
     category: Literal["low", "medium", "high", "top"]
-    expected_value: float | None = None
-    currency: str | None = None
-    horizon_days: int | None = None
-    percentile: float | None = None
-    base: float | None = None
-    contributions: list[Contribution] | None = None
-    families: dict[str, float] | None = None
-    model: Model | None = None
 
 
-class Described(BaseModel):
+class Explained(Score):
+    """A customer's score and everything behind it, with explain=true."""
+
+    expected_value: float
+    currency: str
+    horizon_days: int
+    percentile: float = Field(ge=0, le=1)
+    base: float
+    contributions: list[Contribution]
+    families: dict[str, float]
+    model: Model
+
+
+class Described(Exact):
     """One indicator of the catalogue."""
 
     indicator: str
@@ -84,15 +104,28 @@ class Described(BaseModel):
     empty: str
 
 
-class Described_catalogue(BaseModel):  # noqa: N801 (its name is shown in the document)
+class Described_catalogue(Exact):  # noqa: N801 (its name is shown in the document)
     """The catalogue."""
 
     fingerprint: str
     indicators: list[Described]
 
 
+LISTED = (400, 413, 422)
+"""Errors that say where they arose."""
+
+EVERYWHERE = {
+    "X-Request-Id": {"description": "Names this request in the log", "schema": {"type": "string"}},
+    "X-Model-Version": {"description": "Which model answered, or none", "schema": {"type": "string"}},
+}
+LATER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": list[Detail], "description": text}
+    status: {
+        "model": list[Listed] if status in LISTED else list[Detail],
+        "description": text,
+        "headers": {**EVERYWHERE, **(LATER if status in {429, 503} else {})},
+    }
     for status, text in {
         400: answers.DATA_NOT_VALID,
         401: answers.NO_CREDENTIALS,
@@ -105,6 +138,17 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         503: "No model is ready",
         504: "Gateway Timeout",
     }.items()
+}
+_MAGNITUDE = {"minimum": -LARGEST_MAGNITUDE, "maximum": LARGEST_MAGNITUDE}
+EXAMPLE = {
+    "user_id": "user_123",
+    "transaction_state": "SUCCEEDED",
+    "transaction_currency": "EUR",
+    "user_balance": 1000.0,
+    "transaction_amount": 50.0,
+    "user_created": "2024-01-01T12:00:00",
+    "user_category": "WEB",
+    "transaction_date": "2024-06-30T12:00:00",
 }
 
 
@@ -123,9 +167,11 @@ def build_app(desk: Desk) -> FastAPI:
 
     async def documented(
         request: Request,
-        token: Annotated[str | None, Header(description="Your token")] = None,
-        user_type: Annotated[str, Query(description="Only PERSON")] = "PERSON",
-        as_of: Annotated[str | None, Query(description="ISO 8601 time; now by default")] = None,
+        token: Annotated[str | SkipJsonSchema[None], Header(description="Your token")] = None,
+        user_type: Annotated[str, Query(description="Only PERSON", json_schema_extra={"enum": ["PERSON"]})] = "PERSON",
+        as_of: Annotated[
+            str | SkipJsonSchema[None], Query(description="ISO 8601 time; now by default", examples=["2024-07-01"])
+        ] = None,
         explain: Annotated[bool, Query(description="Add the breakdown of each score")] = False,
     ) -> Response:
         """Predict each customer's score from 1 to 5 and segment from deposits and withdrawals."""
@@ -136,10 +182,12 @@ def build_app(desk: Desk) -> FastAPI:
         SCORING,
         documented,
         methods=["POST"],
-        responses={200: {"model": list[Score]}, **ERRORS},
+        summary="Score customers",
+        responses={200: {"model": list[Score] | list[Explained], "headers": EVERYWHERE}, **ERRORS},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _rows_schema()}}}},
     )
-    app.add_api_route(INDICATORS, indicators, methods=["GET"], responses={200: {"model": Described_catalogue}})
+    of_indicators = {200: {"model": Described_catalogue, "headers": EVERYWHERE}, 500: ERRORS[500], 504: ERRORS[504]}
+    app.add_api_route(INDICATORS, indicators, methods=["GET"], responses=of_indicators)
     # In front: FastAPI's dependency machinery costs a third of the throughput, and 401 must come before 422.
     app.router.routes.insert(0, Route(SCORING, scoring, methods=["POST"]))
     return app
@@ -165,8 +213,18 @@ def indicators() -> Response:
 def _rows_schema() -> dict[str, Any]:
     schema = ROWS.json_schema(ref_template="#/components/schemas/{model}")
     row = schema.pop("$defs")["Row"]
-    row["properties"]["user_category"]["enum"] = ["API", "WEB"]
-    return {"type": "array", "minItems": 1, "items": row}
+    for field, more in {
+        c.USER_ID: {"minLength": 1},
+        c.CATEGORY: {"enum": list(c.CATEGORIES)},
+        c.STATE: {"description": f"One of {', '.join(c.STATES)}, in any case; nothing counts as settled"},
+        c.CURRENCY: {"description": "ISO 4217 code that the model has a rate for"},
+        c.AMOUNT: {"description": "Positive deposit, negative withdrawal", **_MAGNITUDE},
+        c.BALANCE: {"description": "After the transaction", **_MAGNITUDE},
+        c.DATE: {"description": ALLOWED_TIME},
+        c.CREATED: {"description": ALLOWED_TIME},
+    }.items():
+        row["properties"][field] |= more
+    return {"type": "array", "minItems": 1, "items": row, "examples": [[EXAMPLE]]}
 
 
 async def _refusal(_: Request, refusal: Refusal) -> Response:

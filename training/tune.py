@@ -1,6 +1,7 @@
 """Tuning: Optuna looks for better tree parameters on the last training date, never on the test window."""
 
 import logging
+import sys
 
 import optuna
 
@@ -27,7 +28,8 @@ def tune(fold: Fold | None, trees: Trees, seed: int, trials: int) -> Trees:
     gini(trees)  # not by way of the study, which would refuse what lies outside of its ranges
     optuna.logging.set_verbosity(logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(lambda trial: gini(_suggested(trial, trees)), n_trials=trials - 1, show_progress_bar=True)
+    shown = sys.stderr.isatty()
+    study.optimize(lambda trial: gini(_suggested(trial, trees)), n_trials=trials - 1, show_progress_bar=shown)
     return max(tried, key=lambda one: one[0])[1]
 
 

@@ -88,7 +88,7 @@ def test_shared_code_changes_the_fingerprint(name: str, monkeypatch: pytest.Monk
     before = CATALOGUE.fingerprint
     changed = lambda thing: source_of(thing) + ("\npass" if thing.__name__ == name else "")  # noqa: E731 (one line)
     monkeypatch.setattr("features.indicator.source_of", changed)
-    assert CATALOGUE.fingerprint != before
+    assert Catalogue(CATALOGUE.indicators).fingerprint != before
 
 
 def test_the_fingerprint_is_the_same_in_another_process(tmp_path: Path) -> None:

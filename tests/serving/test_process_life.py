@@ -2,7 +2,7 @@
 
 Registry, models and signals are real; the alias is looked at every second, not every ten.
 """
-# ruff: noqa: ARG001 (a step names the step that must have been before)
+
 
 import json
 import shutil

@@ -1,5 +1,6 @@
 """A retraining run on a real embedded MLflow, from top to bottom."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,15 @@ def test_a_model_that_loses_to_a_baseline_is_registered_and_does_not_serve(regis
     assert registered.registry.champion() is None
     assert registered.registry.versions()[0].aliases == (CHALLENGER,)
     assert history(registered.registry) == []
+
+
+def test_a_champion_that_cannot_be_loaded_is_not_comparable(registered: Registered) -> None:
+    assert registered.train().promoted
+    shutil.rmtree(registered.registry.settings.artifacts)
+    second = registered.train()
+    assert not second.promoted
+    assert "not comparable with the champion: champion 1 cannot be loaded" in str(second.verdict)
+    assert promote(registered.registry, second.version, force=True, reason="the files were lost").replaced == 1
 
 
 def version(**tags: str) -> Version:
