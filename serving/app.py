@@ -186,7 +186,11 @@ def build_app(desk: Desk) -> FastAPI:
         responses={200: {"model": list[Score] | list[Explained], "headers": EVERYWHERE}, **ERRORS},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _rows_schema()}}}},
     )
-    of_indicators = {200: {"model": Described_catalogue, "headers": EVERYWHERE}, 500: ERRORS[500], 504: ERRORS[504]}
+    of_indicators: dict[int | str, dict[str, Any]] = {
+        200: {"model": Described_catalogue, "headers": EVERYWHERE},
+        500: ERRORS[500],
+        504: ERRORS[504],
+    }
     app.add_api_route(INDICATORS, indicators, methods=["GET"], responses=of_indicators)
     # In front: FastAPI's dependency machinery costs a third of the throughput, and 401 must come before 422.
     app.router.routes.insert(0, Route(SCORING, scoring, methods=["POST"]))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LIMITS = {"FIVEFOLD_LIMIT_BYTES": "3000000", "FIVEFOLD_LIMIT_ROWS": "10000", "FIVEFOLD_LIMIT_USERS": "500"}
 """Of the services that all tests share."""
 
+# A service to be run by a process of its own; to import it here would start one in the tests.
+collect_ignore = ["process_faults.py"]
+
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> "Template":

@@ -3,7 +3,6 @@
 Registry, models and signals are real; the alias is looked at every second, not every ten.
 """
 
-
 import json
 import shutil
 import signal

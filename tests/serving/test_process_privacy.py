@@ -3,7 +3,6 @@
 The service has faults built in, and a short limit of time, so that errors and crashes are among the paths.
 """
 
-
 import json
 import signal
 import socket
