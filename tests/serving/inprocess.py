@@ -147,7 +147,13 @@ async def exchange(app: ASGIApp, path: str = "/", method: str = "GET", **more: A
     """Ask an application as a server would, and keep every message that it sends."""
     sent: list[Message] = []
 
+    asked = False
+
     async def receive() -> Message:
+        nonlocal asked
+        if asked:  # as a server does: it has no more to say while the caller stays
+            await asyncio.Event().wait()
+        asked = True
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -185,7 +185,26 @@ def locked(faulty: Service, killed: object) -> Locked:
 
 
 @pytest.fixture(scope="module")
-def through_faults(faulty: Service, locked: Locked) -> Sent:
+def crowded(faulty: Service, locked: Locked) -> list[tuple[int, float]]:
+    """Large requests that take too long, on all threads; what small ones of callers never seen before meet with."""
+    token, others = faulty.token(), [faulty.token() for _ in range(6)]
+    slow = json.dumps(marked(SLEEPS) * 1_001).encode()
+    with ThreadPoolExecutor(20) as pool:
+        large = [pool.submit(faulty.post, slow, token) for _ in range(20)]
+        sleep(0.7)
+        small = []
+        for other in others:
+            begun = monotonic()
+            status = faulty.post(sample_rows(), other).status_code
+            small.append((status, monotonic() - begun))
+        assert {request.result().status_code for request in large} == {504}
+    assert faulty.usage_of(token) == (0, 0)
+    faulty.wait_for(lambda: faulty.post(slow.replace(SLEEPS.encode(), b"awake"), token).status_code == 200, 60)
+    return small
+
+
+@pytest.fixture(scope="module")
+def through_faults(faulty: Service, crowded: object) -> Sent:
     """Everything through a service that has faults as well, on SQLite; it has ended at the end."""
     sent = Sent(faulty)
     send_what_needs_no_fault(sent)
@@ -285,6 +304,11 @@ def test_a_database_that_is_locked_for_a_while_charges_what_is_answered(locked: 
     assert (locked.status, locked.usage) in {(200, (1, 1)), (504, (0, 0))}
     calls = locked.usage[0] + 1
     assert (locked.next_status, locked.next_usage) == (200, (calls, calls))
+
+
+def test_large_requests_hold_no_small_ones_up(crowded: list[tuple[int, float]]) -> None:
+    assert [status for status, _ in crowded] == [200] * 6
+    assert max(seconds for _, seconds in crowded) < 1
 
 
 def test_a_killed_worker_is_replaced_and_its_request_costs_nothing(killed: tuple[list[int], list[int], float]) -> None:
