@@ -4,7 +4,6 @@ Settings are measured: tracing, access log and BentoML's own request metrics (wh
 two thirds of the throughput; freezing what is there after start takes the long tail away.
 """
 
-import asyncio
 import gc
 import sys
 
@@ -20,7 +19,7 @@ from serving.answers import answered, refused
 from serving.app import SCORING, build_app
 from serving.counter import Counter
 from serving.edge import Edge
-from serving.gatekeeper import Gatekeeper
+from serving.gatekeeper import Gatekeeper, soon
 from serving.holder import ModelHolder
 from serving.ledger import Ledger
 from serving.logs import configure_logs
@@ -60,7 +59,7 @@ class Health:
             await refused(405, headers={"Allow": "GET, HEAD"})(scope, receive, send)
         else:
             # In a thread: the database may be slow to answer, and the requests go on meanwhile.
-            await (await asyncio.to_thread(page))(scope, receive, send)
+            await (await soon(page))(scope, receive, send)
 
 
 class Gate:
@@ -89,7 +88,7 @@ def _database_problem() -> str:
     try:
         require_current(ENGINE)
     except FivefoldError as error:
-        return str(error)
+        return str(error).partition(":")[0]  # without the driver's own words, which name the host and the user
     return ""
 
 

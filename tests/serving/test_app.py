@@ -13,8 +13,7 @@ from starlette.routing import Route
 
 from features.document import empty_text
 from features.matrix import catalogue
-from serving.app import ERRORS, build_app
-from serving.counter import Counter
+from serving.app import ERRORS
 from tests.serving.inprocess import INDICATORS, SCORING, Place, client, now_text, rows_of, started
 
 STATUSES = {200, 400, 401, 405, 406, 413, 422, 429, 500, 503, 504}

@@ -112,7 +112,7 @@ def test_an_error_reaches_everyone_who_waits_and_the_next_are_charged(
     def down(*_: object) -> None:
         raise OperationalError("UPDATE", {}, Exception("the disk is full"))
 
-    async def gather() -> list[bool | None | BaseException]:
+    async def gather() -> list[bool | BaseException | None]:
         return await asyncio.gather(*(book.charge(cost(token)) for _ in range(10)), return_exceptions=True)
 
     with monkeypatch.context() as patch:
@@ -123,9 +123,7 @@ def test_an_error_reaches_everyone_who_waits_and_the_next_are_charged(
     book.stop()
 
 
-def test_what_waits_is_finished_before_the_end(
-    engine: Engine, held: tuple[threading.Event, threading.Event]
-) -> None:
+def test_what_waits_is_finished_before_the_end(engine: Engine, held: tuple[threading.Event, threading.Event]) -> None:
     book, token = started(engine), add(engine)
     begun, go_on = held
 
