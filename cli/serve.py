@@ -42,10 +42,10 @@ def serve(
     upgrade(open_database(settings.database))
     os.environ |= {
         "FIVEFOLD_VAR": str(settings.var),
+        "BENTOML_HOME": str(settings.bentoml_home),
         # BentoML 1.4 takes `--api-workers` and leaves it aside; the number of workers is the service's configuration.
         "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"fivefold": {"workers": workers}}}),
     }
-    os.environ.setdefault("BENTOML_HOME", str(settings.var / "bentoml"))
     arguments = ["serving.service:Fivefold", "--host", host, "--port", str(port)]
     sys.stdout.flush()
     # BentoML's own command takes this process's place, so that signals reach it and nobody else.

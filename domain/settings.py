@@ -37,6 +37,7 @@ class Settings:
         plans_file: the operator's plans (`FIVEFOLD_PLANS_FILE`); None for those that ship.
         model_name: name of the registered model that is served (`FIVEFOLD_MODEL`).
         limits: of one request.
+        pinned_models: BentoML's store of models (`BENTOML_HOME`); None for a folder in *var*.
     """
 
     var: Path
@@ -44,6 +45,7 @@ class Settings:
     plans_file: Path | None = None
     model_name: str = "fivefold-value"
     limits: Limits = Limits()
+    pinned_models: Path | None = None
 
     @property
     def tracking_uri(self) -> str:
@@ -54,6 +56,11 @@ class Settings:
     def database(self) -> str:
         """The address of the database."""
         return self.database_url or f"sqlite:///{self.var / 'fivefold.db'}"
+
+    @property
+    def bentoml_home(self) -> Path:
+        """BentoML's folder: the models that this machine serves."""
+        return self.pinned_models or self.var / "bentoml"
 
     @property
     def artifacts(self) -> Path:
@@ -74,8 +81,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     found = os.environ if environment is None else environment
     plans = found.get("FIVEFOLD_PLANS_FILE")
+    pinned = found.get("BENTOML_HOME")
     defaults = Limits()
     return Settings(
+        pinned_models=Path(pinned).expanduser() if pinned else None,
         var=Path(found.get(VARIABLE_VAR) or "var").expanduser().absolute(),
         database_url=found.get("FIVEFOLD_DATABASE_URL", ""),
         plans_file=Path(plans).expanduser() if plans else None,

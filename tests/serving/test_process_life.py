@@ -85,7 +85,7 @@ def without_model(lived: Service, token: str, begun: float) -> Seen:
 def with_broken_model(lived: Service, token: str, without_model: Seen, registry: Registry, begun: float) -> Seen:
     """The champion is a version that cannot be read."""
     registry.set_alias(CHAMPION, BROKEN)
-    lived.wait_for(lambda: "damaged" in lived.get("/readyz").text, 20)
+    lived.wait_for(lambda: "damaged" in lived.get("/readyz").text, 40)
     sleep(max(0.0, begun + STEADY_SECONDS - monotonic()))
     return look(lived, token)
 
@@ -102,7 +102,7 @@ def with_model(lived: Service, token: str, with_broken_model: Seen, registry: Re
 def with_other_fingerprint(lived: Service, token: str, with_model: Seen, registry: Registry) -> Seen:
     """A version of other indicators is promoted."""
     registry.set_alias(CHAMPION, OTHER_FINGERPRINT)
-    lived.wait_for(lambda: _refusals(lived, OTHER_FINGERPRINT) == lived.workers, 20)
+    lived.wait_for(lambda: _refusals(lived, OTHER_FINGERPRINT) == lived.workers, 40)
     return look(lived, token)
 
 
@@ -123,7 +123,7 @@ def with_damaged_registry(lived: Service, token: str, without_registry: Seen) ->
     database = lived.var / "mlflow.db"
     sound, before = database.read_bytes(), _refusals(lived, None)
     database.write_bytes(b"this is no database " * 100)
-    lived.wait_for(lambda: _refusals(lived, None) >= before + lived.workers, 20)
+    lived.wait_for(lambda: _refusals(lived, None) >= before + lived.workers, 40)
     seen = look(lived, token)
     database.write_bytes(sound)
     return seen

