@@ -168,7 +168,7 @@ def _charge_group(session: Session, costs: list[accounts.Charge]) -> list[bool]:
 def seconds_to_next_month(now_us: int) -> int:
     """Tell in how many seconds the calendar month (UTC) ends: when a used-up allowance is whole again.
 
-    >>> seconds_to_next_month(30 * DAY_US)
+    >>> seconds_to_next_month(2_592_000_000_000)  # 1970-01-31
     86400
     """
     now = from_microseconds(now_us)
