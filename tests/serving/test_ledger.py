@@ -176,8 +176,10 @@ def test_who_left_during_the_commit_disturbs_nobody(
 ) -> None:
     book, token = started(engine), add(engine)
     begun, go_on = held
+    complaints: list[object] = []
 
     async def leave() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
         first = asyncio.create_task(book.charge(cost(token)))
         await asyncio.to_thread(begun.wait)
         first.cancel()
@@ -185,6 +187,7 @@ def test_who_left_during_the_commit_disturbs_nobody(
         assert await book.charge(cost(token)) is True
 
     asyncio.run(leave())
+    assert complaints == []
     assert used(engine, token) == (2, 2)
     book.stop()
 
