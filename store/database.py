@@ -18,6 +18,8 @@ from domain.errors import ConfigError, StoreError
 _MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
+CONNECT_SECONDS = 10
+"""How long a PostgreSQL that says nothing is waited for, unless its address says `connect_timeout` itself."""
 _UPGRADING = 5_550_001
 """Number of PostgreSQL's lock that lets one program at a time change the schema; any would do."""
 
@@ -29,7 +31,8 @@ def open_database(url: str) -> Engine:
     except (ArgumentError, ValueError):  # the second for a port that is no number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        waiting = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS}
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=waiting)
     if parsed.get_backend_name() != "sqlite":
         raise ConfigError(f"FIVEFOLD_DATABASE_URL names {parsed.get_backend_name()!r}; it must be {_EXAMPLES}")
     if parsed.database:

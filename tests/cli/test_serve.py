@@ -63,3 +63,31 @@ def test_serving_hands_over_to_bentoml(var: Path, monkeypatch: pytest.MonkeyPatc
         [sys.executable, "-m", "bentoml", "serve", "serving.service:Fivefold", "--host", "127.0.0.1", "--port", "3456"]
     ]
     assert (var / "fivefold.db").exists()
+
+
+def test_plans_that_cannot_be_read_are_told_before_anything_starts(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers would start, and fail, over and over."""
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it started"))
+    plans = var / "plans.yaml"
+    plans.write_text("mine: {rows_per_request: none}", encoding="utf-8")
+    monkeypatch.setenv("FIVEFOLD_PLANS_FILE", str(plans))
+    assert "mine.rows_per_request: Input should be a valid integer" in refuse(var, "serve")
+
+
+@pytest.mark.parametrize("command", [["serve"], ["tokens", "list"], ["tokens", "create"]])
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("postgresql://user:a-secret@127.0.0.1:1/name", "the database cannot be used: connection failed"),
+        ("postgresql://user:a-secret@host:port/name", "FIVEFOLD_DATABASE_URL cannot be read"),
+        ("mysql://user:a-secret@host/name", "FIVEFOLD_DATABASE_URL names 'mysql'"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_in_plain_words(
+    command: list[str], address: str, words: str, var: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it started"))
+    monkeypatch.setenv("FIVEFOLD_DATABASE_URL", address)
+    said = refuse(var, *command)
+    assert said.startswith(words)
+    assert "a-secret" not in said

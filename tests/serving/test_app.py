@@ -99,6 +99,13 @@ def test_both_routes_give_the_same_answers(tmp_path: Path) -> None:
     assert usage[0] == usage[1] == (4, 7)
 
 
+def test_what_fastapi_refuses_is_an_array_too(place: Place) -> None:
+    """Only the documented route checks its query in this way, and only where it is asked."""
+    del place.app.router.routes[0]
+    answer = place.post(rows_of("a"), place.token(), explain="maybe")
+    assert (answer.status_code, answer.json()) == (422, [{"detail": "Unprocessable Entity"}])
+
+
 def test_the_document_names_every_status(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     assert {path: set(methods) for path, methods in document["paths"].items()} == {

@@ -1,8 +1,10 @@
 """The database: opened by its address, brought forward by migrations that make exactly the tables."""
 
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from domain.errors import ConfigError, FivefoldError, StoreError
+from store import database
 from store.database import BUSY_SECONDS, open_database, require_current, upgrade
 from store.tables import Base
 from tests.store import databases
@@ -210,6 +213,20 @@ def test_a_folder_that_cannot_be_made_is_a_readable_error(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"folder .*file/deeper cannot be made: Not a directory"):
         open_database(f"sqlite:///{tmp_path / 'file' / 'deeper' / 'fivefold.db'}")
+
+
+@pytest.mark.parametrize("of_the_operator", ["", "?connect_timeout=2"])
+def test_a_postgresql_that_says_nothing_is_not_waited_for_without_end(
+    of_the_operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with databases.opened(f"postgresql://user@127.0.0.1:{port}/name{of_the_operator}") as engine:
+            begun = monotonic()
+            with pytest.raises(StoreError, match="timeout"):
+                require_current(engine)
+            assert monotonic() - begun < 6
 
 
 def test_connections_that_postgresql_dropped_are_opened_again(tmp_path: Path) -> None:
