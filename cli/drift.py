@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_registry, show_table
+from cli.terminal import NameOption, console, open_current_database, open_registry, show_table
 from domain.clock import DAY_US, day_text, now_microseconds
 from domain.errors import ModelNotFound
-from domain.settings import read_settings
 from training.config import DEFAULT_NAME
 
 SHOWN = 15
@@ -25,16 +24,14 @@ def drift(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
-    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.drift import measure_drift  # noqa: PLC0415 (as above)
+    from usecases.drift import measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
 
     registry = open_registry(name)
     champion = registry.champion()
     number = version or (champion.number if champion else None)
     if number is None:
         raise ModelNotFound(f"{name} has no champion: run `fivefold train`")
-    engine = open_database(read_settings().database)
-    upgrade(engine)
+    engine = open_current_database()
     since = day_text(now_microseconds() - days * DAY_US)[:10]
     found = measure_drift(engine, registry.load(number).reference, name, number, since)
     rows = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from cli.terminal import console
+from cli.terminal import console, open_current_database
 from domain.errors import FivefoldError
 from domain.settings import read_settings
 
@@ -77,14 +77,12 @@ def curl(port: int, secret: str) -> str:
 
 
 def _token() -> str:
-    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
-    from store.plans import read_plans  # noqa: PLC0415 (as above)
+    from store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
     from usecases.tokens import create_token  # noqa: PLC0415 (as above)
 
-    settings = read_settings()
-    engine = open_database(settings.database)
-    upgrade(engine)
-    return create_token(engine, read_plans(settings.plans_file), plan="trial", label="demo", expires_days=1)[1]
+    plans = read_plans(read_settings().plans_file)
+    engine = open_current_database()
+    return create_token(engine, plans, plan="trial", label="demo", expires_days=1)[1]
 
 
 @contextmanager

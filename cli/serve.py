@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import console, show_table, warn
+from cli.terminal import console, open_current_database, show_table, warn
 from domain.clock import day_text, now_microseconds
 from domain.errors import ConfigError
 from domain.settings import read_settings
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from store.plans import Plan
 
 tokens_app = typer.Typer(help="Tokens: who may call the service, and what they used up.", no_args_is_help=True)
@@ -34,12 +32,11 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the champion over HTTP until stopped."""
-    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
-    from store.plans import read_plans  # noqa: PLC0415 (as above)
+    from store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
 
     settings = read_settings()
     read_plans(settings.plans_file)  # what is wrong with them is told here, not by workers that start over and over
-    upgrade(open_database(settings.database))
+    open_current_database().dispose()
     os.environ |= {
         "FIVEFOLD_VAR": str(settings.var),
         "BENTOML_HOME": str(settings.bentoml_home),
@@ -64,7 +61,7 @@ def create(
     from usecases.tokens import create_token  # noqa: PLC0415 (as above)
 
     number, secret = create_token(
-        _engine(),
+        open_current_database(),
         read_plans(read_settings().plans_file),
         plan=plan,
         role=role,
@@ -80,7 +77,7 @@ def list_() -> None:
     """List the tokens."""
     from usecases.tokens import list_tokens, month_of  # noqa: PLC0415 (imports SQLAlchemy)
 
-    found = list_tokens(_engine(), month_of(now_microseconds()))
+    found = list_tokens(open_current_database(), month_of(now_microseconds()))
     rows = [
         [
             str(line.id),
@@ -101,7 +98,7 @@ def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold to
     """End a token at once."""
     from usecases.tokens import revoke_token  # noqa: PLC0415 (imports SQLAlchemy)
 
-    revoke_token(_engine(), token)
+    revoke_token(open_current_database(), token)
     console.print(f"Token {token} is revoked.")
 
 
@@ -124,7 +121,7 @@ def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this m
             f"{line.users:,}",
             _of(plans, line.plan, "users_per_month"),
         ]
-        for line in list_tokens(_engine(), shown)
+        for line in list_tokens(open_current_database(), shown)
     ]
     show_table(f"Usage in {shown}", ("id", "label", "plan", "calls", "of", "users", "of"), rows, left=3)
 
@@ -135,11 +132,3 @@ def _of(plans: "dict[str, Plan]", plan: str, limit: str) -> str:
 
 def _day(time_us: int | None) -> str:
     return "" if time_us is None else day_text(time_us)[:10]
-
-
-def _engine() -> "Engine":
-    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
-
-    engine = open_database(read_settings().database)
-    upgrade(engine)
-    return engine

@@ -15,6 +15,8 @@ from domain.settings import read_settings
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from models.registry import Registry
     from models.value_model import ValueModel
 
@@ -73,6 +75,15 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
     from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
     return Registry(read_settings(), name)
+
+
+def open_current_database() -> "Engine":
+    """Open the database of the settings, brought forward to the schema that this program knows."""
+    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_database(read_settings().database)
+    upgrade(engine)
+    return engine
 
 
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
