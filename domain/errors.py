@@ -3,6 +3,7 @@
 FivefoldError                 anything below; its text is meant for a person
 ├── DataNotValid              rows that cannot be taken, each named
 ├── LayoutError               a file whose rows are not grouped by customer, or is too large to sort
+├── RulesetNotValid           a ruleset that cannot be used, each fault named
 ├── ConfigError               a setting or a configuration file that cannot be used
 ├── NotEnoughData             valid data from which nothing can be learnt
 ├── ModelError                a model that cannot be loaded or used here
@@ -65,6 +66,43 @@ class DataNotValid(FivefoldError):
 
 class LayoutError(FivefoldError):
     """A file whose rows are not grouped by customer where that is needed, or that is too large to sort."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong, or doubtful, in a ruleset.
+
+    Attributes:
+        where: the rule and case, or the part, as a person would look for it.
+        problem: what is wrong, and what would be right.
+        line: where it stands in the file, from 1; None where it is not known.
+        fatal: the ruleset cannot be used; otherwise it is a warning.
+
+    >>> print(Finding("rule cash-out", "has no written rationale", 12, fatal=False))
+    line 12: rule cash-out: has no written rationale
+    """
+
+    where: str
+    problem: str
+    line: int | None = None
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line else ""
+        return f"{place}{self.where}: {self.problem}"
+
+
+class RulesetNotValid(FivefoldError):
+    """A ruleset, list or example that cannot be used.
+
+    Attributes:
+        findings: what is wrong, in the order of the file.
+    """
+
+    def __init__(self, findings: list[Finding], source: str = "the ruleset") -> None:
+        """Keep the *findings*; the message has a line for each."""
+        self.findings = tuple(findings)
+        super().__init__("\n".join([f"{source} is not valid:", *map(str, findings)]))
 
 
 class ConfigError(FivefoldError):

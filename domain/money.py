@@ -18,6 +18,22 @@ from domain.errors import ConfigError
 STALE_AFTER = timedelta(days=365)
 COLUMNS = ("currency", "date", "rate")
 
+_DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+_MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
+
+
+def minor_units(code: str) -> int:
+    """Tell how many of a currency's smallest unit make one; 100 where ISO 4217 says nothing else.
+
+    >>> minor_units("EUR"), minor_units("JPY")
+    (100, 1)
+    """
+    return int(10 ** _MINOR_DIGITS.get(code, 2))
+
 
 @dataclass(frozen=True)
 class Rate:

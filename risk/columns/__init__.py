@@ -1,0 +1,1 @@
+"""Conditions as columns: Polars expressions in three-valued logic, where null is unknown."""

@@ -1,0 +1,68 @@
+"""Nearly the same text: names as people write them, compared by rapidfuzz."""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+from anyascii import anyascii
+from rapidfuzz import distance, fuzz, process
+
+Test = Callable[[pl.Expr], pl.Expr]
+
+
+def folded(text: str) -> str:
+    """Bring a name to one form: no case, no accents, Latin letters, no punctuation, words in alphabetical order.
+
+    Normalisation takes accents off é but leaves letters such as ł and ø alone: these are transliterated.
+
+    >>> folded("Wałęsa, Lech"), folded("SØREN  Kierkegaard")
+    ('lech walesa', 'kierkegaard soren')
+    """
+    plain = anyascii(unicodedata.normalize("NFKC", text)).casefold()
+    return " ".join(sorted("".join(sign if sign.isalnum() else " " for sign in plain).split()))
+
+
+def _jaro_winkler(left: str, right: str, *, score_cutoff: float | None = None) -> float:
+    return 100 * distance.JaroWinkler.similarity(left, right, score_cutoff=(score_cutoff or 0) / 100)
+
+
+_SCORERS: dict[str, Any] = {
+    "ratio": fuzz.ratio,
+    "token_set": fuzz.token_set_ratio,
+    "partial": fuzz.partial_ratio,
+    "jaro_winkler": _jaro_winkler,
+}
+
+
+def likeness(left: str, right: str, scorer: str) -> float:
+    """Tell how alike two texts are, 0 to 100; texts without a letter or digit are like nothing.
+
+    >>> likeness("Lech Wałęsa", "walesa lech", "ratio")
+    100.0
+    """
+    pair = folded(left), folded(right)
+    return float(_SCORERS[scorer](*pair)) if all(pair) else 0.0
+
+
+def nearly(targets: Sequence[str], scorer: str, at_least: int) -> Test:
+    """Make the test whether a text column is at least so like one of *targets*; null stays null.
+
+    Every different text is compared once.
+    """
+    wanted = [target for target in map(folded, targets) if target]
+
+    def test(column: pl.Series) -> pl.Series:
+        texts = column.unique().drop_nulls()
+        found = [_is_near(folded(text), wanted, scorer, at_least) for text in texts]
+        hits = column.is_in(texts.filter(pl.Series(found, dtype=pl.Boolean)).implode())
+        return hits.alias(column.name)
+
+    return lambda column: column.map_batches(test, return_dtype=pl.Boolean)
+
+
+def _is_near(text: str, wanted: Sequence[str], scorer: str, at_least: int) -> bool:
+    if not text or not wanted:
+        return False
+    best = process.extractOne(text, wanted, scorer=_SCORERS[scorer], processor=None, score_cutoff=at_least)
+    return best is not None

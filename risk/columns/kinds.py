@@ -1,0 +1,162 @@
+"""What each input of a ruleset is: its kind, found from the declared fields; the one place where types are told."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from features.matrix import catalogue
+from risk.language.base import Part
+from risk.language.conditions import subject_of, tests_in
+from risk.language.fields import CASE_FIELDS, MONEY_FIELDS, TRANSACTION_FIELDS, FieldType, Kind, kind_of
+from risk.language.inputs import (
+    Count,
+    DaysSince,
+    Distinct,
+    FieldInput,
+    IndicatorInput,
+    Ratio,
+    ScreeningInput,
+    TagInput,
+    ValueInput,
+    Window,
+)
+from risk.language.ruleset import Rule, Ruleset
+
+SOURCES = ("transactions", "cases", "alerts")
+_NUMBERS = frozenset({Kind.NUMBER, Kind.MONEY})
+
+
+class Misnamed(LookupError):
+    """An input that names what is not there, or is of no use here; its text says what would be right."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The names that inputs may use.
+
+    Attributes:
+        entity: fields of the entity.
+        transaction: fields of its transactions.
+        case: fields of its cases and alerts.
+    """
+
+    entity: Mapping[str, FieldType]
+    transaction: Mapping[str, FieldType]
+    case: Mapping[str, FieldType]
+
+    def linked(self, source: str) -> Mapping[str, FieldType]:
+        """Give the fields of one source of linked facts."""
+        return self.transaction if source == "transactions" else self.case
+
+
+def vocabulary(ruleset: Ruleset) -> Vocabulary:
+    """Collect the names that a ruleset declares, beside those that are always there."""
+    return Vocabulary(
+        ruleset.fields,
+        {**ruleset.transaction_fields, **TRANSACTION_FIELDS},
+        {**ruleset.case_fields, **CASE_FIELDS},
+    )
+
+
+def source_of(made: Any) -> str:
+    """Tell which linked facts an aggregate is over; the name of a date field where it is one."""
+    if isinstance(made, Count):
+        return made.count
+    return made.days_since if isinstance(made, DaysSince) else "transactions"
+
+
+def column_of(made: Any) -> str | None:
+    """Tell which field of transactions an aggregate reads; None where it reads none."""
+    if isinstance(made, Count | DaysSince):
+        return None
+    word = next(iter(set(type(made).model_fields) - set(Window.model_fields)))
+    return str(getattr(made, word))
+
+
+def kind_of_input(made: Any, names: Vocabulary) -> Kind:
+    """Tell what an input's values are.
+
+    Raises:
+        Misnamed: it names a field, source or indicator that is not there, or one of the wrong type.
+    """
+    if isinstance(made, FieldInput):
+        return _declared(made.field, names.entity, "the entity")
+    if isinstance(made, Window):
+        return _kind_of_aggregate(made, names)
+    if isinstance(made, Ratio):
+        for side in made.ratio:
+            if kind_of_input(side, names) not in _NUMBERS:
+                raise Misnamed("is a ratio of something that is no number")
+        return Kind.NUMBER
+    if isinstance(made, IndicatorInput):
+        if made.indicator not in catalogue().names:
+            raise Misnamed(f"names the indicator {made.indicator}, which the catalogue does not have")
+        return Kind.NUMBER
+    if isinstance(made, ValueInput):
+        return Kind.TEXT if made.value == "segment" else Kind.NUMBER
+    return Kind.MARK if isinstance(made, TagInput | ScreeningInput) else _kind_of_pattern(made, names)
+
+
+def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> Kind:
+    if name not in fields:
+        known = ", ".join(fields) or "none"
+        raise Misnamed(f"names the field {name}, which {whose} does not have; declared are {known}")
+    return kind_of(fields[name])
+
+
+def _kind_of_aggregate(made: Window, names: Vocabulary) -> Kind:
+    source = source_of(made)
+    if isinstance(made, DaysSince) and source not in SOURCES:
+        if _declared(source, names.entity, "the entity") is not Kind.MOMENT:
+            raise Misnamed(f"counts days since {source}, which is no date; nor is it transactions, cases or alerts")
+        if made.where is not None or made.over is not None or made.in_currency is not None:
+            raise Misnamed(f"counts days since the field {source}: where, over and in_currency have no meaning there")
+        return Kind.NUMBER
+    if source != "transactions" and made.in_currency is not None:
+        raise Misnamed(f"is over {source}, which have no currency")
+    column = column_of(made)
+    if column is None:
+        return Kind.NUMBER
+    kind = _declared(column, names.transaction, "a transaction")
+    if isinstance(made, Distinct):
+        if kind is Kind.TEXTS:
+            raise Misnamed(f"counts different values of {column}, which is a list")
+        return Kind.NUMBER
+    if kind is not Kind.NUMBER:
+        raise Misnamed(f"computes with {column}, which is a {kind.value}, not a number")
+    return Kind.MONEY if column in MONEY_FIELDS else Kind.NUMBER
+
+
+_PATTERN_FIELDS = (
+    ("counterparty", "transaction", {Kind.TEXT}),
+    ("transaction_field", "transaction", {Kind.TEXT}),
+    ("expected_monthly", "entity", {Kind.NUMBER}),
+    ("declared", "entity", {Kind.TEXTS, Kind.TEXT}),
+)
+"""Parameters of patterns that name a field: whose it is, and what it must be."""
+
+
+def _kind_of_pattern(made: Any, names: Vocabulary) -> Kind:
+    for parameter, whose, wanted in _PATTERN_FIELDS:
+        name = getattr(made, parameter, None)
+        if name is not None and _declared(name, getattr(names, whose), f"the {whose}") not in wanted:
+            raise Misnamed(f"has {parameter}: {name}, which is not {' or '.join(sorted(wanted))}")
+    return Kind.FINDING
+
+
+def inputs_of(condition: Any) -> Iterator[Part]:
+    """Give the inputs that a condition names."""
+    for test in tests_in(condition):
+        subject = subject_of(test)
+        if subject is not None:
+            yield subject
+
+
+def inputs_of_rule(rule: Rule) -> Iterator[Part]:
+    """Give every input that a rule reads, its own first; the signal of its decay too."""
+    if rule.input is not None:
+        yield rule.input
+    for case in rule.cases:
+        yield from inputs_of(case.when)
+    if rule.decay is not None and rule.decay.signal is not None:
+        yield rule.decay.signal

@@ -1,0 +1,79 @@
+"""Named lists: dated versions of sets of words, such as the FATF's countries."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import Field, ValidationError, model_validator
+
+from domain.clock import day_text
+from domain.errors import Finding, RulesetNotValid
+from risk.language.base import Identifier, Part, Words
+from risk.language.documents import Document
+from risk.language.durations import MomentText
+from risk.language.reading import findings_of
+
+
+class ListVersion(Part):
+    """The members from one moment on.
+
+    Attributes:
+        since: it is in force from here until the next version.
+        members: all of them, not only what changed.
+        source: where they were published.
+    """
+
+    since: MomentText
+    members: tuple[str, ...]
+    source: Words | None = None
+
+
+class NamedList(Part):
+    """A list and all its versions, oldest first."""
+
+    name: Identifier = Field(alias="list")
+    title: Words
+    source: Words
+    versions: Annotated[tuple[ListVersion, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _rising(self) -> "NamedList":
+        if any(later.since <= earlier.since for earlier, later in pairwise(self.versions)):
+            raise ValueError("its versions must stand in order of their dates, each later than the one before")
+        return self
+
+    def in_force(self, as_of: int) -> ListVersion | None:
+        """Find the version in force at a moment (microseconds); None before the first."""
+        held = [version for version in self.versions if version.since <= as_of]
+        return held[-1] if held else None
+
+
+def read_list(text: str, source: str = "the list") -> NamedList:
+    """Read a list from YAML or JSON; RulesetNotValid, with the line, where it is none."""
+    document = Document(text, source)
+    try:
+        return NamedList.model_validate(document.data)
+    except ValidationError as error:
+        raise RulesetNotValid(findings_of(error, document), source) from None
+
+
+def members_at(lists: Mapping[str, NamedList], names: list[str], as_of: int) -> dict[str, ListVersion]:
+    """Find the versions in force of every list that is needed.
+
+    Raises:
+        RulesetNotValid: one is missing, or had no version yet: nobody is assessed without it.
+    """
+    found: dict[str, ListVersion] = {}
+    problems = []
+    for name in names:
+        version = lists[name].in_force(as_of) if name in lists else None
+        if version is not None:
+            found[name] = version
+        elif name in lists:
+            begins = day_text(lists[name].versions[0].since)
+            problems.append(Finding(f"list {name}", f"has no version before {begins}; as-of is {day_text(as_of)}"))
+        else:
+            problems.append(Finding(f"list {name}", f"is missing; there are {', '.join(sorted(lists)) or 'none'}"))
+    if problems:
+        raise RulesetNotValid(problems, "what the ruleset needs")
+    return found

@@ -1,0 +1,1 @@
+"""What a ruleset may say: the checked form of its YAML or JSON."""

@@ -1,0 +1,89 @@
+"""Typed fields: what is known of an entity or a transaction, so that lint finds a wrong name or comparison."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from risk.language.base import Part
+
+
+class Kind(StrEnum):
+    """What a value is to a condition.
+
+    MONEY is kept in whole minor units, MOMENT in microseconds. A MARK is there or not, as a tag is; a FINDING is a
+    number that is above 0 where the pattern was found. `present` asks of these two whether they are there, of all
+    others whether the value is known.
+    """
+
+    TEXT = "text"
+    NUMBER = "number"
+    MONEY = "money"
+    FLAG = "flag"
+    MOMENT = "date"
+    TEXTS = "list of text"
+    MARK = "tag"
+    FINDING = "pattern"
+
+
+class OneOf(Part):
+    """Text that can only be one of these."""
+
+    one_of: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def _form(value: Any) -> str:
+    if isinstance(value, str):
+        return "word"
+    return "list" if isinstance(value, list | tuple) else "one_of"
+
+
+_WORDS = r"^(text|number|flag|date|country)$"
+FieldType = Annotated[
+    Annotated[Annotated[str, Field(pattern=_WORDS)], Tag("word")]
+    | Annotated[tuple[Annotated[str, Field(pattern=r"^text$")]], Tag("list")]
+    | Annotated[OneOf, Tag("one_of")],
+    Discriminator(
+        _form,
+        custom_error_type="field_type",
+        custom_error_message="a field's type is text, number, flag, date, country, [text], or {one_of: [a, b]}",
+    ),
+]
+"""text, number, flag (true or false), date, country (ISO 3166 alpha-2), [text], or {one_of: [a, b]}."""
+
+_KINDS = {
+    "text": Kind.TEXT,
+    "number": Kind.NUMBER,
+    "flag": Kind.FLAG,
+    "date": Kind.MOMENT,
+    "country": Kind.TEXT,
+}
+
+
+def kind_of(declared: FieldType) -> Kind:
+    """Tell what a field of that type is to a condition.
+
+    >>> kind_of("country").value, kind_of(("text",)).value
+    ('text', 'list of text')
+    """
+    if isinstance(declared, OneOf):
+        return Kind.TEXT
+    return _KINDS[declared] if isinstance(declared, str) else Kind.TEXTS
+
+
+TRANSACTION_FIELDS: dict[str, FieldType] = {
+    "transaction_id": "text",
+    "amount": "number",
+    "signed_amount": "number",
+    "direction": OneOf(one_of=("deposit", "withdrawal")),
+    "currency": "text",
+    "state": OneOf(one_of=("settled", "pending", "failed")),
+    "time": "date",
+}
+"""What every transaction has. `amount` is its size, `signed_amount` has the sign (+ deposit, − withdrawal)."""
+
+MONEY_FIELDS = ("amount", "signed_amount")
+"""Fields of a transaction that are money, in whole minor units."""
+
+CASE_FIELDS: dict[str, FieldType] = {"outcome": "text", "time": "date", "closed": "date", "status": "text"}
+"""What every case or alert has; others may be declared."""

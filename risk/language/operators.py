@@ -1,0 +1,116 @@
+"""How a value is compared: the operators of a test, and which kinds of values each is for."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+
+from risk.language.base import Identifier, Part
+from risk.language.fields import Kind
+from risk.language.numbers import exact, plain
+
+
+def _scalar(value: Any) -> str | bool | Decimal:
+    return value if isinstance(value, str | bool) else exact(value)
+
+
+Scalar = Annotated[
+    str | bool | Decimal,
+    BeforeValidator(_scalar),
+    PlainSerializer(lambda value: plain(value) if isinstance(value, Decimal) else value),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]
+"""Text, a number, or true or false; a date is text."""
+
+Scalars = Annotated[tuple[Scalar, ...], Field(min_length=1)]
+Texts = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Fuzzy(Part):
+    """Text that is nearly the same, whatever the case, accents, foreign letters and the order of words.
+
+    Attributes:
+        to: what it is compared with; or
+        list: the named list, any of whose members will do.
+        scorer: how likeness is measured, by rapidfuzz: ratio (edits over length), token_set (words in common),
+            partial (best part of the longer text), jaro_winkler (typing errors in names).
+        at_least: likeness from 0 to 100 from which it holds.
+    """
+
+    to: str | None = None
+    list: Identifier | None = None
+    scorer: Literal["ratio", "token_set", "partial", "jaro_winkler"]
+    at_least: Annotated[int, Field(ge=1, le=100)]
+
+    @model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if (self.to is None) == (self.list is None):
+            raise ValueError("fuzzy needs one of to (a text) and list (a named list)")
+        return self
+
+
+class Operators(Part):
+    """Comparisons of one value; where several are given, all of them must hold."""
+
+    state: Literal["present", "absent"] | None = Field(default=None, alias="is")
+    equals: Scalar | None = None
+    not_equals: Scalar | None = None
+    above: Scalar | None = None
+    at_least: Scalar | None = None
+    below: Scalar | None = None
+    at_most: Scalar | None = None
+    between: tuple[Scalar, Scalar] | None = None
+    among: Scalars | None = Field(default=None, alias="in")
+    not_among: Scalars | None = Field(default=None, alias="not_in")
+    in_list: Identifier | None = None
+    not_in_list: Identifier | None = None
+    starts_with: str | None = None
+    ends_with: str | None = None
+    contains: str | None = None
+    contains_any: Texts | None = None
+    fuzzy: Fuzzy | None = None
+
+    def comparisons(self) -> Iterator[tuple[str, Any]]:
+        """Give the operators that were set, under the names that files use, and what they compare with."""
+        for name in OPERATOR_KINDS:
+            value = getattr(self, _ATTRIBUTES.get(name, name))
+            if value is not None:
+                yield name, value
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not any(True for _ in self.comparisons()):
+            raise ValueError(f"compares with nothing; give one of {', '.join(OPERATOR_KINDS)}")
+        return self
+
+
+_ATTRIBUTES = {"is": "state", "in": "among", "not_in": "not_among"}
+"""Operators whose names Python keeps for itself."""
+
+_ORDERED = frozenset({Kind.NUMBER, Kind.MONEY, Kind.MOMENT, Kind.FINDING})
+_EQUAL = _ORDERED | {Kind.TEXT, Kind.FLAG, Kind.MARK}
+_MEMBER = frozenset({Kind.TEXT, Kind.NUMBER})
+_TEXT = frozenset({Kind.TEXT})
+_SOME_TEXT = frozenset({Kind.TEXT, Kind.TEXTS})
+
+OPERATOR_KINDS: dict[str, frozenset[Kind]] = {
+    "is": frozenset(Kind),
+    "equals": _EQUAL,
+    "not_equals": _EQUAL,
+    "above": _ORDERED,
+    "at_least": _ORDERED,
+    "below": _ORDERED,
+    "at_most": _ORDERED,
+    "between": _ORDERED,
+    "in": _MEMBER,
+    "not_in": _MEMBER,
+    "in_list": _SOME_TEXT,
+    "not_in_list": _SOME_TEXT,
+    "starts_with": _TEXT,
+    "ends_with": _TEXT,
+    "contains": _SOME_TEXT,
+    "contains_any": _SOME_TEXT,
+    "fuzzy": _SOME_TEXT,
+}
+"""Every operator, and the kinds of values that it can compare."""

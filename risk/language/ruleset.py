@@ -1,0 +1,170 @@
+"""A ruleset: what makes customers of one type risky, and how risky."""
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from risk.language.base import Identifier, Name, Part, Words
+from risk.language.conditions import Condition
+from risk.language.durations import DurationText, MomentText
+from risk.language.fields import FieldType
+from risk.language.inputs import Input, word_of
+from risk.language.numbers import Percent, Points
+from risk.language.scoring import LevelName, PointsScore, TiersScore, WeightedScore
+
+Category = Literal[
+    "customer features",
+    "service provided",
+    "distribution channels",
+    "transaction execution",
+    "geography",
+    "other",
+]
+"""The FATF's families of risk factors."""
+
+
+class Outcome(Part):
+    """What a rule gives: points, and perhaps a level below which the entity does not come."""
+
+    points: Points | None = None
+    floor: LevelName | None = None
+
+
+class Case(Outcome):
+    """An outcome, and when it is given. The first case of a rule that holds wins."""
+
+    when: Condition
+    title: Words | None = None
+
+
+class Decay(Part):
+    """Points halve for every full half-life since the signal: points × ½^floor(elapsed ÷ half-life); floors stay.
+
+    Attributes:
+        half_life: in days of 24 hours.
+        signal: the time that counts: of the latest fact of this aggregate, or a date field; by default of the rule's
+            own input, where that is an aggregate or a pattern.
+    """
+
+    half_life: DurationText
+    signal: Input | None = None
+
+
+class Rule(Part):
+    """One reason for points.
+
+    Attributes:
+        id: how breakdowns, tests and weights name it.
+        input: what its cases compare, where they name nothing else.
+        cases: tried in order, the first that holds wins.
+        otherwise: given where none holds.
+        on_unknown: given where none holds and one was unknown; `otherwise` where it is not written.
+        overridable: an approved override may go below this rule's floor.
+    """
+
+    id: Identifier
+    title: Words
+    category: Category
+    rationale: Words | None = None
+    input: Input | None = None
+    cases: Annotated[tuple[Case, ...], Field(min_length=1, max_length=200)]
+    otherwise: Outcome = Outcome()
+    on_unknown: Outcome | None = None
+    decay: Decay | None = None
+    overridable: bool = False
+
+
+class Example(Part):
+    """An entity as it might be, and what must come of it.
+
+    Attributes:
+        given: its fields by name; also `transactions`, `cases`, `alerts` (rows), `tags` (words), `screening` (what
+            screenings found; with it, whatever else the ruleset screens for counts as screened and clean),
+            `indicators` and `value` (numbers by name).
+        expect: level, total, floor_by, status, and the number of the case of a rule, counted from 1.
+    """
+
+    name: Words
+    as_of: MomentText | None = None
+    given: dict[str, Any]
+    expect: "Expectation"
+
+
+class Expectation(Part):
+    """What an example must come to; what is not written is not compared."""
+
+    level: LevelName | None = None
+    total: Points | None = None
+    floor_by: Identifier | None = None
+    status: Literal["assessed", "failed", "unclassified", "not applicable"] | None = None
+    cases: dict[Identifier, Annotated[int, Field(ge=1)] | Literal["otherwise", "unknown"]] = Field(default_factory=dict)
+
+
+class Coverage(Part):
+    """The least share of rules, and of cases, that examples must reach before a ruleset may be committed."""
+
+    rules: Percent = Decimal(100)
+    cases: Percent = Decimal(80)
+
+
+def _score_form(value: Any) -> str | None:
+    return word_of(value, ("points", "tiers", "weighted"))
+
+
+class Ruleset(Part):
+    """Everything that decides the level of one type of entity.
+
+    Attributes:
+        name: of the family of versions.
+        fields: of the entity, typed; conditions may name these alone.
+        transaction_fields: what transactions have beside the fields that all have.
+        case_fields: what cases and alerts have beside the fields that all have.
+        applies_to: entities for which it is not true, unknown included, get no level from this ruleset.
+        levels: names, lowest first.
+        max_recompute_interval: the longest that a level stands without being computed again.
+        cooldown: the least time at a level before a lower one is entered.
+    """
+
+    name: Identifier = Field(alias="ruleset")
+    entity_type: Identifier
+    fields: dict[Name, FieldType] = Field(default_factory=dict)
+    transaction_fields: dict[Name, FieldType] = Field(default_factory=dict)
+    case_fields: dict[Name, FieldType] = Field(default_factory=dict)
+    applies_to: Condition | None = None
+    levels: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=40)], ...], Field(min_length=3, max_length=6)
+    ]
+    score: Annotated[
+        Annotated[PointsScore, Tag("points")]
+        | Annotated[TiersScore, Tag("tiers")]
+        | Annotated[WeightedScore, Tag("weighted")],
+        Discriminator(_score_form, custom_error_type="score", custom_error_message="must be points, tiers or weighted"),
+    ]
+    max_recompute_interval: DurationText
+    cooldown: DurationText | None = None
+    rationale: Words | None = None
+    coverage: Coverage = Coverage()
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
+    examples: tuple[Example, ...] = ()
+
+    def level_number(self, level: str | int) -> int:
+        """Give a level's number from 1 (lowest); KeyError where there is no such level.
+
+        Levels that are numbers in text, such as "3", go by their name first.
+        """
+        if level in self.levels:
+            return self.levels.index(str(level)) + 1
+        if isinstance(level, int) and 1 <= level <= len(self.levels):
+            return level
+        raise KeyError(level)
+
+    def rule(self, identifier: str) -> Rule:
+        """Find a rule by its id; KeyError where there is none."""
+        for rule in self.rules:
+            if rule.id == identifier:
+                return rule
+        raise KeyError(identifier)
+
+
+Example.model_rebuild()
