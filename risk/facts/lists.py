@@ -1,17 +1,17 @@
 """Named lists: dated versions of sets of words, such as the FATF's countries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from domain.clock import day_text
 from domain.errors import Finding, RulesetNotValid
 from risk.language.base import Identifier, Part, Words
 from risk.language.documents import Document
 from risk.language.durations import MomentText
-from risk.language.reading import findings_of
+from risk.language.reading import checked
 
 
 class ListVersion(Part):
@@ -50,14 +50,10 @@ class NamedList(Part):
 
 def read_list(text: str, source: str = "the list") -> NamedList:
     """Read a list from YAML or JSON; RulesetNotValid, with the line, where it is none."""
-    document = Document(text, source)
-    try:
-        return NamedList.model_validate(document.data)
-    except ValidationError as error:
-        raise RulesetNotValid(findings_of(error, document), source) from None
+    return checked(NamedList, Document(text, source), source)
 
 
-def members_at(lists: Mapping[str, NamedList], names: list[str], as_of: int) -> dict[str, ListVersion]:
+def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int) -> dict[str, ListVersion]:
     """Find the versions in force of every list that is needed.
 
     Raises:

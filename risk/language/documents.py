@@ -1,16 +1,18 @@
 """YAML as a compliance officer expects it: `NO` is Norway, numbers are exact, and nothing is there twice.
 
-YAML 1.1, which PyYAML reads, makes false of NO and off, dates of 2024-01-01, and 750 of 12:30.
+YAML 1.1, which PyYAML reads, makes false of NO and off, dates of 2024-01-01, and 750 of 12:30. Read here is the core
+of YAML 1.2, of which JSON is a part, without anchors, aliases, merge keys and tags. Names are always text.
 """
 
 import re
 from collections.abc import Hashable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import yaml
 
 from domain.errors import Finding, RulesetNotValid
+from risk.language.complaints import in_plain_words
 
 MOST_BYTES = 5_000_000
 """Largest document read: a ruleset of a thousand rules is a tenth of that."""
@@ -18,42 +20,83 @@ MOST_BYTES = 5_000_000
 MOST_DEPTH = 60
 """Deepest nesting read."""
 
+_INTEGER_DIGITS = 18
+"""Whole numbers of more digits are kept as decimals: none is of use, but the checker names them better."""
+
+Path = tuple[str | int, ...]
+"""The words and the numbers (from 0) of list items that lead to a part of a document."""
+
 
 class _Loader(yaml.SafeLoader):
     """Reads YAML 1.2's core: true, false, null, whole and decimal numbers, text."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's way)
+    depth = 0
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        found: dict[Hashable, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _complaint("a name must be text, not a list or a mapping", key.start_mark)
+            name = _text(self, key)
+            if name in found:
+                raise _complaint(f"{name} is there twice", key.start_mark)
+            found[name] = self.construct_object(value, deep=deep)
+        return found
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.get_event().start_mark  # type: ignore[no-untyped-call]  # PyYAML's parser has no types
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not part of the language", problem_mark=mark)
-        return super().compose_node(parent, index)
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's parser has no types
+        if event.anchor is not None:
+            raise _complaint("anchors (&name) and aliases (*name) are not part of the language", event.start_mark)
+        if event.tag is not None:
+            raise _complaint("tags (!name) are not part of the language", event.start_mark)
+        self.depth += 1
+        if self.depth > MOST_DEPTH:
+            raise _complaint(f"is nested deeper than {MOST_DEPTH}", event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def scan_to_next_token(self) -> None:
+        """Skip tabs between brackets: JSON may be indented by them."""
+        super().scan_to_next_token()
+        while self.flow_level and self.peek() == "\t":
+            self.forward()
+            super().scan_to_next_token()
 
 
-def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node))
+def _complaint(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
-def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
-    return Decimal(loader.construct_scalar(node))
+def _text(_: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    """Give text with the signs that JSON writes as two halves joined."""
+    text = str(node.value)
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise _complaint("half a character (a surrogate that stands alone)", node.start_mark) from None
+
+
+def _whole(_: yaml.SafeLoader, node: yaml.ScalarNode) -> int | Decimal:
+    return int(node.value) if len(node.value) <= _INTEGER_DIGITS else Decimal(node.value)
+
+
+def _decimal(_: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
+    try:
+        return Decimal(node.value)
+    except InvalidOperation:
+        raise _complaint(f"{node.value} is out of range", node.start_mark) from None
 
 
 for _tag, _pattern, _first in (
-    ("bool", r"^(true|false|True|False)$", [*"tfTF"]),
-    ("null", r"^(~|null|)$", ["~", "n", ""]),
+    ("bool", r"^(true|True|TRUE|false|False|FALSE)$", [*"tTfF"]),
+    ("null", r"^(~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("int", r"^[-+]?[0-9]+$", [*"-+0123456789"]),
-    ("float", r"^[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$", [*"-+0123456789"]),
+    ("float", r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$", [*"-+.0123456789"]),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 _Loader.add_constructor("tag:yaml.org,2002:float", _decimal)
 
@@ -62,7 +105,7 @@ class Document:
     """A document and where its parts stand.
 
     Attributes:
-        data: plain mappings, lists, text, numbers (exact), true, false, None.
+        data: plain mappings (names are text), lists, text, numbers (exact), true, false, None.
     """
 
     def __init__(self, text: str, source: str = "the document") -> None:
@@ -72,57 +115,61 @@ class Document:
         try:
             loader = _Loader(text)
             self._node = loader.get_single_node()
-            if _depth(self._node) > MOST_DEPTH:
-                raise RulesetNotValid([Finding("the document", f"is nested deeper than {MOST_DEPTH}")], source)
             self.data: Any = loader.construct_document(self._node) if self._node else None
-        except RecursionError:
-            raise RulesetNotValid([Finding("the document", f"is nested deeper than {MOST_DEPTH}")], source) from None
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            line = mark.line + 1 if mark else None
-            raise RulesetNotValid([Finding("YAML", str(error.problem), line)], source) from None
-        except (yaml.YAMLError, ValueError) as error:
-            raise RulesetNotValid([Finding("YAML", str(error))], source) from None
+        except yaml.YAMLError as error:
+            raise RulesetNotValid([in_plain_words(error, text)], source) from None
 
-    def place(self, location: tuple[str | int, ...]) -> tuple[tuple[str | int, ...], int | None]:
+    def line(self, path: Path) -> int | None:
+        """Tell the line, from 1, of a path; of as much of it as is there. None in an empty document."""
+        return self.place(path)[1]
+
+    def place(self, location: Path, given: Any = None) -> tuple[Path, int | None]:
         """Find a checker's *location* in the document: the path that is really there, and its line from 1.
 
-        The checker names the branches that it tried as well; they are left out.
+        The checker names the branches that it tried as well; they are left out. Where several paths could be meant,
+        it is the one that leads to what the checker was *given*, then the longest.
         """
         if self._node is None:
             return (), None
-        path, node = _follow(self._node, location)
-        return path, node.start_mark.line + 1
+        path, mark = _Search(location, given).best(self._node, self.data, 0, self._node.start_mark)[1]
+        return path, mark.line + 1
 
 
-def _depth(node: Any) -> int:
-    deepest, waiting = 0, [(node, 1)]
-    while waiting:
-        at, depth = waiting.pop()
-        deepest = max(deepest, depth)
-        if isinstance(at, yaml.MappingNode):
-            waiting += [(value, depth + 1) for _, value in at.value]
-        elif isinstance(at, yaml.SequenceNode):
-            waiting += [(value, depth + 1) for value in at.value]
-    return deepest
+class _Search:
+    """Goes down as far as a location leads, every step taken or left out, and each place looked at once."""
+
+    def __init__(self, location: Path, given: Any) -> None:
+        self._location, self._given = location, given
+        self._known: dict[tuple[int, int], Any] = {}
+
+    def best(self, node: Any, data: Any, step: int, mark: Any) -> tuple[tuple[bool, int, bool], tuple[Path, Any]]:
+        """Give the best way on from *node*: how good it is (what was given, length, last step), path, mark."""
+        if step == len(self._location):
+            is_given = self._given is not None and (data is self._given or _same_scalar(data, self._given))
+            return (is_given, 0, False), ((), mark)
+        if (id(node), step) not in self._known:
+            self._known[id(node), step] = self._ways(node, data, step, mark)
+        return self._known[id(node), step]  # type: ignore[no-any-return]  # what was put in above
+
+    def _ways(self, node: Any, data: Any, step: int, mark: Any) -> Any:
+        ways = [self.best(node, data, step + 1, mark)]
+        word = self._location[step]
+        below = _child(node, word)
+        if below is not None:
+            (given, length, last), (path, found) = self.best(below[0], data[word], step + 1, below[1])
+            is_last = last or step == len(self._location) - 1
+            ways.insert(0, ((given, length + 1, is_last), ((word, *path), found)))
+        return max(ways, key=lambda way: way[0])
 
 
-def _follow(node: Any, location: tuple[str | int, ...]) -> tuple[tuple[str | int, ...], Any]:
-    """Go down as far as the location leads; of several ways the one that uses most of it."""
-    if not location:
-        return (), node
-    step, rest = location[0], location[1:]
-    ways = [_follow(node, rest)]
-    below = _child(node, step)
-    if below is not None:
-        path, found = _follow(below, rest)
-        ways.insert(0, ((step, *path), found))
-    return max(ways, key=lambda way: (way[0][-1:] == location[-1:], len(way[0])))
+def _same_scalar(data: Any, given: Any) -> bool:
+    return isinstance(given, str | int | Decimal) and type(data) is type(given) and bool(data == given)
 
 
-def _child(node: Any, step: str | int) -> Any:
+def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
+    """Find a part of a node, and the mark of the word that names it."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step]
+        return node.value[step], node.value[step].start_mark
     if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == step), None)
+        return next(((value, key.start_mark) for key, value in node.value if key.value == step), None)
     return None

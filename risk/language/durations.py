@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import polars as pl
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from domain.clock import from_microseconds, to_microseconds
 
-_WRITTEN = re.compile(r"^(\d{1,5}) (day|month|year|hour)s?$")
+_WRITTEN = re.compile(r"^([0-9]{1,5}) (day|month|year|hour)s?$")
 _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
 HOURS_A_DAY = 24
 
@@ -75,8 +75,9 @@ DurationText = Annotated[
 """A duration in a ruleset."""
 
 
-def _moment(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+def _moment(value: Any, info: ValidationInfo) -> int:
+    written = bool(info.context and info.context.get("written"))
+    if isinstance(value, int) and not isinstance(value, bool) and not written:
         return value
     try:
         return to_microseconds(datetime.fromisoformat(value))
@@ -90,4 +91,4 @@ MomentText = Annotated[
     PlainSerializer(lambda moment: from_microseconds(moment).isoformat()),
     WithJsonSchema({"type": "string", "format": "date"}),
 ]
-"""A date or time in a ruleset, kept in microseconds."""
+"""A date or time in a ruleset, kept in microseconds; in a file it is text: 20240701 would be a number."""

@@ -37,13 +37,31 @@ def exact(value: Any) -> Decimal:
         ValueError: it is no finite number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 (pydantic takes a ValueError as a finding)
+        raise ValueError(  # noqa: TRY004 (pydantic takes a ValueError as a finding)
+            f"{_shown(value)} is not a number; write one as 10000 or 0.5, without quotes and separators"
+        )
     number = Decimal(str(value))
     if not number.is_finite():
-        raise ValueError(f"{value!r} is not a finite number")
-    if len(number.normalize().as_tuple().digits) > MOST_DIGITS or abs(number) >= MOST_SIZE:
-        raise ValueError(f"{value!r} has too many digits; at most {MOST_DIGITS}, and below {MOST_SIZE:,}")
+        raise ValueError(f"{_shown(value)} is not a finite number")
+    if not number:
+        return Decimal(0)
+    if not -MOST_DIGITS <= number.adjusted() < MOST_DIGITS:
+        raise ValueError(f"{_shown(value)} is out of range; numbers are below {MOST_SIZE:,}, with {MOST_DIGITS} digits")
+    _, digits, exponent = number.normalize().as_tuple()
+    if len(digits) > MOST_DIGITS or int(exponent) < -MOST_DIGITS:
+        raise ValueError(f"{_shown(value)} has too many digits; at most {MOST_DIGITS}")
     return number
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list | tuple):
+        return "a list" if not isinstance(value, dict) else "a mapping"
+    text = str(value)
+    return text if len(text) <= 40 and not isinstance(value, str) else f"{text[:40]!r}"
 
 
 def plain(number: Decimal) -> int | float:

@@ -12,6 +12,8 @@ from risk.language.numbers import exact, plain
 
 
 def _scalar(value: Any) -> str | bool | Decimal:
+    if value is None or isinstance(value, list | tuple | dict):
+        raise ValueError("must be one text or number, true or false; for several of them there is {in: [a, b]}")
     return value if isinstance(value, str | bool) else exact(value)
 
 
@@ -24,7 +26,8 @@ Scalar = Annotated[
 """Text, a number, or true or false; a date is text."""
 
 Scalars = Annotated[tuple[Scalar, ...], Field(min_length=1)]
-Texts = Annotated[tuple[str, ...], Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 class Fuzzy(Part):
@@ -38,7 +41,7 @@ class Fuzzy(Part):
         at_least: likeness from 0 to 100 from which it holds.
     """
 
-    to: str | None = None
+    to: Text | None = None
     list: Identifier | None = None
     scorer: Literal["ratio", "token_set", "partial", "jaro_winkler"]
     at_least: Annotated[int, Field(ge=1, le=100)]
@@ -65,9 +68,9 @@ class Operators(Part):
     not_among: Scalars | None = Field(default=None, alias="not_in")
     in_list: Identifier | None = None
     not_in_list: Identifier | None = None
-    starts_with: str | None = None
-    ends_with: str | None = None
-    contains: str | None = None
+    starts_with: Text | None = None
+    ends_with: Text | None = None
+    contains: Text | None = None
     contains_any: Texts | None = None
     fuzzy: Fuzzy | None = None
 

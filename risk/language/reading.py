@@ -2,15 +2,22 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from domain.errors import Finding, RulesetNotValid
-from risk.language.documents import Document
+from risk.language.documents import Document, Path
 from risk.language.numbers import plain
 from risk.language.ruleset import Ruleset
+from risk.language.wording import EMPTY, problem_of
+
+Made = TypeVar("Made", bound=BaseModel)
+
+WRITTEN = {"written": True}
+"""Tells the checks that what they see was written by people: dates, for one, are never bare numbers there."""
 
 
 def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
@@ -22,22 +29,72 @@ def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
     document = Document(text, source)
     if not isinstance(document.data, dict):
         raise RulesetNotValid([Finding("the ruleset", "must be a mapping that begins with `ruleset: NAME`")], source)
+    return checked(Ruleset, document, source)
+
+
+def checked(form: type[Made], document: Document, source: str) -> Made:
+    """Check a document against a form of the language.
+
+    Raises:
+        RulesetNotValid: everything that does not fit, each with its line.
+    """
+    empty = [] if not isinstance(document.data, dict) else list(_empty(document.data, ()))
     try:
-        return Ruleset.model_validate(document.data)
+        made = form.model_validate(document.data, by_alias=True, by_name=False, context=WRITTEN)
     except ValidationError as error:
         raise RulesetNotValid(findings_of(error, document), source) from None
+    if empty:
+        raise RulesetNotValid([_nothing_said(path, document) for path in empty], source)
+    return made
+
+
+def _empty(data: Any, path: Path) -> Iterator[Path]:
+    """Find words that nothing follows; in examples an empty field is an unknown one."""
+    below = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for step, value in below:
+        if value is None:
+            yield (*path, step)
+        elif step != "given":
+            yield from _empty(value, (*path, step))
+
+
+def _nothing_said(path: Path, document: Document) -> Finding:
+    return Finding(where_of(path, document.data), EMPTY, document.line(path))
 
 
 def findings_of(error: ValidationError, document: Document) -> list[Finding]:
     """Write what pydantic found for people, in the order of the document."""
+    faults = error.errors(include_url=False)
+    declared = document.data.get("fields") if isinstance(document.data, dict) else None
+    fields = declared if isinstance(declared, dict) else ()
     findings = []
-    for fault in error.errors(include_url=False):
-        if fault["type"] == "too_short" and fault["input"]:
-            continue  # its items are there, but none was right: they are named themselves
-        path, line = document.place(fault["loc"])
-        extra = fault["loc"][-1:] if fault["type"] == "missing" else ()
-        findings.append(Finding(where_of((*path, *extra), document.data), _problem(fault), line))
-    return sorted(set(findings), key=lambda finding: finding.line or 0)
+    for fault in faults:
+        if fault["type"] == "too_short" and _items_are_wrong(fault, faults):
+            continue  # its items are there, but not right: they are named themselves
+        missing = fault["loc"][-1:] if fault["type"] == "missing" else ()
+        path, line = document.place(fault["loc"][: -1 if missing else None], fault["input"])
+        findings.append(Finding(where_of((*path, *missing), document.data), problem_of(fault, fields), line))
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0)
+
+
+def _items_are_wrong(fault: Any, faults: list[Any]) -> bool:
+    place = fault["loc"]
+    return any(other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in faults)
+
+
+_ONE_OF = {
+    "rules": "rule",
+    "cases": "case",
+    "examples": "example",
+    "levels": "level",
+    "tiers": "tier",
+    "bands": "band",
+    "thresholds": "threshold",
+    "versions": "version",
+    "members": "member",
+    "weights_by": "choice of weights",
+}
+"""What one of many is called."""
 
 
 def where_of(path: tuple[str | int, ...], data: Any) -> str:
@@ -55,7 +112,7 @@ def where_of(path: tuple[str | int, ...], data: Any) -> str:
             words.append(str(step))
             continue
         name = (at.get("id") or at.get("name")) if isinstance(at, dict) else None
-        words[-1:] = [f"{str(before).removesuffix('s')} {name or step + 1}"]
+        words[-1:] = [f"{_ONE_OF.get(str(before), before)} {name or step + 1}"]
     return ", ".join(words) or "the ruleset"
 
 
@@ -65,24 +122,13 @@ def _below(at: Any, step: str | int) -> Any:
     return at[step] if isinstance(at, list) and isinstance(step, int) and step < len(at) else None
 
 
-def _problem(fault: Any) -> str:
-    message: str = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "missing":
-        return "is missing"
-    if fault["type"] == "extra_forbidden":
-        return "is not a word of the language here"
-    given = fault.get("input")
-    shown = f"; it is {given!r}" if isinstance(given, str | int | float | bool) and repr(given) not in message else ""
-    return message[:1].lower() + message[1:] + shown
-
-
 def canonical_json(ruleset: Ruleset) -> str:
-    """Write a ruleset in its one canonical form: defaults left out, keys sorted, numbers plain.
+    """Write a ruleset in its one canonical form: defaults left out, keys sorted, numbers plain, ASCII.
 
     Order of keys, comments, spelled-out defaults and the form of numbers (31 or 31.0) make no difference.
     """
     content = ruleset.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    return json.dumps(_plain(content), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(_plain(content), sort_keys=True, separators=(",", ":"))
 
 
 def _plain(value: Any) -> Any:

@@ -3,14 +3,14 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, StringConstraints, Tag
 
 from risk.language.base import Identifier, Name, Part, Words
 from risk.language.conditions import Condition
-from risk.language.durations import DurationText, MomentText
+from risk.language.durations import Duration, DurationText, MomentText
 from risk.language.fields import FieldType
 from risk.language.inputs import Input, word_of
-from risk.language.numbers import Percent, Points
+from risk.language.numbers import Percent, Points, exact, plain
 from risk.language.scoring import LevelName, PointsScore, TiersScore, WeightedScore
 
 Category = Literal[
@@ -38,6 +38,12 @@ class Case(Outcome):
     title: Words | None = None
 
 
+def _whole_days(half_life: Duration) -> Duration:
+    if half_life.unit not in {"day", "hour"}:
+        raise ValueError(f"{half_life} has no fixed length; write a half-life in days, such as 90 days")
+    return half_life
+
+
 class Decay(Part):
     """Points halve for every full half-life since the signal: points × ½^floor(elapsed ÷ half-life); floors stay.
 
@@ -47,7 +53,7 @@ class Decay(Part):
             own input, where that is an aggregate or a pattern.
     """
 
-    half_life: DurationText
+    half_life: Annotated[DurationText, AfterValidator(_whole_days)]
     signal: Input | None = None
 
 
@@ -75,6 +81,26 @@ class Rule(Part):
     overridable: bool = False
 
 
+def _exactly(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _exactly(below) for name, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_exactly(below) for below in value]
+    return value if value is None or isinstance(value, str | bool) else exact(value)
+
+
+def _plainly(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plainly(below) for name, below in value.items()}
+    if isinstance(value, list):
+        return [_plainly(below) for below in value]
+    return plain(value) if isinstance(value, Decimal) else value
+
+
+Given = Annotated[dict[str, Any], AfterValidator(_exactly), PlainSerializer(_plainly)]
+"""Values by name: text, exact numbers, true, false, nothing, and lists and mappings of these."""
+
+
 class Example(Part):
     """An entity as it might be, and what must come of it.
 
@@ -87,7 +113,7 @@ class Example(Part):
 
     name: Words
     as_of: MomentText | None = None
-    given: dict[str, Any]
+    given: Given
     expect: "Expectation"
 
 
@@ -98,7 +124,9 @@ class Expectation(Part):
     total: Points | None = None
     floor_by: Identifier | None = None
     status: Literal["assessed", "failed", "unclassified", "not applicable"] | None = None
-    cases: dict[Identifier, Annotated[int, Field(ge=1)] | Literal["otherwise", "unknown"]] = Field(default_factory=dict)
+    cases: dict[Identifier, Annotated[int, Field(strict=True, ge=1)] | Literal["otherwise", "unknown"]] = Field(
+        default_factory=dict
+    )
 
 
 class Coverage(Part):

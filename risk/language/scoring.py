@@ -1,15 +1,26 @@
 """How a total becomes a level: points with thresholds, tiers, or weighted factors with bands."""
 
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from risk.language.base import Identifier, Part, Words
 from risk.language.conditions import Condition
 from risk.language.numbers import Percent, Points
 
-LevelName = Annotated[str | int, Field(union_mode="left_to_right")]
+
+def _level(value: Any) -> str | int:
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(  # noqa: TRY004 (pydantic takes a ValueError as a finding)
+            "must be a level: its name, or its number from 1 (lowest)"
+        )
+    return value
+
+
+LevelName = Annotated[str | int, Field(union_mode="left_to_right"), BeforeValidator(_level)]
 """A level by its name, or by its number from 1 (lowest)."""
 
 Rising = Annotated[tuple[Points, ...], Field(min_length=2, max_length=5)]

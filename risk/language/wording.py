@@ -1,0 +1,135 @@
+"""What pydantic found, in the words of people who write rulesets."""
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from risk.language.base import Part
+
+_LOOKS_LIKE = {
+    "^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "names here are lower-case letters, digits and hyphens, such as cash-out",
+    "^[A-Za-z_][A-Za-z0-9_]*$": "names of fields are letters, digits and underscores, such as opened_on",
+    "^[A-Z]{3}$": "a currency is three capital letters, such as EUR",
+    "^(text|number|flag|date|country)$": "a field's type is text, number, flag, date, country, [text], or "
+    "{one_of: [a, b]}",
+    "^text$": "only a list of text can be a field: [text]",
+}
+"""What text of a pattern looks like."""
+
+
+EMPTY = "is empty; give a value, or leave the word out"
+
+
+def problem_of(fault: Any, fields: Iterable[str]) -> str:
+    """Say what is wrong, and what would be right.
+
+    Args:
+        fault: one of pydantic's errors.
+        fields: the names of fields that the ruleset declares.
+    """
+    kind: str = fault["type"]
+    if fault["input"] is None:
+        return EMPTY
+    written = _WRITTEN.get(kind) or next((make for end, make in _WRITTEN_BY_END if kind.endswith(end)), None)
+    if kind == "extra_forbidden":
+        return _unknown_word(str(fault["loc"][-1]), fields)
+    return written(fault) if written else _as_it_is(fault)
+
+
+def _unknown_word(word: str, fields: Iterable[str]) -> str:
+    said = "is not a word of the language here"
+    if word in fields:
+        return f"{said}; {word} is a field: write {{field: {word}, ...}}"
+    if word == "pattern":
+        return f"{said}; a pattern can only be a rule's own input"
+    if word in words_of_the_language():
+        return "is a word of the language, but has no meaning here"
+    near = get_close_matches(word, words_of_the_language(), cutoff=0.75)
+    return f"{said}; perhaps {near[0]} was meant" if near else said
+
+
+def _one_of(fault: Any) -> str:
+    told = fault["ctx"].get("expected") or fault["ctx"].get("expected_tags") or ""
+    words = [word.strip().strip("'") for word in told.replace(" or ", ", ").split(", ")]
+    given = fault["ctx"].get("tag", fault["input"])
+    near = get_close_matches(given, words, n=1, cutoff=0.6) if isinstance(given, str) else []
+    if words == ["present", "absent"]:
+        return f"{_shown(given)}must be present, absent, or a comparison such as {{equals: ...}}"
+    return f"{_shown(given)}must be one of {', '.join(words)}" + (f"; perhaps {near[0]} was meant" if near else "")
+
+
+def _looks_like(fault: Any) -> str:
+    return f"{_shown(fault['input'])}{_LOOKS_LIKE.get(fault['ctx']['pattern'], 'is written in another form')}"
+
+
+def _too_few(fault: Any) -> str:
+    least, most = fault["ctx"].get("min_length"), fault["ctx"].get("max_length")
+    bound = f"at least {least}" if fault["type"] == "too_short" else f"at most {most}"
+    return f"has {fault['ctx']['actual_length']}; there must be {bound}"
+
+
+def _out_of_range(fault: Any) -> str:
+    sign, bound = next((sign, fault["ctx"][sign]) for sign in ("ge", "gt", "le", "lt") if sign in fault["ctx"])
+    said = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}[sign]
+    return f"{_shown(fault['input'])}must be {said} {bound}"
+
+
+def _as_it_is(fault: Any) -> str:
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _text(fault: Any) -> str:
+    return f"{_shown(fault['input'])}must be text; in quotes, where it looks like a number: '12'"
+
+
+_WRITTEN: dict[str, Callable[[Any], str]] = {
+    "missing": lambda _: "is missing",
+    "literal_error": _one_of,
+    "union_tag_invalid": _one_of,
+    "union_tag_not_found": lambda fault: f"lacks the word {fault['ctx']['discriminator']}",
+    "string_pattern_mismatch": _looks_like,
+    "too_short": _too_few,
+    "too_long": _too_few,
+    "string_type": _text,
+    "string_too_short": lambda _: "must not be empty",
+    "string_too_long": lambda fault: f"is too long; at most {fault['ctx']['max_length']} characters",
+    "tuple_type": lambda fault: f"{_shown(fault['input'])}must be a list, such as [a, b]",
+    "bool_type": lambda fault: f"{_shown(fault['input'])}must be true or false",
+    "bool_parsing": lambda fault: f"{_shown(fault['input'])}must be true or false",
+    "model_type": lambda fault: f"{_shown(fault['input'])}must be words with values, such as {{word: value}}",
+    "dict_type": lambda fault: f"{_shown(fault['input'])}must be words with values, such as {{word: value}}",
+}
+_WRITTEN_BY_END: tuple[tuple[str, Callable[[Any], str]], ...] = (
+    ("_than_equal", _out_of_range),
+    ("_than", _out_of_range),
+    ("int_type", lambda fault: f"{_shown(fault['input'])}must be a whole number"),
+    ("int_parsing", lambda fault: f"{_shown(fault['input'])}must be a whole number"),
+    ("int_from_float", lambda fault: f"{_shown(fault['input'])}must be a whole number"),
+)
+
+
+def _shown(given: Any) -> str:
+    """Repeat what was written, where it is short."""
+    if isinstance(given, bool):
+        return f"is {str(given).lower()}; "
+    if isinstance(given, str):
+        return f"is {given[:80]!r}; "
+    return "" if isinstance(given, dict | list | tuple | BaseModel) else f"is {given}; "
+
+
+@cache
+def words_of_the_language() -> tuple[str, ...]:
+    """Collect every word that can stand before a colon.
+
+    >>> {"points", "floor", "when", "not"} <= set(words_of_the_language())
+    True
+    """
+    forms, words = [Part], set()
+    while forms:
+        form = forms.pop()
+        forms += form.__subclasses__()
+        words |= {field.alias or name for name, field in form.model_fields.items()}
+    return tuple(sorted(words))

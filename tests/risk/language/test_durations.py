@@ -1,0 +1,104 @@
+"""Durations: days of 24 hours, calendar months and years in UTC."""
+
+import calendar
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from domain.clock import from_microseconds, to_microseconds
+from risk.language.durations import Duration, DurationText, MomentText, parse_duration
+
+moments = st.integers(0, 7_258_032_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+durations = st.builds(Duration, st.integers(1, 60), st.sampled_from(["hour", "day", "month", "year"]))
+written = TypeAdapter(MomentText)
+
+
+def months_on(moment: datetime, months: int) -> datetime:
+    """Count months on the calendar; a day that the month lacks is its last."""
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def moved(moment: datetime, duration: Duration, sign: int) -> datetime:
+    if duration.unit in {"hour", "day"}:
+        return moment + sign * timedelta(hours=duration.count * (24 if duration.unit == "day" else 1))
+    return months_on(moment, sign * duration.count * (12 if duration.unit == "year" else 1))
+
+
+@given(durations, moments)
+def test_windows_are_counted_as_on_a_calendar(duration: Duration, moment: datetime) -> None:
+    at = pl.lit(to_microseconds(moment), pl.Int64)
+    found = pl.select(before=duration.before(at), after=duration.after(at)).row(0)
+    assert found == (to_microseconds(moved(moment, duration, -1)), to_microseconds(moved(moment, duration, 1)))
+
+
+def test_a_moment_that_is_not_known_stays_unknown() -> None:
+    assert pl.select(Duration(1, "month").before(pl.lit(None, pl.Int64))).item() is None
+
+
+def test_the_longest_duration_can_be_counted() -> None:
+    assert pl.select(Duration(99_999, "year").before(pl.lit(0, pl.Int64))).item() < 0
+
+
+@given(durations)
+def test_a_duration_is_read_as_it_is_written(duration: Duration) -> None:
+    adapter = TypeAdapter(DurationText)
+    assert adapter.validate_json(adapter.dump_json(duration)) == parse_duration(str(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    ("text", "days"), [("48 hours", 2), ("1 day", 1), ("2 months", 60.87375), ("1 year", 365.2425)]
+)
+def test_lengths_can_be_compared(text: str, days: float) -> None:
+    assert parse_duration(text).days == pytest.approx(days)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "180",
+        "180days",
+        "0 days",
+        "-1 days",
+        "1.5 days",
+        "6 weeks",
+        "100000 days",
+        "1 Day",
+        "٣ days",
+        180,
+        None,
+        True,
+    ],
+)
+def test_what_is_no_duration_is_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="is not a duration; write one as 180 days, 24 hours, 6 months or 1 year"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["2024-07-01", "2024-07-01T00:00:00Z", "2024-07-01T02:00+02:00"])
+def test_dates_are_midnights_in_utc(text: str) -> None:
+    assert from_microseconds(written.validate_python(text)) == datetime(2024, 7, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["", "yesterday", "2024-13-01", True, None, 1.5])
+def test_what_is_no_date_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match="is not a date; write one as 2024-07-01"):
+        written.validate_python(value)
+
+
+def test_a_bare_number_is_a_moment_to_the_program_and_none_in_a_file() -> None:
+    """20240701 in a file is meant as a date, and would be twenty seconds after 1970 began."""
+    assert written.validate_python(20240701) == 20240701
+    with pytest.raises(ValidationError, match="20240701 is not a date"):
+        written.validate_python(20240701, context={"written": True})
+
+
+@given(moments)
+def test_a_moment_is_written_as_it_is_read(moment: datetime) -> None:
+    assert written.validate_json(written.dump_json(to_microseconds(moment))) == to_microseconds(moment)
