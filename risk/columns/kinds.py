@@ -1,7 +1,8 @@
 """What each input of a ruleset is: its kind, found from the declared fields; the one place where types are told."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from features.matrix import catalogue
@@ -90,7 +91,8 @@ def kind_of_input(made: Any, names: Vocabulary) -> Kind:
         return Kind.NUMBER
     if isinstance(made, IndicatorInput):
         if made.indicator not in catalogue().names:
-            raise Misnamed(f"names the indicator {made.indicator}, which the catalogue does not have")
+            near = _near(made.indicator, catalogue().names)
+            raise Misnamed(f"names the indicator {made.indicator}, which the catalogue does not have{near}")
         return Kind.NUMBER
     if isinstance(made, ValueInput):
         return Kind.TEXT if made.value == "segment" else Kind.NUMBER
@@ -102,6 +104,11 @@ def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> Kind:
         known = ", ".join(fields) or "none"
         raise Misnamed(f"names the field {name}, which {whose} does not have; declared are {known}")
     return kind_of(fields[name])
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    near = get_close_matches(name, names, n=1, cutoff=0.7)
+    return f"; perhaps {near[0]} was meant" if near else ""
 
 
 def _kind_of_aggregate(made: Window, names: Vocabulary) -> Kind:

@@ -39,7 +39,7 @@ def misfit(kind: Kind, value: Any) -> str | None:
     """Tell why a value cannot be compared with that kind; None where it can.
 
     >>> misfit(Kind.NUMBER, "ten")
-    "compares a number with 'ten'"
+    "compares a number with 'ten'; write one as 10000 or 0.5, without quotes and separators"
     """
     if kind is Kind.MOMENT:
         try:
@@ -48,11 +48,23 @@ def misfit(kind: Kind, value: Any) -> str | None:
             return f"compares a date with {_shown(value)}; write one as 2024-07-01"
         return None
     wanted: type = Decimal if kind in _NUMBERS else bool if kind in {Kind.FLAG, Kind.MARK} else str
-    return None if isinstance(value, wanted) else f"compares a {kind} with {_shown(value)}"
+    if isinstance(value, wanted):
+        return None
+    return f"compares a {kind} with {_shown(value)}{_HINTS.get(wanted, '') if isinstance(value, str) else ''}"
+
+
+_HINTS = {Decimal: "; write one as 10000 or 0.5, without quotes and separators", bool: "; write true or false"}
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value) if isinstance(value, Decimal) else repr(value)
+
+
+def ordinal(kind: Kind, value: Any) -> Any:
+    """Give what orders a value among others of its kind: moments by their microseconds, numbers by themselves."""
+    return _MOMENT.validate_python(value) if kind is Kind.MOMENT else value
 
 
 def literal(column: Column, value: Any) -> pl.Expr:

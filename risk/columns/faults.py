@@ -1,0 +1,46 @@
+"""Faults of a ruleset, each with the path that leads to it, so that its line can be found."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from domain.errors import Finding
+from risk.language.documents import Document, Path
+from risk.language.reading import where_of
+from risk.language.ruleset import Ruleset
+
+
+class Severity(IntEnum):
+    """How bad a fault is: FATAL rulesets cannot be used, a WARNING is doubtful, a NOTE is what could not be told."""
+
+    FATAL = 0
+    WARNING = 1
+    NOTE = 2
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong, or doubtful.
+
+    Attributes:
+        path: leads to it, in the words of the file.
+        problem: what is wrong, and what would be right.
+        severity: how bad it is.
+    """
+
+    path: Path
+    problem: str
+    severity: Severity = Severity.FATAL
+
+
+def findings(faults: Iterable[Fault], ruleset: Ruleset, document: Document | None = None) -> list[Finding]:
+    """Write faults for people: with their lines, and in the order of the file, where there is a document."""
+    named = {
+        "rules": [{"id": rule.id} for rule in ruleset.rules],
+        "examples": [{"name": example.name} for example in ruleset.examples],
+    }
+    made = []
+    for fault in dict.fromkeys(faults):
+        line = document.line(fault.path) if document is not None else None
+        made.append(Finding(where_of(fault.path, named), fault.problem, line, fault.severity is Severity.FATAL))
+    return sorted(made, key=lambda finding: finding.line or 0)

@@ -1,0 +1,40 @@
+"""Values that a test compares with, and that its subject can never have."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from risk.columns.faults import Fault
+from risk.columns.values import misfit, ordinal
+from risk.language.documents import Path
+from risk.language.fields import FieldType, Kind, OneOf
+
+_BY_VALUE = frozenset({"equals", "not_equals", "above", "at_least", "below", "at_most", "between", "in", "not_in"})
+"""Operators that compare with values of the subject's own kind; the others take words of their own."""
+
+_COUNTRY = re.compile(r"^[A-Z]{2}$")
+
+
+def literal_faults(path: Path, operator: str, value: Any, kind: Kind, declared: FieldType | None) -> Iterator[Fault]:
+    """Find what does not fit in one comparison, whose operator is right for the kind."""
+    several = isinstance(value, tuple)
+    values = value if several else (value,)
+    if operator not in _BY_VALUE and not (operator == "contains_any" and kind is Kind.TEXTS):
+        return
+    for number, one in enumerate(values):
+        at = (*path, number) if several else path
+        problem = misfit(kind, one) if kind is not Kind.TEXTS else None
+        problem = problem or (_impossible(one, declared) if kind is Kind.TEXT else None)
+        if problem is not None:
+            yield Fault(at, problem)
+            return
+    if operator == "between" and ordinal(kind, value[0]) > ordinal(kind, value[1]):
+        yield Fault(path, f"runs from {value[0]} to {value[1]}; the lower end comes first")
+
+
+def _impossible(value: str, declared: FieldType | None) -> str | None:
+    if isinstance(declared, OneOf) and value not in declared.one_of:
+        return f"compares with {value!r}, which it can never be; it is one of {', '.join(declared.one_of)}"
+    if declared == "country" and not _COUNTRY.match(value):
+        return f"compares a country with {value!r}; write two capital letters (ISO 3166 alpha-2), such as NO"
+    return None
