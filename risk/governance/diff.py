@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from risk.governance.diff_alignment import Pair, align
 from risk.governance.diff_words import exact_words, words_of
-from risk.language.reading import canonical_json, content_hash
 from risk.language.ruleset import Ruleset
 
 Plain = Mapping[str, Any]
@@ -77,8 +76,8 @@ class Difference:
 
 def diff(before: Ruleset, after: Ruleset) -> Difference:
     """Compare two rulesets; what makes no difference to the content hash is no change."""
-    sides: list[dict[str, Any]] = [json.loads(canonical_json(side)) for side in (before, after)]
-    return Difference(before.name, after.name, content_hash(before), content_hash(after), tuple(_ruleset(*sides)))
+    sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
+    return Difference(before.name, after.name, before.content_hash, after.content_hash, tuple(_ruleset(*sides)))
 
 
 def _ruleset(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:

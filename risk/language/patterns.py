@@ -3,11 +3,14 @@
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainSerializer, WithJsonSchema
 
 from risk.language.base import Name, Part
 from risk.language.durations import Duration, DurationText
 from risk.language.numbers import Number, exact
+
+MOST_TIMES = 1_000_000
+"""Largest factor; with it, what is compared fits 128 bits."""
 
 _DAY = Duration(1, "day")
 _Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -22,7 +25,17 @@ def _share(value: Any) -> Decimal:
         raise ValueError(f"{value!r} is not a share; write one as 10%") from None
     if not 0 < share <= 100:
         raise ValueError(f"{value!r} is out of range; above 0% and at most 100%")
+    if share != round(share, 2):
+        raise ValueError(f"{value!r} has more than two decimals")
     return share
+
+
+def _factor(factor: Decimal) -> Decimal:
+    if not 0 < factor <= MOST_TIMES:
+        raise ValueError(f"{factor} is out of range; above 0 and at most {MOST_TIMES:,}")
+    if factor != round(factor, 2):
+        raise ValueError(f"{factor} has more than two decimals")
+    return factor
 
 
 Share = Annotated[
@@ -31,25 +44,32 @@ Share = Annotated[
     PlainSerializer(lambda share: f"{share.normalize():f}%"),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%$"}),
 ]
-"""A share, written as 10%; kept in percent."""
+"""A share, written as 10%; kept in percent, with at most two decimals."""
+
+Factor = Annotated[Number, AfterValidator(_factor)]
+"""How many times as much; at most two decimals."""
+
+Money = Annotated[Number, Field(gt=0)]
+"""An amount in whole base currency, above 0."""
 
 
 class Structuring(Part):
     """Deposits kept under a reporting threshold: just below it, or round amounts below it.
 
-    Its number is that of such deposits in the window where there are `at_least` so many, otherwise 0.
+    Its number is that of such deposits in the window where there are `at_least` so many and they add up to the
+    threshold or more, otherwise 0.
 
     Attributes:
         threshold: amounts from here on would be reported, in the base currency.
-        margin: how far below the threshold counts as just below.
+        margin: how far below the threshold counts as just below, that far itself included.
         round_to: deposits below the threshold that are multiples of it count as well.
         at_least: fewer are no pattern.
     """
 
     pattern: Literal["structuring"]
-    threshold: Number
+    threshold: Money
     margin: Share
-    round_to: Number | None = None
+    round_to: Money | None = None
     at_least: _Count = 3
     over: DurationText
 
@@ -58,7 +78,8 @@ class Velocity(Part):
     """Very many transactions within some 24 hours, across many counterparties.
 
     Its number is the largest count in any 24 hours (t − 24 h, t] of the window that has so many counterparties,
-    where that is above `more_than`, otherwise 0.
+    where that is above `more_than`, otherwise 0. A transaction whose counterparty is unknown counts as a transaction
+    and adds no counterparty.
     """
 
     pattern: Literal["velocity"]
@@ -71,14 +92,15 @@ class Velocity(Part):
 class PassThrough(Part):
     """Money that comes in and goes out again within days.
 
-    Its number is that of deposits of at least `minimum` of which `share` or more was withdrawn `within` that time.
-    A withdrawal is counted for one deposit only, the earliest that it can still be for.
+    Its number is that of deposits of at least `minimum` in the window of which `share` or more was withdrawn `within`
+    that time, both ends included, where there are `at_least` so many, otherwise 0. What is withdrawn is counted once:
+    for the earliest such deposit that still has money and time left, and what is over for the next.
     """
 
     pattern: Literal["pass-through"]
     within: DurationText
     share: Share
-    minimum: Number
+    minimum: Annotated[Number, Field(ge=0)]
     at_least: _Count = 1
     over: DurationText
 
@@ -87,7 +109,8 @@ class VolumeDeviation(Part):
     """Turnover far above what the customer declared.
 
     Its number is turnover (deposits and withdrawals) in the window over what was declared for as long, where that
-    is at least `factor`, otherwise 0. Unknown where nothing, or nothing above 0, was declared.
+    is at least `factor`, otherwise 0. Unknown where nothing, or nothing above 0, was declared. A window in days is
+    measured in months of 30.436875 days, the calendar's mean.
 
     Attributes:
         expected_monthly: the number field that holds the declared turnover of a month, in the base currency.
@@ -95,7 +118,7 @@ class VolumeDeviation(Part):
 
     pattern: Literal["volume-deviation"]
     expected_monthly: Name
-    factor: Number
+    factor: Factor
     over: DurationText
 
 
@@ -103,8 +126,8 @@ class PurposeDeviation(Part):
     """Turnover outside the declared purpose.
 
     Its number is the share of turnover, in percent, whose `transaction_field` is not among the words of `declared`,
-    where that is at least `share`, otherwise 0. Unknown where nothing was declared; a transaction whose field is
-    unknown is on neither side of the share.
+    where that is at least `share`, otherwise 0. Unknown where nothing was declared, be it an empty list; a transaction
+    whose field is unknown is on neither side of the share.
     """
 
     pattern: Literal["purpose-deviation"]

@@ -1,16 +1,12 @@
 """From a document to a ruleset, with errors that name the rule, the case and the line."""
 
-import hashlib
-import json
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from domain.errors import Finding, RulesetNotValid
 from risk.language.documents import Document, Path
-from risk.language.numbers import plain
 from risk.language.ruleset import Ruleset
 from risk.language.wording import EMPTY, problem_of
 
@@ -120,25 +116,3 @@ def _below(at: Any, step: str | int) -> Any:
     if isinstance(at, dict):
         return at.get(step)
     return at[step] if isinstance(at, list) and isinstance(step, int) and step < len(at) else None
-
-
-def canonical_json(ruleset: Ruleset) -> str:
-    """Write a ruleset in its one canonical form: defaults left out, keys sorted, numbers plain, ASCII.
-
-    Order of keys, comments, spelled-out defaults and the form of numbers (31 or 31.0) make no difference.
-    """
-    content = ruleset.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    return json.dumps(_plain(content), sort_keys=True, separators=(",", ":"))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(below) for key, below in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(below) for below in value]
-    return plain(value) if isinstance(value, Decimal) else value
-
-
-def content_hash(ruleset: Ruleset) -> str:
-    """Give the SHA-256 of the canonical form, in hexadecimal."""
-    return hashlib.sha256(canonical_json(ruleset).encode()).hexdigest()

@@ -1,11 +1,14 @@
 """A ruleset: what makes customers of one type risky, and how risky."""
 
+import hashlib
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, StringConstraints, Tag
 
 from risk.language.base import Identifier, Name, Part, Words
+from risk.language.canonical import canonical_json
 from risk.language.conditions import Condition
 from risk.language.durations import Duration, DurationText, MomentText
 from risk.language.fields import FieldType
@@ -175,6 +178,16 @@ class Ruleset(Part):
     coverage: Coverage = Coverage()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
     examples: tuple[Example, ...] = ()
+
+    @cached_property
+    def canonical(self) -> str:
+        """The ruleset's one canonical form, which `read_ruleset` reads back."""
+        return canonical_json(self)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """The SHA-256 of the canonical form, in hexadecimal."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
 
     def level_number(self, level: str | int) -> int:
         """Give a level's number from 1 (lowest); KeyError where there is no such level.

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from risk.governance.diff import Change, diff
-from risk.language.reading import canonical_json, content_hash, read_ruleset
+from risk.language.reading import read_ruleset
 from risk.language.ruleset import Ruleset
 from tests.risk.language.documents_made import as_json, rulesets
 
@@ -127,7 +127,7 @@ def test_another_way_to_score_is_said_whole() -> None:
 def test_the_same_content_says_so_with_its_hash() -> None:
     same = diff(made(), made(BASE.replace("points: 60", "points: 60.0") + "# a remark\n"))
     assert same.same
-    assert same.lines() == [f"The same content: {content_hash(made())}"]
+    assert same.lines() == [f"The same content: {made().content_hash}"]
 
 
 def test_it_is_plain_data_too() -> None:
@@ -181,7 +181,7 @@ def test_every_change_of_content_gives_a_line_and_nothing_else_does(data: st.Dat
     ruleset = data.draw(rulesets)
     before = read_ruleset(as_json(ruleset))
     assert diff(before, before).changes == ()
-    plain = json.loads(canonical_json(before))
+    plain = json.loads(before.canonical)
     path = data.draw(st.sampled_from(everything(plain)))
     how = data.draw(st.sampled_from(["drop", "again", "turn", "other", 7, 31.5, True, "1 day", {"equals": 3}]))
     try:

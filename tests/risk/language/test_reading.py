@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import RulesetNotValid
-from risk.language.reading import canonical_json, content_hash, read_ruleset
+from risk.language.reading import read_ruleset
 from tests.risk.language.documents_made import Data, as_json, as_yaml, rulesets
 
 TEXT = """\
@@ -70,21 +70,21 @@ KEPT = ("more_than", "fuzzy", "input", "expect")
 @given(rulesets)
 def test_the_canonical_form_reads_back_as_the_same_ruleset(data: Data) -> None:
     made = read_ruleset(as_json(data))
-    again = read_ruleset(canonical_json(made))
+    again = read_ruleset(made.canonical)
     assert again == made
-    assert canonical_json(again) == canonical_json(made)
-    assert canonical_json(made).isascii()
+    assert again.canonical == made.canonical
+    assert made.canonical.isascii()
 
 
 @given(rulesets, st.booleans())
 def test_json_and_yaml_are_the_same(data: Data, backwards: bool) -> None:
     """Neither the order of words nor comments, blocks or brackets matter."""
-    assert content_hash(read_ruleset(as_yaml(data, backwards=backwards))) == content_hash(read_ruleset(as_json(data)))
+    assert read_ruleset(as_yaml(data, backwards=backwards)).content_hash == read_ruleset(as_json(data)).content_hash
 
 
 @given(rulesets)
 def test_the_form_of_numbers_does_not_matter(data: Data) -> None:
-    assert content_hash(read_ruleset(as_json(numbers_spelled(data)))) == content_hash(read_ruleset(as_json(data)))
+    assert read_ruleset(as_json(numbers_spelled(data))).content_hash == read_ruleset(as_json(data)).content_hash
 
 
 @given(rulesets)
@@ -96,7 +96,7 @@ def test_spelled_out_defaults_do_not_matter(data: Data) -> None:
     for made in spelled["rules"]:
         made.setdefault("overridable", False)
         made.setdefault("otherwise", {})
-    assert content_hash(read_ruleset(as_json(spelled))) == content_hash(read_ruleset(as_json(data)))
+    assert read_ruleset(as_json(spelled)).content_hash == read_ruleset(as_json(data)).content_hash
 
 
 def changes(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
@@ -126,13 +126,13 @@ def test_any_change_changes_the_hash(data: Data, draw: st.DataObject) -> None:
     except RulesetNotValid:
         return
     is_same = value == before or (isinstance(value, str) and value.strip() == before.strip())
-    assert (content_hash(made) == content_hash(read_ruleset(as_json(data)))) == is_same
+    assert (made.content_hash == read_ruleset(as_json(data)).content_hash) == is_same
 
 
 def test_the_hash_is_that_of_the_canonical_form() -> None:
     """Written out once, so that it cannot change unseen: hashes are kept with every assessment."""
     made = read_ruleset(TEXT)
-    assert json.loads(canonical_json(made)) == {
+    assert json.loads(made.canonical) == {
         "ruleset": "small",
         "entity_type": "customer",
         "fields": {"country": "country"},
@@ -154,7 +154,7 @@ def test_the_hash_is_that_of_the_canonical_form() -> None:
         ],
         "examples": [{"name": "Norwegian", "given": {"country": "NO"}, "expect": {"level": "low"}}],
     }
-    assert content_hash(made) == "c57d185a1c670cbf1722af082969d11edc575b1dfdfe098bb22ab79d3f3c62f8"
+    assert made.content_hash == "c57d185a1c670cbf1722af082969d11edc575b1dfdfe098bb22ab79d3f3c62f8"
 
 
 def mistakes() -> list[tuple[str, str, str]]:

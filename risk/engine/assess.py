@@ -1,0 +1,103 @@
+"""Assess a portfolio: resolve what the ruleset reads, evaluate its rules, and move the levels on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+import polars as pl
+
+from domain.errors import RulesetNotValid
+from risk.columns.checks import check
+from risk.columns.kinds import vocabulary
+from risk.engine.assessments import VERSIONS, Assessments, assess_inputs
+from risk.engine.program import Program, compile_ruleset
+from risk.engine.reads import inputs_of_ruleset, lists_of_ruleset, signals_of_ruleset
+from risk.facts.inputs import Needs, resolve, sources_of
+from risk.facts.lists import ListVersion, NamedList, members_at
+from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from risk.facts.records import known_entities
+from risk.language.reading import read_ruleset
+from risk.language.ruleset import Ruleset
+
+_PROGRAMS_KEPT = 64
+
+
+def assess(
+    ruleset: Ruleset,
+    portfolio: Portfolio,
+    as_of: int | pl.Series,
+    previous: pl.DataFrame | None = None,
+    overrides: pl.DataFrame | None = None,
+) -> Assessments:
+    """Assess every entity of a portfolio; one entity is a batch of one.
+
+    Args:
+        ruleset: what decides.
+        portfolio: what is known.
+        as_of: one moment for all (microseconds), or one for each row of the portfolio's entities.
+        previous: `entity_id`, `level` (number), `entered` (microseconds): the rules levels held until now.
+        overrides: `entity_id`, `level` (number), `until` (microseconds; null for no end).
+
+    Raises:
+        RulesetNotValid: the ruleset, or something it needs (a list, a frame, a column), is not there or not right;
+            then nobody is assessed.
+    """
+    refuse_faulty(ruleset.canonical)
+    entities = known_entities(portfolio.entities, as_of)
+    needs = Needs(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset), vocabulary(ruleset))
+    parts = list(_parts(entities, portfolio.lists, lists_of_ruleset(ruleset)))
+    sources = sources_of(needs, portfolio)
+    inputs, outcomes = [], []
+    for number, (part, versions) in enumerate(parts):
+        members = {name: version.members for name, version in versions.items()}
+        inputs.append(resolve(needs, portfolio, sources, members, part))
+        program = program_for(ruleset, versions, portfolio.rates.base)
+        made = assess_inputs(program, inputs[-1], previous, overrides)
+        outcomes.append(made.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
+    program = program_for(ruleset, parts[0][1], portfolio.rates.base)
+    versions_used = tuple(versions for _, versions in parts)
+    base = portfolio.rates.base
+    return Assessments(program, _joined(entities, inputs), _joined(entities, outcomes), versions_used, base)
+
+
+def _joined(entities: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put parts together again, in the order of the entities."""
+    if len(parts) == 1:
+        return parts[0]
+    together = pl.concat(parts, how="diagonal")
+    return entities.select(ENTITY).join(together, on=ENTITY, how="left", maintain_order="left")
+
+
+def _parts(
+    entities: pl.DataFrame, lists: Mapping[str, NamedList], needed: Sequence[str]
+) -> Iterator[tuple[pl.DataFrame, Mapping[str, ListVersion]]]:
+    """Cut the entities into parts for which the same versions of all lists are in force; mostly there is one."""
+    begins = {version.since for name in needed if name in lists for version in lists[name].versions}
+    moments = entities[AS_OF]
+    first = int(moments.min() or 0)  # type: ignore[arg-type]  # moments are whole numbers
+    last = int(moments.max() or first)  # type: ignore[arg-type]  # as above
+    cuts = [first, *sorted(begin for begin in begins if first < begin <= last)]
+    for cut, following in zip(cuts, [*cuts[1:], None], strict=True):
+        inside = moments >= cut if following is None else (moments >= cut) & (moments < following)
+        part = entities if len(cuts) == 1 else entities.filter(inside)
+        if len(part) or len(cuts) == 1:
+            yield part, members_at(lists, needed, cut)
+
+
+def program_for(ruleset: Ruleset, versions: Mapping[str, ListVersion], base: str) -> Program:
+    """Compile a ruleset for some versions of its lists, once."""
+    members = tuple((name, version.members) for name, version in sorted(versions.items()))
+    return _compiled(ruleset.canonical, members, base)
+
+
+@lru_cache(maxsize=_PROGRAMS_KEPT)
+def refuse_faulty(content: str) -> None:
+    """Look for faults, once for the same content; RulesetNotValid names them all."""
+    ruleset = read_ruleset(content)
+    problems = check(ruleset)
+    if problems:
+        raise RulesetNotValid(problems, f"ruleset {ruleset.name}")
+
+
+@lru_cache(maxsize=_PROGRAMS_KEPT)
+def _compiled(content: str, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Program:
+    return compile_ruleset(read_ruleset(content), dict(members), base)

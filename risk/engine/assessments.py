@@ -1,0 +1,162 @@
+"""Assessments: a compiled ruleset, what it read and what came of it, one row for each entity."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+
+from risk.engine.levels import (
+    ENTERED,
+    LEVEL,
+    LEVELS,
+    MAY_MOVE_DOWN_ON,
+    OVERRIDDEN,
+    RAISED,
+    RULES_LEVEL,
+    WITHHELD,
+    level_stages,
+)
+from risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, Program, floor_of
+from risk.facts.lists import ListVersion
+from risk.facts.portfolio import AS_OF, ENTITY
+
+STATUS, COMPUTED, VERSIONS = "status", "computed", "list_versions"
+
+
+class Status(StrEnum):
+    """What became of an assessment.
+
+    FAILED: a rule met a value that it could not read, or no column of weights was for this entity. UNCLASSIFIED: no
+    tier owns the total. In both a triggered floor may still raise the level, and nothing lowers it. NOT_APPLICABLE:
+    the ruleset's predicate is not true of the entity, so it has no level.
+    """
+
+    ASSESSED = "assessed"
+    FAILED = "failed"
+    UNCLASSIFIED = "unclassified"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True)
+class Assessments:
+    """The assessments of n entities.
+
+    Attributes:
+        program: the compiled ruleset; where lists changed between as-ofs, that of the first of `versions`.
+        inputs: n rows: `entity_id`, `as_of`, a column for each input; null where unknown.
+        outcomes: n rows: `entity_id`, `as_of`, `status`, the columns of `Program.run` and those of `next_levels`,
+            `computed` (what the rules alone say now), `list_versions` (a position in *versions*).
+        versions: the versions of the lists that were used, by name; several where as-ofs differ.
+        base: the currency that money is in.
+    """
+
+    program: Program
+    inputs: pl.DataFrame
+    outcomes: pl.DataFrame
+    versions: tuple[Mapping[str, ListVersion], ...]
+    base: str
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    def table(self) -> pl.DataFrame:
+        """Give one plain row for each entity: level names instead of numbers, points instead of units."""
+        names = dict(enumerate(self.program.ruleset.levels, 1))
+
+        def named(column: str, called: str | None = None) -> pl.Expr:
+            level = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
+            return level.alias(called or column)
+
+        return self.outcomes.select(
+            pl.col(ENTITY),
+            pl.col(AS_OF).cast(pl.Datetime("us", "UTC")),
+            named(LEVEL),
+            pl.col(STATUS),
+            pl.when(pl.col(APPLIES)).then(pl.col(TOTAL) / self.program.total.scale).alias("score"),
+            pl.when(pl.col(APPLIES)).then(named(TOTAL_LEVEL)).alias("score_level"),
+            named(FLOOR, "floor"),
+            pl.when(pl.col(APPLIES)).then(self._floor_by()).alias("floor_by"),
+            named(RULES_LEVEL, "rules_level"),
+            pl.col(ENTERED).cast(pl.Datetime("us", "UTC")),
+            pl.col(MAY_MOVE_DOWN_ON).cast(pl.Datetime("us", "UTC")),
+            named(WITHHELD, "withheld_level"),
+            pl.col(OVERRIDDEN, RAISED),
+        )
+
+    def _floor_by(self) -> pl.Expr:
+        """Name the first rule whose floor is the highest."""
+        chain: Any = pl
+        for rule in self.program.rules:
+            if any(rule.floors):
+                hit = (pl.col(FLOOR) > 0) & (floor_of(rule) == pl.col(FLOOR))
+                chain = chain.when(hit).then(pl.lit(rule.rule.id))
+        return pl.lit(None, pl.String) if chain is pl else chain.otherwise(None)
+
+    def position(self, entity: str) -> int | None:
+        """Find an entity's row; None where there is none."""
+        found = (self.outcomes[ENTITY] == entity).arg_max()
+        return found if found is not None and self.outcomes[ENTITY][found] == entity else None
+
+
+_PREVIOUS = {"previous_level": pl.Int8, "previous_entered": pl.Int64}
+_OVERRIDE = {"override_level": pl.Int8, "override_until": pl.Int64}
+
+
+def assess_inputs(
+    program: Program,
+    inputs: pl.DataFrame,
+    previous: pl.DataFrame | None = None,
+    overrides: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Assess rows whose inputs are there already; the columns are those of `Assessments.outcomes`.
+
+    Args:
+        program: the compiled ruleset.
+        inputs: a column for each input, `entity_id` and `as_of`.
+        previous: `entity_id`, `level`, `entered`: the rules levels held until now; everyone is new without it.
+        overrides: `entity_id`, `level`, `until`: the overrides there are.
+    """
+    frame = _beside(inputs, previous, {"level": "previous_level", "entered": "previous_entered"}, _PREVIOUS)
+    frame = _beside(frame, overrides, {"level": "override_level", "until": "override_until"}, _OVERRIDE)
+    plan = program.plan(frame, ENTITY, AS_OF, *_PREVIOUS, *_OVERRIDE).with_columns(_STATUS).with_columns(_COMPUTED)
+    for stage in level_stages(program.ruleset.cooldown):
+        plan = plan.with_columns(stage)
+    return program.collect(plan.select(ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs), frame)
+
+
+def _beside(
+    made: pl.DataFrame, other: pl.DataFrame | None, names: Mapping[str, str], types: Mapping[Any, Any]
+) -> pl.DataFrame:
+    if other is None:
+        return made.with_columns([pl.lit(None, kind).alias(name) for name, kind in types.items()])
+    renamed = other.select(ENTITY, *names).rename(dict(names)).cast(types)
+    return made.join(renamed, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+
+
+def _say(status: Status) -> pl.Expr:
+    return pl.lit(status.value)
+
+
+_STATUS = (
+    pl.when(~pl.col(APPLIES))
+    .then(_say(Status.NOT_APPLICABLE))
+    .when(FAILED)
+    .then(_say(Status.FAILED))
+    .when(pl.col(TOTAL_LEVEL).is_null())
+    .then(_say(Status.UNCLASSIFIED))
+    .otherwise(_say(Status.ASSESSED))
+    .alias(STATUS)
+)
+
+_COMPUTED = (
+    pl.when(pl.col(STATUS) == Status.ASSESSED.value)
+    .then(pl.max_horizontal(TOTAL_LEVEL, FLOOR))
+    .when(APPLIES)
+    .then(pl.max_horizontal(pl.col("previous_level"), pl.when(pl.col(FLOOR) > 0).then(FLOOR)))
+    .alias(COMPUTED),
+    pl.when(APPLIES).then(HARD_FLOOR).otherwise(pl.lit(0, pl.Int8)).alias(HARD_FLOOR),
+    *(pl.when(APPLIES).then(name).alias(name) for name in _PREVIOUS),
+)
+"""What the rules alone ask for: nothing lowers a level where they could not be answered in full."""

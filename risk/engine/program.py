@@ -1,0 +1,181 @@
+"""A ruleset compiled for one set of list versions: expressions over a frame with one row per entity."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from domain.money import minor_units
+from risk.columns.conditions import Compiler
+from risk.columns.kinds import kind_of_input, vocabulary
+from risk.columns.values import Column
+from risk.engine.codes import slot_column
+from risk.engine.reads import inputs_of_ruleset, signal_of_rule
+from risk.engine.rules import CompiledRule, compile_rule
+from risk.engine.totals import WEIGHTS_USED, Total, total_of
+from risk.facts.portfolio import AS_OF, error_of, signal_of
+from risk.language.base import Part
+from risk.language.fields import Kind
+from risk.language.inputs import key_of
+from risk.language.ruleset import Ruleset
+
+TOTAL, TOTAL_LEVEL, FLOOR, HARD_FLOOR, APPLIES, FAILED = (
+    "total",
+    "total_level",
+    "floor",
+    "hard_floor",
+    "applies",
+    "failed",
+)
+"""Columns beside the rules' codes. A hard floor is one that no override may go below."""
+
+_SMALL_ROWS = 1_000
+"""Below this a frame costs by the number of expressions, above by the number of rows."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled ruleset.
+
+    Attributes:
+        ruleset: as it was written.
+        inputs: the column of every input that it reads, by its key.
+        signals: the columns of moments from which decay counts, by rule.
+        rules: compiled, in their order.
+        total: how codes become a total and a level.
+        applies: the predicate; None where the ruleset applies to everyone.
+        applies_reads: the columns that the predicate and the choice of weights read.
+    """
+
+    ruleset: Ruleset
+    inputs: Mapping[str, Column]
+    signals: Mapping[str, str]
+    rules: tuple[CompiledRule, ...]
+    total: Total
+    applies: pl.Expr | None
+    applies_reads: tuple[str, ...]
+
+    def run(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Evaluate every rule for every row.
+
+        Args:
+            frame: a column for each of `inputs` and `signals`; null where unknown; `error_of` a column where there
+                are values that could not be read; `as_of`.
+
+        Returns:
+            A column of codes for each rule, after decay, and the columns named above: total (in units of
+            `total.scale`), total_level (null where no tier owns the total), floor and hard_floor (0 for none),
+            applies, failed. A failed rule adds nothing to the total.
+        """
+        return self.collect(self.plan(frame).select(self.outputs), frame)
+
+    def plan(self, frame: pl.DataFrame, *kept: str) -> pl.LazyFrame:
+        """Plan the same, with the columns *kept* of the frame beside: more steps cost less than a run of their own."""
+        nulls = frozenset(name for name, count in zip(frame.columns, frame.null_count().row(0), strict=True) if count)
+        errors = frozenset(name for name in self.inputs if error_of(name) in frame.columns)
+        codes = [rule.code(nulls, errors) for rule in self.rules]
+        columns = list(dict.fromkeys([*kept, *self._decay_columns]))
+        made = frame.lazy().select(*codes, *self._entity_columns(errors), *columns)
+        for stage in self._stages:
+            made = made.with_columns(stage)
+        return made
+
+    @staticmethod
+    def collect(plan: pl.LazyFrame, frame: pl.DataFrame) -> pl.DataFrame:
+        """Carry out a plan that was made for a frame."""
+        small = len(frame) <= _SMALL_ROWS
+        flags = pl.QueryOptFlags._eager() if small else pl.QueryOptFlags.none()  # noqa: SLF001 (as eager frames do)
+        return plan.collect(optimizations=flags)
+
+    @cached_property
+    def _decay_columns(self) -> list[str]:
+        return [AS_OF, *dict.fromkeys(self.signals.values())] if self.signals else []
+
+    @cached_property
+    def _stages(self) -> list[list[pl.Expr]]:
+        total = self.total.sum([rule.rule.id for rule in self.rules]).alias(TOTAL)
+        stages = [self._decays(), [*self._floors(), total], [self.total.level(pl.col(TOTAL)).alias(TOTAL_LEVEL)]]
+        return [stage for stage in stages if stage]
+
+    @cached_property
+    def outputs(self) -> list[str]:
+        """The columns that `run` gives."""
+        weights = [WEIGHTS_USED] if self.total.columns else []
+        return [
+            *(rule.rule.id for rule in self.rules),
+            *weights,
+            TOTAL,
+            TOTAL_LEVEL,
+            FLOOR,
+            HARD_FLOOR,
+            APPLIES,
+            FAILED,
+        ]
+
+    def _entity_columns(self, errors: frozenset[str]) -> list[pl.Expr]:
+        applies = pl.lit(True) if self.applies is None else self.applies.fill_null(False)
+        read = {name for rule in self.rules for name in rule.reads} | set(self.applies_reads)
+        failed = pl.any_horizontal(
+            [pl.lit(False), *(pl.col(error_of(name)).is_not_null() for name in sorted(read & errors))]
+        )
+        made = [applies.alias(APPLIES), failed.alias(FAILED)]
+        if self.total.column is not None:
+            made[1] = (failed | self.total.column.is_null()).alias(FAILED)
+            made.append(self.total.column.alias(WEIGHTS_USED))
+        return made
+
+    def _floors(self) -> list[pl.Expr]:
+        def highest(rules: Sequence[CompiledRule]) -> pl.Expr:
+            floors = [floor_of(rule) for rule in rules if any(rule.floors)]
+            return pl.max_horizontal(floors) if floors else pl.lit(0, pl.Int8)
+
+        hard = [rule for rule in self.rules if not rule.rule.overridable]
+        return [highest(self.rules).alias(FLOOR), highest(hard).alias(HARD_FLOOR)]
+
+    def _decays(self) -> list[pl.Expr]:
+        return [rule.decayed(pl.col(rule.rule.id)).alias(rule.rule.id) for rule in self.rules if rule.signal]
+
+
+def floor_of(rule: CompiledRule) -> pl.Expr:
+    """Give the level of the outcome's floor; a decayed code has other points, so there the slot tells."""
+    outcome = slot_column(pl.col(rule.rule.id)) if rule.signal else pl.col(rule.rule.id)
+    chain: Any = pl
+    for slot, (joined, level) in enumerate(zip(rule.codes, rule.floors, strict=True)):
+        if level:
+            chain = chain.when(outcome == (slot if rule.signal else joined)).then(pl.lit(level, pl.Int8))
+    made: pl.Expr = chain.otherwise(pl.lit(0, pl.Int8))
+    return made
+
+
+def compile_ruleset(ruleset: Ruleset, lists: Mapping[str, Sequence[str]], base: str) -> Program:
+    """Compile a ruleset that was checked before.
+
+    Args:
+        ruleset: what is compiled.
+        lists: the members of every list that it names.
+        base: the currency that money is in.
+    """
+    names = vocabulary(ruleset)
+    inputs: dict[str, Column] = {}
+
+    def resolve(made: Part) -> Column:
+        key = key_of(made)
+        if key not in inputs:
+            kind = kind_of_input(made, names)
+            currency = getattr(made, "in_currency", None) or base
+            inputs[key] = Column(key, kind, minor_units(currency) if kind is Kind.MONEY else 1)
+        return inputs[key]
+
+    signals = {rule.id: signal_of(key_of(signal_of_rule(rule))) for rule in ruleset.rules if rule.decay is not None}
+    rules = []
+    for made in inputs_of_ruleset(ruleset):
+        resolve(made)
+    for rule in ruleset.rules:
+        own = None if rule.input is None else resolve(rule.input)
+        rules.append(compile_rule(rule, ruleset, Compiler(resolve, lists, own), signals.get(rule.id)))
+    entity = Compiler(resolve, lists)
+    applies = None if ruleset.applies_to is None else entity.condition(ruleset.applies_to)
+    total = total_of(ruleset, entity.condition)
+    return Program(ruleset, inputs, signals, tuple(rules), total, applies, tuple(entity.reads))

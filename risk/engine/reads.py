@@ -1,0 +1,57 @@
+"""What a ruleset reads: its inputs, the moments that decay counts from, and its lists."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from risk.columns.kinds import inputs_of, inputs_of_rule
+from risk.language.base import Part
+from risk.language.conditions import tests_in
+from risk.language.inputs import Window, key_of
+from risk.language.operators import Fuzzy
+from risk.language.ruleset import Rule, Ruleset
+from risk.language.scoring import WeightedScore
+
+
+def inputs_of_ruleset(ruleset: Ruleset) -> list[Part]:
+    """List every input that a ruleset reads, each once."""
+    found = [made for rule in ruleset.rules for made in inputs_of_rule(rule)]
+    for condition in _entity_conditions(ruleset):
+        found += inputs_of(condition)
+    return list({key_of(made): made for made in found}.values())
+
+
+def signal_of_rule(rule: Rule) -> Part:
+    """Give the input whose latest moment a rule's decay counts from."""
+    assert rule.decay is not None
+    made = rule.decay.signal or rule.input
+    assert isinstance(made, Part)  # a decaying rule without a signal is refused before
+    return made
+
+
+def signals_of_ruleset(ruleset: Ruleset) -> list[Part]:
+    """List the inputs whose latest moments decay counts from, each once."""
+    found = [signal_of_rule(rule) for rule in ruleset.rules if rule.decay is not None]
+    return list({key_of(made): made for made in found}.values())
+
+
+def lists_of_ruleset(ruleset: Ruleset) -> list[str]:
+    """List the named lists that a ruleset needs, in alphabetical order."""
+    conditions = [case.when for rule in ruleset.rules for case in rule.cases] + _entity_conditions(ruleset)
+    conditions += [made.where for made in inputs_of_ruleset(ruleset) if isinstance(made, Window) and made.where]
+    return sorted({name for condition in conditions for name in _lists_in(condition)})
+
+
+def _entity_conditions(ruleset: Ruleset) -> list[Any]:
+    found = [] if ruleset.applies_to is None else [ruleset.applies_to]
+    if isinstance(ruleset.score, WeightedScore):
+        found += [choice.when for choice in ruleset.score.weighted.weights_by if choice.when is not None]
+    return found
+
+
+def _lists_in(condition: Any) -> Iterator[str]:
+    for test in tests_in(condition):
+        for operator, value in test.comparisons():
+            if operator in {"in_list", "not_in_list"}:
+                yield value
+            elif isinstance(value, Fuzzy) and value.list is not None:
+                yield value.list

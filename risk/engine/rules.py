@@ -1,0 +1,130 @@
+"""One rule as one expression: the code of the first case that holds, of `otherwise`, of unknown, or of failed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from domain.clock import DAY_US
+from risk.columns.conditions import Compiler
+from risk.engine.codes import SLOTS, code, points_column, slot_column
+from risk.facts.portfolio import AS_OF, error_of
+from risk.language.numbers import point_units
+from risk.language.ruleset import Outcome, Rule, Ruleset
+
+MOST_HALVINGS = 40
+"""After so many half-lives nothing is left of any points that a rule can give."""
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """A rule, ready to be evaluated.
+
+    Attributes:
+        rule: as it was written.
+        conditions: one for each case: true, false, or null where unknown.
+        reads: the columns that the rule reads: its conditions', and that of its decay's signal.
+        codes: of the cases in order, then `otherwise`, then unknown, then failed.
+        floors: the level below which each slot does not let the entity come; 0 for none.
+        signal: the column of the moment from which decay counts.
+    """
+
+    rule: Rule
+    conditions: tuple[pl.Expr, ...]
+    reads: tuple[str, ...]
+    codes: tuple[int, ...]
+    floors: tuple[int, ...]
+    signal: str | None
+
+    @property
+    def otherwise(self) -> int:
+        """The slot of `otherwise`."""
+        return len(self.conditions)
+
+    @property
+    def unknown(self) -> int:
+        """The slot of unknown."""
+        return len(self.conditions) + 1
+
+    @property
+    def failed(self) -> int:
+        """The slot of a rule that could not be evaluated."""
+        return len(self.conditions) + 2
+
+    def code(self, nulls: frozenset[str], errors: frozenset[str]) -> pl.Expr:
+        """Give the expression of the rule's code, before decay.
+
+        Columns outside *nulls* hold no null, and those outside *errors* no value that could not be read: what can
+        only come of those is left out, as a small frame costs by the number of expressions.
+        """
+        reads = frozenset(self.reads)
+        variant = (not reads.isdisjoint(nulls), reads & errors)
+        if variant not in self._variants:
+            self._variants[variant] = self._build(*variant)
+        return self._variants[variant]
+
+    @cached_property
+    def _variants(self) -> dict[tuple[bool, frozenset[str]], pl.Expr]:
+        return {}
+
+    def _build(self, has_nulls: bool, errors: frozenset[str]) -> pl.Expr:
+        failing = [pl.col(error_of(name)).is_not_null() for name in sorted(errors)]
+        chain: Any = pl
+        if failing:
+            chain = pl.when(pl.any_horizontal(failing)).then(_lit(self.codes[self.failed]))
+        for condition, joined in zip(self.conditions, self.codes, strict=False):
+            chain = chain.when(condition).then(_lit(joined))
+        if has_nulls:
+            unknown = pl.any_horizontal([condition.is_null() for condition in self.conditions])
+            chain = chain.when(unknown).then(_lit(self.codes[self.unknown]))
+        made: pl.Expr = chain.otherwise(_lit(self.codes[self.otherwise]))
+        return made.alias(self.rule.id)
+
+    def decayed(self, raw: pl.Expr) -> pl.Expr:
+        """Halve the points of a case for every half-life since the signal; without a signal it is unknown."""
+        assert self.signal is not None
+        assert self.rule.decay is not None
+        half_life = int(self.rule.decay.half_life.days * DAY_US)
+        elapsed = (pl.col(AS_OF) - pl.col(self.signal)).clip(lower_bound=0)
+        halvings = (elapsed // half_life).clip(upper_bound=MOST_HALVINGS)
+        points, from_case = points_column(raw), slot_column(raw) < self.otherwise
+        return (
+            pl.when(from_case & (points != 0) & pl.col(self.signal).is_null())
+            .then(_lit(self.codes[self.unknown]))
+            .when(from_case)
+            .then(halved(points, halvings) * SLOTS + slot_column(raw))
+            .otherwise(raw)
+        )
+
+
+def _lit(joined: int) -> pl.Expr:
+    return pl.lit(joined, pl.Int64)
+
+
+def halved(points: pl.Expr, halvings: pl.Expr) -> pl.Expr:
+    """Halve whole numbers so many times at once, rounding half to even."""
+    divisor = pl.lit(2, pl.Int64).pow(halvings)
+    down = points // divisor
+    twice_rest = (points - down * divisor) * 2
+    up = (twice_rest > divisor) | ((twice_rest == divisor) & (down % 2 == 1))
+    return down + up.cast(pl.Int64)
+
+
+def compile_rule(rule: Rule, ruleset: Ruleset, compiler: Compiler, signal: str | None) -> CompiledRule:
+    """Compile one rule; *compiler* knows its own input, and the ruleset was checked before."""
+    conditions = tuple(compiler.condition(case.when) for case in rule.cases)
+    if signal is not None:
+        compiler.reads[signal] = None
+    outcomes: Sequence[Outcome] = (*rule.cases, rule.otherwise, rule.on_unknown or rule.otherwise, Outcome())
+    points = [point_units(outcome.points) if outcome.points is not None else 0 for outcome in outcomes]
+    floors = [0 if outcome.floor is None else ruleset.level_number(outcome.floor) for outcome in outcomes]
+    return CompiledRule(
+        rule,
+        conditions,
+        tuple(compiler.reads),
+        tuple(code(units, slot) for slot, units in enumerate(points)),
+        tuple(floors),
+        signal,
+    )

@@ -1,0 +1,135 @@
+"""From the codes of all rules to a total, and from the total to a level: points, tiers or weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from risk.engine.codes import points_column
+from risk.language.numbers import POINT_UNITS, WEIGHT_UNITS, point_units, text_of
+from risk.language.ruleset import Ruleset
+from risk.language.scoring import TiersScore, Weighted, WeightedScore
+
+Level = Callable[[pl.Expr], pl.Expr]
+"""From a total to the number of its level; null where it has none."""
+
+SHOWN_DIGITS = 2
+"""Totals are shown with two decimals, as long as that does not move them across a cut."""
+
+
+@dataclass(frozen=True)
+class Total:
+    """How the codes of rules become a total, and the total a level.
+
+    Attributes:
+        scale: how many units of the total make one point.
+        sum: builds the total from the columns of codes.
+        level: builds the level from the total.
+        columns: names of the columns of weights; empty where points are just added.
+        column: which column of weights is used, as a position; null where none is, which is a failure.
+        weights: of each column, in units, by the rules' ids.
+        tiers: the titles of the tiers, where there are some.
+        tier: the position of the tier that owns the total.
+    """
+
+    scale: int
+    sum: Callable[[Sequence[str]], pl.Expr]
+    level: Level
+    columns: tuple[str, ...] = ()
+    column: pl.Expr | None = None
+    weights: tuple[Mapping[str, int], ...] = ()
+    tiers: tuple[str, ...] = ()
+    tier: Level | None = None
+
+    def shown(self, total: int) -> str:
+        """Write a total for people: two decimals, and more or another rounding where that would cross a cut.
+
+        The level of what is shown is the level of the total.
+        """
+        step = max(1, self.scale // 10**SHOWN_DIGITS)
+        below = total // step * step
+        rest = total - below
+        up = rest * 2 > step or (rest * 2 == step and below // step % 2 == 1)
+        nearest, other = (below + step, below) if up else (below, below + step)
+        levels = self._levels((total, nearest, other))
+        chosen = next((at for at, level in zip((nearest, other), levels[1:], strict=True) if level == levels[0]), total)
+        return text_of(total if rest == 0 else chosen, self.scale)
+
+    def _levels(self, totals: Sequence[int]) -> list[Any]:
+        frame = pl.DataFrame({"total": pl.Series(totals, dtype=pl.Int64)})
+        made = frame.select(level=self.level(pl.col("total")), tier=(self.tier or self.level)(pl.col("total")))
+        return made.rows()
+
+
+def total_of(ruleset: Ruleset, condition: Callable[[Any], pl.Expr]) -> Total:
+    """Build the total of a ruleset; *condition* compiles conditions on the entity."""
+    if isinstance(ruleset.score, WeightedScore):
+        return _weighted(ruleset.score.weighted, condition)
+    if isinstance(ruleset.score, TiersScore):
+        return _tiers(ruleset, ruleset.score)
+    return Total(POINT_UNITS, _sum_of_points, _by_thresholds(ruleset.score.points.thresholds, POINT_UNITS))
+
+
+def _sum_of_points(rules: Sequence[str]) -> pl.Expr:
+    return points_column(pl.sum_horizontal(rules))
+
+
+def _by_thresholds(thresholds: Sequence[Decimal], scale: int) -> Level:
+    cuts = [pl.lit(int(threshold * scale), pl.Int64) for threshold in thresholds]
+    return lambda total: pl.lit(1, pl.Int8) + pl.sum_horizontal([(total >= cut).cast(pl.Int8) for cut in cuts])
+
+
+def _tiers(ruleset: Ruleset, score: TiersScore) -> Total:
+    def owned(total: pl.Expr, values: Sequence[int]) -> pl.Expr:
+        chain: Any = pl
+        for tier, value in zip(score.tiers, values, strict=True):
+            least, most = (None if end is None else pl.lit(point_units(end), pl.Int64) for end in (tier.min, tier.max))
+            above = pl.lit(True) if least is None else total >= least
+            below = pl.lit(True) if most is None else total <= most
+            chain = chain.when(above & below).then(pl.lit(value, pl.Int8))
+        made: pl.Expr = chain.otherwise(pl.lit(None, pl.Int8))
+        return made
+
+    levels = [ruleset.level_number(tier.level) for tier in score.tiers]
+    return Total(
+        POINT_UNITS,
+        _sum_of_points,
+        lambda total: owned(total, levels),
+        tiers=tuple(tier.title for tier in score.tiers),
+        tier=lambda total: owned(total, range(len(levels))),
+    )
+
+
+def _weighted(score: Weighted, condition: Callable[[Any], pl.Expr]) -> Total:
+    columns = tuple(score.weights)
+    weights = tuple(
+        {rule: int(percent * WEIGHT_UNITS) // 100 for rule, percent in column.items()}
+        for column in score.weights.values()
+    )
+    scale = POINT_UNITS * WEIGHT_UNITS
+
+    def weighted_sum(rules: Sequence[str]) -> pl.Expr:
+        return pl.sum_horizontal(
+            [points_column(pl.col(rule)) * _weight(rule, weights) for rule in rules if rule in weights[0]]
+        )
+
+    chain: Any = pl
+    for choice in score.weights_by:
+        holds = pl.lit(True) if choice.when is None else condition(choice.when)
+        chain = chain.when(holds).then(pl.lit(columns.index(choice.use), pl.Int8))
+    column = chain.otherwise(pl.lit(None, pl.Int8))
+    return Total(scale, weighted_sum, _by_thresholds(score.bands, scale), columns, column, weights)
+
+
+WEIGHTS_USED = "weights used"
+"""The column that holds which column of weights an entity has, as a position."""
+
+
+def _weight(rule: str, weights: Sequence[Mapping[str, int]]) -> pl.Expr:
+    chain: Any = pl
+    for number, column in enumerate(weights):
+        chain = chain.when(pl.col(WEIGHTS_USED) == number).then(pl.lit(column[rule], pl.Int64))
+    made: pl.Expr = chain.otherwise(pl.lit(0, pl.Int64))
+    return made

@@ -1,0 +1,161 @@
+"""Rulesets in plain words: what an input is, what a condition asks, what a value looks like."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from domain.clock import day_text
+from risk.columns.kinds import column_of, source_of
+from risk.columns.values import Column
+from risk.language.conditions import All, Any_, Not, subject_of
+from risk.language.fields import Kind
+from risk.language.inputs import (
+    Count,
+    DaysSince,
+    Distinct,
+    FieldInput,
+    IndicatorInput,
+    Least,
+    Mean,
+    Most,
+    Ratio,
+    ScreeningInput,
+    Sum,
+    TagInput,
+    ValueInput,
+    Window,
+)
+from risk.language.numbers import plain
+from risk.language.operators import Fuzzy, Operators
+
+_FUNCTIONS: Mapping[type, str] = {
+    Sum: "sum of {0}",
+    Mean: "mean of {0}",
+    Least: "least {0}",
+    Most: "greatest {0}",
+    Distinct: "different values of {0}",
+}
+_OPERATORS = {
+    "is": "is {}",
+    "equals": "is {}",
+    "not_equals": "is not {}",
+    "above": "is above {}",
+    "at_least": "is at least {}",
+    "below": "is below {}",
+    "at_most": "is at most {}",
+    "in": "is one of {}",
+    "not_in": "is none of {}",
+    "in_list": "is in the list {}",
+    "not_in_list": "is not in the list {}",
+    "starts_with": "starts with {}",
+    "ends_with": "ends with {}",
+    "contains": "contains {}",
+    "contains_any": "contains one of {}",
+}
+
+
+def input_words(made: Any) -> str:
+    """Name an input in plain words.
+
+    >>> input_words(FieldInput(field="country_of_residence"))
+    'country of residence'
+    """
+    if isinstance(made, Window):
+        return _aggregate_words(made)
+    name = _NAMES.get(type(made))
+    return str(made.pattern).replace("-", " ") if name is None else name(made)
+
+
+_NAMES: Mapping[type, Callable[[Any], str]] = {
+    FieldInput: lambda made: made.field.replace("_", " "),
+    Ratio: lambda made: f"{input_words(made.ratio[0])} over {input_words(made.ratio[1])}",
+    IndicatorInput: lambda made: made.indicator.replace("_", " "),
+    ValueInput: lambda made: f"value {made.value.replace('_', ' ')}",
+    TagInput: lambda made: f"tag {made.tag}",
+    ScreeningInput: lambda made: f"screening for {made.screening}",
+}
+
+
+def _aggregate_words(made: Window) -> str:
+    if isinstance(made, Count):
+        words = f"{made.count}"
+    elif isinstance(made, DaysSince):
+        words = f"days since the latest of {source_of(made)}"
+    else:
+        words = _FUNCTIONS[type(made)].format((column_of(made) or "").replace("_", " "))
+    if made.where is not None:
+        words += f" where {condition_words(made.where)}"
+    if made.in_currency is not None:
+        words += f" in {made.in_currency}"
+    return words if made.over is None else f"{words} in {made.over}"
+
+
+def condition_words(condition: Any, own: str = "it") -> str:
+    """Say what a condition asks; *own* stands for the rule's own input."""
+    if isinstance(condition, str):
+        return f"{own} is {condition}"
+    if isinstance(condition, All):
+        return " and ".join(_bracketed(part, own) for part in condition.all)
+    if isinstance(condition, Any_):
+        return " or ".join(_bracketed(part, own) for part in condition.any)
+    if isinstance(condition, Not):
+        return f"not ({condition_words(condition.negated, own)})"
+    subject = subject_of(condition)
+    name = own if subject is None else input_words(subject)
+    return " and ".join(f"{name} {words}" for words in _tests_words(condition))
+
+
+def _bracketed(condition: Any, own: str) -> str:
+    words = condition_words(condition, own)
+    return f"({words})" if isinstance(condition, All | Any_) else words
+
+
+def _tests_words(test: Operators) -> list[str]:
+    return [
+        _fuzzy_words(value)
+        if isinstance(value, Fuzzy)
+        else f"is between {_shown(value[0])} and {_shown(value[1])}"
+        if operator == "between"
+        else _OPERATORS[operator].format(_shown(value))
+        for operator, value in test.comparisons()
+    ]
+
+
+def _fuzzy_words(fuzzy: Fuzzy) -> str:
+    return f"is like {fuzzy.to or f'one of the list {fuzzy.list}'} ({fuzzy.scorer} of at least {fuzzy.at_least})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, str | bool):
+        return str(value).lower() if isinstance(value, bool) else value
+    return f"{plain(value):,}"
+
+
+def value_words(value: Any, column: Column, currency: str = "") -> str:
+    """Write a value as people read it; `unknown` where there is none.
+
+    >>> value_words(1250050, Column("x", Kind.MONEY, 100), "EUR")
+    '12,500.50 EUR'
+    """
+    if value is None:
+        return "unknown"
+    if column.kind is Kind.MONEY:
+        digits = len(str(column.units)) - 1
+        return f"{value / column.units:,.{digits}f} {currency}".strip()
+    return _VALUES[column.kind](value)
+
+
+def _number_words(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() else f"{value:,.6g}"
+
+
+_VALUES: Mapping[Kind, Callable[[Any], str]] = {
+    Kind.TEXT: str,
+    Kind.TEXTS: lambda words: ", ".join(words) or "none",
+    Kind.NUMBER: _number_words,
+    Kind.FINDING: _number_words,
+    Kind.FLAG: lambda flag: str(flag).lower(),
+    Kind.MARK: lambda mark: "present" if mark else "absent",
+    Kind.MOMENT: day_text,
+}

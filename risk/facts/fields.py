@@ -1,0 +1,170 @@
+"""Fields of entities, read leniently: one bad value fails its own entity, never the frame."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from domain.errors import LayoutError
+from features.values import Findings, read_times
+from risk.facts.portfolio import ENTITY, error_of
+from risk.language.fields import FieldType, Kind, OneOf, kind_of
+
+LIST_SEPARATOR = ";"
+"""Between the words of a list in a format without lists, such as CSV."""
+
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}
+
+
+def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Series | None]:
+    """Read a column as its declared type.
+
+    Returns:
+        The values, null where unknown (NaN and empty text are unknown), in the form that `risk.columns.values.Column`
+        tells; and, as text, what could not be read, null elsewhere: None where everything could.
+    """
+    if column.dtype == pl.Null:
+        return pl.Series(column.name, [None] * len(column), dtype=_TYPES[kind_of(declared)]), None
+    if column.dtype == pl.String:
+        column = column.set(column == "", None) if (column == "").any() else column
+    values = _READERS[kind_of(declared)](column)
+    if kind_of(declared) is Kind.TEXT:
+        values = values.set(~_allowed(values, declared), None) if not _allowed(values, declared).all() else values
+    wrong = values.is_null() & column.is_not_null()
+    if column.dtype.is_float():
+        wrong &= ~column.is_nan()
+    if not wrong.any():
+        return values, None
+    shown = [str(value) if bad else None for value, bad in zip(column, wrong, strict=True)]
+    return values, pl.Series(error_of(column.name), shown, dtype=pl.String)
+
+
+def _allowed(values: pl.Series, declared: FieldType) -> pl.Series:
+    """Tell which texts a field may hold; null is allowed."""
+    if isinstance(declared, OneOf):
+        return values.is_in(list(declared.one_of)) | values.is_null()
+    if declared == "country":
+        return values.str.contains("^[A-Z]{2}$").fill_null(True)
+    return pl.Series([True], dtype=pl.Boolean)
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        column = column.str.strip_chars().cast(pl.Float64, strict=False)
+    if not (column.dtype.is_numeric() or column.dtype.is_decimal()):
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    numbers = column.cast(pl.Float64, strict=False)
+    return numbers if numbers.is_finite().all() and not numbers.null_count() else _finite(numbers)
+
+
+def _finite(numbers: pl.Series) -> pl.Series:
+    return numbers.to_frame().select(pl.when(pl.first().is_finite()).then(pl.first())).to_series()
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        return column
+    if column.dtype.is_integer() or column.dtype in {pl.Categorical, pl.Enum}:
+        return column.cast(pl.String)
+    return pl.Series(column.name, [None] * len(column), dtype=pl.String)
+
+
+def _flags(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Boolean:
+        return column
+    if column.dtype == pl.String or column.dtype.is_integer():
+        return column.cast(pl.String).str.to_lowercase().replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
+    return pl.Series(column.name, [None] * len(column), dtype=pl.Boolean)
+
+
+def read_moments(column: pl.Series) -> pl.Series:
+    """Read times of any kind as microseconds UTC: Datetime, Date, or ISO text; null where it is none of them."""
+    if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
+        return column.cast(pl.Datetime("us", getattr(column.dtype, "time_zone", None))).cast(pl.Int64)
+    if column.dtype != pl.String:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
+    findings = Findings()
+    times = read_times(column.to_arrow(compat_level=pl.CompatLevel.oldest()), column.name, findings)
+    read = pl.Series(column.name, times, dtype=pl.Int64)
+    return read.set(pl.Series(findings.noted(len(column))), None) if findings.count else read
+
+
+def _lists(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        column = column.str.split(LIST_SEPARATOR).list.eval(pl.element().str.strip_chars())
+    if not isinstance(column.dtype, pl.List) or column.dtype.inner not in {pl.String, pl.Null}:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.List(pl.String))
+    return column.cast(pl.List(pl.String)).list.drop_nulls()
+
+
+_READERS = {
+    Kind.NUMBER: _numbers,
+    Kind.TEXT: _texts,
+    Kind.FLAG: _flags,
+    Kind.MOMENT: read_moments,
+    Kind.TEXTS: _lists,
+}
+_TYPES: dict[Kind, Any] = {
+    Kind.NUMBER: pl.Float64,
+    Kind.TEXT: pl.String,
+    Kind.FLAG: pl.Boolean,
+    Kind.MOMENT: pl.Int64,
+    Kind.TEXTS: pl.List(pl.String),
+}
+_PYTHON: dict[Kind, tuple[type, ...]] = {
+    Kind.NUMBER: (int, float, Decimal),
+    Kind.TEXT: (str,),
+    Kind.FLAG: (bool,),
+    Kind.MOMENT: (str, date, datetime),
+    Kind.TEXTS: (list, tuple),
+}
+
+
+def entities_from_rows(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> pl.DataFrame:
+    """Make the frame of entities from rows such as JSON gives, whose values may be of any type.
+
+    What is of another type than its field goes into the column of errors beside it. Other keys are left out.
+
+    Raises:
+        LayoutError: a row has no `entity_id`.
+    """
+    rows = list(rows)
+    for number, row in enumerate(rows):
+        if not isinstance(row.get(ENTITY), str | int) or isinstance(row.get(ENTITY), bool):
+            raise LayoutError(
+                f"entity {number} has no {ENTITY}; every entity must have one, as text (rows count from 0)"
+            )
+    columns = {ENTITY: pl.Series([str(row[ENTITY]) for row in rows], dtype=pl.String)}
+    for name, declared in fields.items():
+        columns |= _column_of_rows(name, [row.get(name) for row in rows], declared)
+    return pl.DataFrame(columns)
+
+
+def _column_of_rows(name: str, values: list[Any], declared: FieldType) -> dict[str, pl.Series]:
+    kind = kind_of(declared)
+    fits = [value is None or _fits(value, kind) for value in values]
+    kept = [_as_read(value, kind) if fit else None for value, fit in zip(values, fits, strict=True)]
+    wanted = pl.String if kind is Kind.MOMENT else _TYPES[kind]
+    made = {name: pl.Series(name, kept, dtype=wanted)}
+    if not all(fits):
+        wrong = [None if fit else repr(value) for value, fit in zip(values, fits, strict=True)]
+        made[error_of(name)] = pl.Series(error_of(name), wrong, dtype=pl.String)
+    return made
+
+
+def _fits(value: Any, kind: Kind) -> bool:
+    if isinstance(value, bool) and kind is not Kind.FLAG:
+        return False
+    if kind is Kind.TEXTS and isinstance(value, list | tuple):
+        return all(isinstance(word, str) for word in value)
+    return isinstance(value, _PYTHON[kind])
+
+
+def _as_read(value: Any, kind: Kind) -> Any:
+    if value is None:
+        return None
+    if kind is Kind.NUMBER:
+        return float(value)
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,217 @@
+"""Everything that a ruleset reads, resolved: one row for each entity, one column for each input."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from domain.clock import DAY_US
+from domain.errors import Finding, RulesetNotValid
+from domain.money import minor_units
+from risk.columns.kinds import SOURCES, Vocabulary, kind_of_input, source_of
+from risk.columns.operators import Lists
+from risk.facts.aggregates import aggregate
+from risk.facts.fields import read_field
+from risk.facts.patterns import find
+from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
+from risk.facts.records import prepare_records, screened, tagged
+from risk.facts.source import LINK, PROBLEM, TIME, Facts
+from risk.facts.transactions import prepare
+from risk.language.base import Part
+from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
+from risk.language.inputs import (
+    DaysSince,
+    FieldInput,
+    IndicatorInput,
+    Ratio,
+    ScreeningInput,
+    TagInput,
+    ValueInput,
+    Window,
+    key_of,
+)
+
+_FRAMES: Mapping[type, str] = {
+    TagInput: "tags",
+    ScreeningInput: "screenings",
+    IndicatorInput: "indicators",
+    ValueInput: "values",
+}
+"""The part of a portfolio that an input needs."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a ruleset reads.
+
+    Attributes:
+        inputs: each once.
+        signals: those whose latest moment is asked for as well.
+        names: the fields that are declared.
+    """
+
+    inputs: Sequence[Part]
+    signals: Sequence[Part]
+    names: Vocabulary
+
+    def everything(self) -> list[Part]:
+        """List the inputs, and those that other inputs are made of before them, each once."""
+        below = [part for made in self.inputs for part in _made_of(made)]
+        return list({key_of(made): made for made in (*below, *self.signals, *self.inputs)}.values())
+
+
+def _made_of(made: Any) -> list[Part]:
+    if isinstance(made, Ratio):
+        return list(made.ratio)
+    names = [getattr(made, name, None) for name in ("expected_monthly", "declared")]
+    return [FieldInput(field=name) for name in names if name is not None]
+
+
+def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, Facts]:
+    """Prepare the linked facts that are read, once for all entities.
+
+    Raises:
+        RulesetNotValid: something that is read was not given at all; nobody is assessed without it.
+    """
+    everything = needs.everything()
+    _require(everything, portfolio)
+    wanted = {_part_of(made) for made in everything}
+    sources = {}
+    if "transactions" in wanted and portfolio.transactions is not None:
+        own = {name: form for name, form in needs.names.transaction.items() if name not in TRANSACTION_FIELDS}
+        sources["transactions"] = prepare(portfolio.transactions, portfolio.rates, own)
+    for source in ("cases", "alerts"):
+        frame = getattr(portfolio, source)
+        if source in wanted and frame is not None:
+            own = {name: form for name, form in needs.names.case.items() if name not in CASE_FIELDS}
+            sources[source] = prepare_records(frame, own)
+    if sum(hasattr(made, "pattern") for made in everything) > 1:  # each would read the transactions again
+        facts = sources["transactions"]
+        sources["transactions"] = replace(facts, rows=facts.rows.collect(engine="streaming").lazy())
+    return sources
+
+
+def _part_of(made: Any) -> str | None:
+    """Name the part of a portfolio that an input needs; None where it needs the entity alone."""
+    if isinstance(made, Window):
+        return source_of(made) if source_of(made) in SOURCES else None
+    return "transactions" if hasattr(made, "pattern") else _FRAMES.get(type(made))
+
+
+def _require(everything: Sequence[Part], portfolio: Portfolio) -> None:
+    problems = []
+    for made in everything:
+        part = _part_of(made)
+        if part is not None and getattr(portfolio, part) is None:
+            problems.append(Finding(key_of(made), f"reads {part}, and none were given"))
+        if isinstance(made, FieldInput) and made.field not in portfolio.entities.columns:
+            there = ", ".join(portfolio.entities.columns)
+            problems.append(Finding(f"field {made.field}", f"is no column of the entities; they have {there}"))
+    if problems:
+        raise RulesetNotValid(problems, "what the ruleset needs")
+
+
+def resolve(
+    needs: Needs, portfolio: Portfolio, sources: Mapping[str, Facts], lists: Lists, entities: pl.DataFrame
+) -> pl.DataFrame:
+    """Resolve inputs for some entities.
+
+    Args:
+        needs: what is read.
+        portfolio: where it is.
+        sources: the linked facts, prepared.
+        lists: the members of the named lists.
+        entities: `entity_id` (no two alike), `as_of` (Int64, microseconds) and the attributes as known then.
+
+    Returns:
+        The rows of *entities*: `entity_id`, `as_of`, a column `key_of(input)` for each input, null where unknown;
+        `signal_of` it where that was asked for; `error_of` it where something could not be read.
+    """
+    everything = needs.everything()
+    columns: dict[str, pl.Series] = {}
+    for made in everything:
+        columns |= _of_entity(made, needs.names, portfolio, entities)
+    linked = [made for made in everything if isinstance(made, Window) and _part_of(made) is not None]
+    signals = {key_of(made) for made in needs.signals}
+    if linked:
+        found = aggregate(entities.select(ENTITY, AS_OF), sources, linked, lists, signals)
+        columns |= {name: found[name] for name in found.columns if name != ENTITY}
+    frame = entities.select(ENTITY, AS_OF).with_columns(**columns)
+    units = minor_units(portfolio.rates.base)
+    for made in everything:
+        if hasattr(made, "pattern"):
+            frame = _with_pattern(frame, made, sources["transactions"], units)
+        elif isinstance(made, Ratio):
+            frame = _with_ratio(frame, made, needs.names, portfolio.rates.base)
+    return frame.with_columns(*(_signal_field(made) for made in needs.signals if isinstance(made, FieldInput)))
+
+
+def _of_entity(made: Part, names: Vocabulary, portfolio: Portfolio, entities: pl.DataFrame) -> dict[str, pl.Series]:
+    """Resolve what is not linked: fields, tags, screenings, indicators, the value."""
+    key, part = key_of(made), _part_of(made)
+    if part is None and isinstance(made, FieldInput):
+        return _field(made.field, key, names, entities)
+    if part is None and isinstance(made, DaysSince):
+        return _days_since(made.days_since, key, names, entities)
+    read = _LOOKUPS.get(type(made))
+    return {} if read is None else {key: read(getattr(portfolio, str(part)), made, entities)}
+
+
+_LOOKUPS: Mapping[type, Callable[[pl.DataFrame, Any, pl.DataFrame], pl.Series]] = {
+    TagInput: lambda tags, made, entities: tagged(tags, made.tag, entities),
+    ScreeningInput: lambda screenings, made, entities: screened(screenings, made.screening, entities),
+    IndicatorInput: lambda indicators, made, entities: _looked_up(indicators, made.indicator, entities, pl.Float64),
+    ValueInput: lambda values, made, entities: _looked_up(
+        values, made.value, entities, pl.String if made.value == "segment" else pl.Float64
+    ),
+}
+
+
+def _field(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) -> dict[str, pl.Series]:
+    values, wrong = read_field(entities[name], names.entity[name])
+    if error_of(name) in entities.columns:  # found when the rows were read
+        before = entities[error_of(name)]
+        wrong = before if wrong is None else before.zip_with(before.is_not_null(), wrong)
+    return {key: values} if wrong is None else {key: values, error_of(key): wrong}
+
+
+def _days_since(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) -> dict[str, pl.Series]:
+    made = _field(name, key, names, entities)
+    return {**made, key: (entities[AS_OF] - made[key]).cast(pl.Float64) / DAY_US}
+
+
+def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> pl.Series:
+    if column not in frame.columns:
+        raise RulesetNotValid([Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs")
+    wanted = frame.select(ENTITY, pl.col(column).cast(kind))
+    found = entities.select(ENTITY).join(wanted, on=ENTITY, how="left", validate="m:1", maintain_order="left")[column]
+    return found.fill_nan(None) if kind == pl.Float64 else found
+
+
+def _with_pattern(frame: pl.DataFrame, made: Any, facts: Facts, units: int) -> pl.DataFrame:
+    found = find(frame, facts.rows, made, units).drop(ENTITY)
+    key = key_of(made)
+    frame = frame.with_columns(*found)
+    met = facts.problems.select(pl.col(LINK).alias(ENTITY), TIME, PROBLEM).join(frame.select(ENTITY, AS_OF), on=ENTITY)
+    first = met.filter((pl.col(TIME) <= pl.col(AS_OF)).fill_null(True)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
+    if not len(first):
+        return frame
+    wrong = frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]
+    return frame.with_columns(pl.when(wrong.is_null()).then(pl.col(key)).alias(key), wrong.alias(error_of(key)))
+
+
+def _with_ratio(frame: pl.DataFrame, made: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:
+    def side(part: Any) -> pl.Expr:
+        money = kind_of_input(part, names) is Kind.MONEY
+        units = minor_units(getattr(part, "in_currency", None) or base) if money else 1
+        return pl.col(key_of(part)).cast(pl.Float64) / units
+
+    over, under = made.ratio
+    wrong = [error_of(key_of(part)) for part in made.ratio if error_of(key_of(part)) in frame.columns]
+    ratio = pl.when(side(under) != 0).then(side(over) / side(under)).alias(key_of(made))
+    return frame.with_columns(ratio, *([pl.coalesce(wrong).alias(error_of(key_of(made)))] if wrong else []))
+
+
+def _signal_field(made: FieldInput) -> pl.Expr:
+    return pl.col(key_of(made)).alias(signal_of(key_of(made)))
