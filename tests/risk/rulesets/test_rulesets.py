@@ -13,6 +13,7 @@ from cli.shipped import shipped_lists, shipped_ruleset, shipped_rulesets, shippe
 from domain.clock import parse_moment
 from risk.columns.kinds import inputs_of_rule
 from risk.governance import examples
+from risk.governance.lint import lint
 from risk.language.inputs import Count, FieldInput, IndicatorInput, Ratio, ScreeningInput, Sum, TagInput
 from risk.language.reading import read_ruleset
 from risk.language.ruleset import Category, Rule, Ruleset
@@ -40,6 +41,19 @@ def test_examples_come_out_as_expected(name: str) -> None:
 def test_examples_reach_every_rule_and_what_the_ruleset_asks_of_cases(name: str) -> None:
     assert run(name).rule_share == 100
     assert run(name).passed(shipped_ruleset(name)), run(name).missing()
+
+
+@every_ruleset
+def test_lint_finds_nothing(name: str) -> None:
+    assert not list(map(str, lint(shipped_ruleset(name), shipped_lists())))
+
+
+def test_lint_notes_that_an_unknown_kind_fails_which_is_meant() -> None:
+    notes = {name: lint(shipped_ruleset(name), shipped_lists(), notes=True) for name in shipped_rulesets()}
+    assert [note.problem for note in notes[WEIGHTED]] == [
+        "has no choice without a condition: an entity for which none holds fails, visibly"
+    ]
+    assert notes[RETAIL] == notes[SESSION] == []
 
 
 def test_only_the_fastest_customers_are_shown_here_and_not_in_an_example() -> None:
