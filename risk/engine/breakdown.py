@@ -111,7 +111,7 @@ def explain(assessments: Assessments, position: int) -> Explanation:
 def _line(rules: tuple[RuleOutcome, ...], score: str, row: dict[str, Any], names: dict[str, str]) -> str:
     if row[STATUS] == Status.NOT_APPLICABLE:
         return "The ruleset does not apply, so it gives no level" + _override(row, names)
-    parts = [f"Score {score}: {_sum(rules)}", _verdict(rules, row, names)]
+    parts = [f"Score {score.replace('-', '−')}: {_sum(rules)}", _verdict(rules, row, names)]
     if row[WITHHELD]:
         parts.append(f"held at {_title(names[RULES_LEVEL])} until {day_text(row[MAY_MOVE_DOWN_ON])} by the cooldown")
     return "; ".join(parts) + _override(row, names)

@@ -1,0 +1,115 @@
+"""A portfolio from files: entities, and whatever is linked to them, as `fivefold rules` takes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from cli.terminal import load_model
+from domain.clock import from_microseconds
+from domain.errors import ConfigError, LayoutError
+from domain.money import RateTable, ecb_rates, read_rates
+from features.sources import read_histories
+from risk.engine.reads import inputs_of_ruleset
+from risk.facts.catalogue import indicator_frame, value_frame
+from risk.facts.lists import NamedList
+from risk.facts.portfolio import ENTITY, Portfolio
+from risk.language.inputs import IndicatorInput, Ratio, ValueInput
+from risk.language.ruleset import Ruleset
+
+SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class PortfolioFiles:
+    """Where a portfolio's parts are; None for a part that there is none of.
+
+    Attributes:
+        entities: `entity_id` (or `user_id`) and the ruleset's fields.
+        transactions: rows as the API names them, and the ruleset's own fields.
+        cases: `entity_id`, `opened`, `closed`, `outcome`.
+        alerts: the same for alerts.
+        tags: `entity_id`, `tag`, perhaps `from` and `until`.
+        screenings: `entity_id`, `screening`, `found`, perhaps `at`.
+        base: the currency that money is in.
+        rates: the operator's own table of rates; the ECB's where there is none.
+    """
+
+    entities: Path
+    transactions: Path | None = None
+    cases: Path | None = None
+    alerts: Path | None = None
+    tags: Path | None = None
+    screenings: Path | None = None
+    base: str = "EUR"
+    rates: Path | None = None
+
+
+def read_frame(path: Path) -> pl.DataFrame:
+    """Read a table from Parquet, CSV, JSON or JSON lines; everything in CSV is text until a ruleset says more.
+
+    LayoutError where it cannot be read; ConfigError where the suffix is none of these.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)}")
+    try:
+        if suffix == ".parquet":
+            frame = pl.read_parquet(path)
+        elif suffix == ".csv":
+            frame = pl.read_csv(path, infer_schema=False)
+        else:
+            frame = pl.read_json(path) if suffix == ".json" else pl.read_ndjson(path)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise LayoutError(f"{path} cannot be read: {error}") from None
+    return _with_entity(frame, path)
+
+
+def _with_entity(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    if ENTITY in frame.columns:
+        return frame.with_columns(pl.col(ENTITY).cast(pl.String))
+    if "user_id" in frame.columns:
+        return frame.rename({"user_id": ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
+    raise LayoutError(f"{path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
+
+
+def read_portfolio(
+    files: PortfolioFiles, ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int, model: str | None, name: str
+) -> Portfolio:
+    """Read everything; indicators and the value are computed from the transactions where the ruleset reads them."""
+    rates = _rates(files, as_of)
+    parts = {
+        part: None if path is None else read_frame(path)
+        for part, path in (
+            ("transactions", files.transactions),
+            ("cases", files.cases),
+            ("alerts", files.alerts),
+            ("tags", files.tags),
+            ("screenings", files.screenings),
+        )
+    }
+    indicators, values = _value_side(files, ruleset, rates, as_of, model, name)
+    return Portfolio(read_frame(files.entities), rates, **parts, indicators=indicators, values=values, lists=lists)
+
+
+def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
+    day: date = from_microseconds(as_of).date()
+    return read_rates(files.rates, files.base, day) if files.rates else ecb_rates(files.base, day)
+
+
+def _value_side(
+    files: PortfolioFiles, ruleset: Ruleset, rates: RateTable, as_of: int, model: str | None, name: str
+) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+    inputs = list(inputs_of_ruleset(ruleset))
+    inputs += [side for ratio in inputs if isinstance(ratio, Ratio) for side in ratio.ratio]
+    wants_indicators = any(isinstance(made, IndicatorInput) for made in inputs)
+    wants_value = any(isinstance(made, ValueInput) for made in inputs)
+    if files.transactions is None or not (wants_indicators or wants_value):
+        return None, None
+    indicators = indicator_frame(read_histories(files.transactions, rates), as_of) if wants_indicators else None
+    if not wants_value:
+        return indicators, None
+    found = load_model(model, name)
+    return indicators, value_frame(found, read_histories(files.transactions, found.rates), as_of)

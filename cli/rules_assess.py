@@ -1,0 +1,162 @@
+"""`fivefold rules assess`: files in, levels and breakdowns out."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from cli.output import open_output
+from cli.portfolio_files import PortfolioFiles, read_frame, read_portfolio
+from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
+from cli.shipped import lists_with
+from cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
+from domain.clock import day_text
+from domain.errors import ConfigError
+from domain.files import replacing
+from risk.engine.assess import assess
+from risk.engine.assessments import STATUS, Assessments, Status
+from risk.engine.breakdown import as_json, explain
+from risk.engine.outcomes import signed
+from risk.facts.fields import read_moments
+from training.config import DEFAULT_NAME
+
+EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
+TransactionsOption = Annotated[Path | None, typer.Option("--transactions", help="Transactions, as the API has them.")]
+CasesOption = Annotated[Path | None, typer.Option("--cases", help="Cases: entity_id, opened, closed, outcome.")]
+AlertsOption = Annotated[Path | None, typer.Option("--alerts", help="Alerts: entity_id, opened, closed, outcome.")]
+TagsOption = Annotated[Path | None, typer.Option("--tags", help="Tags: entity_id, tag, from, until.")]
+ScreeningsOption = Annotated[
+    Path | None, typer.Option("--screenings", help="Screenings, clean ones too: entity_id, screening, found, at.")
+]
+BaseOption = Annotated[str, typer.Option("--base", help="The currency that money is in.")]
+RatesOption = Annotated[
+    Path | None, typer.Option("--rates", help="Your own rates (currency, date, rate); else the ECB's.")
+]
+SHOWN = 20
+NO_LEVEL = "no level"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="assess")(assess_files)
+
+
+def assess_files(
+    path: RulesetArgument,
+    entities: EntitiesArgument,
+    transactions: TransactionsOption = None,
+    cases: CasesOption = None,
+    alerts: AlertsOption = None,
+    tags: TagsOption = None,
+    screenings: ScreeningsOption = None,
+    lists: ListsOption = None,
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="Levels held until now: entity_id, rules_level, entered.")
+    ] = None,
+    overrides: Annotated[
+        Path | None, typer.Option("--overrides", help="Overrides: entity_id, level, until (empty: no end).")
+    ] = None,
+    as_of: AsOfOption = None,
+    base: BaseOption = "EUR",
+    rates: RatesOption = None,
+    model: ModelOption = None,
+    name: NameOption = DEFAULT_NAME,
+    entity: Annotated[str | None, typer.Option("--explain", help="Show the breakdown of this entity alone.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Levels: Parquet, CSV, JSON or JSON lines.")
+    ] = None,
+    breakdowns: Annotated[Path | None, typer.Option("--breakdowns", help="Every breakdown, as JSON lines.")] = None,
+) -> None:
+    """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason."""
+    ruleset = load_ruleset(path)
+    at = moment(as_of, "--as-of")
+    files = PortfolioFiles(entities, transactions, cases, alerts, tags, screenings, base, rates)
+    portfolio = read_portfolio(files, ruleset, lists_with(lists), at, model, name)
+    levels = ruleset.levels
+    found = assess(
+        ruleset,
+        portfolio,
+        at,
+        None if previous is None else _standings(previous, levels),
+        None if overrides is None else _overrides(overrides, levels),
+    )
+    if entity is not None:
+        _show_one(found, entity)
+        return
+    if output is not None:
+        with open_output(output) as write:
+            write(found.table())
+    if breakdowns is not None:
+        _write_breakdowns(found, breakdowns)
+    _show_all(found, at)
+
+
+def _standings(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
+    """Read the levels held until now, as `--output` writes them: names of levels, and when they were entered."""
+    frame = _with_columns(path, ("rules_level", "entered")).drop_nulls("rules_level")
+    return frame.select("entity_id", _numbers(frame["rules_level"], levels, path), _moments(frame["entered"], path))
+
+
+def _overrides(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
+    frame = _with_columns(path, ("level", "until"))
+    return frame.select("entity_id", _numbers(frame["level"], levels, path), _moments(frame["until"], path))
+
+
+def _with_columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
+    frame = read_frame(path)
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise ConfigError(f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}")
+    return frame
+
+
+def _numbers(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series:
+    unknown = sorted(set(names.drop_nulls().cast(pl.String)) - set(levels))
+    if unknown or names.null_count():
+        raise ConfigError(f"{path} has the level {', '.join(unknown) or 'empty'}; there are {', '.join(levels)}")
+    numbers = {level: number for number, level in enumerate(levels, 1)}
+    return names.cast(pl.String).replace_strict(numbers, return_dtype=pl.Int8).alias("level")
+
+
+def _moments(times: pl.Series, path: Path) -> pl.Series:
+    given = times.set(times == "", None) if times.dtype == pl.String else times
+    read = read_moments(given)
+    if read.null_count() > given.null_count():
+        wrong = given.filter(read.is_null() & given.is_not_null())[0]
+        raise ConfigError(f"{path}: {times.name} is {wrong!r}; it must be an ISO date or time")
+    return read
+
+
+def _show_one(found: Assessments, entity: str) -> None:
+    position = found.position(entity)
+    if position is None:
+        raise ConfigError(f"there is no entity {entity} among the {len(found):,} that were read")
+    made = explain(found, position)
+    say(f"{entity}: {made.level or 'no level'}, as of {day_text(made.as_of)}")
+    say(made.line)
+    rows = [
+        [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
+        for outcome in made.rules
+    ]
+    show_table("", ("rule", "case", "seen", "points", "floor"), rows, left=3)
+
+
+def _show_all(found: Assessments, as_of: int) -> None:
+    table = found.table()
+    counts = dict(table["level"].fill_null(NO_LEVEL).value_counts().iter_rows())
+    names = [*reversed(found.program.ruleset.levels), *([NO_LEVEL] if NO_LEVEL in counts else [])]
+    rows = [[name, f"{counts.get(name, 0):,}", f"{counts.get(name, 0) / max(len(table), 1):.1%}"] for name in names]
+    title = f"{len(table):,} of type {found.program.ruleset.entity_type}, as of {day_text(as_of)}"
+    show_table(title, ("level", "entities", "share"), rows)
+    for status in (Status.FAILED, Status.UNCLASSIFIED, Status.NOT_APPLICABLE):
+        listed = found.outcomes.filter(pl.col(STATUS) == status.value)["entity_id"]
+        if len(listed):
+            warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
+
+
+def _write_breakdowns(found: Assessments, path: Path) -> None:
+    with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+        for position in range(len(found)):
+            file.write(json.dumps(as_json(explain(found, position)), ensure_ascii=False) + "\n")

@@ -1,0 +1,36 @@
+"""What several `fivefold rules` commands are asked: which ruleset, which lists."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.shipped import shipped_rulesets, shipped_text
+from domain.errors import ConfigError
+from risk.language.reading import read_ruleset
+from risk.language.ruleset import Ruleset
+
+RulesetArgument = Annotated[
+    str, typer.Argument(metavar="RULESET", help="A ruleset's file, or the name of one that ships.")
+]
+ListsOption = Annotated[
+    Path | None, typer.Option("--lists", help="A folder of named lists, beside those that ship; its own come first.")
+]
+
+
+def ruleset_text(given: str) -> str:
+    """Read the text of a ruleset's file, or of one that ships; ConfigError where it is neither."""
+    path = Path(given)
+    if given in shipped_rulesets() and not path.exists():
+        return shipped_text(given)
+    if not path.is_file():
+        raise ConfigError(f"{given} is no file, and no ruleset of that name ships ({', '.join(shipped_rulesets())})")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{given} is not text in UTF-8") from None
+
+
+def load_ruleset(given: str) -> Ruleset:
+    """Read a ruleset; RulesetNotValid names everything that is wrong with it."""
+    return read_ruleset(ruleset_text(given), given)
