@@ -11,9 +11,7 @@ from cli.terminal import load_model
 from domain.clock import from_microseconds
 from domain.errors import ConfigError, LayoutError
 from domain.money import RateTable, ecb_rates, read_rates
-from features.sources import read_histories
 from risk.engine.reads import inputs_of_ruleset
-from risk.facts.catalogue import indicator_frame, value_frame
 from risk.facts.lists import NamedList
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.language.inputs import IndicatorInput, Ratio, ValueInput
@@ -108,6 +106,9 @@ def _value_side(
     wants_value = any(isinstance(made, ValueInput) for made in inputs)
     if files.transactions is None or not (wants_indicators or wants_value):
         return None, None
+    from features.sources import read_histories  # noqa: PLC0415 (heavy to import)
+    from risk.facts.catalogue import indicator_frame, value_frame  # noqa: PLC0415 (as above)
+
     indicators = indicator_frame(read_histories(files.transactions, rates), as_of) if wants_indicators else None
     if not wants_value:
         return indicators, None
