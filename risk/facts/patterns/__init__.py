@@ -1,0 +1,60 @@
+"""The ready-made patterns: what each finds, for every entity as of its own moment; docs/patterns.md explains them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+from risk.facts.patterns.deviation import find_purpose_deviation, find_volume_deviation
+from risk.facts.patterns.dormancy import find_dormancy
+from risk.facts.patterns.fan import find_fan
+from risk.facts.patterns.pass_through import find_pass_through
+from risk.facts.patterns.rows import LATEST, NUMBER
+from risk.facts.patterns.structuring import find_structuring
+from risk.facts.patterns.velocity import find_velocity
+from risk.facts.portfolio import signal_of
+from risk.language.base import Part
+from risk.language.inputs import key_of
+from risk.language.patterns import (
+    DormantThenActive,
+    Fan,
+    PassThrough,
+    Pattern,
+    PurposeDeviation,
+    Structuring,
+    Velocity,
+    VolumeDeviation,
+)
+
+
+def find(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Pattern, units: int) -> pl.DataFrame:
+    """Look for one pattern.
+
+    Only settled transactions count, and none after a row's as-of is seen.
+
+    Args:
+        entities: `entity_id` (String), `as_of` (Int64, microseconds), and the entity's fields that the pattern
+            compares with, named by `key_of(FieldInput(field=...))`.
+        transactions: `entity`, `time` (Int64, microseconds), `amount` (Int64, minor units of the base currency),
+            `direction`, `state`, and the declared fields that the pattern names, as String.
+        pattern: which, and its parameters.
+        units: minor units of the base currency to one.
+
+    Returns:
+        One row per row of *entities*, in its order: `entity_id`; `key_of(pattern)`, Float64, 0 where it was not found,
+        null where it is unknown; and its signal, the moment of the latest transaction that belongs to what was found.
+    """
+    key = key_of(pattern)
+    found = _FINDERS[type(pattern)](entities, transactions, pattern, units)
+    return found.rename({NUMBER: key, LATEST: signal_of(key)})
+
+
+_FINDERS: dict[type[Part], Callable[[pl.DataFrame, pl.LazyFrame, Any, int], pl.DataFrame]] = {
+    Structuring: find_structuring,
+    Velocity: find_velocity,
+    PassThrough: find_pass_through,
+    VolumeDeviation: find_volume_deviation,
+    PurposeDeviation: find_purpose_deviation,
+    DormantThenActive: find_dormancy,
+    Fan: find_fan,
+}

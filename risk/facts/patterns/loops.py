@@ -1,0 +1,87 @@
+"""Loops over transactions in order of row and time, compiled once for a machine: where the sequence matters.
+
+Row i of the entities that have some is at offsets[i]:offsets[i + 1]. The module imports nothing of ours: its own text
+is all that the compiled functions depend on.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+
+_READ = "Array(int64,1,'C',True)"
+SIGNATURES = {
+    "busiest": f"void({_READ}, {_READ}, {_READ}, int64, int64, int64, int64[::1], int64[::1], int64[::1])",
+    "pass_on": f"void({_READ}, {_READ}, {_READ}, {_READ}, {_READ}, int64[::1], int64[::1])",
+}
+
+
+def busiest(
+    offsets: Integers,
+    time: Integers,
+    counterparty: Integers,
+    span: int,
+    more_than: int,
+    least: int,
+    held: Integers,
+    most: Integers,
+    latest: Integers,
+) -> None:
+    """Find the largest count above *more_than* in any (t - span, t] that has *least* counterparties, and the last t.
+
+    It is enough to look where t is a transaction's time: any other such window holds what the one at its last
+    transaction holds, or less; so does one that has only the first of several at one time. *counterparty* is a number,
+    -1 where unknown; *held*, all 0 before and after, has a place for each. *most* stays 0 where there is none.
+    """
+    for row in range(len(offsets) - 1):
+        begin, end, different = offsets[row], offsets[row + 1], 0
+        for at in range(begin, end):
+            who = counterparty[at]
+            if who >= 0:
+                different += 1 if held[who] == 0 else 0
+                held[who] += 1
+            while time[begin] <= time[at] - span:
+                who = counterparty[begin]
+                if who >= 0:
+                    held[who] -= 1
+                    different -= 1 if held[who] == 0 else 0
+                begin += 1
+            if at + 1 - begin > more_than and different >= least:
+                most[row] = max(most[row], at + 1 - begin)
+                latest[row] = time[at]
+        for at in range(begin, end):
+            if counterparty[at] >= 0:
+                held[counterparty[at]] -= 1
+
+
+def pass_on(
+    offsets: Integers,
+    time: Integers,
+    amount: Integers,
+    needed: Integers,
+    deadline: Integers,
+    passed: Integers,
+    latest: Integers,
+) -> None:
+    """Lay what is withdrawn to the earliest deposit that still has money and time left, and what is over to the next.
+
+    A row with *needed* above 0 is a deposit, every other a withdrawal; at one moment deposits stand first. *passed* is
+    how much of each deposit went out again by its *deadline*, *latest* the time of the last withdrawal that did.
+    """
+    for row in range(len(offsets) - 1):
+        first = offsets[row]
+        for at in range(offsets[row], offsets[row + 1]):
+            if needed[at] > 0:
+                continue
+            left = amount[at]
+            while first < at and (needed[first] == 0 or passed[first] == amount[first] or deadline[first] < time[at]):
+                first += 1
+            for deposit in range(first, at):
+                if left == 0:
+                    break
+                if needed[deposit] == 0 or deadline[deposit] < time[at] or passed[deposit] == amount[deposit]:
+                    continue
+                part = min(left, amount[deposit] - passed[deposit])
+                passed[deposit] += part
+                left -= part
+                latest[deposit] = time[at]

@@ -1,0 +1,108 @@
+"""What all patterns share: the settled transactions of each row's window, exact bounds, and the form of the answer."""
+
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from risk.facts.portfolio import AS_OF, ENTITY
+from risk.language.durations import Duration
+
+Integers = npt.NDArray[np.int64]
+
+ROW, NUMBER, LATEST = "row", "number", "latest"
+"""Columns of what a pattern finds: which row of the entities, how much, and the moment of the latest fact of it."""
+
+TIME, BEGIN, AMOUNT, DIRECTION, COUNTERPARTY, WORD = "time", "begin", "amount", "direction", "counterparty", "word"
+"""Columns of linked transactions: when, the start of the window, how much, and the fields that a pattern asks for."""
+
+DEPOSIT, WITHDRAWAL = "deposit", "withdrawal"
+
+_LARGEST = (1 << 63) - 1
+_PLACE = pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW)
+
+
+def linked(
+    entities: pl.DataFrame,
+    transactions: pl.LazyFrame,
+    where: pl.Expr,
+    over: Duration,
+    *,
+    earlier: bool = False,
+    **fields: str,
+) -> pl.LazyFrame:
+    """Give the settled transactions of each row of *entities* in (as-of − over, as-of].
+
+    A row is a place in *entities*: the same entity may stand there twice, with another as-of.
+
+    Args:
+        entities: `entity_id` and `as_of`.
+        transactions: as `risk.facts` prepares them.
+        where: which of them; unknown is no.
+        over: the window.
+        earlier: those before the window as well.
+        **fields: further columns of the answer, and the column of the transactions that each is.
+
+    Returns:
+        Columns ROW, TIME, BEGIN and *fields*, in no order.
+    """
+    windows = entities.select(_PLACE, ENTITY, over.before(pl.col(AS_OF)).alias(BEGIN), AS_OF)
+    first, last = (pl.lit(moment, pl.Int64) for moment in windows.select(pl.min(BEGIN), pl.max(AS_OF)).row(0))
+    soon = pl.col(TIME) <= last if earlier else (pl.col(TIME) > first) & (pl.col(TIME) <= last)
+    joined = (
+        transactions.filter((pl.col("state") == "settled") & soon & where)
+        .select(pl.col("entity").alias(ENTITY), TIME, *(pl.col(column).alias(name) for name, column in fields.items()))
+        .join(windows.lazy(), on=ENTITY)
+        .filter(pl.col(TIME) <= pl.col(AS_OF))
+    )
+    inside = joined if earlier else joined.filter(pl.col(TIME) > pl.col(BEGIN))
+    return inside.select(ROW, TIME, BEGIN, *fields)
+
+
+def answered(entities: pl.DataFrame, found: pl.LazyFrame, known: pl.Expr | None = None) -> pl.DataFrame:
+    """Give every row of *entities* its number and latest moment: 0 and null where nothing was found.
+
+    Args:
+        entities: in the order of the answer.
+        found: ROW, NUMBER and LATEST of the rows where the pattern is.
+        known: of *entities*; where it is not true both are null.
+    """
+    kept = pl.lit(value=True) if known is None else known
+    return (
+        entities.lazy()
+        .select(ENTITY, _PLACE, kept.alias("known"))
+        .join(found.select(ROW, NUMBER, LATEST), on=ROW, how="left", maintain_order="left")
+        .select(
+            ENTITY,
+            pl.when("known").then(pl.col(NUMBER).cast(pl.Float64).fill_null(0.0)).alias(NUMBER),
+            pl.when("known").then(pl.col(LATEST).cast(pl.Int64)).alias(LATEST),
+        )
+        .collect()
+    )
+
+
+def least_minor(bound: Fraction, units: int) -> int:
+    """Give the least whole number of minor units that is not below *bound*, which is in whole units.
+
+    >>> least_minor(Fraction("9999.995"), 100)
+    1000000
+    """
+    return min(ceil(bound * units), _LARGEST)
+
+
+def wide(column: str, times: int = 1) -> pl.Expr:
+    """Give a whole-number column times a whole number in 128 bits, where no product of the patterns overflows."""
+    return pl.col(column).cast(pl.Int128) * pl.lit(times, pl.Int128)
+
+
+def total(column: str) -> pl.Expr:
+    """Add up minor units in 128 bits: a hundred of the largest amounts are more than 64 bits hold."""
+    return pl.col(column).cast(pl.Int128).sum()
+
+
+def offsets_of(rows: pl.DataFrame) -> tuple[pl.Series, Integers]:
+    """Tell which rows of the entities stand in *rows*, which are in order of ROW, and where each begins."""
+    runs = rows[ROW].rle().struct
+    return runs.field("value"), np.concatenate(([0], runs.field("len").to_numpy())).cumsum(dtype=np.int64)
