@@ -1,5 +1,6 @@
 """Segments: the four parts into which the 1-5 score is cut."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ SEGMENTS = ("low", "medium", "high", "top")
 LOWEST_SCORE = 1.0
 HIGHEST_SCORE = 5.0
 DEFAULT_CUT_POINTS = (2.0, 3.0, 4.0)
+_NAMES = np.asarray(SEGMENTS)
 
 
 def check_cut_points(cut_points: Sequence[float]) -> tuple[float, float, float]:
@@ -33,4 +35,13 @@ def segments_of(scores: npt.NDArray[np.float64], cut_points: Sequence[float]) ->
     >>> segments_of(np.array([1.0, 2.0, 3.99, 5.0]), DEFAULT_CUT_POINTS).tolist()
     ['low', 'medium', 'high', 'top']
     """
-    return np.asarray(SEGMENTS)[np.searchsorted(np.asarray(cut_points, dtype=np.float64), scores, side="right")]
+    return _NAMES[np.searchsorted(np.asarray(cut_points, dtype=np.float64), scores, side="right")]
+
+
+def segment_of(score: float, cut_points: Sequence[float]) -> str:
+    """Name the segment of one unrounded score, as `segments_of` does.
+
+    >>> segment_of(2.0, DEFAULT_CUT_POINTS)
+    'medium'
+    """
+    return SEGMENTS[bisect_right(cut_points, score)]

@@ -1,9 +1,10 @@
 """The one doorway: a table of raw rows is checked, ordered, converted and becomes `Histories`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,10 +14,27 @@ from domain.money import RateTable
 from features import columns as c
 from features.histories import Floats, Histories, Integers
 from features.order import Rows, positions_in_order
-from features.values import Findings, is_text, read_identifiers, read_numbers, read_times, read_words
+from features.texts import Texts, Words, fast, texts_of
+from features.values import Column, Findings, is_text, read_identifiers, read_numbers, read_times, read_words
 
 FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
 """Columns that may come as dictionaries: whoever repeats is stored and checked once."""
+
+
+Columns = Mapping[str, Column]
+"""The known columns of a source, all of the same length; the required ones are there."""
+
+_FOREVER = np.iinfo(np.int64).max
+_KINDS = np.array(
+    [
+        [c.WITHDRAWAL, c.NOTHING, c.DEPOSIT],
+        [c.PENDING_ROW] * 3,
+        [c.FAILED_ROW] * 3,
+    ],
+    dtype=np.int8,
+)
+"""By state (settled, pending, failed) and sign (negative, zero, positive): amounts count only when settled."""
+_STATES, _CATEGORIES = Words(c.STATES), Words(c.CATEGORIES)
 
 
 @dataclass(frozen=True)
@@ -48,13 +66,15 @@ class Doorway:
         findings = Findings(first_row)
         return self.checked(table, findings)
 
-    def checked(self, table: pa.Table, findings: Findings) -> Histories:
+    def checked(self, source: pa.Table | Columns, findings: Findings) -> Histories:
         """Do the same with *findings* that already hold what an earlier step found."""
-        self._require_columns(table)
-        table = _one_chunk(table)
-        user_ids, customer = _customers(read_identifiers(table[c.USER_ID].chunk(0), c.USER_ID, findings))
-        rows = self._rows(table, customer, findings)
-        self._check_times(rows, findings)
+        if isinstance(source, pa.Table):
+            self._require_columns(source)
+            table = _one_chunk(source)
+            source = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
+        user_ids, customer = _numbered(source[c.USER_ID], findings)
+        rows = self._rows(source, customer, findings)
+        self._check_times(rows, len(user_ids), findings)
         order = positions_in_order(rows, findings)
         findings.raise_if_any(self.source)
         return self._build(user_ids, rows, order)
@@ -72,23 +92,24 @@ class Doorway:
         if twice:
             raise LayoutError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
 
-    def _rows(self, table: pa.Table, customer: Integers, findings: Findings) -> Rows:
-        chunk = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
-        absent = pa.nulls(table.num_rows)
-        identifiers = chunk.get(c.TRANSACTION_ID)
+    def _rows(self, chunk: Columns, customer: Integers, findings: Findings) -> Rows:
+        state, identifiers = chunk.get(c.STATE), chunk.get(c.TRANSACTION_ID)
+        state = pa.nulls(len(customer)) if state is None else state
         return Rows(
             customer,
             read_times(chunk[c.DATE], c.DATE, findings),
             read_numbers(chunk[c.AMOUNT], c.AMOUNT, findings, text=self.text),
             read_numbers(chunk[c.BALANCE], c.BALANCE, findings, text=self.text),
-            read_words(chunk.get(c.STATE, absent), c.STATE, findings, c.STATES, any_case=True, absent=c.SETTLED),
-            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, self.rates.positions),
-            read_words(chunk[c.CATEGORY], c.CATEGORY, findings, c.CATEGORIES),
+            read_words(state, c.STATE, findings, _STATES, any_case=True, absent=c.SETTLED),
+            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, _currencies(self.rates.codes)),
+            read_words(chunk[c.CATEGORY], c.CATEGORY, findings, _CATEGORIES),
             read_times(chunk[c.CREATED], c.CREATED, findings),
-            None if identifiers is None else read_identifiers(identifiers, c.TRANSACTION_ID, findings, required=False),
+            None if identifiers is None else _identifiers(identifiers, findings),
         )
 
-    def _check_times(self, rows: Rows, findings: Findings) -> None:
+    def _check_times(self, rows: Rows, customers: int, findings: Findings) -> None:
+        if not findings.count and self._times_hold(rows, customers):
+            return
         if self.latest is not None:
             for field, times in ((c.DATE, rows.time), (c.CREATED, rows.created)):
                 allowed = f"a time up to {day_text(self.latest)}"
@@ -101,24 +122,23 @@ class Doorway:
             late = whose & (rows.created > first[rows.customer] + self.created_slack_us)
             findings.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
 
+    def _times_hold(self, rows: Rows, customers: int) -> bool:
+        latest = _FOREVER if self.latest is None else self.latest
+        slack = _FOREVER // 2 if self.created_slack_us is None else self.created_slack_us
+        first = np.full(customers, _FOREVER - slack)
+        return bool(fast().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
+
     def _build(self, user_ids: pa.Array, rows: Rows, order: Integers) -> Histories:
-        in_order = len(order) == len(rows.time) and bool((np.diff(order) == 1).all())
-        at: Integers | slice = slice(None) if in_order else order
-        currency = rows.currency[at]
-        per_unit = np.array(self.rates.units)[currency]
-        amount = rows.amount[at]
-        counts = np.bincount(rows.customer[at], minlength=len(user_ids))
+        many = len(order)
+        offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
+        time, created = np.empty(many, dtype=np.int64), np.empty(many, dtype=np.int64)
+        money, small = np.empty((2, many)), np.empty((2, many), dtype=np.int8)
+        currency = np.empty(many, dtype=np.int16)
+        checked = (rows.customer, rows.time, rows.created, rows.amount, rows.balance, rows.state, rows.currency)
+        units = _units(self.rates.units)
+        fast().lay_out(order, *checked, rows.category, units, _KINDS, offsets, time, created, money, small, currency)
         return Histories(
-            user_ids,
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            np.ascontiguousarray(rows.time[at]),
-            amount * per_unit,
-            rows.balance[at] * per_unit,
-            _kinds(rows.state[at], amount),
-            np.ascontiguousarray(currency),
-            rows.category[at].astype(np.int8),
-            np.ascontiguousarray(rows.created[at]),
-            self.rates.base,
+            user_ids, offsets, time, money[0], money[1], small[0], currency, small[1], created, self.rates.base
         )
 
 
@@ -150,8 +170,36 @@ def _is_proper(dictionary: pa.Array) -> bool:
     return known and len(pc.unique(dictionary)) == len(dictionary)
 
 
+@lru_cache(maxsize=64)
+def _currencies(codes: tuple[str, ...]) -> Words:
+    return Words({code: number for number, code in enumerate(codes)})
+
+
+@lru_cache(maxsize=64)
+def _units(units: tuple[float, ...]) -> Floats:
+    return np.array(units)
+
+
+def _identifiers(column: Column, findings: Findings) -> pa.Array | Texts:
+    """Read transaction_ids; as `Texts` where all are there and none is there twice."""
+    texts = texts_of(column)
+    numbered = None if texts is None else texts.numbered()
+    if texts is not None and numbered is not None and len(numbered[1]) == len(texts):
+        return texts
+    return read_identifiers(column, c.TRANSACTION_ID, findings, required=False)
+
+
+def _numbered(column: Column, findings: Findings) -> tuple[pa.Array, Integers]:
+    """Number the customers in order of first appearance; give their identifiers, and the number of each row."""
+    texts = texts_of(column)
+    numbered = None if texts is None else texts.numbered()
+    if texts is not None and numbered is not None:
+        return texts.take(numbered[1]), numbered[0]
+    return _customers(read_identifiers(column, c.USER_ID, findings))
+
+
 def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
-    """Number the customers in order of first appearance."""
+    """Number the customers of a dictionary, or of a column that lacks some."""
     encoded = user_ids if isinstance(user_ids, pa.DictionaryArray) else user_ids.dictionary_encode()
     codes = np.asarray(encoded.indices.fill_null(0).to_numpy(zero_copy_only=False))
     if not len(encoded.dictionary):  # no row, or none with an identifier, which was noted
@@ -167,19 +215,3 @@ def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
     names = encoded.dictionary.take(pa.array(firsts[by_appearance])).cast(pa.string())
     lengths = np.diff(np.append(np.flatnonzero(begins), len(codes)))
     return names, np.repeat(rank[of_run], lengths)
-
-
-_KINDS = np.array(
-    [
-        [c.WITHDRAWAL, c.NOTHING, c.DEPOSIT],
-        [c.PENDING_ROW] * 3,
-        [c.FAILED_ROW] * 3,
-    ],
-    dtype=np.int8,
-)
-"""By state (settled, pending, failed) and sign (negative, zero, positive)."""
-
-
-def _kinds(state: npt.NDArray[np.int16], amount: Floats) -> npt.NDArray[np.int8]:
-    """Join state and sign in one code; amounts count only when settled."""
-    return _KINDS[state, np.sign(amount).astype(np.int64) + 1]

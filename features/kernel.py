@@ -5,9 +5,6 @@ nothing later can be read. Compiled by Numba it is cached on disk; interpreted i
 """
 
 import ast
-import hashlib
-import importlib.util
-import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -19,8 +16,8 @@ import numba
 import numpy as np
 
 from domain.clock import DAY_US
-from domain.settings import read_settings
 from features import statistics
+from features.compiling import module_of
 from features.indicator import Catalogue, Indicator
 
 Walk = Callable[..., None]
@@ -126,27 +123,12 @@ def _bounds_checked(catalogue: Catalogue) -> Walk:
 
 
 def _cached_module(catalogue: Catalogue) -> ModuleType:
-    text = _module_source(catalogue)
-    path = read_settings().kernels / f"kernel_{_key(catalogue, text)}.py"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # Numba looks the module up by its name when it loads from its cache
-    spec.loader.exec_module(module)
-    return module
+    return module_of("kernel", _module_source(catalogue), _sources(catalogue))
 
 
-def _key(catalogue: Catalogue, text: str) -> str:
-    """Hash everything that the compiled code depends on: Numba looks at the generated module alone."""
-    sources = [_text(module) for module in _depended_on(catalogue)]
-    versions = [numba.__version__, np.__version__]
-    return hashlib.sha256("\0".join([text, *sources, *versions]).encode()).hexdigest()[:16]
+def _sources(catalogue: Catalogue) -> tuple[str, ...]:
+    """Give the text of everything that the compiled code depends on: Numba looks at the generated module alone."""
+    return tuple(_text(module) for module in _depended_on(catalogue))
 
 
 def _depended_on(catalogue: Catalogue) -> list[ModuleType]:

@@ -9,6 +9,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from features import json_loops, time_loops
+from features import loops as column_loops
+from features.compiling import compiled_loops
 from features.histories import Floats, Histories, Integers
 from features.indicator import Catalogue
 from features.indicators import CATALOGUE
@@ -63,7 +66,9 @@ def indicators(histories: Histories, as_of: int) -> tuple[Floats, Integers]:
 
 @lru_cache(maxsize=1)
 def warm() -> Walk:
-    """Load the compiled catalogue, or compile it: seconds the first time on a machine, so call it at start."""
+    """Load the compiled catalogue and loops, or compile them: seconds once a machine, so call it at start."""
+    for loops in (column_loops, time_loops, json_loops):
+        compiled_loops(loops)
     return compiled(CATALOGUE)
 
 

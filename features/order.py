@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 
 from features.columns import TRANSACTION_ID
 from features.histories import Floats, Integers
+from features.loops import TIED, UNORDERED
+from features.texts import Texts, fast
 from features.values import Findings, Mask, shown
 
 
@@ -25,7 +27,8 @@ class Rows:
 
     Attributes:
         customer: position of each row's customer in order of first appearance.
-        transaction_id: identifiers (text, missing allowed); None where the source has no such column.
+        transaction_id: identifiers (text, missing allowed); None where the source has no such column. `Texts` where
+            all of them are there and none is there twice, so that no row repeats another.
     """
 
     customer: Integers
@@ -36,7 +39,7 @@ class Rows:
     currency: npt.NDArray[np.int16]
     category: npt.NDArray[np.int16]
     created: Integers
-    transaction_id: pa.Array | None
+    transaction_id: Any
 
     def tie_keys(self) -> tuple[npt.NDArray[Any], ...]:
         """Give what orders rows of one customer and moment that have no identifier."""
@@ -48,28 +51,21 @@ def positions_in_order(rows: Rows, findings: Findings) -> Integers:
 
     A transaction_id that a customer has twice with different content is noted in *findings*.
     """
-    by_time = _by_customer_and_time(rows)
-    tied = _ties(rows, by_time)
-    order = np.arange(len(rows.time)) if by_time is None else by_time
-    if tied.any():
-        order = _break_ties(rows, order, tied)
-    if rows.transaction_id is not None:
+    order = np.arange(len(rows.time))
+    found = fast().disorder(rows.customer, rows.time, order)
+    if found == UNORDERED:
+        order = np.lexsort((rows.time, rows.customer))
+        found = fast().disorder(rows.customer, rows.time, order)
+    if found == TIED:
+        order = _break_ties(rows, order, _ties(rows, order))
+    if rows.transaction_id is not None and not isinstance(rows.transaction_id, Texts):
         order = order[~_repeats(rows, order, findings)]
     return order
 
 
-def _by_customer_and_time(rows: Rows) -> Integers | None:
-    """Give the order by customer and time; None where the rows have it already, as nearly always in a file."""
-    step = np.diff(rows.customer)
-    if (step >= 0).all() and ((step > 0) | (np.diff(rows.time) >= 0)).all():
-        return None
-    return np.lexsort((rows.time, rows.customer))
-
-
-def _ties(rows: Rows, order: Integers | None) -> Mask:
+def _ties(rows: Rows, order: Integers) -> Mask:
     """Tell, for each place but the first, whether its row ties with the one before."""
-    customer = rows.customer if order is None else rows.customer[order]
-    time = rows.time if order is None else rows.time[order]
+    customer, time = rows.customer[order], rows.time[order]
     return np.asarray((customer[1:] == customer[:-1]) & (time[1:] == time[:-1]))
 
 
@@ -78,7 +74,7 @@ def _break_ties(rows: Rows, order: Integers, tied: Mask) -> Integers:
     keys: list[Callable[[Integers], npt.NDArray[Any]]] = [key.__getitem__ for key in rows.tie_keys()]
     identifiers = rows.transaction_id
     if identifiers is not None:
-        keys.insert(0, lambda at: _ranks(identifiers.take(pa.array(at))))
+        keys.insert(0, lambda at: _ranks(_taken(identifiers, at)))
     order = order.copy()
     # Only the tied rows are looked at: places in the order, and whether each begins a run of its own.
     places = np.flatnonzero(np.concatenate([[False], tied]) | np.concatenate([tied, [False]]))
@@ -95,6 +91,10 @@ def _break_ties(rows: Rows, order: Integers, tied: Mask) -> Integers:
         still = ~(begins & np.concatenate([begins[1:], [True]]))
         places, begins = places[still], begins[still]
     return order
+
+
+def _taken(identifiers: pa.Array | Texts, at: Integers) -> pa.Array:
+    return identifiers.take(at if isinstance(identifiers, Texts) else pa.array(at))
 
 
 def _ranks(identifiers: pa.Array) -> Integers:
@@ -134,7 +134,7 @@ def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
         bad,
         TRANSACTION_ID,
         lambda row: (
-            f"{shown(rows.transaction_id[row].as_py())} stands in row "  # type: ignore[index]  # asserted above
+            f"{shown(rows.transaction_id[row].as_py())} stands in row "
             f"{findings.first_row + differs[row]} with other values"
         ),
         "one row for each transaction, or exact repeats",

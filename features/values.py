@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,13 @@ from domain.clock import EARLIEST_YEAR, to_microseconds
 from domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
 from features.columns import LARGEST_MAGNITUDE
 from features.histories import Floats, Integers
+from features.plain import as_arrow, plain_numbers, plain_times, plain_words
+from features.texts import words_of
 
 Mask = npt.NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
+Column: TypeAlias = Any
+"""A column of Arrow, which ships no types, or one of a scanned body: Texts or floats."""
 
 ALLOWED_TIME = (
     "an ISO 8601 date or time such as 2024-06-30, 2024-06-30T12:00:00 or 2024-06-30T12:00:00+02:00, "
@@ -87,11 +91,15 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "..."
 
 
-def read_numbers(column: pa.Array, field: str, findings: Findings, *, text: bool) -> Floats:
+def read_numbers(column: Column, field: str, findings: Findings, *, text: bool) -> Floats:
     """Read money; *text* says that numbers may be written as text, as CSV must.
 
     Rows that are noted as bad have the value 0, so that later checks leave them alone.
     """
+    plain = plain_numbers(column, LARGEST_MAGNITUDE)
+    if plain is not None:
+        return plain
+    column = as_arrow(column)
     missing = _nulls(column)
     findings.add(missing, field, lambda _: "is missing", ALLOWED_NUMBER)
     kind = column.type
@@ -114,8 +122,12 @@ def read_numbers(column: pa.Array, field: str, findings: Findings, *, text: bool
     return values + 0.0  # there is one zero: -0.0 becomes 0.0, so that equal rows have equal bits
 
 
-def read_times(column: pa.Array, field: str, findings: Findings) -> Integers:
+def read_times(column: Column, field: str, findings: Findings) -> Integers:
     """Read moments as microseconds since 1970 UTC; bad rows are noted and have the value 0."""
+    plain = plain_times(column, _EARLIEST_US, _LATEST_US)
+    if plain is not None:
+        return plain
+    column = as_arrow(column)
     missing = _nulls(column)
     findings.add(missing, field, lambda _: "is missing", ALLOWED_TIME)
     times, unread = _as_microseconds(column, missing)
@@ -129,7 +141,7 @@ def read_times(column: pa.Array, field: str, findings: Findings) -> Integers:
 
 
 def read_words(
-    column: pa.Array,
+    column: Column,
     field: str,
     findings: Findings,
     codes: Mapping[str, int],
@@ -138,6 +150,10 @@ def read_words(
     absent: int | None = None,
 ) -> npt.NDArray[np.int16]:
     """Read words of a fixed list as their codes; *absent* is the code of a missing one, where that is allowed."""
+    plain = plain_words(column, words_of(codes), any_case=any_case, absent=absent)
+    if plain is not None:
+        return plain
+    column = as_arrow(column)
     if absent is None and column.null_count:
         findings.add(_mask(column.is_null()), field, lambda _: "is missing", _words_allowed(codes, any_case, absent))
     missing_code = 0 if absent is None else absent
@@ -157,11 +173,12 @@ def read_words(
     return found
 
 
-def read_identifiers(column: pa.Array, field: str, findings: Findings, *, required: bool = True) -> pa.Array:
+def read_identifiers(column: Column, field: str, findings: Findings, *, required: bool = True) -> pa.Array:
     """Read identifiers as text; whole numbers in a typed column are taken as their digits.
 
     Where it is not *required*, empty text is a missing identifier.
     """
+    column = as_arrow(column)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     nothing = np.zeros(len(column), dtype=np.bool_)
     if is_text(kind) or pa.types.is_integer(kind):

@@ -51,4 +51,9 @@ class ScoreCurve:
         >>> ScoreCurve.of(np.array([10.0, 20.0, 30.0])).score(np.array([20.0])).tolist()
         [3.0]
         """
-        return LOWEST_SCORE + (HIGHEST_SCORE - LOWEST_SCORE) * self.percentile(predictions)
+        return score_at(self.percentile(predictions))
+
+
+def score_at(percentile: Floats) -> Floats:
+    """Turn percentiles (0 to 1) into scores, 1 to 5."""
+    return LOWEST_SCORE + (HIGHEST_SCORE - LOWEST_SCORE) * percentile

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from features.histories import Floats, Integers
+from features.texts import fast
 
 BUCKETS = 10
 """Parts of about equally many reference customers; one more bucket, the first, holds undefined values."""
@@ -47,12 +48,12 @@ class Reference:
 
     def count(self, counts: Integers, matrix: Floats, scores: Floats) -> None:
         """Add the buckets of n x F indicators and n scores to *counts*, in place: all that is ever kept of them."""
-        columns = np.column_stack([matrix, scores])
-        buckets = (~np.isnan(columns)).astype(np.int64)
-        for edges in self.edges.T:  # edge by edge: all nine at once would be nine times the portfolio in memory
-            buckets += columns > edges
-        buckets += np.arange(len(counts)) * (BUCKETS + 1)
-        counts += np.bincount(buckets.ravel(), minlength=counts.size).reshape(counts.shape)
+        wanted, given = (len(self.names), BUCKETS + 1), (matrix.shape[1] + 1, counts.shape[1])
+        if not wanted == counts.shape == given or self.edges.shape != (wanted[0], BUCKETS - 1):
+            raise ValueError(
+                f"the counts are {counts.shape} and the indicators {matrix.shape}; the reference is {wanted}"
+            )
+        fast().count_buckets(np.ascontiguousarray(matrix), scores, self.edges, counts)
 
     def empty(self) -> Integers:
         """Give counts to begin with."""

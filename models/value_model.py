@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +20,9 @@ from domain.money import RateTable
 from domain.segments import check_cut_points, segments_of
 from features.histories import Floats
 from features.matrix import catalogue
-from models.curve import ScoreCurve
+from models.curve import ScoreCurve, score_at
 from models.estimator import expected_value
+from models.one_row import OneRow
 from models.reference import Reference
 
 FORMAT = 1
@@ -89,15 +91,20 @@ class ValueModel:
         """SHA-256 over the trees and the curve: the same data, configuration and seed give the same one."""
         return _content_hash(self._trees, self.curve)
 
+    @cached_property
+    def _one_row(self) -> OneRow:
+        return OneRow(self.booster)
+
     @property
     def _trees(self) -> str:
         return str(self.booster.model_to_string(num_iteration=-1))
 
     def scores(self, matrix: Floats) -> Scores:
         """Score n x F indicators, columns in the catalogue's order."""
-        money = expected_value(self.booster, matrix)
-        score = self.curve.score(money)
-        return Scores(money, self.curve.percentile(money), score, self.segments_of(score))
+        money = expected_value(self.booster, matrix, self._one_row)
+        percentile = self.curve.percentile(money)
+        score = score_at(percentile)
+        return Scores(money, percentile, score, self.segments_of(score))
 
     def segments_of(self, scores: Floats) -> npt.NDArray[np.str_]:
         """Name the segment of each unrounded score."""

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NotRequired
 
-import numpy as np
 from pydantic import FailFast, Strict, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
 from domain.errors import PROBLEMS_LISTED, Problem
-from domain.segments import segments_of
+from domain.segments import segment_of
 from domain.settings import Limits
+from features.scanned import Scanned, scan
 from features.values import shown
 from models.explain import breakdown
 from models.value_model import ValueModel
@@ -42,8 +42,14 @@ _ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
 TOO_LARGE = "Request Entity Too Large"
 
 
-def read_rows(body: bytes, limits: Limits) -> list[Row]:
-    """Read a body; Refusal 413 beyond the server's limits, 422 where it is no array of rows."""
+def read_rows(body: bytes, limits: Limits) -> Scanned | list[Row]:
+    """Read a body; Refusal 413 beyond the server's limits, 422 where it is no array of rows.
+
+    A plain body is scanned into columns; `ROWS` reads any other, and says what is wrong.
+    """
+    scanned = scan(body, min(limits.rows, limits.users))  # as many rows cannot have more users
+    if scanned is not None:
+        return scanned
     try:
         rows = ROWS.validate_json(body)
     except ValidationError as error:
@@ -102,7 +108,7 @@ def rounded(score: float, category: str, cut_points: Sequence[float]) -> float:
     (4.35, 3.99)
     """
     near = round(score, 2)
-    if segments_of(np.array([near]), cut_points)[0] == category:
+    if segment_of(near, cut_points) == category:
         return near
     return round(near - 0.01 if near > score else near + 0.01, 2)
 

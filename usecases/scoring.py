@@ -12,6 +12,8 @@ from features import columns as c
 from features.doorway import Doorway
 from features.histories import Floats, Histories
 from features.matrix import indicators
+from features.plain import as_arrow
+from features.scanned import Scanned
 from features.tables import table_from_rows
 from features.values import Findings
 from models.explain import Explanations, explain
@@ -37,7 +39,7 @@ class Answer:
 
 
 def score_rows(
-    model: ValueModel, rows: Sequence[Mapping[str, Any]], *, as_of: int | None, now: int, explained: bool
+    model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int, explained: bool
 ) -> Answer:
     """Score the customers of a request.
 
@@ -48,11 +50,12 @@ def score_rows(
         DataNotValid: rows with bad values, or a customer without a row by *as_of*; everything wrong is named.
     """
     findings = Findings()
-    if not rows:
+    if not len(rows):
         findings.add(np.ones(1, dtype=np.bool_), "body", lambda _: "is an empty array", "at least one row")
         findings.raise_if_any()
     doorway = Doorway(model.rates, latest=now + CLOCK_SLACK_US if as_of is None else None, created_slack_us=DAY_US)
-    histories = doorway.checked(table_from_rows(rows, findings), findings)
+    source = rows.columns if isinstance(rows, Scanned) else table_from_rows(rows, findings)
+    histories = doorway.checked(source, findings)
     if as_of is None:
         histories = replace(histories, time=np.minimum(histories.time, now))
     moment = now if as_of is None else as_of
@@ -64,11 +67,16 @@ def score_rows(
     return Answer(user_ids, explanations.scores if explanations else model.scores(matrix), matrix, explanations)
 
 
-def _unseen(rows: Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int) -> DataNotValid:
+def _unseen(
+    rows: Scanned | Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int
+) -> DataNotValid:
     """Name each customer who has no row by the as-of, at the customer's first row."""
     first: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        first.setdefault(row[c.USER_ID], number)
+    user_ids = (
+        as_arrow(rows.columns[c.USER_ID]).to_pylist() if isinstance(rows, Scanned) else [row[c.USER_ID] for row in rows]
+    )
+    for number, user_id in enumerate(user_ids):
+        first.setdefault(user_id, number)
     what = f"is after as_of {day_text(as_of)} in every row of this user"
     ids = histories.user_ids.filter(unseen).to_pylist()
     return DataNotValid([Problem(first[user_id], c.DATE, what, "at least one row by as_of") for user_id in ids])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numba.extending import register_jitable
 
-from features import kernel
+from features import compiling, kernel
+from features.compiling import key_of
 from features.indicator import Catalogue, Indicator, collect
 from features.indicators import CATALOGUE
 from features.kernel import Walk, compiled, interpreted, walk_source
@@ -58,7 +59,7 @@ def run(walk: Walk, columns: int, rows: int = 4, used: int = 2) -> tuple[list[fl
 
 
 def key(catalogue: Catalogue) -> str:
-    return kernel._key(catalogue, kernel._module_source(catalogue))
+    return key_of(kernel._module_source(catalogue), kernel._sources(catalogue))
 
 
 def only(function: object) -> Catalogue:
@@ -85,9 +86,9 @@ def test_the_key_covers_the_functions_and_all_that_they_import() -> None:
 
 def test_a_change_of_the_walk_or_the_libraries_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [key(CATALOGUE), key(Catalogue(CATALOGUE.indicators[::-1])), key(Catalogue(CATALOGUE.indicators[:-1]))]
-    monkeypatch.setattr(kernel.numba, "__version__", "0.0")
+    monkeypatch.setattr(compiling.numba, "__version__", "0.0")
     keys.append(key(CATALOGUE))
-    monkeypatch.setattr(kernel.np, "__version__", "0.0")
+    monkeypatch.setattr(compiling.np, "__version__", "0.0")
     keys.append(key(CATALOGUE))
     assert len(set(keys)) == 5
 

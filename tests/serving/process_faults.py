@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from features.scanned import Scanned
 from models.value_model import ValueModel
 from serving import holder, scoring
 from serving.service import Fivefold
+from tests.serving.process_rows import told
 from tests.serving.process_service import BREAKS, DIES, SLEEPS
 from usecases.scoring import Answer
 
@@ -20,11 +22,12 @@ holder.POLL_SECONDS = 1.0
 _sound = scoring.score_rows
 
 
-def score_rows(model: ValueModel, rows: Sequence[Mapping[str, Any]], **more: Any) -> Answer:
+def score_rows(model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], **more: Any) -> Answer:
     """Score, unless the first user asks for something else."""
-    asked = str(rows[0]["user_id"]) if rows else ""
+    seen = told(rows) if isinstance(rows, Scanned) else rows
+    asked = str(seen[0]["user_id"]) if seen else ""
     if asked.startswith(BREAKS):
-        raise RuntimeError(f"cannot score {rows}") from ValueError(f"cannot read {rows[0]}")
+        raise RuntimeError(f"cannot score {seen}") from ValueError(f"cannot read {seen[0]}")
     if asked.startswith(SLEEPS):  # with more rows than are scored in the loop, so that nobody else waits
         time.sleep(SLEEP_SECONDS)
     if asked.startswith(DIES):

@@ -1,0 +1,54 @@
+"""Compilation: generated modules under FIVEFOLD_VAR, whose names hash all that they are made of, cached by Numba."""
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from types import FunctionType, ModuleType
+
+import numba
+import numpy as np
+
+from domain.settings import read_settings
+
+
+def module_of(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleType:
+    """Import *text* as a module that is kept on disk; *sources* are what it depends on besides."""
+    key = key_of(text, sources)
+    path = read_settings().kernels / f"{prefix}_{key}.py"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # Numba looks the module up by its name when it loads from its cache
+    spec.loader.exec_module(module)
+    return module
+
+
+def key_of(text: str, sources: tuple[str, ...] = ()) -> str:
+    """Hash everything that compiled code depends on: Numba looks at the generated module alone."""
+    parts = [text, *sources, numba.__version__, np.__version__]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+@lru_cache
+def compiled_loops(loops: ModuleType) -> ModuleType:
+    """Compile the functions that a module of plain loops names in SIGNATURES, or load them from the cache.
+
+    It takes seconds the first time on a machine, so a service calls it at start. The module imports nothing of ours
+    but types: its own text is all that the result depends on.
+    """
+    signatures: Mapping[str, str] = loops.SIGNATURES
+    own = [name for name, made in vars(loops).items() if isinstance(made, FunctionType)]
+    lines = [inspect.getsource(loops), "", "from numba import njit"]
+    lines += [f"{name} = njit(nogil=True)({name})" for name in own if name not in signatures]
+    lines += [f'{name} = njit("{kind}", cache=True, nogil=True)({name})' for name, kind in signatures.items()]
+    return module_of(loops.__name__.rpartition(".")[2], "\n".join(lines) + "\n")

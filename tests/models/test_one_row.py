@@ -1,0 +1,47 @@
+"""One row's prediction is bit for bit that of `Booster.predict`."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.estimator import expected_value
+from models.one_row import OneRow
+from tests.models.making import value_model
+
+MODEL = value_model()
+ONE_ROW = OneRow(MODEL.booster)
+COLUMNS = len(MODEL.indicators)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(np.nan), min_size=COLUMNS, max_size=COLUMNS))
+def test_the_bits_are_those_of_a_batch(values: list[float]) -> None:
+    row = np.array([values])
+    together = expected_value(MODEL.booster, np.repeat(row, 3, axis=0))
+    alone = expected_value(MODEL.booster, row, ONE_ROW)
+    assert alone.tobytes() == expected_value(MODEL.booster, row).tobytes() == together[:1].tobytes()
+
+
+def test_what_was_given_stays_when_the_next_is_asked() -> None:
+    rows = [np.full((1, COLUMNS), value) for value in (0.0, 1e6)]
+    first = ONE_ROW.predict(rows[0])
+    kept = first.copy()
+    ONE_ROW.predict(rows[1])
+    assert first.tobytes() == kept.tobytes()
+
+
+def test_threads_may_ask_together() -> None:
+    rows = np.random.default_rng(1).normal(0, 1e4, (200, COLUMNS))
+    wanted = expected_value(MODEL.booster, rows)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda row: expected_value(MODEL.booster, row[None], ONE_ROW)[0], rows))
+    assert np.array(found).tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(2, COLUMNS), (1, COLUMNS - 1), (COLUMNS,)])
+def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="it must be"):
+        ONE_ROW.predict(np.zeros(shape))

@@ -1,0 +1,12 @@
+"""Rows of a scanned body, for tests that look at what a request said."""
+
+from typing import Any
+
+from features.plain import as_arrow
+from features.scanned import Scanned
+
+
+def told(scanned: Scanned) -> list[dict[str, Any]]:
+    """Give the rows, as the ordinary reader of JSON would."""
+    lists = {name: as_arrow(column).to_pylist() for name, column in scanned.columns.items()}
+    return [{name: values[place] for name, values in lists.items()} for place in range(len(scanned))]
