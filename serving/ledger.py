@@ -1,35 +1,64 @@
-"""The ledger: charges requests against their plans, those that come together in one commit."""
+"""The ledger: charges requests against their plans, at once where nobody is in the way, else together in a thread."""
 
 import asyncio
 import queue
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum, auto
 
+import structlog
 from sqlalchemy import Engine
 
+from domain.errors import StoreError
 from store.accounts import Charge
+from store.till import Till
 from usecases.tokens import charge_all
 
 MOST_TOGETHER = 64
 """Charges in one commit: more would keep the first of them waiting."""
+CHECKPOINT_COMMITS = 1_000
+"""So often the thread brings SQLite's write-ahead log back into the file, which waits for the disk."""
+
+log = structlog.get_logger("fivefold.ledger")
 
 
 @dataclass(frozen=True)
 class _Waiting:
+    """A request that waits for its charge; whoever takes the claim decides whether it is charged or has left."""
+
     cost: Charge
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[bool | None]"
+    claim: threading.Lock = field(default_factory=threading.Lock)
+
+    def claimed(self) -> bool:
+        """Claim it; False where it was claimed before."""
+        return self.claim.acquire(blocking=False)
+
+
+class _Word(Enum):
+    """What else the thread is told."""
+
+    END = auto()
+    CHECKPOINT = auto()
 
 
 class Ledger:
-    """One writer thread a process; any number of processes share the database's own exactness."""
+    """Charges in the event loop where SQLite is free, which takes microseconds; otherwise in one thread a process.
+
+    Any number of processes share the database's own exactness.
+    """
 
     def __init__(self, engine: Engine) -> None:
         """Start nothing yet."""
-        self._engine = engine
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | _Word] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self._till = Till(engine)
+        self._quick = Till(engine, quick=True) if engine.dialect.name == "sqlite" else None
+        self._turn = threading.Lock()
+        self._commits = 0
+        self._busy = False
 
     def start(self) -> None:
         """Begin to write."""
@@ -37,15 +66,42 @@ class Ledger:
 
     def stop(self) -> None:
         """Write what waits, then end."""
-        self._queue.put(None)
+        self._queue.put(_Word.END)
         self._thread.join()
+        if self._quick is not None:
+            self._quick.close()
 
     async def charge(self, cost: Charge) -> bool | None:
-        """Charge one request: True charged, False refused by its plan, None where the token ended meanwhile."""
+        """Charge one request: True charged, False refused by its plan, None where the token ended meanwhile.
+
+        A request that is cancelled meanwhile is not charged; where its commit has begun, it is not cancelled.
+
+        Raises:
+            StoreError: the database is out of reach.
+        """
+        if self._quick is not None and not self._busy and self._turn.acquire(blocking=False):
+            try:
+                return charge_all(self._quick, [cost])[0]
+            except StoreError:  # another process writes: the thread waits for it
+                pass
+            finally:
+                self._turn.release()
+                self._count_commit()
         loop = asyncio.get_running_loop()
         waiting = _Waiting(cost, loop, loop.create_future())
+        self._busy = True
         self._queue.put(waiting)
-        return await waiting.future
+        try:
+            return await asyncio.shield(waiting.future)
+        except asyncio.CancelledError:
+            if waiting.claimed():
+                raise
+            return await waiting.future
+
+    def _count_commit(self) -> None:
+        self._commits += 1
+        if self._commits % CHECKPOINT_COMMITS == 0:
+            self._queue.put(_Word.CHECKPOINT)
 
     def _write(self) -> None:
         going = True
@@ -53,22 +109,36 @@ class Ledger:
             batch = [self._queue.get()]
             while len(batch) < MOST_TOGETHER and not self._queue.empty():
                 batch.append(self._queue.get())
-            going = None not in batch
-            # Whose request has ended since, by the time limit or because the caller left, is not charged.
-            self._settle([waiting for waiting in batch if waiting is not None and not waiting.future.cancelled()])
+            going = _Word.END not in batch
+            if waiting := [one for one in batch if isinstance(one, _Waiting)]:
+                self._settle(waiting)
+            if _Word.CHECKPOINT in batch:
+                self._bring_back()
+            self._busy = not self._queue.empty()
 
     def _settle(self, batch: list[_Waiting]) -> None:
-        if not batch:
-            return
+        claimed = [False] * len(batch)
+
+        def wanted(number: int) -> bool:  # asked when the locks are had, which may have taken longer than a request
+            claimed[number] = batch[number].claimed()
+            return claimed[number]
+
         results: list[bool | None] | Exception
         try:
-            results = charge_all(self._engine, [waiting.cost for waiting in batch])
+            results = charge_all(self._till, [waiting.cost for waiting in batch], wanted)
         except Exception as error:  # noqa: BLE001 (each request is told; the thread must live on)
             results = error
         for number, waiting in enumerate(batch):
-            result = results if isinstance(results, Exception) else results[number]
-            with suppress(RuntimeError):  # its loop was closed: nobody waits any more
-                waiting.loop.call_soon_threadsafe(_tell, waiting.future, result)
+            if claimed[number] or (isinstance(results, Exception) and waiting.claimed()):
+                result = results if isinstance(results, Exception) else results[number]
+                with suppress(RuntimeError):  # its loop was closed: nobody waits any more
+                    waiting.loop.call_soon_threadsafe(_tell, waiting.future, result)
+
+    def _bring_back(self) -> None:
+        try:
+            self._till.bring_back_log()
+        except Exception as error:  # noqa: BLE001 (it is tried again later; the thread must live on)
+            log.warning("log not brought back", error=type(error).__name__)
 
 
 def _tell(future: "asyncio.Future[bool | None]", result: bool | Exception | None) -> None:

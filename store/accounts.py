@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from store.tables import Organisation, Token, Usage
+from store.till import Till
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ _TOUCH = (
     )
     .values(last_used_us=bindparam("now_us"))
 )
+_OPEN_MONTH = {
+    dialect: upsert(Usage.__table__)  # type: ignore[arg-type]  # as above
+    .values(token_id=bindparam("of_token"), month=bindparam("in_month"), calls=0, users=0)
+    .on_conflict_do_nothing()
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+"""Makes the month's row, unless it is there already."""
 
 
 def organisation_named(session: Session, name: str, now_us: int) -> Organisation:
@@ -89,35 +97,25 @@ def usage_in(session: Session, month: str) -> dict[int, Usage]:
     return {found.token_id: found for found in session.scalars(select(Usage).where(Usage.month == month))}
 
 
-def charge(session: Session, cost: Charge) -> bool:
+def charge(till: Till, cost: Charge) -> bool:
     """Use up one call and its users, if that stays within the allowance; tell whether it did.
 
     One conditional update decides, so that any number of callers and processes never go beyond it.
     """
-    connection, usage = (
-        session.connection(),
-        {
-            "of_token": cost.token_id,
-            "in_month": cost.month,
-            "more_calls": cost.calls,
-            "more_users": cost.users,
-            "most_calls": cost.allowance.calls,
-            "most_users": cost.allowance.users,
-        },
-    )
-    if connection.execute(_SPEND, usage).rowcount:
+    usage = {
+        "of_token": cost.token_id,
+        "in_month": cost.month,
+        "more_calls": cost.calls,
+        "more_users": cost.users,
+        "most_calls": cost.allowance.calls,
+        "most_users": cost.allowance.users,
+    }
+    if till.run(_SPEND, usage):
         return True
-    _open_month(session, cost.token_id, cost.month)
-    return bool(connection.execute(_SPEND, usage).rowcount)
+    till.run(_OPEN_MONTH[till.engine.dialect.name], {"of_token": cost.token_id, "in_month": cost.month})
+    return bool(till.run(_SPEND, usage))
 
 
-def live(session: Session, token_id: int, now_us: int) -> bool:
+def live(till: Till, token_id: int, now_us: int) -> bool:
     """Tell whether a token may be used now, and note that it was."""
-    return bool(session.connection().execute(_TOUCH, {"of_token": token_id, "now_us": now_us}).rowcount)
-
-
-def _open_month(session: Session, token_id: int, month: str) -> None:
-    """Make the month's row, unless it is there already."""
-    dialect = session.get_bind().dialect.name
-    upsert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    session.execute(upsert(Usage).values(token_id=token_id, month=month, calls=0, users=0).on_conflict_do_nothing())
+    return bool(till.run(_TOUCH, {"of_token": token_id, "now_us": now_us}))

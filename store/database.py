@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -14,6 +15,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import ConfigError, StoreError
 
@@ -76,6 +78,36 @@ def _readable_errors() -> Iterator[None]:
         raise StoreError(f"the database has a schema that this program does not know: {error}") from error
 
 
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Raise StoreError where the database is out of reach for now: gone, not answering, or locked for too long."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        raise_if_out_of_reach(error)
+        raise
+
+
+def raise_if_out_of_reach(error: BaseException | None) -> None:
+    """Raise StoreError where an error says so, whether SQLAlchemy's or the driver's own."""
+    if isinstance(error, PoolTimeout) or _passes(error.orig if isinstance(error, DBAPIError) else error):
+        raise StoreError("the database cannot be reached") from error
+
+
+def _passes(error: BaseException | None) -> bool:
+    """Tell an error that another attempt may not meet from one of the statement or the schema."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+    return isinstance(error, psycopg.OperationalError)
+
+
+_PASSING = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+)
 _EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
 
 

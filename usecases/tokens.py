@@ -2,19 +2,24 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from itertools import groupby
 from math import ceil
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds, now_microseconds
+from domain.clock import DAY_US, from_microseconds, now_microseconds
 from domain.errors import ConfigError
 from store import accounts
+from store.accounts import Charge
+from store.database import reachable
 from store.plans import MOST_DAYS, Plan, plan_named
 from store.tables import NAME_CHARACTERS, Token
+from store.till import Till
 
 SECRET_BYTES = 32
 ROLES = ("app", "admin")
@@ -58,7 +63,12 @@ def month_of(now_us: int) -> str:
     >>> month_of(0)
     '1970-01'
     """
-    return f"{from_microseconds(now_us):%Y-%m}"
+    return _month_of_day(now_us // DAY_US)
+
+
+@lru_cache(maxsize=8)
+def _month_of_day(day: int) -> str:
+    return f"{from_microseconds(day * DAY_US):%Y-%m}"
 
 
 def create_token(
@@ -99,8 +109,11 @@ def create_token(
 
 
 def find_credential(engine: Engine, secret: str) -> Credential | None:
-    """Find the token behind a secret; None where there is none, or it is revoked or has ended."""
-    with Session(engine) as session:
+    """Find the token behind a secret; None where there is none, or it is revoked or has ended.
+
+    StoreError where the database is out of reach.
+    """
+    with reachable(), Session(engine) as session:
         found = accounts.token_by_hash(session, hash_of(secret))
         if found is None or _state(found, now_microseconds()) != "live":
             return None
@@ -139,30 +152,33 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
         ]
 
 
-def charge_all(engine: Engine, costs: list[accounts.Charge]) -> list[bool | None]:
-    """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since."""
+def charge_all(till: Till, costs: list[Charge], wanted: Callable[[int], bool] = lambda _: True) -> list[bool | None]:
+    """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since.
+
+    *wanted* is asked once the database is ready to write: a charge that nobody waits for any more is left out.
+    """
     results: list[bool | None] = [None] * len(costs)
-    # In the order of tokens: two processes that locked the same ones in different orders would wait for each other.
-    numbered = sorted(enumerate(costs), key=lambda pair: (pair[1].token_id, pair[1].month))
-    with Session(engine) as session, session.begin():
-        for (token_id, _), group in groupby(numbered, key=lambda pair: (pair[1].token_id, pair[1].month)):
+    with till.transaction():
+        # In the order of tokens: two processes that locked the same ones in different orders would wait for each other.
+        numbers = sorted(
+            filter(wanted, range(len(costs))), key=lambda number: (costs[number].token_id, costs[number].month)
+        )
+        for (token_id, _), group in groupby(numbers, key=lambda number: (costs[number].token_id, costs[number].month)):
             members = list(group)
-            if not accounts.live(session, token_id, max(cost.at_us for _, cost in members)):
-                continue
-            for (number, _), charged in zip(
-                members, _charge_group(session, [cost for _, cost in members]), strict=True
-            ):
-                results[number] = charged
+            if accounts.live(till, token_id, max(costs[number].at_us for number in members)):
+                charged = _charge_group(till, [costs[number] for number in members])
+                for number, result in zip(members, charged, strict=True):
+                    results[number] = result
     return results
 
 
-def _charge_group(session: Session, costs: list[accounts.Charge]) -> list[bool]:
+def _charge_group(till: Till, costs: list[Charge]) -> list[bool]:
     """Charge one token's requests as one where all fit, which is nearly always; else one by one."""
     if len(costs) > 1 and len({cost.allowance for cost in costs}) == 1:
         calls, users = sum(cost.calls for cost in costs), sum(cost.users for cost in costs)
-        if accounts.charge(session, replace(costs[0], calls=calls, users=users)):
+        if accounts.charge(till, replace(costs[0], calls=calls, users=users)):
             return [True] * len(costs)
-    return [accounts.charge(session, cost) for cost in costs]
+    return [accounts.charge(till, cost) for cost in costs]
 
 
 def seconds_to_next_month(now_us: int) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +12,16 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
+from domain.errors import StoreError
 from serving import ledger
 from serving.ledger import MOST_TOGETHER, Ledger
 from store.accounts import Allowance, Charge, usage_in
 from store.plans import read_plans
+from store.till import Till
 from tests.store import databases
 from usecases.tokens import charge_all, create_token, revoke_token
 
+Wanted = Callable[[int], bool]
 MONTH = "2026-11"
 PLENTY = Allowance(10**9, 10**9)
 
@@ -29,14 +32,21 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         yield opened
 
 
+def locked(till: Till) -> None:
+    """Another process writes: whoever does not wait is refused."""
+    if till._quick:
+        raise StoreError("the database cannot be reached")
+
+
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many charges went into each commit."""
+    """How many charges went into each commit of the thread, with which the database is never free at once."""
     sizes: list[int] = []
 
-    def noted(engine: Engine, costs: list[Charge]) -> list[bool | None]:
+    def noted(till: Till, costs: list[Charge], *wanted: Wanted) -> list[bool | None]:
+        locked(till)
         sizes.append(len(costs))
-        return charge_all(engine, costs)
+        return charge_all(till, costs, *wanted)
 
     monkeypatch.setattr(ledger, "charge_all", noted)
     return sizes
@@ -44,13 +54,14 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """The first commit waits: an event that says it has begun, and one that lets it go on."""
+    """The first commit waits for its lock: an event that says it has begun, and one that lets it go on."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def waiting(engine: Engine, costs: list[Charge]) -> list[bool | None]:
+    def waiting(till: Till, costs: list[Charge], *wanted: Wanted) -> list[bool | None]:
+        locked(till)
         begun.set()
         assert go_on.wait(20)
-        return charge_all(engine, costs)
+        return charge_all(till, costs, *wanted)
 
     monkeypatch.setattr(ledger, "charge_all", waiting)
     yield begun, go_on
@@ -171,25 +182,72 @@ def test_who_does_not_wait_any_more_is_not_charged(
     book.stop()
 
 
-def test_who_left_during_the_commit_disturbs_nobody(
-    engine: Engine, held: tuple[threading.Event, threading.Event]
-) -> None:
+def test_who_would_leave_during_the_commit_gets_its_result(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was charged is answered: the time limit comes too late by then."""
     book, token = started(engine), add(engine)
-    begun, go_on = held
-    complaints: list[object] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def claimed_and_held(till: Till, costs: list[Charge], wanted: Wanted = lambda _: True) -> list[bool | None]:
+        locked(till)
+        claimed = [wanted(number) for number in range(len(costs))]
+        begun.set()
+        assert go_on.wait(20)
+        return charge_all(till, costs, claimed.__getitem__)
+
+    monkeypatch.setattr(ledger, "charge_all", claimed_and_held)
 
     async def leave() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
         first = asyncio.create_task(book.charge(cost(token)))
         await asyncio.to_thread(begun.wait)
         first.cancel()
+        await asyncio.sleep(0)
         go_on.set()
+        assert await first is True
         assert await book.charge(cost(token)) is True
 
     asyncio.run(leave())
-    assert complaints == []
     assert used(engine, token) == (2, 2)
     book.stop()
+
+
+def test_a_locked_database_is_waited_for_no_longer_than_the_request_lives(tmp_path: Path) -> None:
+    """Another program holds SQLite: the request ends at its own time limit, and costs nothing."""
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        book, token = started(engine), add(engine)
+
+        async def limited() -> bool | None:
+            async with asyncio.timeout(0.2):
+                return await book.charge(cost(token))
+
+        with engine.connect() as other:
+            other.exec_driver_sql("BEGIN IMMEDIATE")
+            with pytest.raises(TimeoutError):
+                asyncio.run(limited())
+            other.rollback()
+        assert asyncio.run(book.charge(cost(token))) is True
+        book.stop()
+        assert used(engine, token) == (1, 1)
+
+
+def test_the_log_is_brought_back_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought: list[bool] = []
+    monkeypatch.setattr(ledger, "CHECKPOINT_COMMITS", 10)
+    real = Till.bring_back_log
+
+    def noted(till: Till) -> None:
+        real(till)
+        brought.append(True)
+        if len(brought) == 1:
+            raise StoreError("not now")  # the thread lives on
+
+    monkeypatch.setattr(Till, "bring_back_log", noted)
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        book, token = started(engine), add(engine)
+        for _ in range(3):
+            assert asyncio.run(charge_together(book, [cost(token)] * 10)) == [True] * 10
+        book.stop()
+        assert used(engine, token) == (30, 30)
+    assert brought
 
 
 def test_an_event_loop_that_is_gone_disturbs_nobody(

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from store import accounts
 from store.accounts import Allowance, Charge
 from store.tables import Organisation, Token, Usage
+from store.till import Till
 
 MONTH = "2026-11"
 THREADS = 16
@@ -32,8 +33,9 @@ def add_token(engine: Engine, **fields: object) -> int:
 
 
 def charge(engine: Engine, cost: Charge) -> bool:
-    with Session(engine) as session, session.begin():
-        return accounts.charge(session, cost)
+    till = Till(engine)
+    with till.transaction():
+        return accounts.charge(till, cost)
 
 
 def used(engine: Engine, token_id: int, month: str = MONTH) -> tuple[int, int]:
@@ -190,15 +192,17 @@ def test_any_run_of_requests_is_counted_as_on_paper(
 
 def test_a_live_token_is_noted_as_used(engine: Engine) -> None:
     token = add_token(engine, expires_us=100)
-    with Session(engine) as session, session.begin():
-        assert accounts.live(session, token, 99)
+    till = Till(engine)
+    with till.transaction():
+        assert accounts.live(till, token, 99)
     with Session(engine) as session:
         assert session.get_one(Token, token).last_used_us == 99
 
 
 def test_a_token_that_ended_is_neither_live_nor_noted_as_used(engine: Engine) -> None:
     ended = [add_token(engine, expires_us=100), add_token(engine, revoked_us=1), 999_999]
-    with Session(engine) as session, session.begin():
-        assert [accounts.live(session, token, 100) for token in ended] == [False, False, False]
+    till = Till(engine)
+    with till.transaction():
+        assert [accounts.live(till, token, 100) for token in ended] == [False, False, False]
     with Session(engine) as session:
         assert [session.get_one(Token, token).last_used_us for token in ended[:2]] == [None, None]

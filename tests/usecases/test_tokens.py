@@ -22,6 +22,7 @@ from store.accounts import Allowance, Charge, usage_in
 from store.database import open_database
 from store.plans import Plan, read_plans
 from store.tables import Base, Token
+from store.till import Till
 from tests.store import databases
 from usecases import tokens
 from usecases.tokens import (
@@ -171,7 +172,7 @@ def test_a_revoked_token_is_not_found_any_more_and_revoking_can_be_repeated(engi
 def test_tokens_are_listed_with_their_states_and_what_they_used(engine: Engine, now: list[int]) -> None:
     made = {name: add(engine, plan="trial", label=name)[0] for name in ("live", "expired", "revoked", "both")}
     charges = [Charge(made["live"], month_of(now[0]), users, PLENTY, now[0] + users) for users in (3, 4)]
-    assert charge_all(engine, charges) == [True, True]
+    assert charge_all(Till(engine), charges) == [True, True]
     with Session(engine) as session, session.begin():
         for name in ("expired", "both"):
             session.get_one(Token, made[name]).expires_us = now[0]
@@ -195,13 +196,13 @@ def test_a_token_that_ended_is_not_charged(engine: Engine, now: list[int]) -> No
     revoked, expired = add(engine)[0], add(engine, expires_days=1)[0]
     revoke_token(engine, revoked)
     costs = [Charge(token, MONTH, 1, PLENTY, now[0] + DAY_US) for token in (revoked, expired, 999_999)]
-    assert charge_all(engine, costs) == [None, None, None]
+    assert charge_all(Till(engine), costs) == [None, None, None]
     assert [used(engine, token) for token in (revoked, expired)] == [(0, 0), (0, 0)]
     assert [line.last_used_us for line in list_tokens(engine, MONTH)] == [None, None]
 
 
 def test_nothing_to_charge_is_nothing(engine: Engine) -> None:
-    assert charge_all(engine, []) == []
+    assert charge_all(Till(engine), []) == []
 
 
 def test_charging_together_is_charging_one_after_the_other(engine: Engine, now: list[int]) -> None:
@@ -215,8 +216,8 @@ def test_charging_together_is_charging_one_after_the_other(engine: Engine, now: 
     for made in (together, alone):
         revoke_token(engine, made[2])
     expected = [True, True, None, True, False, False, True, False]
-    assert charge_all(engine, costs(*together)) == expected
-    assert [charge_all(engine, [cost])[0] for cost in costs(*alone)] == expected
+    assert charge_all(Till(engine), costs(*together)) == expected
+    assert [charge_all(Till(engine), [cost])[0] for cost in costs(*alone)] == expected
     assert [used(engine, token) for token in together] == [used(engine, token) for token in alone]
     assert [used(engine, token) for token in together] == [(3, 20), (1, 20), (0, 0)]
 
@@ -241,7 +242,7 @@ def test_any_group_is_charged_as_its_requests_are_one_after_the_other(
     def costs(made: list[int]) -> list[Charge]:
         return [Charge(made[of], month, some, Allowance(calls, users), now) for of, month, some, calls in asked]
 
-    assert charge_all(engine, costs(together)) == [charge_all(engine, [cost])[0] for cost in costs(alone)]
+    assert charge_all(Till(engine), costs(together)) == [charge_all(Till(engine), [cost])[0] for cost in costs(alone)]
     for month in ("2026-11", "2026-12"):
         assert [used(engine, token, month) for token in together] == [used(engine, token, month) for token in alone]
 
@@ -250,15 +251,15 @@ def test_charges_that_fail_together_cost_nothing(engine: Engine, monkeypatch: py
     first, second = add(engine)[0], add(engine)[0]
     real = tokens.accounts.charge
 
-    def fails_at_the_second(session: Session, cost: Charge) -> bool:
-        charged = real(session, cost)
+    def fails_at_the_second(till: Till, cost: Charge) -> bool:
+        charged = real(till, cost)
         if cost.token_id == second:
             raise ConnectionError
         return charged
 
     monkeypatch.setattr(tokens.accounts, "charge", fails_at_the_second)
     with pytest.raises(ConnectionError):
-        charge_all(engine, [Charge(token, MONTH, 1, PLENTY, now_microseconds()) for token in (first, second)])
+        charge_all(Till(engine), [Charge(token, MONTH, 1, PLENTY, now_microseconds()) for token in (first, second)])
     assert used(engine, first) == used(engine, second) == (0, 0)
 
 
@@ -277,7 +278,7 @@ def test_groups_of_charges_are_exact_when_processes_charge_at_once(kind: str, tm
             order = made[number % 6 :] + made[: number % 6]  # each begins with another token, or backwards
             costs = [Charge(token, MONTH, 2, allowance, at) for token in (order if number % 2 else order[::-1])]
             together.wait()
-            charged = sum(charge_all(own, costs).count(True) for _ in range(groups))
+            charged = sum(charge_all(Till(own), costs).count(True) for _ in range(groups))
             own.dispose()
             return charged
 
