@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from functools import lru_cache
 
 import structlog
 from sqlalchemy import Engine
@@ -47,7 +48,7 @@ class Counter:
     def add(self, served: Served, answer: Answer) -> None:
         """Count the customers of an answer that was charged."""
         reference = served.model.reference
-        day = day_text(now_microseconds())[:10]
+        day = _day(now_microseconds() // DAY_US)
         with self._lock:
             _, counts = self._counts.setdefault((served.version, day), (served, reference.empty()))
             reference.count(counts, answer.matrix, answer.scores.score)
@@ -75,3 +76,8 @@ class Counter:
                 self.keep()
             except Exception as error:  # noqa: BLE001 (counting must not end serving; the counts are kept next time)
                 log.warning("counts not kept", error=type(error).__name__)
+
+
+@lru_cache(maxsize=8)
+def _day(number: int) -> str:
+    return day_text(number * DAY_US)

@@ -16,6 +16,8 @@ from serving.metrics import Watch
 CALLER_LEFT = 499
 """Counted, never sent, where a caller leaves before its body is whole; the number is that of other servers."""
 
+_MARK = ARRAY.encode()
+
 log = structlog.get_logger("fivefold.request")
 
 
@@ -71,11 +73,11 @@ class _Outgoing:
                 await self._send(message)
             return
         status, headers = message["status"], message.get("headers", [])
-        if status >= 400 and not any(name == ARRAY.encode() for name, _ in headers):
+        if status >= 400 and not any(name == _MARK for name, _ in headers):
             await self.instead(status, [pair for pair in headers if pair[0].lower() in {b"allow", b"retry-after"}])
             return
         self.status, self._begun = status, True
-        kept = [pair for pair in headers if pair[0] != ARRAY.encode()]
+        kept = headers if status < 400 else [pair for pair in headers if pair[0] != _MARK]
         await self._send({**message, "headers": [*kept, *self._own_headers()]})
 
     async def instead(self, status: int, headers: list[tuple[bytes, bytes]] | None = None) -> None:
@@ -84,7 +86,7 @@ class _Outgoing:
             return
         self.status, self._replaced = status, True
         answer = refused(status)
-        own = [pair for pair in answer.raw_headers if pair[0] != ARRAY.encode()]
+        own = [pair for pair in answer.raw_headers if pair[0] != _MARK]
         all_headers = [*own, *(headers or []), *self._own_headers()]
         await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
         await self._send({"type": "http.response.body", "body": answer.body})

@@ -23,6 +23,7 @@ class Watch:
         """Register the metrics; once in each process."""
         self._holder = holder
         self._counter = counted
+        self._labelled: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             name="fivefold_requests_total", documentation="Answered requests", labelnames=["route", "status"]
         )
@@ -51,8 +52,12 @@ class Watch:
     def answered(self, scope: Any, status: int, seconds: float) -> None:
         """Count one answer."""
         route = scope["path"] if scope["path"] in ROUTES else OTHER
-        self._requests.labels(route=route, status=str(status)).inc()
-        self._seconds.labels(route=route).observe(seconds)
+        found = self._labelled.get((route, status))
+        if found is None:  # looked up once: that takes longer than to count
+            found = self._requests.labels(route=route, status=str(status)), self._seconds.labels(route=route)
+            self._labelled[route, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def refresh(self) -> None:
         """Set what is not counted but true now."""

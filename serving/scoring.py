@@ -71,7 +71,8 @@ class Desk:
 
         def score() -> tuple[bytes, Answer]:
             answer = score_rows(served.model, rows, as_of=asked.as_of, now=now, explained=asked.explained)
-            return to_json(written(answer, served.model, served.named())), answer
+            named = served.named() if asked.explained else {}
+            return to_json(written(answer, served.model, named)), answer
 
         in_loop = EXPLAINED_IN_LOOP if asked.explained else ROWS_IN_LOOP
         try:
@@ -80,9 +81,9 @@ class Desk:
             raise Refusal(400, DATA_NOT_VALID, error.problems) from None
         if len(rows) > plan.rows_per_request:
             raise Refusal(406, TOO_MANY_ROWS)
-        if (deadline := request.scope.get("fivefold.deadline")) is not None:
-            deadline.reschedule(None)  # from here on the request is answered: a charge without an answer is a wrong one
         await self._charge(credential, plan, len(answer.user_ids), now)
+        if (deadline := request.scope.get("fivefold.deadline")) is not None and not deadline.expired():
+            deadline.reschedule(None)  # from here on the request is answered: a charge without an answer is a wrong one
         self.counter.add(served, answer)
         return Response(content, media_type="application/json")
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from domain.errors import FivefoldError
 from domain.settings import read_settings
 from serving.answers import answered, refused
-from serving.app import SCORING, build_app
+from serving.app import SCORING, Front, build_app
 from serving.counter import Counter
 from serving.edge import Edge
 from serving.gatekeeper import Gatekeeper, soon
@@ -37,7 +37,8 @@ HOLDER = ModelHolder(SETTINGS)
 LEDGER = Ledger(ENGINE)
 COUNTER = Counter(ENGINE)
 WATCH = Watch(HOLDER, COUNTER)
-APP = build_app(Desk(SETTINGS, read_plans(SETTINGS.plans_file), HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER))
+DESK = Desk(SETTINGS, read_plans(SETTINGS.plans_file), HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER)
+APP = build_app(DESK)
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""
@@ -67,7 +68,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap *app*."""
-        self._edge = Edge(Health(app), WATCH, SETTINGS.limits.seconds)
+        self._edge = Edge(Front(DESK, Health(app)), WATCH, SETTINGS.limits.seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

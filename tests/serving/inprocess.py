@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.settings import Limits, Settings
-from serving.app import build_app
+from serving.app import Front, build_app
 from serving.counter import Counter
 from serving.edge import Edge
 from serving.gatekeeper import Gatekeeper
@@ -71,17 +71,23 @@ class Watching:
 
 @dataclass
 class Place:
-    """A service in this process, with a database of its own."""
+    """A service in this process, with a database of its own.
+
+    Attributes:
+        in_front: the main route is answered in front of FastAPI, as it is in a worker.
+    """
 
     engine: Engine
     holder: Holding
     desk: Desk
     app: FastAPI
     watching: Watching
+    in_front: bool = True
 
     @property
     def edge(self) -> Edge:
-        return Edge(self.app, self.watching, self.desk.settings.limits.seconds)  # type: ignore[arg-type]  # stands in
+        app = Front(self.desk, self.app) if self.in_front else self.app
+        return Edge(app, self.watching, self.desk.settings.limits.seconds)  # type: ignore[arg-type]  # stands in
 
     def token(self, plan: str = "unlimited", **more: Any) -> str:
         return create_token(self.engine, {**PLANS, GONE: PLANS["unlimited"]}, plan=plan, **more)[1]
