@@ -46,7 +46,7 @@ def main() -> None:
 
 def engine_outputs(program: Program, inputs: pl.DataFrame) -> pl.DataFrame:
     """Give what all three give: cases, points and total, from one run of the engine."""
-    rules = [rule.rule.id for rule in program.rules]
+    rules = [rule.column for rule in program.rules]
     plan = program.plan(inputs).select(
         *(slot_column(pl.col(rule)).alias(f"case{number}") for number, rule in enumerate(rules)),
         *(points_column(pl.col(rule)).alias(f"points{number}") for number, rule in enumerate(rules)),

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from domain.errors import RulesetNotValid
+from domain.errors import LayoutError, RulesetNotValid
 from risk.columns.checks import check
 from risk.columns.kinds import vocabulary
 from risk.engine.assessments import VERSIONS, Assessments, assess_inputs
@@ -40,9 +40,13 @@ def assess(
     Raises:
         RulesetNotValid: the ruleset, or something it needs (a list, a frame, a column), is not there or not right;
             then nobody is assessed.
+        LayoutError: the rows of the entities are not right, or one has no moment.
     """
     refuse_faulty(ruleset.canonical)
     entities = known_entities(portfolio.entities, as_of)
+    if entities[AS_OF].null_count():
+        timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]
+        raise LayoutError(f"entity {timeless!r} has no moment of assessment; every row needs one")
     needs = Needs(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset), vocabulary(ruleset))
     parts = list(_parts(entities, portfolio.lists, lists_of_ruleset(ruleset)))
     sources = sources_of(needs, portfolio)
@@ -73,8 +77,9 @@ def _parts(
     """Cut the entities into parts for which the same versions of all lists are in force; mostly there is one."""
     begins = {version.since for name in needed if name in lists for version in lists[name].versions}
     moments = entities[AS_OF]
-    first = int(moments.min() or 0)  # type: ignore[arg-type]  # moments are whole numbers
-    last = int(moments.max() or first)  # type: ignore[arg-type]  # as above
+    newest = max(begins, default=0)  # without entities it is enough that the lists are there
+    first = int(moments.min() if len(moments) else newest)  # type: ignore[arg-type]  # moments are whole numbers
+    last = int(moments.max() if len(moments) else newest)  # type: ignore[arg-type]  # as above
     cuts = [first, *sorted(begin for begin in begins if first < begin <= last)]
     for cut, following in zip(cuts, [*cuts[1:], None], strict=True):
         inside = moments >= cut if following is None else (moments >= cut) & (moments < following)

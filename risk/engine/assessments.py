@@ -62,7 +62,10 @@ class Assessments:
         return len(self.outcomes)
 
     def table(self) -> pl.DataFrame:
-        """Give one plain row for each entity: level names instead of numbers, points instead of units."""
+        """Give one plain row for each entity: level names instead of numbers, points instead of units.
+
+        The score of a failed assessment is what the other rules add up to, and has no level.
+        """
         names = dict(enumerate(self.program.ruleset.levels, 1))
 
         def named(column: str, called: str | None = None) -> pl.Expr:
@@ -75,7 +78,7 @@ class Assessments:
             named(LEVEL),
             pl.col(STATUS),
             pl.when(pl.col(APPLIES)).then(pl.col(TOTAL) / self.program.total.scale).alias("score"),
-            pl.when(pl.col(APPLIES)).then(named(TOTAL_LEVEL)).alias("score_level"),
+            pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(named(TOTAL_LEVEL)).alias("score_level"),
             named(FLOOR, "floor"),
             pl.when(pl.col(APPLIES)).then(self._floor_by()).alias("floor_by"),
             named(RULES_LEVEL, "rules_level"),

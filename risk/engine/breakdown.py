@@ -7,6 +7,7 @@ from typing import Any
 from domain.breakdown import Breakdown, Contribution
 from domain.clock import day_text, from_microseconds
 from risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
+from risk.engine.failures import entity_failures
 from risk.engine.levels import LEVEL, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, RULES_LEVEL, WITHHELD
 from risk.engine.outcomes import RuleOutcome, outcome_of, signed
 from risk.engine.program import FLOOR, TOTAL, TOTAL_LEVEL
@@ -33,6 +34,7 @@ class Explanation:
         withheld: the lower level that the cooldown withholds.
         may_move_down_on: from when a lower level would be entered, microseconds.
         lists: the version in force of each list that was used, by name.
+        failures: what failed, and why; empty where nothing did.
         line: the arithmetic in one line.
     """
 
@@ -51,6 +53,7 @@ class Explanation:
     withheld: str
     may_move_down_on: int | None
     lists: dict[str, str]
+    failures: tuple[str, ...]
     line: str
 
     @property
@@ -86,6 +89,10 @@ def explain(assessments: Assessments, position: int) -> Explanation:
     versions = assessments.versions[row[VERSIONS]]
     applies = row[STATUS] != Status.NOT_APPLICABLE
     score = program.total.shown(row[TOTAL])
+    failed = [(rule.title, " and ".join(rule.errors)) for rule in rules if rule.case == "failed"]
+    if row[STATUS] == Status.FAILED:
+        failed += entity_failures(program, inputs, row, assessments.base)
+    names = {column: name(column) for column in (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)}
     return Explanation(
         row[ENTITY],
         row[AS_OF],
@@ -95,23 +102,24 @@ def explain(assessments: Assessments, position: int) -> Explanation:
         rules,
         Decimal(row[TOTAL]) / program.total.scale,
         score,
-        name(TOTAL_LEVEL) if applies else "",
+        name(TOTAL_LEVEL) if row[STATUS] == Status.ASSESSED else "",
         name(FLOOR) if applies else "",
         name(LEVEL),
         name(RULES_LEVEL),
         name(WITHHELD),
         row[MAY_MOVE_DOWN_ON],
         {list_name: day_text(version.since) for list_name, version in versions.items()},
-        _line(
-            rules, score, row, {column: name(column) for column in (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)}
-        ),
+        tuple(f"{where}: {problem}" for where, problem in failed),
+        _line(rules, score, row, names, [where for where, _ in failed]),
     )
 
 
-def _line(rules: tuple[RuleOutcome, ...], score: str, row: dict[str, Any], names: dict[str, str]) -> str:
+def _line(
+    rules: tuple[RuleOutcome, ...], score: str, row: dict[str, Any], names: dict[str, str], failed: list[str]
+) -> str:
     if row[STATUS] == Status.NOT_APPLICABLE:
         return "The ruleset does not apply, so it gives no level" + _override(row, names)
-    parts = [f"Score {score.replace('-', '−')}: {_sum(rules)}", _verdict(rules, row, names)]
+    parts = [f"Score {score.replace('-', '−')}: {_sum(rules)}", _verdict(rules, row, names, failed)]
     if row[WITHHELD]:
         parts.append(f"held at {_title(names[RULES_LEVEL])} until {day_text(row[MAY_MOVE_DOWN_ON])} by the cooldown")
     return "; ".join(parts) + _override(row, names)
@@ -130,24 +138,31 @@ def _sum(rules: tuple[RuleOutcome, ...]) -> str:
     return " ".join(words)
 
 
-def _verdict(rules: tuple[RuleOutcome, ...], row: dict[str, Any], names: dict[str, str]) -> str:
+def _verdict(rules: tuple[RuleOutcome, ...], row: dict[str, Any], names: dict[str, str], failed: list[str]) -> str:
     floor_by = next((outcome.title for outcome in rules if outcome.floor and outcome.floor == names[FLOOR]), "")
-    raised = f"raised to {_title(names[FLOOR])} by the floor of {floor_by}"
     if row[STATUS] == Status.FAILED:
-        broken = ", ".join(outcome.title for outcome in rules if outcome.errors) or "the choice of weights"
-        held = f"at least {_title(names[FLOOR])} by the floor of {floor_by}" if floor_by else "no level is computed"
-        return f"failed in {broken}: nothing lowers the level, {held}"
+        return f"failed in {', '.join(failed)}: {_standing(names, floor_by)}"
     if row[STATUS] == Status.UNCLASSIFIED:
-        return "unclassified: no tier owns this score" + (f", {raised}" if floor_by else ", the level before stays")
+        return f"unclassified, as no tier owns this score: {_standing(names, floor_by)}"
     level = _title(names[TOTAL_LEVEL])
-    return f"{level}, {raised}" if row[FLOOR] > row[TOTAL_LEVEL] else level
+    raised = row[FLOOR] > row[TOTAL_LEVEL]
+    return f"{level}, raised to {_title(names[FLOOR])} by the floor of {floor_by}" if raised else level
+
+
+def _standing(names: dict[str, str], floor_by: str) -> str:
+    """Say what holds where the rules could not be answered in full: a floor may raise, and nothing lowers."""
+    if not names[RULES_LEVEL]:
+        return "there is no level yet"
+    by_floor = names[FLOOR] == names[RULES_LEVEL]
+    level = _title(names[RULES_LEVEL])
+    return f"{level} by the floor of {floor_by}" if by_floor else f"nothing lowers the level, so {level} stays"
 
 
 def _override(row: dict[str, Any], names: dict[str, str]) -> str:
     if not row[OVERRIDDEN]:
         return ""
     floor = ", which a floor raised" if row[RAISED] else ""
-    return f"; {_title(names[LEVEL])} by an override{floor}, the rules say {_title(names[RULES_LEVEL] or 'nothing')}"
+    return f"; {_title(names[LEVEL])} by an override{floor}, the rules say {_title(names[RULES_LEVEL]) or 'nothing'}"
 
 
 def _title(level: str) -> str:

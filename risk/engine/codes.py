@@ -10,6 +10,15 @@ SLOTS = 1 << 20
 """More than all slots of a thousand rules with two hundred cases together, so that a sum's parts stay apart."""
 
 
+def rule_column(rule: str) -> str:
+    """Name the column of a rule's codes; no other column begins so, and a rule may well be called total or floor.
+
+    >>> rule_column("cash-out")
+    'rule cash-out'
+    """
+    return f"rule {rule}"
+
+
 def code(point_units: int, slot: int) -> int:
     """Join points (in the smallest unit) and slot.
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from risk.columns.kinds import inputs_of_rule
 from risk.engine.codes import points_of, slot_of
+from risk.engine.failures import misfits, seen
 from risk.engine.program import Program
+from risk.engine.reads import signal_of_rule
 from risk.engine.rules import CompiledRule
 from risk.engine.totals import WEIGHTS_USED
-from risk.engine.words import condition_words, input_words, value_words
-from risk.facts.portfolio import error_of
+from risk.engine.words import condition_words, input_words
+from risk.language.conditions import subject_of, tests_in
 from risk.language.inputs import key_of
 from risk.language.numbers import POINT_UNITS, WEIGHT_UNITS
 
@@ -49,7 +51,7 @@ class RuleOutcome:
     @property
     def sentence(self) -> str:
         """The same in plain words."""
-        if self.errors:
+        if self.case == "failed":
             return f"{self.title}: failed, because {' and '.join(self.errors)}"
         floor = f"; at least {self.floor}" if self.floor else ""
         weighed = f" ({self.factor[1]:f} % of {self.factor[0]:f})" if self.factor else ""
@@ -76,7 +78,7 @@ def outcome_of(
 ) -> RuleOutcome:
     """Tell what a rule gave: *inputs* and *row* are one entity's inputs and outcomes, *base* the currency of money."""
     rule = compiled.rule
-    code = row[rule.id]
+    code = row[compiled.column]
     slot = slot_of(code)
     points = Decimal(points_of(code)) / POINT_UNITS
     factor = _factor(rule.id, points, program, row)
@@ -90,12 +92,12 @@ def outcome_of(
         rule.category,
         _case_name(slot, compiled),
         words,
-        _seen(compiled, program, inputs, base),
+        seen(inputs_of_rule(rule), program, inputs, base, _cuts(compiled)),
         points if factor is None else factor[0] * factor[1] / 100,
         factor,
         program.ruleset.levels[level - 1] if level else "",
         _missing(compiled, inputs) if slot == compiled.unknown else (),
-        _errors(compiled, inputs) if slot == compiled.failed else (),
+        misfits(inputs_of_rule(rule), program, inputs) if slot == compiled.failed else (),
     )
 
 
@@ -113,25 +115,23 @@ def _factor(rule: str, points: Decimal, program: Program, row: Mapping[str, Any]
     return points, Decimal(weight * 100) / WEIGHT_UNITS
 
 
-def _seen(compiled: CompiledRule, program: Program, inputs: Mapping[str, Any], base: str) -> str:
-    """Say what the inputs were, the rule's own first."""
-    words = []
-    for key, made in {key_of(made): made for made in inputs_of_rule(compiled.rule)}.items():
-        currency = getattr(made, "in_currency", None) or base
-        value = inputs.get(error_of(key)) or value_words(inputs[key], program.inputs[key], currency)
-        words.append(f"{input_words(made)} is {value}")
-    return ", ".join(words)
+def _cuts(compiled: CompiledRule) -> dict[str, list[Decimal]]:
+    """Collect the numbers that a rule compares each of its inputs with, by the input's key."""
+    cuts: dict[str, list[Decimal]] = {}
+    for test in (test for case in compiled.rule.cases for test in tests_in(case.when)):
+        subject = subject_of(test) or compiled.rule.input
+        for _, value in test.comparisons():
+            numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal)]
+            if subject is not None and numbers:
+                cuts.setdefault(key_of(subject), []).extend(numbers)
+    return cuts
 
 
 def _missing(compiled: CompiledRule, inputs: Mapping[str, Any]) -> tuple[str, ...]:
     made = {key_of(each): each for each in inputs_of_rule(compiled.rule)}
     names = [input_words(each) for key, each in made.items() if inputs[key] is None]
-    if compiled.signal is not None and inputs[compiled.signal] is None and not names:
-        names.append("when it was last seen")
+    if compiled.signal is not None and inputs[compiled.signal] is None:
+        signal = signal_of_rule(compiled.rule)
+        if inputs[key_of(signal)] is not None:
+            names.append(f"when the latest was, of {input_words(signal)}")
     return tuple(names)
-
-
-def _errors(compiled: CompiledRule, inputs: Mapping[str, Any]) -> tuple[str, ...]:
-    made = {key_of(each): each for each in inputs_of_rule(compiled.rule)}
-    found = {input_words(each): inputs.get(error_of(key)) for key, each in made.items()}
-    return tuple(f"{name} is {value!r}, which does not fit" for name, value in found.items() if value is not None)

@@ -1,6 +1,6 @@
 """A ruleset compiled for one set of list versions: expressions over a frame with one row per entity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -46,7 +46,8 @@ class Program:
         rules: compiled, in their order.
         total: how codes become a total and a level.
         applies: the predicate; None where the ruleset applies to everyone.
-        applies_reads: the columns that the predicate and the choice of weights read.
+        applies_reads: the columns that the predicate reads.
+        weights_reads: the columns that the choice of weights reads.
     """
 
     ruleset: Ruleset
@@ -56,6 +57,7 @@ class Program:
     total: Total
     applies: pl.Expr | None
     applies_reads: tuple[str, ...]
+    weights_reads: tuple[str, ...]
 
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Evaluate every rule for every row.
@@ -104,7 +106,7 @@ class Program:
         """The columns that `run` gives."""
         weights = [WEIGHTS_USED] if self.total.columns else []
         return [
-            *(rule.rule.id for rule in self.rules),
+            *(rule.column for rule in self.rules),
             *weights,
             TOTAL,
             TOTAL_LEVEL,
@@ -115,11 +117,14 @@ class Program:
         ]
 
     def _entity_columns(self, errors: frozenset[str]) -> list[pl.Expr]:
-        applies = pl.lit(True) if self.applies is None else self.applies.fill_null(False)
-        read = {name for rule in self.rules for name in rule.reads} | set(self.applies_reads)
-        failed = pl.any_horizontal(
-            [pl.lit(False), *(pl.col(error_of(name)).is_not_null() for name in sorted(read & errors))]
-        )
+        def unreadable(reads: Iterable[str]) -> pl.Expr:
+            met = [pl.col(error_of(name)).is_not_null() for name in sorted(errors.intersection(reads))]
+            return pl.any_horizontal(met) if met else pl.lit(False)
+
+        # A predicate that is unknown is not true; one that could not be read is no reason to let go of an entity.
+        applies = pl.lit(True) if self.applies is None else self.applies.fill_null(unreadable(self.applies_reads))
+        read = (name for rule in self.rules for name in rule.reads)
+        failed = unreadable({*read, *self.applies_reads, *self.weights_reads})
         made = [applies.alias(APPLIES), failed.alias(FAILED)]
         if self.total.column is not None:
             made[1] = (failed | self.total.column.is_null()).alias(FAILED)
@@ -135,12 +140,12 @@ class Program:
         return [highest(self.rules).alias(FLOOR), highest(hard).alias(HARD_FLOOR)]
 
     def _decays(self) -> list[pl.Expr]:
-        return [rule.decayed(pl.col(rule.rule.id)).alias(rule.rule.id) for rule in self.rules if rule.signal]
+        return [rule.decayed(pl.col(rule.column)).alias(rule.column) for rule in self.rules if rule.signal]
 
 
 def floor_of(rule: CompiledRule) -> pl.Expr:
     """Give the level of the outcome's floor; a decayed code has other points, so there the slot tells."""
-    outcome = slot_column(pl.col(rule.rule.id)) if rule.signal else pl.col(rule.rule.id)
+    outcome = slot_column(pl.col(rule.column)) if rule.signal else pl.col(rule.column)
     chain: Any = pl
     for slot, (joined, level) in enumerate(zip(rule.codes, rule.floors, strict=True)):
         if level:
@@ -168,14 +173,15 @@ def compile_ruleset(ruleset: Ruleset, lists: Mapping[str, Sequence[str]], base: 
             inputs[key] = Column(key, kind, minor_units(currency) if kind is Kind.MONEY else 1)
         return inputs[key]
 
-    signals = {rule.id: signal_of(key_of(signal_of_rule(rule))) for rule in ruleset.rules if rule.decay is not None}
+    signals = {rule.id: key_of(signal_of_rule(rule)) for rule in ruleset.rules if rule.decay is not None}
     rules = []
     for made in inputs_of_ruleset(ruleset):
         resolve(made)
     for rule in ruleset.rules:
         own = None if rule.input is None else resolve(rule.input)
         rules.append(compile_rule(rule, ruleset, Compiler(resolve, lists, own), signals.get(rule.id)))
-    entity = Compiler(resolve, lists)
+    entity, choice = Compiler(resolve, lists), Compiler(resolve, lists)
     applies = None if ruleset.applies_to is None else entity.condition(ruleset.applies_to)
-    total = total_of(ruleset, entity.condition)
-    return Program(ruleset, inputs, signals, tuple(rules), total, applies, tuple(entity.reads))
+    total = total_of(ruleset, choice.condition)
+    moments = {rule: signal_of(key) for rule, key in signals.items()}
+    return Program(ruleset, inputs, moments, tuple(rules), total, applies, tuple(entity.reads), tuple(choice.reads))

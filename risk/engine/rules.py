@@ -9,8 +9,9 @@ import polars as pl
 
 from domain.clock import DAY_US
 from risk.columns.conditions import Compiler
-from risk.engine.codes import SLOTS, code, points_column, slot_column
-from risk.facts.portfolio import AS_OF, error_of
+from risk.engine.codes import SLOTS, code, points_column, rule_column, slot_column
+from risk.facts.portfolio import AS_OF, error_of, signal_of
+from risk.language.durations import HOURS_A_DAY, Duration
 from risk.language.numbers import point_units
 from risk.language.ruleset import Outcome, Rule, Ruleset
 
@@ -25,7 +26,7 @@ class CompiledRule:
     Attributes:
         rule: as it was written.
         conditions: one for each case: true, false, or null where unknown.
-        reads: the columns that the rule reads: its conditions', and that of its decay's signal.
+        reads: the columns that the rule reads: its conditions', and its decay's signal and the input that has it.
         codes: of the cases in order, then `otherwise`, then unknown, then failed.
         floors: the level below which each slot does not let the entity come; 0 for none.
         signal: the column of the moment from which decay counts.
@@ -37,6 +38,11 @@ class CompiledRule:
     codes: tuple[int, ...]
     floors: tuple[int, ...]
     signal: str | None
+
+    @property
+    def column(self) -> str:
+        """The name of the column of its codes."""
+        return rule_column(self.rule.id)
 
     @property
     def otherwise(self) -> int:
@@ -80,13 +86,13 @@ class CompiledRule:
             unknown = pl.any_horizontal([condition.is_null() for condition in self.conditions])
             chain = chain.when(unknown).then(_lit(self.codes[self.unknown]))
         made: pl.Expr = chain.otherwise(_lit(self.codes[self.otherwise]))
-        return made.alias(self.rule.id)
+        return made.alias(self.column)
 
     def decayed(self, raw: pl.Expr) -> pl.Expr:
         """Halve the points of a case for every half-life since the signal; without a signal it is unknown."""
         assert self.signal is not None
         assert self.rule.decay is not None
-        half_life = int(self.rule.decay.half_life.days * DAY_US)
+        half_life = _length(self.rule.decay.half_life)
         elapsed = (pl.col(AS_OF) - pl.col(self.signal)).clip(lower_bound=0)
         halvings = (elapsed // half_life).clip(upper_bound=MOST_HALVINGS)
         points, from_case = points_column(raw), slot_column(raw) < self.otherwise
@@ -97,6 +103,11 @@ class CompiledRule:
             .then(halved(points, halvings) * SLOTS + slot_column(raw))
             .otherwise(raw)
         )
+
+
+def _length(half_life: Duration) -> int:
+    """Give a number of days or hours in microseconds, exactly: 7 hours as a float of days are one too few."""
+    return half_life.count * (DAY_US if half_life.unit == "day" else DAY_US // HOURS_A_DAY)
 
 
 def _lit(joined: int) -> pl.Expr:
@@ -113,10 +124,17 @@ def halved(points: pl.Expr, halvings: pl.Expr) -> pl.Expr:
 
 
 def compile_rule(rule: Rule, ruleset: Ruleset, compiler: Compiler, signal: str | None) -> CompiledRule:
-    """Compile one rule; *compiler* knows its own input, and the ruleset was checked before."""
+    """Compile one rule.
+
+    Args:
+        rule: checked before.
+        ruleset: whose levels its floors name.
+        compiler: knows the rule's own input.
+        signal: the column of the input whose latest moment decay counts from; None where the rule does not decay.
+    """
     conditions = tuple(compiler.condition(case.when) for case in rule.cases)
     if signal is not None:
-        compiler.reads[signal] = None
+        compiler.reads |= dict.fromkeys((signal, signal_of(signal)))
     outcomes: Sequence[Outcome] = (*rule.cases, rule.otherwise, rule.on_unknown or rule.otherwise, Outcome())
     points = [point_units(outcome.points) if outcome.points is not None else 0 for outcome in outcomes]
     floors = [0 if outcome.floor is None else ruleset.level_number(outcome.floor) for outcome in outcomes]
@@ -126,5 +144,5 @@ def compile_rule(rule: Rule, ruleset: Ruleset, compiler: Compiler, signal: str |
         tuple(compiler.reads),
         tuple(code(units, slot) for slot, units in enumerate(points)),
         tuple(floors),
-        signal,
+        None if signal is None else signal_of(signal),
     )

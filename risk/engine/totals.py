@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from risk.engine.codes import points_column
+from risk.engine.codes import points_column, rule_column
 from risk.language.numbers import POINT_UNITS, WEIGHT_UNITS, point_units, text_of
 from risk.language.ruleset import Ruleset
 from risk.language.scoring import TiersScore, Weighted, WeightedScore
@@ -25,7 +25,7 @@ class Total:
 
     Attributes:
         scale: how many units of the total make one point.
-        sum: builds the total from the columns of codes.
+        sum: builds the total from the codes of rules, by their ids.
         level: builds the level from the total.
         columns: names of the columns of weights; empty where points are just added.
         column: which column of weights is used, as a position; null where none is, which is a failure.
@@ -73,7 +73,7 @@ def total_of(ruleset: Ruleset, condition: Callable[[Any], pl.Expr]) -> Total:
 
 
 def _sum_of_points(rules: Sequence[str]) -> pl.Expr:
-    return points_column(pl.sum_horizontal(rules))
+    return points_column(pl.sum_horizontal(map(rule_column, rules)))
 
 
 def _by_thresholds(thresholds: Sequence[Decimal], scale: int) -> Level:
@@ -112,7 +112,7 @@ def _weighted(score: Weighted, condition: Callable[[Any], pl.Expr]) -> Total:
 
     def weighted_sum(rules: Sequence[str]) -> pl.Expr:
         return pl.sum_horizontal(
-            [points_column(pl.col(rule)) * _weight(rule, weights) for rule in rules if rule in weights[0]]
+            [points_column(pl.col(rule_column(rule))) * _weight(rule, weights) for rule in rules if rule in weights[0]]
         )
 
     chain: Any = pl

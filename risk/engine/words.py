@@ -1,10 +1,11 @@
 """Rulesets in plain words: what an input is, what a condition asks, what a value looks like."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from domain.clock import day_text
-from risk.columns.kinds import column_of, source_of
+from risk.columns.kinds import SOURCES, column_of, source_of
 from risk.columns.values import Column
 from risk.language.conditions import All, Any_, Not, subject_of
 from risk.language.fields import Kind
@@ -34,6 +35,9 @@ _FUNCTIONS: Mapping[type, str] = {
     Most: "greatest {0}",
     Distinct: "different values of {0}",
 }
+_MOST_DIGITS = 15
+"""Numbers of more digits, before or after the point, are written in powers of ten."""
+
 _OPERATORS = {
     "is": "is {}",
     "equals": "is {}",
@@ -79,7 +83,8 @@ def _aggregate_words(made: Window) -> str:
     if isinstance(made, Count):
         words = f"{made.count}"
     elif isinstance(made, DaysSince):
-        words = f"days since the latest of {source_of(made)}"
+        source = source_of(made)
+        words = f"days since {f'the latest of {source}' if source in SOURCES else source.replace('_', ' ')}"
     else:
         words = _FUNCTIONS[type(made)].format((column_of(made) or "").replace("_", " "))
     if made.where is not None:
@@ -132,29 +137,42 @@ def _shown(value: Any) -> str:
     return f"{plain(value):,}"
 
 
-def value_words(value: Any, column: Column, currency: str = "") -> str:
+def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[Decimal] = ()) -> str:
     """Write a value as people read it; `unknown` where there is none.
+
+    Numbers are rounded, but never across one of *cuts*, or it would seem that a comparison came out wrong.
 
     >>> value_words(1250050, Column("x", Kind.MONEY, 100), "EUR")
     '12,500.50 EUR'
+    >>> value_words(0.79999999, Column("x", Kind.NUMBER), cuts=(Decimal("0.8"),))
+    '0.79999999'
     """
     if value is None:
         return "unknown"
     if column.kind is Kind.MONEY:
         digits = len(str(column.units)) - 1
-        return f"{value / column.units:,.{digits}f} {currency}".strip()
+        exact = Decimal(str(value)) / column.units
+        shown = _uncrossed(exact, cuts, [round(exact, digits + more) for more in (0, 2, 4, 8)])
+        return f"{shown:,f} {currency}".strip()
+    if column.kind in {Kind.NUMBER, Kind.FINDING}:
+        exact = Decimal(str(value))
+        if exact and not -_MOST_DIGITS <= exact.adjusted() < _MOST_DIGITS:
+            return str(value)
+        whole = max(exact.adjusted() + 1, 0)
+        shown = _uncrossed(exact, cuts, [round(exact, max(digits - whole, 2)) for digits in (6, 9, 12)])
+        return f"{shown.normalize():,f}"
     return _VALUES[column.kind](value)
 
 
-def _number_words(value: float) -> str:
-    return f"{value:,.0f}" if value.is_integer() else f"{value:,.6g}"
+def _uncrossed(exact: Decimal, cuts: Sequence[Decimal], rounded: Sequence[Decimal]) -> Decimal:
+    """Take the first that is no other than the exact number to all *cuts*; the number itself where none is."""
+    wanted = [exact.compare(cut) for cut in (*cuts, Decimal(0))]
+    return next((one for one in rounded if [one.compare(cut) for cut in (*cuts, Decimal(0))] == wanted), exact)
 
 
 _VALUES: Mapping[Kind, Callable[[Any], str]] = {
     Kind.TEXT: str,
     Kind.TEXTS: lambda words: ", ".join(words) or "none",
-    Kind.NUMBER: _number_words,
-    Kind.FINDING: _number_words,
     Kind.FLAG: lambda flag: str(flag).lower(),
     Kind.MARK: lambda mark: "present" if mark else "absent",
     Kind.MOMENT: day_text,
