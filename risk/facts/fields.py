@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from sys import float_info
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,9 @@ from risk.language.fields import FieldType, Kind, OneOf, kind_of
 
 LIST_SEPARATOR = ";"
 """Between the words of a list in a format without lists, such as CSV."""
+
+_LARGEST = int(float_info.max)
+"""Above it a whole number is no 64-bit float."""
 
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
@@ -159,6 +163,8 @@ def _fits(value: Any, kind: Kind) -> bool:
         return False
     if kind is Kind.TEXTS and isinstance(value, list | tuple):
         return all(isinstance(word, str) for word in value)
+    if kind is Kind.NUMBER and isinstance(value, int) and abs(value) > _LARGEST:
+        return False
     return isinstance(value, _PYTHON[kind])
 
 

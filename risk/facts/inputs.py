@@ -16,7 +16,7 @@ from risk.facts.fields import read_field
 from risk.facts.patterns import find
 from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
 from risk.facts.records import prepare_records, screened, tagged
-from risk.facts.source import LINK, PROBLEM, TIME, Facts
+from risk.facts.source import FIELD, LINK, PROBLEM, TIME, Facts
 from risk.facts.transactions import prepare
 from risk.language.base import Part
 from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
@@ -101,10 +101,13 @@ def _part_of(made: Any) -> str | None:
 
 def _require(everything: Sequence[Part], portfolio: Portfolio) -> None:
     problems = []
+    needed = {part: made for made in reversed(everything) if (part := _part_of(made)) is not None}
+    for part, made in needed.items():
+        if getattr(portfolio, part) is None:
+            problems.append(
+                Finding(part, f"are read, as by {key_of(made)}, and none were given; there may be 0 of them")
+            )
     for made in everything:
-        part = _part_of(made)
-        if part is not None and getattr(portfolio, part) is None:
-            problems.append(Finding(key_of(made), f"reads {part}, and none were given"))
         if isinstance(made, FieldInput) and made.field not in portfolio.entities.columns:
             there = ", ".join(portfolio.entities.columns)
             problems.append(Finding(f"field {made.field}", f"is no column of the entities; they have {there}"))
@@ -193,23 +196,46 @@ def _with_pattern(frame: pl.DataFrame, made: Any, facts: Facts, units: int) -> p
     found = find(frame, facts.rows, made, units).drop(ENTITY)
     key = key_of(made)
     frame = frame.with_columns(*found)
-    met = facts.problems.select(pl.col(LINK).alias(ENTITY), TIME, PROBLEM).join(frame.select(ENTITY, AS_OF), on=ENTITY)
-    first = met.filter((pl.col(TIME) <= pl.col(AS_OF)).fill_null(True)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
-    if not len(first):
+    met = facts.problems.select(pl.col(LINK).alias(ENTITY), TIME, FIELD, PROBLEM).join(
+        frame.select(ENTITY, AS_OF), on=ENTITY, maintain_order="left"
+    )
+    first = met.filter(_concerns(made)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
+    problems = [frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]]
+    problems += [
+        frame.select(pl.format("{} is {}", pl.lit(part.field), pl.col(error_of(key_of(part))))).to_series()
+        for part in _made_of(made)
+        if isinstance(part, FieldInput) and error_of(key_of(part)) in frame.columns
+    ]
+    wrong = frame.select(pl.coalesce(problems)).to_series()
+    if wrong.null_count() == len(wrong):
         return frame
-    wrong = frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]
     return frame.with_columns(pl.when(wrong.is_null()).then(pl.col(key)).alias(key), wrong.alias(error_of(key)))
 
 
-def _with_ratio(frame: pl.DataFrame, made: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:
-    def side(part: Any) -> pl.Expr:
-        money = kind_of_input(part, names) is Kind.MONEY
-        units = minor_units(getattr(part, "in_currency", None) or base) if money else 1
-        return pl.col(key_of(part)).cast(pl.Float64) / units
+def _concerns(made: Any) -> pl.Expr:
+    """Tell which problems spoil a pattern: of what it reads, where their moment may be in its window.
 
-    over, under = made.ratio
+    What was before the window matters to a pattern that asks whether anything was.
+    """
+    read = [name for name in (getattr(made, word, None) for word in ("counterparty", "transaction_field")) if name]
+    inside = pl.col(TIME) <= pl.col(AS_OF)
+    if hasattr(made, "over"):
+        inside &= pl.col(TIME) > made.over.before(pl.col(AS_OF))
+    return inside.fill_null(True) & (pl.col(FIELD).is_null() | pl.col(FIELD).is_in(read))
+
+
+def _with_ratio(frame: pl.DataFrame, made: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:
+    """Divide once: each side over its own units first would put 3 of 30 cents below 0.1."""
+
+    def units(part: Any) -> int:
+        money = kind_of_input(part, names) is Kind.MONEY
+        return minor_units(getattr(part, "in_currency", None) or base) if money else 1
+
+    sides = [pl.col(key_of(part)).cast(pl.Float64) for part in made.ratio]
+    least = min(map(units, made.ratio))  # powers of ten
+    over, under = (side * (units(other) // least) for side, other in zip(sides, reversed(made.ratio), strict=True))
     wrong = [error_of(key_of(part)) for part in made.ratio if error_of(key_of(part)) in frame.columns]
-    ratio = pl.when(side(under) != 0).then(side(over) / side(under)).alias(key_of(made))
+    ratio = pl.when(under != 0).then(over / under).alias(key_of(made))
     return frame.with_columns(ratio, *([pl.coalesce(wrong).alias(error_of(key_of(made)))] if wrong else []))
 
 
