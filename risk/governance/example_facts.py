@@ -1,6 +1,6 @@
 """What an example gives, as the frames of a portfolio: short words, and defaults where there is only one sense."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -31,7 +31,7 @@ _SHORT = {
 """Words of a transaction in an example: the ruleset's own, for the API's."""
 
 _TRANSACTION = (*_SHORT.values(), "transaction_id")
-_RECORD = ("opened", "closed", "outcome")
+_RECORD = ("opened", "closed", "outcome", "status")
 
 
 def check_examples(ruleset: Ruleset) -> list[Finding]:
@@ -45,11 +45,13 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
             for name in example.given
             if name not in known
         ]
+        found += _strange_words(example, ruleset)
         expect = example.expect
         rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
         named = {*expect.cases, *([expect.floor_by] if expect.floor_by else [])}
         found += [
-            Finding(where, f"expects something of the rule {name}, which is not there") for name in named - set(rules)
+            Finding(where, f"expects something of the rule {name}, which is not there")
+            for name in sorted(named - set(rules))
         ]
         found += [
             Finding(where, f"expects case {case} of the rule {name}, which has {rules[name]}")
@@ -59,6 +61,22 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
         if expect.level is not None and not _is_level(expect.level, ruleset):
             found.append(Finding(where, f"expects the level {expect.level}; there are {', '.join(ruleset.levels)}"))
     return found
+
+
+def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
+    """Find words in rows that nothing reads: a misspelt one would be left out without a word."""
+    records = {*_RECORD, *ruleset.case_fields}
+    words = {
+        "transactions": {*_SHORT, *_TRANSACTION, *ruleset.transaction_fields},
+        "cases": records,
+        "alerts": records,
+    }
+    for part, known in words.items():
+        rows = example.given.get(part)
+        for row in rows if isinstance(rows, list) else ():
+            for name in sorted(set(row) - known) if isinstance(row, dict) else ():
+                there = ", ".join(sorted(known))
+                yield Finding(f"example {example.name}, {part}", f"gives {name}, which is no field; there are {there}")
 
 
 def _is_level(level: str | int, ruleset: Ruleset) -> bool:
@@ -138,7 +156,7 @@ def _transactions(examples: Sequence[Example], ruleset: Ruleset) -> pl.DataFrame
             raise _unreadable(
                 examples[number], "transactions", "a list of rows such as {amount: -50, time: 2024-06-01}"
             )
-        own: dict[str, Any] = {_SHORT.get(name, name): value for name, value in row.items()}
+        own: dict[Any, Any] = {_SHORT.get(name, name): value for name, value in row.items()}
         rows.append((number, {"transaction_currency": BASE, **own}))
     return _frame(rows, (*_TRANSACTION, *ruleset.transaction_fields))
 
