@@ -1,0 +1,99 @@
+"""Aggregates over linked facts: one pass over each source, whatever the number of aggregates."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import polars as pl
+from polars.lazyframe.group_by import LazyGroupBy
+
+from domain.errors import Finding, RulesetNotValid
+from risk.columns.kinds import source_of
+from risk.columns.operators import Lists
+from risk.facts.partials import Partials
+from risk.facts.portfolio import AS_OF, ENTITY
+from risk.facts.problems import spoilt
+from risk.facts.source import LINK, TIME, Facts
+from risk.facts.windows import Masks, is_opening, starts
+from risk.language.inputs import Window, key_of
+
+ROW = "@row"
+FEW_ENTITIES = 10_000
+"""Up to so many entities, to leave out the facts of all others first costs less than to group them."""
+
+
+def aggregate(
+    entities: pl.DataFrame,
+    sources: Mapping[str, Facts],
+    aggregates: Sequence[Window],
+    lists: Lists,
+    signals: Collection[str] = (),
+) -> pl.DataFrame:
+    """Compute aggregates for every entity as of its own moment.
+
+    Args:
+        entities: `entity_id` (String) and `as_of` (Int64, microseconds); an entity may stand in several rows.
+        sources: the facts, by the name of their source.
+        aggregates: counts, sums, means, least and greatest values, different values, days since the latest.
+        lists: members of the named lists.
+        signals: the keys of the aggregates whose latest fact is wanted as well.
+
+    Returns:
+        One row per row of *entities*, in its order. For each aggregate, named by `key_of`: Float64, or for money
+        Int64 of minor units (a mean Float64 of them); null where unknown. Beside it `signal_of` the key where that
+        is among *signals* (Int64, microseconds), and `error_of` the key where there are values that cannot be computed.
+
+    Raises:
+        RulesetNotValid: there are no facts of a source.
+    """
+    wanted = {key_of(made): made for made in aggregates}
+    missing = sorted({source_of(made) for made in wanted.values()} - set(sources))
+    if missing:
+        held = ", ".join(sorted(sources)) or "none"
+        raise RulesetNotValid(
+            [Finding(source, f"are needed and missing; there are {held}") for source in missing],
+            "what the ruleset needs",
+        )
+    frames = [entities.select(ENTITY)]
+    for source, facts in sources.items():
+        held_by = {key: made for key, made in wanted.items() if source_of(made) == source}
+        if held_by:
+            frames.append(_of_source(entities, facts, held_by, lists, signals))
+    return pl.concat(frames, how="horizontal").select(ENTITY, pl.exclude(ENTITY))
+
+
+def _of_source(
+    entities: pl.DataFrame, facts: Facts, wanted: Mapping[str, Window], lists: Lists, signals: Collection[str]
+) -> pl.DataFrame:
+    rows = pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW)
+    asked = entities.select(rows, pl.col(ENTITY).alias(LINK), AS_OF).with_columns(**starts([*wanted.values()]))
+    partials = Partials(facts, Masks(facts, lists))
+    for name, made in wanted.items():
+        partials.add(name, made, signal=name in signals)
+    grouped, key = _grouped(asked, partials, bounded=all(made.over is not None for made in wanted.values()))
+    counted = grouped.agg(**partials.sums).collect(engine="streaming")
+    values = partials.values(asked.join(counted, on=key, how="left", maintain_order="left"))
+    return spoilt(values, asked, facts, wanted) if len(facts.problems) else values
+
+
+def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:
+    """Bring every fact to those who ask about it, and leave out early what no window holds.
+
+    Where all ask as of one moment, that is a number in the expressions and the entity itself is the group: that takes
+    a fifth less time than to join every fact with its entity's own moment.
+    """
+    rows = partials.facts.rows
+    openings = [name for name in asked.columns if is_opening(name)]
+    if len(asked) <= FEW_ENTITIES:
+        rows = rows.filter(pl.col(LINK).is_in(asked[LINK].unique().implode()))
+    if len(asked) and asked[AS_OF].n_unique() == 1 and not asked[LINK].is_duplicated().any():
+        moments, key = {name: pl.lit(asked[name][0], pl.Int64) for name in (AS_OF, *openings)}, LINK
+    else:
+        rows = rows.join(asked.lazy(), on=LINK, how="inner")
+        moments, key = {name: pl.col(name) for name in (AS_OF, *openings)}, ROW
+    rows = rows.filter(pl.col(TIME) <= moments[AS_OF])
+    if bounded:
+        rows = rows.filter(pl.any_horizontal([pl.col(TIME) > moments[name] for name in openings]))
+    known = rows.with_columns(**moments).with_columns(*partials.facts.as_known)
+    masks = partials.masks
+    seen = known.with_columns(**masks.parts).with_columns(**masks.wholes)
+    # Grouping costs far more than this: mostly, most facts are older than any window or of no interest.
+    return seen.filter(pl.any_horizontal(sorted(partials.used))).group_by(key), key

@@ -1,0 +1,97 @@
+"""What could not be read in linked facts, and whose assessment it spoils."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from risk.facts.portfolio import AS_OF, error_of
+from risk.facts.source import FIELD, LINK, PROBLEM, TIME, Facts, nothing_wrong
+from risk.facts.windows import fields_in, start_of, value_field
+from risk.language.inputs import Window
+
+LONGEST_SHOWN = 40
+"""Values are shown to so many signs."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that may be wrong with a row.
+
+    Attributes:
+        column: the raw column whose value is shown.
+        field: the field that it spoils; None where the whole row cannot be used.
+        wrong: true where it is wrong, never null.
+        allowed: what would be right.
+        maybe: true wherever `wrong` is, and cheaper; looked at first.
+    """
+
+    column: str
+    field: str | None
+    wrong: pl.Expr
+    allowed: str = ""
+    maybe: pl.Expr | None = None
+
+
+def suspected(rows: pl.LazyFrame, checks: Sequence[Check]) -> list[Check]:
+    """Find the checks that may have found something: one pass, after which there are mostly none."""
+    looks = {str(number): check.wrong if check.maybe is None else check.maybe for number, check in enumerate(checks)}
+    seen = rows.select(**{number: look.any() for number, look in looks.items()}).collect(engine="streaming")
+    return [check for check, maybe in zip(checks, seen.row(0) if checks else (), strict=True) if maybe]
+
+
+def find_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.DataFrame:
+    """Name everything that is wrong, in the order of the checks."""
+    bad = rows.filter(pl.any_horizontal([check.wrong for check in checks])).collect(engine="streaming")
+    found = [
+        bad.lazy()
+        .filter(check.wrong)
+        .select(
+            LINK,
+            TIME,
+            pl.lit(check.field, pl.String).alias(FIELD),
+            _in_words(check).alias(PROBLEM),
+        )
+        for check in checks
+    ]
+    return pl.concat([nothing_wrong(), *pl.collect_all(found)])
+
+
+def _in_words(check: Check) -> pl.Expr:
+    text = pl.col(check.column).cast(pl.String, strict=False)
+    shown = pl.format("{} is {}", pl.lit(check.column), text.str.slice(0, LONGEST_SHOWN))
+    missing = pl.lit(f"{check.column} is missing")
+    allowed = f"; allowed: {check.allowed}" if check.allowed else ""
+    return pl.coalesce(shown, missing) + pl.lit(allowed)
+
+
+def spoilt(values: pl.DataFrame, asked: pl.DataFrame, facts: Facts, wanted: Mapping[str, Window]) -> pl.DataFrame:
+    """Take away every value that a fact which cannot be read may belong to, and tell the first such problem.
+
+    A problem counts for an aggregate that reads its field, where its moment is in the window or cannot be told.
+
+    Args:
+        values: a column for each of *wanted*, in the order of *asked*.
+        asked: `entity`, `as_of` and the openings of the windows.
+        facts: with their problems.
+        wanted: the aggregates by the names of their columns.
+    """
+    numbered = asked.with_row_index("@number")
+    met = facts.problems.join(numbered, on=LINK, how="inner", maintain_order="left")
+    for key, made in wanted.items():
+        first = met.filter(_concerns(made)).group_by("@number").agg(pl.col(PROBLEM).first())
+        if len(first):
+            problem = numbered.join(first, on="@number", how="left", maintain_order="left")[PROBLEM]
+            own = values[error_of(key)] if error_of(key) in values.columns else pl.lit(None, pl.String)
+            values = values.with_columns(
+                pl.when(problem.is_null()).then(pl.col(key)).alias(key), pl.coalesce(problem, own).alias(error_of(key))
+            )
+    return values
+
+
+def _concerns(made: Window) -> pl.Expr:
+    read = {*fields_in(made), value_field(made)} - {None}
+    inside = pl.col(TIME) <= pl.col(AS_OF)
+    if made.over is not None:
+        inside &= pl.col(TIME) > pl.col(start_of(made.over))
+    return inside.fill_null(True) & (pl.col(FIELD).is_null() | pl.col(FIELD).is_in(sorted(map(str, read))))

@@ -1,0 +1,120 @@
+"""Columns of linked facts, read leniently as expressions: a value, and whether there was one that cannot be read."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from string import ascii_uppercase
+from typing import Any
+
+import polars as pl
+
+from domain.errors import Finding, LayoutError, RulesetNotValid
+from features.columns import LARGEST_MAGNITUDE
+from risk.facts.fields import read_field, read_moments
+from risk.language.fields import FieldType, Kind, OneOf, kind_of
+
+_COUNTRIES = tuple(map("".join, product(ascii_uppercase, repeat=2)))
+"""Everything that an ISO 3166 alpha-2 code may be; the lists of a ruleset tell which of them matter."""
+
+_TYPES: dict[Kind, Any] = {Kind.FLAG: pl.Boolean, Kind.MOMENT: pl.Int64, Kind.TEXTS: pl.List(pl.String)}
+
+
+@dataclass(frozen=True)
+class Read:
+    """A column that was read.
+
+    Attributes:
+        value: null where unknown or unreadable.
+        wrong: true where there was a value that could not be read; None where that cannot happen.
+    """
+
+    value: pl.Expr
+    wrong: pl.Expr | None = None
+
+
+def read_declared(name: str, dtype: pl.DataType, declared: FieldType) -> Read:
+    """Read a declared field of facts as `risk.facts.fields.read_field` reads one of entities; numbers have a limit."""
+    kind = kind_of(declared)
+    if dtype == pl.Null:
+        return Read(pl.col(name).cast(_TYPES.get(kind, pl.Float64 if kind is Kind.NUMBER else pl.String)))
+    if kind is Kind.NUMBER:
+        return read_number(name, dtype)
+    if kind is Kind.TEXT:
+        return read_text(name, dtype, _words_of(declared))
+    value = pl.col(name).map_batches(
+        lambda column: read_field(column, declared)[0], return_dtype=_TYPES[kind], is_elementwise=True
+    )
+    return Read(value, value.is_null() & _given(name, dtype))
+
+
+def _given(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Tell where there is a value: null, empty text and NaN are unknown, whatever is wanted of the column."""
+    raw = pl.col(name)
+    if dtype == pl.String:
+        return raw != ""
+    return raw.is_not_null() & raw.is_not_nan() if dtype.is_float() else raw.is_not_null()
+
+
+def read_number(name: str, dtype: pl.DataType) -> Read:
+    """Read numbers below `LARGEST_MAGNITUDE`, perhaps written as text; NaN is unknown, infinity is not a number."""
+    raw = pl.col(name)
+    if dtype == pl.String:
+        number = raw.str.strip_chars().cast(pl.Float64, strict=False)
+    elif dtype.is_numeric() or dtype.is_decimal():
+        number = raw.cast(pl.Float64)
+    else:
+        return Read(pl.lit(None, pl.Float64), _given(name, dtype))
+    fits = (number.abs() <= LARGEST_MAGNITUDE).fill_null(False)  # Polars says that NaN is larger than any number
+    return Read(pl.when(fits).then(number), _given(name, dtype) & ~fits)
+
+
+def read_text(name: str, dtype: pl.DataType, words: Sequence[str] | None = None) -> Read:
+    """Read text, only certain *words* where some are given; empty text is unknown, whole numbers are their digits."""
+    if not (dtype == pl.String or dtype.is_integer() or isinstance(dtype, pl.Categorical | pl.Enum)):
+        return Read(pl.lit(None, pl.String), _given(name, dtype))
+    text = pl.col(name) if dtype == pl.String else pl.col(name).cast(pl.String)
+    if words is None:
+        return Read(pl.when(text != "").then(text))
+    word = text.cast(pl.Enum(words), strict=False).cast(pl.String)
+    return Read(word, word.is_null() & (text != ""))
+
+
+def _words_of(declared: FieldType) -> tuple[str, ...] | None:
+    if isinstance(declared, OneOf):
+        return declared.one_of
+    return _COUNTRIES if declared == "country" else None
+
+
+def read_time(name: str, dtype: pl.DataType) -> Read:
+    """Read moments as microseconds UTC: Datetime, Date, or ISO text."""
+    raw = pl.col(name)
+    if dtype == pl.Date or isinstance(dtype, pl.Datetime):
+        micro = pl.Datetime("us", getattr(dtype, "time_zone", None))
+        return Read(raw.cast(micro).cast(pl.Int64))
+    if dtype != pl.String:
+        return Read(pl.lit(None, pl.Int64), _given(name, dtype))
+    value = raw.map_batches(read_moments, return_dtype=pl.Int64, is_elementwise=True)
+    return Read(value, value.is_null() & _given(name, dtype))
+
+
+def refuse_missing(
+    what: str, schema: pl.Schema, required: Sequence[str], declared: Mapping[str, FieldType], taken: Collection[str]
+) -> None:
+    """Refuse facts that lack a column, before anyone is assessed.
+
+    Raises:
+        LayoutError: a column that all such facts have is missing.
+        RulesetNotValid: one that the ruleset declares is missing, or has a name that is *taken*.
+    """
+    there = ", ".join(schema.names()) or "none"
+    missing = [name for name in required if name not in schema]
+    if missing:
+        raise LayoutError(f"{what} have no {', '.join(missing)}; there are {there}")
+    findings = [
+        Finding(f"field {name} of {what}", "has a name that means something else") for name in declared if name in taken
+    ]
+    findings += [
+        Finding(f"field {name} of {what}", f"is missing; there are {there}") for name in declared if name not in schema
+    ]
+    if findings:
+        raise RulesetNotValid(findings, "what the ruleset needs")

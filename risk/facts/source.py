@@ -1,0 +1,67 @@
+"""Linked facts of one source - transactions, cases or alerts - in the one form that aggregates read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from domain.money import minor_units
+from risk.columns.values import Column
+from risk.language.fields import MONEY_FIELDS, FieldType, Kind, kind_of
+
+LINK = "entity"
+TIME = "time"
+FIELD = "field"
+PROBLEM = "problem"
+
+PROBLEM_SCHEMA: Mapping[str, Any] = {LINK: pl.String, TIME: pl.Int64, FIELD: pl.String, PROBLEM: pl.String}
+"""One thing that could not be read: whose, when (null where that is what could not be read, or what makes the fact
+count at any time), in which field (null where the whole fact cannot be used), and the value in words."""
+
+MOST_MINOR = 2**63 - 1024
+"""Largest amount in minor units: the largest 64-bit float that a 64-bit integer holds."""
+
+
+def nothing_wrong() -> pl.DataFrame:
+    """Make the frame of problems where there is none."""
+    return pl.DataFrame(schema=dict(PROBLEM_SCHEMA))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts that are linked to entities, ready to be counted.
+
+    Attributes:
+        rows: `entity` (String), `time` (Int64, microseconds UTC) and the fields; no row that cannot be used.
+        fields: the declared type of every field.
+        problems: what could not be read, in the form of `PROBLEM_SCHEMA`.
+        base: the base currency; None where no field is money.
+        usual: what holds of the facts that count where `where` does not speak of `usual_field`.
+        usual_field: the field that `usual` is about.
+        as_known: expressions over `as_of` for the fields that were not known from the start.
+    """
+
+    rows: pl.LazyFrame
+    fields: Mapping[str, FieldType]
+    problems: pl.DataFrame = field(default_factory=nothing_wrong)
+    base: str | None = None
+    usual: pl.Expr | None = None
+    usual_field: str | None = None
+    as_known: tuple[pl.Expr, ...] = ()
+
+    def column(self, name: str, currency: str | None = None) -> Column:
+        """Tell what a field is to a condition; with a *currency*, money is the original amount in it."""
+        if self.base is None or name not in MONEY_FIELDS:
+            return Column(name, kind_of(self.fields[name]))
+        held = name if currency is None else original_of(name)
+        return Column(held, Kind.MONEY, minor_units(currency or self.base))
+
+
+def original_of(name: str) -> str:
+    """Name the column of a field of money in the transaction's own currency.
+
+    >>> original_of("amount")
+    'original_amount'
+    """
+    return f"original_{name}"

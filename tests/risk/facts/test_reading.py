@@ -1,0 +1,50 @@
+"""Fields of facts are read as those of entities are: the same values, and the same complaints."""
+
+from datetime import UTC, date, datetime
+from math import inf, nan
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from risk.facts.fields import read_field
+from risk.facts.reading import read_declared
+from risk.language.fields import FieldType, OneOf
+
+FORMS: tuple[FieldType, ...] = ("text", "number", "flag", "date", "country", ("text",), OneOf(one_of=("cash", "card")))
+COLUMNS = (
+    st.lists(
+        st.none()
+        | st.sampled_from(["", "x", "cash", "DE", "de", "1.5", " 2 ", "nan", "true", "0", "2024-07-01", "a;b"])
+    ),
+    st.lists(st.none() | st.floats(-1e14, 1e14) | st.sampled_from([nan, inf, -inf])),
+    st.lists(st.none() | st.integers(-5, 5)),
+    st.lists(st.none() | st.booleans()),
+    st.lists(st.none() | st.dates(date(1900, 1, 1))),
+    st.lists(st.none() | st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC))),  # noqa: DTZ001 (Hypothesis wants it so)
+    st.lists(st.none() | st.lists(st.none() | st.sampled_from(["a", "b"]))),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.one_of(COLUMNS), st.sampled_from(FORMS))
+def test_facts_and_entities_are_read_alike(values: list[Any], declared: FieldType) -> None:
+    column = pl.Series("field", values, strict=False)
+    expected, wrong = read_field(column, declared)
+    read = read_declared("field", column.dtype, declared)
+    made = column.to_frame().lazy().select(value=read.value, wrong=pl.lit(False) if read.wrong is None else read.wrong)
+    found = made.collect(engine="streaming")
+    assert found["value"].to_list() == expected.to_list()
+    assert found["value"].dtype == expected.dtype
+    complaints = [False] * len(values) if wrong is None else wrong.is_not_null().to_list()
+    assert found["wrong"].fill_null(False).to_list() == complaints
+
+
+@pytest.mark.parametrize("number", [2e15, -2e15])
+def test_numbers_of_facts_have_a_limit(number: float) -> None:
+    read = read_declared("field", pl.Float64(), "number")
+    assert read.wrong is not None
+    made = pl.DataFrame({"field": [number]}).select(value=read.value, wrong=read.wrong)
+    assert made.row(0) == (None, True)

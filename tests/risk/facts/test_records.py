@@ -1,0 +1,225 @@
+"""What people recorded, as it was known at as-of: against plain Python, and at the edges."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.clock import to_microseconds
+from domain.errors import LayoutError, RulesetNotValid
+from risk.facts.portfolio import AS_OF, ENTITY
+from risk.facts.records import known_entities, prepare_records, screened, tagged
+
+names = st.sampled_from(["a", "b", "c"])
+moments = st.integers(0, 6)
+perhaps = st.none() | moments
+asked = st.lists(st.tuples(names, moments), max_size=5)
+
+
+def frame(rows: Sequence[Any], **schema: Any) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def entities_of(rows: Sequence[tuple[str, int]]) -> pl.DataFrame:
+    return frame(rows, entity_id=pl.String, as_of=pl.Int64)
+
+
+def latest(rows: Sequence[tuple[int | None, Any]], as_of: int) -> Any:
+    """Find what the latest row by as-of says; a later row wins over an equal one, no moment is before all."""
+    best: tuple[int, Any] = (-2, None)
+    for known, value in rows:
+        moment = -1 if known is None else known
+        if best[0] <= moment <= as_of:
+            best = (moment, value)
+    return best[1]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(names, st.sampled_from(["vip", "other"]), perhaps, perhaps), max_size=12), asked)
+def test_a_tag_holds_from_its_first_moment_until_its_last(rows: Any, entities: Any) -> None:
+    times = {name: pl.Datetime("us") for name in ("from", "until")}
+    made = tagged(frame(rows, entity_id=pl.String, tag=pl.String, **times), "vip", entities_of(entities))
+    assert made.dtype == pl.Boolean
+    assert made.to_list() == [
+        any(
+            owner == entity and tag == "vip" and (begin is None or begin <= as_of) and (end is None or as_of < end)
+            for owner, tag, begin, end in rows
+        )
+        for entity, as_of in entities
+    ]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(names, st.sampled_from(["pep", "other"]), st.sampled_from([True, False, None]), perhaps), max_size=12
+    ),
+    asked,
+)
+def test_the_latest_screening_decides(rows: Any, entities: Any) -> None:
+    screenings = frame(rows, entity_id=pl.String, screening=pl.String, found=pl.Boolean, at=pl.Datetime("us"))
+    made = screened(screenings, "pep", entities_of(entities))
+    assert made.dtype == pl.Boolean
+    assert made.to_list() == [
+        latest([(at, found) for owner, word, found, at in rows if (owner, word) == (entity, "pep")], as_of)
+        for entity, as_of in entities
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(names, st.integers(0, 99), perhaps), max_size=12), moments)
+def test_the_latest_attributes_hold(rows: Any, as_of: int) -> None:
+    made = known_entities(frame(rows, entity_id=pl.String, size=pl.Int64, known_at=pl.Datetime("us")), as_of)
+    order = list(dict.fromkeys(owner for owner, *_ in rows))
+    assert made.columns == [ENTITY, AS_OF, "size"]
+    assert made.rows() == [
+        (entity, as_of, latest([(known, size) for owner, size, known in rows if owner == entity], as_of))
+        for entity in order
+    ]
+
+
+def test_tags_and_screenings_without_moments_hold_always() -> None:
+    entities = entities_of([("a", 0), ("b", 0)])
+    assert tagged(pl.DataFrame({ENTITY: ["a"], "tag": ["vip"]}), "vip", entities).to_list() == [True, False]
+    screenings = pl.DataFrame({ENTITY: ["a"], "screening": ["pep"], "found": ["true"]})
+    assert screened(screenings, "pep", entities).to_list() == [True, None]
+
+
+def test_moments_may_be_text() -> None:
+    as_of = to_microseconds(date(2024, 7, 1))
+    tags = pl.DataFrame(
+        {ENTITY: ["a", "b"], "tag": ["vip", "vip"], "from": ["2024-07-01", "2024-07-01T00:00:00.000001"]}
+    )
+    assert tagged(tags, "vip", entities_of([("a", as_of), ("b", as_of)])).to_list() == [True, False]
+
+
+def test_identifiers_may_be_numbers() -> None:
+    tags = pl.DataFrame({ENTITY: [7], "tag": ["vip"]})
+    assert tagged(tags, "vip", entities_of([("7", 0)])).to_list() == [True]
+
+
+def test_each_row_may_have_its_own_moment() -> None:
+    rows = frame(
+        [("a", 1, 0), ("a", 2, 5), ("b", 3, 5)], entity_id=pl.String, size=pl.Int64, known_at=pl.Datetime("us")
+    )
+    made = known_entities(rows, pl.Series([4, 4, 5]))
+    assert made.rows() == [("a", 4, 1), ("b", 5, 3)]
+
+
+def test_without_known_at_rows_are_taken_as_they_are() -> None:
+    made = known_entities(pl.DataFrame({"size": [1, 2], ENTITY: ["b", "a"]}), 3)
+    assert made.rows(named=True) == [{ENTITY: "b", AS_OF: 3, "size": 1}, {ENTITY: "a", AS_OF: 3, "size": 2}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "as_of", "message"),
+    [
+        ({"size": [1]}, 0, "entities have no entity_id; there are size"),
+        ({ENTITY: ["a", None]}, 0, "entity 1 has no entity_id"),
+        ({ENTITY: ["a", "a"]}, 0, "entity 'a' has several rows, and there is no column known_at"),
+        ({ENTITY: ["a", "a"], "known_at": [None, None]}, pl.Series([0, 1]), "'a' has rows with different moments"),
+        ({ENTITY: ["a"], "known_at": ["soon"]}, 0, "known_at of entity 'a' is 'soon'; it must be an ISO 8601 date"),
+    ],
+)
+def test_entities_that_cannot_be_told_apart_are_refused(rows: Any, as_of: Any, message: str) -> None:
+    with pytest.raises(LayoutError, match=message):
+        known_entities(pl.DataFrame(rows), as_of)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({}, "screenings have no found; there are entity_id, screening"),
+        ({"found": ["perhaps"]}, "found is 'perhaps'; it must be true or false"),
+        ({"found": [True], "at": ["soon"]}, "at of entity 'a' is 'soon'"),
+    ],
+)
+def test_screenings_that_cannot_be_read_are_refused(columns: Any, message: str) -> None:
+    with pytest.raises(LayoutError, match=message):
+        screened(pl.DataFrame({ENTITY: ["a"], "screening": ["pep"], **columns}), "pep", entities_of([("a", 0)]))
+
+
+def test_tags_without_the_column_of_words_are_refused() -> None:
+    with pytest.raises(LayoutError, match="tags have no tag; there are entity_id"):
+        tagged(pl.DataFrame({ENTITY: ["a"]}), "vip", entities_of([("a", 0)]))
+
+
+CASE = {
+    ENTITY: ["a"],
+    "opened": ["2024-01-01"],
+    "closed": ["2024-02-01"],
+    "outcome": ["confirmed"],
+    "status": ["archived"],
+}
+
+
+def seen(columns: Any, *moment: int) -> dict[str, Any]:
+    """See one case as of a moment."""
+    as_of = to_microseconds(datetime(*moment, tzinfo=UTC))  # type: ignore[arg-type,misc]  # the parts of a date in order
+    facts = prepare_records(pl.DataFrame(columns), {})
+    rows = facts.rows.with_columns(pl.lit(as_of).alias(AS_OF)).with_columns(*facts.as_known)
+    return rows.select("time", "closed", "outcome", "status").collect().row(0, named=True)
+
+
+def test_what_became_of_a_case_is_hidden_until_it_was_closed() -> None:
+    opened, closed = to_microseconds(date(2024, 1, 1)), to_microseconds(date(2024, 2, 1))
+    hidden = {"time": opened, "closed": None, "outcome": None, "status": "open"}
+    assert seen(CASE, 2024, 1, 31, 23, 59, 59, 999_999) == hidden
+    assert seen(CASE, 2024, 2, 1) == {"time": opened, "closed": closed, "outcome": "confirmed", "status": "archived"}
+
+
+def test_a_closed_case_without_a_status_is_closed() -> None:
+    assert seen({**CASE, "status": [None]}, 2024, 3, 1)["status"] == "closed"
+    bare = {name: CASE[name] for name in (ENTITY, "opened")}
+    assert seen(bare, 2024, 3, 1) == {
+        "time": to_microseconds(date(2024, 1, 1)),
+        "closed": None,
+        "outcome": None,
+        "status": "open",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "fields", "problem"),
+    [
+        ({"opened": ["soon"]}, [None], "opened is soon"),
+        ({"opened": [None]}, [None], "opened is missing"),
+        ({ENTITY: [None]}, [None], "entity_id is missing"),
+        ({"closed": ["soon"]}, ["closed", "outcome", "status"], "closed is soon"),
+        ({"closed": [None]}, ["outcome"], "outcome is confirmed; allowed: with closed"),
+    ],
+)
+def test_a_case_that_cannot_be_read_is_a_problem(changed: Any, fields: Any, problem: str) -> None:
+    facts = prepare_records(pl.DataFrame({**CASE, **changed}), {})
+    assert facts.problems["field"].to_list() == fields
+    assert all(text.startswith(problem) for text in facts.problems["problem"])
+    assert facts.rows.collect().height == (0 if fields == [None] else 1)
+
+
+def test_an_outcome_without_a_column_of_closing_is_a_problem() -> None:
+    facts = prepare_records(pl.DataFrame({name: CASE[name] for name in (ENTITY, "opened", "outcome")}), {})
+    assert facts.problems["field"].to_list() == ["outcome"]
+
+
+def test_declared_fields_of_cases_are_read() -> None:
+    facts = prepare_records(
+        pl.DataFrame({**CASE, "severity": ["high"], "score": [None]}), {"severity": "text", "score": "number"}
+    )
+    assert facts.rows.select("severity", "score").collect().row(0) == ("high", None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "declared", "error", "message"),
+    [
+        ({ENTITY: ["a"]}, {}, LayoutError, "alerts have no opened; there are entity_id"),
+        (CASE, {"severity": "text"}, RulesetNotValid, "field severity of alerts: is missing; there are entity_id"),
+        (CASE, {"outcome": "text"}, RulesetNotValid, "field outcome of alerts: has a name that means something else"),
+    ],
+)
+def test_missing_columns_refuse_everything(columns: Any, declared: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        prepare_records(pl.DataFrame(columns), declared, "alerts")

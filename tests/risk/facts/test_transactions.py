@@ -1,0 +1,253 @@
+"""Raw transactions become whole minor units, one clock and three states; what cannot be read is named."""
+
+from datetime import UTC, date, datetime
+from math import inf, isfinite, nan
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.clock import to_microseconds
+from domain.errors import LayoutError, RulesetNotValid
+from domain.money import Rate, RateTable, minor_units
+from features.columns import LARGEST_MAGNITUDE, STATES
+from risk.facts.source import Facts
+from risk.facts.transactions import prepare
+from risk.language.fields import OneOf
+
+DAY = date(2024, 7, 1)
+RATES = RateTable(
+    "EUR", DAY, {code: Rate(rate, DAY) for code, rate in {"USD": 0.93, "JPY": 0.0058, "KWD": 3.01}.items()}, "test"
+)
+WORDS = {0: "settled", 1: "pending", 2: "failed"}
+
+
+def frame(**columns: object) -> pl.DataFrame:
+    given_columns = {
+        "user_id": ["a"],
+        "transaction_amount": [1.0],
+        "transaction_currency": ["EUR"],
+        "transaction_date": [DAY],
+        **columns,
+    }
+    rows = max(len(values) for values in given_columns.values() if hasattr(values, "__len__"))
+    return pl.DataFrame(
+        {name: values if len(values) == rows else [*values] * rows for name, values in given_columns.items()},
+        strict=False,
+    )
+
+
+def read(**columns: object) -> pl.DataFrame:
+    facts = prepare(frame(**columns), RATES, {})
+    assert facts.problems.is_empty()
+    return facts.rows.collect()
+
+
+def problems(**columns: object) -> list[tuple[str | None, int | None, str | None, str]]:
+    return prepare(frame(**columns), RATES, {}).problems.rows()
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "original", "base"),
+    [
+        (0.29, "EUR", 29, 29),  # 0.29 × 100 is 28.999999999999996
+        (-0.29, "EUR", 29, 29),
+        (0.125, "EUR", 12, 12),
+        (0.375, "EUR", 38, 38),
+        (1.0, "USD", 100, 93),
+        (1000, "JPY", 1000, 580),
+        (0.5, "JPY", 0, 0),
+        (1.2345, "KWD", 1234, 371),
+        (90_071_992_547_409.0, "EUR", 9_007_199_254_740_900, 9_007_199_254_740_900),
+        (1e15, "EUR", 10**17, 10**17),
+    ],
+)
+def test_money_becomes_whole_minor_units(amount: float, currency: str, original: int, base: int) -> None:
+    row = read(transaction_amount=[amount], transaction_currency=[currency]).row(0, named=True)
+    assert (row["original_amount"], row["amount"]) == (original, base)
+    sign = -1 if amount < 0 else 1
+    assert (row["original_signed_amount"], row["signed_amount"]) == (sign * original, sign * base)
+
+
+@given(st.lists(st.tuples(st.floats(-1e12, 1e12), st.sampled_from(RATES.codes)), min_size=1, max_size=20))
+def test_money_is_as_the_slow_way_has_it(rows: list[tuple[float, str]]) -> None:
+    made = read(transaction_amount=[amount for amount, _ in rows], transaction_currency=[code for _, code in rows])
+    originals = [round(abs(amount) * minor_units(code)) for amount, code in rows]
+    based = [
+        original if code == "EUR" else round(original / minor_units(code) * RATES.per_unit(code) * 100)
+        for original, (_, code) in zip(originals, rows, strict=True)
+    ]
+    assert made["original_amount"].to_list() == originals
+    assert made["amount"].to_list() == based
+    assert made["direction"].to_list() == [
+        "deposit" if amount > 0 else "withdrawal" if amount < 0 else None for amount, _ in rows
+    ]
+
+
+@given(st.integers(-(10**14), 10**14))
+def test_cents_as_written_are_those_cents(cents: int) -> None:
+    assert read(transaction_amount=[cents / 100])["signed_amount"].to_list() == [cents]
+
+
+def test_amounts_may_be_whole_numbers_text_or_decimals() -> None:
+    for values in (pl.Series([12]), pl.Series([" 12.00 "]), pl.Series(["12.00"]).cast(pl.Decimal(10, 2))):
+        assert read(transaction_amount=values)["amount"].to_list() == [1200]
+
+
+MOMENT = datetime(2024, 6, 30, 12, 0, 0, 123_456, tzinfo=UTC)
+NAIVE = pl.Series([MOMENT.replace(tzinfo=None)])
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (NAIVE, MOMENT),
+        (NAIVE.cast(pl.Datetime("ns")), MOMENT),
+        (NAIVE.cast(pl.Datetime("ms")), MOMENT.replace(microsecond=123_000)),
+        (NAIVE.dt.replace_time_zone("Europe/Prague"), datetime(2024, 6, 30, 10, 0, 0, 123_456, tzinfo=UTC)),
+        (pl.Series([date(2024, 6, 30)]), datetime(2024, 6, 30, tzinfo=UTC)),
+        (pl.Series(["2024-06-30"]), datetime(2024, 6, 30, tzinfo=UTC)),
+        (pl.Series(["2024-06-30T12:00:00.123456"]), MOMENT),
+        (pl.Series(["2024-06-30T12:00:00+02:00"]), datetime(2024, 6, 30, 10, tzinfo=UTC)),
+        (pl.Series(["2024-06-30T12:00:00Z"]), datetime(2024, 6, 30, 12, tzinfo=UTC)),
+    ],
+)
+def test_times_of_every_kind_are_microseconds_utc(column: pl.Series, expected: datetime) -> None:
+    assert read(transaction_date=column)["time"].to_list() == [to_microseconds(expected)]
+
+
+def test_states_are_three_words_whatever_the_case() -> None:
+    words = [
+        form
+        for word in STATES
+        for form in (word, word.lower(), word.title(), word.swapcase(), f"{word[:3]}{word[3:].lower()}")
+    ]
+    made = read(transaction_state=[*words, None, ""])
+    assert made["state"].to_list() == [WORDS[STATES[word.upper()]] for word in words] + ["settled", "settled"]
+
+
+def test_plain_states_take_the_short_way_to_the_same() -> None:
+    made = read(transaction_state=["SUCCEEDED", "pending", "Expired", None])
+    assert made["state"].to_list() == ["settled", "pending", "failed", "settled"]
+
+
+def test_without_a_state_all_are_settled() -> None:
+    assert read()["state"].to_list() == ["settled"]
+
+
+@pytest.mark.parametrize("name", ["entity_id", "user_id"])
+def test_the_owner_may_have_two_names_and_be_a_number(name: str) -> None:
+    made = prepare(frame().drop("user_id").with_columns(pl.lit(7).alias(name)), RATES, {}).rows.collect()
+    assert made["entity"].to_list() == ["7"]
+
+
+BAD = {
+    "transaction_amount": {None: "missing", nan: "NaN", inf: "inf", -inf: "-inf", 2 * LARGEST_MAGNITUDE: "2"},
+    "transaction_currency": {None: "missing", "XXX": "XXX", "eur": "eur", "": ""},
+    "transaction_date": {None: "missing", "yesterday": "yesterday", "2024-13-01": "2024-13-01"},
+    "transaction_state": {"DONE": "DONE", "?": "?"},
+}
+GOOD = {"transaction_date": "2024-07-01", "transaction_amount": 1.0, "transaction_currency": "EUR"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"), [(column, *pair) for column, values in BAD.items() for pair in values.items()]
+)
+def test_what_cannot_be_read_is_a_problem_of_its_entity_alone(column: str, value: object, shown: str) -> None:
+    values = {"user_id": ["good", "bad"], column: pl.Series([GOOD.get(column), value], strict=False)}
+    facts = prepare(frame(**values), RATES, {})
+    assert facts.rows.collect()["entity"].to_list() == ["good"]
+    ((entity, time, field, problem),) = facts.problems.rows()
+    assert (entity, field) == ("bad", None)
+    assert (time is None) == (column == "transaction_date")
+    assert problem.startswith(f"{column} is {shown}")
+    assert "; allowed: " in problem
+
+
+def test_a_row_of_nobody_is_a_problem_without_an_entity() -> None:
+    ((entity, *_, problem),) = problems(user_id=[None])
+    assert entity is None
+    assert problem.startswith("user_id is missing")
+
+
+def test_an_amount_that_no_64_bits_hold_is_a_problem() -> None:
+    dear = RateTable("EUR", DAY, {"BTC": Rate(60_000.0, DAY)}, "test")
+    rows = frame(transaction_amount=[1e14, 1e12], transaction_currency=["BTC"], user_id=["too much", "fits"])
+    facts = prepare(rows, dear, {})
+    assert facts.rows.collect()["amount"].to_list() == [6_000_000_000_000_000_000]
+    assert facts.problems["entity"].to_list() == ["too much"]
+
+
+def test_every_problem_of_a_row_is_named() -> None:
+    found = problems(transaction_amount=[nan], transaction_currency=["XXX"])
+    assert [problem.split(" is ")[0] for *_, problem in found] == ["transaction_amount", "transaction_currency"]
+
+
+@pytest.mark.parametrize("missing", ["user_id", "transaction_amount", "transaction_currency", "transaction_date"])
+def test_a_missing_column_refuses_everything(missing: str) -> None:
+    with pytest.raises(LayoutError, match=f"{missing}.*there are "):
+        prepare(frame().drop(missing), RATES, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("operation", "is missing; there are user_id"), ("amount", "something else")]
+)
+def test_a_declared_column_that_is_missing_or_taken_refuses_everything(name: str, message: str) -> None:
+    with pytest.raises(RulesetNotValid, match=message):
+        prepare(frame(), RATES, {name: "text"})
+
+
+DECLARED = {"word": "text", "size": "number", "sure": "flag", "on": "date", "where": "country", "words": ("text",)}
+
+
+def declared(**columns: object) -> Facts:
+    return prepare(frame(**columns), RATES, {**DECLARED, "how": OneOf(one_of=("cash", "card"))})
+
+
+def test_declared_fields_are_read_as_their_types() -> None:
+    facts = declared(
+        word=["x", ""],
+        size=pl.Series([1.5, nan]),
+        sure=["true", None],
+        on=["2024-07-01", None],
+        where=["DE", ""],
+        words=["a; b", None],
+        how=["cash", None],
+    )
+    assert facts.problems.is_empty()
+    first, second = facts.rows.select(*DECLARED, "how").collect().rows()
+    assert first == ("x", 1.5, True, to_microseconds(DAY), "DE", ["a", "b"], "cash")
+    assert second == (None,) * 7
+
+
+def test_a_declared_value_that_cannot_be_read_spoils_its_field_alone() -> None:
+    facts = declared(
+        word=["x"], size=["many"], sure=["maybe"], on=["soon"], where=["Germany"], words=[["a"]], how=["barter"]
+    )
+    row = facts.rows.collect().row(0, named=True)
+    assert [row[name] for name in ("word", "size", "sure", "on", "where", "words", "how")] == [
+        "x", None, None, None, None, ["a"], None,
+    ]  # fmt: skip
+    found = {(field, problem) for _, _, field, problem in facts.problems.rows()}
+    wrong = {"size": "many", "sure": "maybe", "on": "soon", "where": "Germany", "how": "barter"}
+    assert found == {(field, f"{field} is {value}") for field, value in wrong.items()}
+
+
+@pytest.mark.parametrize("size", [inf, -inf, 2e15])
+def test_a_declared_number_without_bounds_is_a_problem(size: float) -> None:
+    facts = prepare(frame(size=[size]), RATES, {"size": "number"})
+    assert not isfinite(size) or size > LARGEST_MAGNITUDE
+    assert facts.rows.collect()["size"].to_list() == [None]
+    assert facts.problems["field"].to_list() == ["size"]
+
+
+def test_an_empty_frame_has_no_rows_and_no_problems() -> None:
+    facts = prepare(frame().clear(), RATES, {})
+    assert facts.rows.collect().is_empty()
+    assert facts.problems.is_empty()
+
+
+def test_a_lazy_frame_is_read_like_an_eager_one() -> None:
+    eager, lazy = prepare(frame(), RATES, {}), prepare(frame().lazy(), RATES, {})
+    assert eager.rows.collect().equals(lazy.rows.collect())
