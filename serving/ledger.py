@@ -23,7 +23,7 @@ CHECKPOINT_COMMITS = 1_000
 log = structlog.get_logger("fivefold.ledger")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Waiting:
     """A request that waits for its charge; whoever takes the claim decides whether it is charged or has left."""
 
@@ -35,6 +35,29 @@ class _Waiting:
     def claimed(self) -> bool:
         """Claim it; False where it was claimed before."""
         return self.claim.acquire(blocking=False)
+
+    def tell(self, result: bool | Exception | None) -> None:
+        """Give it its result, from any thread."""
+        if self.loop is _loop_here():
+            self._tell(result)
+        else:
+            with suppress(RuntimeError):  # its loop was closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self._tell, result)
+
+    def _tell(self, result: bool | Exception | None) -> None:
+        if self.future.cancelled():
+            return
+        if isinstance(result, Exception):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
+
+def _loop_here() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class _Word(Enum):
@@ -57,6 +80,7 @@ class Ledger:
         self._till = Till(engine)
         self._quick = Till(engine, quick=True) if engine.dialect.name == "sqlite" else None
         self._turn = threading.Lock()
+        self._arrived: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._commits = 0
         self._busy = False
 
@@ -79,18 +103,15 @@ class Ledger:
         Raises:
             StoreError: the database is out of reach.
         """
-        if self._quick is not None and not self._busy and self._turn.acquire(blocking=False):
-            try:
-                return charge_all(self._quick, [cost])[0]
-            except StoreError:  # another process writes: the thread waits for it
-                pass
-            finally:
-                self._turn.release()
-                self._count_commit()
         loop = asyncio.get_running_loop()
         waiting = _Waiting(cost, loop, loop.create_future())
-        self._busy = True
-        self._queue.put(waiting)
+        if self._quick is None or self._busy:
+            self._hand_over([waiting])
+        else:
+            together = self._arrived.setdefault(loop, [])
+            together.append(waiting)
+            if len(together) == 1:  # after those that were read from the network with it: all of them share a commit
+                loop.call_soon(self._charge_arrived, self._quick, loop)
         try:
             return await asyncio.shield(waiting.future)
         except asyncio.CancelledError:
@@ -98,10 +119,25 @@ class Ledger:
                 raise
             return await waiting.future
 
-    def _count_commit(self) -> None:
+    def _charge_arrived(self, till: Till, loop: asyncio.AbstractEventLoop) -> None:
+        batch = self._arrived.pop(loop)
+        if not self._turn.acquire(blocking=False):
+            self._hand_over(batch)
+            return
+        try:
+            left = self._settle(till, batch)
+        finally:
+            self._turn.release()
+        if left:  # another process writes: the thread waits for it
+            self._hand_over(left)
         self._commits += 1
         if self._commits % CHECKPOINT_COMMITS == 0:
             self._queue.put(_Word.CHECKPOINT)
+
+    def _hand_over(self, batch: list[_Waiting]) -> None:
+        self._busy = True
+        for waiting in batch:
+            self._queue.put(waiting)
 
     def _write(self) -> None:
         going = True
@@ -111,12 +147,13 @@ class Ledger:
                 batch.append(self._queue.get())
             going = _Word.END not in batch
             if waiting := [one for one in batch if isinstance(one, _Waiting)]:
-                self._settle(waiting)
+                self._settle(self._till, waiting)
             if _Word.CHECKPOINT in batch:
                 self._bring_back()
             self._busy = not self._queue.empty()
 
-    def _settle(self, batch: list[_Waiting]) -> None:
+    def _settle(self, till: Till, batch: list[_Waiting]) -> list[_Waiting]:
+        """Charge those who still wait; give back those for whom a quick till could not."""
         claimed = [False] * len(batch)
 
         def wanted(number: int) -> bool:  # asked when the locks are had, which may have taken longer than a request
@@ -125,26 +162,18 @@ class Ledger:
 
         results: list[bool | None] | Exception
         try:
-            results = charge_all(self._till, [waiting.cost for waiting in batch], wanted)
+            results = charge_all(till, [waiting.cost for waiting in batch], wanted)
         except Exception as error:  # noqa: BLE001 (each request is told; the thread must live on)
+            if till is self._quick and isinstance(error, StoreError) and not any(claimed):
+                return batch
             results = error
         for number, waiting in enumerate(batch):
             if claimed[number] or (isinstance(results, Exception) and waiting.claimed()):
-                result = results if isinstance(results, Exception) else results[number]
-                with suppress(RuntimeError):  # its loop was closed: nobody waits any more
-                    waiting.loop.call_soon_threadsafe(_tell, waiting.future, result)
+                waiting.tell(results if isinstance(results, Exception) else results[number])
+        return []
 
     def _bring_back(self) -> None:
         try:
             self._till.bring_back_log()
         except Exception as error:  # noqa: BLE001 (it is tried again later; the thread must live on)
             log.warning("log not brought back", error=type(error).__name__)
-
-
-def _tell(future: "asyncio.Future[bool | None]", result: bool | Exception | None) -> None:
-    if future.cancelled():
-        return
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)

@@ -231,7 +231,7 @@ def test_a_locked_database_is_waited_for_no_longer_than_the_request_lives(tmp_pa
 
 def test_the_log_is_brought_back_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     brought: list[bool] = []
-    monkeypatch.setattr(ledger, "CHECKPOINT_COMMITS", 10)
+    monkeypatch.setattr(ledger, "CHECKPOINT_COMMITS", 1)
     real = Till.bring_back_log
 
     def noted(till: Till) -> None:
