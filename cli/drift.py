@@ -24,7 +24,7 @@ def drift(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
-    from usecases.drift import measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.drift import counted_as, measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
 
     registry = open_registry(name)
     champion = registry.champion()
@@ -33,7 +33,8 @@ def drift(
         raise ModelNotFound(f"{name} has no champion: run `fivefold train`")
     engine = open_current_database()
     since = day_text(now_microseconds() - days * DAY_US)[:10]
-    found = measure_drift(engine, registry.load(number).reference, name, number, since)
+    model = registry.load(number)
+    found = measure_drift(engine, model.reference, counted_as(name, model), number, since)
     rows = [
         [line.name, "" if line.index is None else f"{line.index:.3f}", line.verdict, f"{line.customers:,}"]
         for line in (found if every else found[:SHOWN])

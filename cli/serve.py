@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,7 +109,7 @@ def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this m
     from usecases.tokens import list_tokens, month_of  # noqa: PLC0415 (as above)
 
     shown = month or month_of(now_microseconds())
-    if len(shown) != 7 or shown[4] != "-" or not (shown[:4] + shown[5:]).isdecimal():
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", shown):
         raise ConfigError(f"--month is {month!r}; it must be a month such as 2026-11")
     plans = read_plans(read_settings().plans_file)
     rows = [

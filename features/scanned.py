@@ -47,8 +47,10 @@ def scan(body: bytes, most_rows: int) -> Scanned | None:
     data = np.frombuffer(body, np.uint8)
     loops = compiled_loops(json_loops)
     rows, unread, found = loops.scan_rows(data, _NAMES, _FIRSTS, _STOPS, _KINDS, begins, ends, numbers)
-    if rows < 0 or (unread and not _complete(body, begins, ends, numbers[:, :rows])):
+    if rows < 0:
         return None
+    if unread:
+        _complete(body, begins, ends, numbers[:, :rows])
     columns: dict[str, Texts | Floats] = {name: numbers[place, :rows] for place, name in enumerate(_NUMBERS)}
     for place in range(len(_NUMBERS), len(_FIELDS)):
         if found & (1 << place):
@@ -66,8 +68,7 @@ def _is_unicode(body: bytes) -> bool:
     return True
 
 
-def _complete(body: bytes, begins: Integers, ends: Integers, numbers: Floats) -> bool:
-    """Read the numbers that the scan did not; False where one is beyond what a float holds."""
+def _complete(body: bytes, begins: Integers, ends: Integers, numbers: Floats) -> None:
+    """Read the numbers that the scan did not; what a float does not hold is infinite, which the doorway refuses."""
     for field, row in zip(*(places.tolist() for places in np.nonzero(np.isnan(numbers))), strict=True):
         numbers[field, row] = float(body[begins[field, row] : ends[field, row]])
-    return bool(np.isfinite(numbers).all())

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from domain.clock import DAY_US, day_text, now_microseconds
 from features.histories import Integers
 from serving.holder import Served
-from usecases.drift import Drift, keep_counts, measure_drift
+from usecases.drift import Drift, counted_as, keep_counts, measure_drift
 from usecases.scoring import Answer
 
 KEEP_SECONDS = 60.0
@@ -60,13 +60,15 @@ class Counter:
         with self._lock:
             found = [(served, day, counts.copy()) for (_, day), (served, counts) in self._counts.items()]
         for served, day, counts in found:
-            keep_counts(self._engine, self._worker, served.name, served.version, day, counts)
+            model = counted_as(served.name, served.model)
+            keep_counts(self._engine, self._worker, model, served.version, day, counts)
             if day < day_text(now - DAY_US)[:10]:  # nobody is counted there any more: it and its model need not stay
                 self._counts.pop((served.version, day), None)
         newest = self._newest
         if newest is not None:
             since = day_text(now - WATCHED_DAYS * DAY_US)[:10]
-            self.drift = measure_drift(self._engine, newest.model.reference, newest.name, newest.version, since)
+            model = counted_as(newest.name, newest.model)
+            self.drift = measure_drift(self._engine, newest.model.reference, model, newest.version, since)
 
     def _keep_now_and_then(self) -> None:
         ended = False

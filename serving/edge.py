@@ -42,17 +42,18 @@ class Edge:
         scope["fivefold.request_id"] = secrets.token_hex(8)
         begun = perf_counter()
         outgoing = _Outgoing(scope, send, self._watch.model_version)
+        deadline = scope["fivefold.deadline"] = asyncio.timeout(self._limit_seconds)
         try:
-            async with asyncio.timeout(self._limit_seconds) as scope["fivefold.deadline"]:
+            async with deadline:
                 await self._app(scope, receive, outgoing.send)
-        except TimeoutError:
-            await outgoing.instead(504)
         except ClientDisconnect:
             outgoing.status = CALLER_LEFT
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer)
-            # Not log.exception: its traceback would quote what the request said.
-            log.error("failed", request_id=scope["fivefold.request_id"], error=type(error).__name__, at=_where(error))  # noqa: TRY400 (as above)
-            await outgoing.instead(500)
+            if isinstance(error, TimeoutError) and deadline.expired():
+                await outgoing.instead(504)
+            else:
+                _report(scope, error)
+                await outgoing.instead(500)
         self._watch.answered(scope, outgoing.status, perf_counter() - begun)
 
 
@@ -97,6 +98,11 @@ class _Outgoing:
             (b"x-request-id", self._scope["fivefold.request_id"].encode()),
             (b"x-model-version", str(version).encode()),
         ]
+
+
+def _report(scope: Scope, error: BaseException) -> None:
+    """Log an error without its traceback, which would quote what the request said."""
+    log.error("failed", request_id=scope["fivefold.request_id"], error=type(error).__name__, at=_where(error))
 
 
 def _where(error: BaseException) -> str:

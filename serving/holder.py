@@ -1,8 +1,11 @@
 """The model that answers: the champion, pinned in BentoML's store, swapped while requests go on."""
 
+import os
 import threading
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import bentoml
@@ -18,6 +21,8 @@ from models.value_model import ValueModel
 
 POLL_SECONDS = 10.0
 """How often the alias is looked at: a new champion serves within half a minute."""
+RETRY_SECONDS = 60.0
+"""After this a version that could not be loaded is tried again: what was in the way may have passed."""
 FIRST_LOOK_SECONDS = 60.0
 """How long a worker waits at its start for a registry that does not answer, before it goes on without a model."""
 _ARTIFACT = ("mlflow_model", "artifacts", "value_model")
@@ -57,6 +62,8 @@ class ModelHolder:
         self.refused = "no model was loaded yet"
         self._settings = settings
         self._refused_version: int | None = None
+        self._retry_at = inf
+        self._note = settings.var / f"{settings.model_name}.served"
         self._looked = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="model-watch", daemon=True)
@@ -87,19 +94,21 @@ class ModelHolder:
         if self.current and self.current.version == champion.number:
             self.refused, self._refused_version = "", None
             return
-        if champion.number != self._refused_version:
+        if champion.number != self._refused_version or monotonic() > self._retry_at:
             self._swap_to(champion.number, champion.run_id)
 
     def _swap_to(self, number: int, run_id: str | None) -> None:
         try:
             served = Served(_warmed(self._pinned(number, run_id)), number, self._settings.model_name)
-        except FivefoldError as error:
+        except FivefoldError as error:  # it is what it is, until the alias moves
             self._refuse(number, str(error))
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
             self._refuse(number, f"version {number} cannot be loaded: {type(error).__name__}")
+            self._retry_at = monotonic() + RETRY_SECONDS
         else:
             before = self.current.version if self.current else None
             self.current, self.refused, self._refused_version = served, "", None
+            self._remember(number)
             log.info("model serves", version=number, before=before)
 
     def _pinned(self, number: int, run_id: str | None) -> ValueModel:
@@ -122,7 +131,7 @@ class ModelHolder:
         return ValueModel.load(Path(pinned.path).joinpath(*_ARTIFACT))
 
     def _fall_back(self) -> None:
-        """At start, without a registry, serve what was pinned here last."""
+        """At start, without a registry, serve what was served here last, or else what was pinned last."""
         if self.current is not None:
             return
         try:
@@ -135,14 +144,29 @@ class ModelHolder:
             if "mlflow_version" in model.info.metadata
         ]
         if pinned:
-            why = self.refused
-            self._swap_to(max(pinned)[1], None)
+            why, last = self.refused, self._remembered()
+            self._swap_to(last if last in {number for _, number in pinned} else max(pinned)[1], None)
             self.refused = self.refused or why
 
     def _refuse(self, number: int | None, why: str) -> None:
         if why != self.refused:
             log.warning("champion refused", version=number, why=why)
-        self.refused, self._refused_version = why, number
+        self.refused, self._refused_version, self._retry_at = why, number, inf
+
+    def _remember(self, number: int) -> None:
+        """Note which version serves, for a start without a registry."""
+        try:
+            unfinished = self._note.with_suffix(f".{os.getpid()}")
+            unfinished.write_text(str(number), encoding="utf-8")
+            unfinished.replace(self._note)
+        except OSError as error:  # it serves all the same
+            log.warning("version not noted", version=number, error=type(error).__name__)
+
+    def _remembered(self) -> int | None:
+        try:
+            return int(self._note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
     def _watch(self) -> None:
         while not self._ended.is_set():

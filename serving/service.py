@@ -24,11 +24,13 @@ from serving.holder import ModelHolder
 from serving.ledger import Ledger
 from serving.logs import configure_logs
 from serving.metrics import Watch
+from serving.protocol import refuse_in_arrays
 from serving.scoring import Desk
 from store.database import open_database, require_current
 from store.plans import read_plans
 
 configure_logs()
+refuse_in_arrays()
 log = structlog.get_logger("fivefold.service")
 
 SETTINGS = read_settings()

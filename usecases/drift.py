@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 
 from features.histories import Integers
 from models.reference import Reference, stability_index
+from models.value_model import ValueModel
 from store import watching
 
 STABLE, SHIFTED = 0.1, 0.25
+_NAME_CHARACTERS = 180
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Drift:
     index: float | None
     verdict: str
     customers: int
+
+
+def counted_as(name: str, model: ValueModel) -> str:
+    """Say under what a model's customers are counted; its number may be another's in a registry that was rebuilt."""
+    return f"{name[:_NAME_CHARACTERS]}@{model.content_hash[:16]}"
 
 
 def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:

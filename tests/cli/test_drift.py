@@ -12,7 +12,7 @@ from domain.settings import Settings
 from models.registry import Registry
 from store.database import open_database, upgrade
 from tests.cli.running import Home, cells, refuse, succeed
-from usecases.drift import keep_counts
+from usecases.drift import counted_as, keep_counts
 
 
 def title(version: int, out: str) -> str:
@@ -31,7 +31,8 @@ def test_where_nothing_was_scored_nothing_is_known(registry: Path) -> None:
 def test_scored_customers_are_compared_with_the_reference(bucket: int | None, verdict: str, registry: Path) -> None:
     """As the reference they are stable; all in one bucket they are not."""
     settings = Settings(var=registry)
-    reference = Registry(settings, "fivefold-value").load(2).reference
+    model = Registry(settings, "fivefold-value").load(2)
+    reference = model.reference
     counts = np.array(reference.counts) * 10
     if bucket is not None:
         one = np.zeros_like(counts)
@@ -39,7 +40,7 @@ def test_scored_customers_are_compared_with_the_reference(bucket: int | None, ve
         counts = one
     engine = open_database(settings.database)
     upgrade(engine)
-    keep_counts(engine, "worker", "fivefold-value", 2, f"{datetime.now(UTC):%Y-%m-%d}", counts)
+    keep_counts(engine, "worker", counted_as("fivefold-value", model), 2, f"{datetime.now(UTC):%Y-%m-%d}", counts)
     engine.dispose()
     out = succeed(registry, "drift", "--version", 2, "--days", 2)
     furthest = cells(out, title(2, out))[0]

@@ -39,6 +39,7 @@ def test_a_token_is_printed_once_alone(var: Path) -> None:
         (["create", "--role", "king"], "king"),
         (["revoke", "99"], "99"),
         (["usage", "--month", "June"], "--month is 'June'; it must be a month such as 2026-11"),
+        (["usage", "--month", "2026-13"], "--month is '2026-13'; it must be a month such as 2026-11"),
     ],
 )
 def test_what_tokens_refuses(arguments: list[str], words: str, var: Path) -> None:

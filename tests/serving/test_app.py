@@ -269,3 +269,12 @@ def test_nothing_of_a_request_is_kept_or_said(
         assert trace not in printed
     assert MARK not in repr([status for _, status in place.watching.seen])
     assert b"counted" in kept
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("POST", f"{SCORING}/", 404), ("BREW", SCORING, 405), ("GET", f"{INDICATORS}/", 404)]
+)
+def test_another_path_or_method_is_an_array(place: Place, method: str, path: str, status: int) -> None:
+    answer = place.ask(method, path, content=b"[]")
+    assert answer.status_code == status
+    assert [*answer.json()[0]] == ["detail"]

@@ -23,6 +23,7 @@ from store.tables import Counted
 from tests.models.making import AS_OF, known_matrix, value_model
 from tests.serving.inprocess import rows_of
 from tests.store import databases
+from usecases.drift import counted_as
 from usecases.scoring import Answer, score_rows
 
 NOON = parse_moment("2026-11-20T12:00:00Z")
@@ -60,7 +61,7 @@ def many(customers: int) -> Answer:
 def kept(engine: Engine) -> dict[tuple[str, int, str], Integers]:
     with Session(engine) as session:
         found = session.scalars(select(Counted))
-        return {(one.model, one.version, one.day): np.array(json.loads(one.counts)) for one in found}
+        return {(one.model.partition("@")[0], one.version, one.day): np.array(json.loads(one.counts)) for one in found}
 
 
 def counts_of(*answers: Answer) -> Integers:
@@ -92,6 +93,17 @@ def test_keeping_again_counts_nobody_twice(engine: Engine, now: list[int]) -> No
         made.keep()
     (counts,) = kept(engine).values()
     assert counts.tolist() == counts_of(*[answer("a")] * 3).tolist()
+
+
+def test_another_model_of_the_same_number_is_counted_apart(engine: Engine, now: list[int]) -> None:
+    """A registry that was rebuilt begins with number 1 again."""
+    other = replace(served(), model=value_model("poisson"))
+    assert counted_as("value", other.model) != counted_as("value", served().model)
+    for found in (served(), other):
+        made = Counter(engine)
+        made.add(found, many(LEAST_CUSTOMERS))
+        made.keep()
+        assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS}
 
 
 def test_workers_are_added_up_by_whoever_measures(engine: Engine, now: list[int]) -> None:

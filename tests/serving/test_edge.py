@@ -171,6 +171,17 @@ def test_what_takes_too_long_is_504() -> None:
     assert seen == [("/", 504)]
 
 
+def test_a_timeout_of_the_applications_own_is_an_error() -> None:
+    async def broken(_: Scope, __: Receive, ___: Send) -> None:
+        raise TimeoutError(SECRET)
+
+    with capture_logs() as logs:
+        messages, seen = ask(broken)
+    assert_is_array(messages, 500, "Internal Server Error")
+    assert [line["error"] for line in logs] == ["TimeoutError"]
+    assert seen == [("/", 500)]
+
+
 def test_what_takes_too_long_in_the_middle_is_cut_off() -> None:
     async def slow(_: Scope, __: Receive, send: Send) -> None:
         await begin(send)

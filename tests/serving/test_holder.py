@@ -269,6 +269,42 @@ def test_at_the_start_the_one_that_was_pinned_last_serves_without_a_registry(
     assert (version_of(made), made.refused) == (FIRST, "")
 
 
+def test_at_the_start_without_a_registry_the_one_that_served_last_serves_after_a_rollback(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = held(registry)
+    for number in (FIRST, SECOND, FIRST):
+        registry.set_alias(CHAMPION, number)
+        earlier.refresh()
+    unreachable(monkeypatch)
+    made = held(registry)
+    made.refresh()
+    assert version_of(made) == FIRST
+    made._note.write_text("nonsense", encoding="utf-8")
+    again = held(registry)
+    again.refresh()
+    assert version_of(again) == SECOND, "the one that was pinned last"
+
+
+def test_what_kept_a_model_from_loading_may_pass(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, clock = held(registry), [0.0]
+    monkeypatch.setattr(holder, "monotonic", lambda: clock[0])
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> None:
+            raise OSError("no space left on device")
+
+        patch.setattr(made, "_pinned", full)
+        made.refresh()
+    assert (made.current, made.refused) == (None, "version 1 cannot be loaded: OSError")
+    clock[0] = holder.RETRY_SECONDS - 1
+    made.refresh()
+    assert made.current is None, "not at every look"
+    clock[0] = holder.RETRY_SECONDS + 1
+    made.refresh()
+    assert (version_of(made), made.refused) == (FIRST, "")
+
+
 def test_at_the_start_without_a_registry_and_without_a_pinned_one_there_is_none(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

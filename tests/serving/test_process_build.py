@@ -85,3 +85,8 @@ def test_the_bento_names_what_it_needs(built: Path) -> None:
     python = "\n".join(path.read_text(encoding="utf-8") for path in (built / "env" / "python").rglob("*.txt"))
     for package in ("lightgbm", "fastapi", "sqlalchemy", "numba"):
         assert package in python.lower()
+
+
+def test_the_image_has_the_library_that_lightgbm_needs(built: Path) -> None:
+    told = yaml.safe_load((built / "bento.yaml").read_text(encoding="utf-8"))
+    assert any("apt-get install" in command and "libgomp1" in command for command in told["image"]["commands"])

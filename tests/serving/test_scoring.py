@@ -17,8 +17,11 @@ from domain.clock import DAY_US, from_microseconds, now_microseconds, parse_mome
 from domain.settings import Limits
 from serving import scoring
 from serving.answers import Refusal
+from serving.gatekeeper import Gatekeeper
+from serving.ledger import Ledger
 from serving.scoring import Asked, read_body, read_query
 from store.accounts import Charge
+from store.database import open_database
 from tests.serving.inprocess import AS_OF, GONE, LIMITS, SCORING, Place, client, now_text, rows_of, run, started
 from usecases.tokens import list_tokens, month_of, revoke_token, seconds_to_next_month
 
@@ -162,6 +165,33 @@ def test_without_a_model_it_is_503_but_who_may_not_ask_does_not_learn_that(place
     assert place.usage() == (0, 0)
 
 
+def test_a_database_out_of_reach_is_503_for_now(tmp_path: Path) -> None:
+    with started(tmp_path) as place:
+        token = place.token()
+        away = open_database("postgresql://nobody@127.0.0.1:1/nothing")
+        place.desk = replace(place.desk, gatekeeper=Gatekeeper(away))
+        answer = place.post(rows_of("a"), token)
+        assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
+        assert int(answer.headers["retry-after"]) > 0
+        place.desk = replace(place.desk, gatekeeper=Gatekeeper(place.engine), ledger=Ledger(away))
+        place.desk.ledger.start()
+        answer = place.post(rows_of("a"), token)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+        place.desk.ledger.stop()
+
+
+def test_a_locked_database_is_504_in_time_and_costs_nothing(tmp_path: Path) -> None:
+    with started(tmp_path, replace(LIMITS, seconds=1)) as place:
+        token = place.token()
+        with place.engine.connect() as other:
+            other.exec_driver_sql("BEGIN IMMEDIATE")
+            answer = place.post(rows_of("a"), token)
+            other.rollback()
+        assert (answer.status_code, answer.json()) == (504, [{"detail": "Gateway Timeout"}])
+        assert place.post(rows_of("a"), token).status_code == 200
+        assert place.usage() == (1, 1)
+
+
 def test_the_database_down_is_500_without_a_word_of_it(place: Place) -> None:
     token = place.token()
     with place.engine.begin() as connection:
@@ -216,7 +246,7 @@ def test_now_is_the_default_and_a_row_a_day_ahead_is_taken(place: Place) -> None
     ]
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 400])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 400, "1" * 5_000])
 def test_what_is_no_finite_number_is_400_and_named(place: Place, value: str) -> None:
     body = json.dumps(rows_of("a", "b", user_balance=777)).replace("777", "1", 1).replace("777", value)
     answer = place.post(body.encode(), place.token())
