@@ -10,6 +10,7 @@ from risk.columns.kinds import Misnamed, Vocabulary, kind_of_input, vocabulary
 from risk.columns.literals import literal_faults
 from risk.columns.places import Place, conditions_of, inputs_at, tests_at, wheres_in, word_at
 from risk.columns.structure import structure_faults
+from risk.columns.values import named
 from risk.columns.weights import weight_faults
 from risk.language.base import Part
 from risk.language.conditions import subject_of
@@ -72,7 +73,7 @@ def _test_faults(path: Path, test: Operators, place: Place, names: Vocabulary) -
         at = path if operator == "is" else (*path, operator)
         if kind not in OPERATOR_KINDS[operator]:
             fit = ", ".join(word for word, kinds in OPERATOR_KINDS.items() if kind in kinds)
-            yield Fault(at, f"cannot be asked of a {kind}; what can is {fit}")
+            yield Fault(at, f"cannot be asked of {named(kind)}; what can: {fit}")
         else:
             yield from literal_faults(at, operator, value, kind, declared)
 

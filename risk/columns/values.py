@@ -50,7 +50,16 @@ def misfit(kind: Kind, value: Any) -> str | None:
     wanted: type = Decimal if kind in _NUMBERS else bool if kind in {Kind.FLAG, Kind.MARK} else str
     if isinstance(value, wanted):
         return None
-    return f"compares a {kind} with {_shown(value)}{_HINTS.get(wanted, '') if isinstance(value, str) else ''}"
+    return f"compares {named(kind)} with {_shown(value)}{_HINTS.get(wanted, '') if isinstance(value, str) else ''}"
+
+
+def named(kind: Kind) -> str:
+    """Name a kind in a sentence.
+
+    >>> named(Kind.MONEY), named(Kind.FLAG)
+    ('an amount of money', 'a flag')
+    """
+    return "an amount of money" if kind is Kind.MONEY else f"a {kind}"
 
 
 _HINTS = {Decimal: "; write one as 10000 or 0.5, without quotes and separators", bool: "; write true or false"}

@@ -1,0 +1,18 @@
+"""`fivefold rules`: what a compliance team does with rulesets, on files; each command is in a `cli/rules_*.py`."""
+
+import typer
+
+from cli import rules_assess, rules_lint, rules_schema, rules_test
+
+COMMANDS = (rules_lint, rules_test, rules_assess, rules_schema)
+"""The modules that add a command, in the order in which help lists them."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands under one word."""
+    rules = typer.Typer(
+        help="Rulesets as files: lint, test and apply them.", no_args_is_help=True, rich_markup_mode=None
+    )
+    for module in COMMANDS:
+        module.add_to(rules)
+    app.add_typer(rules, name="rules")

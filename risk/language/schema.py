@@ -1,0 +1,78 @@
+"""The JSON Schema of rulesets: what editors and other programs need to know of the language."""
+
+import json
+import re
+from typing import Any
+
+from risk.language.ruleset import Ruleset
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema() -> dict[str, Any]:
+    """Give the JSON Schema of a ruleset. It tells words and forms; what they mean together, lint tells.
+
+    >>> schema()["additionalProperties"]
+    False
+    """
+    made = Ruleset.model_json_schema(by_alias=True)
+    made = _named_as_files_do(_plain(made), _names(made["$defs"]))
+    return {"$schema": DIALECT, "title": "fivefold ruleset", **{word: made[word] for word in made if word != "title"}}
+
+
+def schema_json() -> str:
+    """Write it, one word a line, as `docs/ruleset.schema.json` has it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(made: Any) -> Any:
+    """Take out what says nothing: generated titles, nothing (null) as a value, defaults in the program's own form.
+
+    Names that do not look as names must are refused as unknown words are.
+    """
+    if isinstance(made, list):
+        return [_plain(below) for below in made]
+    if not isinstance(made, dict):
+        return made
+    choices = made.get("anyOf")
+    if isinstance(choices, list) and {"type": "null"} in choices:
+        left = [choice for choice in choices if choice != {"type": "null"}]
+        rest = {word: below for word, below in made.items() if word not in {"anyOf", "default"}}
+        return _plain({**rest, **left[0]} if len(left) == 1 else {**rest, "anyOf": left})
+    return {
+        word: {name: _plain(below) for name, below in value.items()} if word in _NAMES_BELOW else _plain(value)
+        for word, value in made.items()
+        if word in _NAMES_BELOW or not _says_nothing(word, value)
+    } | ({"additionalProperties": False} if "patternProperties" in made else {})
+
+
+_NAMES_BELOW = ("properties", "$defs")
+"""Words of a schema below which stand names, not words."""
+
+
+def _says_nothing(word: str, value: Any) -> bool:
+    is_default = word == "default" and not (isinstance(value, int) or (isinstance(value, str) and value.islower()))
+    return word in {"title", "discriminator"} or is_default
+
+
+def _names(forms: dict[str, Any]) -> dict[str, str]:
+    """Give the forms names without the program's spelling: Any_ is any, FieldInputTest is field-input-test."""
+    return {name: re.sub(r"(?<!^)(?=[A-Z])", "-", name).strip("_").lower() for name in forms}
+
+
+def _named_as_files_do(made: Any, names: dict[str, str]) -> Any:
+    if isinstance(made, list):
+        return [_named_as_files_do(below, names) for below in made]
+    if not isinstance(made, dict):
+        return made
+    found: dict[str, Any] = {}
+    for word, value in made.items():
+        if word == "$ref":
+            found[word] = f"#/$defs/{names[value.rpartition('/')[2]]}"
+        elif word == "$defs":
+            found[word] = {names[name]: _named_as_files_do(below, names) for name, below in value.items()}
+        elif word == "description":
+            found[word] = value.partition("\n\n")[0].replace("\n", " ")
+        else:
+            found[word] = _named_as_files_do(value, names)
+    return found

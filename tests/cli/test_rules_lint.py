@@ -1,0 +1,76 @@
+"""`fivefold rules lint`, as a person at the terminal meets it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import refuse, run, succeed
+from tests.risk.governance.linted import changed, clean
+
+LIST = "{list: grey, title: Grey, source: us, versions: [{since: 2024-01-01, members: [IR, KP, XA]}]}"
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "grey.yaml").write_text(LIST)
+    return folder
+
+
+def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_ships_is_found_clean(tmp_path: Path) -> None:
+    names = ("fatf-retail", "eu-bank-weighted", "session-verification")
+    assert succeed(tmp_path, "rules", "lint", *names) == "3 rulesets: nothing found\n"
+
+
+def test_errors_are_told_with_file_and_line_and_end_with_1(tmp_path: Path, lists: Path) -> None:
+    text = changed("clean-points", "{at_least: 10000}, points: 10", "{at_least: 60000}, points: 10")
+    path = written(tmp_path, text.replace("points: 25, floor: medium", "points: 25, floor: mid"))
+    done = run(tmp_path, "rules", "lint", path, "--lists", lists)
+    assert (done.code, done.err) == (1, "")
+    warning, error, summary = done.out.splitlines()
+    assert warning == f"{path}:40: warning: rule cash, case 2: is never reached: case 1 holds whenever it does"
+    assert error.startswith(f"{path}:49: error: rule structuring, case 2, floor: there is no level mid; there are low,")
+    assert summary == "1 ruleset: 1 error, 1 warning"
+
+
+def test_warnings_alone_end_well(tmp_path: Path, lists: Path) -> None:
+    path = written(tmp_path, changed("clean-points", "rationale: Our appetite statement.\n", ""))
+    out = succeed(tmp_path, "rules", "lint", path, "--lists", lists)
+    assert out.splitlines() == [
+        f"{path}:1: warning: ruleset: has no written rationale",
+        "1 ruleset: 0 errors, 1 warning",
+    ]
+
+
+def test_what_could_not_be_decided_is_told_when_asked(tmp_path: Path, lists: Path) -> None:
+    text = changed("clean-weighted", "- {use: retail}", "- {when: {field: kind, equals: person}, use: retail}")
+    path = written(tmp_path, text)
+    assert "nothing found" in succeed(tmp_path, "rules", "lint", path, "--lists", lists)
+    assert "fails, visibly" in succeed(tmp_path, "rules", "lint", path, "--lists", lists, "--all")
+
+
+def test_what_cannot_be_read_is_an_error_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path, "ruleset: a\nruleset: b\n")
+    done = run(tmp_path, "rules", "lint", path)
+    assert (done.code, done.out.splitlines()[0]) == (1, f"{path}:2: error: YAML: ruleset is there twice")
+
+
+def test_a_list_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    path = written(tmp_path, clean("clean-points"))
+    done = run(tmp_path, "rules", "lint", path)
+    assert done.code == 1
+    assert f"{path}:28: error: rule residence, case 1, when, in_list: names the list grey, which is missing" in done.out
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path, lists: Path) -> None:
+    assert "is no file" in refuse(tmp_path, "rules", "lint", tmp_path / "nothing.yaml")
+    assert "must be a folder" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists / "grey.yaml")
+    (lists / "bad.yaml").write_text("list: bad")
+    assert "bad.yaml" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists)

@@ -1,0 +1,10 @@
+"""`fivefold rules schema`: the page that editors read."""
+
+from pathlib import Path
+
+from risk.language.schema import schema_json
+from tests.cli.running import succeed
+
+
+def test_the_schema_is_printed(tmp_path: Path) -> None:
+    assert succeed(tmp_path, "rules", "schema") == schema_json()
