@@ -200,8 +200,8 @@ def _area(last: int, hit_codes: Integers, hits: Integers, other_codes: Integers,
     """Give the AUC of each resample: rows of counts by cell, whose codes go from 0 to *last*."""
     level = _summed(other_codes, others, last)
     below = np.cumsum(level, axis=1) - level / 2
-    weighed: Floats = (hits * below[:, hit_codes]).sum(axis=1) / (hits[0].sum() * others[0].sum())
-    return weighed
+    above: Floats = (hits * below[:, hit_codes]).sum(axis=1)
+    return above / (hits.sum(axis=1) * others.sum(axis=1))
 
 
 def _summed(codes: Integers, counts: Integers, last: int) -> Floats:
