@@ -16,7 +16,7 @@ from risk.language.scoring import LevelName, PointsScore, TiersScore
 
 TAKEN: dict[str, frozenset[str]] = {
     "fields": frozenset(
-        {"entity_id", "as_of", "known_at", *SOURCES, "tags", "screening", "indicators", "value", "values"}
+        {"entity_id", "as_of", "known_at", *SOURCES, "tags", "screening", "indicators", "value", "values", "previous"}
     ),
     "transaction_fields": frozenset(
         {*TRANSACTION_FIELDS, "entity", "entity_id", "user_id", "original_amount", "original_signed_amount"}

@@ -11,6 +11,7 @@ from risk.columns.structure import structure_faults
 from risk.columns.weights import weight_faults
 from risk.engine.reads import lists_of_ruleset
 from risk.facts.lists import NamedList
+from risk.governance.example_facts import check_examples
 from risk.governance.lint_cases import Scope, order_faults, rest_faults
 from risk.governance.lint_levels import level_faults
 from risk.governance.lint_style import style_faults
@@ -46,11 +47,21 @@ def lint_text(text: str, lists: Lists | None = None, *, notes: bool = False) -> 
 def _faults(ruleset: Ruleset, lists: Lists | None, *, notes: bool) -> list[Fault]:
     fatal = fatal_faults(ruleset)
     missing = list(_list_faults(ruleset, lists))
-    found = [*fatal, *missing, *style_faults(ruleset)]
+    found = [*fatal, *missing, *style_faults(ruleset), *_example_faults(ruleset)]
     if not [*structure_faults(ruleset), *weight_faults(ruleset)]:
         found += level_faults(ruleset)
     found += _reach_faults(ruleset, _scope(ruleset, lists), [fault.path for fault in fatal])
     return [fault for fault in found if notes or fault.severity is not Severity.NOTE]
+
+
+def _example_faults(ruleset: Ruleset) -> Iterator[Fault]:
+    """Find examples that could not be run as they are written."""
+    names = [f"example {example.name}" for example in ruleset.examples]
+    for finding in check_examples(ruleset):
+        number = next(number for number, name in enumerate(names) if f"{finding.where}, ".startswith(f"{name}, "))
+        part = finding.where.removeprefix(names[number])[2:]
+        path: Path = ("examples", number, "given", part) if part else ("examples", number)
+        yield Fault(path, finding.problem, Severity.WARNING)
 
 
 def _scope(ruleset: Ruleset, lists: Lists | None) -> Scope:

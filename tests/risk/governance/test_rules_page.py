@@ -1,0 +1,45 @@
+"""docs/rules.md: every example on it is read and linted."""
+
+import re
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+
+from cli.shipped import shipped_lists
+from risk.governance.lint import lint_text
+from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
+from risk.language.operators import OPERATOR_KINDS
+
+PAGE = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+RULESET, *BLOCKS = re.findall(r"^```yaml(?: rule)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+RULES = [block for block in BLOCKS if block.startswith("- id:")]
+
+
+def problems(text: str) -> list[str]:
+    ruleset, found = lint_text(text, shipped_lists())
+    assert ruleset is not None, found
+    return [str(finding) for finding in found]
+
+
+def test_the_ruleset_is_clean() -> None:
+    assert problems(RULESET) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule.splitlines()[0]))
+def test_a_rule_is_clean_in_it(rule: str) -> None:
+    assert len(RULES) == 2
+    assert problems(RULESET.replace("\nexamples:", f"\n{indent(rule, '  ')}\nexamples:")) == []
+
+
+def test_its_weights_fit_its_rules_once_they_score() -> None:
+    (weighted,) = (block for block in BLOCKS if block.startswith("score:"))
+    text = re.sub(r"^score:\n.*\n", weighted, RULESET, flags=re.MULTILINE)
+    text = re.sub(r"points: (-5|5)\b", "points: 6", re.sub(r"points: (70|20)\b", "points: 100", text))
+    text = text.replace("\nexamples:", "    otherwise: {points: 1}\nexamples:", 1)
+    assert problems(text) == []
+
+
+def test_every_word_is_explained() -> None:
+    named = set(re.findall(r"[a-z_]+", PAGE))
+    assert set(OPERATOR_KINDS) | set(TRANSACTION_FIELDS) | set(CASE_FIELDS) <= named
