@@ -1,9 +1,11 @@
 """A portfolio from files: entities, and whatever is linked to them, as `fivefold rules` takes them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -12,8 +14,11 @@ from domain.clock import from_microseconds
 from domain.errors import ConfigError, LayoutError
 from domain.money import RateTable, ecb_rates, read_rates
 from risk.engine.reads import inputs_of_ruleset
+from risk.facts.fields import entities_from_rows
 from risk.facts.lists import NamedList
 from risk.facts.portfolio import ENTITY, Portfolio
+from risk.facts.records import KNOWN_AT
+from risk.language.fields import FieldType
 from risk.language.inputs import IndicatorInput, Ratio, ValueInput
 from risk.language.ruleset import Ruleset
 
@@ -50,9 +55,7 @@ def read_frame(path: Path) -> pl.DataFrame:
 
     LayoutError where it cannot be read; ConfigError where the suffix is none of these.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)}")
+    suffix = _suffix(path)
     try:
         if suffix == ".parquet":
             frame = pl.read_parquet(path)
@@ -63,6 +66,37 @@ def read_frame(path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise LayoutError(f"{path} cannot be read: {error}") from None
     return _with_entity(frame, path)
+
+
+def _suffix(path: Path) -> str:
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)}")
+    if not path.exists():
+        raise ConfigError(f"there is no file {path}")
+    return path.suffix.lower()
+
+
+def read_entities(path: Path, ruleset: Ruleset) -> pl.DataFrame:
+    """Read entities; in JSON a value may be of any type, and one of a wrong type fails its own entity alone."""
+    suffix = _suffix(path)
+    if suffix in {".parquet", ".csv"}:
+        return read_frame(path)
+    rows = _json_rows(path, lines=suffix != ".json")
+    there = {name for row in rows for name in row}
+    dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in there else {}
+    fields = {name: declared for name, declared in ruleset.fields.items() if name in there}
+    return entities_from_rows([{ENTITY: row.get("user_id"), **row} for row in rows], {**fields, **dated})
+
+
+def _json_rows(path: Path, *, lines: bool) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise LayoutError(f"{path} cannot be read: {error}") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise LayoutError(f"{path} must hold objects, one for each entity")
+    return rows
 
 
 def _with_entity(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
@@ -89,7 +123,9 @@ def read_portfolio(
         )
     }
     indicators, values = _value_side(files, ruleset, rates, as_of, model, name)
-    return Portfolio(read_frame(files.entities), rates, **parts, indicators=indicators, values=values, lists=lists)
+    return Portfolio(
+        read_entities(files.entities, ruleset), rates, **parts, indicators=indicators, values=values, lists=lists
+    )
 
 
 def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
