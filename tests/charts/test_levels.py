@@ -1,0 +1,27 @@
+"""Bars of levels."""
+
+import polars as pl
+import pytest
+
+from charts.levels import levels
+from tests.charts.drawn import words
+
+GROUPS = ["low", "high", "(failed)"]
+
+
+@pytest.fixture
+def table() -> pl.DataFrame:
+    sides = {"in force": [700, 300, 0], "draft <b>": [640, 350, 10]}
+    rows = [(group, name, count) for name, counts in sides.items() for group, count in zip(GROUPS, counts, strict=True)]
+    return pl.DataFrame(rows, schema=["group", "series", "entities"], orient="row")
+
+
+def test_every_bar_has_its_share(table: pl.DataFrame) -> None:
+    said = words(levels(table))
+    assert {"70.0%", "30.0%", "0", "64.0%", "35.0%", "1.0%", "in force", "draft <b>"} <= set(said)
+    assert [text for text in said if text in GROUPS] == GROUPS
+    assert any(text.startswith("1,000 entities") for text in said)
+
+
+def test_nobody_can_be_drawn(table: pl.DataFrame) -> None:
+    assert "low" in words(levels(table.with_columns(entities=pl.lit(0))))
