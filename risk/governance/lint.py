@@ -17,7 +17,7 @@ from risk.governance.lint_levels import level_faults
 from risk.governance.lint_style import style_faults
 from risk.language.documents import Document, Path
 from risk.language.operators import Fuzzy
-from risk.language.reading import read_ruleset
+from risk.language.reading import ruleset_of
 from risk.language.ruleset import Outcome, Ruleset
 from risk.language.scoring import WeightedScore
 
@@ -38,10 +38,11 @@ def lint(ruleset: Ruleset, lists: Lists | None = None, *, notes: bool = False) -
 def lint_text(text: str, lists: Lists | None = None, *, notes: bool = False) -> tuple[Ruleset | None, list[Finding]]:
     """Read a ruleset and find the same, with lines; no ruleset where it cannot be read."""
     try:
-        ruleset = read_ruleset(text)
+        document = Document(text)
+        ruleset = ruleset_of(document)
     except RulesetNotValid as error:
         return None, list(error.findings)
-    return ruleset, findings(_faults(ruleset, lists, notes=notes), ruleset, Document(text))
+    return ruleset, findings(_faults(ruleset, lists, notes=notes), ruleset, document)
 
 
 def _faults(ruleset: Ruleset, lists: Lists | None, *, notes: bool) -> list[Fault]:

@@ -22,7 +22,11 @@ def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
     Raises:
         RulesetNotValid: everything that does not fit the language, each with its line.
     """
-    document = Document(text, source)
+    return ruleset_of(Document(text, source), source)
+
+
+def ruleset_of(document: Document, source: str = "the ruleset") -> Ruleset:
+    """Make a ruleset of a document that was read; RulesetNotValid as above."""
     if not isinstance(document.data, dict):
         raise RulesetNotValid([Finding("the ruleset", "must be a mapping that begins with `ruleset: NAME`")], source)
     return checked(Ruleset, document, source)
