@@ -1,0 +1,67 @@
+"""Portfolios from files."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cli.portfolio_files import read_entities, read_frame
+from domain.errors import ConfigError, LayoutError
+from risk.language.reading import read_ruleset
+from tests.cli.test_rules_assess import RULES
+
+RULESET = read_ruleset(RULES)
+ROWS = [{"user_id": "a", "kind": "person", "age": 5}, {"user_id": "b", "kind": 7, "age": "old"}]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl"])
+def test_every_format_gives_the_same_entities(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"entities{suffix}"
+    frame = pl.DataFrame({"user_id": ["a", "b"], "kind": ["person", "company"]})
+    write = {
+        ".parquet": frame.write_parquet,
+        ".csv": frame.write_csv,
+        ".json": frame.write_json,
+        ".jsonl": frame.write_ndjson,
+    }
+    write[suffix](path)
+    assert read_entities(path, RULESET).select("entity_id", "kind").rows() == [("a", "person"), ("b", "company")]
+    assert read_frame(path).columns == ["entity_id", "kind"]
+
+
+def test_a_value_of_a_wrong_type_in_json_stands_beside_its_field(tmp_path: Path) -> None:
+    path = tmp_path / "entities.json"
+    path.write_text(json.dumps(ROWS))
+    made = read_entities(path, RULESET)
+    assert made["kind"].to_list() == ["person", None]
+    assert made["kind!"].to_list() == [None, "7"]
+    assert made["age!"].to_list() == [None, "'old'"]
+
+
+def test_several_rows_of_an_entity_keep_when_they_were_known(tmp_path: Path) -> None:
+    path = tmp_path / "entities.json"
+    path.write_text(json.dumps([{**row, "known_at": "2024-01-01"} for row in ROWS]))
+    assert read_entities(path, RULESET)["known_at"].to_list() == ["2024-01-01"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "message"),
+    [
+        ("a.json", "{", LayoutError, "cannot be read"),
+        ("a.json", '{"entity_id": 1}', LayoutError, "must hold objects, one for each entity"),
+        ("a.json", "[{}]", LayoutError, "has no entity_id"),
+        ("a.csv", "x\n1\n", LayoutError, "has no column entity_id"),
+        ("a.parquet", "x", LayoutError, "cannot be read"),
+        ("a.txt", "", ConfigError, "must end in"),
+        ("gone.csv", None, ConfigError, "there is no file"),
+    ],
+)
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, name: str, content: str | None, kind: type[Exception], message: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(kind, match=message):
+        read_entities(path, RULESET)

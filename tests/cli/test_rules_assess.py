@@ -1,0 +1,139 @@
+"""`fivefold rules assess`: files in, levels and breakdowns out."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.running import Home, refuse, run, succeed
+
+RULES = """
+ruleset: tiny
+entity_type: customer
+fields: {kind: {one_of: [person, company]}, country: country, age: number}
+transaction_fields: {operation: text}
+applies_to: {field: kind, equals: person}
+levels: [low, medium, high]
+score: {points: {thresholds: [10, 50]}}
+max_recompute_interval: 180 days
+cooldown: 30 days
+rules:
+  - id: country
+    title: Country
+    category: geography
+    input: {field: country}
+    cases: [{when: {in_list: fatf-call-for-action}, points: 60, floor: high}]
+  - id: cash
+    title: Cash
+    category: transaction execution
+    input: {sum: amount, where: {field: operation, equals: cash}, over: 30 days}
+    cases: [{when: {at_least: 100.30}, points: 20}]
+"""
+ENTITIES = "entity_id,kind,country,age\na,person,DE,30\nb,person,IR,\nc,company,DE,\nd,person,Germany,\n"
+ROWS = """user_id,transaction_amount,transaction_currency,transaction_date,operation
+a,-100.10,EUR,2024-06-20,cash
+a,-0.20,EUR,2024-07-01,cash
+a,-900,EUR,2024-07-02,cash
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in (("rules.yaml", RULES), ("entities.csv", ENTITIES), ("rows.csv", ROWS)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def asked(folder: Path, *more: str | Path, as_of: str = "2024-07-01") -> tuple[str | Path, ...]:
+    files = (folder / "rules.yaml", folder / "entities.csv", "--transactions", folder / "rows.csv")
+    return ("rules", "assess", *files, "--as-of", as_of, *more)
+
+
+def test_levels_go_to_a_file_and_their_distribution_to_the_screen(folder: Path) -> None:
+    done = run(folder, *asked(folder, "--output", folder / "levels.parquet"))
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "4 of type customer, as of 2024-07-01"
+    assert "warning: 1 failed: d" in done.err
+    assert "warning: 1 not applicable: c" in done.err
+    table = pl.read_parquet(folder / "levels.parquet")
+    assert table.select("entity_id", "level", "status", "score", "floor_by").rows() == [
+        ("a", "medium", "assessed", 20.0, None),
+        ("b", "high", "assessed", 60.0, "country"),
+        ("c", None, "not applicable", None, None),
+        ("d", None, "failed", 0.0, None),
+    ]
+
+
+def test_one_breakdown_names_every_rule_and_the_arithmetic(folder: Path) -> None:
+    out = succeed(folder, *asked(folder, "--explain", "a"))
+    assert "Score 20: Cash 20; Medium" in out
+    assert "100.30 EUR" in out
+    assert "Country" in out
+
+
+def test_every_breakdown_can_be_written(folder: Path) -> None:
+    run(folder, *asked(folder, "--breakdowns", folder / "why.jsonl"))
+    lines = [json.loads(line) for line in (folder / "why.jsonl").read_text().splitlines()]
+    assert [line["entity"] for line in lines] == ["a", "b", "c", "d"]
+    assert lines[1]["line"] == "Score 60: Country 60; High"
+    assert lines[0]["rules"][1]["points"] == "20"
+
+
+def test_levels_held_before_keep_their_cooldown(folder: Path) -> None:
+    run(folder, *asked(folder, "--output", folder / "before.csv"))
+    (folder / "entities.csv").write_text(ENTITIES.replace("IR", "DE"))
+    levels = folder / "after.parquet"
+    run(folder, *asked(folder, "--previous", folder / "before.csv", "--output", levels, as_of="2024-07-30"))
+    b = pl.read_parquet(levels).row(1, named=True)
+    assert (b["level"], b["withheld_level"]) == ("high", "low")
+    run(folder, *asked(folder, "--previous", folder / "before.csv", "--output", levels, as_of="2024-07-31"))
+    assert pl.read_parquet(levels)["level"][1] == "low"
+
+
+def test_an_override_holds_until_it_ends(folder: Path) -> None:
+    (folder / "overrides.csv").write_text("entity_id,level,until\na,high,2024-08-01\n")
+    out = succeed(folder, *asked(folder, "--overrides", folder / "overrides.csv", "--explain", "a"))
+    assert "High by an override, the rules say Medium" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--explain", "nobody"), "there is no entity nobody among the 4 that were read"),
+        (("--tags", "gone.csv"), "there is no file gone.csv"),
+        (("--previous", "rules.yaml"), "must end in .parquet, .csv"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_words(folder: Path, more: tuple[str, str], message: str) -> None:
+    assert message in refuse(folder, *asked(folder, *more))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("entity_id,rules_level\na,low\n", "has no column entered"),
+        ("entity_id,rules_level,entered\na,extreme,2024-01-01\n", "has the level extreme; there are low, medium, high"),
+        ("entity_id,rules_level,entered\na,low,yesterday\n", "entered is 'yesterday'; it must be an ISO date or time"),
+    ],
+)
+def test_a_file_of_levels_that_cannot_be_used_is_refused(folder: Path, text: str, message: str) -> None:
+    (folder / "before.csv").write_text(text)
+    assert message in refuse(folder, *asked(folder, "--previous", folder / "before.csv"))
+
+
+def test_indicators_and_the_value_come_from_the_model_and_the_transactions(home: Home, tmp_path: Path) -> None:
+    rules = RULES.split("rules:\n", maxsplit=1)[0].replace("transaction_fields: {operation: text}\n", "") + (
+        "rules:\n"
+        "  - {id: age, title: Age, category: other, input: {indicator: account_age},\n"
+        "     cases: [{when: {above: 0}, points: 15}]}\n"
+        "  - {id: worth, title: Worth, category: other, input: {value: segment},\n"
+        "     cases: [{when: {in: [low, medium, high, top]}, points: 35}]}\n"
+    )
+    (tmp_path / "rules.yaml").write_text(rules)
+    users = pl.read_parquet(home.rows)["user_id"].unique().sort().head(3)
+    entities = pl.DataFrame({"entity_id": users, "kind": "person", "country": "DE", "age": 40})
+    entities.write_parquet(tmp_path / "entities.parquet")
+    files = (tmp_path / "rules.yaml", tmp_path / "entities.parquet", "--transactions", home.rows)
+    succeed(home.var, "rules", "assess", *files, "--output", tmp_path / "levels.parquet")
+    assert pl.read_parquet(tmp_path / "levels.parquet")["score"].to_list() == [50.0] * 3

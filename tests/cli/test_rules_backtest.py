@@ -1,0 +1,69 @@
+"""`fivefold rules backtest`."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.rules_files import AS_OF, made
+from tests.cli.running import cells, refuse, run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return made(tmp_path)
+
+
+def asked(folder: Path, *more: object) -> tuple[object, ...]:
+    return (
+        "rules",
+        "backtest",
+        folder / "now.yaml",
+        folder / "draft.yaml",
+        "--data",
+        folder / "people.parquet",
+        *AS_OF,
+        *more,
+    )
+
+
+def test_both_are_shown_and_kept_as_evidence(folder: Path) -> None:
+    done = run(
+        folder,
+        *asked(folder, "--entered", "2024-06-20", "--html", folder / "b.html", "--json", folder / "b.json"),
+        columns=200,
+    )
+    assert done.code == 0, done
+    assert done.err == ""
+    rows = {row[0]: row[1:] for row in cells(done.out, "Who would be where")}
+    assert rows["low"][:2] == ["240 (40.0%)", "300 (50.0%)"]
+    assert "Not assessed in full, draft" in done.out
+    plain = json.loads((folder / "b.json").read_text())
+    assert (plain["kind"], plain["drawn"], plain["draft"]["withheld"]) == ("backtest", 600, 120)
+    assert (folder / "b.html").read_text().count("<svg") == 3
+
+
+def test_a_sample_is_seeded(folder: Path) -> None:
+    first, same, other = (run(folder, *asked(folder, "--sample", 50, "--seed", seed)).out for seed in (1, 1, 2))
+    assert first == same
+    assert first != other
+    assert "50 of 600 (8.3%), drawn with seed 1" in first
+
+
+def test_a_draft_may_stand_alone_or_against_standing_levels(folder: Path) -> None:
+    levels = pl.DataFrame({"entity_id": ["e0000"], "rules_level": ["critical"], "entered": ["2024-06-30"]})
+    levels.write_csv(folder / "levels.csv")
+    alone = ("rules", "backtest", folder / "draft.yaml", "--data", folder / "people.parquet", *AS_OF)
+    assert "warning: No ruleset in force was given" in run(folder, *alone).err
+    stood = run(folder, *alone, "--previous", folder / "levels.csv")
+    assert "Standing levels: the levels that were given" in stood.out
+    assert "(no level before)" in stood.out
+
+
+def test_what_does_not_fit_together_is_refused(folder: Path) -> None:
+    both = asked(folder, "--entered", "2024-06-20", "--previous", folder / "levels.csv")
+    assert "give one of them" in refuse(folder, *both)
+    three = ("rules", "backtest", *["fatf-retail"] * 3, "--data", folder / "people.parquet")
+    assert "3 rulesets were given" in refuse(folder, *three)
+    assert "--entered is 'soon'" in refuse(folder, *asked(folder, "--entered", "soon"))

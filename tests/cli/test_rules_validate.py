@@ -1,0 +1,64 @@
+"""`fivefold rules validate`."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.rules_files import AS_OF, made
+from tests.cli.running import cells, refuse, run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return made(tmp_path)
+
+
+def asked(folder: Path, *more: object) -> tuple[object, ...]:
+    files = ("--data", folder / "people.parquet", "--labels", folder / "labels.csv")
+    return ("rules", "validate", folder / "now.yaml", *files, *AS_OF, "--resamples", 100, *more)
+
+
+def test_verdicts_are_shown_and_kept_as_evidence(folder: Path) -> None:
+    files = ("--html", folder / "v.html", "--json", folder / "v.json")
+    done = run(
+        folder, *asked(folder, *files, "--against", folder / "draft.yaml", "--reference", "2024-04-01"), columns=250
+    )
+    assert done.code == 0, done
+    rows = {row[0]: row[1] for row in cells(done.out, "Verdicts")}
+    assert rows["Gini of the total"] == "met"
+    assert rows["Confirmed in high and critical"] == "met"
+    assert "Beside another ruleset" in done.out
+    assert "warning: 60 entities could not be assessed in full" in done.err
+    plain = json.loads((folder / "v.json").read_text())
+    assert (plain["kind"], plain["population"]["confirmed"], plain["resamples"]) == ("validation", 120, 100)
+    assert (folder / "v.html").read_text().count("<svg") == 3
+
+
+def test_labels_of_before_or_after_do_not_count(folder: Path) -> None:
+    late = run(folder, *asked(folder, "--until", "2024-08-01"))
+    assert "Confirmed among the judged: 0" in late.out
+    assert "too few labels" in late.out
+
+
+def test_undated_labels_need_a_word(folder: Path) -> None:
+    pl.read_csv(folder / "labels.csv").drop("at").write_csv(folder / "labels.csv")
+    assert "have no date in the column at" in refuse(folder, *asked(folder))
+    said = run(folder, *asked(folder, "--undated-later"))
+    assert "warning: 120 labels have no date" in said.err
+
+
+def test_what_the_label_was_made_of_is_refused(folder: Path) -> None:
+    assert "rule income: reads income: income is banned" in refuse(folder, *asked(folder, "--banned", "income"))
+    text = (folder / "now.yaml").read_text()
+    (folder / "now.yaml").write_text(text.replace("input: {field: income}", "input: {count: alerts, over: 90 days}"))
+    columns = {"entity_id": ["e0000"], "opened": ["2024-05-01"], "closed": ["2024-05-02"], "outcome": ["confirmed"]}
+    pl.DataFrame(columns).write_csv(folder / "alerts.csv")
+    alerts = ("--alerts", folder / "alerts.csv")
+    assert "alerts are what the labels are made of" in refuse(folder, *asked(folder, *alerts))
+    assert run(folder, *asked(folder, *alerts, "--labels-from-elsewhere")).code == 0
+
+
+def test_a_reference_after_as_of_is_refused(folder: Path) -> None:
+    assert "--reference must be before --as-of" in refuse(folder, *asked(folder, "--reference", "2024-07-01"))
