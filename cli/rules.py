@@ -2,16 +2,36 @@
 
 import typer
 
-from cli import rules_assess, rules_lint, rules_schema, rules_test
+from cli import (
+    rules_assess,
+    rules_backtest,
+    rules_diff,
+    rules_lint,
+    rules_schema,
+    rules_test,
+    rules_thresholds,
+    rules_validate,
+)
 
-COMMANDS = (rules_lint, rules_test, rules_assess, rules_schema)
+COMMANDS = (
+    rules_lint,
+    rules_test,
+    rules_assess,
+    rules_diff,
+    rules_backtest,
+    rules_validate,
+    rules_thresholds,
+    rules_schema,
+)
 """The modules that add a command, in the order in which help lists them."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands under one word."""
     rules = typer.Typer(
-        help="Rulesets as files: lint, test and apply them.", no_args_is_help=True, rich_markup_mode=None
+        help="Rulesets as files: lint, test, apply, compare and validate them.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
     for module in COMMANDS:
         module.add_to(rules)

@@ -79,7 +79,7 @@ def assess_files(
         ruleset,
         portfolio,
         at,
-        None if previous is None else _standings(previous, levels),
+        None if previous is None else read_standings(previous, levels),
         None if overrides is None else _overrides(overrides, levels),
     )
     if entity is not None:
@@ -93,7 +93,7 @@ def assess_files(
     _show_all(found, at)
 
 
-def _standings(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
+def read_standings(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
     """Read the levels held until now, as `--output` writes them: names of levels, and when they were entered."""
     frame = _with_columns(path, ("rules_level", "entered")).drop_nulls("rules_level")
     return frame.select("entity_id", _numbers(frame["rules_level"], levels, path), _moments(frame["entered"], path))

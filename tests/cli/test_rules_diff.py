@@ -26,7 +26,9 @@ def test_the_same_content_says_so(folder: Path) -> None:
 
 
 def test_it_is_json_where_that_is_wanted(folder: Path) -> None:
-    plain = json.loads(succeed(folder, "rules", "diff", folder / "now.yaml", "fatf-retail", "--json"))
+    told = succeed(folder, "rules", "diff", folder / "now.yaml", "fatf-retail", "--json", folder / "d.json")
+    plain = json.loads((folder / "d.json").read_text(encoding="utf-8"))
+    assert len(told.splitlines()) == len(plain["changes"]) + 1
     assert (plain["kind"], plain["same"], plain["after"]) == ("diff", False, "fatf-retail")
     assert len(plain["changes"]) > 10
 

@@ -1,0 +1,88 @@
+"""`fivefold rules backtest`: a draft on a real portfolio, before it decides."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from cli.portfolio_files import PortfolioFiles
+from cli.rules_assess import (
+    AlertsOption,
+    BaseOption,
+    CasesOption,
+    RatesOption,
+    ScreeningsOption,
+    TagsOption,
+    TransactionsOption,
+    read_standings,
+)
+from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, read_for_all, show
+from cli.rules_options import ListsOption, load_ruleset
+from cli.shipped import lists_with
+from cli.terminal import AsOfOption, ModelOption, NameOption, errors, moment
+from domain.clock import parse_moment
+from domain.errors import ConfigError
+from training.config import DEFAULT_NAME
+
+RulesetsArgument = Annotated[
+    list[str], typer.Argument(metavar="[A] B", help="The ruleset in force (may be left out), and the draft.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="backtest")(backtest_files)
+
+
+def backtest_files(
+    rulesets: RulesetsArgument,
+    data: DataOption,
+    transactions: TransactionsOption = None,
+    cases: CasesOption = None,
+    alerts: AlertsOption = None,
+    tags: TagsOption = None,
+    screenings: ScreeningsOption = None,
+    lists: ListsOption = None,
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="Levels that stand: entity_id, rules_level, entered.")
+    ] = None,
+    entered: Annotated[
+        str | None, typer.Option("--entered", help="Or: the levels of A stand, since this ISO date or time.")
+    ] = None,
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="So many entities at random; else all.")] = None,
+    seed: SeedOption = 0,
+    as_of: AsOfOption = None,
+    base: BaseOption = "EUR",
+    rates: RatesOption = None,
+    model: ModelOption = None,
+    name: NameOption = DEFAULT_NAME,
+    html: HtmlOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Compare what A and B make of a portfolio: levels, who moves, hits of every case, and what cannot be assessed."""
+    from risk.governance.backtest import Standing, backtest  # noqa: PLC0415 (imports Polars)
+    from risk.governance.evidence_backtest import backtest_page  # noqa: PLC0415 (imports what draws pictures)
+
+    if len(rulesets) > 2:
+        raise ConfigError(f"{len(rulesets)} rulesets were given; it takes the one in force, or none, and the draft")
+    if previous is not None and entered is not None:
+        raise ConfigError("--previous and --entered both say which levels stand; give one of them")
+    *before, draft = (load_ruleset(given) for given in rulesets)
+    at = moment(as_of, "--as-of")
+    files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
+    portfolio = read_for_all(files, [draft, *before], lists_with(lists), at, model, name)
+    standing = Standing(
+        None if previous is None else read_standings(previous, draft.levels),
+        None if entered is None else parse_moment(entered, "--entered"),
+    )
+    with tqdm(total=None, desc="assessed", file=errors.file, disable=not errors.is_terminal, leave=False) as bar:
+
+        def tell(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        found = backtest(draft, portfolio, at, before[0] if before else None, standing, sample, seed, tell)
+    page = backtest_page(found)
+    show(page)
+    keep("backtest", found, page, html, json)

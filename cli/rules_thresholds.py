@@ -1,0 +1,99 @@
+"""`fivefold rules propose-thresholds`: where thresholds would have to be for the shares that are wanted."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.portfolio_files import PortfolioFiles, read_portfolio
+from cli.rules_assess import (
+    AlertsOption,
+    BaseOption,
+    CasesOption,
+    RatesOption,
+    ScreeningsOption,
+    TagsOption,
+    TransactionsOption,
+)
+from cli.rules_evidence import DataOption, JsonOption, write_json
+from cli.rules_options import ListsOption, RulesetArgument, ruleset_text
+from cli.shipped import lists_with
+from cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
+from domain.errors import ConfigError
+from domain.files import replacing
+from training.config import DEFAULT_NAME
+
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
+SharesOption = Annotated[
+    str | None,
+    typer.Option("--shares", help="Percent in each level, lowest first, as 65,22,10,3; else the middles of the usual."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="propose-thresholds")(propose_files)
+
+
+def propose_files(
+    path: RulesetArgument,
+    data: DataOption,
+    output: OutputOption,
+    shares: SharesOption = None,
+    transactions: TransactionsOption = None,
+    cases: CasesOption = None,
+    alerts: AlertsOption = None,
+    tags: TagsOption = None,
+    screenings: ScreeningsOption = None,
+    lists: ListsOption = None,
+    as_of: AsOfOption = None,
+    base: BaseOption = "EUR",
+    rates: RatesOption = None,
+    model: ModelOption = None,
+    name: NameOption = DEFAULT_NAME,
+    json: JsonOption = None,
+) -> None:
+    """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force."""
+    from risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
+    from risk.governance.thresholds import propose  # noqa: PLC0415 (as the first)
+    from risk.governance.thresholds_draft import draft_text  # noqa: PLC0415 (as the first)
+    from risk.language.reading import read_ruleset  # noqa: PLC0415 (as the first)
+
+    if output.exists() and Path(path).exists() and output.samefile(path):
+        raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
+    text = ruleset_text(path)
+    ruleset = read_ruleset(text, path)
+    at = moment(as_of, "--as-of")
+    files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
+    found = assess(ruleset, read_portfolio(files, ruleset, lists_with(lists), at, model, name), at)
+    proposal = propose(found, None if shares is None else _shares(shares))
+    draft = draft_text(text, ruleset, proposal)
+    with replacing(output) as unfinished:
+        unfinished.write_text(draft, encoding="utf-8")
+    if json is not None:
+        write_json("threshold proposal", proposal, json)
+    rows = [[row.level, f"{row.present:.1%}", f"{row.proposed:.1%}", f"{row.target:.1%}"] for row in proposal.levels]
+    show_table(f"{proposal.entities:,} entities, as of {proposal.as_of}", ("level", "now", "draft", "target"), rows)
+    cuts = [
+        [
+            cut.level,
+            cut.present,
+            cut.proposed,
+            f"{cut.reached_below:.1%}",
+            f"{cut.next_below[0]:.1%}",
+            f"{cut.next_below[1]:.1%}",
+        ]
+        for cut in proposal.cuts
+    ]
+    columns = ("level begins at", "now", "draft", "below it", "next lower share", "next higher share")
+    show_table("", columns, cuts)
+    say(f"{proposal.moved:,} entities would be in another level. The draft is {output}; nothing is in force.")
+    for caution in proposal.cautions:
+        warn(caution)
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(part) / 100 for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--shares is {text!r}; write percentages with commas between them, as 65,22,10,3") from None

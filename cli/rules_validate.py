@@ -1,0 +1,96 @@
+"""`fivefold rules validate`: a ruleset against what was confirmed afterwards."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.portfolio_files import PortfolioFiles, read_frame
+from cli.rules_assess import (
+    AlertsOption,
+    BaseOption,
+    CasesOption,
+    RatesOption,
+    ScreeningsOption,
+    TagsOption,
+    TransactionsOption,
+)
+from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, read_for_all, show
+from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
+from cli.shipped import lists_with
+from cli.terminal import AsOfOption, ModelOption, NameOption, moment
+from domain.clock import parse_moment
+from domain.errors import ConfigError
+from training.config import DEFAULT_NAME
+
+LEAST_RESAMPLES = 100
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="validate")(validate_files)
+
+
+def validate_files(
+    path: RulesetArgument,
+    data: DataOption,
+    labels: Annotated[Path, typer.Option("--labels", help="entity_id, confirmed, and at: when it became known.")],
+    transactions: TransactionsOption = None,
+    cases: CasesOption = None,
+    alerts: AlertsOption = None,
+    tags: TagsOption = None,
+    screenings: ScreeningsOption = None,
+    lists: ListsOption = None,
+    as_of: AsOfOption = None,
+    until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None,
+    undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False,
+    banned: Annotated[
+        list[str] | None, typer.Option("--banned", help="A name that no input may have; repeat it.")
+    ] = None,
+    elsewhere: Annotated[
+        bool, typer.Option("--labels-from-elsewhere", help="The labels are not made of the cases and alerts given.")
+    ] = False,
+    against: Annotated[str | None, typer.Option("--against", help="Another ruleset, to be compared with.")] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="As-of of the reference period, for drift.")
+    ] = None,
+    seed: SeedOption = 0,
+    resamples: Annotated[int, typer.Option("--resamples", min=LEAST_RESAMPLES, help="Of every interval.")] = 1000,
+    base: BaseOption = "EUR",
+    rates: RatesOption = None,
+    model: ModelOption = None,
+    name: NameOption = DEFAULT_NAME,
+    html: HtmlOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Measure how well a ruleset ranks and catches what became known after as-of, against named floors."""
+    from risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
+    from risk.governance.evidence_validate import validation_page  # noqa: PLC0415 (imports what draws pictures)
+    from risk.governance.labels import LABELS_ARE  # noqa: PLC0415 (as the first)
+    from risk.governance.validate import Options, validate  # noqa: PLC0415 (as the first)
+
+    ruleset, others = load_ruleset(path), [load_ruleset(given) for given in (against,) if given is not None]
+    at, named = moment(as_of, "--as-of"), lists_with(lists)
+    files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
+    options = Options(
+        banned=tuple(banned or ()),
+        made_of=() if elsewhere else LABELS_ARE,
+        until=None if until is None else parse_moment(until, "--until"),
+        undated_are_later=undated,
+        seed=seed,
+        resamples=resamples,
+    )
+    portfolio = read_for_all(files, [ruleset, *others], named, at, model, name)
+    earlier = None
+    if reference is not None:
+        before = parse_moment(reference, "--reference")
+        if before >= at:
+            raise ConfigError("--reference must be before --as-of")
+        earlier = assess(ruleset, read_for_all(files, [ruleset], named, before, model, name), before)
+    compared = [assess(other, portfolio, at) for other in others]
+    found = validate(
+        assess(ruleset, portfolio, at), read_frame(labels), options, earlier, compared[0] if compared else None
+    )
+    page = validation_page(found)
+    show(page)
+    keep("validation", found, page, html, json)
