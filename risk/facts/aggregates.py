@@ -11,7 +11,7 @@ from risk.columns.operators import Lists
 from risk.facts.partials import Partials
 from risk.facts.portfolio import AS_OF, ENTITY
 from risk.facts.problems import spoilt
-from risk.facts.source import LINK, TIME, Facts
+from risk.facts.source import LINK, SPOILT, TIME, Facts
 from risk.facts.windows import Masks, is_opening, starts
 from risk.language.inputs import Window, key_of
 
@@ -69,9 +69,9 @@ def _of_source(
     for name, made in wanted.items():
         partials.add(name, made, signal=name in signals)
     grouped, key = _grouped(asked, partials, bounded=all(made.over is not None for made in wanted.values()))
-    counted = grouped.agg(**partials.sums).collect(engine="streaming")
+    counted = grouped.agg(pl.col(SPOILT).any(), **partials.sums).collect(engine="streaming")
     values = partials.values(asked.join(counted, on=key, how="left", maintain_order="left"))
-    return spoilt(values, asked, facts, wanted) if len(facts.problems) else values
+    return spoilt(values, asked, facts, wanted) if counted[SPOILT].any() else values
 
 
 def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:
@@ -89,11 +89,12 @@ def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple
     else:
         rows = rows.join(asked.lazy(), on=LINK, how="inner")
         moments, key = {name: pl.col(name) for name in (AS_OF, *openings)}, ROW
-    rows = rows.filter(pl.col(TIME) <= moments[AS_OF])
+    undated = pl.col(TIME).is_null()  # such rows cannot be used, and are looked at for that alone
+    rows = rows.filter((pl.col(TIME) <= moments[AS_OF]) | undated)
     if bounded:
-        rows = rows.filter(pl.any_horizontal([pl.col(TIME) > moments[name] for name in openings]))
+        rows = rows.filter(pl.any_horizontal([undated, *(pl.col(TIME) > moments[name] for name in openings)]))
     known = rows.with_columns(**moments).with_columns(*partials.facts.as_known)
     masks = partials.masks
     seen = known.with_columns(**masks.parts).with_columns(**masks.wholes)
     # Grouping costs far more than this: mostly, most facts are older than any window or of no interest.
-    return seen.filter(pl.any_horizontal(sorted(partials.used))).group_by(key), key
+    return seen.filter(pl.any_horizontal(SPOILT, *sorted(partials.used))).group_by(key), key

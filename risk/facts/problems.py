@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from risk.facts.portfolio import AS_OF, error_of
-from risk.facts.source import FIELD, LINK, PROBLEM, TIME, Facts, nothing_wrong
+from risk.facts.source import FIELD, LINK, PROBLEM, SPOILT, TIME, Facts, nothing_wrong
 from risk.facts.windows import fields_in, start_of, value_field
 from risk.language.inputs import Window
 
@@ -23,21 +23,23 @@ class Check:
         field: the field that it spoils; None where the whole row cannot be used.
         wrong: true where it is wrong, never null.
         allowed: what would be right.
-        maybe: true wherever `wrong` is, and cheaper; looked at first.
     """
 
     column: str
     field: str | None
     wrong: pl.Expr
     allowed: str = ""
-    maybe: pl.Expr | None = None
 
 
-def suspected(rows: pl.LazyFrame, checks: Sequence[Check]) -> list[Check]:
-    """Find the checks that may have found something: one pass, after which there are mostly none."""
-    looks = {str(number): check.wrong if check.maybe is None else check.maybe for number, check in enumerate(checks)}
-    seen = rows.select(**{number: look.any() for number, look in looks.items()}).collect(engine="streaming")
-    return [check for check, maybe in zip(checks, seen.row(0) if checks else (), strict=True) if maybe]
+def marked(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
+    """Take the time from rows that cannot be used, and add `@spoilt`, true where any check finds something.
+
+    So one pass over the facts both counts them and tells whether there is anything to name; mostly there is not.
+    """
+    whole = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is None)])
+    parts = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is not None)])
+    timed = rows.with_columns(pl.when(~whole).then(pl.col(TIME)).alias(TIME))
+    return timed.with_columns((pl.col(TIME).is_null() | parts.fill_null(False)).alias(SPOILT))
 
 
 def find_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.DataFrame:

@@ -8,9 +8,9 @@ import polars as pl
 from domain.errors import LayoutError
 from risk.facts.fields import read_field, read_moments
 from risk.facts.portfolio import AS_OF, ENTITY
-from risk.facts.problems import Check, find_problems, suspected
+from risk.facts.problems import Check, find_problems, marked
 from risk.facts.reading import Read, read_declared, read_text, read_time, refuse_missing
-from risk.facts.source import LINK, TIME, Facts, nothing_wrong
+from risk.facts.source import LINK, SPOILT, TIME, Facts
 from risk.language.fields import CASE_FIELDS, FieldType
 
 KNOWN_AT: Final = "known_at"
@@ -101,13 +101,11 @@ def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what
     if OUTCOME in schema:
         undated = outcome.value.is_not_null() & (pl.col(CLOSED).is_null() if CLOSED in schema else pl.lit(True))
         checks.append(Check(OUTCOME, OUTCOME, undated, f"with {CLOSED}, the moment from which it was known"))
-    found = suspected(rows, checks)
-    whole = [check.wrong for check in checks if check.field is None]
     read = {CLOSED: closed, OUTCOME: outcome, STATUS: status, **fields}
     return Facts(
-        rows.filter(~pl.any_horizontal(whole)).select(LINK, TIME, **{name: one.value for name, one in read.items()}),
+        marked(rows, checks).select(LINK, TIME, SPOILT, **{name: one.value for name, one in read.items()}),
         {**declared, **CASE_FIELDS},
-        find_problems(rows, found) if found else nothing_wrong(),
+        lambda: find_problems(rows, checks),
         as_known=_as_known(),
     )
 

@@ -1,7 +1,8 @@
 """Linked facts of one source - transactions, cases or alerts - in the one form that aggregates read."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ LINK = "entity"
 TIME = "time"
 FIELD = "field"
 PROBLEM = "problem"
+SPOILT = "@spoilt"
 
 PROBLEM_SCHEMA: Mapping[str, Any] = {LINK: pl.String, TIME: pl.Int64, FIELD: pl.String, PROBLEM: pl.String}
 """One thing that could not be read: whose, when (null where that is what could not be read, or what makes the fact
@@ -33,9 +35,10 @@ class Facts:
     """Facts that are linked to entities, ready to be counted.
 
     Attributes:
-        rows: `entity` (String), `time` (Int64, microseconds UTC) and the fields; no row that cannot be used.
+        rows: `entity` (String), `time` (Int64, microseconds UTC) and the fields; and `@spoilt`, true where something
+            cannot be read. A row that cannot be used at all has no time, and so lies in no window.
         fields: the declared type of every field.
-        problems: what could not be read, in the form of `PROBLEM_SCHEMA`.
+        find_problems: names what cannot be read.
         base: the base currency; None where no field is money.
         usual: what holds of the facts that count where `where` does not speak of `usual_field`.
         usual_field: the field that `usual` is about.
@@ -44,11 +47,16 @@ class Facts:
 
     rows: pl.LazyFrame
     fields: Mapping[str, FieldType]
-    problems: pl.DataFrame = field(default_factory=nothing_wrong)
+    find_problems: Callable[[], pl.DataFrame] = nothing_wrong
     base: str | None = None
     usual: pl.Expr | None = None
     usual_field: str | None = None
     as_known: tuple[pl.Expr, ...] = ()
+
+    @cached_property
+    def problems(self) -> pl.DataFrame:
+        """Name everything that cannot be read, in the form of `PROBLEM_SCHEMA`; found when first asked for."""
+        return self.find_problems()
 
     def column(self, name: str, currency: str | None = None) -> Column:
         """Tell what a field is to a condition; with a *currency*, money is the original amount in it."""

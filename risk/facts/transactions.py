@@ -21,14 +21,14 @@ from features.columns import (
     USER_ID,
 )
 from risk.facts.portfolio import AS_OF, ENTITY
-from risk.facts.problems import Check, find_problems, suspected
+from risk.facts.problems import Check, find_problems, marked
 from risk.facts.reading import Read, read_declared, read_number, read_text, read_time, refuse_missing
-from risk.facts.source import LINK, MOST_MINOR, TIME, Facts, nothing_wrong, original_of
+from risk.facts.source import LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
 from risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 _TAKEN = frozenset({LINK, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
-_NUMBER, _POSITION, _UNITS, _OWN, _BASED = "@number", "@position", "@units", "@own", "@based"
+_NUMBER, _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@number", "@position", "@units", "@limit", "@own", "@based"
 _WORDS = {SETTLED: "settled", PENDING: "pending", FAILED: "failed"}
 _STATE_WORDS = [form for word in STATES for form in (word, word.lower(), word.title())]
 _STATE_VALUES = pl.Series([_WORDS[code] for code in STATES.values() for _ in range(3)], dtype=pl.String)
@@ -40,7 +40,7 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
 
     Money is brought to whole minor units of its own currency, then converted at the table's rate into whole minor
     units of the base, each step rounded half-even. A state that is absent is settled. Rows without amount, currency
-    or time that can be read are left out and stand among the problems, whose entities cannot be assessed by them.
+    or time that can be read, or with a state that is none, have no time and stand among the problems.
 
     Args:
         frame: the API's columns, with `user_id` or `entity_id`.
@@ -62,18 +62,12 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
     parts = _Parts(schema, owner, rates)
     fields = {name: read_declared(name, schema[name], form) for name, form in declared.items()}
     checks = parts.checks() + [Check(name, name, read.wrong) for name, read in fields.items() if read.wrong is not None]
-    rows, problems = parts.read(lazy), nothing_wrong()
-    found = suspected(rows, checks)
-    if found:
-        problems = find_problems(rows, found)
-        rows = rows.filter(
-            ~pl.any_horizontal([pl.lit(False), *(check.wrong for check in found if check.field is None)])
-        )
-    columns = {**{name: read.value for name, read in fields.items()}, **parts.columns(plain_states=not found)}
+    columns = {**{name: read.value for name, read in fields.items()}, **parts.columns()}
+    read = parts.read(lazy)
     return Facts(
-        rows.select(**columns),
+        marked(read, checks).select(**columns),
         {**declared, **TRANSACTION_FIELDS},
-        problems,
+        lambda: find_problems(read, checks),
         base=rates.base,
         usual=pl.col("state") == "settled",
         usual_field="state",
@@ -98,7 +92,9 @@ class _Parts:
             _NUMBER: read_number(AMOUNT, schema[AMOUNT]).value,
             _POSITION: position,
         }
-        self.units = {_UNITS: _by_currency([float(minor_units(code)) for code in rates.codes])}
+        minor = [float(minor_units(code)) for code in rates.codes]
+        dearest = [max(units, rate * minor_units(rates.base)) for units, rate in zip(minor, rates.units, strict=True)]
+        self.units = {_UNITS: _by_currency(minor), _LIMIT: _by_currency([_limit(units) for units in dearest])}
         # 0.29 × 100 is 28.999999999999996: what was written is 29.
         self.own = {_OWN: (pl.col(_NUMBER).abs() * pl.col(_UNITS)).round(mode="half_to_even")}
         self.based = {_BASED: self._converted()}
@@ -109,21 +105,22 @@ class _Parts:
             rows = rows.with_columns(**step)
         return rows
 
-    def columns(self, *, plain_states: bool) -> dict[str, pl.Expr]:
-        """Give each by its name, over what `read` added; *plain_states* says that every state was seen to be plain."""
+    def columns(self) -> dict[str, pl.Expr]:
+        """Give each by its name, over what `read` added."""
         number = pl.col(_NUMBER)
         has_id = TRANSACTION_ID in self.schema
-        size, original = pl.col(_BASED).cast(pl.Int64), pl.col(_OWN).cast(pl.Int64)
+        size, original = (pl.col(name).cast(pl.Int64, strict=False) for name in (_BASED, _OWN))
         return {
             LINK: pl.col(LINK),
             TIME: pl.col(TIME),
+            SPOILT: pl.col(SPOILT),
             "amount": size,
             "signed_amount": pl.when(number < 0).then(-size).otherwise(size),
             original_of("amount"): original,
             original_of("signed_amount"): pl.when(number < 0).then(-original).otherwise(original),
             "direction": pl.when(number > 0).then(pl.lit("deposit")).when(number < 0).then(pl.lit("withdrawal")),
             "currency": pl.col(CURRENCY).cast(pl.String),
-            "state": _plain_state() if plain_states and self.state.wrong is not None else self.state.value,
+            "state": self.state.value,
             TRANSACTION_ID: read_text(TRANSACTION_ID, self.schema[TRANSACTION_ID]).value
             if has_id
             else pl.lit(None, pl.String),
@@ -131,26 +128,16 @@ class _Parts:
 
     def checks(self) -> list[Check]:
         """Tell when a row cannot be used, over what `read` added."""
-        too_much = (pl.max_horizontal(_OWN, _BASED) > MOST_MINOR).fill_null(False)
-        units = [minor_units(code) for code in self.rates.codes]
-        most = max(*units, *(per_unit * minor_units(self.rates.base) for per_unit in self.rates.units)) + 1
+        number, limit = pl.col(_NUMBER), pl.col(_LIMIT)
         made = [
             Check(self.owner, None, pl.col(LINK).is_null()),
-            Check(AMOUNT, None, pl.col(_NUMBER).is_null(), f"a finite number of at most {LARGEST_MAGNITUDE:g}"),
-            Check(CURRENCY, None, pl.col(_POSITION).is_null(), f"a currency with a rate into {self.rates.base}"),
+            Check(AMOUNT, None, number.is_null(), f"a finite number of at most {LARGEST_MAGNITUDE:g}"),
+            Check(CURRENCY, None, limit.is_null(), f"a currency with a rate into {self.rates.base}"),
             Check(DATE, None, pl.col(TIME).is_null(), "an ISO 8601 date or time"),
-            Check(
-                AMOUNT,
-                None,
-                too_much,
-                f"at most {MOST_MINOR} minor units",
-                maybe=pl.col(_NUMBER).abs() > MOST_MINOR / most,
-            ),
+            Check(AMOUNT, None, (number.abs() > limit).fill_null(False), f"at most {MOST_MINOR:.0f} minor units"),
         ]
         if self.state.wrong is not None:
-            plain = pl.col(STATE).cast(pl.String)
-            odd = plain.cast(pl.Enum(_STATE_WORDS), strict=False).is_null() & (plain != "")
-            made.append(Check(STATE, None, self.state.wrong, ", ".join(STATES), maybe=odd))
+            made.append(Check(STATE, None, self.state.wrong, ", ".join(STATES)))
         return made
 
     def _converted(self) -> pl.Expr:
@@ -160,6 +147,11 @@ class _Parts:
         units = float(minor_units(self.rates.base))
         converted = (pl.col(_OWN) / pl.col(_UNITS) * per_unit * units).round(mode="half_to_even")
         return pl.when(pl.col(_POSITION) == base).then(pl.col(_OWN)).otherwise(converted)
+
+
+def _limit(units: float) -> float:
+    """Tell the largest amount whose minor units a 64-bit integer holds, a little below for the sake of rounding."""
+    return min(LARGEST_MAGNITUDE, MOST_MINOR / units * (1 - 1e-12))
 
 
 def _by_currency(values: list[float]) -> pl.Expr:
@@ -174,22 +166,15 @@ def _state(schema: pl.Schema) -> Read:
     return Read(read, read.is_null())
 
 
-def _plain_state() -> pl.Expr:
-    code = pl.col(STATE).cast(pl.String).cast(pl.Enum(_STATE_WORDS), strict=False).to_physical()
-    return pl.lit(_STATE_VALUES).gather(code).fill_null("settled")
-
-
 def _states(words: pl.Series) -> pl.Series:
     """Give what each word means, null where none is known; text is brought to capitals only where there is need."""
     codes = words.cast(pl.Enum(_STATE_WORDS), strict=False)
     if codes.null_count() > words.null_count():
         codes = words.str.to_uppercase().cast(pl.Enum(_STATE_WORDS), strict=False)
     states = _STATE_VALUES.gather(codes.to_physical())
-    return states.zip_with(words.is_not_null() & (words != ""), _settled(len(words)))
-
-
-def _settled(rows: int) -> pl.Series:
-    return pl.repeat("settled", rows, dtype=pl.String, eager=True)
+    if not codes.null_count():
+        return states
+    return states.zip_with(words.is_not_null() & (words != ""), pl.Series(["settled"], dtype=pl.String))
 
 
 def _owner(schema: pl.Schema) -> str:

@@ -20,7 +20,7 @@ from risk.language.inputs import FieldInput, Window, key_of
 _OPENING = "@after "
 """Names with @ cannot be those of fields."""
 
-_ALL = "@all"
+_DATED = "@dated"
 
 
 def start_of(over: Duration) -> str:
@@ -70,8 +70,6 @@ class Masks:
         named = list(self._parts_of(made))
         if column is not None:
             named.append(self._part(f"@known {column}", pl.col(column).is_not_null()))
-        if not named:
-            return self._part(_ALL, pl.lit(True))
         if len(named) == 1:
             return named[0]
         name = f"@mask {' & '.join(named)}"
@@ -79,9 +77,10 @@ class Masks:
         return name
 
     def _parts_of(self, made: Window) -> list[str]:
-        parts = []
-        if made.over is not None:
-            parts.append(self._part(f"@in {made.over}", pl.col(TIME) > pl.col(start_of(made.over))))
+        if made.over is None:
+            parts = [self._part(_DATED, pl.col(TIME).is_not_null())]
+        else:
+            parts = [self._part(f"@in {made.over}", pl.col(TIME) > pl.col(start_of(made.over)))]
         if self.facts.usual is not None and self.facts.usual_field not in fields_in(made):
             parts.append(self._part("@usual", self.facts.usual))
         if made.in_currency is not None:

@@ -197,7 +197,9 @@ def test_a_case_that_cannot_be_read_is_a_problem(changed: Any, fields: Any, prob
     facts = prepare_records(pl.DataFrame({**CASE, **changed}), {})
     assert facts.problems["field"].to_list() == fields
     assert all(text.startswith(problem) for text in facts.problems["problem"])
-    assert facts.rows.collect().height == (0 if fields == [None] else 1)
+    row = facts.rows.collect().row(0, named=True)
+    assert row["@spoilt"] is True
+    assert (row["time"] is None) == (fields == [None])
 
 
 def test_an_outcome_without_a_column_of_closing_is_a_problem() -> None:

@@ -5,7 +5,7 @@ from math import inf, isfinite, nan
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.clock import to_microseconds
@@ -42,6 +42,11 @@ def read(**columns: object) -> pl.DataFrame:
     facts = prepare(frame(**columns), RATES, {})
     assert facts.problems.is_empty()
     return facts.rows.collect()
+
+
+def usable(facts: Facts) -> pl.DataFrame:
+    """Take the rows that lie in any window at all."""
+    return facts.rows.filter(pl.col("time").is_not_null()).collect()
 
 
 def problems(**columns: object) -> list[tuple[str | None, int | None, str | None, str]]:
@@ -157,7 +162,8 @@ GOOD = {"transaction_date": "2024-07-01", "transaction_amount": 1.0, "transactio
 def test_what_cannot_be_read_is_a_problem_of_its_entity_alone(column: str, value: object, shown: str) -> None:
     values = {"user_id": ["good", "bad"], column: pl.Series([GOOD.get(column), value], strict=False)}
     facts = prepare(frame(**values), RATES, {})
-    assert facts.rows.collect()["entity"].to_list() == ["good"]
+    assert usable(facts)["entity"].to_list() == ["good"]
+    assert facts.rows.select("entity", "@spoilt").collect().rows() == [("good", False), ("bad", True)]
     ((entity, time, field, problem),) = facts.problems.rows()
     assert (entity, field) == ("bad", None)
     assert (time is None) == (column == "transaction_date")
@@ -175,8 +181,19 @@ def test_an_amount_that_no_64_bits_hold_is_a_problem() -> None:
     dear = RateTable("EUR", DAY, {"BTC": Rate(60_000.0, DAY)}, "test")
     rows = frame(transaction_amount=[1e14, 1e12], transaction_currency=["BTC"], user_id=["too much", "fits"])
     facts = prepare(rows, dear, {})
-    assert facts.rows.collect()["amount"].to_list() == [6_000_000_000_000_000_000]
+    assert usable(facts)["amount"].to_list() == [6_000_000_000_000_000_000]
     assert facts.problems["entity"].to_list() == ["too much"]
+
+
+@example("BTC", 1.53e12)
+@example("BTC", 1.54e12)  # from 2^63 ÷ 6,000,000 on
+@given(st.sampled_from(["EUR", "BTC"]), st.floats(0, LARGEST_MAGNITUDE))
+def test_whatever_is_taken_fits(currency: str, amount: float) -> None:
+    dear = RateTable("EUR", DAY, {"BTC": Rate(60_000.0, DAY)}, "test")
+    row = prepare(frame(transaction_amount=[amount], transaction_currency=[currency]), dear, {}).rows.collect()
+    exact = amount * (1 if currency == "EUR" else 60_000) * 100
+    assert (row["time"].item() is None) == (exact > 2**63 * (1 - 1e-12))
+    assert row["time"].item() is None or row["amount"].item() is not None
 
 
 def test_every_problem_of_a_row_is_named() -> None:
@@ -229,6 +246,7 @@ def test_a_declared_value_that_cannot_be_read_spoils_its_field_alone() -> None:
     assert [row[name] for name in ("word", "size", "sure", "on", "where", "words", "how")] == [
         "x", None, None, None, None, ["a"], None,
     ]  # fmt: skip
+    assert row["@spoilt"] is True
     found = {(field, problem) for _, _, field, problem in facts.problems.rows()}
     wrong = {"size": "many", "sure": "maybe", "on": "soon", "where": "Germany", "how": "barter"}
     assert found == {(field, f"{field} is {value}") for field, value in wrong.items()}

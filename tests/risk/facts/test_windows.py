@@ -44,11 +44,11 @@ def test_a_condition_in_another_currency_is_another() -> None:
     )
 
 
-def test_without_anything_to_ask_all_facts_count() -> None:
+def test_without_anything_to_ask_all_facts_that_have_a_time_count() -> None:
     masks = Masks(Facts(pl.LazyFrame(), {}), {})
     name = masks.of(form(count="cases"))
-    made = pl.DataFrame({"time": [1]}).select(masks.parts[name])
-    assert made.item() is True
+    made = pl.DataFrame({"time": [1, None]}).select(masks.parts[name])
+    assert made.to_series().to_list() == [True, False]
 
 
 def test_openings_are_one_for_each_length() -> None:
