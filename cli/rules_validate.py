@@ -81,16 +81,20 @@ def validate_files(
         resamples=resamples,
     )
     portfolio = read_for_all(files, [ruleset, *others], named, at, model, name)
-    earlier = None
-    if reference is not None:
-        before = parse_moment(reference, "--reference")
-        if before >= at:
-            raise ConfigError("--reference must be before --as-of")
-        earlier = assess(ruleset, read_for_all(files, [ruleset], named, before, model, name), before)
-    compared = [assess(other, portfolio, at) for other in others]
-    found = validate(
-        assess(ruleset, portfolio, at), read_frame(labels), options, earlier, compared[0] if compared else None
+    before = None if reference is None else _before(reference, at)
+    earlier = (
+        None if before is None else assess(ruleset, read_for_all(files, [ruleset], named, before, model, name), before)
     )
+    compared = [assess(other, portfolio, at) for other in others]
+    side = assess(ruleset, portfolio, at)
+    found = validate(side, read_frame(labels), options, earlier, compared[0] if compared else None)
     page = validation_page(found)
     show(page)
     keep("validation", found, page, html, json)
+
+
+def _before(reference: str, at: int) -> int:
+    before = parse_moment(reference, "--reference")
+    if before >= at:
+        raise ConfigError("--reference must be before --as-of")
+    return before

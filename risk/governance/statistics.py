@@ -5,10 +5,11 @@ Everything is arrays in, numbers out: a ruleset's totals, one input column alone
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import sparse, stats
 
 from domain.errors import NotEnoughData
 from features.histories import Floats, Integers
@@ -22,7 +23,10 @@ RESAMPLES = 1_000
 CONFIDENCE = 0.95
 
 _CELLS_AT_ONCE = 8_000_000
-"""Numbers held at once while resampling, so that a million entities need no more memory than a thousand."""
+"""Numbers held at once while resampling, so that a million entities need little more memory than a thousand."""
+
+_CELL_COSTS = 10
+"""To draw the count of a cell takes about as long as to draw so many entities one by one."""
 
 
 @dataclass(frozen=True)
@@ -176,38 +180,54 @@ def _aucs(scores: Sequence[Numbers], confirmed: Marks, seed: int, resamples: int
     """Draw the AUC of m scores so many times: m × resamples, the same entities drawn for all."""
     codes = np.column_stack([_codes(score, confirmed) for score in scores])
     random = np.random.default_rng(seed)
-    hits, others = (np.unique(codes[side], axis=0, return_counts=True) for side in (confirmed, ~confirmed))
-    made = [
-        _area(code, hits[0][:, number], drawn_hits, others[0][:, number], drawn_others)
-        for drawn_hits, drawn_others in _draws(random, hits[1], others[1], resamples)
-        for number, code in enumerate(codes.max(axis=0))
-    ]
-    chunks = [np.stack(made[start : start + len(scores)]) for start in range(0, len(made), len(scores))]
-    return np.concatenate(chunks, axis=1)
+    hits, others = (np.unique(codes[side], axis=0, return_inverse=True) for side in (confirmed, ~confirmed))
+    levels = [_by_code(others[0][:, number], int(codes[:, number].max())) for number in range(len(scores))]
+    parts = []
+    for drawn_hits, drawn_others in _draws(random, hits[1].ravel(), others[1].ravel(), resamples):
+        pairs = drawn_hits.sum(axis=0) * drawn_others.sum(axis=0)
+        above = [
+            (drawn_hits * _below(level @ drawn_others)[hits[0][:, number]]).sum(axis=0)
+            for number, level in enumerate(levels)
+        ]
+        parts.append(np.stack(above) / pairs)
+    return np.concatenate(parts, axis=1)
+
+
+def _by_code(codes: Integers, last: int) -> Any:
+    """Make the matrix that sums counts of cells by their code."""
+    places = (codes, np.arange(len(codes)))
+    return sparse.csr_array((np.ones(len(codes)), places), shape=(last + 1, len(codes)))
+
+
+def _below(level: Floats) -> Floats:
+    """Count what lies below each code, and half of what lies in it: codes × resamples."""
+    return np.cumsum(level, axis=0) - level / 2
 
 
 def _draws(
     random: np.random.Generator, hits: Integers, others: Integers, resamples: int
-) -> Iterator[tuple[Integers, Integers]]:
-    """Draw how often each cell of equal entities comes in each resample, both kinds apart, in parts."""
-    at_once = max(1, _CELLS_AT_ONCE // (len(hits) + len(others)))
+) -> Iterator[tuple[Floats, Floats]]:
+    """Draw how often each cell of equal entities comes, cells × resamples, both kinds apart, in parts.
+
+    Args:
+        random: where the draws come from.
+        hits: the cell of each confirmed entity.
+        others: the cell of each other entity.
+        resamples: how many.
+    """
+    sizes = [np.bincount(side) for side in (hits, others)]
+    at_once = max(1, _CELLS_AT_ONCE // sum(map(len, sizes)))
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
-        yield tuple(random.multinomial(int(side.sum()), side / side.sum(), size=count) for side in (hits, others))  # type: ignore[misc]  # two of them
+        first, second = (_drawn(random, side, size, count) for side, size in zip((hits, others), sizes, strict=True))
+        yield first, second
 
 
-def _area(last: int, hit_codes: Integers, hits: Integers, other_codes: Integers, others: Integers) -> Floats:
-    """Give the AUC of each resample: rows of counts by cell, whose codes go from 0 to *last*."""
-    level = _summed(other_codes, others, last)
-    below = np.cumsum(level, axis=1) - level / 2
-    above: Floats = (hits * below[:, hit_codes]).sum(axis=1)
-    return above / (hits.sum(axis=1) * others.sum(axis=1))
-
-
-def _summed(codes: Integers, counts: Integers, last: int) -> Floats:
-    """Sum the columns of *counts* that have the same code: rows × (last + 1)."""
-    order = np.argsort(codes, kind="stable")
-    present, starts = np.unique(codes[order], return_index=True)
-    made = np.zeros((len(counts), last + 1))
-    made[:, present] = np.add.reduceat(counts[:, order], starts, axis=1)
+def _drawn(random: np.random.Generator, cells: Integers, sizes: Integers, count: int) -> Floats:
+    """Draw as many entities as there are, so many times, and count them by cell: one by one, or cell by cell."""
+    if len(sizes) * _CELL_COSTS < len(cells):
+        return np.ascontiguousarray(random.multinomial(len(cells), sizes / len(cells), size=count).T, dtype=np.float64)
+    made = np.empty((len(sizes), count))
+    for number in range(count):
+        made[:, number] = np.bincount(cells[random.integers(len(cells), size=len(cells))], minlength=len(sizes))
     return made

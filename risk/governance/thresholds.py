@@ -134,24 +134,8 @@ def propose(found: Assessments, targets: Sequence[float] | None = None) -> Propo
         )
     step = found.program.total.scale // POINT_UNITS
     points, floors = (held[TOTAL] // step).to_numpy(), held[FLOOR].to_numpy()
-    below = np.cumsum(wanted)[:-1]
-    distinct, reach = _reach(points, floors, len(below))
-    chosen = _nearest(reach, below)
-    cuts = [
-        _roundest(int(distinct[at - 1]), int(distinct[at]), old) for at, old in zip(chosen, present.units, strict=True)
-    ]
-    made = tuple(
-        CutProposal(
-            ruleset.levels[number + 1],
-            text_of(present.units[number], POINT_UNITS),
-            text_of(cut, POINT_UNITS),
-            float(below[number]),
-            float(reach[number, at]),
-            (float(reach[number, at - 1]), float(reach[number, min(at + 1, len(distinct))])),
-        )
-        for number, (cut, at) in enumerate(zip(cuts, chosen, strict=True))
-    )
-    before, after = (_levels(points, floors, sides) for sides in (present.units, cuts))
+    cuts = _cuts(points, floors, np.cumsum(wanted)[:-1], present.units, ruleset.levels)
+    before, after = (_levels(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
     others = {each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED}
     return Proposal(
         ruleset.name,
@@ -164,10 +148,31 @@ def propose(found: Assessments, targets: Sequence[float] | None = None) -> Propo
             LevelProposal(name, float(share), float((before == number).mean()), float((after == number).mean()))
             for number, (name, share) in enumerate(zip(ruleset.levels, wanted, strict=True), 1)
         ),
-        made,
+        tuple(cut for _, cut in cuts),
         int((before != after).sum()),
         tuple(_cautions(present, points, others)),
     )
+
+
+def _cuts(
+    points: Integers, floors: Integers, below: Floats, present: Sequence[int], levels: Sequence[str]
+) -> list[tuple[int, CutProposal]]:
+    """Choose the thresholds: each in hundredths of a point, and as it is told."""
+    distinct, reach = _reach(points, floors, len(below))
+    made = []
+    for number, at in enumerate(_nearest(reach, below)):
+        units = _roundest(int(distinct[at - 1]), int(distinct[at]), present[number])
+        shares = reach[number]
+        cut = CutProposal(
+            levels[number + 1],
+            text_of(present[number], POINT_UNITS),
+            text_of(units, POINT_UNITS),
+            float(below[number]),
+            float(shares[at]),
+            (float(shares[at - 1]), float(shares[at + 1])),
+        )
+        made.append((units, cut))
+    return made
 
 
 def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:

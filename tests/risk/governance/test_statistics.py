@@ -46,14 +46,28 @@ def test_resampled_areas_are_those_of_the_entities_that_were_drawn(sample: tuple
     first, second, confirmed = sample
     codes = np.column_stack([statistics._codes(score, confirmed) for score in (first, second)])
     drawn = statistics._aucs([first, second], confirmed, seed, 7)
-    sides = [np.unique(codes[side], axis=0, return_counts=True) for side in (confirmed, ~confirmed)]
-    (parts,) = statistics._draws(np.random.default_rng(seed), sides[0][1], sides[1][1], 7)
+    sides = [np.unique(codes[side], axis=0, return_inverse=True) for side in (confirmed, ~confirmed)]
+    cells = [side[1].ravel() for side in sides]
+    (parts,) = statistics._draws(np.random.default_rng(seed), *cells, 7)
     for number in range(7):
-        cells = [np.repeat(side[0], part[number], axis=0) for side, part in zip(sides, parts, strict=True)]
-        marks = np.repeat([True, False], [len(cell) for cell in cells])
+        rows = [
+            np.repeat(side[0], part[:, number].astype(int), axis=0) for side, part in zip(sides, parts, strict=True)
+        ]
+        marks = np.repeat([True, False], [len(side) for side in rows])
+        assert marks.sum() == confirmed.sum()
         for column in range(2):
-            score = np.concatenate([cell[:, column] for cell in cells])
+            score = np.concatenate([side[:, column] for side in rows])
             assert drawn[column, number] == pytest.approx(roc_auc_score(marks, score), abs=1e-9)
+
+
+@pytest.mark.parametrize("costs", [0, 10**9])
+def test_both_ways_of_drawing_draw_each_entity_as_often(costs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "_CELL_COSTS", costs)
+    cells, sizes = np.repeat([0, 1, 2], [5, 20, 75]), np.array([5, 20, 75])
+    made = statistics._drawn(np.random.default_rng(1), cells, sizes, 4000)
+    assert (made.sum(axis=0) == 100).all()
+    assert made.mean(axis=1) == pytest.approx(sizes, rel=0.05)
+    assert made.var(axis=1) == pytest.approx(sizes * (1 - sizes / 100), rel=0.1)
 
 
 @given(samples())
