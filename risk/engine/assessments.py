@@ -20,6 +20,7 @@ from risk.engine.levels import (
 )
 from risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, Program, floor_of
 from risk.facts.lists import ListVersion
+from risk.facts.partials import quotient
 from risk.facts.portfolio import AS_OF, ENTITY
 
 STATUS, COMPUTED, VERSIONS = "status", "computed", "list_versions"
@@ -77,7 +78,9 @@ class Assessments:
             pl.col(AS_OF).cast(pl.Datetime("us", "UTC")),
             named(LEVEL),
             pl.col(STATUS),
-            pl.when(pl.col(APPLIES)).then(pl.col(TOTAL) / self.program.total.scale).alias("score"),
+            pl.when(pl.col(APPLIES))
+            .then(quotient(pl.col(TOTAL).cast(pl.Float64), self.program.total.scale))
+            .alias("score"),
             pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(named(TOTAL_LEVEL)).alias("score_level"),
             named(FLOOR, "floor"),
             pl.when(pl.col(APPLIES)).then(self._floor_by()).alias("floor_by"),

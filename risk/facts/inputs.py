@@ -13,6 +13,7 @@ from risk.columns.kinds import SOURCES, Vocabulary, kind_of_input, source_of
 from risk.columns.operators import Lists
 from risk.facts.aggregates import aggregate
 from risk.facts.fields import read_field
+from risk.facts.partials import quotient
 from risk.facts.patterns import find
 from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
 from risk.facts.records import prepare_records, screened, tagged
@@ -181,7 +182,8 @@ def _field(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) -> di
 
 def _days_since(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) -> dict[str, pl.Series]:
     made = _field(name, key, names, entities)
-    return {**made, key: (entities[AS_OF] - made[key]).cast(pl.Float64) / DAY_US}
+    elapsed = (entities[AS_OF] - made[key]).cast(pl.Float64)
+    return {**made, key: elapsed.to_frame().select(quotient(pl.first(), DAY_US)).to_series()}
 
 
 def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> pl.Series:
