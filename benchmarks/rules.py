@@ -1,7 +1,8 @@
 """Rules, side by side: the engine, the same expressions written by hand in Polars, and GoRules' zen-engine.
 
-`python benchmarks/rules.py --write docs/benchmarks-rules.md` measures everything and writes the page. All three give the
-same outputs - the case of every rule, its points, the total - which are compared before anything is measured.
+`python benchmarks/rules.py --write docs/benchmarks-rules.md` measures everything and writes the page. All three give
+the same outputs - the case of every rule, its points, the total - which are compared before anything is measured.
+Aggregates over transactions are measured against DuckDB in the same run.
 """
 
 import sys
