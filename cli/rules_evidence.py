@@ -37,11 +37,23 @@ def read_for_all(
     name: str,
 ) -> "Portfolio":
     """Read a portfolio with everything that any of the rulesets reads."""
-    first, *others = (read_portfolio(files, ruleset, lists, as_of, model, name) for ruleset in rulesets)
-    for other in others:
+    first = read_portfolio(files, rulesets[0], lists, as_of, model, name)
+    for ruleset in filter(_reads_the_value_side, rulesets[1:]):
+        other = read_portfolio(files, ruleset, lists, as_of, model, name)
         indicators = first.indicators if other.indicators is None else other.indicators
         first = replace(first, indicators=indicators, values=first.values if other.values is None else other.values)
     return first
+
+
+def _reads_the_value_side(ruleset: "Ruleset") -> bool:
+    """Tell whether a ruleset reads indicators or the value, which are computed for it."""
+    from risk.engine.reads import inputs_of_ruleset  # noqa: PLC0415 (imports Polars)
+    from risk.language.inputs import IndicatorInput, Ratio, ValueInput  # noqa: PLC0415 (as above)
+
+    sides = [
+        side for made in inputs_of_ruleset(ruleset) for side in (made.ratio if isinstance(made, Ratio) else (made,))
+    ]
+    return any(isinstance(side, IndicatorInput | ValueInput) for side in sides)
 
 
 def show(page: "Page") -> None:

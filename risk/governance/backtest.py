@@ -127,6 +127,7 @@ def backtest(
         ConfigError: the sample or the standing levels are none.
     """
     standing = standing or Standing()
+    _check(standing, [draft] if present is None else [draft, present])
     part = draw(portfolio, as_of, size, seed)
     rounds = part.drawn * (1 + (present is not None))
     tell = progress or (lambda *_: None)
@@ -154,15 +155,20 @@ def backtest(
     )
 
 
+def _check(standing: Standing, rulesets: list[Ruleset]) -> None:
+    for ruleset in rulesets if standing.given is not None else ():
+        assert standing.given is not None
+        wrong = standing.given.filter(~pl.col("level").is_between(1, len(ruleset.levels)))
+        if len(wrong):
+            given = f"{wrong[ENTITY][0]} stands at level {wrong['level'][0]}"
+            raise ConfigError(f"{given}; {ruleset.name} has levels 1 to {len(ruleset.levels)}")
+
+
 def _standing(
     standing: Standing, before: Assessments | None, draft: Ruleset
 ) -> tuple[pl.DataFrame | None, str, list[str]]:
     """Find the levels that stand before the draft, where they came from, and what to be told about them."""
     if standing.given is not None:
-        wrong = standing.given.filter(~pl.col("level").is_between(1, len(draft.levels)))
-        if len(wrong):
-            given = f"{wrong[ENTITY][0]} stands at level {wrong['level'][0]}"
-            raise ConfigError(f"{given}; {draft.name} has levels 1 to {len(draft.levels)}")
         return standing.given, "the levels that were given", []
     if before is None or standing.entered is None:
         return None, "none", ["The cooldown is left out: it is not known which levels stand, and since when."]

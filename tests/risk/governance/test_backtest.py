@@ -71,6 +71,9 @@ def test_standing_levels_may_be_given_without_a_ruleset() -> None:
     wrong = given.with_columns(level=pl.lit(5))
     with pytest.raises(ConfigError, match=r"e0000 stands at level 5; retail has levels 1 to 4"):
         backtest(ruleset(), people, AS_OF, standing=Standing(wrong))
+    three = ruleset(TEXT.replace(", critical]", "]").replace("[20, 40, 60]", "[20, 40]"))
+    with pytest.raises(ConfigError, match=r"e0000 stands at level 4; retail has levels 1 to 3"):
+        backtest(ruleset(), people, AS_OF, three, Standing(given))
 
 
 def test_a_draft_alone_shows_where_everyone_would_be() -> None:
