@@ -6,7 +6,7 @@ from typing import Any
 from risk.columns.kinds import inputs_of, inputs_of_rule
 from risk.language.base import Part
 from risk.language.conditions import tests_in
-from risk.language.inputs import Window, key_of
+from risk.language.inputs import Ratio, Window, key_of
 from risk.language.operators import Fuzzy
 from risk.language.ruleset import Rule, Ruleset
 from risk.language.scoring import WeightedScore
@@ -37,7 +37,10 @@ def signals_of_ruleset(ruleset: Ruleset) -> list[Part]:
 def lists_of_ruleset(ruleset: Ruleset) -> list[str]:
     """List the named lists that a ruleset needs, in alphabetical order."""
     conditions = [case.when for rule in ruleset.rules for case in rule.cases] + _entity_conditions(ruleset)
-    conditions += [made.where for made in inputs_of_ruleset(ruleset) if isinstance(made, Window) and made.where]
+    parts = [
+        part for made in inputs_of_ruleset(ruleset) for part in (made.ratio if isinstance(made, Ratio) else (made,))
+    ]
+    conditions += [part.where for part in parts if isinstance(part, Window) and part.where is not None]
     return sorted({name for condition in conditions for name in _lists_in(condition)})
 
 

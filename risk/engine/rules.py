@@ -95,11 +95,12 @@ class CompiledRule:
         half_life = _length(self.rule.decay.half_life)
         elapsed = (pl.col(AS_OF) - pl.col(self.signal)).clip(lower_bound=0)
         halvings = (elapsed // half_life).clip(upper_bound=MOST_HALVINGS)
-        points, from_case = points_column(raw), slot_column(raw) < self.otherwise
+        points = points_column(raw)
+        fades = (slot_column(raw) < self.otherwise) & (points != 0)
         return (
-            pl.when(from_case & (points != 0) & pl.col(self.signal).is_null())
+            pl.when(fades & pl.col(self.signal).is_null())
             .then(_lit(self.codes[self.unknown]))
-            .when(from_case)
+            .when(fades)
             .then(halved(points, halvings) * SLOTS + slot_column(raw))
             .otherwise(raw)
         )

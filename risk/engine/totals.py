@@ -59,8 +59,8 @@ class Total:
 
     def _levels(self, totals: Sequence[int]) -> list[Any]:
         frame = pl.DataFrame({"total": pl.Series(totals, dtype=pl.Int64)})
-        made = frame.select(level=self.level(pl.col("total")), tier=(self.tier or self.level)(pl.col("total")))
-        return made.rows()
+        made = frame.with_columns(level=self.level(pl.col("total")), tier=(self.tier or self.level)(pl.col("total")))
+        return made.select("level", "tier").rows()
 
 
 def total_of(ruleset: Ruleset, condition: Callable[[Any], pl.Expr]) -> Total:

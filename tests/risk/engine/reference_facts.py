@@ -1,0 +1,119 @@
+"""The reference's facts: transactions, cases and alerts, counted one by one for one entity at a time."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from math import isfinite
+from typing import Any
+
+from dateutil.relativedelta import relativedelta
+
+from tests.risk.engine.reference_conditions import AGGREGATES, BAD, SOURCES, Data, World, holds, inputs_in
+
+UNITS = {"EUR": 100, "USD": 100, "JPY": 1}
+RATES = {"EUR": Fraction(1), "USD": Fraction(2), "JPY": Fraction(1, 4)}
+"""What one unit is worth in euro."""
+
+
+def days_in(length: timedelta) -> Fraction:
+    return Fraction(length // timedelta(microseconds=1), 86_400_000_000)
+
+
+def _window(made: Data, moment: datetime, as_of: datetime) -> bool:
+    """Tell whether a moment is in (as-of − w, as-of]."""
+    if "over" not in made:
+        return moment <= as_of
+    count, unit = made["over"].split()
+    return as_of - relativedelta(**{unit.rstrip("s") + "s": int(count)}) < moment <= as_of
+
+
+def _facts(made: Data, world: World, entity: Data) -> Any:
+    """Give the facts that an aggregate counts, as they were known at as-of; BAD where one could not be read."""
+    source = made.get("count") or (made.get("days_since") if made.get("days_since") in SOURCES else "transactions")
+    rows = [row for row in getattr(world, str(source)) if row["entity_id"] == entity["entity_id"]]
+    known = [_transaction(row) if source == "transactions" else _case(row, entity["as_of"]) for row in rows]
+    inside = [fact for fact in known if _window(made, fact["time"], entity["as_of"])]
+    if any(fact.get("bad") for fact in inside):
+        return BAD
+    where = made.get("where")
+    asks_state = any(test.get("field") == "state" for test in inputs_in(where))
+    counted = []
+    for fact in inside:
+        if source == "transactions" and not asks_state and fact["state"] != "settled":
+            continue
+        if "in_currency" in made:
+            if fact["currency"] != made["in_currency"]:
+                continue
+            fact = {**fact, "amount": fact["own_amount"], "signed_amount": fact["own_signed_amount"]}  # noqa: PLW2901 (the fact as it is asked for)
+        if where is None or holds(where, lambda test, fact=fact: fact.get(test["field"]), world, entity["as_of"]):
+            counted.append(fact)
+    return counted
+
+
+def _transaction(row: Data) -> Data:
+    amount, currency = row["transaction_amount"], row["transaction_currency"]
+    fact = {"time": row["transaction_date"], "operation": row.get("operation") or None, "currency": currency}
+    if amount is None or not isfinite(amount) or currency not in UNITS:
+        return {**fact, "bad": True}
+    own = Fraction(round(Fraction(Decimal(repr(abs(amount)))) * UNITS[currency]), UNITS[currency])
+    size = own if currency == "EUR" else Fraction(round(own * RATES[currency] * 100), 100)
+    sign = -1 if amount < 0 else 1
+    words = {None: "settled", "SUCCEEDED": "settled", "PENDING": "pending", "FAILED": "failed"}
+    return {
+        **fact,
+        "amount": size,
+        "signed_amount": sign * size,
+        "own_amount": own,
+        "own_signed_amount": sign * own,
+        "direction": "deposit" if amount > 0 else "withdrawal" if amount < 0 else None,
+        "state": words[row["transaction_state"]],
+    }
+
+
+def _case(row: Data, as_of: datetime) -> Data:
+    """Show a case as it was known: until it was closed nobody knew what became of it."""
+    closed = row["closed"] is not None and row["closed"] <= as_of
+    return {
+        "time": row["opened"],
+        "outcome": row["outcome"] if closed else None,
+        "status": "closed" if closed else "open",
+    }
+
+
+def aggregate_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | None]:  # noqa: PLR0911 (one for each function)
+    """Compute an aggregate, and the moment of the latest fact that it counted."""
+    facts = _facts(made, world, entity)
+    if facts is BAD:
+        return BAD, None
+    word = next(word for word in AGGREGATES if word in made)
+    if word not in {"count", "days_since"}:
+        facts = [fact for fact in facts if fact[made[word]] is not None]
+    latest = max((fact["time"] for fact in facts), default=None)
+    if word == "count":
+        return Fraction(len(facts)), latest
+    if word == "days_since":
+        return (None if latest is None else days_in(entity["as_of"] - latest)), latest
+    values = [fact[made[word]] for fact in facts]
+    if word == "distinct":
+        return Fraction(len(set(values))), latest
+    if word == "sum":
+        return sum(values, Fraction(0)), latest
+    if not values:
+        return None, latest
+    return {"mean": sum(values) / len(values), "min": min(values), "max": max(values)}[word], latest
+
+
+def structuring_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | None]:
+    """Count deposits just below a threshold, where there are enough of them and they come to the threshold."""
+    facts = _facts({"count": "transactions", "over": made["over"]}, world, entity)
+    if facts is BAD:
+        return BAD, None
+    threshold, margin = Fraction(str(made["threshold"])), Fraction(made["margin"].rstrip("%")) / 100
+    just = [
+        fact
+        for fact in facts
+        if fact["direction"] == "deposit" and threshold * (1 - margin) <= fact["amount"] < threshold
+    ]
+    if len(just) < made["at_least"] or sum(fact["amount"] for fact in just) < threshold:
+        return Fraction(0), None
+    return Fraction(len(just)), max(fact["time"] for fact in just)

@@ -1,0 +1,90 @@
+"""The reference's inputs: what a rule looks at, read from rows as they were given."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from math import isfinite, isnan
+from typing import Any
+
+from tests.risk.engine.reference_conditions import BAD, SOURCES, Data, World, date_of, holds
+from tests.risk.engine.reference_facts import aggregate_of, days_in, structuring_of
+
+
+def truth(condition: Any, own: Data | None, ruleset: Data, world: World, entity: Data) -> bool | None:
+    """Tell whether a condition holds of an entity; None where that is unknown."""
+
+    def look_up(made: Data | None) -> Any:
+        value = value_of(own if made is None else made, ruleset, world, entity)
+        return None if value is BAD else value
+
+    mark = own is not None and bool({"tag", "screening"} & set(own))
+    finding = own is not None and "pattern" in own
+    return holds(condition, look_up, world, entity["as_of"], own_mark=mark, own_finding=finding)
+
+
+def value_of(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # noqa: PLR0911 (one for each kind of input)
+    """Give what an input is for an entity: None where it is unknown, BAD where it could not be read."""
+    if "field" in made:
+        return read(entity.get(made["field"]), ruleset["fields"][made["field"]])
+    if "ratio" in made:
+        over, under = (value_of(side, ruleset, world, entity) for side in made["ratio"])
+        if over is BAD or under is BAD:
+            return BAD
+        return None if over is None or under is None or under == 0 else over / under
+    if "indicator" in made or "value" in made:
+        return read(
+            entity.get(made.get("indicator") or made["value"]), "text" if "segment" in made.values() else "number"
+        )
+    if "tag" in made:
+        return any(row["entity_id"] == entity["entity_id"] and row["tag"] == made["tag"] for row in world.tags)
+    if "screening" in made:
+        return _screened(made["screening"], world, entity)
+    if made.get("days_since") not in {None, *SOURCES}:
+        since = read(entity.get(made["days_since"]), "date")
+        return since if since in {None, BAD} else days_in(entity["as_of"] - since)
+    return structuring_of(made, world, entity)[0] if "pattern" in made else aggregate_of(made, world, entity)[0]
+
+
+def read(raw: Any, declared: Any) -> Any:  # noqa: PLR0911 (one for each type)
+    """Read a raw value as its declared type."""
+    if raw is None or raw == "" or (isinstance(raw, float) and isnan(raw)):
+        return None
+    if declared == "number":
+        fits = isinstance(raw, int | float) and not isinstance(raw, bool) and isfinite(raw)
+        return Fraction(Decimal(repr(raw))) if fits else BAD
+    if declared == "flag":
+        return raw if isinstance(raw, bool) else BAD
+    if declared == "date":
+        return _read_date(raw)
+    if declared == ["text"]:
+        return raw if isinstance(raw, list) else BAD
+    if not isinstance(raw, str):
+        return BAD
+    if declared == "country":
+        return raw if len(raw) == 2 and all("A" <= sign <= "Z" for sign in raw) else BAD
+    return BAD if isinstance(declared, dict) and raw not in declared["one_of"] else raw
+
+
+def _read_date(raw: Any) -> Any:
+    try:
+        return raw if isinstance(raw, datetime) else date_of(raw)
+    except (TypeError, ValueError):
+        return BAD
+
+
+def _screened(wanted: str, world: World, entity: Data) -> bool | None:
+    """Find the latest screening by as-of; one without a moment came first, of two at once the later row holds."""
+    best: tuple[datetime, bool] | None = None
+    for row in world.screenings:
+        at = row["at"] or datetime(1900, 1, 1, tzinfo=UTC)
+        if row["entity_id"] == entity["entity_id"] and row["screening"] == wanted and at <= entity["as_of"]:
+            best = (at, row["found"]) if best is None or at >= best[0] else best
+    return None if best is None else best[1]
+
+
+def signal_of_input(made: Data, ruleset: Data, world: World, entity: Data) -> datetime | None:
+    """Give the moment that decay counts from: of a date field, or of the latest fact of an aggregate or pattern."""
+    if "field" in made:
+        moment = read(entity.get(made["field"]), ruleset["fields"][made["field"]])
+        return None if moment is BAD else moment
+    return (structuring_of if "pattern" in made else aggregate_of)(made, world, entity)[1]

@@ -1,0 +1,235 @@
+"""The engine against the slow, obvious reference, over rulesets and data drawn at random; and what is refused."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from domain.clock import parse_moment
+from domain.errors import LayoutError, RulesetNotValid
+from domain.money import base_only
+from risk.engine.assess import assess, program_for, refuse_faulty
+from risk.engine.assessments import Assessments
+from risk.engine.breakdown import explain
+from risk.facts.fields import entities_from_rows
+from risk.facts.portfolio import Portfolio
+from tests.risk.engine.reference import Answer, assess_slowly
+from tests.risk.engine.reference_conditions import World
+from tests.risk.engine.rulesets_drawn import read, rulesets
+from tests.risk.engine.worlds import (
+    BAD_FIELDS,
+    as_ofs,
+    entities,
+    moment,
+    named_list,
+    only,
+    portfolio_of,
+    standing,
+    worlds,
+)
+
+Data = dict[str, Any]
+
+QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+"""All but to explain: that takes minutes for rulesets."""
+
+people_drawn = (
+    st.integers(1, 4).flatmap(lambda count: st.tuples(*[entities(number) for number in range(count)])).map(list)
+)
+
+
+def run(ruleset: Data, world: World, people: list[Data]) -> Assessments:
+    made = read(ruleset)
+    return assess(
+        made,
+        portfolio_of(world, people, made),
+        as_ofs(people),
+        standing(people, "previous", ("level", "entered")),
+        standing(people, "override", ("level", "until")),
+    )
+
+
+def answer_of(found: Assessments, position: int) -> Answer:
+    """Bring the engine's answer into the form of the reference's."""
+    row = found.outcomes.row(position, named=True)
+    applies = row["status"] != "not applicable"
+    explained = explain(found, position)
+    return Answer(
+        row["status"],
+        {rule.rule: rule.case for rule in explained.rules},
+        {rule.rule: Fraction(rule.factor[0] if rule.factor else rule.points) for rule in explained.rules},
+        Fraction(row["total"], found.program.total.scale),
+        row["total_level"] if row["status"] == "assessed" else None,
+        row["floor"] if applies else 0,
+        row["hard_floor"],
+        row["computed"],
+        row["level"],
+        row["rules_level"],
+        moment(row["entered"]),
+        moment(row["may_move_down_on"]),
+        row["withheld"],
+        row["overridden"],
+        row["override_raised_by_floor"],
+    )
+
+
+def expected(ruleset: Data, world: World, entity: Data) -> Answer:
+    answer = assess_slowly(ruleset, world, entity)
+    if answer.status != "assessed":
+        answer.score_level = None
+    if answer.status == "not applicable":
+        answer.floor = answer.hard_floor = 0
+    return answer
+
+
+@settings(max_examples=60, phases=QUICK)
+@given(rulesets(), worlds(), people_drawn)
+def test_engine_is_the_reference(ruleset: Data, world: World, people: list[Data]) -> None:
+    found = run(ruleset, world, people)
+    for position, entity in enumerate(people):
+        assert answer_of(found, position) == expected(ruleset, world, entity), entity["entity_id"]
+
+
+@settings(max_examples=15, phases=QUICK)
+@given(rulesets(), worlds(), people_drawn, st.randoms(use_true_random=False))
+def test_batch_is_each_entity_alone_in_any_order(ruleset: Data, world: World, people: list[Data], random: Any) -> None:
+    together = run(ruleset, world, people)
+    shuffled = random.sample(people, len(people))
+    rows = random.sample(world.transactions, len(world.transactions))
+    mixed = run(ruleset, replace(world, transactions=rows), shuffled)
+    for position, entity in enumerate(people):
+        alone = run(ruleset, only(world, entity["entity_id"]), [entity])
+        wanted = answer_of(together, position)
+        assert answer_of(alone, 0) == wanted
+        assert answer_of(mixed, shuffled.index(entity)) == wanted
+
+
+@settings(max_examples=15, phases=QUICK)
+@given(rulesets(), worlds(), people_drawn, BAD_FIELDS)
+def test_bad_entity_changes_no_other(ruleset: Data, world: World, people: list[Data], wrong: Data) -> None:
+    before = run(ruleset, world, people)
+    bad = {**people[0], "entity_id": "bad", **wrong}
+    rows = [{**row, "entity_id": "bad", "transaction_currency": "XXX"} for row in world.transactions[:1]]
+    after = run(ruleset, replace(world, transactions=[*rows, *world.transactions]), [bad, *people])
+    for position in range(len(people)):
+        assert answer_of(after, position + 1) == answer_of(before, position)
+
+
+def ruleset_with(*rules: Data, **parts: Any) -> Data:
+    """Write a small ruleset of points."""
+    return {
+        "ruleset": "small",
+        "entity_type": "customer",
+        "fields": {"kind": "text", "income": "number", "opened_on": "date", "country": "country"},
+        "levels": ["low", "medium", "high"],
+        "score": {"points": {"thresholds": [31, 61]}},
+        "max_recompute_interval": "180 days",
+        "rules": rules,
+        **parts,
+    }
+
+
+def rule(name: str, when: Any, points: float = 10, **parts: Any) -> Data:
+    return {
+        "id": name,
+        "title": name.capitalize(),
+        "category": "other",
+        "cases": [{"when": when, "points": points}],
+        **parts,
+    }
+
+
+LISTED = rule("listed", {"field": "country", "in_list": "watched"}, 40)
+DAY = parse_moment("2024-07-01")
+
+
+def portfolio(rows: list[Data], **parts: Any) -> Portfolio:
+    fields = read(ruleset_with(LISTED)).fields
+    return Portfolio(entities_from_rows(rows, fields), base_only("EUR", date(2024, 7, 1)), **parts)
+
+
+def test_no_list_nobody_is_assessed() -> None:
+    with pytest.raises(RulesetNotValid, match="list watched: is missing; there are none"):
+        assess(read(ruleset_with(LISTED)), portfolio([{"entity_id": "a", "country": "NO"}]), DAY)
+    with pytest.raises(RulesetNotValid, match="list watched: is missing"):
+        assess(read(ruleset_with(LISTED)), portfolio([]), DAY)
+
+
+@pytest.mark.parametrize(
+    ("made", "missing"),
+    [
+        ({"count": "transactions"}, "transactions: are read"),
+        ({"count": "cases"}, "cases: are read"),
+        ({"days_since": "alerts"}, "alerts: are read"),
+        ({"tag": "watch"}, "tags: are read"),
+        ({"screening": "pep"}, "screenings: are read"),
+        ({"indicator": "account_age"}, "indicators: are read"),
+        ({"value": "score"}, "values: are read"),
+        ({"field": "absent"}, "names the field absent"),
+    ],
+)
+def test_no_frame_nobody_is_assessed(made: Data, missing: str) -> None:
+    asking = read(ruleset_with(rule("asks", "present", input=made)))
+    with pytest.raises(RulesetNotValid, match=missing):
+        assess(asking, portfolio([{"entity_id": "a"}]), DAY)
+
+
+def test_no_column_nobody_is_assessed() -> None:
+    bare = Portfolio(pl.DataFrame({"entity_id": ["a"]}), base_only("EUR", date(2024, 7, 1)))
+    with pytest.raises(RulesetNotValid, match="field kind: is no column of the entities; they have entity_id"):
+        assess(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}))), bare, DAY)
+
+
+def test_list_is_that_of_each_rows_moment() -> None:
+    held = named_list(
+        "watched", [(datetime(2024, 1, 1, tzinfo=UTC), ["NO"]), (datetime(2024, 7, 1, tzinfo=UTC), ["SE"])]
+    )
+    rows = [{"entity_id": f"e{number}", "country": country} for number, country in enumerate(["NO", "NO", "SE", "SE"])]
+    moments = pl.Series([DAY - 1, DAY, DAY - 1, DAY])
+    found = assess(read(ruleset_with(LISTED)), portfolio(rows, lists={"watched": held}), moments)
+    assert found.outcomes["entity_id"].to_list() == found.inputs["entity_id"].to_list() == ["e0", "e1", "e2", "e3"]
+    assert found.table()["level"].to_list() == ["medium", "low", "low", "medium"]
+    assert [explain(found, row).lists["watched"] for row in range(4)] == ["2024-01-01", "2024-07-01"] * 2
+
+
+def test_list_that_had_no_version_yet_is_refused() -> None:
+    held = {"watched": named_list("watched", [(datetime(2024, 7, 1, tzinfo=UTC), ["NO"])])}
+    with pytest.raises(RulesetNotValid, match="has no version before 2024-07-01; as-of is 2024-06-30"):
+        assess(read(ruleset_with(LISTED)), portfolio([{"entity_id": "a"}], lists=held), DAY - 1)
+
+
+def test_nobody_is_a_portfolio_too() -> None:
+    held = {"watched": named_list("watched", [(datetime(2024, 7, 1, tzinfo=UTC), ["NO"])])}
+    found = assess(read(ruleset_with(LISTED)), portfolio([], lists=held), DAY)
+    assert len(found) == 0
+    assert found.table().is_empty()
+
+
+def test_every_row_needs_its_moment() -> None:
+    with pytest.raises(LayoutError, match="entity 'b' has no moment"):
+        assess(
+            read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}))),
+            portfolio([{"entity_id": "a"}, {"entity_id": "b"}]),
+            pl.Series([DAY, None], dtype=pl.Int64),
+        )
+
+
+def test_faulty_ruleset_is_refused() -> None:
+    with pytest.raises(RulesetNotValid, match="there is no level 9"):
+        assess(
+            read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}, otherwise={"floor": 9}))),
+            portfolio([]),
+            DAY,
+        )
+
+
+def test_program_is_compiled_once_for_the_same_lists() -> None:
+    made = read(ruleset_with(LISTED))
+    versions = {"watched": named_list("watched", [(datetime(2024, 1, 1, tzinfo=UTC), ["NO"])]).versions[0]}
+    assert program_for(made, versions, "EUR") is program_for(read(ruleset_with(LISTED)), versions, "EUR")
+    refuse_faulty(made.canonical)

@@ -1,0 +1,200 @@
+"""Data drawn at random for drawn rulesets: nulls, NaN, infinities, wrong types, and moments on every edge."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from math import inf, nan
+from typing import Any
+
+import polars as pl
+from dateutil.relativedelta import relativedelta
+from hypothesis import strategies as st
+
+from domain.clock import from_microseconds, to_microseconds
+from domain.money import Rate, RateTable
+from risk.facts.fields import entities_from_rows
+from risk.facts.lists import ListVersion, NamedList
+from risk.facts.portfolio import Portfolio
+from risk.language.ruleset import Ruleset
+from tests.risk.engine.reference_conditions import World
+from tests.risk.engine.reference_facts import RATES
+
+Data = dict[str, Any]
+Draw = Any
+
+DAY = date(2024, 6, 30)
+MOMENTS = [datetime(2024, 6, 30, tzinfo=UTC), datetime(2024, 6, 30, 12, tzinfo=UTC), datetime(2024, 3, 31, tzinfo=UTC)]
+_BACK = [
+    timedelta(),
+    *(timedelta(days=days) for days in (1, 7, 30, 90, 180, 365, 900)),
+    timedelta(hours=7),
+    relativedelta(months=1),
+    relativedelta(months=6),
+    relativedelta(years=1),
+]
+EDGES = sorted({moment - back for moment in MOMENTS for back in _BACK})
+moments = st.tuples(st.sampled_from(EDGES), st.sampled_from([-1, 0, 0, 1])).map(
+    lambda pair: pair[0] + timedelta(microseconds=pair[1])
+)
+amounts = st.sampled_from([0.01, 0.1, 0.3, 1, 2, 10, 29.99, 95, 99.99, 100, 9500, 10000, -0.3, -10, -50.05, -10000, 0])
+incomes = st.sampled_from([None, nan, -5, 0, 0.1, 0.1 + 0.2, 0.3, 1, 2.0, 3, 10, 29.99, 100, 10000])
+"""0.1 + 0.2 as a float is not 0.3, and must not be taken for it."""
+BAD_FIELDS = st.sampled_from(
+    [
+        {"income": "ten"},
+        {"income": inf},
+        {"income": True},
+        {"resident": "maybe"},
+        {"opened_on": "soon"},
+        {"country": "Norway"},
+        {"kind": "robot"},
+        {"products": "cash"},
+        {"occupation": 7},
+    ]
+)
+WORDS = ["cash", "cash desk", "wire", "x", "NO"]
+
+
+@st.composite
+def entities(draw: Draw, number: int) -> Data:
+    """Draw an entity: its fields, its moment, and what was decided of it before."""
+    as_of = draw(st.sampled_from(MOMENTS))
+    entity = {
+        "entity_id": f"e{number}",
+        "as_of": as_of,
+        "country": draw(st.sampled_from([None, "NO", "DE", "IR", "XX"])),
+        "kind": draw(st.sampled_from([None, "person", "company"])),
+        "occupation": draw(st.sampled_from([None, "", *WORDS])),
+        "income": draw(incomes),
+        "resident": draw(st.sampled_from([None, True, False])),
+        "opened_on": draw(st.none() | moments.map(lambda moment: moment.isoformat())),
+        "products": draw(st.none() | st.lists(st.sampled_from(WORDS), max_size=3)),
+        "account_age": draw(st.sampled_from([None, nan, 0.0, 90.0, 100.0, 400.5])),
+        "score": draw(st.sampled_from([None, 1.0, 2.0, 3.0])),
+        "segment": draw(st.sampled_from([None, "low", "high", "top"])),
+        "previous": draw(st.none() | st.tuples(st.integers(1, 4), moments)),
+        "override": draw(st.none() | st.tuples(st.integers(1, 4), st.none() | st.sampled_from(MOMENTS))),
+    }
+    if draw(st.integers(0, 3)) == 0:
+        entity |= draw(BAD_FIELDS)
+    return entity
+
+
+def _rows(count: int, **parts: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Data]]:
+    linked = st.integers(0, 3).map(lambda number: f"e{number}")
+    return st.lists(st.fixed_dictionaries({"entity_id": linked, **parts}), max_size=count)
+
+
+@st.composite
+def worlds(draw: Draw) -> World:
+    """Draw what is linked to entities e0 to e3; now and then a transaction that cannot be read."""
+    currency = st.sampled_from(["EUR", "EUR", "USD", "JPY"])
+    transactions = draw(
+        _rows(
+            8,
+            transaction_amount=amounts,
+            transaction_currency=currency,
+            transaction_date=moments,
+            transaction_state=st.sampled_from([None, None, "SUCCEEDED", "PENDING", "FAILED"]),
+            operation=st.sampled_from([None, *WORDS]),
+        )
+    )
+    if transactions and draw(st.integers(0, 4)) == 0:
+        transactions[0] |= draw(
+            st.sampled_from(
+                [{"transaction_amount": inf}, {"transaction_amount": None}, {"transaction_currency": "XXX"}]
+            )
+        )
+    record = {"opened": moments, "closed": moments, "outcome": st.sampled_from(["confirmed", "cleared"])}
+    return World(
+        transactions,
+        draw(_rows(4, **record)),
+        draw(_rows(4, **record)),
+        draw(_rows(3, tag=st.sampled_from(["watch", "other"]))),
+        draw(_rows(4, screening=st.just("pep"), found=st.booleans(), at=st.none() | moments)),
+        {
+            "watched": [(datetime(2020, 1, 1, tzinfo=UTC), ["NO", "cash"]), (MOMENTS[1], ["IR", "wire", "x"])],
+            "small": [(datetime(2020, 1, 1, tzinfo=UTC), ["DE"])],
+        },
+    )
+
+
+def only(world: World, entity: str) -> World:
+    """Take what is linked to one entity."""
+    parts = ("transactions", "cases", "alerts", "tags", "screenings")
+    return replace(
+        world, **{part: [row for row in getattr(world, part) if row["entity_id"] == entity] for part in parts}
+    )
+
+
+_TIME = pl.Datetime("us", "UTC")
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "transactions": {
+        "entity_id": pl.String,
+        "transaction_amount": pl.Float64,
+        "transaction_currency": pl.String,
+        "transaction_date": _TIME,
+        "transaction_state": pl.String,
+        "operation": pl.String,
+    },
+    "cases": {"entity_id": pl.String, "opened": _TIME, "closed": _TIME, "outcome": pl.String},
+    "alerts": {"entity_id": pl.String, "opened": _TIME, "closed": _TIME, "outcome": pl.String},
+    "tags": {"entity_id": pl.String, "tag": pl.String},
+    "screenings": {"entity_id": pl.String, "screening": pl.String, "found": pl.Boolean, "at": _TIME},
+}
+
+
+def portfolio_of(world: World, people: list[Data], ruleset: Ruleset) -> Portfolio:
+    """Bring rows into the frames that the engine reads."""
+    frames = {
+        name: pl.DataFrame(
+            getattr(world, name),
+            schema={column: kind for column, kind in schema.items() if column != "transaction_date"},
+            strict=False,
+        )
+        if name != "transactions"
+        else pl.DataFrame(world.transactions, schema=schema, strict=False)
+        for name, schema in _SCHEMAS.items()
+    }
+    known = pl.DataFrame(
+        [{name: one[name] for name in ("entity_id", "account_age", "score", "segment")} for one in people],
+        schema={"entity_id": pl.String, "account_age": pl.Float64, "score": pl.Float64, "segment": pl.String},
+    )
+    rates = {code: Rate(float(rate), DAY) for code, rate in RATES.items() if code != "EUR"}
+    return Portfolio(
+        entities_from_rows(people, ruleset.fields),
+        RateTable("EUR", DAY, rates, "test"),
+        **frames,
+        indicators=known.select("entity_id", "account_age"),
+        values=known.select("entity_id", "score", "segment").with_columns(expected_value=pl.lit(None, pl.Float64)),
+        lists={name: named_list(name, versions) for name, versions in world.lists.items()},
+    )
+
+
+def named_list(name: str, versions: list[tuple[datetime, list[str]]]) -> NamedList:
+    """Make a list of versions (since, members)."""
+    made = tuple(ListVersion(since=to_microseconds(since), members=tuple(members)) for since, members in versions)
+    return NamedList(list=name, title=name, source="test", versions=made)
+
+
+def as_ofs(people: list[Data]) -> pl.Series:
+    """Give everyone's moment."""
+    return pl.Series("as_of", [to_microseconds(one["as_of"]) for one in people], dtype=pl.Int64)
+
+
+def standing(people: list[Data], part: str, names: tuple[str, str]) -> pl.DataFrame:
+    """Give the levels held before, or the overrides, as the engine reads them."""
+    rows = [
+        {
+            "entity_id": one["entity_id"],
+            names[0]: one[part][0],
+            names[1]: one[part][1] and to_microseconds(one[part][1]),
+        }
+        for one in people
+        if one[part] is not None
+    ]
+    return pl.DataFrame(rows, schema={"entity_id": pl.String, names[0]: pl.Int64, names[1]: pl.Int64})
+
+
+def moment(value: int | None) -> datetime | None:
+    """Read the engine's moments."""
+    return None if value is None else from_microseconds(value)
