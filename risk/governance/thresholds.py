@@ -12,7 +12,7 @@ from features.histories import Floats, Integers
 from risk.engine.assessments import STATUS, Assessments, Status
 from risk.engine.program import FLOOR, TOTAL
 from risk.governance.backtest import list_days, moments_words
-from risk.governance.thresholds_now import Cuts, cuts_of
+from risk.governance.thresholds_now import cuts_of
 from risk.governance.validate_verdicts import Floors
 from risk.language.numbers import POINT_UNITS, text_of
 
@@ -150,7 +150,7 @@ def propose(found: Assessments, targets: Sequence[float] | None = None) -> Propo
         ),
         tuple(cut for _, cut in cuts),
         int((before != after).sum()),
-        tuple(_cautions(present, points, others)),
+        tuple(_cautions(others)),
     )
 
 
@@ -233,14 +233,9 @@ def _levels(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers
     return found
 
 
-def _cautions(present: Cuts, points: Integers, left_out: dict[str, int]) -> list[str]:
+def _cautions(left_out: dict[str, int]) -> list[str]:
     made = ["Shares say how the portfolio is spread, not where risk begins: a supervisor asks for the latter."]
     lost = left_out[Status.FAILED.value] + left_out[Status.UNCLASSIFIED.value]
     if lost:
         made.append(f"{lost} entities could not be assessed in full and were left out")
-    lowest, highest = present.ends
-    outside = 0 if lowest is None else int((points < lowest).sum())
-    outside += 0 if highest is None else int((points > highest).sum())
-    if outside:
-        made.append(f"{outside} totals lie outside the outermost tiers, whose ends were left as they are")
     return made

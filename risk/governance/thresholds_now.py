@@ -18,12 +18,10 @@ class Cuts:
 
     Attributes:
         units: the totals that begin the levels above the lowest, in hundredths of a point, ascending.
-        ends: the ends of the outermost tiers, in hundredths; None where they are open.
         tiers: the positions of the tiers in the file, lowest level first; empty for points and weights.
     """
 
     units: tuple[int, ...]
-    ends: tuple[int | None, int | None] = (None, None)
     tiers: tuple[int, ...] = ()
 
 
@@ -48,8 +46,7 @@ def _of_tiers(ruleset: Ruleset, tiers: Sequence[Tier]) -> Cuts:
     units = tuple(point_units(begin) for begin in begins if begin is not None)
     if any(higher <= lower for lower, higher in pairwise(units)):
         raise ConfigError(f"the tiers of {ruleset.name} do not rise with their levels, so none can be proposed")
-    ends = tuple(None if end is None else point_units(end) for end in (ordered[0].min, ordered[-1].max))
-    return Cuts(units, (ends[0], ends[1]), tuple(order))
+    return Cuts(units, tuple(order))
 
 
 def whole_points(ruleset: Ruleset) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domain.errors import ConfigError
 from risk.engine.assess import assess
+from risk.governance import thresholds_draft
 from risk.governance.diff import diff
 from risk.governance.thresholds import propose
 from risk.governance.thresholds_draft import FIRST, LAST, draft_text
@@ -80,6 +81,14 @@ def test_a_proposal_for_something_else_is_refused() -> None:
     other = TEXT.replace("rationale: Ours.", "rationale: Theirs.")
     with pytest.raises(ConfigError, match="made for another ruleset"):
         draft_text(other, ruleset(other), proposal)
+
+
+def test_a_draft_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    proposal = propose(assess(ruleset(), mixed(1000), AS_OF))
+    for old, new in (("rationale: Ours.", "rationale: Theirs."), ("[20, 40, 60]", "[20, 40, 61]")):
+        monkeypatch.setattr(thresholds_draft, "_replaced", lambda text, _, old=old, new=new: text.replace(old, new))
+        with pytest.raises(ConfigError, match="change them by hand"):
+            draft_text(TEXT, ruleset(), proposal)
 
 
 def test_json_is_changed_in_place_as_well() -> None:

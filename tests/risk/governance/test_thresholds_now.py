@@ -10,7 +10,7 @@ from tests.risk.governance.making import TEXT, TIERED_TEXT, WEIGHTED_TEXT, rules
 def test_every_form_of_score_has_its_thresholds() -> None:
     assert cuts_of(ruleset()) == Cuts((2000, 4000, 6000))
     assert cuts_of(ruleset(WEIGHTED_TEXT)) == Cuts((3100, 6100, 8600))
-    assert cuts_of(ruleset(TIERED_TEXT)) == Cuts((2000, 4000, 6000), (-5000, 20000), (0, 1, 2, 3))
+    assert cuts_of(ruleset(TIERED_TEXT)) == Cuts((2000, 4000, 6000), (0, 1, 2, 3))
 
 
 def test_tiers_may_stand_in_any_order() -> None:
