@@ -8,9 +8,10 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from domain.errors import ConfigError, FivefoldError, StoreError
@@ -18,6 +19,7 @@ from store import database
 from store.database import BUSY_SECONDS, open_database, require_current, upgrade
 from store.tables import Base
 from tests.store import databases
+from tests.store.audits import fill
 
 SECRET = "a-secret-word"
 ANYONE = text("INSERT INTO organisations (name, created_us) VALUES ('anyone', 1)")
@@ -50,6 +52,11 @@ def _sorted(found: Any) -> Any:
     return sorted(found, key=str) if isinstance(found, list) else found
 
 
+def rows(connection: Connection) -> dict[str, list[Any]]:
+    tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return {table: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}"))] for table in tables}
+
+
 def set_version(engine: Engine, version: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
@@ -68,7 +75,15 @@ def test_neither_does_the_database_in_anything_that_alembic_does_not_compare(
         Base.metadata.create_all(made_at_once)
         expected = described(made_at_once)
     assert described(engine) == expected
-    assert set(expected) == {"organisations", "tokens", "usage", "counted"}
+    assert set(expected) == {
+        "organisations",
+        "tokens",
+        "usage",
+        "counted",
+        "audit_entries",
+        "audit_values",
+        "audit_heads",
+    }
 
 
 def test_every_constraint_has_a_name(engine: Engine) -> None:
@@ -123,7 +138,7 @@ def test_a_migration_that_fails_half_way_leaves_nothing_behind(blank: Engine) ->
 
 
 def test_no_schema_is_not_the_current_one(blank: Engine) -> None:
-    with pytest.raises(StoreError, match="the database has schema none, and this program needs 0001: run `fivefold"):
+    with pytest.raises(StoreError, match="the database has schema none, and this program needs 0002: run `fivefold"):
         require_current(blank)
 
 
@@ -132,10 +147,30 @@ def test_an_older_or_newer_schema_is_refused(blank: Engine, version: str) -> Non
     upgrade(blank)
     require_current(blank)
     set_version(blank, version)
-    with pytest.raises(StoreError, match=f"has schema {version}, and this program needs 0001"):
+    with pytest.raises(StoreError, match=f"has schema {version}, and this program needs 0002"):
         require_current(blank)
     with pytest.raises(StoreError, match=f"a schema that this program does not know: .*{version}"):
         upgrade(blank)
+
+
+def test_what_the_first_schema_held_is_there_after_an_upgrade(blank: Engine) -> None:
+    with blank.begin() as connection:
+        config = database._alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with pytest.raises(StoreError, match="has schema 0001, and this program needs 0002"):
+        require_current(blank)
+    with blank.begin() as connection:
+        connection.execute(ANYONE)
+        connection.execute(TOKEN, {"of": 1, "role": "app"})
+        connection.execute(text("INSERT INTO usage (token_id, month, calls, users) VALUES (1, '2026-11', 2, 3)"))
+        connection.execute(text("INSERT INTO counted VALUES ('w', 'm', 1, '2026-11-20', '{}')"))
+        before = rows(connection)
+    upgrade(blank)
+    require_current(blank)
+    with blank.connect() as connection:
+        assert rows(connection) == before | {f"audit_{name}": [] for name in ("entries", "values", "heads")}
+    assert [made.number for made in fill(blank, "anyone", 2)] == [1, 2]
 
 
 def test_references_and_checks_hold(engine: Engine) -> None:

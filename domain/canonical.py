@@ -1,0 +1,38 @@
+"""The one canonical form of JSON whose bytes are hashed: the same values are the same bytes, on any machine."""
+
+import json
+from typing import Any
+
+_PLAIN = str | int | None
+
+
+def canonical_json(value: Any) -> str:
+    r"""Write values in their one canonical form, which is hashed as UTF-8.
+
+    Keys are sorted by their code points, nothing stands between tokens, whole numbers are plain decimals, and text is
+    as it is but for ``\" \\ \b \f \n \r \t`` and other characters below U+0020, as ``\u001f``.
+
+    TypeError for what has no such form: a float (write money and rates as whole numbers or as text), a key that is no
+    text, any other object.
+
+    >>> canonical_json({"b": [1, None, True], "a": "é"})
+    '{"a":"é","b":[1,null,true]}'
+    """
+    _require_exact(value, "the value")
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _require_exact(value: Any, where: str) -> None:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{where} has the key {key!r}; canonical JSON has keys of text alone")
+            if not isinstance(below, _PLAIN):
+                _require_exact(below, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for number, below in enumerate(value):
+            _require_exact(below, f"{where}[{number}]")
+    elif not isinstance(value, _PLAIN):
+        raise TypeError(
+            f"{where} is {value!r}; canonical JSON has text, whole numbers, true, false, null, arrays and objects"
+        )

@@ -1,0 +1,99 @@
+"""The audit log's chain, without a database: what an entry says, and the bytes that are hashed.
+
+`docs/audit.md` describes these bytes for those who verify a log with a program of their own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Literal
+
+from domain.canonical import canonical_json
+
+FORMAT = 1
+"""Of the hashed bytes: another one where these change."""
+
+GENESIS = "0" * 64
+"""What stands for the hash before the first entry."""
+
+HASHED = (
+    "organisation_id",
+    "number",
+    "at_us",
+    "actor",
+    "action",
+    "subject_kind",
+    "subject_id",
+    "details",
+    "bulk_count",
+    "bulk_digest",
+    "before_hash",
+    "after_hash",
+    "previous_hash",
+)
+"""Columns of an entry that its hash is made of: all but the hash itself."""
+
+Side = Literal["before", "after"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One call of a use case, as it is to be recorded. Nothing personal stands outside of *before* and *after*.
+
+    Attributes:
+        organisation_id: whose chain it belongs to.
+        at_us: when, microseconds.
+        actor: who: `token:12`, `cli:NAME` (an account of the machine) or `system`.
+        action: what was done, such as `token.created`.
+        subject_kind: what it was done to, such as `token`.
+        subject_id: its internal number; None for a call about many.
+        details: what is worth reading without the values, and is never erased.
+        before: values before the change; None where there were none.
+        after: values after the change; None where there are none.
+        bulk_count: for a call about many: how many.
+        bulk_digest: for a call about many: `digest_of` them.
+    """
+
+    organisation_id: int
+    at_us: int
+    actor: str
+    action: str
+    subject_kind: str
+    subject_id: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    bulk_count: int | None = None
+    bulk_digest: str | None = None
+
+
+def hash_of_entry(columns: Mapping[str, Any]) -> str:
+    """Hash an entry's columns: SHA-256 of canonical JSON, in hexadecimal.
+
+    ValueError or TypeError where a column holds what no entry can.
+    """
+    hashed = {"format": FORMAT, **{name: columns[name] for name in HASHED}}
+    return sha256(canonical_json(hashed).encode()).hexdigest()
+
+
+def hash_of_value(salt: str, side: Side, text: str) -> str:
+    r"""Hash what was there before or after, in canonical JSON: SHA-256 of three lines, in hexadecimal.
+
+    The salt keeps values of which there are few (a name, a date) from being found by trying all of them.
+
+    >>> hash_of_value("00ff", "before", '{"label":""}') == sha256(b'00ff\nbefore\n{"label":""}').hexdigest()
+    True
+    """
+    return sha256(f"{salt}\n{side}\n{text}".encode()).hexdigest()
+
+
+def digest_of(rows: Iterable[Any]) -> str:
+    r"""Hash what a call about many was about: SHA-256 over each row's canonical JSON and a line feed, in hexadecimal.
+
+    >>> digest_of([1, {"id": "a"}]) == sha256(b'1\n{"id":"a"}\n').hexdigest()
+    True
+    """
+    digest = sha256()
+    for row in rows:
+        digest.update(f"{canonical_json(row)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""Audit logs for tests: entries of every kind, and the means to change what must not be changed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.orm import Session
+
+from store.accounts import organisation_named
+from store.audit import Appended, append
+from store.chain import Entry, digest_of
+
+KINDS: tuple[dict[str, Any], ...] = (
+    {"after": {"label": "Zoë", "plan": "trial"}, "details": {"plan": "trial"}},
+    {"before": {"label": "Zoë"}, "after": {"label": "Anna"}, "subject_id": "7"},
+    {"before": {"label": "Anna"}},
+    {"bulk_count": 2, "bulk_digest": digest_of([1, 2]), "actor": "token:12"},
+    {},
+)
+"""With a value after, both, before, for many, and with nothing."""
+
+GUARDS = (
+    "audit_entries_no_delete",
+    "audit_entries_no_update",
+    "audit_entries_no_insert",
+    "audit_values_no_delete",
+    "audit_values_no_update",
+    "audit_values_no_insert",
+    "audit_heads_no_delete",
+)
+"""SQLite's triggers."""
+
+
+def entry(organisation_id: int, number: int, **fields: Any) -> Entry:
+    """An entry that is like no other."""
+    kind = KINDS[number % len(KINDS)]
+    fixed = {"actor": "cli:ana", "action": "thing.done", "subject_kind": "thing"}
+    return Entry(**{"organisation_id": organisation_id, "at_us": 1_000 + number, **fixed, **kind, **fields})
+
+
+def organisation(engine: Engine, name: str) -> int:
+    with Session(engine) as session, session.begin():
+        return organisation_named(session, name, 1).id
+
+
+def fill(engine: Engine, name: str, count: int) -> list[Appended]:
+    """Append entries, each in a transaction of its own."""
+    of = organisation(engine, name)
+    made = []
+    for number in range(count):
+        with Session(engine) as session, session.begin():
+            made.append(append(session, entry(of, number)))
+    return made
+
+
+@contextmanager
+def unguarded(engine: Engine) -> Iterator[Connection]:
+    """Give a connection that may do everything, as who owns the database can; what it did is taken back at the end."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+            for guard in GUARDS:
+                connection.exec_driver_sql(f"DROP TRIGGER {guard}")
+        else:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+        yield connection
+        connection.rollback()
