@@ -1,6 +1,6 @@
 """Exact numbers: points, weights and totals are whole numbers of a small unit, never floats.
 
-A float total puts edge cases a band too low: 0.1 + 0.2 + 30.7 is 30.999999999999996, not 31.
+A float total puts edge cases a band too low: 10.1 + 20.7 + 0.2 is 30.999999999999996, not 31.
 """
 
 from decimal import Decimal

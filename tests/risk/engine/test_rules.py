@@ -1,0 +1,173 @@
+"""One rule: which case, which points, and how they fade."""
+
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.clock import DAY_US
+from risk.engine.breakdown import Explanation, explain
+from risk.engine.rules import MOST_HALVINGS, halved
+from risk.facts.fields import read_moments
+from risk.language.numbers import MOST_POINTS, POINT_UNITS
+from tests.risk.engine.small import DAY, assessed, case, rule, ruleset
+
+Data = dict[str, Any]
+HOUR = DAY_US // 24
+
+
+def explained(made: Data, row: Data, **parts: Any) -> Explanation:
+    return explain(assessed(ruleset(made), row, **parts), 0)
+
+
+def first(made: Data, row: Data) -> tuple[int | str, float, str]:
+    outcome = explained(made, row).rules[0]
+    return outcome.case, float(outcome.points), outcome.floor
+
+
+CASES = rule(
+    "income",
+    case({"at_least": 100}, 30, "high"),
+    case({"field": "flag", "equals": True}, 20),
+    case({"at_least": 10}, -10),
+    input={"field": "income"},
+    otherwise={"points": 5},
+    on_unknown={"points": 7, "floor": 2},
+)
+
+
+@pytest.mark.parametrize(
+    ("income", "flag", "came"),
+    [
+        (100, True, (1, 30, "high")),
+        (99.99, True, (2, 20, "")),
+        (10, False, (3, -10, "")),
+        (9, False, ("otherwise", 5, "")),
+        (None, True, (2, 20, "")),  # the first is unknown, and does not hold
+        (None, False, ("unknown", 7, "medium")),
+        (9, None, ("unknown", 7, "medium")),
+        (10, None, (3, -10, "")),
+        (float("nan"), False, ("unknown", 7, "medium")),  # NaN is above no number
+        ("ten", True, ("failed", 0, "")),
+        (float("inf"), True, ("failed", 0, "")),
+        (10**400, True, ("failed", 0, "")),
+    ],
+)
+def test_first_case_that_holds_wins(income: Any, flag: Any, came: tuple[int | str, float, str]) -> None:
+    assert first(CASES, {"income": income, "flag": flag}) == came
+
+
+def test_unknown_is_otherwise_where_nothing_else_is_written() -> None:
+    made = {name: part for name, part in CASES.items() if name != "on_unknown"}
+    assert first(made, {"income": None, "flag": None}) == ("unknown", 5, "")
+    assert explained(made, {"income": 1, "flag": None}).rules[0].missing == ("flag",)
+
+
+def test_two_hundred_cases_keep_their_numbers() -> None:
+    cases = [case({"field": "income", "equals": number}, -number, 2 if number % 2 else None) for number in range(200)]
+    made = ruleset(rule("many", *cases, otherwise={"points": 1}, on_unknown={"points": 2}))
+    found = assessed(made, *({"income": number} for number in (*range(200), None, "bad", 777)))
+    outcomes = [explain(found, row).rules[0] for row in range(len(found))]
+    assert [one.case for one in outcomes] == [*range(1, 201), "unknown", "failed", "otherwise"]
+    assert [float(one.points) for one in outcomes] == [*(-float(number) for number in range(200)), 2, 0, 1]
+    assert [one.floor for one in outcomes[:4]] == ["", "medium", "", "medium"]
+
+
+def test_thousand_rules_of_a_million_points_add_up() -> None:
+    rules = [rule(f"r{number}", case({"field": "flag", "is": "present"}, MOST_POINTS)) for number in range(1000)]
+    explained_all = explain(assessed(ruleset(*rules), {"flag": True}), 0)
+    assert explained_all.total == 1000 * MOST_POINTS
+
+
+def fading(length: str, points: float = 20, **parts: Any) -> Data:
+    decay = {"half_life": length, "signal": {"field": "opened_on"}}
+    held = case({"field": "flag", "equals": True}, points, "high")
+    return rule("fading", held, decay=decay, otherwise={"points": 8}, **parts)
+
+
+def at(moment: int) -> Data:
+    return {"flag": True, "opened_on": pl.Series([moment]).cast(pl.Datetime("us")).dt.to_string("iso").item()}
+
+
+@pytest.mark.parametrize(
+    ("length", "before", "points"),
+    [
+        ("90 days", 0, 20),
+        ("90 days", 90 * DAY_US - 1, 20),
+        ("90 days", 90 * DAY_US, 10),
+        ("90 days", 180 * DAY_US - 1, 10),
+        ("90 days", 180 * DAY_US, 5),
+        ("90 days", 270 * DAY_US, 2.5),
+        ("90 days", 360 * DAY_US, 1.25),
+        ("90 days", 450 * DAY_US, 0.62),  # 0.625, half to even
+        ("90 days", 540 * DAY_US, 0.31),  # of the points themselves, not of what was rounded before
+        ("90 days", 40000 * DAY_US, 0),
+        ("90 days", -5 * DAY_US, 20),  # a moment to come has not begun to fade
+        ("7 hours", 7 * HOUR - 1, 20),
+        ("7 hours", 7 * HOUR, 10),
+    ],
+)
+def test_points_halve_with_every_half_life_and_floors_stay(length: str, before: int, points: float) -> None:
+    assert first(fading(length), at(DAY - before)) == (1, points, "high")
+
+
+def test_otherwise_does_not_fade() -> None:
+    assert first(fading("1 day"), {**at(DAY - 100 * DAY_US), "flag": False}) == ("otherwise", 8, "")
+
+
+def test_no_signal_is_unknown() -> None:
+    outcome = explained(fading("1 day", on_unknown={"points": 3}), {"flag": True}).rules[0]
+    assert (outcome.case, float(outcome.points), outcome.missing) == ("unknown", 3, ("opened on",))
+
+
+def test_floor_alone_needs_no_signal() -> None:
+    assert first(fading("1 day", points=0), {"flag": True}) == (1, 0, "high")
+
+
+def test_signal_that_cannot_be_read_fails_its_rule() -> None:
+    found = explained(fading("1 day"), {"flag": True, "opened_on": "soon"})
+    assert (found.status, found.rules[0].case) == ("failed", "failed")
+    assert found.failures == ("Fading: opened on is soon, which is no date such as 2024-07-01",)
+
+
+def test_signal_of_an_aggregate_is_its_latest_fact() -> None:
+    made = rule("cash", case({"at_least": 1}, 20), input={"count": "transactions"}, decay={"half_life": "90 days"})
+    times = [DAY - 200 * DAY_US, DAY - 90 * DAY_US, DAY + 1]
+    rows = pl.DataFrame(
+        {
+            "entity_id": ["e0"] * 3,
+            "transaction_amount": [1.0] * 3,
+            "transaction_currency": ["EUR"] * 3,
+            "transaction_date": pl.Series(times).cast(pl.Datetime("us", "UTC")),
+        }
+    )
+    assert float(explained(made, {}, transactions=rows).rules[0].points) == 10
+
+
+def test_nothing_counted_has_no_signal() -> None:
+    made = rule("quiet", case({"at_most": 0}, 20), input={"count": "cases"}, decay={"half_life": "90 days"})
+    empty = pl.DataFrame(schema={"entity_id": pl.String, "opened": pl.Datetime})
+    outcome = explained(made, {}, cases=empty).rules[0]
+    assert (outcome.case, outcome.missing) == ("unknown", ("when the latest was, of cases",))
+
+
+def slow_half(points: int, times: int) -> int:
+    return round(Fraction(points, 2**times))  # a fraction is rounded half to even
+
+
+@given(st.lists(st.tuples(st.integers(-MOST_POINTS * POINT_UNITS, MOST_POINTS * POINT_UNITS), st.integers(0, 40))))
+def test_halving_rounds_half_to_even(pairs: list[tuple[int, int]]) -> None:
+    frame = pl.DataFrame(pairs, schema={"points": pl.Int64, "times": pl.Int64}, orient="row")
+    made = frame.select(halved(pl.col("points"), pl.col("times"))).to_series().to_list()
+    assert made == [slow_half(points, times) for points, times in pairs]
+
+
+def test_after_most_halvings_nothing_is_left() -> None:
+    assert slow_half(MOST_POINTS * POINT_UNITS, MOST_HALVINGS) == 0
+
+
+def test_moments_of_these_tests_are_read_as_they_are_meant() -> None:
+    assert read_moments(pl.Series([at(DAY - 1)["opened_on"]])).to_list() == [DAY - 1]

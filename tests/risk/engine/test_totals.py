@@ -1,0 +1,159 @@
+"""Totals and their levels, sentence by sentence; and that what is shown has the level of what is."""
+
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from risk.engine.assess import program_for
+from risk.engine.breakdown import explain
+from risk.engine.totals import Total
+from risk.language.ruleset import Ruleset
+from tests.risk.engine.small import assessed, case, exactly, rule, ruleset
+
+Data = dict[str, Any]
+INCOME: Data = {"field": "income", "is": "present"}
+
+
+def level_of(total: Total, units: int) -> int | None:
+    frame = pl.DataFrame({"total": [units]}, schema={"total": pl.Int64})
+    found: int | None = frame.with_columns(level=total.level(pl.col("total")))["level"].item()
+    return found
+
+
+def tiers(*ranges: tuple[Any, Any, str]) -> Data:
+    made = []
+    for number, (low, high, level) in enumerate(ranges):
+        ends = {word: end for word, end in (("min", low), ("max", high)) if end is not None}
+        made.append({"title": f"Tier {number}", **ends, "level": level})
+    return {"tiers": made}
+
+
+@pytest.mark.parametrize(
+    ("points", "level"),
+    [(-50, "low"), (0, "low"), (30.99, "low"), (31, "medium"), (60.99, "medium"), (61, "high"), (1000, "high")],
+)
+def test_total_equal_to_a_threshold_is_in_the_upper_level(points: float, level: str) -> None:
+    found = assessed(ruleset(exactly(0)), {"n0": points})
+    assert found.table()["level"].item() == level
+
+
+def test_totals_add_up_over_rules() -> None:
+    found = assessed(ruleset(exactly(0), exactly(1), exactly(2)), {"n0": 30.99, "n1": -1, "n2": 1})
+    assert explain(found, 0).total == Decimal("30.99")
+    assert explain(found, 0).level == "low"
+
+
+def test_floats_put_no_total_a_band_too_low() -> None:
+    parts = [rule(f"r{number}", case(INCOME, points)) for number, points in enumerate((10.1, 20.7, 0.2))]
+    assert 10.1 + 20.7 + 0.2 < 31
+    assert assessed(ruleset(*parts), {"income": 1}).table()["level"].item() == "medium"
+
+
+def weighted(parts: dict[str, Any], columns: Data | None = None, choices: list[Data] | None = None) -> Ruleset:
+    """Write a weighted ruleset of constant factors: of each its score, and in the only column its weight."""
+    factors = [rule(name, case(INCOME, score), otherwise={"points": score}) for name, (score, _) in parts.items()]
+    own = {"all": {name: weight for name, (_, weight) in parts.items()}}
+    score = {"weighted": {"bands": [31, 61], "weights": columns or own, "weights_by": choices or [{"use": "all"}]}}
+    return ruleset(*factors, score=score)
+
+
+@pytest.mark.parametrize(
+    ("parts", "score", "level"),
+    [
+        ({"a": (30.99, 100)}, "30.99", "low"),
+        ({"a": (31, 100)}, "31", "medium"),
+        ({"a": (30.99, 50), "b": (31, 50)}, "30.99", "low"),  # 30.995
+        ({"a": (31, 99.99), "b": (30, 0.01)}, "30.99", "low"),  # 30.9999: rounded it would be 31
+        ({"a": (61, 99.99), "b": (60, 0.01)}, "60.99", "medium"),
+        ({"a": (61, 60), "b": (61, 40)}, "61", "high"),
+    ],
+)
+def test_weighted_total(parts: dict[str, Any], score: str, level: str) -> None:
+    explained = explain(assessed(weighted(parts), {"income": 1}), 0)
+    assert (explained.score, explained.level) == (score, level)
+    assert explained.total == sum(Decimal(str(value)) * Decimal(str(weight)) / 100 for value, weight in parts.values())
+
+
+BY_KIND = [
+    {"when": {"field": "kind", "equals": "company"}, "use": "company"},
+    {"when": {"field": "kind", "equals": "person"}, "use": "person"},
+]
+COLUMNS = {"person": {"a": 100, "b": 0}, "company": {"a": 0, "b": 100}}
+
+
+def test_weights_are_chosen_by_ordered_cases_and_an_unknown_type_fails() -> None:
+    made = weighted({"a": (10, 0), "b": (90, 0)}, COLUMNS, BY_KIND)
+    found = assessed(made, {"kind": "person"}, {"kind": "company"}, {"kind": None}, {"kind": "robot"})
+    assert found.table()["status"].to_list() == ["assessed", "assessed", "failed", "failed"]
+    assert found.table()["level"].to_list() == ["low", "high", None, None]
+    assert found.table()["score_level"].to_list() == ["low", "high", None, None]
+    assert explain(found, 2).failures == ("the choice of weights: there is no column where kind is unknown",)
+    assert explain(found, 3).failures == ("the choice of weights: kind is robot, which is not one of person, company",)
+    assert "failed in the choice of weights: there is no level yet" in explain(found, 2).line
+
+
+def test_first_choice_of_weights_wins() -> None:
+    both = [{"when": INCOME, "use": "company"}, *BY_KIND]
+    found = assessed(weighted({"a": (10, 0), "b": (90, 0)}, COLUMNS, both), {"kind": "person", "income": 1})
+    assert explain(found, 0).score == "90"
+
+
+def test_first_tier_that_contains_the_total_wins() -> None:
+    made = ruleset(exactly(0), score=tiers((0, 31, "low"), (31, 61, "medium"), (61, None, "high")))
+    levels = assessed(made, *({"n0": points} for points in (0, 31, 61, 1000))).table()["level"].to_list()
+    assert levels == ["low", "low", "medium", "high"]
+
+
+GAP = tiers((0, 30, "low"), (31, 70, "medium"), (71, 100, "high"))
+
+
+@pytest.mark.parametrize("points", [30.99, -1, 1000])
+def test_total_that_no_tier_owns_is_unclassified(points: float) -> None:
+    found = assessed(ruleset(exactly(0), score=GAP), {"n0": points}, {"n0": 30})
+    assert found.table()["status"].to_list() == ["unclassified", "assessed"]
+    assert found.table()["level"].to_list() == [None, "low"]
+    assert explain(found, 0).line.endswith("unclassified, as no tier owns this score: there is no level yet")
+
+
+def test_unclassified_keeps_the_level_and_a_floor_still_raises() -> None:
+    floored = rule("floored", case({"field": "flag", "equals": True}, floor="medium"))
+    made = ruleset(exactly(0), floored, score=GAP)
+    rows = [{"n0": 30.99, "flag": False}, {"n0": 30.99, "flag": True}]
+    assert assessed(made, *rows).table()["level"].to_list() == [None, "medium"]
+    assert assessed(made, *rows, previous=1).table()["level"].to_list() == ["low", "medium"]
+    held = assessed(made, *rows, previous=3)
+    assert held.table()["level"].to_list() == ["high", "high"]
+    assert held.table()["withheld_level"].to_list() == [None, None]
+    assert explain(held, 0).line.endswith("nothing lowers the level, so High stays")
+    assert explain(assessed(made, rows[1]), 0).line.endswith("Medium by the floor of Floored")
+
+
+scales = st.sampled_from(["points", "tiers", "open", "weighted"])
+
+
+@settings(max_examples=150)
+@given(scales, st.data())
+def test_shown_total_has_the_level_of_the_exact_one(scale: str, data: st.DataObject) -> None:
+    scores = {"points": {"points": {"thresholds": [31, 61]}}, "tiers": GAP, "open": tiers((None, None, "low"))}
+    made = weighted({"a": (1, 100)}) if scale == "weighted" else ruleset(exactly(0), score=scores[scale])
+    total = program_for(made, {}, "EUR").total
+    cut = data.draw(st.sampled_from([0, 30, 31, 61, 70, 71, 100]), "cut")
+    units = cut * total.scale + data.draw(st.integers(-3 * total.scale // 100, 3 * total.scale // 100), "beside it")
+    shown = Decimal(total.shown(units))
+    assert level_of(total, int(shown * total.scale)) == level_of(total, units)
+    assert abs(shown - Decimal(units) / total.scale) <= Decimal("0.01")
+    if scale != "weighted":
+        assert shown * total.scale == units
+
+
+def test_shown_total_is_rounded_to_two_decimals_where_no_cut_is_near() -> None:
+    total = program_for(weighted({"a": (1, 100)}), {}, "EUR").total
+    assert total.shown(20_004_900) == "20"
+    assert total.shown(20_005_000) == "20"  # half to even
+    assert total.shown(20_015_000) == "20.02"
+    assert total.shown(30_999_999) == "30.99"
+    assert total.shown(-5_000_000) == "-5"
