@@ -120,7 +120,7 @@ dt { color: #6b7280; } dd { margin: 0; overflow-wrap: anywhere; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid #e5e7eb; }
-th { color: #6b7280; font-weight: 500; border-bottom-color: #9ca3af; }
+th { color: #6b7280; font-weight: 500; white-space: nowrap; border-bottom-color: #9ca3af; }
 .w { text-align: left; overflow-wrap: anywhere; max-width: 34rem; }
 figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
