@@ -50,8 +50,10 @@ class Counter:
         reference = served.model.reference
         day = _day(now_microseconds() // DAY_US)
         with self._lock:
-            _, counts = self._counts.setdefault((served.version, day), (served, reference.empty()))
-            reference.count(counts, answer.matrix, answer.scores.score)
+            found = self._counts.get((served.version, day))
+            if found is None:
+                found = self._counts[served.version, day] = (served, reference.empty())
+            reference.count(found[1], answer.matrix, answer.scores.score)
             self._newest = served
 
     def keep(self) -> None:

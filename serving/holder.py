@@ -21,6 +21,8 @@ from models.value_model import ValueModel
 
 POLL_SECONDS = 10.0
 """How often the alias is looked at: a new champion serves within half a minute."""
+STOP_SECONDS = 10.0
+"""How long the end waits for a model that is just being loaded."""
 RETRY_SECONDS = 60.0
 """After this a version that could not be loaded is tried again: what was in the way may have passed."""
 FIRST_LOOK_SECONDS = 60.0
@@ -77,8 +79,10 @@ class ModelHolder:
         self._looked.wait(FIRST_LOOK_SECONDS)
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching; what is being loaded is finished, for a thread that is cut off there may keep the process."""
         self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
 
     def refresh(self) -> None:
         """Look at the alias once: load, check and warm a new champion, then swap; keep the present one otherwise."""

@@ -57,7 +57,7 @@ class Desk:
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; Refusal for everything that is not a 200."""
-        credential = await self.gatekeeper.admit(request.headers.get("token"))
+        credential = await self.gatekeeper.admit(header_of(request, b"token"))
         plan = self._plan(credential)
         if request.query_params.get("user_type", "PERSON") != "PERSON":
             raise Refusal(405, USER_TYPE)
@@ -102,9 +102,17 @@ class Desk:
             raise Refusal(429, USED_UP, headers={"Retry-After": str(seconds_to_next_month(now))})
 
 
+def header_of(request: Request, name: bytes) -> str | None:
+    """Give the first header of a name, in small letters; None where there is none."""
+    for found, value in request.scope["headers"]:
+        if found == name:
+            return str(value.decode("latin-1"))
+    return None
+
+
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """Read the body; Refusal 413 as soon as it is known to be beyond the limit."""
-    announced = request.headers.get("content-length", "")
+    announced = header_of(request, b"content-length") or ""
     if announced.isdecimal() and int(announced) > limit_bytes:
         raise _too_many_bytes(limit_bytes)
     parts: list[bytes] = []

@@ -66,15 +66,22 @@ class Health:
 
 
 class Gate:
-    """The edge around health and routes, with the settings of this process."""
+    """Puts the edge, and what is asked most, around the whole application once it starts.
+
+    A middleware stands inside of BentoML's own, of which the time limit alone takes a task and a timer of a minute for
+    each request.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap *app*."""
-        self._edge = Edge(Front(DESK, Health(app)), WATCH, SETTINGS.limits.seconds)
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self._edge(scope, receive, send)
+        """Move to the outside at the start; every request has come by the edge then."""
+        if scope["type"] == "lifespan":
+            whole = scope["app"]
+            whole.middleware_stack = Edge(Front(DESK, Health(whole.middleware_stack)), WATCH, SETTINGS.limits.seconds)
+        await self._app(scope, receive, send)
 
 
 def readiness() -> Response:
