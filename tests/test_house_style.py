@@ -35,6 +35,7 @@ TESTED_ELSEWHERE = {
     "cli/catalogue.py": "tests/test_docs.py and tests/cli/test_main.py",
     "features/indicators/*": "tests/features/test_indicators.py, each against its twin in tests/features/reference.py",
     "features/statistics.py": "tests/features/test_indicators.py, through the indicators that are made of it",
+    "risk/facts/portfolio.py": "tests/risk/facts/test_inputs.py, which resolves portfolios",
     "serving/service.py": "tests/serving/test_process_*.py, which run it as a process of its own",
     "store/migrations/*": "tests/store/test_database.py, which brings a database up to date with them",
     "training/simulated_traits.py": "tests/training/test_simulator.py, which sees what customers do",
