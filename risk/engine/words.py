@@ -155,7 +155,7 @@ def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[D
         shown = _uncrossed(exact, cuts, [round(exact, digits + more) for more in (0, 2, 4, 8)])
         return f"{shown:,f} {currency}".strip()
     if column.kind in {Kind.NUMBER, Kind.FINDING}:
-        exact = Decimal(str(value))
+        exact = Decimal(str(value)) or Decimal(0)  # which has no sign
         if exact and not -_MOST_DIGITS <= exact.adjusted() < _MOST_DIGITS:
             return str(value)
         whole = max(exact.adjusted() + 1, 0)

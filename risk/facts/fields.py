@@ -31,6 +31,8 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
     """
     if column.dtype == pl.Null:
         return pl.Series(column.name, [None] * len(column), dtype=_TYPES[kind_of(declared)]), None
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.cast(pl.String)
     if column.dtype == pl.String:
         column = column.set(column == "", None) if (column == "").any() else column
     values = _READERS[kind_of(declared)](column)
@@ -70,7 +72,7 @@ def _finite(numbers: pl.Series) -> pl.Series:
 def _texts(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         return column
-    if column.dtype.is_integer() or column.dtype in {pl.Categorical, pl.Enum}:
+    if column.dtype.is_integer():
         return column.cast(pl.String)
     return pl.Series(column.name, [None] * len(column), dtype=pl.String)
 

@@ -1,0 +1,188 @@
+"""Inputs resolved: one column each, in the order of the entities, with errors and signals beside."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from domain.clock import DAY_US, to_microseconds
+from domain.errors import RulesetNotValid
+from domain.money import Rate, RateTable
+from risk.columns.kinds import Vocabulary
+from risk.facts.inputs import Needs, resolve, sources_of
+from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
+from risk.language.conditions import Condition
+from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
+from risk.language.inputs import FieldInput, Input, key_of
+
+FORMS: TypeAdapter[Any] = TypeAdapter(Input)
+assert Condition is not None  # the forms know what a condition is once its module is imported
+JULY = datetime(2024, 7, 1, tzinfo=UTC)
+DAY = date(2024, 7, 1)
+RATES = RateTable("EUR", DAY, {"JPY": Rate(0.25, DAY)}, "test")
+FIELDS: dict[str, Any] = {"income": "number", "opened_on": "date", "declared": "number", "purposes": ("text",)}
+OWN: dict[str, Any] = {"purpose": "text", "size": "number"}
+NAMES = Vocabulary(FIELDS, {**OWN, **TRANSACTION_FIELDS}, CASE_FIELDS)
+Data = dict[str, Any]
+
+
+def made(written: Data) -> Any:
+    return FORMS.validate_python(written)
+
+
+def entities(count: int = 1, **columns: Any) -> pl.DataFrame:
+    known = {"income": [None] * count, "opened_on": [None] * count, "declared": [None] * count}
+    ids = [f"e{number}" for number in range(count)]
+    return pl.DataFrame({ENTITY: ids, **known, "purposes": [None] * count, **columns}, strict=False)
+
+
+def resolved(written: list[Data], portfolio: Portfolio, *signals: Data, lists: Any = None) -> pl.DataFrame:
+    needs = Needs([made(one) for one in written], [made(one) for one in signals], NAMES)
+    asked = portfolio.entities.with_columns(pl.lit(to_microseconds(JULY)).alias(AS_OF))
+    return resolve(needs, portfolio, sources_of(needs, portfolio), lists or {}, asked)
+
+
+def rows(*facts: Data) -> pl.DataFrame:
+    usual = {"entity_id": "e0", "transaction_currency": "EUR", "transaction_date": JULY, "purpose": None, "size": None}
+    schema = {
+        "entity_id": pl.String,
+        "transaction_amount": pl.Float64,
+        "transaction_currency": pl.String,
+        "transaction_date": pl.Datetime("us", "UTC"),
+        "purpose": pl.String,
+        "size": pl.String,
+    }
+    return pl.DataFrame([{**usual, **fact} for fact in facts], schema=schema)
+
+
+def ratio(over: Data, under: Data) -> Data:
+    return {"ratio": [over, under]}
+
+
+DEPOSITS: Data = {"sum": "amount", "where": {"field": "direction", "equals": "deposit"}}
+ALL: Data = {"sum": "amount"}
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000))
+def test_ratio_of_money_is_divided_once(part: int, rest: int) -> None:
+    facts = rows({"transaction_amount": part / 100}, {"transaction_amount": -rest / 100})
+    found = resolved([ratio(DEPOSITS, ALL)], Portfolio(entities(), RATES, facts))
+    wanted = part / (part + rest) if part + rest else None
+    assert found[key_of(made(ratio(DEPOSITS, ALL)))].item() == wanted
+
+
+def test_ratio_of_different_units() -> None:
+    yen, income = {"sum": "amount", "in_currency": "JPY"}, {"field": "income"}
+    facts = rows({"transaction_amount": 3.0, "transaction_currency": "JPY"}, {"transaction_amount": 30.0})
+    asked = [ratio(yen, ALL), ratio(ALL, income), ratio(income, ALL), ratio(income, {"count": "transactions"})]
+    found = resolved(asked, Portfolio(entities(income=[0.5]), RATES, facts))
+    assert [found[key_of(made(one))].item() for one in asked] == [3 / 30.75, 61.5, 0.5 / 30.75, 0.25]
+
+
+def test_ratio_with_nothing_below_is_unknown_and_an_error_stays_one() -> None:
+    asked = ratio({"count": "transactions"}, {"field": "income"})
+    found = resolved([asked], Portfolio(entities(4, income=["0", "ten", None, "2"]), RATES, rows()))
+    assert found[key_of(made(asked))].to_list() == [None, None, None, 0.0]
+    assert found[error_of(key_of(made(asked)))].to_list() == [None, "ten", None, None]
+
+
+def test_days_since_a_field_is_exact() -> None:
+    asked = {"days_since": "opened_on"}
+    moments = [JULY - timedelta(days=90), JULY - timedelta(hours=36), JULY + timedelta(days=1), None]
+    found = resolved([asked], Portfolio(entities(4, opened_on=moments), RATES))
+    assert found[key_of(made(asked))].to_list() == [90.0, 1.5, -1.0, None]
+
+
+def test_error_found_with_the_rows_is_kept() -> None:
+    frame = entities(2, income=[None, 5.0]).with_columns(pl.Series(error_of("income"), ["'ten'", None]))
+    found = resolved([{"field": "income"}], Portfolio(frame, RATES))
+    assert found[error_of(key_of(made({"field": "income"})))].to_list() == ["'ten'", None]
+    assert found[key_of(made({"field": "income"}))].to_list() == [None, 5.0]
+
+
+def test_signals_stand_beside_their_inputs() -> None:
+    field, count = {"field": "opened_on"}, {"count": "transactions"}
+    portfolio = Portfolio(entities(opened_on=["2024-06-01"]), RATES, rows({"transaction_amount": 1.0}))
+    found = resolved([field, count], portfolio, field, count)
+    assert found[signal_of(key_of(made(field)))].item() == to_microseconds(JULY) - 30 * DAY_US
+    assert found[signal_of(key_of(made(count)))].item() == to_microseconds(JULY)
+
+
+def test_values_by_entity_whatever_their_order() -> None:
+    frame = pl.DataFrame({"entity_id": ["e2", "e0"], "account_age": [float("nan"), 5.0]})
+    values = pl.DataFrame({"entity_id": ["e1"], "score": [3], "segment": ["top"], "expected_value": [1.5]})
+    asked: list[Data] = [{"indicator": "account_age"}, {"value": "score"}, {"value": "segment"}]
+    found = resolved(asked, Portfolio(entities(3), RATES, indicators=frame, values=values))
+    assert found[key_of(made(asked[0]))].to_list() == [5.0, None, None]
+    assert found[key_of(made(asked[1]))].to_list() == [None, 3.0, None]
+    assert found[key_of(made(asked[2]))].to_list() == [None, "top", None]
+
+
+def test_indicator_that_is_no_column_is_refused() -> None:
+    frame = pl.DataFrame({"entity_id": ["e0"]})
+    with pytest.raises(RulesetNotValid, match="account_age: is no column; there are entity_id"):
+        resolved([{"indicator": "account_age"}], Portfolio(entities(), RATES, indicators=frame))
+
+
+def test_everything_missing_is_told_at_once_and_once() -> None:
+    asked = [{"count": "cases"}, {"count": "cases", "over": "1 day"}, {"tag": "x"}, {"field": "gone"}]
+    names = Vocabulary({**FIELDS, "gone": "text"}, NAMES.transaction, NAMES.case)
+    needs = Needs([made(one) for one in asked], [], names)
+    with pytest.raises(RulesetNotValid) as refused:
+        sources_of(needs, Portfolio(entities(), RATES))
+    assert [finding.where for finding in refused.value.findings] == ["tags", "cases", "field gone"]
+
+
+STRUCTURING: Data = {"pattern": "structuring", "threshold": 100, "margin": "10%", "at_least": 2, "over": "30 days"}
+NEAR: list[Data] = [{"transaction_amount": 95.0}, {"transaction_amount": 99.0}]
+OLD = JULY - timedelta(days=31)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"transaction_amount": float("inf")}, "transaction_amount is inf; allowed: a finite number of at most 1e+15"),
+        ({"transaction_amount": 1.0, "size": "huge"}, None),  # a field that it does not read
+        ({"transaction_amount": float("inf"), "transaction_date": OLD}, None),  # outside the window
+        ({"transaction_amount": float("inf"), "transaction_date": JULY + timedelta(days=1)}, None),
+        ({"transaction_amount": float("inf"), "entity_id": "e1"}, None),
+    ],
+)
+def test_pattern_is_spoilt_by_what_it_reads_alone(wrong: Data, problem: str | None) -> None:
+    asked = [STRUCTURING, {"sum": "size"}]
+    found = resolved(asked, Portfolio(entities(), RATES, rows(*NEAR, wrong)))
+    key = key_of(made(STRUCTURING))
+    assert (found[error_of(key)].item() if error_of(key) in found.columns else None) == problem
+    assert found[key].item() == (2.0 if problem is None else None)
+
+
+def test_sleep_is_spoilt_by_what_was_before() -> None:
+    asked: Data = {"pattern": "dormant-then-active", "dormant": "90 days", "active": "30 days", "at_least": 1}
+    wrong = {"transaction_amount": float("inf"), "transaction_date": OLD}
+    found = resolved([asked], Portfolio(entities(), RATES, rows(*NEAR, wrong)))
+    assert found[error_of(key_of(made(asked)))].item() is not None
+
+
+def test_declared_amount_that_cannot_be_read_fails_its_pattern() -> None:
+    asked: Data = {
+        "pattern": "volume-deviation", "expected_monthly": "declared", "factor": 2, "over": "30 days"
+    }  # fmt: skip
+    found = resolved([asked], Portfolio(entities(2, declared=["much", "10"]), RATES, rows(*NEAR)))
+    assert found[error_of(key_of(made(asked)))].to_list() == ["declared is much", None]
+
+
+def test_list_of_a_where_is_that_which_was_given() -> None:
+    asked = {"count": "transactions", "where": {"field": "purpose", "in_list": "watched"}}
+    facts = rows({"transaction_amount": 1.0, "purpose": "x"}, {"transaction_amount": 1.0, "purpose": "y"})
+    found = resolved([asked], Portfolio(entities(), RATES, facts), lists={"watched": ("x",)})
+    assert found[key_of(made(asked))].item() == 1
+
+
+def test_parts_of_inputs_are_there_as_well() -> None:
+    needs = Needs([made(ratio(DEPOSITS, {"field": "income"}))], [], NAMES)
+    assert [key_of(one) for one in needs.everything()][1] == key_of(FieldInput(field="income"))
+    assert len(needs.everything()) == 3
