@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from cli.terminal import console, open_current_database
+from cli.terminal import actor, console, open_current_database
 from domain.errors import FivefoldError
 from domain.settings import read_settings
 
@@ -82,7 +82,7 @@ def _token() -> str:
 
     plans = read_plans(read_settings().plans_file)
     engine = open_current_database()
-    return create_token(engine, plans, plan="trial", label="demo", expires_days=1)[1]
+    return create_token(engine, plans, plan="trial", label="demo", expires_days=1, actor=actor())[1]
 
 
 @contextmanager

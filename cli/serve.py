@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import console, open_current_database, show_table, warn
+from cli.terminal import actor, console, open_current_database, show_table, warn
 from domain.clock import day_text, now_microseconds
 from domain.errors import ConfigError
 from domain.settings import read_settings
@@ -69,6 +69,7 @@ def create(
         organisation=organisation,
         label=label,
         expires_days=expires_days,
+        actor=actor(),
     )
     warn(f"this is token {number}; keep it now, only a hash of it is stored")
     typer.echo(secret)
@@ -99,7 +100,7 @@ def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold to
     """End a token at once."""
     from usecases.tokens import revoke_token  # noqa: PLC0415 (imports SQLAlchemy)
 
-    revoke_token(open_current_database(), token)
+    revoke_token(open_current_database(), token, actor=actor())
     console.print(f"Token {token} is revoked.")
 
 

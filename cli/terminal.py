@@ -1,5 +1,7 @@
 """What commands print with: tables, warnings, and options that several of them share."""
 
+import os
+import pwd
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,6 +86,14 @@ def open_current_database() -> "Engine":
     engine = open_database(read_settings().database)
     upgrade(engine)
     return engine
+
+
+def actor() -> str:
+    """Name the person at the terminal for the audit log: the machine's account, whatever the environment says."""
+    try:
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:  # a container's user may have no name
+        return f"cli:{os.getuid()}"
 
 
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":

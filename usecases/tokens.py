@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 from math import ceil
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US, from_microseconds, now_microseconds
@@ -20,6 +20,7 @@ from store.database import reachable
 from store.plans import MOST_DAYS, Plan, plan_named
 from store.tables import NAME_CHARACTERS, Token
 from store.till import Till
+from usecases import audit
 
 SECRET_BYTES = 32
 ROLES = ("app", "admin")
@@ -80,8 +81,12 @@ def create_token(
     organisation: str = DEFAULT_ORGANISATION,
     label: str = "",
     expires_days: int | None = None,
+    actor: str = audit.SYSTEM,
 ) -> tuple[int, str]:
-    """Make a token; give its number and its secret, which is kept nowhere and cannot be shown again."""
+    """Make a token; give its number and its secret, which is kept nowhere and cannot be shown again.
+
+    It is recorded in the organisation's audit log, by what it may do and for how long.
+    """
     limits = plan_named(plans, plan)
     if role not in ROLES:
         raise ConfigError(f"role is {role!r}; it must be one of {', '.join(ROLES)}")
@@ -105,6 +110,15 @@ def create_token(
         )
         session.add(made)
         session.flush()
+        audit.record(
+            session,
+            made.organisation_id,
+            "token.created",
+            ("token", made.id),
+            actor=actor,
+            after={"organisation": organisation, "label": label, **_said_of(made)},
+            details=_said_of(made),
+        )
         return made.id, secret
 
 
@@ -120,13 +134,29 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
         return Credential(found.id, found.role, found.plan, found.expires_us)
 
 
-def revoke_token(engine: Engine, token_id: int) -> None:
-    """End a token at once; ConfigError where there is none of that number."""
+def revoke_token(engine: Engine, token_id: int, *, actor: str = audit.SYSTEM) -> None:
+    """End a token at once, and record that; ConfigError where there is none of that number.
+
+    To revoke one that is revoked already changes nothing, and records nothing.
+    """
+    now = now_microseconds()
     with Session(engine) as session, session.begin():
-        found = session.get(Token, token_id)
-        if found is None:
-            raise ConfigError(f"there is no token {token_id}; `fivefold tokens list` shows them")
-        found.revoked_us = found.revoked_us or now_microseconds()
+        # One update tells whether it was live: two who revoke it together are not both recorded.
+        ended = update(Token).where(Token.id == token_id, Token.revoked_us.is_(None)).values(revoked_us=now)
+        organisation_id = session.scalar(ended.returning(Token.organisation_id))
+        if organisation_id is None:
+            if session.get(Token, token_id) is None:
+                raise ConfigError(f"there is no token {token_id}; `fivefold tokens list` shows them")
+            return
+        audit.record(
+            session,
+            organisation_id,
+            "token.revoked",
+            ("token", token_id),
+            actor=actor,
+            before={"revoked_us": None},
+            after={"revoked_us": now},
+        )
 
 
 def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
@@ -196,6 +226,10 @@ def seconds_to_next_month(now_us: int) -> int:
 def hash_of(secret: str) -> str:
     """Hash a secret of 256 random bits: no salt or slow hash is needed against guessing."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _said_of(token: Token) -> dict[str, str | int | None]:
+    return {"role": token.role, "plan": token.plan, "expires_us": token.expires_us}
 
 
 def _state(token: Token, now_us: int) -> str:

@@ -1,8 +1,11 @@
 """What commands print with."""
 
+import os
+import pwd
+
 import pytest
 
-from cli.terminal import load_model, moment, open_registry, say, show_table, warn
+from cli.terminal import actor, load_model, moment, open_registry, say, show_table, warn
 from domain.clock import now_microseconds, parse_moment
 from domain.errors import ConfigError
 from tests.cli.running import Home
@@ -49,3 +52,12 @@ def test_the_champion_is_loaded_by_default(home: Home, monkeypatch: pytest.Monke
 def test_a_name_that_no_model_can_have_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="it may hold letters, digits and the signs"):
         open_registry(name)
+
+
+def test_the_person_at_the_terminal_is_the_machines_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = pwd.getpwuid(os.getuid()).pw_name
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "somebody-else")
+    assert actor() == f"cli:{name}"
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
+    assert actor() == "cli:4000000001"

@@ -1,5 +1,6 @@
 """Tokens: shown once, kept as a hash, ended at once; charged exactly, however many come together."""
 
+import json
 import threading
 from base64 import urlsafe_b64decode
 from calendar import monthrange
@@ -13,18 +14,23 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US, now_microseconds, to_microseconds
 from domain.errors import ConfigError
+from store import audit
 from store.accounts import Allowance, Charge, usage_in
+from store.audit import entries
+from store.audit_tables import AuditEntry, AuditHead, AuditValues
 from store.database import open_database
 from store.plans import Plan, read_plans
 from store.tables import Base, Token
 from store.till import Till
 from tests.store import databases
 from usecases import tokens
+from usecases.audit_verify import verify
 from usecases.tokens import (
     charge_all,
     create_token,
@@ -167,6 +173,95 @@ def test_a_revoked_token_is_not_found_any_more_and_revoking_can_be_repeated(engi
     assert find_credential(engine, other) is not None
     with pytest.raises(ConfigError, match="there is no token 99; `fivefold tokens list` shows them"):
         revoke_token(engine, 99)
+
+
+def test_who_made_and_who_revoked_a_token_is_recorded(engine: Engine, now: list[int]) -> None:
+    number, _ = add(engine, plan="trial", organisation="acme", label="Zoë's phone", actor="cli:ana")
+    revoke_token(engine, number, actor="token:5")
+    revoke_token(engine, number, actor="token:6")
+    with Session(engine) as session:
+        made, revoked = entries(session, 1)
+        assert (made.actor, made.action, made.subject_kind, made.subject_id) == (
+            "cli:ana",
+            "token.created",
+            "token",
+            str(number),
+        )
+        said = {"expires_us": now[0] + 14 * DAY_US, "plan": "trial", "role": "app"}
+        assert json.loads(made.details) == said
+        assert (revoked.actor, revoked.action, revoked.subject_id) == ("token:5", "token.revoked", str(number))
+        first, second = session.scalars(select(AuditValues).order_by(AuditValues.number))
+        assert first.before is None
+        assert json.loads(first.after or "") == {"label": "Zoë's phone", "organisation": "acme", **said}
+        assert (second.before, second.after) == ('{"revoked_us":null}', f'{{"revoked_us":{now[0]}}}')
+    assert verify(engine, print).entries == 2
+
+
+def test_a_token_without_a_record_is_neither_made_nor_revoked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, secret = add(engine)
+    before = everything_stored(engine)
+
+    def fails(*_: Any) -> None:
+        raise ConnectionError
+
+    for place in ("hash_of_entry", "insert"):  # before the head is locked, and after
+        with monkeypatch.context() as patch:
+            patch.setattr(audit, place, fails)
+            with pytest.raises(ConnectionError):
+                add(engine, organisation="new")
+            with pytest.raises(ConnectionError):
+                revoke_token(engine, number)
+    assert everything_stored(engine) == before
+    assert find_credential(engine, secret)
+
+
+def test_an_audit_log_that_refuses_an_entry_refuses_the_change(engine: Engine) -> None:
+    """Such as one whose head was set back: the number is taken already."""
+    number, secret = add(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE audit_heads SET number = 0"))
+    before = everything_stored(engine)
+    with pytest.raises(DBAPIError):
+        revoke_token(engine, number)
+    with pytest.raises(DBAPIError):
+        add(engine)
+    assert everything_stored(engine) == before
+    assert find_credential(engine, secret)
+
+
+def test_neither_a_secret_nor_its_hash_is_in_the_audit_log(engine: Engine) -> None:
+    number, secret = add(engine, label="the app")
+    revoke_token(engine, number)
+    with engine.connect() as connection:
+        log = repr([connection.execute(select(table)).all() for table in (AuditEntry, AuditValues, AuditHead)])
+    assert "the app" in log
+    for trace in (secret, secret[:12], hash_of(secret)):
+        assert trace not in log
+
+
+def test_tokens_that_are_made_and_revoked_at_once_are_each_recorded_once(kind: str, tmp_path: Path) -> None:
+    url = databases.new_url(kind, tmp_path)
+    with databases.opened(url) as engine:
+        first = add(engine)[0]
+        together = threading.Barrier(4)
+
+        def work(_: int) -> None:
+            own = open_database(url)
+            together.wait()
+            for _ in range(6):
+                add(own)
+            revoke_token(own, first)
+            own.dispose()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+        with Session(engine) as session:
+            done = [(found.action, found.subject_id) for found in entries(session, 1)]
+        assert done.count(("token.revoked", str(first))) == 1
+        made = [line.id for line in list_tokens(engine, MONTH)]
+        assert sorted(int(of or 0) for what, of in done if what == "token.created") == made
+        assert len(made) == 25
+        assert verify(engine, print).findings == 0
 
 
 def test_tokens_are_listed_with_their_states_and_what_they_used(engine: Engine, now: list[int]) -> None:
