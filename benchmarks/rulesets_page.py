@@ -24,14 +24,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(TRIALS), help="the data set")
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the data sets")
-    parser.add_argument("--splits", type=int, default=10, help="how many, of seeds 0 and up")
+    parser.add_argument("--splits", type=int, default=10, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the first split; the others follow it")
+    parser.add_argument("--brief", action="store_true", help="the first table alone")
     parser.add_argument("--tune", action="store_true", help="write the first split's points into the ruleset's file")
     options = parser.parse_args()
-    trials = Trials(read_trial(options.name, options.data), options.splits)
+    trials = Trials(read_trial(options.name, options.data), options.splits, options.first_seed)
     if options.tune:
         text = trials.trial.ruleset.read_text(encoding="utf-8")
         trials.trial.ruleset.write_text(written(text, trials.rulesets[0]), encoding="utf-8")
-    print("\n\n".join(map(_table, tables(trials))))
+    made = [overview(trials)] if options.brief else tables(trials)
+    print("\n\n".join(map(_table, made)))
 
 
 Rows = Sequence[Sequence[str]]
@@ -40,8 +43,8 @@ Rows = Sequence[Sequence[str]]
 def tables(trials: Trials) -> Iterator[Rows]:
     """Give every table, its heading first."""
     splits, totals = list(trials.splits()), trials.totals(trials.rulesets)
-    yield _overview(trials, totals)
-    yield _by_split(splits)
+    yield overview(trials)
+    yield _by_split(splits, trials.first_seed)
     yield _by_rule(trials, splits, totals)
     yield _verdicts(splits)
     yield _levels(splits)
@@ -51,7 +54,9 @@ def tables(trials: Trials) -> Iterator[Rows]:
     yield [["factor", "PSI", "verdict"], *([found.factor, _index(found.index), found.verdict] for found in drift)]
 
 
-def _overview(trials: Trials, totals: list[Floats]) -> Rows:
+def overview(trials: Trials) -> Rows:
+    """Compare the ruleset with what else could rank, over all splits."""
+    totals = trials.totals(trials.rulesets)
     alone = [trials.alone] * len(totals)
     others = {
         f"the input of `{trials.trial.alone}` alone": alone,
@@ -69,25 +74,18 @@ def _overview(trials: Trials, totals: list[Floats]) -> Rows:
     return [["score", "Gini, mean of splits", "least to most", "ruleset − this", "resamples above"], *rows]
 
 
-def _by_split(splits: Sequence[Split]) -> Rows:
-    rows = []
-    for seed, split in enumerate(splits):
+def _by_split(splits: Sequence[Split], first_seed: int) -> Rows:
+    rows, shares = [], []
+    for seed, split in enumerate(splits, first_seed):
         held, ranking = split.validation.capture, split.validation.ranking
         assert held is not None
         assert ranking is not None
-        rows.append(
-            [
-                str(seed),
-                _measured(ranking.gini),
-                f"{split.against.second:.3f}",
-                _signed(split.against.difference),
-                f"{held.top_share:.1%}",
-                f"{held.captured.estimate:.1%}",
-                f"{held.possible:.1%}",
-            ]
-        )
+        shares.append((held.top_share, held.captured.estimate, held.possible))
+        measured = (_measured(ranking.gini), f"{split.against.second:.3f}", _signed(split.against.difference))
+        rows.append([str(seed), *measured, *(f"{share:.1%}" for share in shares[-1])])
+    means = [f"{share:.1%}" for share in np.mean(shares, axis=0)]
     heading = ["seed", "Gini", "alone", "difference", "in the top two levels", "of the confirmed", "possible"]
-    return [heading, *rows]
+    return [heading, *rows, ["mean", "", "", "", *means]]
 
 
 def _by_rule(trials: Trials, splits: Sequence[Split], totals: list[Floats]) -> Rows:

@@ -66,11 +66,12 @@ class Trials:
     assessed again by the tuned ruleset, with the judged half alone.
     """
 
-    def __init__(self, trial: Trial, splits: int = 10) -> None:
+    def __init__(self, trial: Trial, splits: int = 10, first_seed: int = 0) -> None:
         self.trial = trial
+        self.first_seed = first_seed
         self.shape = read_ruleset(trial.ruleset.read_text(encoding="utf-8"))
         refuse_leaks(self.shape, trial.banned)
-        self.judged = halves(trial.confirmed, splits)
+        self.judged = halves(trial.confirmed, splits, first_seed)
 
     @cached_property
     def tuning(self) -> Assessments:
@@ -97,7 +98,7 @@ class Trials:
     def tuned(self, shape: Ruleset) -> list[Ruleset]:
         """Tune a variant of the shape on the tuning half of every split."""
         found = self.tuning if shape is self.shape else reassessed(self.tuning, shape)
-        sides = tqdm(enumerate(self.judged), total=len(self.judged), desc="tuning", leave=False)
+        sides = tqdm(enumerate(self.judged, self.first_seed), total=len(self.judged), desc="tuning", leave=False)
         return [tune(found, ~judged, self.trial.confirmed, seed) for seed, judged in sides]
 
     def totals(self, rulesets: Sequence[Ruleset]) -> list[Floats]:
@@ -112,7 +113,7 @@ class Trials:
             for found in (self.tuning, self.judging)
         )
         made = []
-        for seed, judged in enumerate(self.judged):
+        for seed, judged in enumerate(self.judged, self.first_seed):
             model = LGBMClassifier(random_state=seed, **BOOSTED).fit(before[~judged], self.trial.confirmed[~judged])
             made.append(np.asarray(model.booster_.predict(after, raw_score=True), dtype=np.float64))
         return made

@@ -172,7 +172,8 @@ def _with_thresholds(ruleset: Ruleset, found: Assessments, held: Marks) -> Rules
     total = assess_inputs(program, found.inputs)[TOTAL].to_numpy()[held] / POINT_UNITS
     cuts: list[Decimal] = []
     for above in (1 - LOW, 1 - LOW - MEDIUM, 1 - LOW - MEDIUM - HIGH):
-        candidates = np.arange(int(cuts[-1]) + 1 if cuts else int(total.min()) + 1, int(total.max()) + 3)
+        lowest = int(cuts[-1] if cuts else total.min()) + 1
+        candidates = np.arange(lowest, max(lowest, int(total.max()) + 1) + 1)
         shares = np.array([(total >= cut).mean() for cut in candidates])
         cuts.append(Decimal(int(candidates[np.abs(shares - above).argmin()])))
     score: Any = ruleset.score
