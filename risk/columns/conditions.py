@@ -5,6 +5,8 @@ Polars' own &, | and ~ are Kleene's: AND with a false is false, OR with a true i
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_, or_
 from typing import Any
 
 import polars as pl
@@ -38,9 +40,9 @@ class Compiler:
     def condition(self, condition: Any) -> pl.Expr:
         """Compile a condition."""
         if isinstance(condition, All):
-            return pl.all_horizontal([self.condition(part) for part in condition.all])
+            return reduce(and_, map(self.condition, condition.all))
         if isinstance(condition, Any_):
-            return pl.any_horizontal([self.condition(part) for part in condition.any])
+            return reduce(or_, map(self.condition, condition.any))
         if isinstance(condition, Not):
             return ~self.condition(condition.negated)
         return self._test(OwnTest.model_validate({"is": condition}) if isinstance(condition, str) else condition)
@@ -51,4 +53,4 @@ class Compiler:
         assert column is not None  # lint refuses a comparison that has nothing to compare
         self.reads[column.name] = None
         parts = [compare(operator, column, value, self.lists) for operator, value in test.comparisons()]
-        return parts[0] if len(parts) == 1 else pl.all_horizontal(parts)
+        return reduce(and_, parts)

@@ -124,9 +124,9 @@ def assess_inputs(
         previous: `entity_id`, `level`, `entered`: the rules levels held until now; everyone is new without it.
         overrides: `entity_id`, `level`, `until`: the overrides there are.
     """
-    frame = _beside(inputs, previous, {"level": "previous_level", "entered": "previous_entered"}, _PREVIOUS)
-    frame = _beside(frame, overrides, {"level": "override_level", "until": "override_until"}, _OVERRIDE)
-    plan = program.plan(frame, ENTITY, AS_OF, *_PREVIOUS, *_OVERRIDE).with_columns(_STATUS).with_columns(_COMPUTED)
+    frame, held = _beside(inputs, previous, {"level": "previous_level", "entered": "previous_entered"}, _PREVIOUS)
+    frame, set_by_hand = _beside(frame, overrides, {"level": "override_level", "until": "override_until"}, _OVERRIDE)
+    plan = program.plan(frame, ENTITY, AS_OF, *held, *set_by_hand).with_columns(_STATUS).with_columns(_COMPUTED)
     for stage in level_stages(program.ruleset.cooldown):
         plan = plan.with_columns(stage)
     return program.collect(plan.select(ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs), frame)
@@ -134,11 +134,13 @@ def assess_inputs(
 
 def _beside(
     made: pl.DataFrame, other: pl.DataFrame | None, names: Mapping[str, str], types: Mapping[Any, Any]
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, list[pl.Expr]]:
+    """Bring what else is known of the entities beside them; the frame, and the columns to read: nulls without it."""
     if other is None:
-        return made.with_columns([pl.lit(None, kind).alias(name) for name, kind in types.items()])
+        return made, [pl.lit(None, kind).alias(name) for name, kind in types.items()]
     renamed = other.select(ENTITY, *names).rename(dict(names)).cast(types)
-    return made.join(renamed, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+    joined = made.join(renamed, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+    return joined, [pl.col(name) for name in types]
 
 
 def _say(status: Status) -> pl.Expr:

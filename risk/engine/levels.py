@@ -4,6 +4,7 @@ The rules level and its cooldown live on beneath an override: it neither restart
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
@@ -110,6 +111,7 @@ def next_levels(frame: pl.DataFrame, cooldown: Duration | None) -> pl.DataFrame:
     return made.select(LEVELS).collect()
 
 
+@cache
 def level_stages(cooldown: Duration | None) -> tuple[list[pl.Expr], list[pl.Expr]]:
     """Give the expressions of `next_levels`, in two steps: the rules level, then what holds."""
     previous, computed, as_of = pl.col("previous_level"), pl.col("computed"), pl.col("as_of")

@@ -73,13 +73,15 @@ class Program:
         """
         return self.collect(self.plan(frame).select(self.outputs), frame)
 
-    def plan(self, frame: pl.DataFrame, *kept: str) -> pl.LazyFrame:
+    def plan(self, frame: pl.DataFrame, *kept: str | pl.Expr) -> pl.LazyFrame:
         """Plan the same, with the columns *kept* of the frame beside: more steps cost less than a run of their own."""
         nulls = frozenset(name for name, count in zip(frame.columns, frame.null_count().row(0), strict=True) if count)
         errors = frozenset(name for name in self.inputs if error_of(name) in frame.columns)
         codes = [rule.code(nulls, errors) for rule in self.rules]
-        columns = list(dict.fromkeys([*kept, *self._decay_columns]))
-        made = frame.lazy().select(*codes, *self._entity_columns(errors), *columns)
+        named = {name for name in kept if isinstance(name, str)}
+        beside = [name for name in self._decay_columns if name not in named]
+        entity = self._entity_columns(errors) if errors else self._readable_entity_columns
+        made = frame.lazy().select(*codes, *entity, *kept, *beside)
         for stage in self._stages:
             made = made.with_columns(stage)
         return made
@@ -98,8 +100,16 @@ class Program:
     @cached_property
     def _stages(self) -> list[list[pl.Expr]]:
         total = self.total.sum([rule.rule.id for rule in self.rules]).alias(TOTAL)
-        stages = [self._decays(), [*self._floors(), total], [self.total.level(pl.col(TOTAL)).alias(TOTAL_LEVEL)]]
+        hard = [rule for rule in self.rules if not rule.rule.overridable]
+        hard_floor = pl.col(FLOOR) if len(hard) == len(self.rules) else _highest_floor(hard)
+        level = self.total.level(pl.col(TOTAL)).alias(TOTAL_LEVEL)
+        last = [level, hard_floor.alias(HARD_FLOOR)]
+        stages = [self._decays(), [_highest_floor(self.rules).alias(FLOOR), total], last]
         return [stage for stage in stages if stage]
+
+    @cached_property
+    def _readable_entity_columns(self) -> list[pl.Expr]:
+        return self._entity_columns(frozenset())
 
     @cached_property
     def outputs(self) -> list[str]:
@@ -131,16 +141,13 @@ class Program:
             made.append(self.total.column.alias(WEIGHTS_USED))
         return made
 
-    def _floors(self) -> list[pl.Expr]:
-        def highest(rules: Sequence[CompiledRule]) -> pl.Expr:
-            floors = [floor_of(rule) for rule in rules if any(rule.floors)]
-            return pl.max_horizontal(floors) if floors else pl.lit(0, pl.Int8)
-
-        hard = [rule for rule in self.rules if not rule.rule.overridable]
-        return [highest(self.rules).alias(FLOOR), highest(hard).alias(HARD_FLOOR)]
-
     def _decays(self) -> list[pl.Expr]:
         return [rule.decayed(pl.col(rule.column)).alias(rule.column) for rule in self.rules if rule.signal]
+
+
+def _highest_floor(rules: Sequence[CompiledRule]) -> pl.Expr:
+    floors = [floor_of(rule) for rule in rules if any(rule.floors)]
+    return pl.max_horizontal(floors) if floors else pl.lit(0, pl.Int8)
 
 
 def floor_of(rule: CompiledRule) -> pl.Expr:

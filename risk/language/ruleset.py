@@ -1,9 +1,10 @@
 """A ruleset: what makes customers of one type risky, and how risky."""
 
 import hashlib
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, StringConstraints, Tag
 
@@ -188,6 +189,13 @@ class Ruleset(Part):
     def content_hash(self) -> str:
         """The SHA-256 of the canonical form, in hexadecimal."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the ruleset, perhaps changed; what was computed of the original is not copied with it."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("canonical", "content_hash"):
+            copied.__dict__.pop(name, None)
+        return copied
 
     def level_number(self, level: str | int) -> int:
         """Give a level's number from 1 (lowest); KeyError where there is no such level.

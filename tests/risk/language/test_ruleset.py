@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from risk.language.reading import read_ruleset
 from risk.language.ruleset import Ruleset
 
 
@@ -40,3 +41,12 @@ def test_values_of_an_example_are_exact() -> None:
     made = small(examples=[{"name": "E", "given": given_values, "expect": {}}])
     assert made.examples[0].given == {"a": Decimal("1.1"), "b": [True, None, {"c": Decimal(2)}], "d": "x"}
     assert made.model_dump(mode="json")["examples"][0]["given"] == {"a": 1.1, "b": [True, None, {"c": 2}], "d": "x"}
+
+
+def test_a_changed_copy_has_a_hash_of_its_own() -> None:
+    made = small()
+    before = made.content_hash
+    changed = made.model_copy(update={"rationale": "Another reason."})
+    assert changed.content_hash != before
+    assert read_ruleset(changed.canonical) == changed
+    assert made.model_copy().content_hash == before
