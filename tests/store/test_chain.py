@@ -1,6 +1,7 @@
 """The bytes that are hashed, exactly as the documentation describes them."""
 
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,12 @@ def test_every_column_counts(column: str) -> None:
     for other in ("x", 3, None):
         if COLUMNS[column] != other:
             assert hash_of_entry({**COLUMNS, column: other}) != hash_of_entry(COLUMNS)
+
+
+def test_the_documented_example_is_this_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    assert BYTES in page.splitlines()
+    assert f"has the hash `{hash_of_entry(COLUMNS)}`" in page
 
 
 def test_a_value_is_hashed_as_documented_and_neither_salt_nor_side_is_without_effect() -> None:
