@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, make_url, select, text
+from sqlalchemy import Engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from store.audit import append, entries, erase_values, latest
 from store.audit_tables import AuditEntry, AuditHead, AuditValues
 from store.chain import GENESIS, hash_of_entry, hash_of_value
 from store.database import open_database, require_current, upgrade
+from store.tables import Organisation
 from tests.store import databases
 from tests.store.audits import entry, fill, organisation
 
@@ -94,6 +95,24 @@ def test_several_entries_of_one_transaction_follow_each_other(engine: Engine) ->
     with Session(engine) as session, session.begin():
         assert [append(session, entry(of, number)).number for number in range(3)] == [1, 2, 3]
     require_whole(engine, of, 3)
+
+
+def test_the_head_is_locked_after_the_change_that_is_recorded(engine: Engine) -> None:
+    """Others wait from that lock to the end of the transaction, so nothing else may come between."""
+    of = organisation(engine, "acme")
+    fill(engine, "acme", 1)
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *words: asked.append(" ".join(words[2].split()[:3])))
+    with Session(engine) as session, session.begin():
+        session.add(Organisation(name="pending", created_us=1))
+        append(session, entry(of, 1))
+    assert asked == [
+        "INSERT INTO organisations",
+        "UPDATE audit_heads SET",
+        "INSERT INTO audit_entries",
+        "INSERT INTO audit_values",
+        "UPDATE audit_heads SET",
+    ]
 
 
 def test_an_entry_of_nobody_is_refused(engine: Engine) -> None:
