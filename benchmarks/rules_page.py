@@ -15,7 +15,8 @@ from benchmarks.rules_aggregates import AGGREGATES, JOBS, Figures
 HAND_AT_MOST, ZEN_AT_LEAST, ONE_AT_MOST_MS, SQL_AT_LEAST = 1.3, 300, 1.5, 1.0
 """The aims: against expressions written by hand, against zen-engine, for one entity, against DuckDB."""
 
-ENGINE, HAND, ZEN, ONE = "engine", "hand", "zen", "one, with level over time"
+ENGINE, HAND, ZEN, ONE = "engine", "hand", "zen", "one, total and level"
+KEPT, ONE_OVER_TIME = "engine, what is kept", "one, with level over time"
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,18 @@ def page(timed: Timed, sums: Figures, load: tuple[float, float]) -> str:
     hand = timed.seconds(ENGINE) / timed.seconds(HAND), timed.processor_seconds(ENGINE) / timed.processor_seconds(HAND)
     faster = timed.seconds(ZEN) / timed.seconds(ENGINE), timed.processor_seconds(ZEN) / timed.processor_seconds(ENGINE)
     one = timed.seconds(ONE) * 1e3, timed.processor_seconds(ONE) * 1e3
+    kept = timed.seconds(KEPT) / timed.seconds(HAND), timed.processor_seconds(KEPT) / timed.processor_seconds(HAND)
+    later = timed.seconds(ONE_OVER_TIME) * 1e3, timed.processor_seconds(ONE_OVER_TIME) * 1e3
     sql = (
         sums.seconds("DuckDB") / sums.seconds(engine_sql),
         sums.processor_seconds("DuckDB") / sums.processor_seconds(engine_sql),
     )
     aims = [
         _line("engine over the same written by hand", hand, f"at most {HAND_AT_MOST}", met=hand[0] <= HAND_AT_MOST),
+        _line("the same, of what an assessment keeps", kept, "", met=None),
         _line("throughput over zen-engine's", faster, f"at least {ZEN_AT_LEAST}", met=faster[0] >= ZEN_AT_LEAST),
         _line("one entity, milliseconds", one, f"at most {ONE_AT_MOST_MS}", met=one[0] <= ONE_AT_MOST_MS),
+        _line("the same, with cooldown and override", later, "", met=None),
         _line("aggregates, speed over DuckDB's", sql, "above 1", met=sql[0] > SQL_AT_LEAST),
     ]
     return _PAGE.format(
@@ -77,9 +82,12 @@ def page(timed: Timed, sums: Figures, load: tuple[float, float]) -> str:
     )
 
 
-def _line(what: str, figure: tuple[float, float], aim: str, *, met: bool) -> str:
+def _line(what: str, figure: tuple[float, float], aim: str, *, met: bool | None) -> str:
     wall, processor = (f"{value:,.0f}" if value > 100 else f"{value:.2f}" for value in figure)
-    return f"| {what} | {wall} | {processor} | {aim} | {'met' if met else '**missed**'} |"
+    return f"| {what} | {wall} | {processor} | {aim} | {_MET[met]} |"
+
+
+_MET = {True: "met", False: "**missed**", None: ""}
 
 
 def _job(name: str, timed: Timed) -> str:
@@ -112,11 +120,11 @@ before and {after:.1f} after; {versions}. Trust the ratios. The clock suffers fr
 
 - {rules} rules of {cases} cases, the third of which reads two fields; no value is missing. All give the case of every
   rule, its points and the total, and are compared on 2,000 entities (zen-engine on 50) before they are measured.
-- *engine* and *hand* assess {timed.entities:,} entities in one frame. *engine, total and level* stops at what an
-  assessment keeps: one number for each rule, total, level, floor. *zen* evaluates {timed.few} entities one after
+- *engine* and *hand* assess {timed.entities:,} entities in one frame. *engine, what is kept* stops at what an
+  assessment keeps: one number for each rule that holds its case and points, total, level, floor. *zen* evaluates {timed.few} entities one after
   another from Python, as thirty decision tables in one decision: its way to be called.
-- *one* is a single entity whose inputs stand in its row, in a call of its own; with its level over time: cooldown and
-  override as well.
+- *one* is a single entity whose inputs stand in its row, in a call of its own: rules, total, level and floor; with its
+  level over time, cooldown and override as well.
 
 ## Aggregates
 

@@ -126,10 +126,11 @@ def assess_inputs(
     """
     frame, held = _beside(inputs, previous, {"level": "previous_level", "entered": "previous_entered"}, _PREVIOUS)
     frame, set_by_hand = _beside(frame, overrides, {"level": "override_level", "until": "override_until"}, _OVERRIDE)
-    plan = program.plan(frame, ENTITY, AS_OF, *held, *set_by_hand).with_columns(_STATUS).with_columns(_COMPUTED)
+    plan = program.plan(frame, ENTITY, AS_OF, *held, *set_by_hand).with_columns(_COMPUTED)
     for stage in level_stages(program.ruleset.cooldown):
         plan = plan.with_columns(stage)
-    return program.collect(plan.select(ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs), frame)
+    made = program.collect(plan, frame)
+    return made[[ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs]]
 
 
 def _beside(
@@ -159,7 +160,8 @@ _STATUS = (
 )
 
 _COMPUTED = (
-    pl.when(pl.col(STATUS) == Status.ASSESSED.value)
+    _STATUS,
+    pl.when(pl.col(APPLIES) & ~pl.col(FAILED) & pl.col(TOTAL_LEVEL).is_not_null())
     .then(pl.max_horizontal(TOTAL_LEVEL, FLOOR))
     .when(APPLIES)
     .then(pl.max_horizontal(pl.col("previous_level"), pl.when(pl.col(FLOOR) > 0).then(FLOOR)))

@@ -71,12 +71,13 @@ class Program:
             `total.scale`), total_level (null where no tier owns the total), floor and hard_floor (0 for none),
             applies, failed. A failed rule adds nothing to the total.
         """
-        return self.collect(self.plan(frame).select(self.outputs), frame)
+        return self.collect(self.plan(frame), frame)[self.outputs]
 
     def plan(self, frame: pl.DataFrame, *kept: str | pl.Expr) -> pl.LazyFrame:
         """Plan the same, with the columns *kept* of the frame beside: more steps cost less than a run of their own."""
         nulls = frozenset(name for name, count in zip(frame.columns, frame.null_count().row(0), strict=True) if count)
-        errors = frozenset(name for name in self.inputs if error_of(name) in frame.columns)
+        there = set(frame.columns)
+        errors = frozenset(name for name, wrong in self._errors if wrong in there)
         codes = [rule.code(nulls, errors) for rule in self.rules]
         named = {name for name in kept if isinstance(name, str)}
         beside = [name for name in self._decay_columns if name not in named]
@@ -92,6 +93,10 @@ class Program:
         small = len(frame) <= _SMALL_ROWS
         flags = pl.QueryOptFlags._eager() if small else pl.QueryOptFlags.none()  # noqa: SLF001 (as eager frames do)
         return plan.collect(optimizations=flags)
+
+    @cached_property
+    def _errors(self) -> list[tuple[str, str]]:
+        return [(name, error_of(name)) for name in self.inputs]
 
     @cached_property
     def _decay_columns(self) -> list[str]:
