@@ -25,7 +25,7 @@ FIELDS: Data = {
 LEVELS = ["low", "medium", "high", "critical"]
 NUMBERS = [-5, 0, Decimal("0.1"), Decimal("0.3"), Decimal("0.5"), 1, 2, 3, 10, Decimal("29.99"), 90, 100, 10000]
 COUNTRIES, WORDS = ["NO", "DE", "IR"], ["cash", "cash desk", "wire", "x"]
-DATES = ["2024-01-31", "2024-03-01", "2024-06-30T12:00:00Z", "2024-06-30"]
+DATES = ["2024-01-31", "2024-03-01", "2024-06-30", "2024-06-30T12:00:00Z"]
 KINDS = {
     "number": NUMBERS,
     "text": WORDS,
