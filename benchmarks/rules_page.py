@@ -121,8 +121,8 @@ before and {after:.1f} after; {versions}. Trust the ratios. The clock suffers fr
 - {rules} rules of {cases} cases, the third of which reads two fields; no value is missing. All give the case of every
   rule, its points and the total, and are compared on 2,000 entities (zen-engine on 50) before they are measured.
 - *engine* and *hand* assess {timed.entities:,} entities in one frame. *engine, what is kept* stops at what an
-  assessment keeps: one number for each rule that holds its case and points, total, level, floor. *zen* evaluates {timed.few} entities one after
-  another from Python, as thirty decision tables in one decision: its way to be called.
+  assessment keeps: one number for each rule that holds its case and points, total, level, floor. *zen* evaluates
+  {timed.few} entities one after another from Python, as thirty decision tables in one decision: its way to be called.
 - *one* is a single entity whose inputs stand in its row, in a call of its own: rules, total, level and floor; with its
   level over time, cooldown and override as well.
 

@@ -72,7 +72,7 @@ def _compare(program: Program, decision: zen.ZenDecision) -> None:
 
 
 def _measure(program: Program, decision: zen.ZenDecision, rounds: int) -> Timed:
-    """Take turns in an order of each round's own; seconds for one entity of each job, by the clock and of the processors."""
+    """Take turns in an order of each round's own; seconds for one entity, by the clock and of the processors."""
     many = peers.entities(ENTITIES)
     inputs, few, one = peers.as_inputs(many), many.head(ZEN_ENTITIES).to_dicts(), peers.as_inputs(many.head(1))
     jobs: dict[str, tuple[Callable[[], object], int]] = {
