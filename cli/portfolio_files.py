@@ -100,11 +100,14 @@ def _json_rows(path: Path, *, lines: bool) -> list[dict[str, Any]]:
 
 
 def _with_entity(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
-    if ENTITY in frame.columns:
-        return frame.with_columns(pl.col(ENTITY).cast(pl.String))
-    if "user_id" in frame.columns:
-        return frame.rename({"user_id": ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
-    raise LayoutError(f"{path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
+    owner = next((name for name in (ENTITY, "user_id") if name in frame.columns), None)
+    if owner is None:
+        raise LayoutError(f"{path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
+    named = frame.rename({owner: ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
+    nobodys = int((named[ENTITY].fill_null("") == "").sum())
+    if nobodys:
+        raise LayoutError(f"{path} has {nobodys:,} rows without {owner}; every row must say whose it is")
+    return named
 
 
 def read_portfolio(

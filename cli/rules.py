@@ -29,7 +29,7 @@ COMMANDS = (
 def add_to(app: typer.Typer) -> None:
     """Add the commands under one word."""
     rules = typer.Typer(
-        help="Rulesets as files: lint, test, apply, compare and validate them.",
+        help="Rulesets as files: lint, test, apply, compare.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )

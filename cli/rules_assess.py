@@ -109,6 +109,9 @@ def _with_columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise ConfigError(f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}")
+    twice = frame.filter(pl.col("entity_id").is_duplicated())["entity_id"]
+    if len(twice):
+        raise ConfigError(f"{path} has entity {twice[0]} more than once; every entity must have one row")
     return frame
 
 
