@@ -79,7 +79,7 @@ def assess_files(
         ruleset,
         portfolio,
         at,
-        None if previous is None else read_standings(previous, levels),
+        None if previous is None else read_standings(previous, levels, at),
         None if overrides is None else _overrides(overrides, levels),
     )
     if entity is not None:
@@ -93,10 +93,20 @@ def assess_files(
     _show_all(found, at)
 
 
-def read_standings(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
-    """Read the levels held until now, as `--output` writes them: names of levels, and when they were entered."""
+def read_standings(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFrame:
+    """Read the levels held until now, as `--output` writes them: names of levels, and when they were entered.
+
+    ConfigError where one was entered after as-of: nobody held it then.
+    """
     frame = _with_columns(path, ("rules_level", "entered")).drop_nulls("rules_level")
-    return frame.select("entity_id", _numbers(frame["rules_level"], levels, path), _moments(frame["entered"], path))
+    entered = _moments(frame["entered"], path)
+    later = frame.filter(entered > as_of)
+    if len(later):
+        raise ConfigError(
+            f"{path}: entity {later['entity_id'][0]} entered its level on {later['entered'][0]}, "
+            f"which is after --as-of, {day_text(as_of)}"
+        )
+    return frame.select("entity_id", _numbers(frame["rules_level"], levels, path), entered)
 
 
 def _overrides(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:

@@ -68,13 +68,15 @@ def backtest_files(
         raise ConfigError(f"{len(rulesets)} rulesets were given; it takes the one in force, or none, and the draft")
     if previous is not None and entered is not None:
         raise ConfigError("--previous and --entered both say which levels stand; give one of them")
+    if entered is not None and len(rulesets) == 1:
+        raise ConfigError("--entered says since when the levels of A stand; give A too, or the levels by --previous")
     *before, draft = (load_ruleset(given) for given in rulesets)
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
     portfolio = read_for_all(files, [draft, *before], lists_with(lists), at, model, name)
     standing = Standing(
-        None if previous is None else read_standings(previous, draft.levels),
-        None if entered is None else parse_moment(entered, "--entered"),
+        None if previous is None else read_standings(previous, draft.levels, at),
+        None if entered is None else _since(entered, at),
     )
     with tqdm(total=None, desc="assessed", file=errors.file, disable=not errors.is_terminal, leave=False) as bar:
 
@@ -86,3 +88,10 @@ def backtest_files(
     page = backtest_page(found)
     show(page)
     keep("backtest", found, page, html, json)
+
+
+def _since(entered: str, as_of: int) -> int:
+    since = parse_moment(entered, "--entered")
+    if since > as_of:
+        raise ConfigError("--entered must not be after --as-of")
+    return since

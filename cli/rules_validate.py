@@ -75,7 +75,7 @@ def validate_files(
     options = Options(
         banned=tuple(banned or ()),
         made_of=() if elsewhere else LABELS_ARE,
-        until=None if until is None else parse_moment(until, "--until"),
+        until=None if until is None else _after(until, at),
         undated_are_later=undated,
         seed=seed,
         resamples=resamples,
@@ -98,3 +98,10 @@ def _before(reference: str, at: int) -> int:
     if before >= at:
         raise ConfigError("--reference must be before --as-of")
     return before
+
+
+def _after(until: str, at: int) -> int:
+    last = parse_moment(until, "--until")
+    if last <= at:
+        raise ConfigError("--until must be after --as-of: labels count that became known between the two")
+    return last

@@ -9,6 +9,7 @@ from domain.errors import LayoutError, RulesetNotValid
 from risk.columns.checks import check
 from risk.columns.kinds import vocabulary
 from risk.engine.assessments import VERSIONS, Assessments, assess_inputs
+from risk.engine.held import refuse_levels
 from risk.engine.program import Program, compile_ruleset
 from risk.engine.reads import inputs_of_ruleset, lists_of_ruleset, signals_of_ruleset
 from risk.facts.inputs import Needs, resolve, sources_of
@@ -40,9 +41,14 @@ def assess(
     Raises:
         RulesetNotValid: the ruleset, or something it needs (a list, a frame, a column), is not there or not right;
             then nobody is assessed.
-        LayoutError: the rows of the entities are not right, or one has no moment.
+        LayoutError: the rows of the entities are not right, or one has no moment; an entity has two previous levels or
+            overrides, a level that the ruleset lacks, or one without the moment at which it was entered.
     """
     refuse_faulty(ruleset.canonical)
+    if previous is not None:
+        refuse_levels("levels held until now", previous, len(ruleset.levels), "entered")
+    if overrides is not None:
+        refuse_levels("overrides", overrides, len(ruleset.levels))
     entities = known_entities(portfolio.entities, as_of)
     if entities[AS_OF].null_count():
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]

@@ -117,6 +117,11 @@ def test_what_cannot_be_done_is_refused_in_words(folder: Path, more: tuple[str, 
         ("entity_id,rules_level,entered\na,low,2024-01-01\na,low,2024-01-01\n", "has entity a more than once"),
         ("entity_id,rules_level,entered\n,low,2024-01-01\n", "has 1 rows without entity_id"),
         ("entity_id,rules_level,entered\na,low,yesterday\n", "entered is 'yesterday'; it must be an ISO date or time"),
+        ("entity_id,rules_level,entered\na,low,\n", "entity 'a' has a level without entered"),
+        (
+            "entity_id,rules_level,entered\na,low,2024-07-02\n",
+            "entity a entered its level on 2024-07-02, which is after --as-of, 2024-07-01",
+        ),
     ],
 )
 def test_a_file_of_levels_that_cannot_be_used_is_refused(folder: Path, text: str, message: str) -> None:

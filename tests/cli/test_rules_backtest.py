@@ -67,3 +67,9 @@ def test_what_does_not_fit_together_is_refused(folder: Path) -> None:
     three = ("rules", "backtest", *["fatf-retail"] * 3, "--data", folder / "people.parquet")
     assert "3 rulesets were given" in refuse(folder, *three)
     assert "--entered is 'soon'" in refuse(folder, *asked(folder, "--entered", "soon"))
+
+
+def test_since_when_levels_stand_is_nothing_without_levels_and_never_later_than_as_of(folder: Path) -> None:
+    alone = ("rules", "backtest", folder / "draft.yaml", "--data", folder / "people.parquet", *AS_OF)
+    assert "--entered says since when the levels of A stand" in refuse(folder, *alone, "--entered", "2024-06-20")
+    assert "--entered must not be after --as-of" in refuse(folder, *asked(folder, "--entered", "2024-07-02"))

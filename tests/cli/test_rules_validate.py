@@ -62,3 +62,7 @@ def test_what_the_label_was_made_of_is_refused(folder: Path) -> None:
 
 def test_a_reference_after_as_of_is_refused(folder: Path) -> None:
     assert "--reference must be before --as-of" in refuse(folder, *asked(folder, "--reference", "2024-07-01"))
+
+
+def test_labels_until_as_of_are_none_so_that_is_refused(folder: Path) -> None:
+    assert "--until must be after --as-of" in refuse(folder, *asked(folder, "--until", "2024-07-01"))

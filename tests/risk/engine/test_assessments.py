@@ -74,11 +74,6 @@ def test_who_is_not_meant_has_no_level_and_no_floor() -> None:
         assert row[column] is None
 
 
-def test_levels_held_before_must_be_one_for_each() -> None:
-    with pytest.raises(pl.exceptions.ComputeError, match="m:1"):
-        one(ruleset(exactly(0)), {"n0": 0}, pl.concat([before(1, 1), before(2, 1)]))
-
-
 def test_levels_of_others_are_nobodys_business() -> None:
     row = one(ruleset(exactly(0)), {"n0": 0}, before(3, 1).with_columns(entity_id=pl.lit("stranger")))
     assert row["level"] == "low"
