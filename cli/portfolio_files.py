@@ -1,7 +1,7 @@
 """A portfolio from files: entities, and whatever is linked to them, as `fivefold rules` takes them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from risk.engine.reads import inputs_of_ruleset
 from risk.facts.fields import entities_from_rows
 from risk.facts.lists import NamedList
 from risk.facts.portfolio import ENTITY, Portfolio
+from risk.facts.reading import refuse_link
 from risk.facts.records import KNOWN_AT
 from risk.language.fields import FieldType
 from risk.language.inputs import IndicatorInput, Ratio, ValueInput
@@ -91,7 +92,7 @@ def read_entities(path: Path, ruleset: Ruleset) -> pl.DataFrame:
 def _json_rows(path: Path, *, lines: bool) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
+        rows = list(_json_lines(text, path)) if lines else json.loads(text)
     except (UnicodeDecodeError, ValueError) as error:
         raise LayoutError(f"{path} cannot be read: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -99,10 +100,19 @@ def _json_rows(path: Path, *, lines: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def _json_lines(text: str, path: Path) -> Iterator[Any]:
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            yield from [json.loads(line)] if line.strip() else []
+        except ValueError as error:
+            raise LayoutError(f"{path}, line {number}, cannot be read: {error}") from None
+
+
 def _with_entity(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     owner = next((name for name in (ENTITY, "user_id") if name in frame.columns), None)
     if owner is None:
         raise LayoutError(f"{path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
+    refuse_link(str(path), owner, frame.schema[owner])
     named = frame.rename({owner: ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
     nobodys = int((named[ENTITY].fill_null("") == "").sum())
     if nobodys:

@@ -43,7 +43,7 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
         wrong &= ~column.is_nan()
     if not wrong.any():
         return values, None
-    shown = [str(value) if bad else None for value, bad in zip(column, wrong, strict=True)]
+    shown = [str(value) if bad else None for value, bad in zip(column.to_list(), wrong, strict=True)]
     return values, pl.Series(error_of(column.name), shown, dtype=pl.String)
 
 

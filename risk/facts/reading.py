@@ -97,6 +97,16 @@ def read_time(name: str, dtype: pl.DataType) -> Read:
     return Read(value, value.is_null() & _given(name, dtype))
 
 
+def refuse_link(what: str, name: str, dtype: pl.DataType) -> None:
+    """Refuse a column of identifiers that are neither text nor whole numbers: 1.0 would be nobody's, not that of 1.
+
+    Raises:
+        LayoutError: it is one.
+    """
+    if not (dtype in {pl.String, pl.Null} or dtype.is_integer() or isinstance(dtype, pl.Categorical | pl.Enum)):
+        raise LayoutError(f"{what}: {name} is {dtype}; identifiers must be text or whole numbers")
+
+
 def refuse_missing(
     what: str, schema: pl.Schema, required: Sequence[str], declared: Mapping[str, FieldType], taken: Collection[str]
 ) -> None:

@@ -9,7 +9,7 @@ from domain.errors import LayoutError
 from risk.facts.fields import read_field, read_moments
 from risk.facts.portfolio import AS_OF, ENTITY
 from risk.facts.problems import Check, find_problems, marked
-from risk.facts.reading import Read, read_declared, read_text, read_time, refuse_missing
+from risk.facts.reading import Read, read_declared, read_text, read_time, refuse_link, refuse_missing
 from risk.facts.source import LINK, SPOILT, TIME, Facts
 from risk.language.fields import CASE_FIELDS, FieldType
 
@@ -82,11 +82,12 @@ def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what
         what: they are called in errors.
 
     Raises:
-        LayoutError: a column that all have is missing.
+        LayoutError: a column that all have is missing, or `entity_id` is no identifier.
         RulesetNotValid: a column that the ruleset declares is missing.
     """
     schema = frame.schema
     refuse_missing(what, schema, (ENTITY, OPENED), declared, _TAKEN)
+    refuse_link(what, ENTITY, schema[ENTITY])
     link, opened = read_text(ENTITY, schema[ENTITY]), read_time(OPENED, schema[OPENED])
     closed = read_time(CLOSED, schema[CLOSED]) if CLOSED in schema else Read(pl.lit(None, pl.Int64))
     outcome, status = (
@@ -159,6 +160,7 @@ def _asked(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, 
     if missing:
         there = ", ".join(frame.columns) or "none"
         raise LayoutError(f"{column}s have no {', '.join(missing)}; there are {there}")
+    refuse_link(f"{column}s", ENTITY, frame.schema[ENTITY])
     about = frame.filter(pl.col(column).cast(pl.String) == word)
     times = [_moments(about, name) if name in frame.columns else pl.lit(None, pl.Int64).alias(name) for name in moments]
     linked = about.with_columns(read_field(about[ENTITY], "text")[0], *times).drop(AS_OF, strict=False)

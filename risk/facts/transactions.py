@@ -22,7 +22,7 @@ from features.columns import (
 )
 from risk.facts.portfolio import AS_OF, ENTITY
 from risk.facts.problems import Check, find_problems, marked
-from risk.facts.reading import Read, read_declared, read_number, read_text, read_time, refuse_missing
+from risk.facts.reading import Read, read_declared, read_number, read_text, read_time, refuse_link, refuse_missing
 from risk.facts.source import LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
 from risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
 
@@ -52,12 +52,13 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
         `direction` (null for 0), `currency`, `state`, `transaction_id`, and the declared fields.
 
     Raises:
-        LayoutError: a column that all transactions have is missing.
+        LayoutError: a column that all transactions have is missing, or owners are no identifiers.
         RulesetNotValid: a column that the ruleset declares is missing.
     """
     lazy = frame.lazy()
     schema = lazy.collect_schema()
     owner = _owner(schema)
+    refuse_link("transactions", owner, schema[owner])
     refuse_missing("transactions", schema, REQUIRED, declared, _TAKEN)
     parts = _Parts(schema, owner, rates)
     fields = {name: read_declared(name, schema[name], form) for name, form in declared.items()}

@@ -65,3 +65,15 @@ def test_what_cannot_be_read_is_named(
         path.write_text(content)
     with pytest.raises(kind, match=message):
         read_entities(path, RULESET)
+
+
+def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s(tmp_path: Path) -> None:
+    pl.DataFrame({"user_id": [1.0, None]}).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(LayoutError, match="user_id is Float64; identifiers must be text or whole numbers"):
+        read_frame(tmp_path / "rows.parquet")
+
+
+def test_a_line_of_json_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "people.jsonl").write_text('{"entity_id": "a"}\n\n{"entity_id": "b"\n')
+    with pytest.raises(LayoutError, match="line 3, cannot be read"):
+        read_entities(tmp_path / "people.jsonl", RULESET)

@@ -107,3 +107,10 @@ def test_row_without_entity_is_refused(row: dict[str, Any]) -> None:
 
 def test_no_rows() -> None:
     assert entities_from_rows([], {"size": "number"}).schema == {"entity_id": pl.String, "size": pl.Float64}
+
+
+def test_a_list_where_a_number_should_be_is_shown_as_a_list() -> None:
+    values, wrong = read_field(pl.Series("n", [[1, 2], None]), "number")
+    assert values.to_list() == [None, None]
+    assert wrong is not None
+    assert wrong.to_list() == ["[1, 2]", None]

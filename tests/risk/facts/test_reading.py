@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.errors import LayoutError
 from risk.facts.fields import read_field
-from risk.facts.reading import read_declared
+from risk.facts.reading import read_declared, refuse_link
 from risk.language.fields import FieldType, OneOf
 
 FORMS: tuple[FieldType, ...] = ("text", "number", "flag", "date", "country", ("text",), OneOf(one_of=("cash", "card")))
@@ -48,3 +49,14 @@ def test_numbers_of_facts_have_a_limit(number: float) -> None:
     assert read.wrong is not None
     made = pl.DataFrame({"field": [number]}).select(value=read.value, wrong=read.wrong)
     assert made.row(0) == (None, True)
+
+
+@pytest.mark.parametrize("dtype", [pl.Float64(), pl.Boolean(), pl.List(pl.String())])
+def test_what_identifies_nobody_is_refused(dtype: pl.DataType) -> None:
+    with pytest.raises(LayoutError, match=r"user_id is .*; identifiers must be text or whole numbers"):
+        refuse_link("transactions", "user_id", dtype)
+
+
+@pytest.mark.parametrize("dtype", [pl.String(), pl.Int32(), pl.UInt64(), pl.Categorical(), pl.Null()])
+def test_text_and_whole_numbers_identify(dtype: pl.DataType) -> None:
+    refuse_link("transactions", "user_id", dtype)

@@ -225,3 +225,13 @@ def test_declared_fields_of_cases_are_read() -> None:
 def test_missing_columns_refuse_everything(columns: Any, declared: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         prepare_records(pl.DataFrame(columns), declared, "alerts")
+
+
+def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s() -> None:
+    entities = pl.DataFrame({ENTITY: ["1"], AS_OF: [0]})
+    with pytest.raises(LayoutError, match="alerts: entity_id is Float64"):
+        prepare_records(pl.DataFrame({ENTITY: [1.0], "opened": ["2024-01-01"]}), {}, "alerts")
+    with pytest.raises(LayoutError, match="tags: entity_id is Float64"):
+        tagged(pl.DataFrame({ENTITY: [1.0], "tag": ["vip"]}), "vip", entities)
+    with pytest.raises(LayoutError, match="screenings: entity_id is Float64"):
+        screened(pl.DataFrame({ENTITY: [1.0], "screening": ["pep"], "found": [True]}), "pep", entities)

@@ -269,3 +269,8 @@ def test_an_empty_frame_has_no_rows_and_no_problems() -> None:
 def test_a_lazy_frame_is_read_like_an_eager_one() -> None:
     eager, lazy = prepare(frame(), RATES, {}), prepare(frame().lazy(), RATES, {})
     assert eager.rows.collect().equals(lazy.rows.collect())
+
+
+def test_owners_with_decimals_are_refused_instead_of_losing_all_rows() -> None:
+    with pytest.raises(LayoutError, match="transactions: user_id is Float64"):
+        prepare(frame(user_id=[1.0]), RATES, {})
