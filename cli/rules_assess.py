@@ -8,6 +8,7 @@ import polars as pl
 import typer
 
 from cli.output import open_output
+from cli.portfolio_doubts import warn_of_doubts, warn_of_strangers
 from cli.portfolio_files import PortfolioFiles, read_frame, read_portfolio
 from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
 from cli.shipped import lists_with
@@ -74,13 +75,17 @@ def assess_files(
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(entities, transactions, cases, alerts, tags, screenings, base, rates)
     portfolio = read_portfolio(files, ruleset, lists_with(lists), at, model, name)
+    warn_of_doubts(files, portfolio, ruleset)
     levels = ruleset.levels
+    set_by_hand = None if overrides is None else _overrides(overrides, levels)
+    if overrides is not None and set_by_hand is not None:
+        warn_of_strangers(overrides, set_by_hand, portfolio.entities)
     found = assess(
         ruleset,
         portfolio,
         at,
         None if previous is None else read_standings(previous, levels, at),
-        None if overrides is None else _overrides(overrides, levels),
+        set_by_hand,
     )
     if entity is not None:
         _show_one(found, entity)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
+from cli.portfolio_doubts import warn_of_doubts
 from cli.portfolio_files import PortfolioFiles
 from cli.rules_assess import (
     AlertsOption,
@@ -74,6 +75,7 @@ def backtest_files(
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
     portfolio = read_for_all(files, [draft, *before], lists_with(lists), at, model, name)
+    warn_of_doubts(files, portfolio, draft, *before)
     standing = Standing(
         None if previous is None else read_standings(previous, draft.levels, at),
         None if entered is None else _since(entered, at),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli.portfolio_doubts import warn_of_doubts
 from cli.portfolio_files import PortfolioFiles, read_portfolio
 from cli.rules_assess import (
     AlertsOption,
@@ -65,7 +66,9 @@ def propose_files(
     ruleset = read_ruleset(text, path)
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
-    found = assess(ruleset, read_portfolio(files, ruleset, lists_with(lists), at, model, name), at)
+    portfolio = read_portfolio(files, ruleset, lists_with(lists), at, model, name)
+    warn_of_doubts(files, portfolio, ruleset)
+    found = assess(ruleset, portfolio, at)
     proposal = propose(found, None if shares is None else _shares(shares))
     draft = draft_text(text, ruleset, proposal)
     with replacing(output) as unfinished:

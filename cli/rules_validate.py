@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli.portfolio_doubts import warn_of_doubts
 from cli.portfolio_files import PortfolioFiles, read_frame
 from cli.rules_assess import (
     AlertsOption,
@@ -81,6 +82,7 @@ def validate_files(
         resamples=resamples,
     )
     portfolio = read_for_all(files, [ruleset, *others], named, at, model, name)
+    warn_of_doubts(files, portfolio, ruleset, *others)
     before = None if reference is None else _before(reference, at)
     earlier = (
         None if before is None else assess(ruleset, read_for_all(files, [ruleset], named, before, model, name), before)
@@ -88,8 +90,7 @@ def validate_files(
     compared = [assess(other, portfolio, at) for other in others]
     side = assess(ruleset, portfolio, at)
     found = validate(side, read_frame(labels), options, earlier, compared[0] if compared else None)
-    page = validation_page(found)
-    show(page)
+    show(page := validation_page(found))
     keep("validation", found, page, html, json)
 
 

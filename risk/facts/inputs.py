@@ -106,7 +106,10 @@ def _require(everything: Sequence[Part], portfolio: Portfolio) -> None:
     for part, made in needed.items():
         if getattr(portfolio, part) is None:
             problems.append(
-                Finding(part, f"are read, as by {key_of(made)}, and none were given; there may be 0 of them")
+                Finding(
+                    part,
+                    f"are read, as by {key_of(made)}, and none were given; an empty table says that there are none",
+                )
             )
     for made in everything:
         if isinstance(made, FieldInput) and made.field not in portfolio.entities.columns:

@@ -1,0 +1,62 @@
+"""Files that say nothing, where they were probably meant to."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Done, run
+
+RULES = """
+ruleset: marks
+entity_type: customer
+fields: {age: number}
+levels: [low, medium, high]
+score: {points: {thresholds: [10, 50]}}
+max_recompute_interval: 180 days
+rules:
+  - {id: vip, title: Vip, category: other, input: {tag: very-important}, cases: [{when: present, points: 10}]}
+  - {id: pep, title: Pep, category: other, input: {screening: pep}, cases: [{when: present, floor: high}]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    (tmp_path / "people.csv").write_text("entity_id,age\n1,30\n2,40\n")
+    return tmp_path
+
+
+def assessed(folder: Path, tags: str, screenings: str) -> Done:
+    (folder / "tags.csv").write_text(f"entity_id,tag\n{tags}")
+    (folder / "found.csv").write_text(f"entity_id,screening,found\n{screenings}")
+    files = ("--tags", folder / "tags.csv", "--screenings", folder / "found.csv")
+    return run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv", *files)
+
+
+def test_rows_of_nobody_who_was_read_are_told(folder: Path) -> None:
+    done = assessed(folder, "001,very-important\n002,very-important\n", "1,pep,true\n9,pep,true\n")
+    assert done.code == 0
+    assert "none of the 2 rows of" in done.err
+    assert "tags.csv is of an entity that was read; it has '001', where entities are called '1'" in done.err
+    assert "found.csv" not in done.err
+
+
+@pytest.mark.parametrize(("tag", "screening"), [("Very important", "PEP"), ("VERY_IMPORTANT", "Pep")])
+def test_words_in_other_letters_than_the_ruleset_s_are_told(folder: Path, tag: str, screening: str) -> None:
+    err = assessed(folder, f"1,{tag}\n", f"1,{screening},true\n").err
+    assert f"there are tags called {tag!r}; ruleset marks asks for 'very-important' alone" in err
+    assert f"there are screenings called {screening!r}; ruleset marks asks for 'pep' alone" in err
+
+
+def test_files_that_fit_and_empty_ones_are_not_complained_of(folder: Path) -> None:
+    assert assessed(folder, "1,very-important\n1,other\n", "1,pep,false\n").err == ""
+    assert assessed(folder, "", "").err == ""
+
+
+def test_an_override_of_nobody_who_was_read_is_told(folder: Path) -> None:
+    (folder / "overrides.csv").write_text("entity_id,level,until\n01,high,\n")
+    given = ("--overrides", folder / "overrides.csv", "--tags", folder / "t.csv", "--screenings", folder / "s.csv")
+    (folder / "t.csv").write_text("entity_id,tag\n")
+    (folder / "s.csv").write_text("entity_id,screening,found\n")
+    done = run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv", *given)
+    assert "overrides.csv is of an entity that was read; it has '01'" in done.err
