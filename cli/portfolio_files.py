@@ -1,6 +1,7 @@
 """A portfolio from files: entities, and whatever is linked to them, as `fivefold rules` takes them."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -142,6 +143,8 @@ def read_portfolio(
 
 
 def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
+    if not re.fullmatch("[A-Z]{3}", files.base):
+        raise ConfigError(f"--base is {files.base!r}; it must be three capital letters, ISO 4217, such as EUR")
     day: date = from_microseconds(as_of).date()
     return read_rates(files.rates, files.base, day) if files.rates else ecb_rates(files.base, day)
 

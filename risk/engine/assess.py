@@ -41,14 +41,15 @@ def assess(
     Raises:
         RulesetNotValid: the ruleset, or something it needs (a list, a frame, a column), is not there or not right;
             then nobody is assessed.
-        LayoutError: the rows of the entities are not right, or one has no moment; an entity has two previous levels or
-            overrides, a level that the ruleset lacks, or one without the moment at which it was entered.
+        LayoutError: the rows of the entities are not right, or one has no moment; a column of *previous* or *overrides*
+            is missing or of another type, an entity has two of them, a level that the ruleset lacks, or one without
+            the moment at which it was entered.
     """
     refuse_faulty(ruleset.canonical)
     if previous is not None:
-        refuse_levels("levels held until now", previous, len(ruleset.levels), "entered")
+        refuse_levels("levels held until now", previous, len(ruleset.levels), "entered", needed=True)
     if overrides is not None:
-        refuse_levels("overrides", overrides, len(ruleset.levels))
+        refuse_levels("overrides", overrides, len(ruleset.levels), "until")
     entities = known_entities(portfolio.entities, as_of)
     if entities[AS_OF].null_count():
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]

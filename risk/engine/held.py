@@ -6,19 +6,21 @@ from domain.errors import LayoutError
 from risk.facts.portfolio import ENTITY
 
 
-def refuse_levels(what: str, given: pl.DataFrame, levels: int, since: str | None = None) -> None:
+def refuse_levels(what: str, given: pl.DataFrame, levels: int, moment: str, *, needed: bool = False) -> None:
     """Refuse levels of which nobody could say what they come to.
 
     Args:
         what: they are called in errors.
-        given: `entity_id`, `level` (number), and a moment.
+        given: `entity_id`, `level` (number), and a moment (microseconds).
         levels: how many levels there are.
-        since: the column of the moment from which a level is held; None where a level needs none.
+        moment: the column of the moment.
+        needed: a level without a moment is refused: no cooldown could be told, and the level would be lost at once.
 
     Raises:
-        LayoutError: an entity stands there twice, a level is none of the ruleset's, or the moment is missing: without
-            it no cooldown could be told, and the level would be lost at once.
+        LayoutError: a column is missing or of another type, an entity stands there twice, a level is none of the
+            ruleset's, or a moment is missing.
     """
+    _refuse_columns(what, given, moment)
     twice = given.filter(given[ENTITY].is_duplicated())
     if len(twice):
         raise LayoutError(f"{what} have entity {twice[ENTITY][0]!r} {_times(twice)}; each may have one level")
@@ -27,11 +29,22 @@ def refuse_levels(what: str, given: pl.DataFrame, levels: int, since: str | None
         raise LayoutError(
             f"{what}: entity {strange[ENTITY][0]!r} has level {strange['level'][0]}; there are 1 to {levels}"
         )
-    timeless = given.filter(pl.col("level").is_not_null() & pl.col(since).is_null()) if since else strange
+    timeless = given.filter(pl.col("level").is_not_null() & pl.col(moment).is_null()) if needed else strange
     if len(timeless):
         raise LayoutError(
-            f"{what}: entity {timeless[ENTITY][0]!r} has a level without {since}, the moment since when it is held"
+            f"{what}: entity {timeless[ENTITY][0]!r} has a level without {moment}, the moment since when it is held"
         )
+
+
+def _refuse_columns(what: str, given: pl.DataFrame, moment: str) -> None:
+    """Refuse other columns: a date read as microseconds would be in 1970, and its cooldown long over."""
+    missing = [name for name in (ENTITY, "level", moment) if name not in given.columns]
+    if missing:
+        raise LayoutError(f"{what} have no {', '.join(missing)}; there are {', '.join(given.columns) or 'none'}")
+    for name, right in ((ENTITY, "text"), ("level", "whole numbers"), (moment, "whole numbers, microseconds UTC")):
+        dtype = given.schema[name]
+        if not (dtype == pl.Null or (dtype == pl.String if name == ENTITY else dtype.is_integer())):
+            raise LayoutError(f"{what}: {name} is {dtype}; it must be {right}")
 
 
 def _times(twice: pl.DataFrame) -> str:

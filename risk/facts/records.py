@@ -36,8 +36,8 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
         One row for each entity, in the order of their first rows: `entity_id`, `as_of`, the attributes.
 
     Raises:
-        LayoutError: no entity_id, several rows of an entity without `known_at` or with different moments, or a
-            `known_at` that cannot be read.
+        LayoutError: no entity_id, several rows of an entity without `known_at` or with different moments, moments that
+            are no microseconds or not one for each row, or a `known_at` that cannot be read.
     """
     if ENTITY not in rows.columns:
         raise LayoutError(f"entities have no {ENTITY}; there are {', '.join(rows.columns) or 'none'}")
@@ -45,6 +45,11 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
     if entity.null_count():
         raise LayoutError(f"entity {entity.is_null().arg_max()} has no {ENTITY}, as text (rows count from 0)")
     moments = as_of if isinstance(as_of, pl.Series) else pl.repeat(as_of, len(rows), dtype=pl.Int64, eager=True)
+    if len(moments) != len(rows) or not (moments.dtype.is_integer() or moments.dtype == pl.Null):
+        raise LayoutError(
+            f"as_of has {len(moments):,} values of {moments.dtype} for {len(rows):,} rows of entities; "
+            "it must be one moment for each, in whole microseconds UTC"
+        )
     dated = rows.with_columns(entity, moments.cast(pl.Int64).alias(AS_OF)).select(
         ENTITY, AS_OF, pl.exclude(ENTITY, AS_OF)
     )

@@ -49,6 +49,10 @@ class Duration:
         return moment.cast(pl.Datetime("us")).dt.offset_by(self.offset).cast(pl.Int64)
 
 
+LONGEST = Duration(1000, "year")
+"""With longer ones, moments would leave the years that can be written."""
+
+
 def parse_duration(text: Any) -> Duration:
     """Read a duration.
 
@@ -63,7 +67,10 @@ def parse_duration(text: Any) -> Duration:
     found = _WRITTEN.match(text.strip()) if isinstance(text, str) else None
     if found is None or int(found[1]) == 0:
         raise ValueError(f"{text!r} is not a duration; write one as 180 days, 24 hours, 6 months or 1 year")
-    return Duration(int(found[1]), found[2])
+    made = Duration(int(found[1]), found[2])
+    if made.days > LONGEST.days:
+        raise ValueError(f"{text!r} is longer than {LONGEST}; for everything so far leave it out")
+    return made
 
 
 DurationText = Annotated[

@@ -144,3 +144,8 @@ def test_indicators_and_the_value_come_from_the_model_and_the_transactions(home:
     files = (tmp_path / "rules.yaml", tmp_path / "entities.parquet", "--transactions", home.rows)
     succeed(home.var, "rules", "assess", *files, "--output", tmp_path / "levels.parquet")
     assert pl.read_parquet(tmp_path / "levels.parquet")["score"].to_list() == [50.0] * 3
+
+
+@pytest.mark.parametrize("base", ["eur", "EURO", ""])
+def test_a_base_that_is_no_currency_is_refused(folder: Path, base: str) -> None:
+    assert "it must be three capital letters, ISO 4217" in refuse(folder, *asked(folder, "--base", base))

@@ -1,5 +1,8 @@
 """Levels that are given: none is taken for something else, and none is lost without a word."""
 
+from datetime import date
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -47,3 +50,17 @@ def test_no_level_needs_no_moment_and_an_override_no_end() -> None:
     nobody, forever = given(("e0", None, None), moment="entered"), given(("e0", 3, None), moment="until")
     found = assess(ruleset(exactly(0)), portfolio([{"n0": 0.0}]), DAY, nobody, forever).table().row(0, named=True)
     assert (found["level"], found["rules_level"]) == ("high", "low")
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"entity_id": ["e0"]}, "levels held until now have no level, entered; there are entity_id"),
+        ({"entity_id": [1], "level": [1], "entered": [0]}, "entity_id is Int64; it must be text"),
+        ({"entity_id": ["e0"], "level": ["low"], "entered": [0]}, "level is String; it must be whole numbers"),
+        ({"entity_id": ["e0"], "level": [1], "entered": [date(2024, 6, 30)]}, "entered is Date; it must be whole"),
+    ],
+)
+def test_other_columns_are_refused_instead_of_being_taken_for_1970(columns: Any, problem: str) -> None:
+    with pytest.raises(LayoutError, match=problem):
+        assess(ruleset(exactly(0)), portfolio([{"n0": 0.0}]), DAY, pl.DataFrame(columns))

@@ -235,3 +235,9 @@ def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s() -> No
         tagged(pl.DataFrame({ENTITY: [1.0], "tag": ["vip"]}), "vip", entities)
     with pytest.raises(LayoutError, match="screenings: entity_id is Float64"):
         screened(pl.DataFrame({ENTITY: [1.0], "screening": ["pep"], "found": [True]}), "pep", entities)
+
+
+@pytest.mark.parametrize("moments", [pl.Series([0, 0]), pl.Series([date(2024, 7, 1)]), pl.Series([0.5])])
+def test_moments_of_assessment_are_microseconds_one_for_each_row(moments: pl.Series) -> None:
+    with pytest.raises(LayoutError, match="it must be one moment for each, in whole microseconds UTC"):
+        known_entities(pl.DataFrame({ENTITY: ["a"]}), moments)

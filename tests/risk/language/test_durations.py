@@ -102,3 +102,11 @@ def test_a_bare_number_is_a_moment_to_the_program_and_none_in_a_file() -> None:
 @given(moments)
 def test_a_moment_is_written_as_it_is_read(moment: datetime) -> None:
     assert written.validate_json(written.dump_json(to_microseconds(moment))) == to_microseconds(moment)
+
+
+def test_longer_than_a_thousand_years_is_refused_as_no_calendar_could_show_where_it_ends() -> None:
+    assert parse_duration("1000 years").count == 1000
+    assert parse_duration("99999 days").count == 99999
+    for text in ("1001 years", "99999 months"):
+        with pytest.raises(ValueError, match="is longer than 1000 years; for everything so far leave it out"):
+            parse_duration(text)
