@@ -21,19 +21,19 @@ def refuse_levels(what: str, given: pl.DataFrame, levels: int, moment: str, *, n
             ruleset's, or a moment is missing.
     """
     _refuse_columns(what, given, moment)
-    twice = given.filter(given[ENTITY].is_duplicated())
-    if len(twice):
+    level = given["level"]
+    if given[ENTITY].n_unique() < len(given):
+        twice = given.filter(given[ENTITY].is_duplicated())
         raise LayoutError(f"{what} have entity {twice[ENTITY][0]!r} {_times(twice)}; each may have one level")
-    strange = given.filter(~pl.col("level").is_between(1, levels))
-    if len(strange):
-        raise LayoutError(
-            f"{what}: entity {strange[ENTITY][0]!r} has level {strange['level'][0]}; there are 1 to {levels}"
-        )
-    timeless = given.filter(pl.col("level").is_not_null() & pl.col(moment).is_null()) if needed else strange
-    if len(timeless):
-        raise LayoutError(
-            f"{what}: entity {timeless[ENTITY][0]!r} has a level without {moment}, the moment since when it is held"
-        )
+    if not level.drop_nulls().is_between(1, levels).all():
+        one = given.filter(~pl.col("level").is_between(1, levels)).row(0, named=True)
+        raise LayoutError(f"{what}: entity {one[ENTITY]!r} has level {one['level']}; there are 1 to {levels}")
+    if needed and given[moment].null_count():
+        timeless = given.filter(level.is_not_null() & given[moment].is_null())[ENTITY]
+        if len(timeless):
+            raise LayoutError(
+                f"{what}: entity {timeless[0]!r} has a level without {moment}, the moment since when it is held"
+            )
 
 
 def _refuse_columns(what: str, given: pl.DataFrame, moment: str) -> None:

@@ -150,7 +150,7 @@ def propose(found: Assessments, targets: Sequence[float] | None = None) -> Propo
         ),
         tuple(cut for _, cut in cuts),
         int((before != after).sum()),
-        tuple(_cautions(others)),
+        (*_nearer(before, after, wanted), *_cautions(others)),
     )
 
 
@@ -231,6 +231,24 @@ def _levels(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers
     by_total = 1 + np.searchsorted(np.array(cuts), points, side="right")
     found: Integers = np.maximum(by_total, floors)
     return found
+
+
+_ROUNDING = 1e-9
+"""What sums of shares may differ by without being different."""
+
+
+def _nearer(before: Integers, after: Integers, wanted: Floats) -> tuple[str, ...]:
+    """Say it where the present thresholds come nearer to the targets, as they may where a level holds nobody."""
+    numbers = np.arange(1, len(wanted))
+    now, draft = (
+        sum(abs((levels <= number).mean() - below) for number, below in zip(numbers, np.cumsum(wanted), strict=False))
+        for levels in (before, after)
+    )
+    told = (
+        "The present thresholds come nearer to the targets than this draft: there are few different totals, and in a "
+        "draft every level has some of its own."
+    )
+    return (told,) if draft > now + _ROUNDING else ()
 
 
 def _cautions(left_out: dict[str, int]) -> list[str]:

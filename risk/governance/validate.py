@@ -155,12 +155,17 @@ def validate(
     Raises:
         RulesetNotValid: an input reads what the label was made of, or is banned.
         LayoutError: the labels cannot be read.
-        NotEnoughData: the other assessments are of other entities.
+        NotEnoughData: nobody is judged, or the other assessments are of other entities.
     """
     options = options or Options()
     refuse_leaks(found.program.ruleset, options.banned, options.made_of)
     marked = mark(labels, found.outcomes, options.until, undated_are_later=options.undated_are_later)
     judged = found.outcomes[APPLIES].to_numpy() & ~marked.known
+    if not judged.any():
+        raise NotEnoughData(
+            f"of {len(found)} entities nobody is left to judge: the ruleset does not apply to them, or they were "
+            "confirmed before"
+        )
     ranked = judged & (found.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     population = _population(found, marked, judged, ranked)
     levels = level_rows(_levels(found)[judged], marked.confirmed[judged], found.program.ruleset.levels)

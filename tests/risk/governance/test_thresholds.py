@@ -159,3 +159,10 @@ def test_levels_of_another_number_need_targets_of_their_own() -> None:
     with pytest.raises(ConfigError, match="4 target shares were given for 3 levels"):
         propose(assess(ruleset(three), mixed(1000), AS_OF))
     assert len(propose(assess(ruleset(three), mixed(1000), AS_OF), [0.6, 0.3, 0.1]).cuts) == 2
+
+
+def test_a_draft_that_is_further_from_the_targets_than_what_is_says_so() -> None:
+    words = ["a"] * 300 + ["b"] * 100 + ["c"] * 200 + ["d"] * 200
+    far = "The present thresholds come nearer to the targets"
+    assert propose(spread(words), [0.02, 0.02, 0.02, 0.94]).cautions[0].startswith(far)
+    assert not any(line.startswith(far) for line in propose(spread(words), [0.4, 0.1, 0.2, 0.3]).cautions)

@@ -149,3 +149,9 @@ def test_it_is_plain_data() -> None:
     assert plain["verdicts"][0]["answer"] in list(Answer)
     assert plain["content_hash"] == ruleset().content_hash
     assert np.isclose(plain["curve"][-1][1], 1)
+
+
+def test_nobody_who_could_be_judged_is_an_answer_in_words() -> None:
+    everyone = labels(at=date(2024, 6, 1)).with_columns(confirmed=pl.lit(True))
+    with pytest.raises(NotEnoughData, match="of 600 entities nobody is left to judge"):
+        validate(found(), everyone, Options(resamples=200))
