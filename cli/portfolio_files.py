@@ -156,8 +156,13 @@ def _value_side(
     inputs += [side for ratio in inputs if isinstance(ratio, Ratio) for side in ratio.ratio]
     wants_indicators = any(isinstance(made, IndicatorInput) for made in inputs)
     wants_value = any(isinstance(made, ValueInput) for made in inputs)
-    if files.transactions is None or not (wants_indicators or wants_value):
+    if not (wants_indicators or wants_value):
         return None, None
+    if files.transactions is None:
+        raise ConfigError(
+            f"ruleset {ruleset.name} reads indicators or the value, which are computed from --transactions; "
+            "none are given"
+        )
     from features.sources import read_histories  # noqa: PLC0415 (heavy to import)
     from risk.facts.catalogue import indicator_frame, value_frame  # noqa: PLC0415 (as above)
 

@@ -60,3 +60,15 @@ def test_an_override_of_nobody_who_was_read_is_told(folder: Path) -> None:
     (folder / "s.csv").write_text("entity_id,screening,found\n")
     done = run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv", *given)
     assert "overrides.csv is of an entity that was read; it has '01'" in done.err
+
+
+def test_indicators_without_transactions_are_refused_by_the_option_that_is_missing(folder: Path) -> None:
+    rules = RULES.split("rules:\n", maxsplit=1)[0] + (
+        "rules:\n"
+        "  - {id: age, title: Age, category: other, input: {indicator: account_age},\n"
+        "     cases: [{when: absent, points: 1}]}\n"
+    )
+    (folder / "rules.yaml").write_text(rules)
+    done = run(folder, "rules", "assess", folder / "rules.yaml", folder / "people.csv")
+    assert done.code == 2
+    assert "reads indicators or the value, which are computed from --transactions" in done.err
