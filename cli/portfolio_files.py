@@ -121,6 +121,22 @@ def _with_entity(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     return named
 
 
+def without_repeats(transactions: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Take out rows that repeat a row with a transaction_id to the letter, as the value side does.
+
+    LayoutError where rows of one entity have the same transaction_id and say different things.
+    """
+    if "transaction_id" not in transactions.columns:
+        return transactions
+    named = pl.col("transaction_id").cast(pl.String).fill_null("") != ""
+    kept = transactions.filter(~named | pl.struct(pl.all()).is_first_distinct())
+    twice = kept.filter(named & pl.struct(ENTITY, "transaction_id").is_duplicated())
+    if len(twice):
+        entity, name = twice.select(ENTITY, "transaction_id").row(0)
+        raise LayoutError(f"{path} has transaction {name} of entity {entity} more than once, with different content")
+    return kept
+
+
 def read_portfolio(
     files: PortfolioFiles, ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int, model: str | None, name: str
 ) -> Portfolio:
@@ -136,6 +152,8 @@ def read_portfolio(
             ("screenings", files.screenings),
         )
     }
+    if parts["transactions"] is not None and files.transactions is not None:
+        parts["transactions"] = without_repeats(parts["transactions"], files.transactions)
     indicators, values = _value_side(files, ruleset, rates, as_of, model, name)
     return Portfolio(
         read_entities(files.entities, ruleset), rates, **parts, indicators=indicators, values=values, lists=lists

@@ -91,7 +91,7 @@ def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple
         moments, key = {name: pl.col(name) for name in (AS_OF, *openings)}, ROW
     undated = pl.col(TIME).is_null()  # such rows cannot be used, and are looked at for that alone
     rows = rows.filter((pl.col(TIME) <= moments[AS_OF]) | undated)
-    if bounded:
+    if bounded and not partials.facts.as_known:  # what was not known from the start may be later than it began
         rows = rows.filter(pl.any_horizontal([undated, *(pl.col(TIME) > moments[name] for name in openings)]))
     known = rows.with_columns(**moments).with_columns(*partials.facts.as_known)
     masks = partials.masks

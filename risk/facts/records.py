@@ -76,10 +76,11 @@ def _latest_rows(dated: pl.DataFrame) -> pl.DataFrame:
 
 
 def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what: str = "cases or alerts") -> Facts:
-    """Read cases or alerts: facts whose time is when they were opened.
+    """Read cases or alerts: facts whose time is when they were closed, and until then when they were opened.
 
-    Until a case was closed its `closed` and `outcome` are unknown and its `status` is open, whatever the frame says
-    of later. An outcome without the moment from which it was known cannot be used, and is a problem.
+    So what was confirmed counts from its confirmation, however long that took. Until a case was closed its `closed`
+    and `outcome` are unknown and its `status` is open, whatever the frame says of later. An outcome without the moment
+    from which it was known cannot be used, and is a problem.
 
     Args:
         frame: `entity_id`, `opened`, and perhaps `closed`, `outcome`, `status`.
@@ -119,7 +120,8 @@ def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what
 def _as_known() -> tuple[pl.Expr, ...]:
     known = pl.col(CLOSED) <= pl.col(AS_OF)
     status = pl.when(known).then(pl.col(STATUS).fill_null(CLOSED)).otherwise(pl.lit(OPEN))
-    return (*(pl.when(known).then(pl.col(name)).alias(name) for name in (CLOSED, OUTCOME)), status.alias(STATUS))
+    time = pl.when(known).then(pl.col(CLOSED)).otherwise(pl.col(TIME)).alias(TIME)
+    return (*(pl.when(known).then(pl.col(name)).alias(name) for name in (CLOSED, OUTCOME)), status.alias(STATUS), time)
 
 
 def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> pl.Series:

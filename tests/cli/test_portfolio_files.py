@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.portfolio_files import read_entities, read_frame
+from cli.portfolio_files import read_entities, read_frame, without_repeats
 from domain.errors import ConfigError, LayoutError
 from risk.language.reading import read_ruleset
 from tests.cli.test_rules_assess import RULES
@@ -77,3 +77,16 @@ def test_a_line_of_json_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "people.jsonl").write_text('{"entity_id": "a"}\n\n{"entity_id": "b"\n')
     with pytest.raises(LayoutError, match="line 3, cannot be read"):
         read_entities(tmp_path / "people.jsonl", RULESET)
+
+
+def test_a_row_that_comes_twice_counts_once_and_rows_without_an_id_all_count() -> None:
+    rows = [("a", "t1", 5.0), ("a", "t1", 5.0), ("a", None, 7.0), ("a", None, 7.0), ("b", "t1", 5.0), ("a", "", 7.0)]
+    frame = pl.DataFrame(rows, schema=["entity_id", "transaction_id", "amount"], orient="row")
+    assert without_repeats(frame, Path("rows.csv")).rows() == [rows[0], rows[2], rows[3], rows[4], rows[5]]
+    assert without_repeats(frame.drop("transaction_id"), Path("rows.csv")).height == len(rows)
+
+
+def test_one_transaction_of_two_contents_is_refused() -> None:
+    frame = pl.DataFrame({"entity_id": ["a", "a"], "transaction_id": ["t1", "t1"], "amount": [5.0, 6.0]})
+    with pytest.raises(LayoutError, match=r"rows\.csv has transaction t1 of entity a more than once"):
+        without_repeats(frame, Path("rows.csv"))

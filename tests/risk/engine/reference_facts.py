@@ -74,7 +74,7 @@ def _case(row: Data, as_of: datetime) -> Data:
     """Show a case as it was known: until it was closed nobody knew what became of it."""
     closed = row["closed"] is not None and row["closed"] <= as_of
     return {
-        "time": row["opened"],
+        "time": row["closed"] if closed else row["opened"],
         "outcome": row["outcome"] if closed else None,
         "status": "closed" if closed else "open",
     }

@@ -362,9 +362,9 @@ CASES = pl.DataFrame(
     ("as_of", "confirmed", "open_cases", "days"),
     [
         (moment(2024, 1, 31, 23, 59, 59), [0, 0], [1, 0], [31 - 1 / 86_400, None]),
-        (moment(2024, 2, 1), [1, 0], [0, 0], [31.0, None]),
+        (moment(2024, 2, 1), [1, 0], [0, 0], [0.0, None]),
         (moment(2024, 3, 1), [1, 0], [1, 1], [0.0, 0.0]),
-        (moment(2024, 6, 1), [1, 1], [1, 0], [92.0, 92.0]),
+        (moment(2024, 6, 1), [1, 1], [1, 0], [92.0, 0.0]),
     ],
 )
 def test_cases_count_as_they_were_known_then(as_of: int, confirmed: Any, open_cases: Any, days: Any) -> None:
@@ -377,6 +377,16 @@ def test_cases_count_as_they_were_known_then(as_of: int, confirmed: Any, open_ca
     ]
     made = aggregate(entities_of([("a", as_of), ("b", as_of)]), {"cases": prepare_records(CASES, {})}, forms, {})
     assert [made[key_of(form)].to_list() for form in forms] == [confirmed, open_cases, days]
+
+
+def test_a_confirmation_counts_from_its_own_day_however_long_the_case_was_open() -> None:
+    form = FORMS.validate_python(
+        {"count": "cases", "where": {"field": "outcome", "equals": "confirmed"}, "over": "30 days"}
+    )
+    entities = entities_of([("b", moment(2024, 6, 30, 23)), ("b", moment(2024, 7, 1))])
+    made = aggregate(entities, {"cases": prepare_records(CASES, {})}, [form], {}, {key_of(form)})
+    assert made[key_of(form)].to_list() == [1, 0]
+    assert made[signal_of(key_of(form))].to_list() == [moment(2024, 6, 1), None]
 
 
 def test_each_entity_sees_cases_as_of_its_own_moment() -> None:

@@ -169,7 +169,7 @@ def test_what_became_of_a_case_is_hidden_until_it_was_closed() -> None:
     opened, closed = to_microseconds(date(2024, 1, 1)), to_microseconds(date(2024, 2, 1))
     hidden = {"time": opened, "closed": None, "outcome": None, "status": "open"}
     assert seen(CASE, 2024, 1, 31, 23, 59, 59, 999_999) == hidden
-    assert seen(CASE, 2024, 2, 1) == {"time": opened, "closed": closed, "outcome": "confirmed", "status": "archived"}
+    assert seen(CASE, 2024, 2, 1) == {"time": closed, "closed": closed, "outcome": "confirmed", "status": "archived"}
 
 
 def test_a_closed_case_without_a_status_is_closed() -> None:
