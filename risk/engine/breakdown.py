@@ -11,7 +11,10 @@ from risk.engine.failures import entity_failures
 from risk.engine.levels import LEVEL, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, RULES_LEVEL, WITHHELD
 from risk.engine.outcomes import RuleOutcome, outcome_of, signed
 from risk.engine.program import FLOOR, TOTAL, TOTAL_LEVEL
+from risk.engine.reads import inputs_of_ruleset
+from risk.engine.words import input_words
 from risk.facts.portfolio import AS_OF, ENTITY
+from risk.language.inputs import key_of
 
 
 @dataclass(frozen=True)
@@ -110,15 +113,32 @@ def explain(assessments: Assessments, position: int) -> Explanation:
         row[MAY_MOVE_DOWN_ON],
         {list_name: day_text(version.since) for list_name, version in versions.items()},
         tuple(f"{where}: {problem}" for where, problem in failed),
-        _line(rules, score, row, names, [where for where, _ in failed]),
+        _line(rules, score, row, names, [where for where, _ in failed], _unknown_of_predicate(assessments, position)),
     )
 
 
+def _unknown_of_predicate(assessments: Assessments, position: int) -> list[str]:
+    """Name what is not known of an entity where that leaves open whether the ruleset applies to it."""
+    program, row = assessments.program, assessments.inputs[position : position + 1]
+    if program.applies is None or row.select(applies=program.applies).item() is not None:
+        return []
+    words = {key_of(made): input_words(made) for made in inputs_of_ruleset(program.ruleset)}
+    return [f"{words[key]} is unknown" for key in program.applies_reads if row[key].item() is None]
+
+
 def _line(
-    rules: tuple[RuleOutcome, ...], score: str, row: dict[str, Any], names: dict[str, str], failed: list[str]
+    rules: tuple[RuleOutcome, ...],
+    score: str,
+    row: dict[str, Any],
+    names: dict[str, str],
+    failed: list[str],
+    unknown: list[str],
 ) -> str:
     if row[STATUS] == Status.NOT_APPLICABLE:
-        return "The ruleset does not apply, so it gives no level" + _override(row, names)
+        open_question = f"It is unknown whether the ruleset applies ({', '.join(unknown)})"
+        return f"{open_question if unknown else 'The ruleset does not apply'}, so it gives no level" + _override(
+            row, names
+        )
     parts = [f"Score {score.replace('-', '−')}: {_sum(rules)}", _verdict(rules, row, names, failed)]
     if row[WITHHELD]:
         parts.append(f"held at {_title(names[RULES_LEVEL])} until {day_text(row[MAY_MOVE_DOWN_ON])} by the cooldown")

@@ -62,8 +62,10 @@ def test_line_tells_what_withholds_and_what_overrides() -> None:
 def test_line_where_the_ruleset_does_not_apply() -> None:
     made = ruleset(exactly(0), applies_to={"field": "kind", "equals": "person"})
     found = explain(assess(made, portfolio([{"n0": 61}]), DAY, held(3, 10), overridden(2)), 0)
-    wanted = "The ruleset does not apply, so it gives no level; Medium by an override, the rules say nothing"
-    assert found.line == wanted
+    wanted = "so it gives no level; Medium by an override, the rules say nothing"
+    assert found.line == f"It is unknown whether the ruleset applies (kind is unknown), {wanted}"
+    known = explain(assess(made, portfolio([{"n0": 61, "kind": "company"}]), DAY, held(3, 10), overridden(2)), 0)
+    assert known.line == f"The ruleset does not apply, {wanted}"
     assert (found.score_level, found.floor, found.rules_level) == ("", "", "")
 
 
