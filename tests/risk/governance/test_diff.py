@@ -172,7 +172,7 @@ def spoilt(data: Any, path: tuple[Any, ...], how: Any) -> Any:
 
 
 @settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
