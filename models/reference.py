@@ -12,6 +12,8 @@ BUCKETS = 10
 """Parts of about equally many reference customers; one more bucket, the first, holds undefined values."""
 LEAST_CUSTOMERS = 500
 """Below this the index says more about chance than about drift."""
+STABLE, SHIFTED = 0.1, 0.25
+"""Of the index: below the first nothing happened, from the second on it must be looked into."""
 _LEAST_SHARE = 1e-4
 """Stands in for an empty bucket, whose logarithm would be infinite."""
 
@@ -86,3 +88,14 @@ def stability_index(reference: Integers, counts: Integers) -> float | None:
     expected = np.maximum(reference / reference.sum(), _LEAST_SHARE)
     actual = np.maximum(counts / counts.sum(), _LEAST_SHARE)
     return float(((actual - expected) * np.log(actual / expected)).sum())
+
+
+def stability_verdict(index: float | None) -> str:
+    """Say what an index means; `unknown` where there is none.
+
+    >>> stability_verdict(0.02), stability_verdict(0.3), stability_verdict(None)
+    ('stable', 'shifted', 'unknown')
+    """
+    if index is None:
+        return "unknown"
+    return "stable" if index < STABLE else "moving" if index < SHIFTED else "shifted"

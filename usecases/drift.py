@@ -8,11 +8,10 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from features.histories import Integers
-from models.reference import Reference, stability_index
+from models.reference import Reference, stability_index, stability_verdict
 from models.value_model import ValueModel
 from store import watching
 
-STABLE, SHIFTED = 0.1, 0.25
 _NAME_CHARACTERS = 180
 
 
@@ -57,7 +56,4 @@ def measure_drift(engine: Engine, reference: Reference, model: str, version: int
 
 def _drift(name: str, expected: Integers, counted: Integers) -> Drift:
     index = stability_index(expected, counted)
-    if index is None:
-        return Drift(name, None, "unknown", int(counted.sum()))
-    verdict = "stable" if index < STABLE else "moving" if index < SHIFTED else "shifted"
-    return Drift(name, index, verdict, int(counted.sum()))
+    return Drift(name, index, stability_verdict(index), int(counted.sum()))

@@ -8,12 +8,12 @@ import polars as pl
 from charts.capture import capture
 from charts.confirmed import confirmed
 from charts.stability import stability
+from models.reference import SHIFTED, STABLE
 from risk.governance.backtest_hits import Failure
 from risk.governance.evidence import Page, Section, Table
 from risk.governance.evidence_backtest import lists_words
 from risk.governance.statistics import CONFIDENCE, Paired
 from risk.governance.validate import Validation
-from risk.governance.validate_stability import SHIFTED, STABLE
 from risk.governance.validate_verdicts import interval_words
 
 PICTURED_FACTORS = 25

@@ -7,15 +7,12 @@ import numpy as np
 import polars as pl
 
 from features.histories import Floats, Integers
-from models.reference import LEAST_CUSTOMERS, Reference, stability_index
+from models.reference import LEAST_CUSTOMERS, Reference, stability_index, stability_verdict
 from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from risk.engine.codes import slot_column
 from risk.engine.program import APPLIES, TOTAL
 from risk.governance.validate_leaks import input_names
 from risk.language.fields import Kind
-
-STABLE, SHIFTED = 0.1, 0.25
-"""Below the first nothing happened, above the second it must be looked into."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,4 @@ def _matrix(found: Assessments, columns: Sequence[str]) -> tuple[Floats, Floats]
 def _judged(factor: str, sort: str, reference: Integers, counts: Integers) -> Stability:
     enough = reference.sum() >= LEAST_CUSTOMERS  # a small reference says as little as a small present
     index = stability_index(reference, counts) if enough else None
-    if index is None:
-        return Stability(factor, sort, None, "unknown")
-    return Stability(factor, sort, index, "stable" if index < STABLE else "moving" if index <= SHIFTED else "shifted")
+    return Stability(factor, sort, index, stability_verdict(index))

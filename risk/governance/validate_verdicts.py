@@ -6,9 +6,6 @@ from enum import StrEnum
 from risk.governance.statistics import CONFIDENCE, Interval, share
 from risk.governance.validate_levels import Capture, LevelRow
 
-STANDARD_LEVELS = 4
-"""The portfolio shares below are for so many levels."""
-
 
 @dataclass(frozen=True)
 class Floors:

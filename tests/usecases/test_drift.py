@@ -10,9 +10,9 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from features.histories import Integers
-from models.reference import LEAST_CUSTOMERS, Reference
+from models.reference import LEAST_CUSTOMERS, SHIFTED, STABLE, Reference
 from store.tables import Counted
-from usecases.drift import SHIFTED, STABLE, Drift, keep_counts, measure_drift
+from usecases.drift import Drift, keep_counts, measure_drift
 
 NAMES = ("first", "second")
 DAY = "2026-11-20"
