@@ -95,6 +95,7 @@ def explain(assessments: Assessments, position: int) -> Explanation:
     failed = [(rule.title, " and ".join(rule.errors)) for rule in rules if rule.case == "failed"]
     if row[STATUS] == Status.FAILED:
         failed += entity_failures(program, inputs, row, assessments.base)
+    unknown = [] if applies else _unknown_of_predicate(assessments, position)
     names = {column: name(column) for column in (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)}
     return Explanation(
         row[ENTITY],
@@ -113,7 +114,7 @@ def explain(assessments: Assessments, position: int) -> Explanation:
         row[MAY_MOVE_DOWN_ON],
         {list_name: day_text(version.since) for list_name, version in versions.items()},
         tuple(f"{where}: {problem}" for where, problem in failed),
-        _line(rules, score, row, names, [where for where, _ in failed], _unknown_of_predicate(assessments, position)),
+        _line(rules, score, row, names, [where for where, _ in failed], unknown),
     )
 
 

@@ -147,7 +147,7 @@ Aggregate = Count | Sum | Mean | Least | Most | Distinct | DaysSince
 """Inputs over linked facts."""
 
 NUMERIC_WORDS = ("count", "sum", "mean", "min", "max", "distinct", "days_since", "indicator", "value", "field")
-NumberInput = Annotated[
+_Numeric = (
     Annotated[FieldInput, Tag("field")]
     | Annotated[Count, Tag("count")]
     | Annotated[Sum, Tag("sum")]
@@ -157,23 +157,14 @@ NumberInput = Annotated[
     | Annotated[Distinct, Tag("distinct")]
     | Annotated[DaysSince, Tag("days_since")]
     | Annotated[IndicatorInput, Tag("indicator")]
-    | Annotated[ValueInput, Tag("value")],
-    _choice(NUMERIC_WORDS, "number"),
-]
+    | Annotated[ValueInput, Tag("value")]
+)
+NumberInput = Annotated[_Numeric, _choice(NUMERIC_WORDS, "number")]
 """An input that can be a number."""
 
 Input = Annotated[
-    Annotated[FieldInput, Tag("field")]
-    | Annotated[Count, Tag("count")]
-    | Annotated[Sum, Tag("sum")]
-    | Annotated[Mean, Tag("mean")]
-    | Annotated[Least, Tag("min")]
-    | Annotated[Most, Tag("max")]
-    | Annotated[Distinct, Tag("distinct")]
-    | Annotated[DaysSince, Tag("days_since")]
+    _Numeric
     | Annotated[Ratio, Tag("ratio")]
-    | Annotated[IndicatorInput, Tag("indicator")]
-    | Annotated[ValueInput, Tag("value")]
     | Annotated[TagInput, Tag("tag")]
     | Annotated[ScreeningInput, Tag("screening")]
     | Annotated[Pattern, Tag("pattern")],
