@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,14 +14,14 @@ from cli.terminal import load_model
 from domain.clock import from_microseconds
 from domain.errors import ConfigError, LayoutError
 from domain.money import RateTable, ecb_rates, read_rates
-from risk.engine.reads import inputs_of_ruleset
+from risk.engine.reads import simple_inputs_of
 from risk.facts.fields import entities_from_rows
 from risk.facts.lists import NamedList
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.facts.reading import refuse_link
 from risk.facts.records import KNOWN_AT
 from risk.language.fields import FieldType
-from risk.language.inputs import IndicatorInput, Ratio, ValueInput
+from risk.language.inputs import IndicatorInput, ValueInput
 from risk.language.ruleset import Ruleset
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
@@ -78,15 +78,19 @@ def _suffix(path: Path) -> str:
     return path.suffix.lower()
 
 
-def read_entities(path: Path, ruleset: Ruleset) -> pl.DataFrame:
-    """Read entities; in JSON a value may be of any type, and one of a wrong type fails its own entity alone."""
+def read_entities(path: Path, *rulesets: Ruleset) -> pl.DataFrame:
+    """Read entities; in JSON a value may be of any type, and one of a wrong type fails its own entity alone.
+
+    A field is of the type that the first of the *rulesets* declares.
+    """
     suffix = _suffix(path)
     if suffix in {".parquet", ".csv"}:
         return read_frame(path)
     rows = _json_rows(path, lines=suffix != ".json")
     there = {name for row in rows for name in row}
     dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in there else {}
-    fields = {name: declared for name, declared in ruleset.fields.items() if name in there}
+    declared = {name: form for ruleset in reversed(rulesets) for name, form in ruleset.fields.items()}
+    fields = {name: form for name, form in declared.items() if name in there}
     return entities_from_rows([{ENTITY: row.get("user_id"), **row} for row in rows], {**fields, **dated})
 
 
@@ -138,9 +142,14 @@ def without_repeats(transactions: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def read_portfolio(
-    files: PortfolioFiles, ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int, model: str | None, name: str
+    files: PortfolioFiles,
+    rulesets: Sequence[Ruleset],
+    lists: Mapping[str, NamedList],
+    as_of: int,
+    model: str | None,
+    name: str,
 ) -> Portfolio:
-    """Read everything; indicators and the value are computed from the transactions where the ruleset reads them."""
+    """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions."""
     rates = _rates(files, as_of)
     parts = {
         part: None if path is None else read_frame(path)
@@ -154,9 +163,9 @@ def read_portfolio(
     }
     if parts["transactions"] is not None and files.transactions is not None:
         parts["transactions"] = without_repeats(parts["transactions"], files.transactions)
-    indicators, values = _value_side(files, ruleset, rates, as_of, model, name)
+    indicators, values = _value_side(files, rulesets, rates, as_of, model, name)
     return Portfolio(
-        read_entities(files.entities, ruleset), rates, **parts, indicators=indicators, values=values, lists=lists
+        read_entities(files.entities, *rulesets), rates, **parts, indicators=indicators, values=values, lists=lists
     )
 
 
@@ -168,18 +177,16 @@ def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
 
 
 def _value_side(
-    files: PortfolioFiles, ruleset: Ruleset, rates: RateTable, as_of: int, model: str | None, name: str
+    files: PortfolioFiles, rulesets: Sequence[Ruleset], rates: RateTable, as_of: int, model: str | None, name: str
 ) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-    inputs = list(inputs_of_ruleset(ruleset))
-    inputs += [side for ratio in inputs if isinstance(ratio, Ratio) for side in ratio.ratio]
-    wants_indicators = any(isinstance(made, IndicatorInput) for made in inputs)
-    wants_value = any(isinstance(made, ValueInput) for made in inputs)
+    kinds = {type(made): ruleset.name for ruleset in reversed(rulesets) for made in simple_inputs_of(ruleset)}
+    wants_indicators, wants_value = IndicatorInput in kinds, ValueInput in kinds
     if not (wants_indicators or wants_value):
         return None, None
     if files.transactions is None:
+        reader = kinds.get(IndicatorInput) or kinds[ValueInput]
         raise ConfigError(
-            f"ruleset {ruleset.name} reads indicators or the value, which are computed from --transactions; "
-            "none are given"
+            f"ruleset {reader} reads indicators or the value, which are computed from --transactions; none are given"
         )
     from features.sources import read_histories  # noqa: PLC0415 (heavy to import)
     from risk.facts.catalogue import indicator_frame, value_frame  # noqa: PLC0415 (as above)

@@ -7,10 +7,22 @@ from typing import Annotated
 import polars as pl
 import typer
 
+from cli.level_files import read_overrides, read_standings
 from cli.output import open_output
 from cli.portfolio_doubts import warn_of_doubts, warn_of_strangers
-from cli.portfolio_files import PortfolioFiles, read_frame, read_portfolio
-from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
+from cli.portfolio_files import PortfolioFiles, read_portfolio
+from cli.rules_options import (
+    AlertsOption,
+    BaseOption,
+    CasesOption,
+    ListsOption,
+    RatesOption,
+    RulesetArgument,
+    ScreeningsOption,
+    TagsOption,
+    TransactionsOption,
+    load_ruleset,
+)
 from cli.shipped import lists_with
 from cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
 from domain.clock import day_text
@@ -20,21 +32,9 @@ from risk.engine.assess import assess
 from risk.engine.assessments import STATUS, Assessments, Status
 from risk.engine.breakdown import as_json, explain
 from risk.engine.outcomes import signed
-from risk.facts.fields import read_moments
 from training.config import DEFAULT_NAME
 
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
-TransactionsOption = Annotated[Path | None, typer.Option("--transactions", help="Transactions, as the API has them.")]
-CasesOption = Annotated[Path | None, typer.Option("--cases", help="Cases: entity_id, opened, closed, outcome.")]
-AlertsOption = Annotated[Path | None, typer.Option("--alerts", help="Alerts: entity_id, opened, closed, outcome.")]
-TagsOption = Annotated[Path | None, typer.Option("--tags", help="Tags: entity_id, tag, from, until.")]
-ScreeningsOption = Annotated[
-    Path | None, typer.Option("--screenings", help="Screenings, clean ones too: entity_id, screening, found, at.")
-]
-BaseOption = Annotated[str, typer.Option("--base", help="The currency that money is in.")]
-RatesOption = Annotated[
-    Path | None, typer.Option("--rates", help="Your own rates (currency, date, rate); else the ECB's.")
-]
 SHOWN = 20
 NO_LEVEL = "no level"
 
@@ -74,10 +74,10 @@ def assess_files(
     ruleset = load_ruleset(path)
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(entities, transactions, cases, alerts, tags, screenings, base, rates)
-    portfolio = read_portfolio(files, ruleset, lists_with(lists), at, model, name)
+    portfolio = read_portfolio(files, [ruleset], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, ruleset)
     levels = ruleset.levels
-    set_by_hand = None if overrides is None else _overrides(overrides, levels)
+    set_by_hand = None if overrides is None else read_overrides(overrides, levels)
     if overrides is not None and set_by_hand is not None:
         warn_of_strangers(overrides, set_by_hand, portfolio.entities)
     found = assess(
@@ -96,55 +96,6 @@ def assess_files(
     if breakdowns is not None:
         _write_breakdowns(found, breakdowns)
     _show_all(found, at)
-
-
-def read_standings(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFrame:
-    """Read the levels held until now, as `--output` writes them: names of levels, and when they were entered.
-
-    ConfigError where one was entered after as-of: nobody held it then.
-    """
-    frame = _with_columns(path, ("rules_level", "entered")).drop_nulls("rules_level")
-    entered = _moments(frame["entered"], path)
-    later = frame.filter(entered > as_of)
-    if len(later):
-        raise ConfigError(
-            f"{path}: entity {later['entity_id'][0]} entered its level on {later['entered'][0]}, "
-            f"which is after --as-of, {day_text(as_of)}"
-        )
-    return frame.select("entity_id", _numbers(frame["rules_level"], levels, path), entered)
-
-
-def _overrides(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
-    frame = _with_columns(path, ("level", "until"))
-    return frame.select("entity_id", _numbers(frame["level"], levels, path), _moments(frame["until"], path))
-
-
-def _with_columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    frame = read_frame(path)
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise ConfigError(f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}")
-    twice = frame.filter(pl.col("entity_id").is_duplicated())["entity_id"]
-    if len(twice):
-        raise ConfigError(f"{path} has entity {twice[0]} more than once; every entity must have one row")
-    return frame
-
-
-def _numbers(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series:
-    unknown = sorted(set(names.drop_nulls().cast(pl.String)) - set(levels))
-    if unknown or names.null_count():
-        raise ConfigError(f"{path} has the level {', '.join(unknown) or 'empty'}; there are {', '.join(levels)}")
-    numbers = {level: number for number, level in enumerate(levels, 1)}
-    return names.cast(pl.String).replace_strict(numbers, return_dtype=pl.Int8).alias("level")
-
-
-def _moments(times: pl.Series, path: Path) -> pl.Series:
-    given = times.set(times == "", None) if times.dtype == pl.String else times
-    read = read_moments(given)
-    if read.null_count() > given.null_count():
-        wrong = given.filter(read.is_null() & given.is_not_null())[0]
-        raise ConfigError(f"{path}: {times.name} is {wrong!r}; it must be an ISO date or time")
-    return read
 
 
 def _show_one(found: Assessments, entity: str) -> None:

@@ -6,20 +6,21 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
+from cli.level_files import read_standings
 from cli.portfolio_doubts import warn_of_doubts
-from cli.portfolio_files import PortfolioFiles
-from cli.rules_assess import (
+from cli.portfolio_files import PortfolioFiles, read_portfolio
+from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
+from cli.rules_options import (
     AlertsOption,
     BaseOption,
     CasesOption,
+    ListsOption,
     RatesOption,
     ScreeningsOption,
     TagsOption,
     TransactionsOption,
-    read_standings,
+    load_ruleset,
 )
-from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, read_for_all, show
-from cli.rules_options import ListsOption, load_ruleset
 from cli.shipped import lists_with
 from cli.terminal import AsOfOption, ModelOption, NameOption, errors, moment
 from domain.clock import parse_moment
@@ -74,7 +75,7 @@ def backtest_files(
     *before, draft = (load_ruleset(given) for given in rulesets)
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
-    portfolio = read_for_all(files, [draft, *before], lists_with(lists), at, model, name)
+    portfolio = read_portfolio(files, [draft, *before], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, draft, *before)
     standing = Standing(
         None if previous is None else read_standings(previous, draft.levels, at),

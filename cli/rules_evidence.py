@@ -1,22 +1,15 @@
 """What a backtest or a validation found, in the terminal and as files."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.portfolio_files import PortfolioFiles, read_portfolio
 from cli.terminal import say, show_table, warn
 from domain.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from risk.facts.lists import NamedList
-    from risk.facts.portfolio import Portfolio
     from risk.governance.evidence import Found, Page
-    from risk.language.ruleset import Ruleset
 
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", help="Evidence as one HTML page, with pictures, that needs nothing else.")
@@ -26,34 +19,6 @@ SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="Of everything drawn at random: equal seeds, equal answers.")
 ]
 DataOption = Annotated[Path, typer.Option("--data", help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
-
-
-def read_for_all(
-    files: PortfolioFiles,
-    rulesets: "list[Ruleset]",
-    lists: "Mapping[str, NamedList]",
-    as_of: int,
-    model: str | None,
-    name: str,
-) -> "Portfolio":
-    """Read a portfolio with everything that any of the rulesets reads."""
-    first = read_portfolio(files, rulesets[0], lists, as_of, model, name)
-    for ruleset in filter(_reads_the_value_side, rulesets[1:]):
-        other = read_portfolio(files, ruleset, lists, as_of, model, name)
-        indicators = first.indicators if other.indicators is None else other.indicators
-        first = replace(first, indicators=indicators, values=first.values if other.values is None else other.values)
-    return first
-
-
-def _reads_the_value_side(ruleset: "Ruleset") -> bool:
-    """Tell whether a ruleset reads indicators or the value, which are computed for it."""
-    from risk.engine.reads import inputs_of_ruleset  # noqa: PLC0415 (imports Polars)
-    from risk.language.inputs import IndicatorInput, Ratio, ValueInput  # noqa: PLC0415 (as above)
-
-    sides = [
-        side for made in inputs_of_ruleset(ruleset) for side in (made.ratio if isinstance(made, Ratio) else (made,))
-    ]
-    return any(isinstance(side, IndicatorInput | ValueInput) for side in sides)
 
 
 def show(page: "Page") -> None:

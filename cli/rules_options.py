@@ -1,4 +1,4 @@
-"""What several `fivefold rules` commands are asked: which ruleset, which lists."""
+"""What several `fivefold rules` commands are asked: which ruleset, which lists, which portfolio."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,18 @@ RulesetArgument = Annotated[
 ]
 ListsOption = Annotated[
     Path | None, typer.Option("--lists", help="A folder of named lists, beside those that ship; its own come first.")
+]
+
+TransactionsOption = Annotated[Path | None, typer.Option("--transactions", help="Transactions, as the API has them.")]
+CasesOption = Annotated[Path | None, typer.Option("--cases", help="Cases: entity_id, opened, closed, outcome.")]
+AlertsOption = Annotated[Path | None, typer.Option("--alerts", help="Alerts: entity_id, opened, closed, outcome.")]
+TagsOption = Annotated[Path | None, typer.Option("--tags", help="Tags: entity_id, tag, from, until.")]
+ScreeningsOption = Annotated[
+    Path | None, typer.Option("--screenings", help="Screenings, clean ones too: entity_id, screening, found, at.")
+]
+BaseOption = Annotated[str, typer.Option("--base", help="The currency that money is in.")]
+RatesOption = Annotated[
+    Path | None, typer.Option("--rates", help="Your own rates (currency, date, rate); else the ECB's.")
 ]
 
 

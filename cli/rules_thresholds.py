@@ -7,17 +7,19 @@ import typer
 
 from cli.portfolio_doubts import warn_of_doubts
 from cli.portfolio_files import PortfolioFiles, read_portfolio
-from cli.rules_assess import (
+from cli.rules_evidence import DataOption, JsonOption, write_json
+from cli.rules_options import (
     AlertsOption,
     BaseOption,
     CasesOption,
+    ListsOption,
     RatesOption,
+    RulesetArgument,
     ScreeningsOption,
     TagsOption,
     TransactionsOption,
+    ruleset_text,
 )
-from cli.rules_evidence import DataOption, JsonOption, write_json
-from cli.rules_options import ListsOption, RulesetArgument, ruleset_text
 from cli.shipped import lists_with
 from cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
 from domain.errors import ConfigError
@@ -66,7 +68,7 @@ def propose_files(
     ruleset = read_ruleset(text, path)
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
-    portfolio = read_portfolio(files, ruleset, lists_with(lists), at, model, name)
+    portfolio = read_portfolio(files, [ruleset], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, ruleset)
     found = assess(ruleset, portfolio, at)
     proposal = propose(found, None if shares is None else _shares(shares))

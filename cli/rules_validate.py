@@ -6,18 +6,20 @@ from typing import Annotated
 import typer
 
 from cli.portfolio_doubts import warn_of_doubts
-from cli.portfolio_files import PortfolioFiles, read_frame
-from cli.rules_assess import (
+from cli.portfolio_files import PortfolioFiles, read_frame, read_portfolio
+from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
+from cli.rules_options import (
     AlertsOption,
     BaseOption,
     CasesOption,
+    ListsOption,
     RatesOption,
+    RulesetArgument,
     ScreeningsOption,
     TagsOption,
     TransactionsOption,
+    load_ruleset,
 )
-from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, read_for_all, show
-from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
 from cli.shipped import lists_with
 from cli.terminal import AsOfOption, ModelOption, NameOption, moment
 from domain.clock import parse_moment
@@ -70,7 +72,8 @@ def validate_files(
     from risk.governance.labels import LABELS_ARE  # noqa: PLC0415 (as the first)
     from risk.governance.validate import Options, validate  # noqa: PLC0415 (as the first)
 
-    ruleset, others = load_ruleset(path), [load_ruleset(given) for given in (against,) if given is not None]
+    ruleset, other = load_ruleset(path), None if against is None else load_ruleset(against)
+    rulesets = [ruleset] if other is None else [ruleset, other]
     at, named = moment(as_of, "--as-of"), lists_with(lists)
     files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
     options = Options(
@@ -81,15 +84,14 @@ def validate_files(
         seed=seed,
         resamples=resamples,
     )
-    portfolio = read_for_all(files, [ruleset, *others], named, at, model, name)
-    warn_of_doubts(files, portfolio, ruleset, *others)
-    before = None if reference is None else _before(reference, at)
-    earlier = (
-        None if before is None else assess(ruleset, read_for_all(files, [ruleset], named, before, model, name), before)
-    )
-    compared = [assess(other, portfolio, at) for other in others]
-    side = assess(ruleset, portfolio, at)
-    found = validate(side, read_frame(labels), options, earlier, compared[0] if compared else None)
+    portfolio = read_portfolio(files, rulesets, named, at, model, name)
+    warn_of_doubts(files, portfolio, *rulesets)
+    earlier = None
+    if reference is not None:
+        before = _before(reference, at)
+        earlier = assess(ruleset, read_portfolio(files, [ruleset], named, before, model, name), before)
+    compared = None if other is None else assess(other, portfolio, at)
+    found = validate(assess(ruleset, portfolio, at), read_frame(labels), options, earlier, compared)
     show(page := validation_page(found))
     keep("validation", found, page, html, json)
 

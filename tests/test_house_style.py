@@ -33,6 +33,7 @@ TESTED_ELSEWHERE = {
     "charts/style.py": "tests/charts/test_pictures.py",
     "charts/waterfall.py": "tests/charts/test_pictures.py",
     "cli/catalogue.py": "tests/test_docs.py and tests/cli/test_main.py",
+    "cli/level_files.py": "tests/cli/test_rules_assess.py, through the options that name such files",
     "features/indicators/*": "tests/features/test_indicators.py, each against its twin in tests/features/reference.py",
     "features/statistics.py": "tests/features/test_indicators.py, through the indicators that are made of it",
     "risk/facts/portfolio.py": "tests/risk/facts/test_inputs.py, which resolves portfolios",

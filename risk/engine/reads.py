@@ -20,6 +20,13 @@ def inputs_of_ruleset(ruleset: Ruleset) -> list[Part]:
     return list({key_of(made): made for made in found}.values())
 
 
+def simple_inputs_of(ruleset: Ruleset) -> list[Part]:
+    """List the same with both sides of a ratio in its place."""
+    return [
+        side for made in inputs_of_ruleset(ruleset) for side in (made.ratio if isinstance(made, Ratio) else (made,))
+    ]
+
+
 def signal_of_rule(rule: Rule) -> Part:
     """Give the input whose latest moment a rule's decay counts from."""
     assert rule.decay is not None
@@ -37,9 +44,7 @@ def signals_of_ruleset(ruleset: Ruleset) -> list[Part]:
 def lists_of_ruleset(ruleset: Ruleset) -> list[str]:
     """List the named lists that a ruleset needs, in alphabetical order."""
     conditions = [case.when for rule in ruleset.rules for case in rule.cases] + _entity_conditions(ruleset)
-    parts = [
-        part for made in inputs_of_ruleset(ruleset) for part in (made.ratio if isinstance(made, Ratio) else (made,))
-    ]
+    parts = simple_inputs_of(ruleset)
     conditions += [part.where for part in parts if isinstance(part, Window) and part.where is not None]
     return sorted({name for condition in conditions for name in _lists_in(condition)})
 

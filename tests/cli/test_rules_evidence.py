@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.portfolio_files import PortfolioFiles
-from cli.rules_evidence import keep, read_for_all, show
+from cli.portfolio_files import PortfolioFiles, read_portfolio
+from cli.rules_evidence import keep, show
 from domain.clock import parse_moment
 from domain.errors import ConfigError
 from risk.governance.evidence import Page, Section
@@ -24,10 +24,12 @@ def test_a_portfolio_has_what_any_of_its_rulesets_reads(home: Home, tmp_path: Pa
     people.write_text("entity_id,kind,country,income\nuser_000001,person,XC,5\n")
     reads = read_ruleset(TEXT.replace("input: {field: income}", "input: {indicator: account_age_days}"))
     for rulesets in ([ruleset(), reads], [reads, ruleset()]):
-        made = read_for_all(PortfolioFiles(people, home.rows), rulesets, {}, parse_moment(AS_OF), None, "value")
+        made = read_portfolio(PortfolioFiles(people, home.rows), rulesets, {}, parse_moment(AS_OF), None, "value")
         assert made.indicators is not None
         assert made.values is None
-    assert read_for_all(PortfolioFiles(people), [ruleset()], {}, parse_moment(AS_OF), None, "value").indicators is None
+    assert (
+        read_portfolio(PortfolioFiles(people), [ruleset()], {}, parse_moment(AS_OF), None, "value").indicators is None
+    )
 
 
 def test_evidence_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
