@@ -3,15 +3,17 @@
 import hashlib
 import importlib.util
 import inspect
-import os
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
+from threading import Lock
 from types import FunctionType, ModuleType
 
 import numba
 import numpy as np
 
+from domain.files import replacing
 from domain.settings import read_settings
 
 
@@ -19,11 +21,19 @@ def module_of(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleTy
     """Import *text* as a module that is kept on disk; *sources* are what it depends on besides."""
     key = key_of(text, sources)
     path = read_settings().kernels / f"{prefix}_{key}.py"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+    with _ONE_AT_A_TIME:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as unfinished:
+                unfinished.write_text(text, encoding="utf-8")
+        return _imported(path)
+
+
+_ONE_AT_A_TIME = Lock()
+"""Threads that need the same code first all come at once: one compiles it, and the others load what it kept."""
+
+
+def _imported(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

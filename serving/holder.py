@@ -1,6 +1,5 @@
 """The model that answers: the champion, pinned in BentoML's store, swapped while requests go on."""
 
-import os
 import threading
 from dataclasses import dataclass
 from math import inf
@@ -13,7 +12,8 @@ import numpy as np
 import structlog
 from filelock import FileLock
 
-from domain.errors import FivefoldError
+from domain.errors import ConfigError, FivefoldError
+from domain.files import replacing
 from domain.settings import Settings
 from features.matrix import catalogue, warm
 from models.registry import Registry
@@ -160,10 +160,9 @@ class ModelHolder:
     def _remember(self, number: int) -> None:
         """Note which version serves, for a start without a registry."""
         try:
-            unfinished = self._note.with_suffix(f".{os.getpid()}")
-            unfinished.write_text(str(number), encoding="utf-8")
-            unfinished.replace(self._note)
-        except OSError as error:  # it serves all the same
+            with replacing(self._note) as unfinished:
+                unfinished.write_text(str(number), encoding="utf-8")
+        except (OSError, ConfigError) as error:  # it serves all the same
             log.warning("version not noted", version=number, error=type(error).__name__)
 
     def _remembered(self) -> int | None:

@@ -1,6 +1,8 @@
 """Compiled modules on disk: named by all that they are made of, compiled once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -23,6 +25,24 @@ def test_a_module_is_written_once_and_imported(tmp_path: Path, monkeypatch: pyte
     before = path.stat().st_mtime_ns
     assert module_of("made", "FOUND = 5\n").FOUND == 5
     assert path.stat().st_mtime_ns == before
+
+
+def test_threads_that_need_the_same_module_at_once_all_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
+    threads, texts = 8, [f"FOUND = {number}\n" for number in range(30)]
+    together = Barrier(threads)
+
+    def ask(text: str) -> int:
+        together.wait()
+        found: int = module_of("shared", text).FOUND
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        for number, text in enumerate(texts):
+            assert list(pool.map(ask, [text] * threads)) == [number] * threads
+    kept = [path.name for path in (tmp_path / "kernels").iterdir() if path.is_file()]
+    assert len(kept) == len(texts)
+    assert all(name.endswith(".py") for name in kept)
 
 
 def test_loops_are_compiled_once_and_loaded_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
