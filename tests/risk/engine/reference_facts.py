@@ -31,7 +31,10 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
     """Give the facts that an aggregate counts, as they were known at as-of; BAD where one could not be read."""
     source = made.get("count") or (made.get("days_since") if made.get("days_since") in SOURCES else "transactions")
     rows = [row for row in getattr(world, str(source)) if row["entity_id"] == entity["entity_id"]]
-    known = [_transaction(row) if source == "transactions" else _case(row, entity["as_of"]) for row in rows]
+    if source == "transactions":
+        known = [_transaction(row) for row in rows]
+    else:  # nothing is known of a case before it was opened, whatever it says of its end
+        known = [_case(row, entity["as_of"]) for row in rows if row["opened"] <= entity["as_of"]]
     inside = [fact for fact in known if _window(made, fact["time"], entity["as_of"])]
     if any(fact.get("bad") for fact in inside):
         return BAD
