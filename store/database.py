@@ -48,7 +48,7 @@ def open_database(url: str) -> Engine:
 
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest version: forward only, nothing is lost."""
-    with _readable_errors(), engine.begin() as connection:
+    with _readable_errors(), engine.connect() as connection, _references_checked_at_the_end(connection):
         _wait_for_others(connection)
         config = _alembic()
         config.attributes["connection"] = connection
@@ -122,6 +122,28 @@ def _wait_for_others(connection: Connection) -> None:
     """Begin a transaction that only one program at a time can be in; on SQLite it also makes a migration one step."""
     on_sqlite = connection.dialect.name == "sqlite"
     connection.exec_driver_sql("BEGIN IMMEDIATE" if on_sqlite else f"SELECT pg_advisory_xact_lock({_UPGRADING})")
+
+
+@contextmanager
+def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
+    """Commit what was done, with every reference whole.
+
+    SQLite changes a table by making another in its place, and meanwhile its rows are missing to those that refer to it.
+    """
+    on_sqlite = connection.dialect.name == "sqlite"
+    if on_sqlite:
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.commit()
+    try:
+        yield
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all() if on_sqlite else []
+        if broken:
+            raise StoreError(f"the database has rows that refer to nothing: {broken[0]}")
+        connection.commit()
+    finally:
+        connection.rollback()
+        if on_sqlite:
+            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
 def _alembic() -> Config:

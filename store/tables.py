@@ -37,13 +37,16 @@ class Token(Base):
     """A credential. Only a hash of it is kept: who reads the database cannot call the service."""
 
     __tablename__ = "tokens"
-    __table_args__ = (CheckConstraint("role IN ('app', 'admin')", name="role"),)
+    __table_args__ = (
+        CheckConstraint("role IN ('app', 'investigator', 'approver', 'publisher', 'admin')", name="role"),
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), index=True)
     sha256: Mapped[str] = mapped_column(String(HASH_CHARACTERS), unique=True)
     label: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     role: Mapped[str] = mapped_column(String(20))
+    member_id: Mapped[int | None] = mapped_column(Integer)
     plan: Mapped[str] = mapped_column(String(PLAN_CHARACTERS))
     created_us: Mapped[int] = mapped_column(BigInteger)
     expires_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-import store.audit_tables  # noqa: F401 (its tables are among those of Base)
+import store.all_tables  # noqa: F401 (so that all tables are among those of Base)
 from store.tables import Base
 
 context.configure(

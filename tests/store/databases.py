@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, create_engine, make_url, text
 
-import store.audit_tables  # noqa: F401 (its tables are among those of Base)
+import store.all_tables  # noqa: F401 (so that all tables are among those of Base)
 from store.database import open_database, upgrade
 from store.tables import Base
 

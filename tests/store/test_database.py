@@ -75,15 +75,7 @@ def test_neither_does_the_database_in_anything_that_alembic_does_not_compare(
         Base.metadata.create_all(made_at_once)
         expected = described(made_at_once)
     assert described(engine) == expected
-    assert set(expected) == {
-        "organisations",
-        "tokens",
-        "usage",
-        "counted",
-        "audit_entries",
-        "audit_values",
-        "audit_heads",
-    }
+    assert set(expected) == set(Base.metadata.tables)
 
 
 def test_every_constraint_has_a_name(engine: Engine) -> None:
@@ -138,7 +130,7 @@ def test_a_migration_that_fails_half_way_leaves_nothing_behind(blank: Engine) ->
 
 
 def test_no_schema_is_not_the_current_one(blank: Engine) -> None:
-    with pytest.raises(StoreError, match="the database has schema none, and this program needs 0002: run `fivefold"):
+    with pytest.raises(StoreError, match="the database has schema none, and this program needs 0006: run `fivefold"):
         require_current(blank)
 
 
@@ -147,7 +139,7 @@ def test_an_older_or_newer_schema_is_refused(blank: Engine, version: str) -> Non
     upgrade(blank)
     require_current(blank)
     set_version(blank, version)
-    with pytest.raises(StoreError, match=f"has schema {version}, and this program needs 0002"):
+    with pytest.raises(StoreError, match=f"has schema {version}, and this program needs 0006"):
         require_current(blank)
     with pytest.raises(StoreError, match=f"a schema that this program does not know: .*{version}"):
         upgrade(blank)
@@ -158,7 +150,7 @@ def test_what_the_first_schema_held_is_there_after_an_upgrade(blank: Engine) -> 
         config = database._alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-    with pytest.raises(StoreError, match="has schema 0001, and this program needs 0002"):
+    with pytest.raises(StoreError, match="has schema 0001, and this program needs 0006"):
         require_current(blank)
     with blank.begin() as connection:
         connection.execute(ANYONE)
@@ -169,7 +161,9 @@ def test_what_the_first_schema_held_is_there_after_an_upgrade(blank: Engine) -> 
     upgrade(blank)
     require_current(blank)
     with blank.connect() as connection:
-        assert rows(connection) == before | {f"audit_{name}": [] for name in ("entries", "values", "heads")}
+        found = rows(connection)
+        assert [row[:-1] for row in found.pop("tokens")] == before.pop("tokens")  # they can be a member's since then
+        assert found == {table: before.get(table, []) for table in set(Base.metadata.tables) - {"tokens"}}
     assert [made.number for made in fill(blank, "anyone", 2)] == [1, 2]
 
 

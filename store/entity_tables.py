@@ -1,0 +1,173 @@
+"""The tables of who is assessed, and of what is known about them. Everything belongs to one organisation."""
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column
+
+from store.tables import NAME_CHARACTERS, Base
+
+BIG = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where their key is plainly an integer."""
+_ENTITY = "entities.id"
+_ORGANISATION = "organisations.id"
+_WORD = String(100)
+
+
+class OrganisationSettings(Base):
+    """What an organisation decided once for all of it.
+
+    `levels` is a JSON array of names, lowest first; nothing changes it once a ruleset was written (`locked_us`).
+    """
+
+    __tablename__ = "organisation_settings"
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), primary_key=True)
+    levels: Mapped[str] = mapped_column(Text)
+    locked_us: Mapped[int | None] = mapped_column(BigInteger)
+    base_currency: Mapped[str] = mapped_column(String(3), default="EUR")
+    override_cap_percent: Mapped[int] = mapped_column(Integer, default=10)
+    retention_days: Mapped[int] = mapped_column(Integer, default=1826)
+
+
+class EntityType(Base):
+    """A type of entity - customer, company, session - and its typed fields (JSON, as rulesets declare them)."""
+
+    __tablename__ = "entity_types"
+    __table_args__ = (Unique("organisation_id", "name"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    name: Mapped[str] = mapped_column(_WORD)
+    fields: Mapped[str] = mapped_column(Text)
+    transaction_fields: Mapped[str] = mapped_column(Text)
+    case_fields: Mapped[str] = mapped_column(Text)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class Entity(Base):
+    """Somebody or something that has a level; the facts about what it owns count for the owner too."""
+
+    __tablename__ = "entities"
+    __table_args__ = (Unique("type_id", "external_id"),)
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
+    external_id: Mapped[str] = mapped_column(Text)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey(_ENTITY), index=True)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    hold_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    hold_reason: Mapped[str | None] = mapped_column(Text)
+    erased_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Attributes(Base):
+    """All attributes of an entity (a JSON object) from one moment on; the latest version holds."""
+
+    __tablename__ = "attributes"
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    known_us: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[str] = mapped_column(Text)
+
+
+class Transaction(Base):
+    """A deposit (positive) or a withdrawal (negative), known by its own number within the organisation."""
+
+    __tablename__ = "transactions"
+    __table_args__ = (Index("ix_transactions_entity_id_at_us", "entity_id", "at_us"),)
+
+    organisation_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    transaction_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    entity_id: Mapped[int] = mapped_column(BIG)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    recorded_us: Mapped[int] = mapped_column(BigInteger)
+    amount: Mapped[float] = mapped_column(Float(53))
+    currency: Mapped[str] = mapped_column(Text)
+    state: Mapped[str | None] = mapped_column(Text)
+    balance: Mapped[float | None] = mapped_column(Float(53))
+    category: Mapped[str | None] = mapped_column(Text)
+    account_created_us: Mapped[int | None] = mapped_column(BigInteger)
+    content: Mapped[str | None] = mapped_column(Text)
+
+
+class Tag(Base):
+    """A word that people or programs set on an entity, for a while or without end."""
+
+    __tablename__ = "tags"
+    __table_args__ = (Index("ix_tags_entity_id_tag", "entity_id", "tag"),)
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY))
+    tag: Mapped[str] = mapped_column(_WORD)
+    from_us: Mapped[int] = mapped_column(BigInteger)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+    set_by: Mapped[str] = mapped_column(Text)
+
+
+class Screening(Base):
+    """What somebody was screened for, when, and whether something was found: a clean one counts too."""
+
+    __tablename__ = "screenings"
+    __table_args__ = (Index("ix_screenings_entity_id_screening", "entity_id", "screening"),)
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY))
+    screening: Mapped[str] = mapped_column(_WORD)
+    found: Mapped[bool] = mapped_column(Boolean)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    recorded_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class Record(Base):
+    """A case or an alert: opened, perhaps closed, with what came of it."""
+
+    __tablename__ = "records"
+    __table_args__ = (
+        Unique("organisation_id", "kind", "external_id"),
+        CheckConstraint("kind IN ('case', 'alert')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    kind: Mapped[str] = mapped_column(String(5))
+    external_id: Mapped[str] = mapped_column(Text)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    opened_us: Mapped[int] = mapped_column(BigInteger)
+    closed_us: Mapped[int | None] = mapped_column(BigInteger)
+    outcome: Mapped[str | None] = mapped_column(_WORD)
+    status: Mapped[str | None] = mapped_column(_WORD)
+    content: Mapped[str | None] = mapped_column(Text)
+
+
+class ListVersionRow(Base):
+    """One version of a named list; `members` is a JSON array."""
+
+    __tablename__ = "list_versions"
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), primary_key=True)
+    name: Mapped[str] = mapped_column(_WORD, primary_key=True)
+    since_us: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    members: Mapped[str] = mapped_column(Text)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class ValueScore(Base):
+    """What the value model said of an entity at a moment, whenever it said something else than before."""
+
+    __tablename__ = "value_scores"
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    as_of_us: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    score: Mapped[float] = mapped_column(Float(53))
+    segment: Mapped[str] = mapped_column(String(10))
+    expected_value: Mapped[float] = mapped_column(Float(53))
+    currency: Mapped[str] = mapped_column(String(3))
+    model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    model_version: Mapped[int] = mapped_column(Integer)
+    fingerprint: Mapped[str] = mapped_column(String(64))
