@@ -10,7 +10,9 @@ FivefoldError                 anything below; its text is meant for a person
 │   ├── FingerprintMismatch   it was trained on other indicators
 │   └── ModelNotFound         the registry has no such version
 ├── StoreError                a database that cannot be reached, or has an unknown schema
-└── PromotionRefused          the gate, or the operator's own words, forbid it
+├── PromotionRefused          the gate, or the operator's own words, forbid it
+├── NotThere                  nothing of that name, for this organisation
+└── ActionRefused             what is asked for is well formed, and a rule of the platform forbids it now
 """
 
 from dataclasses import dataclass
@@ -131,3 +133,11 @@ class StoreError(FivefoldError):
 
 class PromotionRefused(FivefoldError):
     """A promotion or rollback that the gate, or the operator's missing reason, forbids."""
+
+
+class NotThere(FivefoldError):
+    """Nothing of that name for this organisation; whether another one has it is not told."""
+
+
+class ActionRefused(FivefoldError):
+    """What is asked for is well formed, and a rule of the platform forbids it now: four eyes, a cap, a floor, a lock."""

@@ -1,0 +1,264 @@
+"""Due marks: who is to be assessed, from when, why, and who is at it. Nothing here begins or ends a transaction.
+
+A mark is set in the transaction of the fact that calls for it, and raises the revision. A claim is a transaction of
+its own, committed before anything is computed, so that whoever stores facts never waits for an assessment. What was
+computed clears the mark only while its lease is held and its revision is the one that was claimed: a fact that came in
+between keeps the entity due. Quarantined entities are left alone until something new happens to them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any, cast
+
+from sqlalchemy import Table, and_, bindparam, case, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from store.level_tables import DueMark
+
+EVENT, BULK = 0, 1
+"""Priorities: what just happened to one goes before what happens to many."""
+
+
+class Reason(IntFlag):
+    """Why an entity is due; several may hold at once."""
+
+    NEW = 1
+    ATTRIBUTE = 2
+    TRANSACTION = 4
+    TAG = 8
+    SCREENING = 16
+    RECORD = 32
+    VALUE = 64
+    VIEW = 128
+    INTERVAL = 256
+    OVERRIDE = 512
+    EXPIRY = 1024
+    MOVE_DOWN = 2048
+    DECAY = 4096
+    LIST = 8192
+    ACTIVATION = 16384
+    DATED = 32768
+    """Something known before begins or ends now: a tag, a transaction dated ahead."""
+
+
+_MARKS = cast("Table", DueMark.__table__)
+_OPEN = or_(_MARKS.c.lease.is_(None), _MARKS.c.lease_until_us <= bindparam("now_us"))
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def _upsert(dialect: str) -> Any:
+    new: Any = _INSERT[dialect](_MARKS)
+    earlier = case(
+        (or_(_MARKS.c.due_us.is_(None), _MARKS.c.due_us > new.excluded.due_us), new.excluded.due_us),
+        else_=_MARKS.c.due_us,
+    )
+    # A mark that lies in the future is of no weight yet: its priority is that of what comes first.
+    waiting = and_(_MARKS.c.due_us.is_not(None), _MARKS.c.due_us <= new.excluded.due_us)
+    urgent = case(
+        (and_(waiting, _MARKS.c.priority < new.excluded.priority), _MARKS.c.priority), else_=new.excluded.priority
+    )
+    return new.on_conflict_do_update(
+        index_elements=["entity_id"],
+        set_={
+            "revision": _MARKS.c.revision + 1,
+            "due_us": earlier,
+            "priority": urgent,
+            "reasons": _MARKS.c.reasons.bitwise_or(new.excluded.reasons),
+            "attempts": 0,
+            "quarantined": False,
+            "error": None,
+        },
+    )
+
+
+_UPSERT = {dialect: _upsert(dialect) for dialect in _INSERT}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An entity as marks name it."""
+
+    entity_id: int
+    organisation_id: int
+    type_id: int
+
+
+def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT) -> None:
+    """Mark entities due, in the order of their numbers: two that marked the same ones otherwise would wait in a ring."""
+    rows = [
+        {
+            **vars(subject),
+            "revision": 1,
+            "due_us": due_us,
+            "priority": priority,
+            "reasons": int(reason),
+            "attempts": 0,
+            "quarantined": False,
+        }
+        for subject in sorted(set(subjects), key=lambda subject: subject.entity_id)
+    ]
+    if rows:
+        session.connection().execute(_UPSERT[session.get_bind().dialect.name], rows)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An entity that a worker is to assess.
+
+    Attributes:
+        revision: of its mark when it was claimed.
+        reasons: `Reason` bits.
+        attempts: how often it failed already.
+    """
+
+    entity_id: int
+    revision: int
+    reasons: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Entities of one organisation and type, leased together.
+
+    Attributes:
+        lease: the name of the lease, of nobody else.
+        claims: in the order of their entities.
+    """
+
+    organisation_id: int
+    type_id: int
+    lease: str
+    claims: tuple[Claim, ...]
+
+
+def claim(session: Session, lease: str, now_us: int, until_us: int, most: int) -> Batch | None:
+    """Lease up to *most* entities that are due, of one organisation and type; None where nobody is due."""
+    waiting = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= bindparam("now_us"), _OPEN)
+    order = (_MARKS.c.priority, _MARKS.c.due_us)
+    first = session.execute(
+        select(_MARKS.c.organisation_id, _MARKS.c.type_id).where(waiting).order_by(*order).limit(1), {"now_us": now_us}
+    ).first()
+    if first is None:
+        return None
+    organisation_id, type_id = first
+    wanted = (
+        select(_MARKS.c.entity_id)
+        .where(waiting, _MARKS.c.organisation_id == organisation_id, _MARKS.c.type_id == type_id)
+        .order_by(*order)
+        .limit(most)
+    )
+    claims = _lease(session, wanted, lease, now_us, until_us)
+    return Batch(organisation_id, type_id, lease, claims) if claims else None
+
+
+def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until_us: int) -> Batch | None:
+    """Lease one entity, whether it is due or not; None where somebody else is at it, or it has no mark."""
+    wanted = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
+    claims = _lease(session, wanted, lease, now_us, until_us)
+    return Batch(subject.organisation_id, subject.type_id, lease, claims) if claims else None
+
+
+def _lease(session: Session, wanted: Any, lease: str, now_us: int, until_us: int) -> tuple[Claim, ...]:
+    taken = (
+        update(_MARKS)
+        .where(_MARKS.c.entity_id.in_(wanted.with_for_update(skip_locked=True)))
+        .values(lease=lease, lease_until_us=until_us, claimed=_MARKS.c.revision)
+        .returning(_MARKS.c.entity_id, _MARKS.c.revision, _MARKS.c.reasons, _MARKS.c.attempts)
+    )
+    rows = session.execute(taken, {"now_us": now_us}).all()
+    return tuple(sorted((Claim(*row) for row in rows), key=lambda claim: claim.entity_id))
+
+
+def still_held(session: Session, batch: Batch) -> set[int]:
+    """Lock the marks of a batch that its lease still holds, and name their entities: what is stored is theirs alone."""
+    held = (
+        select(_MARKS.c.entity_id).where(_MARKS.c.lease == batch.lease).order_by(_MARKS.c.entity_id).with_for_update()
+    )
+    return set(session.scalars(held))
+
+
+_CLEAR = (
+    update(_MARKS)
+    .where(_MARKS.c.entity_id == bindparam("of"), _MARKS.c.lease == bindparam("held"))
+    .values(
+        due_us=case((_MARKS.c.revision == _MARKS.c.claimed, bindparam("next_us")), else_=_MARKS.c.due_us),
+        reasons=case((_MARKS.c.revision == _MARKS.c.claimed, bindparam("next_reason")), else_=_MARKS.c.reasons),
+        lease=None,
+        lease_until_us=None,
+        claimed=None,
+        attempts=0,
+        error=None,
+    )
+)
+
+
+def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | None, Reason]]) -> None:
+    """Give back the leases of entities that were assessed.
+
+    Each is due again when *following* says, or at once where something happened to it since it was claimed.
+    """
+    rows = [
+        {"of": entity_id, "held": batch.lease, "next_us": next_us, "next_reason": int(reason)}
+        for entity_id, (next_us, reason) in sorted(following.items())
+    ]
+    if rows:
+        session.connection().execute(_CLEAR, rows)
+
+
+_FAIL = (
+    update(_MARKS)
+    .where(_MARKS.c.entity_id == bindparam("of"), _MARKS.c.lease == bindparam("held"))
+    .values(
+        due_us=case((_MARKS.c.revision == _MARKS.c.claimed, bindparam("next_us")), else_=_MARKS.c.due_us),
+        attempts=_MARKS.c.attempts + 1,
+        quarantined=and_(_MARKS.c.revision == _MARKS.c.claimed, _MARKS.c.attempts + 1 >= bindparam("most")),
+        error=bindparam("said"),
+        lease=None,
+        lease_until_us=None,
+        claimed=None,
+    )
+)
+
+
+def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Mapping[int, int], most: int) -> None:
+    """Give back the leases of entities that failed, with the error to be seen; after *most* failures for good."""
+    rows = [
+        {"of": entity_id, "held": batch.lease, "next_us": next_us[entity_id], "said": error, "most": most}
+        for entity_id, error in sorted(errors.items())
+    ]
+    if rows:
+        session.connection().execute(_FAIL, rows)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How much there is to do: how many are due, since when the oldest is, and how many are quarantined."""
+
+    due: int
+    oldest_us: int | None
+    quarantined: int
+
+
+def backlog(session: Session, now_us: int) -> Backlog:
+    """Count what is due now, in all organisations."""
+    row = session.execute(
+        select(
+            func.count().filter(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= now_us),
+            func.min(_MARKS.c.due_us).filter(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= now_us),
+            func.count().filter(_MARKS.c.quarantined),
+        )
+    ).one()
+    return Backlog(*row)
+
+
+def quarantined(session: Session, organisation_id: int) -> Sequence[tuple[int, int, str]]:
+    """List entities that failed too often: number, attempts, error."""
+    found = (
+        select(_MARKS.c.entity_id, _MARKS.c.attempts, _MARKS.c.error)
+        .where(_MARKS.c.organisation_id == organisation_id, _MARKS.c.quarantined)
+        .order_by(_MARKS.c.entity_id)
+    )
+    return [(number, attempts, error or "") for number, attempts, error in session.execute(found)]
