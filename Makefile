@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test serve pins clean
+.PHONY: demo test soak serve pins clean
 
 # Idle OpenMP threads sleep: see domain/__init__.py, which is too late where LightGBM is imported first.
 export OMP_WAIT_POLICY := PASSIVE
@@ -24,7 +24,11 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term
+
+# The same properties with other examples each time, ten times as many; and what takes long.
+soak: $(READY)
+	FIVEFOLD_SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("fivefold needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'

@@ -140,4 +140,4 @@ class NotThere(FivefoldError):
 
 
 class ActionRefused(FivefoldError):
-    """What is asked for is well formed, and a rule of the platform forbids it now: four eyes, a cap, a floor, a lock."""
+    """What is asked for is well formed, and a rule of the platform forbids it now: four eyes, a cap, a lock."""

@@ -86,7 +86,7 @@ class Subject:
 
 
 def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT) -> None:
-    """Mark entities due, in the order of their numbers: two that marked the same ones otherwise would wait in a ring."""
+    """Mark entities due, in the order of their numbers: two that took them otherwise would wait for each other."""
     rows = [
         {
             **vars(subject),

@@ -42,7 +42,7 @@ def entity_named(session: Session, organisation_id: int, type_name: str, externa
 def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, Entity]:
     """Find entities of a type by their names; those that are not there are left out."""
     wanted = sorted(set(external_ids))
-    found = {}
+    found: dict[str, Entity] = {}
     for begin in range(0, len(wanted), MOST_IN_ONE):
         rows = session.scalars(
             select(Entity).where(Entity.type_id == type_id, Entity.external_id.in_(wanted[begin : begin + MOST_IN_ONE]))
