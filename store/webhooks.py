@@ -7,6 +7,7 @@ So whoever writes holds, until its transaction ends, a shared lock that says whi
 Nobody ever waits for such a lock; the planner reads which ones are held, and stays below them.
 """
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
@@ -39,13 +40,13 @@ class NewEvent(NamedTuple):
 
 _LAST = "coalesce(pg_sequence_last_value('outbox_id_seq'), 0)"
 _SAY_WHO_WRITES = text(f"SELECT pg_advisory_xact_lock_shared({_WRITING} + {_LAST})")
-_COPY = text(
+_ALL_OF_THEM = text(
     "INSERT INTO outbox (organisation_id, event_id, kind, entity_id, at_us, body)"
-    " SELECT :of, event_id, kind, entity_id, at_us, body FROM unnest(CAST(:event_id AS text[]), CAST(:kind AS text[]),"
-    " CAST(:entity_id AS bigint[]), CAST(:at_us AS bigint[]), CAST(:body AS text[]))"
-    " WITH ORDINALITY AS given (event_id, kind, entity_id, at_us, body, place)"
-    " ORDER BY place ON CONFLICT (event_id) DO NOTHING"
+    " SELECT :of, event_id, kind, entity_id, at_us, body FROM ROWS FROM (json_to_recordset(CAST(:given AS json))"
+    " AS (event_id text, kind text, entity_id bigint, at_us bigint, body text)) WITH ORDINALITY"
+    " AS given (event_id, kind, entity_id, at_us, body, place) ORDER BY place ON CONFLICT (event_id) DO NOTHING"
 )
+"""COPY would fail on an event that is there; arrays in place of JSON took five times as long."""
 _INSERT = sqlite.insert(OutboxEvent).on_conflict_do_nothing(index_elements=["event_id"])
 
 
@@ -59,12 +60,12 @@ def add_events(session: Session, organisation_id: int, rows: Iterable[NewEvent])
     if not given:
         return 0
     connection = session.connection()
+    columns = [row._asdict() for row in given]
     if connection.dialect.name == "sqlite":
-        made = connection.execute(_INSERT, [{"organisation_id": organisation_id, **row._asdict()} for row in given])
+        made = connection.execute(_INSERT, [{"organisation_id": organisation_id, **row} for row in columns])
         return cast("CursorResult[Any]", made).rowcount
     connection.execute(_SAY_WHO_WRITES)  # before any number is taken
-    columns = dict(zip(NewEvent._fields, map(list, zip(*given, strict=True)), strict=True))
-    return connection.execute(_COPY, {"of": organisation_id, **columns}).rowcount
+    return connection.execute(_ALL_OF_THEM, {"of": organisation_id, "given": json.dumps(columns)}).rowcount
 
 
 _HELD = text(
