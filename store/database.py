@@ -16,6 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from domain.errors import ConfigError, StoreError
 
@@ -76,6 +77,19 @@ def _readable_errors() -> Iterator[None]:
         raise StoreError(f"the database cannot be used: {error.orig}") from error
     except CommandError as error:  # a newer program's schema
         raise StoreError(f"the database has a schema that this program does not know: {error}") from error
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
+
+    On SQLite it is the one writer from the beginning: a transaction that read first and wrote then would be refused
+    where another had written in between. StoreError where the database is out of reach.
+    """
+    with reachable(), Session(engine) as session, session.begin():
+        if engine.dialect.name == "sqlite":
+            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+        yield session
 
 
 @contextmanager

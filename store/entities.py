@@ -13,11 +13,13 @@ MOST_IN_ONE = 1000
 """Values in one statement's list: SQLite takes 32,766."""
 
 
-def type_named(session: Session, organisation_id: int, name: str) -> EntityType:
-    """Find a type of entity; NotThere where the organisation has none of that name."""
-    found = session.scalar(
-        select(EntityType).where(EntityType.organisation_id == organisation_id, EntityType.name == name)
-    )
+def type_named(session: Session, organisation_id: int, name: str, *, locked: bool = False) -> EntityType:
+    """Find a type of entity; NotThere where the organisation has none of that name.
+
+    *locked* keeps others that lock it waiting until the transaction ends, such as those who add entities of it.
+    """
+    asked = select(EntityType).where(EntityType.organisation_id == organisation_id, EntityType.name == name)
+    found = session.scalar(asked.with_for_update(key_share=True) if locked else asked)
     if found is None:
         raise NotThere(f"there is no entity type {name!r}")
     return found
@@ -59,9 +61,28 @@ def subject_of(entity: Entity) -> Subject:
 def with_owners(session: Session, entities: Sequence[Entity]) -> list[Subject]:
     """List entities and the owners of them, to mark both: what happens to an account happens to whoever owns it."""
     owners = {entity.owner_id for entity in entities if entity.owner_id is not None}
-    wanted = sorted(owners - {entity.id for entity in entities})
-    found = [subject_of(entity) for entity in entities]
+    return [subject_of(entity) for entity in entities] + subjects(session, owners - {entity.id for entity in entities})
+
+
+def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
+    """Give entities by their numbers, as due marks name them."""
+    wanted = sorted(entity_ids)
+    found = []
     for begin in range(0, len(wanted), MOST_IN_ONE):
-        rows = session.scalars(select(Entity).where(Entity.id.in_(wanted[begin : begin + MOST_IN_ONE])))
-        found += [subject_of(entity) for entity in rows]
+        part = wanted[begin : begin + MOST_IN_ONE]
+        rows = session.execute(select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.id.in_(part)))
+        found += [Subject(*row) for row in rows]
+    return found
+
+
+def entity_numbers(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, int]:
+    """Give the numbers of entities of a type by their names; those that are not there are left out."""
+    wanted = sorted(set(external_ids))
+    found: dict[str, int] = {}
+    for begin in range(0, len(wanted), MOST_IN_ONE):
+        part = wanted[begin : begin + MOST_IN_ONE]
+        rows = session.execute(
+            select(Entity.external_id, Entity.id).where(Entity.type_id == type_id, Entity.external_id.in_(part))
+        )
+        found |= {row.external_id: row.id for row in rows}
     return found

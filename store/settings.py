@@ -1,0 +1,29 @@
+"""What organisations decided for all of them. Nothing here begins or ends a transaction."""
+
+import json
+
+from sqlalchemy.orm import Session
+
+from domain.errors import ActionRefused
+from store.entity_tables import OrganisationSettings
+
+
+def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
+    """Find the settings of an organisation; ActionRefused where its levels were not chosen yet.
+
+    *locked* keeps others that lock them waiting until the transaction ends.
+    """
+    found = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
+    if found is None:
+        raise ActionRefused("the organisation has not chosen its levels yet; that comes first")
+    return found
+
+
+def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
+    """Give the names of the levels, lowest first."""
+    return tuple(json.loads(settings_row(session, organisation_id).levels))
+
+
+def base_currency_of(session: Session, organisation_id: int) -> str:
+    """Give the currency that everything is converted into."""
+    return settings_row(session, organisation_id).base_currency

@@ -1,0 +1,94 @@
+"""Transactions, added in bulk: staged, then added where their number is new. Begins and ends no transaction."""
+
+from dataclasses import dataclass
+
+import polars as pl
+from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session
+
+from store.bulk import write_rows
+
+COLUMNS = (
+    "transaction_id",
+    "entity_id",
+    "at_us",
+    "amount",
+    "currency",
+    "state",
+    "balance",
+    "category",
+    "account_created_us",
+    "content",
+)
+_ALL = ", ".join(COLUMNS)
+_STAGED = {
+    "sqlite": "CREATE TEMP TABLE IF NOT EXISTS staged (transaction_id TEXT, entity_id INTEGER, at_us INTEGER,"
+    " amount REAL, currency TEXT, state TEXT, balance REAL, category TEXT, account_created_us INTEGER, content TEXT)",
+    "postgresql": "CREATE TEMP TABLE IF NOT EXISTS staged (transaction_id text, entity_id bigint, at_us bigint,"
+    " amount double precision, currency text, state text, balance double precision, category text,"
+    " account_created_us bigint, content text)",
+}
+_EMPTY = text("DELETE FROM staged")
+_ADD = text(
+    f"INSERT INTO transactions (organisation_id, recorded_us, {_ALL})"  # noqa: S608 (our own words)
+    f" SELECT :of, :now, {_ALL} FROM staged WHERE true ON CONFLICT (organisation_id, transaction_id) DO NOTHING"
+    " RETURNING entity_id"
+)
+_FACTS = ("entity_id", "at_us", "amount", "currency", "balance", "category", "account_created_us", "content")
+_JOINED = "organisation_id = :of AND transactions.transaction_id = staged.transaction_id"
+
+
+def _statements(differs: str) -> tuple[TextClause, TextClause]:
+    """Write, with the database's own word for "is not the same", what contradicts, and what takes over a state."""
+    other = " OR ".join(f"transactions.{name} {differs} staged.{name}" for name in _FACTS)
+    state = f"transactions.state {differs} staged.state"
+    final = f"{state} AND coalesce(transactions.state, '') <> 'PENDING'"
+    contradicts = f"SELECT staged.transaction_id FROM staged JOIN transactions ON {_JOINED} WHERE {other} OR ({final})"  # noqa: S608 (our own words)
+    change = (
+        "UPDATE transactions SET state = staged.state FROM staged"  # noqa: S608 (as above)
+        f" WHERE {_JOINED} AND transactions.state = 'PENDING' AND {state} RETURNING transactions.entity_id"
+    )
+    return text(contradicts), text(change)
+
+
+_LATER = {"sqlite": _statements("IS NOT"), "postgresql": _statements("IS DISTINCT FROM")}
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of staged rows.
+
+    Attributes:
+        new: how many were added.
+        changed: how many changed their state.
+        touched: entities of either.
+        conflicts: numbers that were taken before with other content; then the transaction must be undone.
+    """
+
+    new: int
+    changed: int
+    touched: set[int]
+    conflicts: list[str]
+
+
+def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> Added:
+    """Add transactions whose numbers are new, and take over another state of those that were pending.
+
+    Args:
+        session: in the transaction of the use case.
+        organisation_id: whose they are.
+        staged: `COLUMNS`, each number once.
+        now_us: when they were recorded.
+    """
+    dialect = session.get_bind().dialect.name
+    session.execute(text(_STAGED[dialect]))
+    session.execute(_EMPTY)
+    write_rows(session, "staged", COLUMNS, staged.select(COLUMNS).iter_rows())
+    of = {"of": organisation_id}
+    new = session.scalars(_ADD, {**of, "now": now_us}).all()
+    if len(new) == len(staged):
+        return Added(len(new), 0, set(new), [])
+    contradicts, change = _LATER[dialect]
+    conflicts = session.scalars(contradicts, of).all()
+    changed = [] if conflicts else session.scalars(change, of).all()
+    return Added(len(new), len(changed), {*new, *changed}, list(conflicts))

@@ -1,0 +1,60 @@
+"""A small platform for tests: an organisation with levels, a type of customer, and people who act."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.clock import to_microseconds
+from store import accounts
+from store.entity_tables import EntityType, OrganisationSettings
+from usecases.actors import Actor
+
+NOW = to_microseconds(datetime(2026, 11, 20, tzinfo=UTC))
+LEVELS = ["low", "medium", "high"]
+FIELDS: dict[str, Any] = {
+    "country": "country",
+    "occupation": "text",
+    "income": "number",
+    "opened_on": "date",
+    "pep": "flag",
+}
+TRANSACTION_FIELDS: dict[str, Any] = {"operation": "text"}
+
+
+def organisation(engine: Engine, name: str = "bank", levels: list[str] | None = None) -> int:
+    """Make an organisation with levels and the type customer."""
+    with Session(engine) as session, session.begin():
+        made = accounts.organisation_named(session, name, NOW)
+        session.flush()
+        session.add(OrganisationSettings(organisation_id=made.id, levels=json.dumps(levels or LEVELS)))
+        session.add(
+            EntityType(
+                organisation_id=made.id,
+                name="customer",
+                fields=json.dumps(FIELDS),
+                transaction_fields=json.dumps(TRANSACTION_FIELDS),
+                case_fields="{}",
+                created_us=NOW,
+            )
+        )
+        return made.id
+
+
+def actor(organisation_id: int, name: str = "member:1") -> Actor:
+    """Somebody of an organisation."""
+    return Actor(organisation_id, name)
+
+
+def transaction(number: int, user: str = "a", **changed: Any) -> dict[str, Any]:
+    """Write a transaction as the API takes it."""
+    return {
+        "transaction_id": f"t{number}",
+        "user_id": user,
+        "transaction_amount": 10.5,
+        "transaction_currency": "EUR",
+        "transaction_date": "2026-11-01T12:00:00",
+        **changed,
+    }

@@ -1,0 +1,121 @@
+"""What is wrong with entities as they are given, found before anything is stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import polars as pl
+
+from domain.errors import DataNotValid, Problem
+from features.values import shown
+from risk.facts.fields import entities_from_rows, read_field
+from risk.facts.portfolio import ENTITY, error_of
+from risk.language.fields import FieldType
+
+MOST_CHARACTERS = 200
+"""In an identifier."""
+
+
+@dataclass(frozen=True)
+class EntityRow:
+    """An entity as it is given.
+
+    Attributes:
+        external_id: its name outside.
+        attributes: those that are given; others stay as they are, and None takes one away.
+        owner: type and external id of who owns it; None leaves it as it is.
+    """
+
+    external_id: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    owner: tuple[str, str] | None = None
+
+
+def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> None:
+    """Raise DataNotValid where a name or a value cannot be taken, each of them named."""
+    problems = [problem for number, row in enumerate(rows) for problem in _problems_of_name(number, row.external_id)]
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        if first.setdefault(row.external_id, number) != number:
+            problems.append(Problem(number, ENTITY, f"{shown(row.external_id)} came before", "each once"))
+        problems += [
+            Problem(number, name, "is no field of this type", ", ".join(fields) or "none")
+            for name in row.attributes
+            if name not in fields
+        ]
+    if not problems:
+        problems = _problems_of_values(rows, fields)
+    if problems:
+        raise DataNotValid(problems)
+
+
+def _problems_of_name(number: int, name: Any) -> list[Problem]:
+    allowed = f"text of 1 to {MOST_CHARACTERS} characters"
+    if not isinstance(name, str) or not 1 <= len(name) <= MOST_CHARACTERS or not storable(name):
+        return [Problem(number, ENTITY, f"is {shown(name)}", allowed)]
+    return []
+
+
+def storable(text: str) -> bool:
+    """Tell whether every database keeps a text as it is: PostgreSQL knows no NUL, and UTF-8 no half surrogates."""
+    return "\0" not in text and text.encode("utf-8", "replace") == text.encode("utf-8", "surrogatepass")
+
+
+def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
+    """Read the values as the engine will: what it could not read is refused here, not found in an assessment."""
+    named = sorted({name for row in rows for name in row.attributes})
+    declared = {name: fields[name] for name in named}
+    frame = entities_from_rows([{ENTITY: str(number), **row.attributes} for number, row in enumerate(rows)], declared)
+    problems = [
+        Problem(number, name, "is not finite", "a finite number, or null for none")
+        for number, row in enumerate(rows)
+        for name, value in row.attributes.items()
+        if isinstance(value, float) and not isfinite(value)
+    ]
+    for name in named:
+        wrong = [frame[error_of(name)]] if error_of(name) in frame.columns else []
+        read = read_field(frame[name], declared[name])[1]
+        for bad in [*wrong, *([] if read is None else [read])]:
+            problems += [
+                Problem(number, name, f"is {shown(text)}", _allowed(declared[name]))
+                for number, text in enumerate(bad.to_list())
+                if text is not None
+            ]
+        problems += _unstorable(name, frame[name])
+    return problems
+
+
+def _unstorable(name: str, values: pl.Series) -> list[Problem]:
+    texts = (
+        values
+        if values.dtype == pl.String
+        else values.cast(pl.List(pl.String)).list.join("")
+        if isinstance(values.dtype, pl.List)
+        else None
+    )
+    if texts is None:
+        return []
+    return [
+        Problem(number, name, "has a character that cannot be kept", "text without NUL and without half surrogates")
+        for number, text in enumerate(texts.to_list())
+        if text is not None and not storable(text)
+    ]
+
+
+def _allowed(declared: FieldType) -> str:
+    words = {
+        "text": "text",
+        "number": "a finite number",
+        "flag": "true or false",
+        "date": "an ISO 8601 date or time",
+        "country": "two capital letters, ISO 3166",
+    }
+    if isinstance(declared, str):
+        return words.get(declared, declared)
+    return "a list of texts" if isinstance(declared, tuple) else f"one of {', '.join(declared.one_of)}"
+
+
+def refuse_bad_fields(given: Mapping[str, Any], fields: Mapping[str, FieldType]) -> None:
+    """Raise DataNotValid where the fields of one thing are not as they are declared."""
+    refuse_bad_rows([EntityRow("it", given)], fields)

@@ -1,0 +1,234 @@
+"""What people and programs find out about an entity - tags, screenings, cases and alerts - each marking it due."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from domain.clock import day_text, now_microseconds
+from domain.errors import ActionRefused, ConfigError, NotThere
+from store import due
+from store.database import writing
+from store.due import Reason
+from store.entities import entity_named, with_owners
+from store.entity_tables import Entity, EntityType, Record, Screening, Tag
+from usecases import audit
+from usecases.actors import Actor
+from usecases.ingest_checks import MOST_CHARACTERS, refuse_bad_fields, storable
+from usecases.ingest_entities import FIELDS
+
+MOST_WORD_CHARACTERS = 100
+
+
+@dataclass(frozen=True)
+class RecordGiven:
+    """A case or an alert as it is given.
+
+    Attributes:
+        external_id: its number where it is worked on; sent again, it is changed.
+        opened_us: microseconds.
+        closed_us: microseconds; None while it is open.
+        outcome: what came of it, such as confirmed; only with `closed_us`.
+        status: where it stands, in the words of whoever works on it.
+        fields: those that the entity type declares for cases.
+    """
+
+    external_id: str
+    opened_us: int
+    closed_us: int | None = None
+    outcome: str | None = None
+    status: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def set_tag(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    tag: str,
+    *,
+    until_us: int | None = None,
+    now_us: int | None = None,
+) -> None:
+    """Set a tag on an entity, from now until a moment (not included) or without end. One that it has gets the new end.
+
+    NotThere where there is no such entity; ConfigError where the tag or its end is not right.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    _refuse_word("tag", tag)
+    if until_us is not None and until_us <= now:
+        raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        before = _end_live(session, entity, tag, now)
+        session.add(
+            Tag(
+                organisation_id=entity.organisation_id,
+                entity_id=entity.id,
+                tag=tag,
+                from_us=now,
+                until_us=until_us,
+                set_by=actor.name,
+            )
+        )
+        _mark(session, entity, Reason.TAG, now)
+        _record(session, actor, "tag.set", entity, before, {"tag": tag, "until_us": until_us})
+
+
+def end_tag(
+    engine: Engine, actor: Actor, type_name: str, external_id: str, tag: str, *, now_us: int | None = None
+) -> None:
+    """Take a tag off an entity; NotThere where it does not have it."""
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        before = _end_live(session, entity, tag, now)
+        if before is None:
+            raise NotThere(f"{type_name} {external_id!r} does not have the tag {tag!r}")
+        _mark(session, entity, Reason.TAG, now)
+        _record(session, actor, "tag.ended", entity, before, None)
+
+
+def _end_live(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
+    live = (
+        Tag.entity_id == entity.id,
+        Tag.tag == tag,
+        Tag.from_us <= now,
+        Tag.until_us.is_(None) | (Tag.until_us > now),
+    )
+    before = session.execute(select(Tag.tag, Tag.until_us).where(*live)).first()
+    if before is None:
+        return None
+    session.execute(update(Tag).where(*live).values(until_us=now))
+    return {"tag": before.tag, "until_us": before.until_us}
+
+
+def add_screening(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    screening: str,
+    *,
+    found: bool,
+    at_us: int | None = None,
+    now_us: int | None = None,
+) -> None:
+    """Note that an entity was screened for something, and whether anything was found: clean ones count too.
+
+    NotThere where there is no such entity; ConfigError for a moment that is still to come.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    at = now if at_us is None else at_us
+    _refuse_word("screening", screening)
+    _refuse_future("a screening", at, now)
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        session.add(
+            Screening(
+                organisation_id=entity.organisation_id,
+                entity_id=entity.id,
+                screening=screening,
+                found=found,
+                at_us=at,
+                recorded_us=now,
+            )
+        )
+        _mark(session, entity, Reason.SCREENING, now)
+        _record(session, actor, "screening.added", entity, None, {"screening": screening, "found": found, "at_us": at})
+
+
+def put_record(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    kind: Literal["case", "alert"],
+    given: RecordGiven,
+    *,
+    now_us: int | None = None,
+) -> None:
+    """Open, change or close a case or an alert about an entity.
+
+    NotThere where there is no such entity; ActionRefused where the number is that of another entity's; ConfigError
+    where moments or fields are not right.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    _refuse_record(kind, given, now)
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        declared = FIELDS.validate_json(session.get_one(EntityType, entity.type_id).case_fields)
+        refuse_bad_fields(given.fields, declared)
+        same = (Record.organisation_id == entity.organisation_id, Record.kind == kind)
+        there = session.scalar(select(Record).where(*same, Record.external_id == given.external_id).with_for_update())
+        if there is not None and there.entity_id != entity.id:
+            raise ActionRefused(f"{kind} {given.external_id!r} is about another entity, and cannot be about this one")
+        before = None if there is None else _said(there)
+        made = there or Record(
+            organisation_id=entity.organisation_id, kind=kind, external_id=given.external_id, entity_id=entity.id
+        )
+        made.opened_us, made.closed_us = given.opened_us, given.closed_us
+        made.outcome, made.status = given.outcome, given.status
+        made.content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
+        if before == _said(made):
+            return
+        session.add(made)
+        _mark(session, entity, Reason.RECORD, now)
+        _record(session, actor, f"{kind}.put", entity, before, _said(made))
+
+
+def _said(record: Record) -> dict[str, Any]:
+    names = ("external_id", "opened_us", "closed_us", "outcome", "status", "content")
+    return {name: getattr(record, name) for name in names}
+
+
+def _refuse_record(kind: str, given: RecordGiven, now: int) -> None:
+    for what, word in (("number", given.external_id), ("outcome", given.outcome), ("status", given.status)):
+        if word is not None:
+            _refuse_word(f"{kind}'s {what}", word, MOST_CHARACTERS if what == "number" else MOST_WORD_CHARACTERS)
+    _refuse_future(f"the opening of a {kind}", given.opened_us, now)
+    if given.closed_us is not None:
+        _refuse_future(f"the end of a {kind}", given.closed_us, now)
+        if given.closed_us < given.opened_us:
+            raise ConfigError(f"{kind} {given.external_id!r} is closed before it was opened; that cannot be")
+    elif given.outcome is not None:
+        raise ConfigError(
+            f"{kind} {given.external_id!r} has an outcome and no end; an outcome is known from the end on"
+        )
+
+
+def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None:
+    if not 1 <= len(word) <= most or not storable(word):
+        raise ConfigError(f"the {what} is {word[:40]!r}; it must be text of 1 to {most} characters, none of them NUL")
+
+
+def _refuse_future(what: str, at: int, now: int) -> None:
+    if at > now:
+        raise ConfigError(f"{what} is at {day_text(at)}, which is still to come; it must not be after now")
+
+
+def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
+    due.mark(session, with_owners(session, [entity]), reason, now)
+
+
+def _record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    entity: Entity,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("entity", entity.id),
+        actor=actor.name,
+        before=before,
+        after=after,
+    )

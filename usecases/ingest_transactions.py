@@ -1,0 +1,135 @@
+"""Transactions in: each once, whatever is sent again; whoever they concern becomes due in the same transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine
+
+from domain.clock import from_microseconds, now_microseconds
+from domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
+from domain.money import ecb_rates
+from store import due, transactions
+from store.chain import digest_of
+from store.database import writing
+from store.due import BULK, EVENT, Reason
+from store.entities import entity_numbers, subjects, type_named
+from store.settings import base_currency_of
+from usecases import audit
+from usecases.actors import Actor
+from usecases.ingest_entities import AT_ONCE, FIELDS
+from usecases.transaction_columns import frame_of, read_columns
+
+_NUMBERED = {"external_id": pl.String, "entity_id": pl.Int64}
+
+
+@dataclass(frozen=True)
+class TransactionsTaken:
+    """What became of transactions: how many were new, changed their state, and had been taken before."""
+
+    new: int
+    changed: int
+    repeated: int
+
+
+def add_transactions(
+    engine: Engine,
+    actor: Actor,
+    rows: Sequence[Mapping[str, Any]] | pl.DataFrame,
+    type_name: str = "customer",
+    *,
+    text: bool = False,
+    now_us: int | None = None,
+) -> TransactionsTaken:
+    """Take transactions of entities that are there. One whose number was taken before, with the same content, is left.
+
+    A pending one may be sent again with another state. Nothing is taken where anything is wrong.
+
+    Args:
+        engine: the database.
+        actor: whose organisation it is for.
+        rows: `transaction_id`, `user_id` (or `entity_id`), `transaction_amount` (positive deposit), `_currency`,
+            `_date`; perhaps `transaction_state`, `user_balance`, `user_created`, `user_category`, which the value
+            model needs, and the fields that the type declares for its transactions.
+        type_name: the type of their entities.
+        text: numbers may be written as text, as in CSV.
+        now_us: the present moment.
+
+    Raises:
+        NotThere: there is no such type.
+        LayoutError: a column that all have is missing.
+        DataNotValid: rows that cannot be taken, each named.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows)
+    with writing(engine) as session:
+        kind = type_named(session, actor.organisation_id, type_name)
+        declared = list(FIELDS.validate_json(kind.transaction_fields))
+        rates = ecb_rates(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
+        read = read_columns(frame, declared, rates, now, text=text)
+        named = entity_numbers(session, kind.id, read["external_id"])
+        staged = _once(_with_entities(read, named, type_name)).drop("external_id")
+        added = transactions.add(session, actor.organisation_id, staged, now)
+        _refuse_conflicts(added.conflicts, read)
+        priority = BULK if len(staged) > AT_ONCE else EVENT
+        due.mark(session, subjects(session, added.touched), Reason.TRANSACTION, now, priority)
+        taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed)
+        if added.touched:
+            digest = digest_of(sorted(added.touched))
+            audit.record(
+                session,
+                actor.organisation_id,
+                "transactions.added",
+                ("transaction", None),
+                actor=actor.name,
+                details=vars(taken),
+                bulk=(added.new + added.changed, digest),
+            )
+        return taken
+
+
+def _with_entities(read: pl.DataFrame, named: Mapping[str, int], type_name: str) -> pl.DataFrame:
+    """Say whose each transaction is by its number; DataNotValid where somebody is not there."""
+    known = pl.DataFrame({"external_id": list(named), "entity_id": list(named.values())}, schema=_NUMBERED)
+    found = read.join(known, on="external_id", how="left", maintain_order="left")
+    strangers = found.with_row_index("row").filter(pl.col("entity_id").is_null())
+    if len(strangers):
+        rows = strangers.select("row", "external_id").head(PROBLEMS_LISTED).iter_rows()
+        raise DataNotValid(
+            [
+                Problem(row, "user_id", f"is {name!r}: there is no such {type_name}", "one that was added")
+                for row, name in rows
+            ],
+            len(strangers),
+        )
+    return found
+
+
+def _once(staged: pl.DataFrame) -> pl.DataFrame:
+    """Take each transaction once; DataNotValid where the same number stands for different content."""
+    kept = staged.unique(maintain_order=True)
+    twice = kept.with_row_index("row").filter(pl.col("transaction_id").is_duplicated())
+    if len(twice):
+        rows = twice.select("row", "transaction_id").head(PROBLEMS_LISTED).iter_rows()
+        raise DataNotValid(
+            [
+                Problem(row, "transaction_id", f"{name!r} stands for different content", "each once")
+                for row, name in rows
+            ],
+            len(twice),
+        )
+    return kept
+
+
+def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame) -> None:
+    if conflicts:
+        rows = dict(zip(read["transaction_id"], range(len(read)), strict=True))
+        allowed = "the content that was taken first; only a pending state may change"
+        raise DataNotValid(
+            [
+                Problem(rows[name], "transaction_id", f"{name!r} was taken with other content", allowed)
+                for name in conflicts[:PROBLEMS_LISTED]
+            ],
+            len(conflicts),
+        )

@@ -1,0 +1,138 @@
+"""The columns of transactions as they are given, checked by the value side's readers, in the form that is stored."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from domain.clock import DAY_US, day_text
+from domain.errors import LayoutError
+from domain.money import RateTable
+from features import columns as c
+from features.texts import Words
+from features.values import ALLOWED_TEXT, Findings, read_identifiers, read_numbers, read_times, read_words, shown
+from usecases.ingest_checks import MOST_CHARACTERS
+
+NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
+OWNERS = (c.USER_ID, "entity_id")
+"""Either names whose transaction it is."""
+
+AHEAD_US = DAY_US
+"""How far ahead of now a transaction may be dated: clocks differ, and so do zones. It counts from its own moment."""
+
+_STATES = Words({word: number for number, word in enumerate(c.STATES)})
+_CATEGORIES = Words(c.CATEGORIES)
+
+
+def read_columns(frame: pl.DataFrame, own: Sequence[str], rates: RateTable, now: int, *, text: bool) -> pl.DataFrame:
+    """Check transactions and bring them into the columns of the table; `external_id` says whose each is.
+
+    Args:
+        frame: as `usecases.ingest_transactions.add_transactions` takes them.
+        own: names of the fields that the entity type declares for its transactions; kept as one JSON object.
+        rates: a currency without a rate is refused.
+        now: the present moment.
+        text: numbers may be written as text.
+
+    Raises:
+        LayoutError: a column that all have is missing.
+        DataNotValid: rows that cannot be taken, each named.
+    """
+    owner = next((name for name in OWNERS if name in frame.columns), None)
+    missing = [name for name in NEEDED if name not in frame.columns] + ([] if owner else [" or ".join(OWNERS)])
+    if missing or owner is None:
+        raise LayoutError(f"transactions have no {', '.join(missing)}; they have {', '.join(frame.columns) or 'none'}")
+    columns = _Columns(frame, text=text)
+    made = {
+        "transaction_id": columns.names(c.TRANSACTION_ID),
+        "external_id": columns.names(owner),
+        "at_us": columns.times(c.DATE, now + AHEAD_US),
+        "amount": columns.numbers(c.AMOUNT),
+        "currency": columns.words(c.CURRENCY, Words({code: number for number, code in enumerate(rates.codes)})),
+        "state": columns.words(c.STATE, _STATES, optional=True),
+        "balance": columns.numbers(c.BALANCE, optional=True),
+        "category": columns.words(c.CATEGORY, _CATEGORIES, optional=True),
+        "account_created_us": columns.times(c.CREATED, now + AHEAD_US, optional=True),
+        "content": columns.json(own),
+    }
+    columns.findings.raise_if_any()
+    return pl.DataFrame(made)
+
+
+class _Columns:
+    """The columns of a frame; what is wrong with them is noted in `findings`."""
+
+    def __init__(self, frame: pl.DataFrame, *, text: bool) -> None:
+        self.findings = Findings()
+        self._frame = frame
+        self._text = text
+
+    def names(self, name: str) -> pl.Series:
+        """Read identifiers."""
+        found = pl.Series(read_identifiers(_arrow(self._frame[name]), name, self.findings), dtype=pl.String)
+        bad = found.str.contains("\0", literal=True) | (found.str.len_chars() > MOST_CHARACTERS)
+        allowed = f"{ALLOWED_TEXT}, at most {MOST_CHARACTERS} characters, none of them NUL"
+        self.findings.add(bad.fill_null(False).to_numpy(), name, lambda row: f"is {shown(found[row])}", allowed)
+        return found
+
+    def times(self, name: str, latest: int, *, optional: bool = False) -> pl.Series:
+        """Read moments up to *latest*, as microseconds."""
+        column, nothing = self._filled(name, "1970-01-01", optional=optional)
+        times = read_times(_arrow(column), name, self.findings)
+        self.findings.add(times > latest, name, lambda _: "is in the future", f"a time up to {day_text(latest)}")
+        return pl.Series(times, dtype=pl.Int64).set(nothing, None)
+
+    def numbers(self, name: str, *, optional: bool = False) -> pl.Series:
+        """Read money."""
+        column, nothing = self._filled(name, 0.0, optional=optional)
+        return pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)).set(nothing, None)
+
+    def words(self, name: str, known: Words, *, optional: bool = False) -> pl.Series:
+        """Read words of a fixed list."""
+        column, nothing = self._filled(name, next(iter(known)), optional=optional)
+        found = read_words(_arrow(column), name, self.findings, known, any_case=name == c.STATE)
+        return pl.Series([*known], dtype=pl.String).gather(pl.Series(found).cast(pl.UInt32)).set(nothing, None)
+
+    def json(self, own: Sequence[str]) -> pl.Series:
+        """Keep a type's own fields as they were given, in one JSON object; null where there are none of them."""
+        there = [name for name in own if name in self._frame.columns]
+        if not there:
+            return pl.Series([None], dtype=pl.String).new_from_index(0, len(self._frame))
+        # Without those that say nothing: what a transaction says does not depend on what comes with it.
+        said = [
+            pl.when(pl.col(name).is_not_null()).then(pl.struct(name).struct.json_encode().str.slice(1).str.head(-1))
+            for name in sorted(there)
+        ]
+        joined = pl.concat_str(said, separator=",", ignore_nulls=True)
+        found = self._frame.select(
+            pl.when(pl.any_horizontal(pl.col(there).is_not_null())).then(
+                pl.format("{}{}{}", pl.lit("{"), joined, pl.lit("}"))
+            )
+        ).to_series()
+        bad = found.str.contains("\\u0000", literal=True).fill_null(False).to_numpy()
+        self.findings.add(bad, ", ".join(there), lambda _: "has a NUL character", "text without NUL")
+        return found
+
+    def _filled(self, name: str, instead: Any, *, optional: bool) -> tuple[pl.Series, pl.Series]:
+        """Give a column, with something right in place of nothing where that is allowed; and where that was."""
+        count = len(self._frame)
+        if name not in self._frame.columns:
+            return pl.Series([instead]).new_from_index(0, count), pl.repeat(True, count, dtype=pl.Boolean, eager=True)
+        column = self._frame[name]
+        nothing = column.is_null() | (column == "") if column.dtype == pl.String else column.is_null()
+        if not optional or not nothing.any():
+            return column, pl.repeat(False, count, dtype=pl.Boolean, eager=True)
+        if nothing.all():
+            return pl.Series([instead]).new_from_index(0, count), nothing
+        first = column.filter(~nothing)[0]  # of the column's own type; if it is wrong, it is noted by its own row
+        return column.set(nothing, first) if column.dtype == pl.String else column.fill_null(first), nothing
+
+
+def _arrow(column: pl.Series) -> Any:
+    return column.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Make a frame of rows as a request has them: a column of numbers and texts together is one of text."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pl.DataFrame({name: pl.Series(name, [row.get(name) for row in rows], strict=False) for name in names})
