@@ -52,9 +52,12 @@ def serve(
 
 def create(
     plan: Annotated[str, typer.Option("--plan", help="What it may ask for.")] = "trial",
-    role: Annotated[str, typer.Option("--role", help="app or admin.")] = "app",
+    role: Annotated[
+        str, typer.Option("--role", help="app, or a role of a member: investigator, approver, publisher, admin.")
+    ] = "app",
+    member: Annotated[str, typer.Option("--member", help="Whose it is: not of an app's, needed for the others.")] = "",
     organisation: Annotated[str, typer.Option("--organisation")] = "default",
-    label: Annotated[str, typer.Option("--label", help="Whose it is, for people.")] = "",
+    label: Annotated[str, typer.Option("--label", help="What it is for, for people.")] = "",
     expires_days: Annotated[int | None, typer.Option("--expires-days", min=1)] = None,
 ) -> None:
     """Make a token. It is printed once, alone on standard output, and cannot be shown again."""
@@ -68,6 +71,7 @@ def create(
         role=role,
         organisation=organisation,
         label=label,
+        member=member,
         expires_days=expires_days,
         actor=actor(),
     )
@@ -90,10 +94,12 @@ def list_() -> None:
             line.state,
             _day(line.expires_us),
             _day(line.last_used_us),
+            line.member,
         ]
         for line in found
     ]
-    show_table("Tokens", ("id", "organisation", "label", "role", "plan", "state", "expires", "last used"), rows, left=8)
+    columns = ("id", "organisation", "label", "role", "plan", "state", "expires", "last used", "member")
+    show_table("Tokens", columns, rows, left=9)
 
 
 def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold tokens list`.")]) -> None:

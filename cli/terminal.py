@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from models.registry import Registry
     from models.value_model import ValueModel
+    from usecases.actors import Actor
 
 # No markup and no emoji: a customer's name or a reason is shown as it is, whatever brackets it holds.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -34,6 +35,7 @@ NameOption = Annotated[str, typer.Option("--name", help="Name of the registered 
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="models:/NAME/VERSION or models:/NAME@ALIAS; the champion by default.")
 ]
+OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose.")]
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="ISO date or time; nothing later is seen. Now by default.")
 ]
@@ -94,6 +96,13 @@ def actor() -> str:
         return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
     except KeyError:  # a container's user may have no name
         return f"cli:{os.getuid()}"
+
+
+def acting_in(engine: "Engine", organisation: str) -> "Actor":
+    """Name the person at the terminal, who acts in an organisation; ConfigError where there is none of that name."""
+    from usecases.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
+
+    return actor_in(engine, organisation, actor())
 
 
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":

@@ -8,6 +8,7 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from store.event_tables import Member
 from store.tables import Organisation, Token, Usage
 from store.till import Till
 
@@ -69,9 +70,14 @@ _OPEN_MONTH = {
 """Makes the month's row, unless it is there already."""
 
 
+def organisation_of(session: Session, name: str) -> Organisation | None:
+    """Find an organisation by its name."""
+    return session.scalar(select(Organisation).where(Organisation.name == name))
+
+
 def organisation_named(session: Session, name: str, now_us: int) -> Organisation:
     """Find an organisation, or make it."""
-    found = session.scalar(select(Organisation).where(Organisation.name == name))
+    found = organisation_of(session, name)
     if found is None:
         found = Organisation(name=name, created_us=now_us)
         session.add(found)
@@ -84,12 +90,15 @@ def token_by_hash(session: Session, sha256: str) -> Token | None:
     return session.scalar(select(Token).where(Token.sha256 == sha256))
 
 
-def tokens(session: Session) -> Sequence[tuple[Token, str]]:
-    """List all tokens with the names of their organisations, oldest first."""
+def tokens(session: Session) -> Sequence[tuple[Token, str, str]]:
+    """List all tokens with the names of their organisations and members (empty for programs), oldest first."""
     rows = session.execute(
-        select(Token, Organisation.name).join(Organisation, Organisation.id == Token.organisation_id).order_by(Token.id)
+        select(Token, Organisation.name, Member.name)
+        .join(Organisation, Organisation.id == Token.organisation_id)
+        .outerjoin(Member, Member.id == Token.member_id)
+        .order_by(Token.id)
     )
-    return [(token, name) for token, name in rows]
+    return [(token, organisation, member or "") for token, organisation, member in rows]
 
 
 def usage_in(session: Session, month: str) -> dict[int, Usage]:

@@ -16,15 +16,18 @@ from domain.clock import DAY_US, from_microseconds, now_microseconds
 from domain.errors import ConfigError
 from store import accounts
 from store.accounts import Charge
-from store.database import reachable
+from store.database import reachable, writing
+from store.event_tables import Member
+from store.members import member_named, roles_of
 from store.plans import MOST_DAYS, Plan, plan_named
-from store.tables import NAME_CHARACTERS, Token
+from store.tables import Token
 from store.till import Till
 from usecases import audit
+from usecases.actors import Actor
+from usecases.organisations import DEFAULT_ORGANISATION, refuse_long_name
+from usecases.roles import OF_MEMBERS, Role
 
 SECRET_BYTES = 32
-ROLES = ("app", "admin")
-DEFAULT_ORGANISATION = "default"
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,25 @@ class Credential:
 
     Attributes:
         expires_us: when it ends, microseconds; None for never.
+        member_id: whose it is; None for a program's, and for an admin's that is older than members.
     """
 
     token_id: int
     role: str
     plan: str
     expires_us: int | None
+    organisation_id: int
+    member_id: int | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts with it: the member, whichever of their tokens they use, or else the token itself.
+
+        >>> Credential(12, "publisher", "trial", None, 1, 3).actor
+        Actor(organisation_id=1, name='member:3')
+        """
+        named = f"token:{self.token_id}" if self.member_id is None else f"member:{self.member_id}"
+        return Actor(self.organisation_id, named)
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,7 @@ class TokenLine:
     id: int
     organisation: str
     label: str
+    member: str
     role: str
     plan: str
     state: str
@@ -80,27 +97,29 @@ def create_token(
     role: str = "app",
     organisation: str = DEFAULT_ORGANISATION,
     label: str = "",
+    member: str = "",
     expires_days: int | None = None,
     actor: str = audit.SYSTEM,
 ) -> tuple[int, str]:
     """Make a token; give its number and its secret, which is kept nowhere and cannot be shown again.
 
-    It is recorded in the organisation's audit log, by what it may do and for how long.
+    An app's belongs to a program, every other one to the *member* of that name, who must have its role. It is recorded
+    in the organisation's audit log, by what it may do and for how long. ConfigError where it cannot be made.
     """
     limits = plan_named(plans, plan)
-    if role not in ROLES:
-        raise ConfigError(f"role is {role!r}; it must be one of {', '.join(ROLES)}")
+    _require_owner(role, member)
     for what, name in (("organisation", organisation), ("label", label)):
-        if len(name) > NAME_CHARACTERS:
-            raise ConfigError(f"{what} has {len(name)} characters; at most {NAME_CHARACTERS} are kept")
+        refuse_long_name(what, name)
     days = limits.expires_days if expires_days is None else expires_days
     if days is not None and not 1 <= days <= MOST_DAYS:
         raise ConfigError(f"expires_days is {days}; it must be from 1 to {MOST_DAYS}")
     now = now_microseconds()
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    with Session(engine) as session, session.begin():
+    with writing(engine) as session:
+        organisation_id = accounts.organisation_named(session, organisation, now).id
         made = Token(
-            organisation_id=accounts.organisation_named(session, organisation, now).id,
+            organisation_id=organisation_id,
+            member_id=_owner(session, organisation_id, member, role).id if member else None,
             sha256=hash_of(secret),
             label=label,
             role=role,
@@ -122,16 +141,40 @@ def create_token(
         return made.id, secret
 
 
+def _require_owner(role: str, member: str) -> None:
+    if role not in list(Role):
+        raise ConfigError(f"role is {role!r}; it must be one of {', '.join(Role)}")
+    if role in OF_MEMBERS and not member:
+        raise ConfigError(f"a token of the role {role} belongs to a member; say to whom")
+    if role not in OF_MEMBERS and member:
+        raise ConfigError(f"a token of the role {role} belongs to a program, and to no member")
+
+
+def _owner(session: Session, organisation_id: int, name: str, role: str) -> Member:
+    """Find the member that a token is to belong to, who stays as they are until the transaction ends."""
+    found = member_named(session, organisation_id, name)
+    if found is None or found.left_us is not None:
+        raise ConfigError(f"there is no member {name!r}; `fivefold members list` shows them")
+    if role not in roles_of(found):
+        raise ConfigError(f"{name!r} does not have the role {role}; theirs: {', '.join(roles_of(found))}")
+    return found
+
+
 def find_credential(engine: Engine, secret: str) -> Credential | None:
     """Find the token behind a secret; None where there is none, or it is revoked or has ended.
 
-    StoreError where the database is out of reach.
+    A member's has ended where the member has left, or does not have its role any more. StoreError where the database is
+    out of reach.
     """
     with reachable(), Session(engine) as session:
         found = accounts.token_by_hash(session, hash_of(secret))
         if found is None or _state(found, now_microseconds()) != "live":
             return None
-        return Credential(found.id, found.role, found.plan, found.expires_us)
+        if found.member_id is not None:
+            member = session.get_one(Member, found.member_id)
+            if member.left_us is not None or found.role not in roles_of(member):
+                return None
+        return Credential(found.id, found.role, found.plan, found.expires_us, found.organisation_id, found.member_id)
 
 
 def revoke_token(engine: Engine, token_id: int, *, actor: str = audit.SYSTEM) -> None:
@@ -140,7 +183,7 @@ def revoke_token(engine: Engine, token_id: int, *, actor: str = audit.SYSTEM) ->
     To revoke one that is revoked already changes nothing, and records nothing.
     """
     now = now_microseconds()
-    with Session(engine) as session, session.begin():
+    with writing(engine) as session:
         # One update tells whether it was live: two who revoke it together are not both recorded.
         ended = update(Token).where(Token.id == token_id, Token.revoked_us.is_(None)).values(revoked_us=now)
         organisation_id = session.scalar(ended.returning(Token.organisation_id))
@@ -169,6 +212,7 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
                 token.id,
                 organisation,
                 token.label,
+                member,
                 token.role,
                 token.plan,
                 _state(token, now),
@@ -178,7 +222,7 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
                 used[token.id].calls if token.id in used else 0,
                 used[token.id].users if token.id in used else 0,
             )
-            for token, organisation in accounts.tokens(session)
+            for token, organisation, member in accounts.tokens(session)
         ]
 
 
@@ -229,7 +273,8 @@ def hash_of(secret: str) -> str:
 
 
 def _said_of(token: Token) -> dict[str, str | int | None]:
-    return {"role": token.role, "plan": token.plan, "expires_us": token.expires_us}
+    whose = {} if token.member_id is None else {"member": token.member_id}
+    return {"role": token.role, "plan": token.plan, "expires_us": token.expires_us, **whose}
 
 
 def _state(token: Token, now_us: int) -> str:

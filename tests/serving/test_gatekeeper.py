@@ -54,10 +54,10 @@ def refuse(keeper: Gatekeeper, secret: str | None) -> None:
 
 
 def test_a_token_is_looked_up_once_in_a_while(place: Place, clock: list[float], looked_up: list[str]) -> None:
-    keeper, token = Gatekeeper(place.engine), place.token(role="admin")
+    keeper, token = Gatekeeper(place.engine), place.token()
     for now, asked in ((0.0, 1), (1.0, 1), (REMEMBERED_SECONDS, 1), (2.1, 2), (4.0, 2), (4.2, 3)):
         clock[0] = now
-        assert admit(keeper, token) == Credential(1, "admin", "unlimited", None)
+        assert admit(keeper, token) == Credential(1, "app", "unlimited", None, 1)
         assert len(looked_up) == asked, now
 
 
@@ -110,8 +110,8 @@ def test_a_token_that_ends_while_it_is_remembered_is_refused_at_once(
 
 
 def test_a_role_without_the_right_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Credential(1, "app", "unlimited", None)
-    for role in ("auditor", "", "App"):
+    found = Credential(1, "app", "unlimited", None, 1)
+    for role in ("investigator", "approver", "publisher", "auditor", "", "App"):
         monkeypatch.setattr(gatekeeper, "find_credential", lambda *_, role=role: replace(found, role=role))
         refuse(Gatekeeper(place.engine), "token")
 

@@ -32,6 +32,7 @@ from tests.store import databases
 from usecases import tokens
 from usecases.audit_verify import verify
 from usecases.tokens import (
+    Credential,
     charge_all,
     create_token,
     find_credential,
@@ -100,10 +101,9 @@ def test_a_token_is_in_no_byte_of_the_sqlite_files(tmp_path: Path) -> None:
 
 
 def test_a_token_is_found_by_its_secret_alone(engine: Engine) -> None:
-    number, secret = add(engine, plan="standard", role="admin")
+    number, secret = add(engine, plan="standard")
     found = find_credential(engine, secret)
-    assert found is not None
-    assert (found.token_id, found.role, found.plan, found.expires_us) == (number, "admin", "standard", None)
+    assert found == Credential(number, "app", "standard", None, organisation_id=1, member_id=None)
     for other in ("", secret[:-1], secret + " ", secret.swapcase(), hash_of(secret), "\x00", "x" * 100_000, "Ł\udcff"):
         assert find_credential(engine, other) is None
 
@@ -112,8 +112,19 @@ def test_app_is_the_role_of_a_token_unless_it_is_told_otherwise(engine: Engine) 
     found = find_credential(engine, add(engine)[1])
     assert found is not None
     assert found.role == "app"
-    with pytest.raises(ConfigError, match="role is 'owner'; it must be one of app, admin"):
+    with pytest.raises(
+        ConfigError, match="role is 'owner'; it must be one of app, investigator, approver, publisher, admin"
+    ):
         add(engine, role="owner")
+
+
+def test_an_admins_token_that_is_older_than_members_goes_on(engine: Engine) -> None:
+    number, secret = add(engine)
+    with Session(engine) as session, session.begin():
+        session.get_one(Token, number).role = "admin"
+    found = find_credential(engine, secret)
+    assert found == Credential(number, "admin", "unlimited", None, organisation_id=1, member_id=None)
+    assert found.actor.name == f"token:{number}"
 
 
 def test_an_unknown_plan_lists_the_plans_and_makes_nothing(engine: Engine) -> None:
