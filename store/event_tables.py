@@ -1,6 +1,6 @@
 """The tables of what others are told - outbox, endpoints, deliveries - and of decisions and changes of note."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -8,6 +8,7 @@ from store.entity_tables import BIG
 from store.tables import HASH_CHARACTERS, NAME_CHARACTERS, Base
 
 _ORGANISATION = "organisations.id"
+_WAITING, _DEAD = text("state = 'waiting'"), text("state = 'dead'")
 
 
 class OutboxEvent(Base):
@@ -51,8 +52,17 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         CheckConstraint("state IN ('waiting', 'delivered', 'dead')", name="state"),
-        Index("ix_deliveries_state_next_us", "state", "next_us"),
-        Index("ix_deliveries_pair", "endpoint_id", "entity_id", "event_number"),
+        # Of those that wait alone, or are dead: what was delivered long ago costs nothing.
+        Index("ix_deliveries_next", "endpoint_id", "next_us", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index(
+            "ix_deliveries_pair",
+            "endpoint_id",
+            "entity_id",
+            "event_number",
+            sqlite_where=_WAITING,
+            postgresql_where=_WAITING,
+        ),
+        Index("ix_deliveries_dead", "endpoint_id", "event_number", sqlite_where=_DEAD, postgresql_where=_DEAD),
     )
 
     endpoint_id: Mapped[int] = mapped_column(ForeignKey("endpoints.id"), primary_key=True)

@@ -40,7 +40,10 @@ def described(engine: Engine) -> dict[str, Any]:
         "references": found.get_foreign_keys,
         "uniques": found.get_unique_constraints,
         "checks": found.get_check_constraints,
-        "indexes": found.get_indexes,
+        "indexes": lambda table: [
+            index | {"dialect_options": {name: str(value) for name, value in index.get("dialect_options", {}).items()}}
+            for index in found.get_indexes(table)
+        ],
     }
     return {
         table: {name: _sorted(describe(table)) for name, describe in parts.items()}

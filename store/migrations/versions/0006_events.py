@@ -169,8 +169,13 @@ def _deliveries() -> None:
         sa.CheckConstraint("state IN ('waiting', 'delivered', 'dead')", name=op.f("ck_deliveries_state")),
         sa.ForeignKeyConstraint(["endpoint_id"], ["endpoints.id"], name="fk_deliveries_endpoint_id"),
     )
-    op.create_index("ix_deliveries_pair", "deliveries", ["endpoint_id", "entity_id", "event_number"])
-    op.create_index("ix_deliveries_state_next_us", "deliveries", ["state", "next_us"])
+    for name, columns, state in (
+        ("next", ["endpoint_id", "next_us"], "waiting"),
+        ("pair", ["endpoint_id", "entity_id", "event_number"], "waiting"),
+        ("dead", ["endpoint_id", "event_number"], "dead"),
+    ):
+        only = sa.text(f"state = '{state}'")
+        op.create_index(f"ix_deliveries_{name}", "deliveries", columns, sqlite_where=only, postgresql_where=only)
 
 
 def _tokens() -> None:
