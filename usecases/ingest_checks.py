@@ -6,12 +6,16 @@ from math import isfinite
 from typing import Any
 
 import polars as pl
+from pydantic import TypeAdapter
 
 from domain.errors import DataNotValid, Problem
 from features.values import shown
 from risk.facts.fields import entities_from_rows, read_field
 from risk.facts.portfolio import ENTITY, error_of
 from risk.language.fields import FieldType
+
+FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
+"""Reads the typed fields of an entity type from their JSON."""
 
 MOST_CHARACTERS = 200
 """In an identifier."""
@@ -78,7 +82,7 @@ def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldTyp
         read = read_field(frame[name], declared[name])[1]
         for bad in [*wrong, *([] if read is None else [read])]:
             problems += [
-                Problem(number, name, f"is {shown(text)}", _allowed(declared[name]))
+                Problem(number, name, f"is {shown(text)}", allowed_values(declared[name]))
                 for number, text in enumerate(bad.to_list())
                 if text is not None
             ]
@@ -103,7 +107,8 @@ def _unstorable(name: str, values: pl.Series) -> list[Problem]:
     ]
 
 
-def _allowed(declared: FieldType) -> str:
+def allowed_values(declared: FieldType) -> str:
+    """Say in words what a field may hold."""
     words = {
         "text": "text",
         "number": "a finite number",

@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import DataNotValid, Problem
 from features.values import shown
-from risk.language.fields import FieldType
 from store import due
 from store.bulk import write_rows
 from store.chain import digest_of
@@ -22,10 +20,7 @@ from store.entities import MOST_IN_ONE, entities_named, subjects, type_named
 from store.entity_tables import Attributes, Entity, EntityType
 from usecases import audit
 from usecases.actors import Actor
-from usecases.ingest_checks import EntityRow, refuse_bad_rows
-
-FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
-"""Reads the typed fields of an entity type from their JSON."""
+from usecases.ingest_checks import FIELDS, EntityRow, refuse_bad_rows
 
 AT_ONCE = 20
 """Entities up to which a call counts as something that just happened; more are many, and wait behind."""

@@ -17,8 +17,7 @@ from store.entities import entity_named, with_owners
 from store.entity_tables import Entity, EntityType, Record, Screening, Tag
 from usecases import audit
 from usecases.actors import Actor
-from usecases.ingest_checks import MOST_CHARACTERS, refuse_bad_fields, storable
-from usecases.ingest_entities import FIELDS
+from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
 
 MOST_WORD_CHARACTERS = 100
 

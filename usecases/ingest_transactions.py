@@ -18,7 +18,8 @@ from store.entities import entity_numbers, subjects, type_named
 from store.settings import base_currency_of
 from usecases import audit
 from usecases.actors import Actor
-from usecases.ingest_entities import AT_ONCE, FIELDS
+from usecases.ingest_checks import FIELDS
+from usecases.ingest_entities import AT_ONCE
 from usecases.transaction_columns import frame_of, read_columns
 
 _NUMBERED = {"external_id": pl.String, "entity_id": pl.Int64}
@@ -65,7 +66,7 @@ def add_transactions(
     frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows)
     with writing(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name)
-        declared = list(FIELDS.validate_json(kind.transaction_fields))
+        declared = FIELDS.validate_json(kind.transaction_fields)
         rates = ecb_rates(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
         read = read_columns(frame, declared, rates, now, text=text)
         named = entity_numbers(session, kind.id, read["external_id"])

@@ -11,7 +11,9 @@ from domain.money import RateTable
 from features import columns as c
 from features.texts import Words
 from features.values import ALLOWED_TEXT, Findings, read_identifiers, read_numbers, read_times, read_words, shown
-from usecases.ingest_checks import MOST_CHARACTERS
+from risk.facts.fields import read_field
+from risk.language.fields import FieldType, Kind, kind_of
+from usecases.ingest_checks import MOST_CHARACTERS, allowed_values
 
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
 OWNERS = (c.USER_ID, "entity_id")
@@ -24,12 +26,14 @@ _STATES = Words({word: number for number, word in enumerate(c.STATES)})
 _CATEGORIES = Words(c.CATEGORIES)
 
 
-def read_columns(frame: pl.DataFrame, own: Sequence[str], rates: RateTable, now: int, *, text: bool) -> pl.DataFrame:
+def read_columns(
+    frame: pl.DataFrame, own: Mapping[str, FieldType], rates: RateTable, now: int, *, text: bool
+) -> pl.DataFrame:
     """Check transactions and bring them into the columns of the table; `external_id` says whose each is.
 
     Args:
         frame: as `usecases.ingest_transactions.add_transactions` takes them.
-        own: names of the fields that the entity type declares for its transactions; kept as one JSON object.
+        own: the fields that the entity type declares for its transactions; kept as one JSON object.
         rates: a currency without a rate is refused.
         now: the present moment.
         text: numbers may be written as text.
@@ -93,25 +97,38 @@ class _Columns:
         found = read_words(_arrow(column), name, self.findings, known, any_case=name == c.STATE)
         return pl.Series([*known], dtype=pl.String).gather(pl.Series(found).cast(pl.UInt32)).set(nothing, None)
 
-    def json(self, own: Sequence[str]) -> pl.Series:
-        """Keep a type's own fields as they were given, in one JSON object; null where there are none of them."""
-        there = [name for name in own if name in self._frame.columns]
+    def json(self, own: Mapping[str, FieldType]) -> pl.Series:
+        """Keep a type's own fields as one JSON object, with those alone that say something; null where none does.
+
+        So what a transaction says does not depend on what comes with it.
+        """
+        there = sorted(name for name in own if name in self._frame.columns)
         if not there:
             return pl.Series([None], dtype=pl.String).new_from_index(0, len(self._frame))
-        # Without those that say nothing: what a transaction says does not depend on what comes with it.
+        frame = pl.DataFrame([self._own_field(name, own[name]) for name in there])
         said = [
             pl.when(pl.col(name).is_not_null()).then(pl.struct(name).struct.json_encode().str.slice(1).str.head(-1))
-            for name in sorted(there)
+            for name in there
         ]
         joined = pl.concat_str(said, separator=",", ignore_nulls=True)
-        found = self._frame.select(
-            pl.when(pl.any_horizontal(pl.col(there).is_not_null())).then(
-                pl.format("{}{}{}", pl.lit("{"), joined, pl.lit("}"))
-            )
-        ).to_series()
+        anything = pl.any_horizontal(pl.col(there).is_not_null())
+        whole = pl.when(anything).then(pl.format("{}{}{}", pl.lit("{"), joined, pl.lit("}")))
+        found = frame.select(whole).to_series()
         bad = found.str.contains("\\u0000", literal=True).fill_null(False).to_numpy()
         self.findings.add(bad, ", ".join(there), lambda _: "has a NUL character", "text without NUL")
         return found
+
+    def _own_field(self, name: str, declared: FieldType) -> pl.Series:
+        """Read a field as the engine will; moments stay as they were written, or are written in ISO form."""
+        column = self._frame[name]
+        values, wrong = read_field(column, declared)
+        if wrong is not None:
+            bad = wrong.is_not_null().to_numpy()
+            self.findings.add(bad, name, lambda row: f"is {shown(wrong[row])}", allowed_values(declared))
+        if kind_of(declared) is not Kind.MOMENT:
+            return values.alias(name)
+        texts = column if column.dtype == pl.String else values.cast(pl.Datetime("us")).dt.to_string("iso:strict")
+        return texts.alias(name)
 
     def _filled(self, name: str, instead: Any, *, optional: bool) -> tuple[pl.Series, pl.Series]:
         """Give a column, with something right in place of nothing where that is allowed; and where that was."""

@@ -92,7 +92,7 @@ class CompiledRule:
         """Halve the points of a case for every half-life since the signal; without a signal it is unknown."""
         assert self.signal is not None
         assert self.rule.decay is not None
-        half_life = _length(self.rule.decay.half_life)
+        half_life = length_us(self.rule.decay.half_life)
         elapsed = (pl.col(AS_OF) - pl.col(self.signal)).clip(lower_bound=0)
         halvings = (elapsed // half_life).clip(upper_bound=MOST_HALVINGS)
         points = points_column(raw)
@@ -106,7 +106,7 @@ class CompiledRule:
         )
 
 
-def _length(half_life: Duration) -> int:
+def length_us(half_life: Duration) -> int:
     """Give a number of days or hours in microseconds, exactly: 7 hours as a float of days are one too few."""
     return half_life.count * (DAY_US if half_life.unit == "day" else DAY_US // HOURS_A_DAY)
 

@@ -77,7 +77,7 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, Facts]:
     """
     everything = needs.everything()
     _require(everything, portfolio)
-    wanted = {_part_of(made) for made in everything}
+    wanted = {part_of(made) for made in everything}
     sources = {}
     if "transactions" in wanted and portfolio.transactions is not None:
         own = {name: form for name, form in needs.names.transaction.items() if name not in TRANSACTION_FIELDS}
@@ -93,7 +93,7 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, Facts]:
     return sources
 
 
-def _part_of(made: Any) -> str | None:
+def part_of(made: Any) -> str | None:
     """Name the part of a portfolio that an input needs; None where it needs the entity alone."""
     if isinstance(made, Window):
         return source_of(made) if source_of(made) in SOURCES else None
@@ -102,7 +102,7 @@ def _part_of(made: Any) -> str | None:
 
 def _require(everything: Sequence[Part], portfolio: Portfolio) -> None:
     problems = []
-    needed = {part: made for made in reversed(everything) if (part := _part_of(made)) is not None}
+    needed = {part: made for made in reversed(everything) if (part := part_of(made)) is not None}
     for part, made in needed.items():
         if getattr(portfolio, part) is None:
             problems.append(
@@ -139,7 +139,7 @@ def resolve(
     columns: dict[str, pl.Series] = {}
     for made in everything:
         columns |= _of_entity(made, needs.names, portfolio, entities)
-    linked = [made for made in everything if isinstance(made, Window) and _part_of(made) is not None]
+    linked = [made for made in everything if isinstance(made, Window) and part_of(made) is not None]
     signals = {key_of(made) for made in needs.signals}
     if linked:
         found = aggregate(entities.select(ENTITY, AS_OF), sources, linked, lists, signals)
@@ -156,7 +156,7 @@ def resolve(
 
 def _of_entity(made: Part, names: Vocabulary, portfolio: Portfolio, entities: pl.DataFrame) -> dict[str, pl.Series]:
     """Resolve what is not linked: fields, tags, screenings, indicators, the value."""
-    key, part = key_of(made), _part_of(made)
+    key, part = key_of(made), part_of(made)
     if part is None and isinstance(made, FieldInput):
         return _field(made.field, key, names, entities)
     if part is None and isinstance(made, DaysSince):

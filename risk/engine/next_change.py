@@ -1,0 +1,86 @@
+"""When an assessment may come to something else by time alone: no new fact is needed for that, only another look."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+import polars as pl
+
+from risk.engine.assessments import Assessments
+from risk.engine.codes import points_column, slot_column
+from risk.engine.levels import MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
+from risk.engine.rules import CompiledRule, length_us
+from risk.facts.lists import NamedList
+from risk.facts.portfolio import AS_OF, ENTITY
+
+NEXT, WHY = "next_us", "why"
+_NEVER: Final = 2**63 - 1
+
+
+class Change(StrEnum):
+    """What comes to pass; of several at the same moment the first of these is told."""
+
+    EXPIRY = "expiry"
+    MOVE_DOWN = "move down"
+    DECAY = "decay"
+    LIST = "list"
+    INTERVAL = "interval"
+
+
+def next_changes(
+    assessments: Assessments, overrides: pl.DataFrame | None = None, lists: Mapping[str, NamedList] | None = None
+) -> pl.DataFrame:
+    """Tell for each entity when it must be looked at again, and why.
+
+    Args:
+        assessments: what was computed.
+        overrides: those that it was computed with: `entity_id`, `level`, `until`.
+        lists: the named lists; a version that begins later changes what was found with the one before.
+
+    Returns:
+        n rows: `entity_id`, `next_us` (after as-of), `why` (a `Change`).
+    """
+    frame = assessments.outcomes
+    signals = [rule for rule in assessments.program.rules if rule.signal is not None]
+    if signals:
+        frame = frame.with_columns(assessments.inputs[str(rule.signal)] for rule in signals)
+    if overrides is not None:
+        ends = overrides.select(ENTITY, pl.col("until").cast(pl.Int64).alias("override_until"))
+        frame = frame.join(ends, on=ENTITY, how="left", maintain_order="left")
+    moments = {
+        Change.EXPIRY: pl.when(OVERRIDDEN).then("override_until") if overrides is not None else pl.lit(None, pl.Int64),
+        Change.MOVE_DOWN: pl.when(pl.col(WITHHELD).is_not_null()).then(MAY_MOVE_DOWN_ON),
+        Change.DECAY: _earliest([_next_step(rule) for rule in signals]),
+        Change.LIST: _next_version(assessments, lists or {}),
+        Change.INTERVAL: assessments.program.ruleset.max_recompute_interval.after(pl.col(AS_OF)),
+    }
+    # A moment that is reached already has been counted: an override that ended, a level that may move down now.
+    later = [pl.when(moment > pl.col(AS_OF)).then(moment).fill_null(_NEVER) for moment in moments.values()]
+    found = frame.select(ENTITY, *(each.alias(change) for change, each in zip(moments, later, strict=True)))
+    first = pl.min_horizontal(*moments)
+    chain = pl.coalesce(pl.when(pl.col(change) == pl.col(NEXT)).then(pl.lit(change.value)) for change in moments)
+    return found.with_columns(first.alias(NEXT)).select(ENTITY, NEXT, chain.alias(WHY))
+
+
+def _earliest(moments: list[pl.Expr]) -> pl.Expr:
+    return pl.min_horizontal(moments) if moments else pl.lit(None, pl.Int64)
+
+
+def _next_step(rule: CompiledRule) -> pl.Expr:
+    """Tell when a rule's points halve next: a half-life after the last step, and never where they are none."""
+    assert rule.rule.decay is not None
+    half_life = length_us(rule.rule.decay.half_life)
+    signal = pl.col(str(rule.signal))
+    elapsed = (pl.col(AS_OF) - signal).clip(lower_bound=0)
+    fades = (slot_column(pl.col(rule.column)) < rule.otherwise) & (points_column(pl.col(rule.column)) != 0)
+    return pl.when(fades).then(signal + (elapsed // half_life + 1) * half_life)
+
+
+def _next_version(assessments: Assessments, lists: Mapping[str, NamedList]) -> pl.Expr:
+    begins = sorted(
+        version.since
+        for name in {name for versions in assessments.versions for name in versions}
+        if name in lists
+        for version in lists[name].versions
+    )
+    return _earliest([pl.when(pl.col(AS_OF) < begin).then(pl.lit(begin, pl.Int64)) for begin in begins])

@@ -1,0 +1,201 @@
+"""Stored facts about some entities, as the portfolio that the engine assesses. Reads, and begins no transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from domain.clock import from_microseconds
+from domain.money import RateTable, ecb_rates
+from features import columns as c
+from features.doorway import Doorway
+from features.histories import Histories
+from features.matrix import catalogue
+from risk.engine.reads import inputs_of_ruleset, signals_of_ruleset
+from risk.facts.catalogue import indicator_frame
+from risk.facts.fields import entities_from_rows
+from risk.facts.inputs import Needs, part_of
+from risk.facts.portfolio import ENTITY, Portfolio
+from risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
+from risk.language.ruleset import Ruleset
+from store import loading
+from store.entity_tables import EntityType
+from store.settings import base_currency_of
+from usecases.ingest_checks import FIELDS
+from usecases.lists import named_lists
+
+_JSON_TYPES: Mapping[Kind, Any] = {
+    Kind.TEXT: pl.String,
+    Kind.NUMBER: pl.Float64,
+    Kind.FLAG: pl.Boolean,
+    Kind.MOMENT: pl.String,
+    Kind.TEXTS: pl.List(pl.String),
+}
+"""As what a type's own fields of transactions and cases are read from their JSON."""
+
+
+def read_portfolio(
+    session: Session,
+    organisation_id: int,
+    type_id: int,
+    entity_ids: Sequence[int],
+    rulesets: Sequence[Ruleset],
+    as_of_us: int,
+    values: pl.DataFrame | None = None,
+) -> Portfolio:
+    """Read everything that any of the rulesets reads; `entity_id` is an entity's number, as text.
+
+    Args:
+        session: to read with.
+        organisation_id: whose entities they are.
+        type_id: their type.
+        entity_ids: their numbers.
+        rulesets: what is to be assessed with.
+        as_of_us: the moment; later facts are read too, and the engine leaves them aside.
+        values: what the value model says now, instead of what it said last.
+    """
+    kind = session.get_one(EntityType, type_id)
+    parts = {part for ruleset in rulesets for part in parts_of(ruleset)}
+    day = from_microseconds(as_of_us).date()
+    rates = rates_of(base_currency_of(session, organisation_id), day)
+    whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
+    read: dict[str, pl.DataFrame] = {}
+    if whose is not None and parts & {"transactions", "indicators"}:
+        stored = transactions_of(session, whose)
+        if "transactions" in parts:
+            read["transactions"] = _transactions(stored, FIELDS.validate_json(kind.transaction_fields))
+        if "indicators" in parts:
+            read["indicators"] = _indicators(stored, rates, as_of_us)
+    for part in parts & {"cases", "alerts"}:
+        assert whose is not None
+        read[part] = _records(session, part.removesuffix("s"), whose, FIELDS.validate_json(kind.case_fields))
+    if "tags" in parts:
+        read["tags"] = _tags(session, entity_ids)
+    if "screenings" in parts:
+        read["screenings"] = _screenings(session, entity_ids)
+    if "values" in parts:
+        read["values"] = values if values is not None else _values(session, entity_ids)
+    entities = _entities(session, entity_ids, FIELDS.validate_json(kind.fields))
+    return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id))
+
+
+def parts_of(ruleset: Ruleset) -> set[str]:
+    """Name the parts of a portfolio that a ruleset reads, beside the entities."""
+    needs = Needs(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset), names=_NO_NAMES)
+    return {part for made in needs.everything() if (part := part_of(made)) is not None}
+
+
+_NO_NAMES: Any = None
+"""What fields are called is not asked for here."""
+
+
+@lru_cache(maxsize=64)
+def rates_of(base: str, day: date) -> RateTable:
+    """Give the ECB's rates of a day, read once."""
+    return ecb_rates(base, day)
+
+
+def transactions_of(session: Session, whose: pl.DataFrame) -> pl.DataFrame:
+    """Read the transactions that count for entities, their own and those of what they own, in the order of time."""
+    stored = loading.transactions(session, whose["fact_of"].unique().to_list())
+    return _counted_for(stored, whose)
+
+
+def histories_of(transactions: pl.DataFrame, rates: RateTable) -> Histories:
+    """Bring stored transactions into histories; whoever has one without balance, account and channel is left out.
+
+    The value model needs all three of every transaction, and a history with holes would say something wrong.
+    """
+    whole = pl.col("balance", "category", "account_created_us").is_not_null()
+    complete = transactions.filter(pl.all_horizontal(whole).all().over("entity"))
+    table = complete.select(
+        pl.col("entity").cast(pl.String).alias(c.USER_ID),
+        pl.col("transaction_id").alias(c.TRANSACTION_ID),
+        pl.col("state").alias(c.STATE),
+        pl.col("currency").alias(c.CURRENCY),
+        pl.col("balance").alias(c.BALANCE),
+        pl.col("amount").alias(c.AMOUNT),
+        pl.col("account_created_us").cast(pl.Datetime("us")).alias(c.CREATED),
+        pl.col("category").alias(c.CATEGORY),
+        pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
+    )
+    return Doorway(rates).histories(table.to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+
+def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame) -> pl.DataFrame:
+    """Say for whom each fact counts: for whom it is about, and for who owns that."""
+    if len(whose) == whose["entity"].n_unique() and (whose["fact_of"] == whose["entity"]).all():
+        return facts
+    counted = facts.rename({"entity": "fact_of"}).join(whose, on="fact_of", maintain_order="left")
+    return counted.select("entity", pl.exclude("entity", "fact_of"))
+
+
+def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
+    found = loading.entities(session, entity_ids)
+    rows = [
+        {**json.loads(content), ENTITY: str(number)}
+        for number, content in zip(found["entity"], found["content"], strict=True)
+    ]
+    return entities_from_rows(rows, fields)
+
+
+def _transactions(stored: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.DataFrame:
+    return stored.select(
+        _entity(),
+        "transaction_id",
+        pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
+        pl.col("amount").alias(c.AMOUNT),
+        pl.col("currency").alias(c.CURRENCY),
+        pl.col("state").alias(c.STATE),
+        *_own_fields(stored["content"], declared),
+    )
+
+
+def _own_fields(content: pl.Series, declared: Mapping[str, FieldType]) -> list[pl.Series]:
+    if not declared:
+        return []
+    kinds = pl.Struct({name: _JSON_TYPES[kind_of(form)] for name, form in declared.items()})
+    decoded = content.fill_null("{}").str.json_decode(kinds).struct.unnest()
+    return [decoded[name] for name in declared]
+
+
+def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.DataFrame:
+    if not len(stored):
+        return pl.DataFrame(schema={ENTITY: pl.String, **dict.fromkeys(catalogue().names, pl.Float64)})
+    return indicator_frame(histories_of(stored, rates), as_of_us)
+
+
+def _records(session: Session, kind: str, whose: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.DataFrame:
+    stored = _counted_for(loading.records(session, kind, whose["fact_of"].unique().to_list()), whose)
+    own = {name: form for name, form in declared.items() if name not in CASE_FIELDS}
+    return stored.select(
+        _entity(),
+        pl.col("opened_us").cast(pl.Datetime("us")).alias("opened"),
+        pl.col("closed_us").cast(pl.Datetime("us")).alias("closed"),
+        "outcome",
+        "status",
+        *_own_fields(stored["content"], own),
+    )
+
+
+def _tags(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
+    moments = (pl.col(f"{name}_us").cast(pl.Datetime("us")).alias(name) for name in ("from", "until"))
+    return loading.tags(session, entity_ids).select(_entity(), "tag", *moments)
+
+
+def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
+    return loading.screenings(session, entity_ids).select(
+        _entity(), "screening", pl.col("found") == 1, pl.col("at_us").cast(pl.Datetime("us")).alias("at")
+    )
+
+
+def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
+    return loading.values(session, entity_ids).select(_entity(), "score", "segment", "expected_value")
+
+
+def _entity() -> pl.Expr:
+    return pl.col("entity").cast(pl.String).alias(ENTITY)
