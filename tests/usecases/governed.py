@@ -1,0 +1,168 @@
+"""An organisation with levels, a type, rulesets and customers, as the tests of rulesets and overrides need it."""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from store.due import Reason
+from store.entity_tables import Entity, EntityType
+from store.level_tables import DueMark, Standing
+from store.tables import Organisation
+from tests.store import databases
+from usecases.actors import Actor
+from usecases.entity_types import define_type
+from usecases.settings import choose_levels
+
+NOW = 1_795_176_000_000_000  # 2026-11-20T12:00Z
+SECOND, DAY = 1_000_000, 86_400_000_000
+LEVELS = ("low", "medium", "high")
+
+RULESET = """\
+# {remark}
+ruleset: {name}
+entity_type: customer
+fields:
+  country: country
+  income: number
+levels: [low, medium, high]
+score:
+  points: {{thresholds: [{medium}, 60]}}
+max_recompute_interval: 180 days
+cooldown: 30 days
+rationale: As our appetite statement has it.
+rules:
+  - id: country
+    title: Country of residence
+    category: geography
+    rationale: Where they live.
+    input: {{field: country}}
+    cases:
+      - {{when: {{in_list: watched}}, points: 30}}
+      - {{when: {{equals: KP}}, points: 10, floor: high}}
+  - id: income
+    title: Income
+    category: customer features
+    rationale: How much comes in.
+    input: {{field: income}}
+    cases:
+      - {{when: {{at_least: 100000}}, points: 40}}
+examples:
+  - {{name: watched, given: {{country: IR, income: 5}}, expect: {{level: medium}}}}
+  - {{name: north, given: {{country: KP, income: 200000}}, expect: {{level: high, floor_by: country}}}}
+"""
+
+
+def document(name: str = "retail", medium: int = 30, remark: str = "first") -> str:
+    """A ruleset that can be committed, while the list `watched` has IR."""
+    return RULESET.format(name=name, medium=medium, remark=remark)
+
+
+def organisation(engine: Engine, name: str = "acme") -> int:
+    with Session(engine) as session, session.begin():
+        made = Organisation(name=name, created_us=NOW)
+        session.add(made)
+        session.flush()
+        return made.id
+
+
+def people(organisation_id: int) -> tuple[Actor, Actor, Actor]:
+    """Three who are not each other."""
+    return tuple(Actor(organisation_id, f"member:{number}") for number in (1, 2, 3))  # type: ignore[return-value]  # three
+
+
+def founded(engine: Engine, name: str = "acme") -> tuple[Actor, Actor, Actor]:
+    """An organisation with levels and a type; three of its people."""
+    ana, ben, cyd = people(organisation(engine, name))
+    choose_levels(engine, ana, LEVELS)
+    define_type(engine, ana, "customer", {"country": "country", "income": "number"}, now_us=NOW)
+    return ana, ben, cyd
+
+
+def add_entities(engine: Engine, actor: Actor, names: Sequence[str], type_name: str = "customer") -> list[int]:
+    """Entities, with nothing that would make them due."""
+    with Session(engine) as session, session.begin():
+        type_id = session.scalars(
+            select(EntityType.id).where(
+                EntityType.organisation_id == actor.organisation_id, EntityType.name == type_name
+            )
+        ).one()
+        made = [
+            Entity(organisation_id=actor.organisation_id, type_id=type_id, external_id=name, created_us=NOW)
+            for name in names
+        ]
+        session.add_all(made)
+        session.flush()
+        return [entity.id for entity in made]
+
+
+def stand(engine: Engine, entity_id: int, rules_level: int | None, **others: Any) -> None:
+    """Let an entity stand somewhere, as the worker would have written."""
+    with Session(engine) as session, session.begin():
+        entity = session.get_one(Entity, entity_id)
+        values: dict[str, Any] = {
+            "organisation_id": entity.organisation_id,
+            "type_id": entity.type_id,
+            "number": 1,
+            "assessed_us": NOW,
+            "version_id": None,
+            "status": "assessed",
+            "source": "rules",
+            "level": rules_level,
+            "rules_level": rules_level,
+            "hard_floor": 0,
+            "entered_us": None if rules_level is None else NOW - 100 * DAY,
+        } | others
+        session.merge(Standing(entity_id=entity_id, **values))
+
+
+def due_reasons(engine: Engine) -> dict[int, Reason]:
+    """Who is due, and why."""
+    with Session(engine) as session:
+        rows = session.execute(select(DueMark.entity_id, DueMark.reasons).where(DueMark.due_us.is_not(None)))
+        return {entity_id: Reason(reasons) for entity_id, reasons in rows}
+
+
+def rows_of(engine: Engine, table: type) -> list[dict[str, Any]]:
+    """All rows of a table, in the order of its key."""
+    with engine.connect() as connection:
+        made: Any = table.__table__  # type: ignore[attr-defined]  # every mapped class has one
+        return [dict(row) for row in connection.execute(select(made).order_by(*made.primary_key)).mappings()]
+
+
+def audited(engine: Engine) -> list[tuple[str, str, str | None, dict[str, Any]]]:
+    """What the audit log says: actor, action, subject's number and details."""
+    from store.audit_tables import AuditEntry
+
+    return [
+        (row["actor"], row["action"], row["subject_id"], json.loads(row["details"]))
+        for row in rows_of(engine, AuditEntry)
+    ]
+
+
+def together(
+    kind: str, folder: Path, prepare: Callable[[Engine], Any], *work: Callable[[Engine, Any], Any]
+) -> list[Any]:
+    """Do several things at the same moment, each with connections of its own; give what came of each, or its error."""
+    url = databases.new_url(kind, folder)
+    with databases.opened(url) as engine:
+        prepared = prepare(engine)
+    barrier = Barrier(len(work))
+
+    def run(one: Callable[[Engine, Any], Any]) -> Any:
+        with databases.opened(url) as own:
+            with own.connect() as connection:
+                connection.exec_driver_sql("SELECT 1")
+            barrier.wait()
+            try:
+                return one(own, prepared)
+            except Exception as error:  # noqa: BLE001 (the test looks at it)
+                return error
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        return list(pool.map(run, work))

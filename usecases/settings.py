@@ -1,0 +1,173 @@
+"""What an organisation decides once for all of it: its levels, and how much of the portfolio people may override."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.canonical import canonical_json
+from domain.errors import ActionRefused, ConfigError
+from store.database import writing
+from store.entity_tables import OrganisationSettings
+from store.organisation_lock import hold_organisation
+from store.settings import settings_row
+from usecases import audit
+from usecases.actors import Actor
+
+FEWEST_LEVELS, MOST_LEVELS = 3, 6
+MOST_CHARACTERS_OF_A_LEVEL = 40
+"""As rulesets have it."""
+MOST_RETENTION_DAYS = 36_525
+"""A hundred years."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of an organisation.
+
+    Attributes:
+        levels: their names, lowest first.
+        locked_us: since when levels and base currency cannot change: the first draft of a ruleset; None before.
+        base_currency: every amount is converted into it.
+        override_cap_percent: of the entities with a level, so many may stand below what the rules say.
+        retention_days: nobody is erased before they are over.
+    """
+
+    levels: tuple[str, ...]
+    locked_us: int | None
+    base_currency: str
+    override_cap_percent: int
+    retention_days: int
+
+
+def settings_of(session: Session, organisation_id: int) -> Settings:
+    """Give the settings; ActionRefused where the levels were not chosen yet."""
+    return _settings(settings_row(session, organisation_id))
+
+
+def _settings(row: OrganisationSettings) -> Settings:
+    levels = tuple(json.loads(row.levels))
+    return Settings(levels, row.locked_us, row.base_currency, row.override_cap_percent, row.retention_days)
+
+
+def read_settings(engine: Engine, actor: Actor) -> Settings:
+    """Give the settings of an actor's organisation; ActionRefused where the levels were not chosen yet."""
+    with Session(engine) as session:
+        return settings_of(session, actor.organisation_id)
+
+
+def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settings:
+    """Choose the levels by their names, lowest first. They may be chosen anew until the first ruleset is written.
+
+    Raises:
+        ConfigError: there are not 3 to 6 different names.
+        ActionRefused: a ruleset was written: what it says of levels would mean something else.
+    """
+    names = _checked_levels(levels)
+    with writing(engine) as session:
+        hold_organisation(session, actor.organisation_id)
+        row = session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
+        before = None if row is None else _said(row)
+        if row is None:
+            row = OrganisationSettings(organisation_id=actor.organisation_id)
+            session.add(row)
+        elif row.locked_us is not None:
+            raise ActionRefused(
+                f"the levels are {', '.join(json.loads(row.levels))} for good: a ruleset was written for them"
+            )
+        row.levels = canonical_json(list(names))
+        session.flush()
+        _record(session, actor, "levels.chosen", row, before)
+        return _settings(row)
+
+
+def _checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(levels)
+    if isinstance(levels, str) or not all(isinstance(name, str) for name in names):
+        raise ConfigError("levels must be a list of names, the lowest first")
+    if not FEWEST_LEVELS <= len(names) <= MOST_LEVELS:
+        raise ConfigError(f"there are {len(names)} levels; {FEWEST_LEVELS} to {MOST_LEVELS} can be chosen")
+    for name in names:
+        if not 1 <= len(name) <= MOST_CHARACTERS_OF_A_LEVEL or name != name.strip() or not name.isprintable():
+            raise ConfigError(
+                f"the level {name!r} cannot be kept; a name has 1 to {MOST_CHARACTERS_OF_A_LEVEL} characters, in one"
+                " line and without spaces around them"
+            )
+        if names.count(name) > 1:
+            raise ConfigError(f"there are {names.count(name)} levels {name!r}; each has a name of its own")
+    return names
+
+
+def change_settings(
+    engine: Engine,
+    actor: Actor,
+    *,
+    base_currency: str | None = None,
+    override_cap_percent: int | None = None,
+    retention_days: int | None = None,
+) -> Settings:
+    """Change what is given, and leave the rest as it is.
+
+    Raises:
+        ConfigError: a value is none.
+        ActionRefused: the levels were not chosen yet; or the base currency is to change although a ruleset was
+            written: the sums of money in it would mean something else.
+    """
+    _check_values(base_currency, override_cap_percent, retention_days)
+    with writing(engine) as session:
+        row = settings_row(session, actor.organisation_id, locked=True)
+        before = _said(row)
+        if base_currency not in {None, row.base_currency} and row.locked_us is not None:
+            raise ActionRefused(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
+        row.base_currency = row.base_currency if base_currency is None else base_currency
+        row.override_cap_percent = row.override_cap_percent if override_cap_percent is None else override_cap_percent
+        row.retention_days = row.retention_days if retention_days is None else retention_days
+        _record(session, actor, "settings.changed", row, before)
+        return _settings(row)
+
+
+def _check_values(base_currency: str | None, override_cap_percent: int | None, retention_days: int | None) -> None:
+    if base_currency is not None and not re.fullmatch("[A-Z]{3}", base_currency):
+        raise ConfigError(f"base_currency is {base_currency!r}; it must be three capital letters such as EUR")
+    for name, value, least, most in (
+        ("override_cap_percent", override_cap_percent, 0, 100),
+        ("retention_days", retention_days, 0, MOST_RETENTION_DAYS),
+    ):
+        if value is not None and (type(value) is not int or not least <= value <= most):
+            raise ConfigError(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
+
+
+def lock_settings(session: Session, organisation_id: int, now_us: int) -> Settings:
+    """Lock the settings' row until the transaction ends, and from now on levels and base currency for good."""
+    row = settings_row(session, organisation_id, locked=True)
+    if row.locked_us is None:
+        row.locked_us = now_us
+    return _settings(row)
+
+
+def _record(
+    session: Session, actor: Actor, action: str, row: OrganisationSettings, before: dict[str, object] | None
+) -> None:
+    after = _said(row)
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("organisation", actor.organisation_id),
+        actor=actor.name,
+        before=before,
+        after=after,
+        details=after,
+    )
+
+
+def _said(row: OrganisationSettings) -> dict[str, object]:
+    return {
+        "levels": json.loads(row.levels),
+        "base_currency": row.base_currency,
+        "override_cap_percent": row.override_cap_percent,
+        "retention_days": row.retention_days,
+    }
