@@ -45,6 +45,8 @@ def read_portfolio(
     entity_ids: Sequence[int],
     rulesets: Sequence[Ruleset],
     as_of_us: int,
+    *,
+    stored: pl.DataFrame | None = None,
     values: pl.DataFrame | None = None,
 ) -> Portfolio:
     """Read everything that any of the rulesets reads; `entity_id` is an entity's number, as text.
@@ -56,6 +58,7 @@ def read_portfolio(
         entity_ids: their numbers.
         rulesets: what is to be assessed with.
         as_of_us: the moment; later facts are read too, and the engine leaves them aside.
+        stored: `transactions_of` them, where those were read already.
         values: what the value model says now, instead of what it said last.
     """
     kind = session.get_one(EntityType, type_id)
@@ -65,7 +68,7 @@ def read_portfolio(
     whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
     read: dict[str, pl.DataFrame] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
-        stored = transactions_of(session, whose)
+        stored = transactions_of(session, whose) if stored is None else stored
         if "transactions" in parts:
             read["transactions"] = _transactions(stored, FIELDS.validate_json(kind.transaction_fields))
         if "indicators" in parts:

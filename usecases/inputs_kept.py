@@ -1,0 +1,63 @@
+"""What an assessment was made from, as it is kept beside it: enough to make it again, to the byte."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from risk.engine.assessments import VERSIONS, Assessments
+from risk.facts.portfolio import AS_OF, ENTITY
+
+_LETTERS: Mapping[str, Any] = {
+    "b": pl.Boolean,
+    "f": pl.Float64,
+    "i": pl.Int64,
+    "l": pl.List(pl.String),
+    "s": pl.String,
+}
+"""How the type of an input's column is written."""
+
+
+def kept_inputs(
+    found: Assessments, before: Mapping[int, Mapping[str, Any]], overrides: Mapping[int, Mapping[str, Any]]
+) -> list[str]:
+    """Write for each assessment what it was made from, as JSON.
+
+    Keys: `inputs` (by the key of each input), `types` (a letter for each, in their order), `previous` (level and when
+    it was entered, or null), `override` (level and end, or null), `base` (the currency), `lists` (the version of each
+    list, by when it began).
+    """
+    columns = found.inputs.drop(ENTITY, AS_OF)
+    letters = {str(kind): letter for letter, kind in _LETTERS.items()}
+    types = "".join(letters[str(kind)] for kind in columns.dtypes)
+    rest = [
+        json.dumps({"base": found.base, "lists": {name: one.since for name, one in used.items()}, "types": types})
+        for used in found.versions
+    ]
+    inputs = columns.select(pl.struct(pl.all()).struct.json_encode()).to_series() if columns.width else None
+    kept = []
+    for position, (name, version) in enumerate(found.outcomes.select(ENTITY, VERSIONS).iter_rows()):
+        entity = int(name)
+        said = json.dumps(
+            {
+                "previous": _pair(before.get(entity), "rules_level", "entered_us"),
+                "override": _pair(overrides.get(entity), "level", "until_us"),
+            }
+        )[:-1]
+        kept.append(f'{said}, "inputs": {"{}" if inputs is None else inputs[position]}, {rest[version][1:]}')
+    return kept
+
+
+def _pair(row: Mapping[str, Any] | None, level: str, moment: str) -> list[int | None] | None:
+    return None if row is None or row[level] is None else [row[level], row[moment]]
+
+
+def read_inputs(content: str, as_of_us: int, entity: str) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Read what was kept: the frame of one row that the engine was given, and everything else."""
+    kept = json.loads(content)
+    names = list(kept["inputs"])
+    schema = {name: _LETTERS[letter] for name, letter in zip(names, kept["types"], strict=True)}
+    moment = pl.DataFrame({ENTITY: [entity], AS_OF: [as_of_us]}, schema={ENTITY: pl.String, AS_OF: pl.Int64})
+    values = pl.DataFrame([[kept["inputs"][name]] for name in names], schema=schema, strict=True) if names else moment
+    return (moment.hstack(values) if names else moment), kept

@@ -1,0 +1,240 @@
+"""Storing assessments: with them what stands now, what changed, what others are told, and when to look again."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from domain.canonical import canonical_json
+from domain.clock import from_microseconds
+from store import due
+from store.bulk import write_rows
+from store.chain import digest_of
+from store.due import Batch
+from store.entity_tables import Entity, EntityType, ValueScore
+from store.level_tables import Standing
+from store.ruleset_tables import Family, RulesetVersion
+from store.settings import levels_of
+from store.webhooks import NewEvent, add_events
+from usecases import audit
+from usecases.assessing import Made, Result
+
+ENGINE = "1"
+"""Of the engine that assesses: another one where the same inputs could come to something else."""
+
+REACHED = "level.reached"
+
+_ASSESSMENT = (
+    "entity_id",
+    "number",
+    "organisation_id",
+    "as_of_us",
+    "version_id",
+    "source",
+    "status",
+    "level",
+    "rules_level",
+    "floor",
+    "score",
+    "engine",
+    "breakdown",
+)
+_STANDING = (
+    "entity_id",
+    "organisation_id",
+    "type_id",
+    "number",
+    "assessed_us",
+    "version_id",
+    "status",
+    "source",
+    "level",
+    "rules_level",
+    "hard_floor",
+    "entered_us",
+    "may_move_down_us",
+    "override_id",
+)
+_TRANSITION = ("entity_id", "number", "organisation_id", "at_us", "from_level", "to_level", "source")
+
+
+def store_result(session: Session, batch: Batch, result: Result, actor: str) -> int:
+    """Store the assessments of those whose lease is still held, all in one transaction; tell how many.
+
+    What somebody else took over since is theirs to store: so nothing is told twice, or twice in a history.
+    """
+    held = due.still_held(session, batch)
+    made = [each for each in result.made if each.entity_id in held]
+    if not made:
+        return 0
+    of = batch.organisation_id
+    write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of) for each in made))
+    kept = ((each.entity_id, each.number, each.inputs) for each in made)
+    write_rows(session, "assessment_inputs", ("entity_id", "number", "content"), kept)
+    _store_standings(session, batch, made)
+    moved = [each for each in made if each.level != each.level_before]
+    transitions = (_transition(each, of) for each in moved)
+    write_rows(session, "transitions", _TRANSITION, transitions)
+    add_events(session, of, _events(session, batch, moved))
+    _store_values(session, result, held)
+    due.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in made})
+    audit.record(
+        session,
+        of,
+        "assessments.made",
+        ("assessment", None),
+        actor=actor,
+        details={"assessed": len(made), "moved": len(moved)},
+        bulk=(len(made), digest_of(f"{each.entity_id}.{each.number}:{each.level}" for each in made)),
+    )
+    return len(made)
+
+
+def _assessment(made: Made, organisation_id: int) -> tuple[Any, ...]:
+    return (
+        made.entity_id,
+        made.number,
+        organisation_id,
+        made.as_of_us,
+        made.version_id,
+        made.source,
+        made.status,
+        made.level,
+        made.rules_level,
+        made.floor,
+        made.score,
+        ENGINE,
+        made.breakdown,
+    )
+
+
+def _store_standings(session: Session, batch: Batch, made: Sequence[Made]) -> None:
+    ids = [each.entity_id for each in made if each.number > 1]
+    if ids:
+        session.execute(delete(Standing).where(Standing.entity_id.in_(ids)))
+    rows = (
+        (
+            each.entity_id,
+            batch.organisation_id,
+            batch.type_id,
+            each.number,
+            each.as_of_us,
+            each.version_id,
+            each.status,
+            each.source,
+            each.level,
+            each.rules_level,
+            each.hard_floor,
+            each.entered_us,
+            each.may_move_down_us,
+            each.override_id,
+        )
+        for each in made
+    )
+    write_rows(session, "standings", _STANDING, rows)
+
+
+def _transition(made: Made, organisation_id: int) -> tuple[Any, ...]:
+    return (
+        made.entity_id,
+        made.number,
+        organisation_id,
+        made.as_of_us,
+        made.level_before,
+        made.level,
+        made.source,
+    )
+
+
+def _events(session: Session, batch: Batch, moved: Sequence[Made]) -> Iterable[NewEvent]:
+    """Say who reached which level: once for each transition, since an event's name is that of its assessment."""
+    if not moved:
+        return []
+    names = [None, *levels_of(session, batch.organisation_id)]
+    type_name = session.get_one(EntityType, batch.type_id).name
+    found = session.execute(
+        select(Entity.id, Entity.external_id).where(Entity.id.in_([each.entity_id for each in moved]))
+    )
+    external: Mapping[int, str] = {row.id: row.external_id for row in found}
+    rulesets = _rulesets(session, {each.version_id for each in moved if each.version_id is not None})
+    return [
+        NewEvent(
+            f"level-{made.entity_id}-{made.number}",
+            REACHED,
+            made.entity_id,
+            made.as_of_us,
+            canonical_json(
+                {
+                    "entity_type": type_name,
+                    "external_id": external[made.entity_id],
+                    "from": names[made.level_before or 0],
+                    "to": names[made.level or 0],
+                    "at": from_microseconds(made.as_of_us).isoformat(),
+                    "source": made.source,
+                    "assessment": f"{made.entity_id}.{made.number}",
+                    **rulesets.get(made.version_id or 0, {"ruleset": None, "version": None}),
+                }
+            ),
+        )
+        for made in moved
+    ]
+
+
+def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    found = session.execute(
+        select(RulesetVersion.id, RulesetVersion.number, Family.name)
+        .join(Family, Family.id == RulesetVersion.family_id)
+        .where(RulesetVersion.id.in_(list(version_ids)))
+    )
+    return {row.id: {"ruleset": row.name, "version": row.number} for row in found}
+
+
+def _store_values(session: Session, result: Result, held: Iterable[int]) -> None:
+    if result.values is None or not len(result.values.changed):
+        return
+    values, stored = result.values, set(held)
+    rows = [row for row in values.changed.iter_rows() if int(row[0]) in stored]
+    same = (ValueScore.entity_id.in_([int(row[0]) for row in rows]), ValueScore.as_of_us == values.as_of_us)
+    session.execute(delete(ValueScore).where(*same))
+    model = values.valuer
+    write_rows(
+        session,
+        "value_scores",
+        (
+            "entity_id",
+            "as_of_us",
+            "score",
+            "segment",
+            "expected_value",
+            "currency",
+            "model",
+            "model_version",
+            "fingerprint",
+        ),
+        [
+            (
+                int(entity),
+                values.as_of_us,
+                score,
+                segment,
+                expected,
+                model.model.currency,
+                model.name,
+                model.version,
+                model.model.fingerprint,
+            )
+            for entity, score, segment, expected in rows
+        ],
+    )
+
+
+def failures_of(error: Exception) -> str:
+    """Write an error so that it can be kept and shown: the first lines of what it says."""
+    return f"{type(error).__name__}: {error}"[:1000]
+
+
+def content_of(text: str | None) -> Any:
+    """Read JSON that may have been erased."""
+    return None if text is None else json.loads(text)

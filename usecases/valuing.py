@@ -1,0 +1,56 @@
+"""What the value model says of stored entities: computed with their levels, kept whenever it says something else."""
+
+from dataclasses import dataclass
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from models.value_model import ValueModel
+from risk.facts.catalogue import value_frame
+from risk.facts.portfolio import ENTITY
+from store import loading
+from usecases.portfolios import histories_of
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the value model says now.
+
+    Attributes:
+        frame: `entity_id`, `score`, `segment`, `expected_value`, of those of whom it can say something.
+        changed: the same rows of those of whom it said something else before, or nothing.
+        as_of_us: the moment.
+        valuer: who said it.
+    """
+
+    frame: pl.DataFrame
+    changed: pl.DataFrame
+    as_of_us: int
+    valuer: "Valuer"
+
+
+@dataclass(frozen=True)
+class Valuer:
+    """A value model and its place in the registry."""
+
+    model: ValueModel
+    name: str
+    version: int
+
+    def values_of(self, session: Session, entity_ids: list[int], transactions: pl.DataFrame, as_of_us: int) -> Values:
+        """Ask the model about entities with these transactions, `usecases.portfolios.transactions_of` them."""
+        histories = histories_of(transactions, self.model.rates)
+        found = value_frame(self.model, histories, as_of_us)
+        kept = loading.values(session, entity_ids).select(
+            pl.col("entity").cast(pl.String).alias(ENTITY),
+            pl.col("score").alias("score_before"),
+            pl.col("expected_value").alias("expected_before"),
+            pl.col("model_version").alias("version_before"),
+        )
+        beside = found.join(kept, on=ENTITY, how="left", maintain_order="left")
+        same = (
+            (pl.col("score") == pl.col("score_before"))
+            & (pl.col("expected_value") == pl.col("expected_before"))
+            & (pl.col("version_before") == self.version)
+        ).fill_null(False)
+        return Values(found, beside.filter(~same).select(found.columns), as_of_us, self)
