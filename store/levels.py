@@ -43,7 +43,7 @@ def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] |
 
 def assessments_of(
     session: Session, entity_id: int, most: int, before: int | None
-) -> Sequence[Row[tuple[Assessment, Transition | None]]]:
+) -> list[tuple[Assessment, Transition | None]]:
     """List the assessments of an entity with the transitions that they made, the latest first."""
     reached = (Transition.entity_id == Assessment.entity_id) & (Transition.number == Assessment.number)
     wanted = select(Assessment, Transition).outerjoin(Transition, reached).where(Assessment.entity_id == entity_id)
@@ -61,7 +61,7 @@ def assessment_of(session: Session, organisation_id: int, entity_id: int, number
 
 def standings_with(
     session: Session, organisation_id: int, statuses: Sequence[str], most: int
-) -> Sequence[Row[tuple[str, str, Standing]]]:
+) -> list[tuple[str, str, Standing]]:
     """List who stands with one of some statuses: type, external id, standing; in the order of their numbers."""
     wanted = (
         select(EntityType.name, Entity.external_id, Standing)
