@@ -4,7 +4,8 @@ import sys
 
 import typer
 
-from cli import audit, catalogue, demo, drift, explain, files, members, registry, rules, score, serve, train
+from cli import audit, catalogue, demo, drift, explain, files, importing, members, registry, rules, score, serve, train
+from cli import worker as working
 from cli.terminal import errors
 from domain.errors import FivefoldError
 
@@ -17,7 +18,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (demo, train, score, explain, registry, catalogue, files, serve, members, audit, drift, rules):
+for module in (
+    demo,
+    train,
+    score,
+    explain,
+    registry,
+    catalogue,
+    files,
+    serve,
+    members,
+    importing,
+    working,
+    audit,
+    drift,
+    rules,
+):
     module.add_to(app)
 
 

@@ -1,0 +1,103 @@
+"""`fivefold worker`: keeps levels fresh, tells others, runs backtests, until it is asked to stop."""
+
+import signal
+import sys
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from filelock import FileLock, Timeout
+
+from cli.terminal import moment, open_current_database, say
+from domain.clock import now_microseconds
+from domain.errors import ConfigError
+from domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+    from usecases.duties import Duty
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(worker)
+
+
+def worker(
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="With --once: the present moment, for histories of the past.")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=10_000, help="Entities assessed together.")] = 1000,
+) -> None:
+    """Assess whoever is due, and tell others of levels reached. Any number may run on PostgreSQL, one on SQLite."""
+    from serving.logs import configure_logs  # noqa: PLC0415 (as below)
+
+    if as_of is not None and not once:
+        raise ConfigError("--as-of is for --once: a worker that goes on lives in the present")
+    configure_logs()
+    clock = now_microseconds if as_of is None else _standing_clock(moment(as_of, "--as-of"))
+    engine = open_current_database()
+    alone = _alone() if engine.dialect.name == "sqlite" else None
+    try:
+        _work(engine, clock, batch, once=once)
+    finally:
+        engine.dispose()
+        if alone is not None:
+            alone.release()
+
+
+def _work(engine: "Engine", clock: "Callable[[], int]", batch: int, *, once: bool) -> None:
+    from usecases.duties import finish, perform  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+
+    counts = {"assessed": 0, "failed": 0}
+    duties = _duties(engine, clock, batch, counts)
+    if once:
+        finish(duties)
+        say(f"{counts['assessed']:,} assessed, {counts['failed']:,} failed; nothing is left to do.")
+        return
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    say("The worker runs; Ctrl-C ends it.")
+    sys.stdout.flush()
+    perform(duties, stop)
+
+
+def _duties(engine: "Engine", clock: "Callable[[], int]", batch: int, counts: dict[str, int]) -> "list[Duty]":
+    from usecases.champion import Champion  # noqa: PLC0415 (as above)
+    from usecases.duties import Duty  # noqa: PLC0415 (as above)
+    from usecases.worker import run_batch  # noqa: PLC0415 (as above)
+
+    champion = Champion(engine, read_settings(), clock)
+    champion.look()
+
+    def assess() -> bool:
+        done = run_batch(engine, clock=clock, most=batch, valuer=champion.valuer)
+        if done is not None:
+            counts["assessed"] += done.assessed
+            counts["failed"] += done.failed
+        return done is not None
+
+    return [Duty("assess", assess, 0.1), Duty("value model", champion.look, 30.0)]
+
+
+def _standing_clock(at_us: int) -> "Callable[[], int]":
+    return lambda: at_us
+
+
+def _alone() -> FileLock:
+    """Be the one worker: SQLite has one writer, and two workers would only wait for each other."""
+    settings = read_settings()
+    settings.var.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.var / "worker.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            "another worker runs already; SQLite takes one. For several, set FIVEFOLD_DATABASE_URL to a PostgreSQL"
+        ) from None
+    return lock

@@ -1,0 +1,16 @@
+"""Value scores as they are kept. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from store.entity_tables import Transaction, ValueScore
+from store.level_tables import Standing
+
+
+def valued_otherwise(session: Session, version: int) -> Sequence[int]:
+    """Name those with transactions of whom this version of the model said nothing yet, of those assessed before."""
+    by_it = exists().where(ValueScore.entity_id == Standing.entity_id, ValueScore.model_version == version)
+    moved = exists().where(Transaction.entity_id == Standing.entity_id)
+    return session.scalars(select(Standing.entity_id).where(~by_it, moved)).all()

@@ -1,0 +1,65 @@
+"""The value model that a worker asks: the champion of the registry, looked at now and then."""
+
+from collections.abc import Callable
+from threading import Lock
+
+import structlog
+from sqlalchemy import Engine
+
+from domain.clock import now_microseconds
+from domain.errors import FivefoldError
+from domain.settings import Settings
+from store import due
+from store.database import writing
+from store.due import BULK, Reason
+from store.entities import subjects
+from store.values import valued_otherwise
+from usecases.valuing import Valuer
+
+log = structlog.get_logger("fivefold.worker")
+
+
+class Champion:
+    """Gives the champion as it was at the last look; the last good one where a newer one cannot be loaded."""
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], int] = now_microseconds) -> None:
+        """Look at nothing yet."""
+        self._engine = engine
+        self._clock = clock
+        self._settings = settings
+        self._lock = Lock()
+        self._valuer: Valuer | None = None
+
+    @property
+    def valuer(self) -> Valuer | None:
+        """The champion; None where there is none."""
+        with self._lock:
+            return self._valuer
+
+    def look(self) -> bool:
+        """See whether there is another champion; then everybody whom it may value otherwise becomes due."""
+        from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
+
+        known = self.valuer
+        try:
+            registry = Registry(self._settings, self._settings.model_name)
+            version = registry.champion()
+            if version is None or (known is not None and known.version == version.number):
+                return False
+            found = Valuer(registry.load(version.number), self._settings.model_name, version.number)
+        except FivefoldError as error:
+            log.warning("value model not loaded", error=str(error))
+            return False
+        with self._lock:
+            self._valuer = found
+        log.info("value model", name=found.name, version=found.version)
+        mark_valued_otherwise(self._engine, found.version, self._clock())
+        return True
+
+
+def mark_valued_otherwise(engine: Engine, version: int, now_us: int) -> int:
+    """Make everybody due whose value was not computed by this version of the model, or never; tell how many."""
+    with writing(engine) as session:
+        found = subjects(session, valued_otherwise(session, version))
+        due.mark(session, found, Reason.VALUE, now_us, BULK)
+    return len(found)

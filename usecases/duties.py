@@ -1,0 +1,60 @@
+"""What a worker does all the time: duties side by side, each over and over, none held up by another's failure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Event, Thread
+
+import structlog
+
+from domain.errors import StoreError
+
+log = structlog.get_logger("fivefold.worker")
+
+LONGEST_PAUSE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Duty:
+    """One thing to be done again and again.
+
+    Attributes:
+        name: for the log.
+        run: does some of it, and tells whether there was anything to do: then it is called again at once.
+        idle_seconds: how long to rest where there was nothing.
+    """
+
+    name: str
+    run: Callable[[], bool]
+    idle_seconds: float
+
+
+def perform(duties: Sequence[Duty], stop: Event) -> None:
+    """Do all duties, each in a thread of its own, until *stop* is set; what has begun is finished."""
+    threads = [Thread(target=_keep_on, args=(duty, stop), name=duty.name) for duty in duties]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def finish(duties: Sequence[Duty]) -> None:
+    """Do all duties once until none has anything left to do; errors are raised."""
+    while any([duty.run() for duty in duties]):  # noqa: C419 (each is to run, also after one that had something to do)
+        pass
+
+
+def _keep_on(duty: Duty, stop: Event) -> None:
+    failures = 0
+    while not stop.is_set():
+        try:
+            busy = duty.run()
+        except Exception as error:  # noqa: BLE001 (nothing ends a worker but who asked it to end; it is told and tried again)
+            failures += 1
+            pause = min(LONGEST_PAUSE_SECONDS, duty.idle_seconds * 2**failures)
+            details = str(error) if isinstance(error, StoreError) else type(error).__name__
+            log.warning("duty failed", duty=duty.name, error=details, again_in_seconds=pause)
+            stop.wait(pause)
+        else:
+            failures = 0
+            if not busy:
+                stop.wait(duty.idle_seconds)
