@@ -1,24 +1,201 @@
-"""Named lists of an organisation: versions that are added, never changed, each in force from a moment on."""
+"""Named lists of an organisation: versions that are added, never changed, each in force from a moment on.
+
+A new version touches everyone of a type of which a ruleset that is in force reads the list: who is on it, and to whom
+such a ruleset applies, is only known once they are assessed.
+"""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
+from pydantic import ValidationError
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from risk.facts.lists import ListVersion, NamedList
+from domain.canonical import canonical_json
+from domain.clock import day_text, now_microseconds
+from domain.errors import ActionRefused, ConfigError
+from risk.engine.reads import lists_of_ruleset
+from risk.facts.lists import ListVersion, NamedList, read_list
+from risk.language.reading import read_ruleset
+from risk.language.wording import problem_of
+from store.backfills import mark_type
+from store.chain import digest_of
+from store.database import writing
+from store.due import Reason
+from store.entity_tables import ListVersionRow
 from store.lists import list_rows
+from store.organisation_lock import hold_organisation
+from store.rulesets import all_active_versions
+from usecases import audit
+from usecases.actors import Actor
+from usecases.ingest_checks import storable
+
+
+@dataclass(frozen=True)
+class ListLine:
+    """A version of a list, without its members.
+
+    Attributes:
+        since_us: it is in force from here until the next version.
+        members: how many there are.
+    """
+
+    name: str
+    title: str
+    source: str
+    since_us: int
+    members: int
+
+
+@dataclass(frozen=True)
+class ListPut:
+    """What became of a list.
+
+    Attributes:
+        versions: that were added.
+        touched: how many entities are to be assessed again.
+    """
+
+    versions: tuple[ListLine, ...]
+    touched: int
 
 
 def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
     """Give all lists of an organisation by name, each with all its versions, as rulesets are assessed with them.
 
-    What a version was entitled to when it was put stays with it; the list has title and source of its newest one.
+    Every version keeps its own source; title and source of the list are those of its newest version.
     """
-    found = {}
-    for name, group in groupby(list_rows(session, organisation_id), key=lambda row: row.name):
-        rows = list(group)
-        versions = tuple(
-            ListVersion(since=row.since_us, members=tuple(json.loads(row.members)), source=row.source) for row in rows
+    rows = list_rows(session, organisation_id)
+    return {name: _named(list(group)) for name, group in groupby(rows, key=lambda row: row.name)}
+
+
+def _named(rows: Sequence[ListVersionRow]) -> NamedList:
+    versions = tuple(
+        ListVersion(since=row.since_us, members=tuple(json.loads(row.members)), source=row.source) for row in rows
+    )
+    return NamedList(name=rows[-1].name, title=rows[-1].title, source=rows[-1].source, versions=versions)
+
+
+def list_lists(engine: Engine, actor: Actor) -> list[ListLine]:
+    """List all versions of all lists: by name, the oldest version first."""
+    with Session(engine) as session:
+        return [_line(row) for row in list_rows(session, actor.organisation_id)]
+
+
+def put_list_version(
+    engine: Engine,
+    actor: Actor,
+    name: str,
+    since_us: int,
+    members: Sequence[str],
+    title: str,
+    source: str,
+    now_us: int | None = None,
+) -> ListPut:
+    """Add a version of a list, the first one or one later than all others; whoever it touches becomes due then.
+
+    Raises:
+        ConfigError: the name, a member, the title or the source is none.
+        ActionRefused: a version is there that is as late, or later.
+    """
+    if isinstance(members, str) or not all(isinstance(member, str) for member in members):
+        raise ConfigError(f"members of the list {name} must be a list of text")
+    version: dict[str, Any] = {"since": since_us, "members": tuple(members), "source": source}
+    try:
+        made = NamedList(name=name, title=title, source=source, versions=(ListVersion(**version),))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise ConfigError(f"list {name}: {'.'.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
+    return _put(engine, actor, made, now_us, newer_alone=True)
+
+
+def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = None) -> ListPut:
+    """Add the versions of a list in YAML or JSON that are not there yet; the others must be as they are there.
+
+    Raises:
+        RulesetNotValid: it is no list.
+        ConfigError: a member cannot be kept.
+        ActionRefused: a version that is there says something else, or would lie between others.
+    """
+    return _put(engine, actor, read_list(document), now_us, newer_alone=False)
+
+
+def _put(engine: Engine, actor: Actor, given: NamedList, now_us: int | None, *, newer_alone: bool) -> ListPut:
+    now = now_microseconds() if now_us is None else now_us
+    rows = [_row(actor.organisation_id, given, version, now) for version in given.versions]
+    with writing(engine) as session:
+        hold_organisation(session, actor.organisation_id)
+        there = list_rows(session, actor.organisation_id, given.name)
+        new = rows if newer_alone else _not_there(rows, there)
+        if not new:
+            return ListPut((), 0)
+        if there and new[0].since_us <= there[-1].since_us:
+            raise ActionRefused(
+                f"the list {given.name} has a version since {day_text(there[-1].since_us)};"
+                f" another one must be later, not since {day_text(new[0].since_us)}"
+            )
+        session.add_all(new)
+        touched = sum(
+            mark_type(session, type_id, Reason.LIST, max(now, new[0].since_us))
+            for type_id in _types_reading(session, actor.organisation_id, given.name)
         )
-        found[name] = NamedList(name=name, title=rows[-1].title, source=rows[-1].source, versions=versions)
-    return found
+        _record(session, actor, new, touched)
+        return ListPut(tuple(map(_line, new)), touched)
+
+
+def _row(organisation_id: int, given: NamedList, version: ListVersion, now_us: int) -> ListVersionRow:
+    source = version.source or given.source
+    members = list(dict.fromkeys(version.members))
+    for text in (*members, given.title, source):
+        if not text or not storable(text):
+            raise ConfigError(f"list {given.name}: {text!r} cannot be kept; it must be text without NUL, and not empty")
+    return ListVersionRow(
+        organisation_id=organisation_id,
+        name=given.name,
+        since_us=version.since,
+        title=given.title,
+        source=source,
+        members=canonical_json(members),
+        created_us=now_us,
+    )
+
+
+def _not_there(rows: Sequence[ListVersionRow], there: Sequence[ListVersionRow]) -> list[ListVersionRow]:
+    known = {row.since_us: row for row in there}
+    for row in rows:
+        if row.since_us in known and known[row.since_us].members != row.members:
+            raise ActionRefused(
+                f"the list {row.name} has a version since {day_text(row.since_us)} with other members;"
+                " a version is never changed: add a later one"
+            )
+    return [row for row in rows if row.since_us not in known]
+
+
+def _types_reading(session: Session, organisation_id: int, name: str) -> list[int]:
+    """Find the types of which a ruleset in force reads a list."""
+    found = {
+        type_id
+        for type_id, version in all_active_versions(session, organisation_id)
+        if name in lists_of_ruleset(read_ruleset(version.canonical))
+    }
+    return sorted(found)
+
+
+def _record(session: Session, actor: Actor, new: Sequence[ListVersionRow], touched: int) -> None:
+    """Record what was put: of the members, who may be people, a digest that is hashed with salt."""
+    audit.record(
+        session,
+        actor.organisation_id,
+        "list.put",
+        ("list", new[0].name),
+        actor=actor.name,
+        after={"members": [digest_of(json.loads(row.members)) for row in new]},
+        details={"since_us": [row.since_us for row in new], "touched": touched},
+    )
+
+
+def _line(row: ListVersionRow) -> ListLine:
+    return ListLine(row.name, row.title, row.source, row.since_us, len(json.loads(row.members)))
