@@ -47,8 +47,8 @@ def setup(
     choose_levels(engine, who, ruleset.levels)
     change_settings(engine, who, base_currency=base)
     said = ruleset.model_dump(mode="json", by_alias=True)
-    parts = [said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")]
-    define_type(engine, who, ruleset.entity_type, *parts)
+    declared = {name: said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")}
+    define_type(engine, who, ruleset.entity_type, **declared)
     say(f"{organisation} has the levels {', '.join(ruleset.levels)}, and the type {ruleset.entity_type}.")
 
 
@@ -89,8 +89,14 @@ def _clock(as_of: str | None) -> Callable[[], int]:
 
 def _bar(path: Path) -> "Callable[[Progress], None]":
     bar = tqdm(unit=" rows", desc=path.name, unit_scale=True)
-    return lambda progress: bool(bar.update(progress.rows - bar.n)) and None
+
+    def told(progress: "Progress") -> None:
+        bar.update(progress.rows - bar.n)
+        bar.refresh()
+
+    return told
 
 
 def _show(done: "Progress") -> None:
+    say()
     say(f"{done.rows:,} rows: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")

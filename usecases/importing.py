@@ -163,17 +163,24 @@ def _rows_of(part: pl.DataFrame, fields: Mapping[str, FieldType], type_name: str
             f"{path} has {', '.join(strange)}, which are no fields of {type_name}; its fields are {known}"
         )
     columns = {column: _values(part[column], fields[column]) for column in given}
-    owners = part[OWNER].cast(pl.String).to_list() if OWNER in part.columns else [None] * len(part)
-    types = part[OWNER_TYPE].to_list() if OWNER_TYPE in part.columns else [type_name] * len(part)
+    owners = _owners(part, type_name)
     ids = part[name].cast(pl.String).to_list()
     return [
         EntityRow(
             ids[number] or "",
             {column: values[number] for column, values in columns.items() if values[number] is not None},
-            None if owners[number] is None else (types[number] or type_name, owners[number]),
+            owners[number],
         )
         for number in range(len(part))
     ]
+
+
+def _owners(part: pl.DataFrame, type_name: str) -> list[tuple[str, str] | None]:
+    if OWNER not in part.columns:
+        return [None] * len(part)
+    types = part[OWNER_TYPE].fill_null(type_name) if OWNER_TYPE in part.columns else [type_name] * len(part)
+    names = part[OWNER].cast(pl.String).to_list()
+    return [None if not name else (kind, name) for kind, name in zip(types, names, strict=True)]
 
 
 def _values(column: pl.Series, declared: FieldType) -> list[Any]:
