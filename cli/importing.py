@@ -47,8 +47,10 @@ def setup(
     choose_levels(engine, who, ruleset.levels)
     change_settings(engine, who, base_currency=base)
     said = ruleset.model_dump(mode="json", by_alias=True)
-    declared = {name: said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")}
-    define_type(engine, who, ruleset.entity_type, **declared)
+    fields, transaction_fields, case_fields = (
+        said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
+    )
+    define_type(engine, who, ruleset.entity_type, fields, transaction_fields, case_fields)
     say(f"{organisation} has the levels {', '.join(ruleset.levels)}, and the type {ruleset.entity_type}.")
 
 
