@@ -26,6 +26,8 @@ from serving.logs import configure_logs
 from serving.metrics import Watch
 from serving.protocol import refuse_in_arrays
 from serving.scoring import Desk
+from serving.v1.desk import PlatformDesk
+from serving.v1.routes import add_platform
 from store.database import open_database, require_current
 from store.plans import read_plans
 
@@ -41,6 +43,7 @@ COUNTER = Counter(ENGINE)
 WATCH = Watch(HOLDER, COUNTER)
 DESK = Desk(SETTINGS, read_plans(SETTINGS.plans_file), HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER)
 APP = build_app(DESK)
+add_platform(APP, PlatformDesk(ENGINE, SETTINGS.limits))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""
@@ -119,7 +122,7 @@ _PAGES = {"/readyz": readiness, "/metrics": metrics}
 )
 @bentoml.asgi_app(APP, path="/")
 class Fivefold:
-    """Scores customers; see /openapi.json."""
+    """Scores customers, and keeps their levels; see /openapi.json."""
 
     def __init__(self) -> None:
         """Start what this worker runs; a model that cannot be loaded never ends it."""

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 from math import ceil
 
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US, from_microseconds, now_microseconds
@@ -175,6 +175,19 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
             if member.left_us is not None or found.role not in roles_of(member):
                 return None
         return Credential(found.id, found.role, found.plan, found.expires_us, found.organisation_id, found.member_id)
+
+
+def note_use(engine: Engine, token_id: int, now_us: int) -> None:
+    """Note that a token was used, at most once a day: lists show the day alone. Scoring notes it with its charge.
+
+    StoreError where the database is out of reach.
+    """
+    day_before = Token.last_used_us.is_(None) | (Token.last_used_us < now_us - now_us % DAY_US)
+    with reachable(), Session(engine) as session:
+        if session.scalar(select(Token.id).where(Token.id == token_id, day_before)) is None:
+            return
+    with writing(engine) as session:
+        session.execute(update(Token).where(Token.id == token_id, day_before).values(last_used_us=now_us))
 
 
 def revoke_token(engine: Engine, token_id: int, *, actor: str = audit.SYSTEM) -> None:

@@ -22,6 +22,7 @@ from serving.edge import Edge
 from serving.gatekeeper import Gatekeeper
 from serving.holder import Served
 from serving.ledger import Ledger
+from serving.metrics import ROUTE
 from serving.scoring import Desk
 from store.plans import Plan
 from store.tables import Usage
@@ -60,6 +61,7 @@ class Watching:
 
     holder: Holding
     seen: list[tuple[str, int]] = field(default_factory=list)
+    routes: list[str | None] = field(default_factory=list)
 
     def model_version(self) -> int | str:
         return self.holder.current.version if self.holder.current else "none"
@@ -67,6 +69,7 @@ class Watching:
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
         assert seconds >= 0
         self.seen.append((scope["path"], status))
+        self.routes.append(scope.get(ROUTE))
 
 
 @dataclass

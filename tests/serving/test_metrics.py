@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serving.counter import Counter
 from serving.holder import ModelHolder, Served
-from serving.metrics import OTHER, ROUTES, Watch
+from serving.metrics import OTHER, ROUTE, ROUTES, Watch
 from tests.store import databases
 from usecases.drift import Drift
 
@@ -69,6 +69,13 @@ def test_no_path_of_a_caller_becomes_a_label(watch: Watch) -> None:
         watch.answered({"path": route}, 200, 0.0)
     text = watch.page().decode()
     assert set(re.findall(r'route="([^"]*)"', text)) == {*ROUTES, OTHER}
+
+
+def test_the_platforms_routes_are_counted_by_their_patterns(watch: Watch) -> None:
+    for number in range(3):
+        watch.answered({"path": f"/v1/members/{number}/roles", ROUTE: "/v1/members/{member}/roles"}, 200, 0.0)
+    counted = {labels: value for (name, labels), value in samples(watch).items() if name == "fivefold_requests_total"}
+    assert counted == {(("route", "/v1/members/{member}/roles"), ("status", "200")): 3}
 
 
 def test_the_version_that_answers_is_told(watch: Watch) -> None:

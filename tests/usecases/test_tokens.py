@@ -39,6 +39,7 @@ from usecases.tokens import (
     hash_of,
     list_tokens,
     month_of,
+    note_use,
     revoke_token,
     seconds_to_next_month,
 )
@@ -430,3 +431,11 @@ def test_plans_are_the_operators_own(engine: Engine) -> None:
     mine = {"mine": Plan(rows_per_request=1, calls_per_month=1, users_per_month=1, expires_days=2)}
     number, _ = create_token(engine, mine, plan="mine")
     assert [(line.id, line.plan) for line in list_tokens(engine, MONTH)] == [(number, "mine")]
+
+
+def test_a_use_is_noted_once_a_day(engine: Engine, now: list[int]) -> None:
+    number, _ = add(engine)
+    day = now[0] - now[0] % DAY_US
+    for at, noted in ((day, day), (day + DAY_US - 1, day), (day + DAY_US, day + DAY_US)):
+        note_use(engine, number, at)
+        assert [line.last_used_us for line in list_tokens(engine, MONTH)] == [noted]

@@ -1,0 +1,136 @@
+"""Entities, and what becomes known about them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from serving.v1.route import Asked
+from serving.v1.shapes import Given, MomentGiven, Shown, Text
+from usecases import ingest_entities, ingest_facts
+from usecases.ingest_checks import EntityRow
+from usecases.ingest_facts import RecordGiven
+from usecases.ingest_transactions import add_transactions
+
+Rows = Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+
+class Owner(Given):
+    """Whose an entity is: what happens to an account happens to whoever owns it."""
+
+    type: Text
+    external_id: Text
+
+
+class EntityGiven(Given):
+    """What is known of an entity. Attributes that are not given stay; null takes one away."""
+
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    owner: Owner | None = None
+
+
+class EntityOfMany(EntityGiven):
+    """One of several entities."""
+
+    external_id: Text
+
+
+class Taken(Shown):
+    """How many were new, changed something, and said what was known."""
+
+    new: int
+    changed: int
+    same: int
+
+
+class TransactionsTaken(Shown):
+    """How many were new, changed their state, and had been taken before."""
+
+    new: int
+    changed: int
+    repeated: int
+
+
+class TypeOfTransactions(Given):
+    """Whose the transactions are."""
+
+    type: Text = "customer"
+
+
+class TagGiven(Given):
+    """Until when a tag holds; without an end where none is given."""
+
+    until: MomentGiven | None = None
+
+
+class ScreeningGiven(Given):
+    """What somebody was screened for, and whether anything was found; now, unless another moment is given."""
+
+    screening: Text
+    found: bool
+    at: MomentGiven | None = None
+
+
+class CaseGiven(Given):
+    """Where a case or an alert stands; sent again, it is changed. An outcome is known from the end on."""
+
+    opened_at: MomentGiven
+    closed_at: MomentGiven | None = None
+    outcome: Text | None = None
+    status: Text | None = None
+    fields: dict[str, Any] = Field(default_factory=dict)
+
+
+def put_entity(asked: Asked, type_: Text, external_id: Text, body: EntityGiven) -> Taken:
+    """Add an entity, or change its attributes or its owner."""
+    return Taken.of(ingest_entities.put_entities(asked.engine, asked.actor, type_, [_row(external_id, body)]))
+
+
+def put_entities(asked: Asked, type_: Text, body: Annotated[list[EntityOfMany], Field(min_length=1)]) -> Taken:
+    """Add or change several entities: all of them, or none where anything is wrong."""
+    rows = [_row(given.external_id, given) for given in body]
+    return Taken.of(ingest_entities.put_entities(asked.engine, asked.actor, type_, rows))
+
+
+def _row(external_id: str, given: EntityGiven) -> EntityRow:
+    owner = None if given.owner is None else (given.owner.type, given.owner.external_id)
+    return EntityRow(external_id, given.attributes, owner)
+
+
+def post_transactions(asked: Asked, query: TypeOfTransactions, body: Rows) -> TransactionsTaken:
+    """Take transactions of entities that are there, each once, whatever is sent again.
+
+    The fields are those of /v4/scoring, with a `transaction_id`, which says what is the same one; `user_id` is the
+    entity's identifier. Nothing is taken where anything is wrong.
+    """
+    return TransactionsTaken.of(add_transactions(asked.engine, asked.actor, body, query.type))
+
+
+def set_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> None:
+    """Set a tag on an entity, or give it another end."""
+    ingest_facts.set_tag(asked.engine, asked.actor, type_, external_id, tag, until_us=body.until)
+
+
+def end_tag(asked: Asked, type_: Text, external_id: Text, tag: Text) -> None:
+    """Take a tag off an entity."""
+    ingest_facts.end_tag(asked.engine, asked.actor, type_, external_id, tag)
+
+
+def add_screening(asked: Asked, type_: Text, external_id: Text, body: ScreeningGiven) -> None:
+    """Note that an entity was screened, and whether anything was found: clean ones count too."""
+    said: Mapping[str, Any] = {"found": body.found, "at_us": body.at}
+    ingest_facts.add_screening(asked.engine, asked.actor, type_, external_id, body.screening, **said)
+
+
+def put_case(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> None:
+    """Open, change or close a case about an entity."""
+    ingest_facts.put_record(asked.engine, asked.actor, type_, external_id, "case", _record(number, body))
+
+
+def put_alert(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> None:
+    """Open, change or close an alert about an entity."""
+    ingest_facts.put_record(asked.engine, asked.actor, type_, external_id, "alert", _record(number, body))
+
+
+def _record(number: str, given: CaseGiven) -> RecordGiven:
+    return RecordGiven(number, given.opened_at, given.closed_at, given.outcome, given.status, given.fields)

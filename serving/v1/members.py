@@ -1,0 +1,56 @@
+"""Members and their roles."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from serving.v1.route import Asked
+from serving.v1.shapes import Given, Moment, Number, Shown, Text
+from usecases import members
+
+RoleOfMember = Literal["investigator", "approver", "publisher", "admin"]
+
+
+class RolesGiven(Given):
+    """The roles that a member is to have, and no others."""
+
+    roles: list[RoleOfMember] = Field(min_length=1)
+
+
+class MemberGiven(RolesGiven):
+    """A new member, or one who comes back."""
+
+    name: Text = Field(min_length=1, max_length=200)
+
+
+class Member(Shown):
+    """A member; one who left has no tokens any more."""
+
+    id: int
+    name: str
+    roles: list[str]
+    created_at: Moment = Field(validation_alias="created_us")
+    left_at: Moment | None = Field(validation_alias="left_us")
+
+
+def list_members(asked: Asked) -> list[Member]:
+    """List the members, those who left too."""
+    return [Member.of(line) for line in members.list_members(asked.engine, asked.actor)]
+
+
+def add_member(asked: Asked, body: MemberGiven) -> Member:
+    """Add a member, or take back one who left.
+
+    Tokens are not made here: `fivefold tokens create --member NAME` makes them, on the machine.
+    """
+    return Member.of(members.add_member(asked.engine, asked.actor, body.name, body.roles))
+
+
+def set_roles(asked: Asked, member: Number, body: RolesGiven) -> Member:
+    """Give a member these roles and no others; tokens of roles that they lose end at once."""
+    return Member.of(members.set_roles(asked.engine, asked.actor, member, body.roles))
+
+
+def leave(asked: Asked, member: Number) -> Member:
+    """Note that a member has left; all their tokens end at once."""
+    return Member.of(members.leave(asked.engine, asked.actor, member))

@@ -1,0 +1,128 @@
+"""The table as FastAPI has it: documented from what handlers say of themselves, and answered by the desk."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from inspect import Parameter, Signature
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, Header, Path, Query
+from fastapi.routing import APIRoute
+from pydantic.json_schema import SkipJsonSchema
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
+
+from serving.answers import NO_CREDENTIALS, UNPROCESSABLE, refused
+from serving.app import EVERYWHERE, LATER
+from serving.v1.desk import PlatformDesk
+from serving.v1.errors import Faults
+from serving.v1.paths import in_parts
+from serving.v1.rights import TABLE
+from serving.v1.route import Route
+
+_CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in", "schema": {"type": "string"}}}
+_ERRORS: Mapping[int, str] = {
+    401: NO_CREDENTIALS,
+    403: "Not for this role",
+    404: "Nothing of that name for this organisation",
+    409: "A rule of the platform forbids it now",
+    413: "More bytes than the server takes",
+    422: UNPROCESSABLE,
+    500: "Internal Server Error",
+    503: "The database is out of reach",
+    504: "Gateway Timeout; what was asked may have been done",
+}
+_WHICH: Mapping[str, Any] = {"query": Query(), "body": Body()}
+_TOKEN = Annotated[str | SkipJsonSchema[None], Header(description="Your token; Authorization: Bearer does as well")]
+
+
+class PartedRoute(APIRoute):
+    """A route of the table: compared part by part, and answered by its endpoint without FastAPI's own reading."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for this route."""
+        return super().matches(in_parts(scope) if scope["type"] == "http" else scope)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Give what answers a request."""
+        answer: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return answer
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for this route's path; with another method, name all that the path has."""
+        if scope["method"] in (self.methods or ()):
+            await super().handle(scope, receive, send)
+        else:
+            others = sorted(route.method for route in TABLE if route.path == self.path)
+            await refused(405, headers={"Allow": ", ".join(others)})(scope, receive, send)
+
+
+def add_platform(app: FastAPI, desk: PlatformDesk) -> None:
+    """Add the routes of the table to an application."""
+    for route in TABLE:
+        app.router.add_api_route(
+            route.path,
+            _endpoint(desk, route),
+            methods=[route.method],
+            status_code=_status(route),
+            response_model=None,
+            summary=route.summary,
+            description=route.description,
+            tags=[group_of(route)],
+            operation_id=route.handler.__name__,
+            responses=_responses(route),
+            route_class_override=PartedRoute,
+        )
+
+
+def group_of(route: Route) -> str:
+    """Name what a route is about: the first word of its path.
+
+    >>> from serving.v1.rights import TABLE
+    >>> group_of(TABLE[0])
+    'entities'
+    """
+    return route.path.split("/")[2]
+
+
+def _endpoint(desk: PlatformDesk, route: Route) -> Callable[..., Any]:
+    """Make what answers, with a signature that FastAPI reads to document it."""
+
+    async def answer(request: Request) -> Response:
+        return await desk.answer(route, request)
+
+    parameters = {"token": _TOKEN} | {
+        name: Annotated[made, _WHICH[name] if name in _WHICH else Path()] for name, made in route.takes.items()
+    }
+    answer.__signature__ = Signature(  # type: ignore[attr-defined]  # a function may have one of its own
+        [
+            Parameter(
+                name, Parameter.KEYWORD_ONLY, annotation=made, default=None if name == "token" else Parameter.empty
+            )
+            for name, made in parameters.items()
+        ]
+    )
+    return answer
+
+
+def _status(route: Route) -> int:
+    return 204 if route.gives is type(None) else route.status
+
+
+def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
+    good: dict[str, Any] = (
+        {"headers": EVERYWHERE} if _status(route) == 204 else {"model": route.gives, "headers": EVERYWHERE}
+    )
+    bad: dict[int | str, dict[str, Any]] = {
+        status: {
+            "model": list[Faults],
+            "description": text,
+            "headers": {
+                **EVERYWHERE,
+                **(LATER if status == 503 else {}),
+                **(_CHALLENGE if status == 401 else {}),
+            },
+        }
+        for status, text in _ERRORS.items()
+    }
+    return {_status(route): good, **bad}

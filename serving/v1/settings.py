@@ -1,0 +1,78 @@
+"""What an organisation decides for all of it, and its types of entities."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from serving.v1.route import Asked
+from serving.v1.shapes import Given, Moment, Shown, Text
+from usecases import entity_types, settings
+
+
+class LevelsGiven(Given):
+    """The names of the levels, the lowest first."""
+
+    levels: Annotated[list[Text], Field(min_length=settings.FEWEST_LEVELS, max_length=settings.MOST_LEVELS)]
+
+
+class SettingsGiven(Given):
+    """What is to change; what is not given stays."""
+
+    base_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    override_cap_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    retention_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
+
+
+class Settings(Shown):
+    """The settings; levels and base currency cannot change any more from `locked_at` on."""
+
+    levels: list[str]
+    locked_at: Moment | None = Field(validation_alias="locked_us")
+    base_currency: str
+    override_cap_percent: int
+    retention_days: int
+
+
+class FieldsGiven(Given):
+    """Typed fields, as rulesets declare them: of the entity, of its transactions, of its cases and alerts."""
+
+    fields: dict[str, Any] = Field(default_factory=dict)
+    transaction_fields: dict[str, Any] = Field(default_factory=dict)
+    case_fields: dict[str, Any] = Field(default_factory=dict)
+
+
+class EntityType(Shown):
+    """A type of entity and its typed fields."""
+
+    name: str
+    fields: dict[str, Any]
+    transaction_fields: dict[str, Any]
+    case_fields: dict[str, Any]
+
+
+def read_settings(asked: Asked) -> Settings:
+    """Show the settings."""
+    return Settings.of(settings.read_settings(asked.engine, asked.actor))
+
+
+def choose_levels(asked: Asked, body: LevelsGiven) -> Settings:
+    """Choose the levels; refused once a ruleset was written for those that are there."""
+    return Settings.of(settings.choose_levels(asked.engine, asked.actor, body.levels))
+
+
+def change_settings(asked: Asked, body: SettingsGiven) -> Settings:
+    """Change settings."""
+    return Settings.of(settings.change_settings(asked.engine, asked.actor, **body.model_dump()))
+
+
+def list_types(asked: Asked) -> list[EntityType]:
+    """List the types of entities."""
+    return [EntityType.of(line) for line in entity_types.list_types(asked.engine, asked.actor)]
+
+
+def define_type(asked: Asked, name: Text, body: FieldsGiven) -> EntityType:
+    """Make a type of entity, or add fields to one; fields that are there stay as they are."""
+    made = entity_types.define_type(
+        asked.engine, asked.actor, name, body.fields, body.transaction_fields, body.case_fields
+    )
+    return EntityType.of(made)

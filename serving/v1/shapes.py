@@ -1,0 +1,73 @@
+"""What forms of requests and answers are made of."""
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from domain.clock import from_microseconds, parse_moment, to_microseconds
+from domain.errors import ConfigError
+
+LARGEST = 2**63 - 1
+"""Of the whole numbers that a database keeps."""
+
+
+class Given(BaseModel):
+    """What somebody sends: these fields and no others, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Shown(BaseModel):
+    """What somebody is told: these fields and no others, whatever else the use case knows."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    @classmethod
+    def of(cls, made: object) -> Self:
+        """Take the fields that are shown from what a use case gave."""
+        return cls.model_validate(made)
+
+
+def moment_text(time_us: int) -> str:
+    """Write a moment in full, always in the same form.
+
+    >>> moment_text(0), moment_text(1)
+    ('1970-01-01T00:00:00Z', '1970-01-01T00:00:00.000001Z')
+    """
+    return from_microseconds(time_us).isoformat().replace("+00:00", "Z")
+
+
+def _moment(text: Any) -> int:
+    if not isinstance(text, str):
+        raise ValueError("must be text in the form of ISO 8601, such as 2024-07-01T12:00:00Z")  # noqa: TRY004 (pydantic takes a ValueError as a finding)
+    try:
+        return to_microseconds(from_microseconds(parse_moment(text, "it")))  # the first and last hours have no UTC
+    except (ConfigError, OverflowError):
+        raise ValueError("must be an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00:00Z") from None
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not have the character NUL, which no database keeps")
+    return text
+
+
+def _plain(text: Any) -> int:
+    """Take digits alone: 01 and 1.0 are no other names of 1."""
+    if not isinstance(text, str) or not re.fullmatch("[1-9][0-9]{0,18}", text):
+        raise ValueError(f"must be a whole number from 1 to {LARGEST}")
+    return int(text)
+
+
+_MOMENT_SCHEMA = {"type": "string", "format": "date-time"}
+_GIVEN_SCHEMA = {"type": "string", "description": "ISO 8601 date or time; without a zone it is UTC"}
+
+Moment = Annotated[int, PlainSerializer(moment_text, return_type=str), WithJsonSchema(_MOMENT_SCHEMA)]
+"""A moment that is told: microseconds inside, ISO 8601 in UTC outside."""
+MomentGiven = Annotated[int, BeforeValidator(_moment), WithJsonSchema(_GIVEN_SCHEMA)]
+"""A moment that is sent: ISO 8601 outside, microseconds inside."""
+Text = Annotated[str, AfterValidator(_storable)]
+"""Text that every database keeps."""
+Number = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST)]
+"""The number of something, as the database gave it, in a path or a query."""

@@ -1,0 +1,119 @@
+"""The platform's routes in this process: two organisations, somebody of every role in each, and a way to ask."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine
+from starlette.types import ASGIApp
+
+from domain.settings import Limits
+from serving.app import build_app
+from serving.edge import Edge
+from serving.v1.desk import PlatformDesk
+from serving.v1.routes import add_platform
+from store.plans import read_plans
+from tests.serving.inprocess import Holding, Watching, client
+from tests.store import databases
+from tests.usecases import platforms
+from usecases.actors import Actor
+from usecases.members import add_member
+from usecases.roles import OF_MEMBERS, Role
+from usecases.tokens import create_token
+
+PLANS = read_plans(None)
+OURS, THEIRS = "bank", "other"
+LIMITS = Limits(body_bytes=50_000, seconds=20)
+
+
+@dataclass
+class Place:
+    """A service of the platform's routes alone, on a database of its own.
+
+    Attributes:
+        organisations: their numbers, by name.
+        tokens: by organisation and role; each person's belongs to a member of their own.
+        members: the numbers of these, by organisation and role.
+    """
+
+    engine: Engine
+    organisations: dict[str, int] = field(default_factory=dict)
+    tokens: dict[tuple[str, str], str] = field(default_factory=dict)
+    members: dict[tuple[str, str], int] = field(default_factory=dict)
+    watching: Watching = field(default_factory=lambda: Watching(Holding(None)))
+
+    def __post_init__(self) -> None:
+        self.app = build_app(None)  # type: ignore[arg-type]  # nobody scores here
+        add_platform(self.app, PlatformDesk(self.engine, LIMITS))
+
+    @property
+    def edge(self) -> ASGIApp:
+        return Edge(self.app, self.watching, LIMITS.seconds)  # type: ignore[arg-type]  # stands in
+
+    def actor(self, role: str, organisation: str = OURS) -> Actor:
+        """Somebody as use cases know them."""
+        return Actor(self.organisations[organisation], f"member:{self.members[organisation, role]}")
+
+    def join(self, name: str, role: str, organisation: str = OURS) -> str:
+        """Add one more person with a role; give their token."""
+        add_member(self.engine, Actor(self.organisations[organisation], "cli:test"), name, [role])
+        return create_token(self.engine, PLANS, plan="unlimited", role=role, organisation=organisation, member=name)[1]
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, role: str = "", token: str = "", **more: Any
+    ) -> httpx.Response:
+        """Ask as whoever has a role in our organisation, or with a token, or with none."""
+        sent = self.tokens[OURS, role] if role else token
+        headers = {**({"token": sent} if sent else {}), **more.pop("headers", {})}
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+
+        async def asked() -> httpx.Response:
+            async with client(self.edge) as asking:
+                return await asking.request(method, path, content=content, headers=headers, **more)
+
+        return asyncio.run(asked())
+
+    def good(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """Ask for what is answered well; give what was said."""
+        answer = self.ask(method, path, body, **more)
+        assert answer.status_code < 300, (method, path, answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+
+def settle(engine: Engine) -> Place:
+    """Make two organisations with levels, a type of customer, and somebody of every role."""
+    place = Place(engine)
+    for name in (OURS, THEIRS):
+        place.organisations[name] = platforms.organisation(engine, name)
+        for role in Role:
+            if role in OF_MEMBERS:
+                place.tokens[name, role] = place.join(f"the {role}", role, name)
+            else:
+                place.tokens[name, role] = create_token(engine, PLANS, plan="unlimited", organisation=name)[1]
+    for number, (name, role) in enumerate(((n, r) for n in (OURS, THEIRS) for r in Role if r in OF_MEMBERS), start=1):
+        place.members[name, role] = number
+    return place
+
+
+@contextmanager
+def settled(folder: Path, kind: str = "sqlite") -> Iterator[Place]:
+    """Open a place on a new database."""
+    with databases.opened(databases.new_url(kind, folder)) as engine:
+        yield settle(engine)
+
+
+@contextmanager
+def copied(place: Place, folder: Path) -> Iterator[Place]:
+    """Open a copy of a place on SQLite, which a test may change."""
+    assert place.engine.url.database
+    place.engine.dispose()  # closes the last connection: everything is in the one file then
+    file = folder / f"copy_{len(list(folder.iterdir()))}.db"
+    copyfile(place.engine.url.database, file)
+    with databases.opened(f"sqlite:///{file}") as engine:
+        yield replace(place, engine=engine, watching=Watching(Holding(None)))

@@ -1,0 +1,103 @@
+"""Which error is which status, and what is told of it."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
+
+from domain import errors
+from domain.errors import Finding, FivefoldError, Problem
+from serving.answers import ARRAY
+from serving.v1.errors import Faults, answer_of, misplaced, not_as_asked
+
+
+def told(answer: Response | None) -> tuple[int, dict[str, Any]]:
+    assert answer is not None
+    assert answer.headers[ARRAY] == "1"
+    (body,) = json.loads(bytes(answer.body))
+    Faults.model_validate(body)
+    return answer.status_code, body
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "detail"),
+    [
+        (errors.NotThere("there is no customer 'a'"), 404, "there is no customer 'a'"),
+        (errors.ActionRefused("somebody else must"), 409, "somebody else must"),
+        (errors.NotEnoughData("nobody to look at"), 409, "nobody to look at"),
+        (errors.ConfigError("it must be 3"), 422, "it must be 3"),
+        (errors.LayoutError("a column is missing"), 422, "a column is missing"),
+        (errors.StoreError("password=secret"), 503, "Service Unavailable"),
+    ],
+)
+def test_an_error_has_a_status_and_says_what_is_wrong(error: FivefoldError, status: int, detail: str) -> None:
+    assert told(answer_of(error)) == (status, {"detail": detail})
+
+
+def test_rows_that_cannot_be_taken_are_listed() -> None:
+    status, body = told(answer_of(errors.DataNotValid([Problem(3, "country", "is 'XX'", "a country")], 7)))
+    assert status == 422
+    assert body == {
+        "detail": "Data not valid: 7 problems (rows count from 0)",
+        "errors": [{"row": 3, "field": "country", "problem": "is 'XX'", "allowed": "a country"}],
+    }
+
+
+def test_what_is_wrong_with_a_ruleset_is_listed_with_its_lines() -> None:
+    findings = [Finding("rule a", "is empty", 4), Finding("rule b", "has no rationale", fatal=False)]
+    status, body = told(answer_of(errors.RulesetNotValid(findings, "the draft")))
+    assert status == 422
+    assert body["detail"] == "the draft is not valid:"
+    assert body["errors"] == [
+        {"where": "rule a", "problem": "is empty", "line": 4, "fatal": True},
+        {"where": "rule b", "problem": "has no rationale", "line": None, "fatal": False},
+    ]
+
+
+def test_every_error_that_use_cases_raise_for_people_is_in_the_table() -> None:
+    """The others are faults of ours, or are never raised by what a route calls."""
+    ours = {errors.ModelError, errors.FingerprintMismatch, errors.ModelNotFound, errors.PromotionRefused}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FivefoldError)]
+    missing = {
+        kind
+        for kind in kinds
+        if answer_of(kind([]) if kind in {errors.DataNotValid, errors.RulesetNotValid} else kind("x")) is None  # type: ignore[arg-type]  # each has arguments of its own
+    }
+    assert missing == ours | {FivefoldError}
+
+
+class Form(BaseModel):
+    """Something that is asked for."""
+
+    name: str
+    rows: list[int]
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"{", [("body", "is not JSON")]),
+        (b"[]", [("body", "input should be an object")]),
+        (
+            b'{"rows": [1, "x"]}',
+            [
+                ("body.name", "field required"),
+                ("body.rows.1", "input should be a valid integer, unable to parse string as an integer"),
+            ],
+        ),
+    ],
+)
+def test_a_body_of_another_form_is_told_place_by_place(body: bytes, found: list[tuple[str, str]]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Form.model_validate_json(body)
+    status, said = told(not_as_asked("body", caught.value))
+    assert (status, said["detail"]) == (422, "Unprocessable Entity")
+    assert [(error["where"], error["problem"]) for error in said["errors"]] == found
+
+
+def test_one_thing_is_told_alone() -> None:
+    assert told(misplaced("query", "says it twice"))[1]["errors"] == [
+        {"where": "query", "problem": "says it twice", "line": None, "fatal": True}
+    ]

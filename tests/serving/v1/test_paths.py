@@ -1,0 +1,37 @@
+"""Identifiers in paths come back as they were meant, whatever is in them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.routing import Match, Route
+
+from serving.v1.paths import in_parts, parts_of, path_to
+
+PATH = "/v1/entities/{type}/{external_id}/tags/{tag}"
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
+
+
+def read(path: str) -> dict[str, str] | None:
+    """Read a path as a server and a router do; None where it is no path of that form."""
+    from urllib.parse import unquote
+
+    scope = {"type": "http", "method": "GET", "path": unquote(path), "raw_path": path.encode(), "headers": []}
+    match, child = Route(PATH, lambda _: None).matches(in_parts(scope))  # type: ignore[arg-type, return-value]  # never called
+    return dict(parts_of(Request({**scope, **child}))) if match is Match.FULL else None
+
+
+@given(names.filter(lambda name: name not in {".", ".."}), names, names)
+def test_every_identifier_survives(kind: str, external_id: str, tag: str) -> None:
+    parts = {"type": kind, "external_id": external_id, "tag": tag}
+    assert read(path_to(PATH, **parts)) == parts
+
+
+@pytest.mark.parametrize("path", ["/v1/entities/a/b/c/tags/d", "/v1/entities/a%2Fb/tags/d", "/v1/entities//b/tags/d"])
+def test_slashes_between_parts_are_no_part_of_them(path: str) -> None:
+    assert read(path) is None
+
+
+def test_a_path_without_its_raw_form_is_left_as_it_is() -> None:
+    scope = {"type": "http", "path": "/a/b"}
+    assert in_parts(scope) is scope

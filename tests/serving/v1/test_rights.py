@@ -1,0 +1,139 @@
+"""Every cell of the table of routes and roles, asked of the routes themselves; others' things are not there."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from serving.v1.rights import TABLE
+from serving.v1.route import Route
+from store.audit_tables import AuditHead
+from store.tables import Token
+from tests.serving.v1.examples import EXAMPLES
+from tests.serving.v1.places import OURS, THEIRS, Place, copied
+from usecases.roles import OF_MEMBERS, Role
+from usecases.tokens import hash_of
+
+NO_CREDENTIALS = [{"detail": "Could not validate credentials"}]
+WITH_PARTS = [route for route in TABLE if EXAMPLES[route.handler.__name__].own]
+
+
+def name_of(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+every_route = pytest.mark.parametrize("route", TABLE, ids=name_of)
+
+
+def ask(place: Place, route: Route, token: str, **other: str) -> httpx.Response:
+    example = EXAMPLES[route.handler.__name__]
+    return place.ask(route.method, example.path(route, **other), example.body, token=token, params=dict(example.query))
+
+
+def entries(place: Place) -> int:
+    """How much was done in our organisation."""
+    with Session(place.engine) as session:
+        return session.scalar(select(func.sum(AuditHead.number))) or 0
+
+
+def test_every_route_has_an_example_and_each_handler_a_route() -> None:
+    names = [route.handler.__name__ for route in TABLE]
+    assert sorted(names) == sorted(set(names)) == sorted(EXAMPLES)
+    assert len({name_of(route) for route in TABLE}) == len(TABLE)
+
+
+def test_roles_are_never_empty_and_an_admin_may_do_everything() -> None:
+    assert not [name_of(route) for route in TABLE if Role.ADMIN not in route.roles]
+
+
+@every_route
+def test_who_has_the_role_is_answered(furnished: Place, tmp_path: Path, route: Route) -> None:
+    for role in route.roles:
+        with copied(furnished, tmp_path) as place:
+            answer = ask(place, route, place.tokens[OURS, role])
+            assert answer.status_code in {route.status, 204}, (role, answer.text)
+            assert (answer.status_code == 204) is (not answer.content)
+
+
+@every_route
+def test_who_has_another_role_is_refused_and_nothing_happens(furnished: Place, route: Route) -> None:
+    before = entries(furnished)
+    for role in set(Role) - route.roles:
+        answer = ask(furnished, route, furnished.tokens[OURS, role])
+        (error,) = answer.json()
+        assert answer.status_code == 403, role
+        assert error["detail"].startswith(f"Not for the role {role}; for: ")
+        assert set(error["detail"].partition("for: ")[2].split(", ")) == route.roles
+    assert entries(furnished) == before
+
+
+@every_route
+def test_without_a_token_that_is_known_nobody_is_told_anything(furnished: Place, route: Route) -> None:
+    for token in ("", "unknown"):
+        for other in ({}, dict.fromkeys(route.names, "missing")):
+            answer = ask(furnished, route, token, **other)
+            assert (answer.status_code, answer.json()) == (401, NO_CREDENTIALS)
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("route", WITH_PARTS, ids=name_of)
+def test_what_is_another_organisations_is_not_there(furnished: Place, route: Route) -> None:
+    """In the very words of what nobody has."""
+    refuses_strangers(furnished, route)
+
+
+def refuses_strangers(place: Place, route: Route) -> None:
+    before = entries(place)
+    example = EXAMPLES[route.handler.__name__]
+    for role in route.roles:
+        answer = ask(place, route, place.tokens[THEIRS, role])
+        assert answer.status_code == 404, (role, answer.text)
+        for name in example.own[:1]:
+            missing = "999999" if example.parts[name].isdecimal() else "missing"
+            nobodys = ask(place, route, place.tokens[THEIRS, role], **{name: missing})
+            assert nobodys.status_code == 404
+            assert nobodys.text.replace(missing, example.parts[name]) == answer.text
+            ours = ask(place, route, place.tokens[OURS, role], **{name: missing})
+            assert ours.text == nobodys.text
+    assert entries(place) == before
+
+
+def test_each_part_that_names_something_of_ours_is_looked_for(furnished: Place) -> None:
+    for route in WITH_PARTS:
+        example = EXAMPLES[route.handler.__name__]
+        for name in example.own:
+            missing = "999999" if example.parts[name].isdecimal() else "missing"
+            answer = ask(furnished, route, furnished.tokens[OURS, "admin"], **{name: missing})
+            assert answer.status_code == 404, (name_of(route), name)
+
+
+@pytest.mark.parametrize("route", TABLE, ids=name_of)
+def test_an_admins_token_without_a_member_is_refused(place: Place, route: Route) -> None:
+    """As there were before there were members: nobody could tell who approves with it."""
+    token = place.tokens[OURS, "app"]
+    for role in OF_MEMBERS & route.roles:
+        with Session(place.engine) as session, session.begin():
+            session.execute(update(Token).where(Token.sha256 == hash_of(token)).values(role=role))
+        answer = ask(place, route, token)
+        assert (answer.status_code, answer.json()) == (
+            403,
+            [{"detail": "This token belongs to no member; nobody can tell who asks with it"}],
+        )
+
+
+def test_the_rights_are_the_same_on_postgresql(on_postgresql: Place) -> None:
+    """Those who may not, others' things, and whoever may do what can be done again and again."""
+    for route in TABLE:
+        for role in set(Role) - route.roles:
+            assert ask(on_postgresql, route, on_postgresql.tokens[OURS, role]).status_code == 403
+        if route in WITH_PARTS:
+            refuses_strangers(on_postgresql, route)
+    once: list[Any] = []
+    for route in TABLE:
+        answer = ask(on_postgresql, route, on_postgresql.tokens[OURS, Role.ADMIN])
+        if answer.status_code >= 300:
+            once.append((name_of(route), answer.status_code, answer.text))
+    assert not once

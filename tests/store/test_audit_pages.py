@@ -1,0 +1,18 @@
+"""One organisation's log, from its end."""
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from store.audit_pages import entries_before
+from tests.store.audits import fill, organisation
+
+
+def test_entries_come_newest_first_and_are_nobody_elses(engine: Engine) -> None:
+    fill(engine, "ours", 5)
+    fill(engine, "theirs", 2)
+    of = organisation(engine, "ours")
+    with Session(engine) as session:
+        assert [entry.number for entry in entries_before(session, of, None, 3)] == [5, 4, 3]
+        assert [entry.number for entry in entries_before(session, of, 3, 3)] == [2, 1]
+        assert list(entries_before(session, of, 1, 3)) == []
+        assert {entry.organisation_id for entry in entries_before(session, of, None, 9)} == {of}

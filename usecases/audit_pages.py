@@ -1,0 +1,53 @@
+"""The audit log as people of an organisation page through it, without the values before and after."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from store.audit_pages import entries_before
+from store.audit_tables import AuditEntry
+from usecases.actors import Actor
+
+
+@dataclass(frozen=True)
+class EntryShown:
+    """An entry as it is shown.
+
+    Attributes:
+        subject_id: internal number of what was touched; None for many, of which `bulk_count` says how many.
+        hash: of the entry, which holds that of the one before.
+    """
+
+    number: int
+    at_us: int
+    actor: str
+    action: str
+    subject_kind: str
+    subject_id: str | None
+    bulk_count: int | None
+    details: Mapping[str, Any]
+    hash: str
+
+
+def page_of_entries(engine: Engine, actor: Actor, most: int, before: int | None = None) -> list[EntryShown]:
+    """Give up to *most* entries, the newest first: those before a number, or the last ones."""
+    with Session(engine) as session:
+        return [_shown(entry) for entry in entries_before(session, actor.organisation_id, before, most)]
+
+
+def _shown(entry: AuditEntry) -> EntryShown:
+    return EntryShown(
+        entry.number,
+        entry.at_us,
+        entry.actor,
+        entry.action,
+        entry.subject_kind,
+        entry.subject_id,
+        entry.bulk_count,
+        json.loads(entry.details),
+        entry.hash,
+    )
