@@ -43,6 +43,9 @@ class Reason(IntFlag):
     """Something known before begins or ends now: a tag, a transaction dated ahead."""
 
 
+_COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST)
+"""What comes by time to a whole portfolio at once, and waits behind what happens to one."""
+
 _MARKS = cast("Table", DueMark.__table__)
 _OPEN = or_(_MARKS.c.lease.is_(None), _MARKS.c.lease_until_us <= bindparam("now_us"))
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -161,12 +164,16 @@ def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until
     return Batch(subject.organisation_id, subject.type_id, lease, claims) if claims else None
 
 
+_REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), else_=int(Reason.VIEW))
+"""Why it is assessed: what lies ahead, such as a decay step, is no reason yet."""
+
+
 def _lease(session: Session, wanted: Any, lease: str, now_us: int, until_us: int) -> tuple[Claim, ...]:
     taken = (
         update(_MARKS)
         .where(_MARKS.c.entity_id.in_(wanted.with_for_update(skip_locked=True)))
         .values(lease=lease, lease_until_us=until_us, claimed=_MARKS.c.revision)
-        .returning(_MARKS.c.entity_id, _MARKS.c.revision, _MARKS.c.reasons, _MARKS.c.attempts)
+        .returning(_MARKS.c.entity_id, _MARKS.c.revision, _REASONS_NOW, _MARKS.c.attempts)
     )
     rows = session.execute(taken, {"now_us": now_us}).all()
     return tuple(sorted((Claim(*row) for row in rows), key=lambda claim: claim.entity_id))
@@ -180,16 +187,19 @@ def still_held(session: Session, batch: Batch) -> set[int]:
     return set(session.scalars(held))
 
 
+_UNCHANGED = _MARKS.c.revision == _MARKS.c.claimed
 _CLEAR = (
     update(_MARKS)
     .where(_MARKS.c.entity_id == bindparam("of"), _MARKS.c.lease == bindparam("held"))
     .values(
-        due_us=case((_MARKS.c.revision == _MARKS.c.claimed, bindparam("next_us")), else_=_MARKS.c.due_us),
-        reasons=case((_MARKS.c.revision == _MARKS.c.claimed, bindparam("next_reason")), else_=_MARKS.c.reasons),
+        due_us=case((_UNCHANGED, bindparam("next_us")), else_=_MARKS.c.due_us),
+        reasons=case((_UNCHANGED, bindparam("next_reason")), else_=_MARKS.c.reasons),
+        priority=case((_UNCHANGED, bindparam("next_priority")), else_=_MARKS.c.priority),
         lease=None,
         lease_until_us=None,
         claimed=None,
         attempts=0,
+        quarantined=False,
         error=None,
     )
 )
@@ -201,7 +211,13 @@ def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | No
     Each is due again when *following* says, or at once where something happened to it since it was claimed.
     """
     rows = [
-        {"of": entity_id, "held": batch.lease, "next_us": next_us, "next_reason": int(reason)}
+        {
+            "of": entity_id,
+            "held": batch.lease,
+            "next_us": next_us,
+            "next_reason": int(reason),
+            "next_priority": BULK if reason in _COMES_TO_MANY else EVENT,
+        }
         for entity_id, (next_us, reason) in sorted(following.items())
     ]
     if rows:
@@ -212,9 +228,9 @@ _FAIL = (
     update(_MARKS)
     .where(_MARKS.c.entity_id == bindparam("of"), _MARKS.c.lease == bindparam("held"))
     .values(
-        due_us=case((_MARKS.c.revision == _MARKS.c.claimed, bindparam("next_us")), else_=_MARKS.c.due_us),
+        due_us=case((_UNCHANGED, bindparam("next_us")), else_=_MARKS.c.due_us),
         attempts=_MARKS.c.attempts + 1,
-        quarantined=and_(_MARKS.c.revision == _MARKS.c.claimed, _MARKS.c.attempts + 1 >= bindparam("most")),
+        quarantined=and_(_UNCHANGED, _MARKS.c.attempts + 1 >= bindparam("most")),
         error=bindparam("said"),
         lease=None,
         lease_until_us=None,

@@ -38,6 +38,16 @@ def postgresql() -> "PostgresServer":
     return server
 
 
+@cache
+def _migrated_file() -> bytes:
+    """A SQLite file with all tables and no rows: a copy of it is there sooner than another one is migrated."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{_MIGRATED}.db"
+        with opened(f"sqlite:///{path}") as engine:
+            upgrade(engine)
+        return path.read_bytes()
+
+
 def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
     """Give a database: with all tables and no rows, on PostgreSQL always the same one; or one with nothing at all."""
     name = _MIGRATED if migrated else f"made_{next(_numbers)}"
@@ -51,11 +61,10 @@ def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
         else:
             _run(postgresql(), f"CREATE DATABASE {name} TEMPLATE template0")
         return postgresql().get_uri(name)
-    url = f"sqlite:///{folder / name}.db"
+    path = folder / f"{name}.db"
     if migrated:
-        with opened(url) as engine:
-            upgrade(engine)
-    return url
+        path.write_bytes(_migrated_file())
+    return f"sqlite:///{path}"
 
 
 @contextmanager
