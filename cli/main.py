@@ -4,7 +4,23 @@ import sys
 
 import typer
 
-from cli import audit, catalogue, demo, drift, explain, files, importing, members, registry, rules, score, serve, train
+from cli import (
+    audit,
+    catalogue,
+    demo,
+    drift,
+    explain,
+    files,
+    importing,
+    members,
+    privacy,
+    registry,
+    replay,
+    rules,
+    score,
+    serve,
+    train,
+)
 from cli import worker as working
 from cli.terminal import errors
 from domain.errors import FivefoldError
@@ -30,6 +46,8 @@ for module in (
     members,
     importing,
     working,
+    privacy,
+    replay,
     audit,
     drift,
     rules,

@@ -68,6 +68,11 @@ class Settings:
         return self.var / "artifacts"
 
     @property
+    def erasures(self) -> Path:
+        """The register of erasures, which outlives a database that is restored."""
+        return self.var / "erasures.jsonl"
+
+    @property
     def kernels(self) -> Path:
         """The compiled indicators."""
         return self.var / "kernels"

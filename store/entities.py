@@ -1,8 +1,8 @@
 """Entities and their types, found by name. Nothing here begins or ends a transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
@@ -13,21 +13,31 @@ MOST_IN_ONE = 1000
 """Values in one statement's list: SQLite takes 32,766."""
 
 
-def type_named(session: Session, organisation_id: int, name: str, *, locked: bool = False) -> EntityType:
+def type_named(
+    session: Session, organisation_id: int, name: str, *, locked: bool = False, kept: bool = False
+) -> EntityType:
     """Find a type of entity; NotThere where the organisation has none of that name.
 
-    *locked* keeps others that lock it waiting until the transaction ends, such as those who add entities of it.
+    *locked* keeps others that lock it waiting until the transaction ends, such as those who add entities of it;
+    *kept* keeps those alone waiting who erase one.
     """
     asked = select(EntityType).where(EntityType.organisation_id == organisation_id, EntityType.name == name)
-    found = session.scalar(asked.with_for_update(key_share=True) if locked else asked)
+    if locked or kept:
+        asked = asked.with_for_update(key_share=True, read=kept)
+    found = session.scalar(asked)
     if found is None:
         raise NotThere(f"there is no entity type {name!r}")
     return found
 
 
-def entity_named(session: Session, organisation_id: int, type_name: str, external_id: str) -> Entity:
-    """Find an entity; NotThere where the organisation has none of that type and name."""
-    found = session.scalar(
+def entity_named(
+    session: Session, organisation_id: int, type_name: str, external_id: str, *, kept: bool = False
+) -> Entity:
+    """Find an entity; NotThere where the organisation has none of that type and name.
+
+    *kept*, for whoever adds a fact about it, keeps those waiting who erase it.
+    """
+    asked = (
         select(Entity)
         .join(EntityType, EntityType.id == Entity.type_id)
         .where(
@@ -36,6 +46,7 @@ def entity_named(session: Session, organisation_id: int, type_name: str, externa
             Entity.external_id == external_id,
         )
     )
+    found = session.scalar(asked.with_for_update(key_share=True, read=True, of=Entity) if kept else asked)
     if found is None:
         raise NotThere(f"there is no {type_name} {external_id!r}")
     return found
@@ -66,13 +77,23 @@ def with_owners(session: Session, entities: Sequence[Entity]) -> list[Subject]:
 
 def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
     """Give entities by their numbers, as due marks name them."""
+    return [
+        Subject(number, organisation_id, type_id) for number, organisation_id, type_id, _ in _rows(session, entity_ids)
+    ]
+
+
+def subjects_with_owners(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
+    """Give entities by their numbers and the owners of them, as `with_owners` does."""
+    found = {row.id: row for row in _rows(session, entity_ids)}
+    owners = {row.owner_id for row in found.values() if row.owner_id is not None}
+    return [Subject(*row[:3]) for row in found.values()] + subjects(session, owners - found.keys())
+
+
+def _rows(session: Session, entity_ids: Iterable[int]) -> Iterator[Row[int, int, int, int | None]]:
     wanted = sorted(entity_ids)
-    found = []
+    columns = select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.owner_id)
     for begin in range(0, len(wanted), MOST_IN_ONE):
-        part = wanted[begin : begin + MOST_IN_ONE]
-        rows = session.execute(select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.id.in_(part)))
-        found += [Subject(*row) for row in rows]
-    return found
+        yield from session.execute(columns.where(Entity.id.in_(wanted[begin : begin + MOST_IN_ONE])))
 
 
 def entity_numbers(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, int]:

@@ -62,7 +62,7 @@ def set_tag(
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
     with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         before = _end_live(session, entity, tag, now)
         session.add(
             Tag(
@@ -84,7 +84,7 @@ def end_tag(
     """Take a tag off an entity; NotThere where it does not have it."""
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         before = _end_live(session, entity, tag, now)
         if before is None:
             raise NotThere(f"{type_name} {external_id!r} does not have the tag {tag!r}")
@@ -126,7 +126,7 @@ def add_screening(
     _refuse_word("screening", screening)
     _refuse_future("a screening", at, now)
     with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         session.add(
             Screening(
                 organisation_id=entity.organisation_id,
@@ -159,7 +159,7 @@ def put_record(
     now = now_microseconds() if now_us is None else now_us
     _refuse_record(kind, given, now)
     with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         declared = FIELDS.validate_json(session.get_one(EntityType, entity.type_id).case_fields)
         refuse_bad_fields(given.fields, declared)
         same = (Record.organisation_id == entity.organisation_id, Record.kind == kind)

@@ -14,7 +14,7 @@ from store import due, transactions
 from store.chain import digest_of
 from store.database import writing
 from store.due import BULK, EVENT, Reason
-from store.entities import entity_numbers, subjects, type_named
+from store.entities import entity_numbers, subjects_with_owners, type_named
 from store.settings import base_currency_of
 from usecases import audit
 from usecases.actors import Actor
@@ -65,7 +65,7 @@ def add_transactions(
     now = now_microseconds() if now_us is None else now_us
     frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows)
     with writing(engine) as session:
-        kind = type_named(session, actor.organisation_id, type_name)
+        kind = type_named(session, actor.organisation_id, type_name, kept=True)
         declared = FIELDS.validate_json(kind.transaction_fields)
         rates = ecb_rates(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
         read = read_columns(frame, declared, rates, now, text=text)
@@ -74,7 +74,7 @@ def add_transactions(
         added = transactions.add(session, actor.organisation_id, staged, now)
         _refuse_conflicts(added.conflicts, read)
         priority = BULK if len(staged) > AT_ONCE else EVENT
-        due.mark(session, subjects(session, added.touched), Reason.TRANSACTION, now, priority)
+        due.mark(session, subjects_with_owners(session, added.touched), Reason.TRANSACTION, now, priority)
         taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed)
         if added.touched:
             digest = digest_of(sorted(added.touched))

@@ -1,0 +1,41 @@
+"""`fivefold replay`: make a stored assessment again from what was kept of it, and compare the bytes."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from cli.terminal import acting_in, open_current_database, say, warn
+
+DIFFERENT = 1
+"""Exit code where other bytes came out; a replay that was refused ends with 2."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(replay)
+
+
+def replay(
+    assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3.")],
+    organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
+    show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
+) -> None:
+    """Make a stored assessment again from its recorded inputs and versions. Exit code 1 where it is not the same."""
+    from usecases.replay import replay as made_again  # noqa: PLC0415 (imports the engine)
+
+    engine = open_current_database()
+    found = made_again(engine, acting_in(engine, organisation), assessment)
+    if show:
+        say(json.dumps(json.loads(found.made), indent=2, ensure_ascii=False))
+    if found.same:
+        say(f"Assessment {assessment}: the same {len(found.made):,} bytes came out.")
+        return
+    warn(
+        f"assessment {assessment} came out different; it was made by engine {found.engine}, this is {found.engine_now}"
+    )
+    stored, made = json.loads(found.stored), json.loads(found.made)
+    for key in sorted({*stored, *made}):
+        if stored.get(key) != made.get(key):
+            warn(f"{key}: stored {json.dumps(stored.get(key))[:200]}, made {json.dumps(made.get(key))[:200]}")
+    raise typer.Exit(DIFFERENT)

@@ -1,0 +1,103 @@
+"""Taking out of every table what is known of a person. What is left are numbers that belong to nobody known.
+
+Nothing here begins or ends a transaction. A test goes through all tables and looks for what was erased.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from store import audit
+from store.audit_tables import AuditEntry
+from store.due import Subject
+from store.entity_tables import Attributes, Entity, EntityType, Record, Screening, Tag, Transaction, ValueScore
+from store.event_tables import Decision, Delivery, OutboxEvent
+from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow
+
+_DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Tag, Screening, Record, ValueScore)
+"""Rows that are about the person alone. Due marks come first: whoever is at them stores nothing any more."""
+
+_EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
+    (AssessmentInputs, {"content": None}),
+    (Assessment, {"breakdown": None}),
+    (OutboxEvent, {"body": None}),
+    (Delivery, {"error": None}),
+    (Decision, {"inputs": None, "answer": None}),
+    (OverrideRow, {"reason": "erased", "decision_reason": None, "revocation_reason": None}),
+)
+"""Rows that stay for the history's and the chain's sake, without what they said of the person."""
+
+
+def erased_name(entity_id: int) -> str:
+    """Name an entity whose own name was erased.
+
+    >>> erased_name(12)
+    'erased-12'
+    """
+    return f"erased-{entity_id}"
+
+
+def with_owned(session: Session, entity: Entity) -> list[Entity]:
+    """Lock an entity and what it owns: facts about it are facts about the owner."""
+    session.execute(select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id).with_for_update())
+    wanted = select(Entity).where((Entity.id == entity.id) | (Entity.owner_id == entity.id))
+    return list(session.scalars(wanted.order_by(Entity.id).with_for_update()))
+
+
+def last_activity_us(session: Session, entity_ids: Sequence[int]) -> int:
+    """Tell when something last happened to entities: when they or a fact about them came, or a case was closed."""
+    moments = (
+        (Entity.created_us, Entity.id),
+        (Transaction.at_us, Transaction.entity_id),
+        (Attributes.known_us, Attributes.entity_id),
+        (Record.opened_us, Record.entity_id),
+        (Record.closed_us, Record.entity_id),
+    )
+    found = [session.scalar(select(func.max(moment)).where(of.in_(entity_ids))) for moment, of in moments]
+    return max(moment for moment in found if moment is not None)
+
+
+def erase(session: Session, entities: Sequence[Entity], now_us: int) -> int:
+    """Take everything out; tell how many entries of the audit log lost their values."""
+    ids = [entity.id for entity in entities]
+    overrides = session.scalars(select(OverrideRow.id).where(OverrideRow.entity_id.in_(ids))).all()
+    for table in _DELETED:
+        session.execute(delete(table).where(_of(table).in_(ids)))
+    for table, emptied in _EMPTIED:
+        session.execute(update(table).where(_of(table).in_(ids)).values(**emptied))
+    for entity in entities:
+        entity.external_id, entity.owner_id, entity.hold_reason = erased_name(entity.id), None, None
+        entity.erased_us = now_us
+    numbers = _entries_about(session, entities[0].organisation_id, {"entity": ids, "override": overrides})
+    return audit.erase_values(session, entities[0].organisation_id, numbers, now_us)
+
+
+def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
+    return cast("ColumnElement[int]", table.__table__.c.entity_id)
+
+
+def _entries_about(session: Session, organisation_id: int, subjects: dict[str, Sequence[int]]) -> list[int]:
+    found: list[int] = []
+    for kind, numbers in subjects.items():
+        wanted = select(AuditEntry.number).where(
+            AuditEntry.organisation_id == organisation_id,
+            AuditEntry.subject_kind == kind,
+            AuditEntry.subject_id.in_([str(number) for number in numbers]),
+        )
+        found += session.scalars(wanted)
+    return sorted(found)
+
+
+def numbered(session: Session, organisation_id: int, entity_id: int) -> Entity | None:
+    """Find an entity by its number."""
+    found = session.get(Entity, entity_id)
+    return found if found is not None and found.organisation_id == organisation_id else None
+
+
+def owners_of(session: Session, entities: Sequence[Entity]) -> list[Subject]:
+    """Name the owners that remain: what counted for them is gone."""
+    left = {entity.owner_id for entity in entities} - {entity.id for entity in entities} - {None}
+    rows = session.execute(select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.id.in_(left)))
+    return [Subject(*row) for row in rows]
