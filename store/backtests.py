@@ -1,0 +1,73 @@
+"""Backtests: queued, claimed, how far they are, what came of them. Nothing here begins or ends a transaction.
+
+Whoever runs one holds it until `lease_until_us`, and sets that further on as it goes; the moment is also what they show
+that it is theirs still. One whose holder died is begun again by somebody else.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Select, Table, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from store.ruleset_tables import Backtest
+
+_BACKTESTS = cast("Table", Backtest.__table__)
+
+
+def newest_done(session: Session, family_id: int, content_hash: str) -> Backtest | None:
+    """Find the last backtest of a content that is done."""
+    wanted = _of_content(family_id, content_hash).where(Backtest.state == "done")
+    return session.scalar(wanted.order_by(Backtest.finished_us.desc(), Backtest.id.desc()).limit(1))
+
+
+def under_way(session: Session, family_id: int, content_hash: str) -> Backtest | None:
+    """Find a backtest of a content that waits or runs."""
+    wanted = _of_content(family_id, content_hash).where(Backtest.state.in_(("queued", "running")))
+    return session.scalar(wanted.order_by(Backtest.id).limit(1))
+
+
+def _of_content(family_id: int, content_hash: str) -> Select[Backtest]:
+    return select(Backtest).where(Backtest.family_id == family_id, Backtest.content_hash == content_hash)
+
+
+def claim_backtest(session: Session, now_us: int, until_us: int) -> int | None:
+    """Take the backtest that waits longest, or whose holder is gone; its number, None where there is none."""
+    first = (
+        select(_BACKTESTS.c.id)
+        .where(_waiting(now_us))
+        .order_by(_BACKTESTS.c.requested_us, _BACKTESTS.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    taken = (
+        update(_BACKTESTS)
+        .where(_BACKTESTS.c.id == first.scalar_subquery())  # which is looked up once, and locks one row
+        .values(state="running", lease_until_us=until_us, done=0, total=0)
+        .returning(_BACKTESTS.c.id)
+    )
+    number: int | None = session.scalar(taken)
+    return number
+
+
+def hold_on(session: Session, number: int, held_us: int, **values: Any) -> bool:
+    """Set what is new of a backtest; False, with nothing set, where it is no longer held by who took it until then."""
+    mine = (_BACKTESTS.c.id == number, _BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us == held_us)
+    changed: Any = session.execute(update(_BACKTESTS).where(*mine).values(**values))
+    return bool(changed.rowcount)
+
+
+def waits(session: Session, now_us: int) -> bool:
+    """Tell whether a backtest is to be run by somebody."""
+    wanted = select(_BACKTESTS.c.id).where(_waiting(now_us)).limit(1)
+    return session.scalar(wanted) is not None
+
+
+def _waiting(now_us: int) -> ColumnElement[bool]:
+    gone = and_(_BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us <= now_us)
+    return or_(_BACKTESTS.c.state == "queued", gone)
+
+
+def backtests_of(session: Session, family_id: int) -> Sequence[Backtest]:
+    """List the backtests of a family, the newest first."""
+    return session.scalars(select(Backtest).where(Backtest.family_id == family_id).order_by(Backtest.id.desc())).all()

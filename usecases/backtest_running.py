@@ -1,0 +1,192 @@
+"""A backtest as the worker runs it: everyone of the type, part by part, against what decides now.
+
+Whom a family that comes before already decides for is counted and left out: no version of this one reaches them. The
+levels that stand, and since when, are the real ones, so that the cooldown is that of each customer. Where there is
+nobody whom the ruleset could reach, it is run on its own examples.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from domain.errors import NotEnoughData
+from risk.engine.assess import assess
+from risk.engine.assessments import STATUS, Status
+from risk.facts.lists import NamedList
+from risk.facts.portfolio import ENTITY, Portfolio
+from risk.governance.backtest import Backtest, Standing, backtest
+from risk.governance.backtest_moves import Cell
+from risk.governance.backtest_parts import joined
+from risk.governance.example_facts import example_portfolio, previous_levels
+from risk.language.reading import read_ruleset
+from risk.language.ruleset import Ruleset
+from store import loading
+from store.backfills import count_of_type, entities_after
+from store.database import reachable
+from store.entity_tables import Entity
+from store.level_tables import Standing as StandingRow
+from store.ruleset_tables import Family, RulesetVersion
+from store.rulesets import families_of
+from usecases.lists import named_lists
+from usecases.portfolios import read_portfolio
+
+PART = 5_000
+"""Entities that are assessed together: enough for one frame to pay, few enough for their facts to fit."""
+
+Progress = Callable[[int, int], None]
+"""Told how many entities are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a content is tested against.
+
+    Attributes:
+        present: the version of the family that decides now; None where none does.
+        before: names and versions of the families that are tried before it.
+        until_id: whoever is added later is not looked at.
+        has_standings: somebody stands at a level.
+    """
+
+    organisation_id: int
+    type_id: int
+    draft: Ruleset
+    present: RulesetVersion | None
+    before: tuple[tuple[str, Ruleset], ...]
+    lists: dict[str, NamedList]
+    customers: int
+    until_id: int
+    has_standings: bool
+    as_of_us: int
+
+
+def setting_of(session: Session, family: Family, canonical: str, as_of_us: int) -> Setting:
+    """Read what a content of a family is tested against, as it is now."""
+    before, present = [], None
+    for other in families_of(session, family.organisation_id, family.type_id):
+        if other.enabled and other.active_version_id is not None:
+            version = session.get_one(RulesetVersion, other.active_version_id)
+            if other.id == family.id:
+                present = version
+            elif other.position < family.position:
+                before.append((other.name, read_ruleset(version.canonical)))
+    until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == family.type_id)) or 0
+    standing = select(StandingRow.entity_id).where(
+        StandingRow.type_id == family.type_id, StandingRow.rules_level.is_not(None)
+    )
+    return Setting(
+        family.organisation_id,
+        family.type_id,
+        read_ruleset(canonical),
+        present,
+        tuple(before),
+        named_lists(session, family.organisation_id),
+        count_of_type(session, family.type_id, until_id),
+        until_id,
+        session.scalar(standing.limit(1)) is not None,
+        as_of_us,
+    )
+
+
+def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
+    """Run a backtest; the report is JSON.
+
+    Raises:
+        RulesetNotValid: a ruleset lacks something that it needs.
+        NotEnoughData: there are neither customers whom it reaches nor examples.
+    """
+    progress(0, setting.customers or len(setting.draft.examples))
+    found, decided_before = _on_customers(engine, setting, progress)
+    on = "customers"
+    if found is None:
+        on, found = "examples", _on_examples(setting)
+    progress(setting.customers or len(setting.draft.examples), setting.customers or len(setting.draft.examples))
+    report = {
+        "basis": on,
+        "as_of_us": setting.as_of_us,
+        "content_hash": setting.draft.content_hash,
+        "present_version": None if setting.present is None else setting.present.number,
+        "customers": setting.customers,
+        "decided_before": decided_before,
+        "changed": {"alone": _changed(found.alone), "later": None if found.later is None else _changed(found.later)},
+        "backtest": _named(asdict(found), setting.draft) if on == "examples" else asdict(found),
+    }
+    return json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
+
+
+def _changed(cells: tuple[Cell, ...]) -> int:
+    return sum(cell.entities for cell in cells if cell.before != cell.after)
+
+
+def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple[Backtest | None, dict[str, int]]:
+    found: Backtest | None = None
+    decided = dict.fromkeys((name for name, _ in setting.before), 0)
+    present = None if setting.present is None else read_ruleset(setting.present.canonical)
+    done = reached = 0
+    while reached < setting.until_id:
+        with reachable(), Session(engine) as session:
+            subjects = entities_after(session, setting.type_id, reached, PART)
+            ids = [subject.entity_id for subject in subjects if subject.entity_id <= setting.until_id]
+            if not ids:
+                break
+            rulesets = [
+                setting.draft,
+                *([] if present is None else [present]),
+                *(ruleset for _, ruleset in setting.before),
+            ]
+            portfolio = read_portfolio(
+                session, setting.organisation_id, setting.type_id, ids, rulesets, setting.as_of_us
+            )
+            standing = Standing(_levels(session, ids) if setting.has_standings else None)
+        left = _left(portfolio, setting, decided)
+        if len(left.entities):
+            part = backtest(setting.draft, left, setting.as_of_us, present, standing)
+            found = part if found is None else joined([found, part])
+        done, reached = done + len(ids), ids[-1]
+        progress(min(done, setting.customers), setting.customers)
+    return found, decided
+
+
+def _levels(session: Session, ids: list[int]) -> pl.DataFrame:
+    """Read the levels that the rules gave, and since when they are held; overrides lie above them."""
+    rows = loading.standings(session, ids).drop_nulls(["rules_level", "entered_us"])
+    return rows.select(pl.col("entity").cast(pl.String).alias(ENTITY), level="rules_level", entered="entered_us")
+
+
+def _left(portfolio: Portfolio, setting: Setting, decided: dict[str, int]) -> Portfolio:
+    """Leave those out for whom a family that comes before decides, and count them."""
+    for name, ruleset in setting.before:
+        if not len(portfolio.entities):
+            break
+        outcomes = assess(ruleset, portfolio, setting.as_of_us).outcomes
+        taken = outcomes.filter(pl.col(STATUS) != Status.NOT_APPLICABLE.value)[ENTITY]
+        decided[name] += len(taken)
+        kept = portfolio.entities.filter(~pl.col(ENTITY).is_in(taken.implode()))
+        portfolio = replace(portfolio, entities=kept)
+    return portfolio
+
+
+def _on_examples(setting: Setting) -> Backtest:
+    draft = setting.draft
+    if not draft.examples:
+        raise NotEnoughData(f"{draft.name} reaches no customer, and has no examples to run on; give it some")
+    moments = [setting.as_of_us if example.as_of is None else example.as_of for example in draft.examples]
+    previous = previous_levels(draft)
+    return backtest(
+        draft,
+        example_portfolio(draft, setting.lists, setting.as_of_us),
+        pl.Series("as_of", moments, dtype=pl.Int64),
+        standing=Standing(previous if len(previous) else None),
+    )
+
+
+def _named(found: dict[str, Any], draft: Ruleset) -> dict[str, Any]:
+    """Call examples by their names."""
+    for row in (*found["movers"], *found["draft"]["failures"]):
+        row["entity"] = draft.examples[int(row["entity"])].name
+    return found

@@ -1,0 +1,225 @@
+"""Backtests: requested by publishers, run in the background, needed before a version may be activated.
+
+One is of a content, whichever draft or version has it: editing a draft, or committing it, changes no backtest.
+"""
+
+import json
+from dataclasses import dataclass
+from time import monotonic_ns
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from domain.clock import now_microseconds
+from domain.errors import FivefoldError, NotThere, StoreError
+from risk.language.reading import read_ruleset
+from risk.language.ruleset import Ruleset
+from store.backtests import backtests_of, claim_backtest, hold_on, under_way, waits
+from store.database import raise_if_out_of_reach, reachable, writing
+from store.entity_tables import Entity
+from store.ruleset_tables import Backtest, Family
+from store.rulesets import draft_of, family_named, version_numbered, versions_of
+from store.settings import settings_row
+from usecases import audit
+from usecases.actors import Actor
+from usecases.backtest_running import run_backtest, setting_of
+from usecases.ruleset_reviews import read_fitting, surroundings_of
+
+log = structlog.get_logger("fivefold.backtests")
+
+LEASE_US = 300_000_000
+"""Five minutes, set anew with every part; a part takes seconds."""
+
+
+class _Lost(Exception):
+    """Somebody else has the backtest now."""
+
+
+@dataclass(frozen=True)
+class BacktestLine:
+    """A backtest as it is listed.
+
+    Attributes:
+        version: that has its content; None for a draft's.
+        state: queued, running, done or failed.
+        done: entities that were assessed, of `total`; both 0 before it begins.
+        error: why it failed.
+    """
+
+    id: int
+    family: str
+    version: int | None
+    content_hash: str
+    state: str
+    done: int
+    total: int
+    requested_by: str
+    requested_us: int
+    finished_us: int | None
+    error: str | None
+
+
+def request_backtest(
+    engine: Engine, actor: Actor, family: str, version: int | None = None, now_us: int | None = None
+) -> BacktestLine:
+    """Ask for a backtest of a version, or of the draft; where one of its content is under way already, of that one.
+
+    Raises:
+        NotThere: there is no such family or version, or no draft.
+        RulesetNotValid: the draft cannot be run, or does not fit the organisation.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with Session(engine) as session:
+        ruleset = _content(session, family_named(session, actor.organisation_id, family), version)
+    with writing(engine) as session:
+        settings_row(session, actor.organisation_id, locked=True)
+        found = family_named(session, actor.organisation_id, family)
+        running = under_way(session, found.id, ruleset.content_hash)
+        if running is not None:
+            return _line(session, found, running)
+        made = Backtest(
+            organisation_id=actor.organisation_id,
+            family_id=found.id,
+            content_hash=ruleset.content_hash,
+            canonical=ruleset.canonical,
+            state="queued",
+            requested_by=actor.name,
+            requested_us=now,
+            done=0,
+            total=0,
+        )
+        session.add(made)
+        session.flush()
+        _record(session, made, "backtest.requested", actor.name)
+        return _line(session, found, made)
+
+
+def _content(session: Session, family: Family, version: int | None) -> Ruleset:
+    if version is None:
+        return read_fitting(draft_of(session, family).document, surroundings_of(session, family))
+    return read_ruleset(version_numbered(session, family, version).canonical)
+
+
+def _record(session: Session, backtest: Backtest, action: str, actor: str) -> None:
+    details = {"ruleset_id": backtest.family_id, "content_hash": backtest.content_hash}
+    audit.record(session, backtest.organisation_id, action, ("backtest", backtest.id), actor=actor, details=details)
+
+
+def list_backtests(engine: Engine, actor: Actor, family: str) -> list[BacktestLine]:
+    """List the backtests of a family, the newest first; NotThere where there is none of that name."""
+    with Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        return [_line(session, found, row) for row in backtests_of(session, found.id)]
+
+
+def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
+    """Give what a backtest found, with customers by their names outside; NotThere where none of that number is done."""
+    with Session(engine) as session:
+        row = session.get(Backtest, number)
+        if row is None or row.organisation_id != actor.organisation_id or row.report is None:
+            raise NotThere(f"there is no backtest {number} that is done")
+        report: dict[str, Any] = json.loads(row.report)
+        if report["basis"] == "customers":
+            _name_customers(session, row.organisation_id, report["backtest"])
+        return report
+
+
+def _name_customers(session: Session, organisation_id: int, found: dict[str, Any]) -> None:
+    """Put names outside in place of numbers: the report itself has none, so that who is erased is not in it by name."""
+    sides = [side for side in (found["draft"], found["present"]) if side is not None]
+    rows = [*found["movers"], *(failure for side in sides for failure in side["failures"])]
+    numbers = {int(row["entity"]) for row in rows}
+    wanted = select(Entity.id, Entity.external_id).where(
+        Entity.organisation_id == organisation_id, Entity.id.in_(numbers)
+    )
+    names = dict(session.execute(wanted).all())
+    for row in rows:
+        row["entity"] = names.get(int(row["entity"]), row["entity"])
+
+
+def _line(session: Session, family: Family, row: Backtest) -> BacktestLine:
+    same = (version.number for version in versions_of(session, family) if version.content_hash == row.content_hash)
+    return BacktestLine(
+        row.id,
+        family.name,
+        max(same, default=None),
+        row.content_hash,
+        row.state,
+        row.done,
+        row.total,
+        row.requested_by,
+        row.requested_us,
+        row.finished_us,
+        row.error,
+    )
+
+
+def run_next_backtest(engine: Engine, now_us: int | None = None) -> bool:
+    """Run the backtest that waits longest, as of now, to its end; False where none waits.
+
+    Where it cannot be run, why is kept with it. One whose worker died is run again by the next that asks.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with reachable(), Session(engine) as session:
+        if not waits(session, now):
+            return False
+    with writing(engine) as session:
+        number = claim_backtest(session, now, now + LEASE_US)
+    if number is not None:
+        _run(engine, number, _Lease(engine, number, now))
+    return number is not None
+
+
+class _Lease:
+    """Holds a backtest, and lets it go once."""
+
+    def __init__(self, engine: Engine, number: int, now_us: int) -> None:
+        self._engine, self._number, self.began_us = engine, number, now_us
+        self._until_us = now_us + LEASE_US
+        self._start_ns = monotonic_ns()
+
+    def progress(self, done: int, total: int) -> None:
+        until = self._now_us() + LEASE_US
+        self._set(done=done, total=total, lease_until_us=until)
+        self._until_us = until
+
+    def end(self, **values: Any) -> None:
+        self._set(record=True, lease_until_us=None, finished_us=self._now_us(), **values)
+
+    def _now_us(self) -> int:
+        return self.began_us + (monotonic_ns() - self._start_ns) // 1000
+
+    def _set(self, *, record: bool = False, **values: Any) -> None:
+        with writing(self._engine) as session:
+            if not hold_on(session, self._number, self._until_us, **values):
+                raise _Lost
+            if record:
+                row = session.get_one(Backtest, self._number)
+                _record(session, row, f"backtest.{row.state}", audit.SYSTEM)
+
+
+def _run(engine: Engine, number: int, lease: _Lease) -> None:
+    try:
+        with reachable(), Session(engine) as session:
+            row = session.get_one(Backtest, number)
+            setting = setting_of(session, session.get_one(Family, row.family_id), row.canonical, lease.began_us)
+        lease.end(state="done", report=run_backtest(engine, setting, lease.progress))
+    except _Lost:
+        log.warning("backtest taken over", backtest=number)
+    except StoreError:
+        raise  # it is begun again once the database is back
+    except FivefoldError as error:
+        _fail(lease, str(error))
+    except Exception as error:  # noqa: BLE001 (whatever it is, it must be seen, and not stop the worker)
+        raise_if_out_of_reach(error)
+        log.warning("backtest not run", backtest=number, error=type(error).__name__)
+        _fail(lease, f"it broke off: {type(error).__name__}")
+
+
+def _fail(lease: _Lease, why: str) -> None:
+    try:
+        lease.end(state="failed", error=why)
+    except _Lost:
+        log.warning("backtest taken over")
