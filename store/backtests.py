@@ -16,9 +16,9 @@ _BACKTESTS = cast("Table", Backtest.__table__)
 
 
 def newest_done(session: Session, family_id: int, content_hash: str) -> Backtest | None:
-    """Find the last backtest of a content that is done."""
+    """Find the backtest of a content that was asked for last, of those that are done."""
     wanted = _of_content(family_id, content_hash).where(Backtest.state == "done")
-    return session.scalar(wanted.order_by(Backtest.finished_us.desc(), Backtest.id.desc()).limit(1))
+    return session.scalar(wanted.order_by(Backtest.id.desc()).limit(1))
 
 
 def under_way(session: Session, family_id: int, content_hash: str) -> Backtest | None:

@@ -1,0 +1,225 @@
+"""Which version decides: activated by somebody who neither wrote nor committed it, rolled back for a reason.
+
+Nobody is assessed at once: everyone of the type becomes due, so many a second, in the order of their numbers, and
+whoever something happens to in between is assessed by the new version then. All of it stands in rows that workers work
+off (`advance_backfills`), so that it goes on where it stopped. Switching a family on or off, and another order of
+families, go the same way. A newer change of the type takes in everyone again and ends what an older one had left.
+"""
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.clock import now_microseconds
+from domain.errors import ActionRefused
+from store import due
+from store.activations import PER_SECOND, Backfill, Change, activations_of, begin, open_backfills, take, was_active
+from store.backfills import count_of_type, entities_after
+from store.backtests import newest_done
+from store.chain import digest_of
+from store.database import reachable, writing
+from store.due import BULK, Reason
+from store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
+from store.rulesets import editors_of, family_named, version_numbered
+from store.settings import settings_row
+from usecases import audit
+from usecases.actors import Actor
+from usecases.reasons import checked_rate, checked_reason
+
+SECOND_US = 1_000_000
+MOST_SECONDS = 10
+"""A worker that was away does not make up for more than that at once: the rate is there to be kept."""
+
+
+@dataclass(frozen=True)
+class ActivationLine:
+    """A change of what decides in a family.
+
+    Attributes:
+        kind: activation, rollback or off; one whose version is its previous one is another order of families.
+        version: its number; None where nothing of the family decides from then on.
+        previous: the number of the version before.
+        finished_us: when everyone was due, or a newer change took them in; None while it is under way.
+        reached: entities that are due so far; of one that is finished None.
+        of: how many there are; of one that is finished None.
+    """
+
+    kind: str
+    version: int | None
+    previous: int | None
+    reason: str
+    actor: str
+    at_us: int
+    per_second: int
+    finished_us: int | None
+    reached: int | None
+    of: int | None
+
+
+def activate(
+    engine: Engine,
+    actor: Actor,
+    family: str,
+    version: int,
+    reason: str,
+    per_second: int = PER_SECOND,
+    now_us: int | None = None,
+) -> None:
+    """Let a version decide from now on, and everyone be assessed by it, so many a second.
+
+    Raises:
+        ConfigError: the reason is empty, or the rate none.
+        NotThere: there is no such family or version.
+        ActionRefused: it is active; the actor edited or committed it; or no backtest of its content is done - on
+            customers, where there are any.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why, rate = checked_reason(reason), checked_rate(per_second)
+    with writing(engine) as session:
+        found, wanted = _held(session, actor, family, version)
+        if actor.name in {wanted.committed_by, *editors_of(wanted)}:
+            raise ActionRefused(
+                f"{actor.name} edited or committed version {version} of {family}: somebody else activates"
+            )
+        backtest = _backtest(session, found, wanted)
+        change = Change("activation", wanted.id, found.active_version_id, why, actor.name, rate, now, backtest.id)
+        _switch(session, actor, found, wanted, change)
+
+
+def roll_back(
+    engine: Engine,
+    actor: Actor,
+    family: str,
+    version: int,
+    reason: str,
+    per_second: int = PER_SECOND,
+    now_us: int | None = None,
+) -> None:
+    """Let a version that was active before decide again.
+
+    Raises:
+        ConfigError: the reason is empty, or the rate none.
+        NotThere: there is no such family or version.
+        ActionRefused: it is active, or never was.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why, rate = checked_reason(reason), checked_rate(per_second)
+    with writing(engine) as session:
+        found, wanted = _held(session, actor, family, version)
+        if not was_active(session, wanted):
+            raise ActionRefused(f"version {version} of {family} was never active; it needs to be activated")
+        _switch(
+            session,
+            actor,
+            found,
+            wanted,
+            Change("rollback", wanted.id, found.active_version_id, why, actor.name, rate, now),
+        )
+
+
+def _held(session: Session, actor: Actor, family: str, version: int) -> tuple[Family, RulesetVersion]:
+    """Find a family and a version that is not active, with others that change what decides waiting."""
+    settings_row(session, actor.organisation_id, locked=True)
+    found = family_named(session, actor.organisation_id, family)
+    wanted = version_numbered(session, found, version)
+    if found.active_version_id == wanted.id:
+        raise ActionRefused(f"version {version} of {family} is active already")
+    return found, wanted
+
+
+def _backtest(session: Session, family: Family, version: RulesetVersion) -> Backtest:
+    found = newest_done(session, family.id, version.content_hash)
+    called = f"version {version.number} of {family.name}"
+    if found is None:
+        raise ActionRefused(f"{called} has no backtest that is done; request one of it, and look at it first")
+    if json.loads(found.report or "{}").get("customers") == 0 and count_of_type(session, family.type_id):
+        raise ActionRefused(f"the backtest of {called} is from before there were customers; request another one")
+    return found
+
+
+def _switch(session: Session, actor: Actor, family: Family, version: RulesetVersion, change: Change) -> None:
+    before = family.active_version_id
+    family.active_version_id = version.id
+    begin(session, family, change)
+    audit.record(
+        session,
+        actor.organisation_id,
+        "ruleset.rolled_back" if change.kind == "rollback" else "ruleset.activated",
+        ("ruleset", family.id),
+        actor=actor.name,
+        before={"version_id": before},
+        after={"version_id": version.id, "reason": change.reason},
+        details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
+    )
+
+
+def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
+    """Mark due whoever the time since the last call allows, of every change that is under way; tell how many.
+
+    To be called by workers every second or so; several of them share the rate.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with reachable(), Session(engine) as session:
+        waiting = open_backfills(session)
+    return sum(_advance(engine, backfill, now) for backfill in waiting)
+
+
+def _advance(engine: Engine, backfill: Backfill, now_us: int) -> int:
+    elapsed = min(now_us - backfill.reached_us, MOST_SECONDS * SECOND_US)
+    allowed = elapsed * backfill.per_second // SECOND_US
+    if allowed < 1:
+        return 0
+    with writing(engine) as session:
+        row = take(session, backfill)
+        if row is None:
+            return 0
+        part = entities_after(session, backfill.type_id, row.reached_id, allowed)
+        due.mark(session, part, Reason.ACTIVATION, now_us, BULK)
+        row.reached_id = part[-1].entity_id if part else row.reached_id
+        # What the rate leaves over of the last entity's time counts for the next call.
+        spent = allowed * SECOND_US // backfill.per_second
+        row.reached_us = now_us if elapsed < now_us - backfill.reached_us else backfill.reached_us + spent
+        row.finished_us = now_us if len(part) < allowed else None
+        _record_part(session, row, [subject.entity_id for subject in part])
+    return len(part)
+
+
+def _record_part(session: Session, row: Activation, marked: list[int]) -> None:
+    audit.record(
+        session,
+        row.organisation_id,
+        "ruleset.backfilled",
+        ("activation", row.id),
+        actor=audit.SYSTEM,
+        details={"finished": row.finished_us is not None},
+        bulk=(len(marked), digest_of(marked)),
+    )
+
+
+def list_activations(engine: Engine, actor: Actor, family: str) -> list[ActivationLine]:
+    """List what was activated, rolled back and switched in a family, the newest first; NotThere where there is none."""
+    with Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        return [_line(session, found, row) for row in activations_of(session, found.id)]
+
+
+def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
+    open_still = row.finished_us is None
+    version, previous = (
+        None if number is None else session.get_one(RulesetVersion, number).number
+        for number in (row.version_id, row.previous_version_id)
+    )
+    return ActivationLine(
+        kind=row.kind,
+        version=version,
+        previous=previous,
+        reason=row.reason,
+        actor=row.actor,
+        at_us=row.at_us,
+        per_second=row.per_second,
+        finished_us=row.finished_us,
+        reached=count_of_type(session, family.type_id, row.reached_id) if open_still else None,
+        of=count_of_type(session, family.type_id) if open_still else None,
+    )
