@@ -7,7 +7,8 @@ families, go the same way. A newer change of the type takes in everyone again an
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from domain.clock import now_microseconds
 from domain.errors import ActionRefused
 from store import due
 from store.activations import PER_SECOND, Backfill, Change, activations_of, begin, open_backfills, take, was_active
-from store.backfills import count_of_type, entities_after
+from store.backfills import AT_ONCE, count_of_type, entities_after
 from store.backtests import newest_done
 from store.chain import digest_of
 from store.database import reachable, writing
@@ -167,23 +168,32 @@ def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
 
 
 def _advance(engine: Engine, backfill: Backfill, now_us: int) -> int:
+    """Mark whom the rate allows, in transactions that are short however many they are; nobody else waits for long."""
+    marked, following = 0, _mark_part(engine, backfill, now_us)
+    while following is not None:
+        part, backfill = following
+        marked += part
+        following = _mark_part(engine, backfill, now_us)
+    return marked
+
+
+def _mark_part(engine: Engine, backfill: Backfill, now_us: int) -> tuple[int, Backfill] | None:
     elapsed = min(now_us - backfill.reached_us, MOST_SECONDS * SECOND_US)
-    allowed = elapsed * backfill.per_second // SECOND_US
+    allowed = min(elapsed * backfill.per_second // SECOND_US, AT_ONCE)
     if allowed < 1:
-        return 0
+        return None
     with writing(engine) as session:
         row = take(session, backfill)
         if row is None:
-            return 0
+            return None
         part = entities_after(session, backfill.type_id, row.reached_id, allowed)
         due.mark(session, part, Reason.ACTIVATION, now_us, BULK)
         row.reached_id = part[-1].entity_id if part else row.reached_id
         # What the rate leaves over of the last entity's time counts for the next call.
-        spent = allowed * SECOND_US // backfill.per_second
-        row.reached_us = now_us if elapsed < now_us - backfill.reached_us else backfill.reached_us + spent
+        row.reached_us = now_us - elapsed + ceil(allowed * SECOND_US / backfill.per_second)
         row.finished_us = now_us if len(part) < allowed else None
         _record_part(session, row, [subject.entity_id for subject in part])
-    return len(part)
+        return len(part), replace(backfill, reached_id=row.reached_id, reached_us=row.reached_us)
 
 
 def _record_part(session: Session, row: Activation, marked: list[int]) -> None:

@@ -29,6 +29,7 @@ from tests.usecases.governed import (
     rows_of,
     together,
 )
+from usecases import activations
 from usecases.activations import MOST_SECONDS, activate, advance_backfills, list_activations, roll_back
 from usecases.actors import Actor
 from usecases.audit_verify import verify
@@ -244,6 +245,18 @@ def test_however_often_workers_ask_the_rate_is_kept(
             marked += advance_backfills(engine, now)
             allowed = (now - NOW) * rate // SECOND
             assert allowed - 1 <= marked <= allowed
+
+
+def test_many_are_marked_in_short_transactions(engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    activate(engine, three[2], "retail", 1, "why", 100, NOW)
+    ids = add_entities(engine, three[0], [f"c{number}" for number in range(30)])
+    monkeypatch.setattr(activations, "AT_ONCE", 7)
+    assert advance_backfills(engine, NOW + SECOND // 5) == 20
+    assert advance_backfills(engine, NOW + SECOND // 5) == 0
+    assert advance_backfills(engine, NOW + SECOND) == 10
+    assert sorted(due_reasons(engine)) == ids
+    parts = [entry["bulk_count"] for entry in rows_of(engine, AuditEntry) if entry["action"] == "ruleset.backfilled"]
+    assert parts == [7, 7, 6, 7, 3]
 
 
 def test_what_happens_in_between_is_not_forgotten_and_goes_first(engine: Engine, three: People) -> None:
