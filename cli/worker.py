@@ -3,6 +3,7 @@
 import signal
 import sys
 from threading import Event
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +40,7 @@ def worker(
     if as_of is not None and not once:
         raise ConfigError("--as-of is for --once: a worker that goes on lives in the present")
     configure_logs()
-    clock = now_microseconds if as_of is None else _standing_clock(moment(as_of, "--as-of"))
+    clock = now_microseconds if as_of is None else _clock_from(moment(as_of, "--as-of"))
     engine = open_current_database()
     alone = _alone() if engine.dialect.name == "sqlite" else None
     try:
@@ -51,12 +52,15 @@ def worker(
 
 
 def _work(engine: "Engine", clock: "Callable[[], int]", batch: int, *, once: bool) -> None:
-    from usecases.duties import finish, perform  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from usecases.activations import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from usecases.duties import Duty, finish, perform  # noqa: PLC0415 (as above)
+    from usecases.webhook_courier import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
 
     counts = {"assessed": 0, "failed": 0}
     duties = _duties(engine, clock, batch, counts)
     if once:
-        finish(duties)
+        told = Duty("webhooks", lambda: deliver_due(engine) > 0, 0.5)
+        finish([*duties, told], until=lambda: not backfills_wait(engine))
         say(f"{counts['assessed']:,} assessed, {counts['failed']:,} failed; nothing is left to do.")
         return
     stop = Event()
@@ -64,10 +68,12 @@ def _work(engine: "Engine", clock: "Callable[[], int]", batch: int, *, once: boo
         signal.signal(number, lambda *_: stop.set())
     say("The worker runs; Ctrl-C ends it.")
     sys.stdout.flush()
-    perform(duties, stop)
+    perform(duties, stop, lambda stop: keep_delivering(engine, stop))
 
 
 def _duties(engine: "Engine", clock: "Callable[[], int]", batch: int, counts: dict[str, int]) -> "list[Duty]":
+    from usecases.activations import advance_backfills  # noqa: PLC0415 (as above)
+    from usecases.backtests import run_next_backtest  # noqa: PLC0415 (as above)
     from usecases.champion import Champion  # noqa: PLC0415 (as above)
     from usecases.duties import Duty  # noqa: PLC0415 (as above)
     from usecases.worker import run_batch  # noqa: PLC0415 (as above)
@@ -82,11 +88,18 @@ def _duties(engine: "Engine", clock: "Callable[[], int]", batch: int, counts: di
             counts["failed"] += done.failed
         return done is not None
 
-    return [Duty("assess", assess, 0.1), Duty("value model", champion.look, 30.0)]
+    return [
+        Duty("assess", assess, 0.1),
+        Duty("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
+        Duty("backtests", lambda: run_next_backtest(engine, clock()), 1.0),
+        Duty("value model", champion.look, 30.0),
+    ]
 
 
-def _standing_clock(at_us: int) -> "Callable[[], int]":
-    return lambda: at_us
+def _clock_from(at_us: int) -> "Callable[[], int]":
+    """Give a clock that shows that moment now, and goes on."""
+    begun = monotonic_ns()
+    return lambda: at_us + (monotonic_ns() - begun) // 1000
 
 
 def _alone() -> FileLock:

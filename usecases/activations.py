@@ -233,3 +233,9 @@ def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
         reached=count_of_type(session, family.type_id, row.reached_id) if open_still else None,
         of=count_of_type(session, family.type_id) if open_still else None,
     )
+
+
+def backfills_wait(engine: Engine) -> bool:
+    """Tell whether somebody is yet to become due by a change that is under way."""
+    with reachable(), Session(engine) as session:
+        return bool(open_backfills(session))

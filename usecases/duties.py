@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
+from time import sleep
 
 import structlog
 
@@ -28,19 +29,27 @@ class Duty:
     idle_seconds: float
 
 
-def perform(duties: Sequence[Duty], stop: Event) -> None:
-    """Do all duties, each in a thread of its own, until *stop* is set; what has begun is finished."""
+def perform(duties: Sequence[Duty], stop: Event, *alongside: Callable[[Event], None]) -> None:
+    """Do all duties, each in a thread of its own, until *stop* is set; what has begun is finished.
+
+    What goes on *alongside* has a loop of its own, and ends by itself once *stop* is set.
+    """
     threads = [Thread(target=_keep_on, args=(duty, stop), name=duty.name) for duty in duties]
+    threads += [Thread(target=function, args=(stop,)) for function in alongside]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def finish(duties: Sequence[Duty]) -> None:
-    """Do all duties once until none has anything left to do; errors are raised."""
-    while any([duty.run() for duty in duties]):  # noqa: C419 (each is to run, also after one that had something to do)
-        pass
+def finish(duties: Sequence[Duty], until: Callable[[], bool] = lambda: True) -> None:
+    """Do all duties in turn until none has anything left to do and *until* says so too; errors are raised."""
+    while True:
+        busy = [duty.run() for duty in duties]
+        if not any(busy):
+            if until():
+                return
+            sleep(min(duty.idle_seconds for duty in duties))
 
 
 def _keep_on(duty: Duty, stop: Event) -> None:
