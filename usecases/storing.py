@@ -12,14 +12,16 @@ from domain.clock import from_microseconds
 from store import due
 from store.bulk import write_rows
 from store.chain import digest_of
-from store.due import Batch
+from store.due import Batch, Reason
 from store.entity_tables import Entity, EntityType, ValueScore
 from store.level_tables import Standing
 from store.ruleset_tables import Family, RulesetVersion
 from store.settings import levels_of
 from store.webhooks import NewEvent, add_events
 from usecases import audit
-from usecases.assessing import Made, Result
+from usecases.assessing import Result
+from usecases.moments import Made
+from usecases.valuing import Values
 
 ENGINE = "1"
 """Of the engine that assesses: another one where the same inputs could come to something else."""
@@ -66,6 +68,7 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     What somebody else took over since is theirs to store: so nothing is told twice, or twice in a history.
     """
     held = due.still_held(session, batch)
+    due.clear(session, batch, dict.fromkeys(held.intersection(result.absent), (None, Reason(0))))
     made = [each for each in result.made if each.entity_id in held]
     if not made:
         return 0
@@ -78,7 +81,8 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     transitions = (_transition(each, of) for each in moved)
     write_rows(session, "transitions", _TRANSITION, transitions)
     add_events(session, of, _events(session, batch, moved))
-    _store_values(session, result, held)
+    for values in result.values:
+        _store_values(session, values, held)
     due.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in made})
     audit.record(
         session,
@@ -191,11 +195,10 @@ def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[st
     return {row.id: {"ruleset": row.name, "version": row.number} for row in found}
 
 
-def _store_values(session: Session, result: Result, held: Iterable[int]) -> None:
-    if result.values is None or not len(result.values.changed):
+def _store_values(session: Session, values: Values, held: set[int]) -> None:
+    rows = [row for row in values.changed.iter_rows() if int(row[0]) in held]
+    if not rows:
         return
-    values, stored = result.values, set(held)
-    rows = [row for row in values.changed.iter_rows() if int(row[0]) in stored]
     same = (ValueScore.entity_id.in_([int(row[0]) for row in rows]), ValueScore.as_of_us == values.as_of_us)
     session.execute(delete(ValueScore).where(*same))
     model = values.valuer

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from polars.exceptions import PanicException
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -14,7 +15,7 @@ from domain.errors import ModelError, RulesetNotValid, StoreError
 from store import due
 from store.database import reachable, writing
 from store.due import Batch, Subject
-from usecases.assessing import Result, assess_entities
+from usecases.assessing import assess_entities
 from usecases.storing import failures_of, store_result
 from usecases.valuing import Valuer
 
@@ -89,39 +90,58 @@ def work_on(
     valuer: Valuer | None = None,
     actor: str = "system",
 ) -> Done:
-    """Assess a batch that was claimed; one that cannot be assessed does not hold up the others."""
+    """Assess a batch that was claimed; one that cannot be assessed, or stored, does not hold up the others.
+
+    StoreError where the database is out of reach: that is nobody's failure, and the leases end by themselves.
+    """
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
-    results, errors = _assess(engine, batch, reasons, clock(), valuer)
-    assessed = 0
-    for result in results:
-        with writing(engine) as session:
-            assessed += store_result(session, batch, result, actor)
+    work = _Work(engine, batch, clock(), valuer, actor)
+    assessed, errors = work.on(reasons)
     if errors:
         _put_off(engine, batch, errors, clock())
     return Done(assessed, len(errors))
 
 
-def _assess(
-    engine: Engine, batch: Batch, reasons: Mapping[int, int], now: int, valuer: Valuer | None
-) -> tuple[list[Result], dict[int, str]]:
-    """Assess entities together; where that fails by one of them, each half alone, down to the one."""
-    try:
-        with reachable(), Session(engine) as session:
-            return [assess_entities(session, batch.organisation_id, batch.type_id, reasons, now, valuer)], {}
-    except (RulesetNotValid, ModelError, StoreError) as error:  # the same for each of them
-        return [], dict.fromkeys(reasons, failures_of(error))
-    except Exception as error:  # noqa: BLE001 (whatever it is, it must not hold up the others; it is kept and shown)
-        if len(reasons) == 1:
-            log.warning("entity not assessed", error=type(error).__name__)
-            return [], dict.fromkeys(reasons, failures_of(error))
-    ids = sorted(reasons)
-    results: list[Result] = []
-    errors: dict[int, str] = {}
-    for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
-        made, failed = _assess(engine, batch, {entity: reasons[entity] for entity in half}, now, valuer)
-        results += made
-        errors |= failed
-    return results, errors
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for all of a batch."""
+
+    engine: Engine
+    batch: Batch
+    now: int
+    valuer: Valuer | None
+    actor: str
+
+    def on(self, reasons: Mapping[int, int]) -> tuple[int, dict[int, str]]:
+        """Assess and store entities together; where that fails by one of them, each half alone, down to the one."""
+        try:
+            return self._all_of(reasons), {}
+        except StoreError:
+            raise
+        except (RulesetNotValid, ModelError) as error:  # the same for each of them
+            return 0, dict.fromkeys(reasons, failures_of(error))
+        except _WHATEVER as error:  # it must not hold up the others; it is kept and shown
+            if len(reasons) == 1:
+                log.warning("entity not assessed", error=type(error).__name__)
+                return 0, dict.fromkeys(reasons, failures_of(error))
+        ids = sorted(reasons)
+        assessed, errors = 0, dict[int, str]()
+        for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+            made, failed = self.on({entity: reasons[entity] for entity in half})
+            assessed += made
+            errors |= failed
+        return assessed, errors
+
+    def _all_of(self, reasons: Mapping[int, int]) -> int:
+        of = (self.batch.organisation_id, self.batch.type_id)
+        with reachable(), Session(self.engine) as session:
+            result = assess_entities(session, *of, reasons, self.now, self.valuer)
+        with writing(self.engine) as session:
+            return store_result(session, self.batch, result, self.actor)
+
+
+_WHATEVER = (Exception, PanicException)
+"""Polars tells of what it did not think of as something that is no Exception."""
 
 
 def _put_off(engine: Engine, batch: Batch, errors: Mapping[int, str], now: int) -> None:

@@ -1,0 +1,259 @@
+"""The worker: nothing is lost, nothing is done twice, and nobody holds up anybody else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from domain.errors import StoreError
+from store import due
+from store.database import writing
+from store.due import Batch
+from store.entities import subject_of
+from store.entity_tables import Entity
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from usecases import storing, worker
+from usecases.assessing import Result, assess_entities
+from usecases.audit_verify import AuditFinding, verify
+from usecases.ingest_facts import set_tag
+from usecases.worker import LEASE_US, MOST_ATTEMPTS, Done, assess_now, back_off_us, run_batch, work_on
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """A bank with five customers, of whom nobody was assessed yet."""
+    made = Bank(engine)
+    made.activate(banks.document({"country": banks.COUNTRY, "watch": banks.WATCH}))
+    for name in "abcde":
+        made.put(name, country="NO")
+    return made
+
+
+def claimed(bank: Bank, lease: str) -> Batch:
+    """What a worker claimed that then was slow, or died."""
+    with writing(bank.engine) as session:
+        batch = due.claim(session, lease, bank.now, bank.now + LEASE_US, 100)
+    assert batch is not None
+    return batch
+
+
+def poisoned(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
+    """Let every assessment of one entity fail, with whomever it is assessed."""
+
+    def assess(session: Session, organisation_id: int, type_id: int, reasons: dict[int, int], *others: Any) -> Result:
+        if number in reasons:
+            raise error
+        return assess_entities(session, organisation_id, type_id, reasons, *others)
+
+    monkeypatch.setattr(worker, "assess_entities", assess)
+
+
+def test_one_batch_is_as_large_as_asked(bank: Bank) -> None:
+    assert [bank.run(most=3), bank.run(most=3), bank.run(most=3)] == [Done(3, 0), Done(2, 0), None]
+
+
+def test_one_that_cannot_be_assessed_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    assert bank.run() == Done(4, 1)
+    assert [len(bank.assessments(name)) for name in "abcde"] == [1, 1, 0, 1, 1]
+    mark = bank.mark_of("c")
+    assert (mark.due_us, mark.error, mark.lease) == (bank.now + back_off_us(1), "ValueError: bad luck", None)
+    assert bank.run() is None
+
+
+@pytest.mark.parametrize("error", [pl.exceptions.PanicException("deep inside"), RecursionError("too deep")])
+def test_whatever_goes_wrong_with_one_ends_no_worker(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    poisoned(monkeypatch, bank.id_of("c"), error)
+    assert bank.run() == Done(4, 1)
+
+
+def test_one_that_cannot_be_stored_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = bank.id_of("c")
+
+    def store(session: Session, batch: Batch, result: Result, actor: str) -> int:
+        if any(made.entity_id == number for made in result.made):
+            raise ArithmeticError("out of range")
+        return storing.store_result(session, batch, result, actor)
+
+    monkeypatch.setattr(worker, "store_result", store)
+    assert bank.run() == Done(4, 1)
+    assert bank.mark_of("c").error == "ArithmeticError: out of range"
+    assert bank.run() is None
+
+
+def test_who_fails_again_and_again_is_quarantined_with_the_error_to_be_seen(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        assert bank.run() in {Done(4, 1), Done(0, 1)}
+        bank.now += back_off_us(attempt) - 1
+        assert bank.run() is None
+        bank.now += 1
+    assert bank.run() is None
+    mark = bank.mark_of("c")
+    assert (mark.quarantined, mark.attempts, mark.error) == (True, MOST_ATTEMPTS, "ValueError: bad luck")
+    monkeypatch.undo()
+    assert bank.run() is None  # time alone releases nobody
+    bank.put("c", country="RU")
+    assert bank.settle() == 1
+    assert (bank.level("c"), bank.mark_of("c").error) == (2, None)
+
+
+def test_a_success_forgets_the_failures_before(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    bank.run()
+    monkeypatch.undo()
+    bank.now += back_off_us(1)
+    bank.settle()
+    assert (bank.mark_of("c").attempts, bank.mark_of("c").error) == (0, None)
+
+
+def test_a_ruleset_that_lacks_a_list_fails_all_of_them_until_the_list_is_there(engine: Engine) -> None:
+    from usecases.lists import put_list_version
+
+    bank = Bank(engine)
+    bank.activate(banks.document({"listed": banks.LISTED}))
+    bank.put("a", country="KP")
+    bank.put("b", country="NO")
+    assert bank.run() == Done(0, 2)
+    assert "hot" in (bank.mark_of().error or "")
+    put_list_version(engine, bank.actor, "hot", 0, ["KP"], "Hot", "ours", bank.now)
+    assert bank.run() == Done(2, 0)
+    assert (bank.level("a"), bank.level("b")) == (2, 1)
+
+
+def test_a_database_out_of_reach_is_nobodys_failure(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is away: whoever was claimed is tried again, and never quarantined for that."""
+
+    def away(*_: object) -> Result:
+        raise StoreError("the database cannot be reached")
+
+    monkeypatch.setattr(worker, "assess_entities", away)
+    for _ in range(MOST_ATTEMPTS + 1):
+        with pytest.raises(StoreError):
+            bank.run()
+        bank.now += LEASE_US
+    monkeypatch.undo()
+    assert [bank.mark_of(name).attempts for name in "abcde"] == [0] * 5
+    assert bank.settle() == 5
+
+
+def test_who_was_claimed_by_one_that_died_is_assessed_when_the_lease_ends(bank: Bank) -> None:
+    claimed(bank, "dead")
+    bank.now += LEASE_US - 1
+    assert bank.run() is None
+    bank.now += 1
+    assert bank.run() == Done(5, 0)
+
+
+def test_a_worker_that_lost_its_lease_stores_nothing(bank: Bank) -> None:
+    slow = claimed(bank, "slow")
+    bank.now += LEASE_US
+    assert bank.settle() == 5
+    before = [bank.assessments(name) for name in "abcde"]
+    assert work_on(bank.engine, slow, clock=lambda: bank.now) == Done(0, 0)
+    assert [len(bank.assessments(name)) for name in "abcde"] == [len(made) for made in before] == [1] * 5
+    assert [len(bank.events(name)) for name in "abcde"] == [1] * 5
+
+
+def test_a_slow_worker_that_fails_puts_off_nobody_who_was_taken_over(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = claimed(bank, "slow")
+    bank.now += LEASE_US
+    bank.settle()
+    later = bank.next_us("c")
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    work_on(bank.engine, slow, clock=lambda: bank.now)
+    mark = bank.mark_of("c")
+    assert (mark.due_us, mark.attempts, mark.error) == (later, 0, None)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen once while an assessment is under way, after everything was read."""
+    left = [happens]
+
+    def assess(*given: Any) -> Result:
+        found = assess_entities(*given)
+        if left:
+            left.pop()()
+        return found
+
+    monkeypatch.setattr(worker, "assess_entities", assess)
+
+
+def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
+    kind: str, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits: the fact is stored while the worker still computes; and it is assessed right after."""
+
+    def tag() -> None:
+        waited = "SET lock_timeout = '1s'" if kind == "postgresql" else "PRAGMA busy_timeout = 1000"
+        with bank.engine.connect() as connection:
+            connection.execute(text(waited))
+        set_tag(bank.engine, bank.actor, "customer", "c", "watch", now_us=bank.now)
+
+    meanwhile(monkeypatch, tag)
+    assert bank.run() == Done(5, 0)
+    assert bank.level("c") == 1
+    assert bank.run() == Done(1, 0)
+    assert bank.level("c") == 3
+    assert bank.transitions("c") == [(None, 1), (1, 3)]
+
+
+def test_a_lease_that_is_lost_while_it_computes_stores_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    def takes_over() -> None:
+        bank.now += LEASE_US
+        assert run_batch(bank.engine, clock=lambda: bank.now) == Done(5, 0)
+
+    meanwhile(monkeypatch, takes_over)
+    assert bank.run() == Done(0, 0)
+    assert [len(bank.assessments(name)) for name in "abcde"] == [1] * 5
+
+
+def test_one_is_assessed_at_once_whether_it_is_due_or_not(bank: Bank) -> None:
+    with Session(bank.engine) as session:
+        subject = subject_of(session.get_one(Entity, bank.id_of("a")))
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0)
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0)
+    claimed(bank, "other")  # all the others
+    with writing(bank.engine) as session:
+        due.claim_one(session, subject, "other", bank.now, bank.now + LEASE_US)
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) is None
+    assert len(bank.assessments("a")) == 2
+
+
+def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> None:
+    bank.settle()
+    with bank.engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT actor, bulk_count, details FROM audit_entries WHERE action = 'assessments.made'")
+        ).all()
+    assert [tuple(row) for row in rows] == [("system", 5, '{"assessed":5,"moved":5}')]
+    problems: list[AuditFinding] = []
+    verify(bank.engine, problems.append)
+    assert not problems
+
+
+def test_who_has_nothing_known_any_more_is_not_claimed_for_ever(bank: Bank) -> None:
+    with Session(bank.engine) as session, session.begin():
+        session.execute(text("DELETE FROM attributes WHERE entity_id = :of"), {"of": bank.id_of("c")})
+    assert bank.run() == Done(4, 0)
+    mark = bank.mark_of("c")
+    assert (mark.due_us, mark.lease, mark.quarantined) == (None, None, False)
+
+
+def test_an_error_of_the_database_that_is_no_outage_is_that_of_the_entity(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = OperationalError("SELECT", {}, Exception("a statement that is not right"))
+    poisoned(monkeypatch, bank.id_of("c"), broken)
+    assert bank.run() == Done(4, 1)

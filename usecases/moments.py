@@ -1,0 +1,175 @@
+"""What entities of one call had before and what they have now, brought into the form that is stored."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from domain.canonical import canonical_json
+from risk.engine.assessments import STATUS, Assessments
+from risk.engine.breakdown import as_json_text, explain_all
+from risk.engine.next_change import NEXT, WHY, Change, next_changes
+from risk.engine.reads import lists_of_ruleset
+from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from risk.language.ruleset import Ruleset
+from store.due import Reason
+from usecases.inputs_kept import kept_inputs
+
+NO_RULESET = "no ruleset"
+"""The status of an entity for whose type nothing is active."""
+
+REASONS: Mapping[str, Reason] = {
+    Change.EXPIRY: Reason.EXPIRY,
+    Change.MOVE_DOWN: Reason.MOVE_DOWN,
+    Change.DECAY: Reason.DECAY,
+    Change.LIST: Reason.LIST,
+    Change.INTERVAL: Reason.INTERVAL,
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """One assessment, ready to be stored.
+
+    Attributes:
+        number: counted from 1 for each entity.
+        version_id: the ruleset that decided; None where none applied.
+        source: what made the difference: rules, override, decay or expiry.
+        level_before: what held until now.
+        override_id: the override that is live.
+        breakdown: canonical JSON.
+        inputs: what it was made from, JSON.
+        next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
+    """
+
+    entity_id: int
+    number: int
+    as_of_us: int
+    version_id: int | None
+    source: str
+    status: str
+    level: int | None
+    level_before: int | None
+    rules_level: int | None
+    floor: int
+    hard_floor: int
+    score: str
+    entered_us: int | None
+    may_move_down_us: int | None
+    override_id: int | None
+    breakdown: str
+    inputs: str
+    next_us: int | None
+    next_reason: Reason
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the entities of one call had before, and what they have now."""
+
+    as_of: int
+    before: Mapping[int, Mapping[str, Any]]
+    overrides: Mapping[int, Mapping[str, Any]]
+    reasons: Mapping[int, int]
+    dated: Mapping[int, int]
+
+    def made(
+        self, found: Assessments, version_id: int | None, portfolio: Portfolio, passed: Sequence[Ruleset]
+    ) -> Iterator[Made]:
+        """Bring assessments into the form that is stored; *passed* are the rulesets that did not apply before."""
+        if not len(found):
+            return
+        overrides = pl.DataFrame(
+            [(str(entity), row["until_us"]) for entity, row in self.overrides.items()],
+            schema={ENTITY: pl.String, "until": pl.Int64},
+            orient="row",
+        )
+        following = next_changes(found, overrides, portfolio.lists)
+        list_begins = self._next_version(portfolio, passed)
+        kept = kept_inputs(found, self.before, self.overrides)
+        rows = zip(
+            found.outcomes.iter_rows(named=True),
+            following.iter_rows(named=True),
+            kept,
+            explain_all(found),
+            strict=True,
+        )
+        for row, following_row, inputs, explained in rows:
+            entity = int(row[ENTITY])
+            next_us, reason = following_row[NEXT], REASONS[following_row[WHY]]
+            for at, why in ((self.dated.get(entity), Reason.DATED), (list_begins, Reason.LIST)):
+                if at is not None and at < next_us:
+                    next_us, reason = at, why
+            applies = version_id is not None
+            yield Made(
+                entity_id=entity,
+                number=self._number(entity),
+                as_of_us=row[AS_OF],
+                version_id=version_id,
+                source=self._source(entity, bool(row["overridden"])),
+                status=row[STATUS],
+                level=row["level"],
+                level_before=self._level_before(entity),
+                rules_level=row["rules_level"],
+                floor=row["floor"] if applies else 0,
+                hard_floor=row["hard_floor"],
+                score=explained.score if applies else "",
+                entered_us=row["entered"],
+                may_move_down_us=row["may_move_down_on"],
+                override_id=self.overrides[entity]["id"] if row["overridden"] else None,
+                breakdown=as_json_text(explained),
+                inputs=inputs,
+                next_us=next_us,
+                next_reason=reason,
+            )
+
+    def without_ruleset(self, entity: int) -> Made:
+        """Give what is stored where no ruleset is active: no level, but one that was set by hand, until it ends."""
+        override = self.overrides.get(entity)
+        until = None if override is None else override["until_us"]
+        live = override if until is None or self.as_of < until else None
+        line = "No ruleset is active for this type, so there is no level" + (" but the one set by hand" if live else "")
+        return Made(
+            entity_id=entity,
+            number=self._number(entity),
+            as_of_us=self.as_of,
+            version_id=None,
+            source=self._source(entity, live is not None),
+            status=NO_RULESET,
+            level=live["level"] if live else None,
+            level_before=self._level_before(entity),
+            rules_level=None,
+            floor=0,
+            hard_floor=0,
+            score="",
+            entered_us=None,
+            may_move_down_us=None,
+            override_id=live["id"] if live else None,
+            breakdown=canonical_json({"status": NO_RULESET, "line": line, "level": ""}),
+            inputs="{}",
+            next_us=until if live else None,
+            next_reason=Reason.EXPIRY if live and until else Reason(0),
+        )
+
+    def _next_version(self, portfolio: Portfolio, passed: Sequence[Ruleset]) -> int | None:
+        """Tell when a ruleset that did not apply may: when a list begins that it asks for."""
+        names = {name for ruleset in passed for name in lists_of_ruleset(ruleset)}.intersection(portfolio.lists)
+        begins = (version.since for name in names for version in portfolio.lists[name].versions)
+        return min((begin for begin in begins if begin > self.as_of), default=None)
+
+    def _number(self, entity: int) -> int:
+        return int(self.before[entity]["number"]) + 1 if entity in self.before else 1
+
+    def _level_before(self, entity: int) -> int | None:
+        return self.before[entity]["level"] if entity in self.before else None
+
+    def _source(self, entity: int, overridden: bool) -> str:
+        """Say what made the difference: an override that began, was revoked or ended; decay alone; or the rules."""
+        held = self.before[entity]["override_id"] if entity in self.before else None
+        now = self.overrides.get(entity)
+        if overridden and now is not None:
+            return "override" if held != now["id"] else "rules"
+        if held is not None:
+            return "expiry" if now is not None and now["id"] == held else "override"
+        return "decay" if self.reasons[entity] == Reason.DECAY else "rules"
