@@ -20,6 +20,7 @@ from cli import (
     score,
     serve,
     train,
+    webhooks,
 )
 from cli import worker as working
 from cli.terminal import errors
@@ -46,6 +47,7 @@ for module in (
     members,
     importing,
     working,
+    webhooks,
     privacy,
     replay,
     audit,

@@ -1,0 +1,95 @@
+"""Endpoints, and what people do about deliveries. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Row, Table, and_, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from domain.errors import NotThere
+from store.deliveries import is_in
+from store.entity_tables import Entity, EntityType
+from store.event_tables import Delivery, Endpoint, OutboxEvent
+
+_DELIVERIES = cast("Table", Delivery.__table__)
+
+
+def endpoint_of(session: Session, organisation_id: int, endpoint_id: int, *, held: bool = False) -> Endpoint:
+    """Find an endpoint, and lock it until the transaction ends where it is to be *held*.
+
+    NotThere where the organisation has none such.
+    """
+    wanted = select(Endpoint).where(Endpoint.id == endpoint_id, Endpoint.organisation_id == organisation_id)
+    found = session.scalar(wanted.with_for_update(key_share=True) if held else wanted)
+    if found is None:
+        raise NotThere(f"there is no endpoint {endpoint_id}")
+    return found
+
+
+def endpoints_of(session: Session, organisation_id: int) -> Sequence[Row[Endpoint, int, int]]:
+    """List an organisation's endpoints, with how many deliveries wait and how many are dead."""
+    return session.execute(
+        select(Endpoint, _count("waiting"), _count("dead"))
+        .where(Endpoint.organisation_id == organisation_id)
+        .order_by(Endpoint.id)
+    ).all()
+
+
+def _count(state: str) -> Any:
+    return (
+        select(func.count())
+        .select_from(_DELIVERIES)
+        .where(_DELIVERIES.c.endpoint_id == Endpoint.id, is_in(state))
+        .scalar_subquery()
+    )
+
+
+def dead_of(
+    session: Session, organisation_id: int, endpoint_id: int | None, after: tuple[int, int], most: int
+) -> Sequence[Row[Delivery, OutboxEvent, str, Entity]]:
+    """List dead deliveries by endpoint and number, those after *after*: delivery, event, type and entity."""
+    wanted = (
+        select(Delivery, OutboxEvent, EntityType.name, Entity)
+        .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
+        .join(OutboxEvent, OutboxEvent.id == Delivery.event_number)
+        .outerjoin(Entity, Entity.id == Delivery.entity_id)
+        .outerjoin(EntityType, EntityType.id == Entity.type_id)
+        .where(Endpoint.organisation_id == organisation_id, is_in("dead"), _follows(after))
+    )
+    if endpoint_id is not None:
+        wanted = wanted.where(Delivery.endpoint_id == endpoint_id)
+    return session.execute(wanted.order_by(Delivery.endpoint_id, Delivery.event_number).limit(most)).all()
+
+
+def _follows(after: tuple[int, int]) -> ColumnElement[bool]:
+    endpoint_id, number = after
+    return or_(
+        Delivery.endpoint_id > endpoint_id, and_(Delivery.endpoint_id == endpoint_id, Delivery.event_number > number)
+    )
+
+
+def put_back(session: Session, endpoint_id: int, numbers: tuple[int, int] | None, now_us: int) -> list[int]:
+    """Let deliveries wait again from now on, as if never tried: those of *numbers*, both ends included, or all dead.
+
+    Give the numbers of their events, in order. One that is being sent now stays with whoever sends it.
+    """
+    if numbers is None:
+        which: ColumnElement[bool] = is_in("dead")
+    else:
+        which = and_(_DELIVERIES.c.event_number.between(*numbers), _DELIVERIES.c.lease.is_(None))
+    again = (
+        update(_DELIVERIES)
+        .where(_DELIVERIES.c.endpoint_id == endpoint_id, which)
+        .values(state="waiting", attempts=0, next_us=now_us, delivered_us=None, error=None)
+        .returning(_DELIVERIES.c.event_number)
+    )
+    return sorted(session.scalars(again))
+
+
+def remove(session: Session, endpoint: Endpoint) -> int:
+    """Delete an endpoint with its deliveries; tell how many of them were not delivered."""
+    ours = _DELIVERIES.c.endpoint_id == endpoint.id
+    left = session.scalar(select(func.count()).select_from(_DELIVERIES).where(ours, is_in("waiting"))) or 0
+    session.execute(delete(_DELIVERIES).where(ours))
+    session.delete(endpoint)
+    return left
