@@ -4,7 +4,8 @@ Whoever runs one holds it until `lease_until_us`, and sets that further on as it
 that it is theirs still. One whose holder died is begun again by somebody else.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, Table, and_, or_, select, update
@@ -71,3 +72,22 @@ def _waiting(now_us: int) -> ColumnElement[bool]:
 def backtests_of(session: Session, family_id: int) -> Sequence[Backtest]:
     """List the backtests of a family, the newest first."""
     return session.scalars(select(Backtest).where(Backtest.family_id == family_id).order_by(Backtest.id.desc())).all()
+
+
+def forget_entities(session: Session, organisation_id: int, entity_ids: Collection[int]) -> None:
+    """Take entities out of reports, which name those who change most and those who could not be assessed."""
+    gone = {str(entity_id) for entity_id in entity_ids}
+    rows = session.scalars(
+        select(Backtest).where(Backtest.organisation_id == organisation_id, Backtest.report.is_not(None))
+    )
+    for row in rows:
+        report = json.loads(row.report or "{}")
+        if report["basis"] != "customers":
+            continue
+        found = report["backtest"]
+        sides = [(side, "failures") for side in (found["draft"], found["present"]) if side is not None]
+        for part, name in ((found, "movers"), *sides):
+            part[name] = [line for line in part[name] if line["entity"] not in gone]
+        text = json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
+        if text != row.report:
+            row.report = text

@@ -140,8 +140,13 @@ def _check_values(base_currency: str | None, override_cap_percent: int | None, r
             raise ConfigError(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
 
 
+def held_settings(session: Session, organisation_id: int) -> Settings:
+    """Give the settings, and keep others that hold them waiting until the transaction ends."""
+    return _settings(settings_row(session, organisation_id, locked=True))
+
+
 def lock_settings(session: Session, organisation_id: int, now_us: int) -> Settings:
-    """Lock the settings' row until the transaction ends, and from now on levels and base currency for good."""
+    """Hold the settings, and let levels and base currency never change from now on."""
     row = settings_row(session, organisation_id, locked=True)
     if row.locked_us is None:
         row.locked_us = now_us

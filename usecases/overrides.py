@@ -1,0 +1,218 @@
+"""Overrides: a level that one person asks for and another approves, above what the rules say and never without it.
+
+Only so much of the portfolio may stand below what the rules say; that is counted when an override is approved, one
+approval at a time. None goes below a floor that is live: whether the engine, later, finds a higher floor is its affair,
+and it wins. An override ends by itself at its instant: the worker looks again then.
+"""
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.clock import day_text, now_microseconds
+from domain.errors import ActionRefused, ConfigError, NotThere
+from store import due
+from store.database import writing
+from store.due import Reason
+from store.entities import entity_named, subject_of
+from store.entity_tables import Entity
+from store.level_tables import OverrideRow, Standing
+from store.overrides import count_below, count_with_level, live_overrides, override_numbered
+from usecases import audit
+from usecases.actors import Actor
+from usecases.override_views import OverrideLine, line_of, state_of
+from usecases.reasons import checked_reason
+from usecases.settings import Settings, held_settings, settings_of
+
+
+def request_override(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    level: str,
+    reason: str,
+    until_us: int | None = None,
+    now_us: int | None = None,
+) -> OverrideLine:
+    """Ask for a level; nothing changes until somebody else approves it.
+
+    Raises:
+        NotThere: there is no such entity.
+        ConfigError: there is no such level, the reason is empty, or the end is no moment.
+        ActionRefused: no ruleset was written yet, the end is past, or the level is below a live floor.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        settings = settings_of(session, actor.organisation_id)
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        session.refresh(entity, with_for_update={"key_share": True})  # nobody erases it meanwhile
+        if entity.erased_us is not None:
+            raise NotThere(f"there is no {type_name} {external_id!r}")
+        if settings.locked_us is None:
+            raise ActionRefused("there is no ruleset yet, so the levels may still change; nobody has one to override")
+        made = OverrideRow(
+            organisation_id=actor.organisation_id,
+            entity_id=entity.id,
+            level=_number(settings, level),
+            reason=why,
+            until_us=_checked_end(until_us, now),
+            state="requested",
+            requested_by=actor.name,
+            requested_us=now,
+        )
+        _refuse_below_floor(session, made, settings)
+        session.add(made)
+        session.flush()
+        _record(session, actor, "override.requested", made, {"reason": why})
+        return line_of(session, made, settings, now)
+
+
+def _number(settings: Settings, level: str) -> int:
+    if level not in settings.levels:
+        raise ConfigError(f"there is no level {level!r}; there are {', '.join(settings.levels)}")
+    return settings.levels.index(level) + 1
+
+
+def _checked_end(until_us: int | None, now_us: int) -> int | None:
+    if until_us is not None and type(until_us) is not int:
+        raise ConfigError(f"until_us is {until_us!r}; it must be a moment in microseconds, or nothing for no end")
+    if until_us is not None and until_us <= now_us:
+        raise ActionRefused(f"the override would end on {day_text(until_us)}, which is past; its end must lie ahead")
+    return until_us
+
+
+def _refuse_below_floor(session: Session, override: OverrideRow, settings: Settings) -> None:
+    standing = session.get(Standing, override.entity_id, populate_existing=True)
+    floor = 0 if standing is None else standing.hard_floor
+    if override.level < floor:
+        raise ActionRefused(
+            f"a floor keeps the level at {settings.levels[floor - 1]} or above;"
+            f" an override cannot go below it, to {settings.levels[override.level - 1]}"
+        )
+
+
+def approve_override(
+    engine: Engine, actor: Actor, override_id: int, reason: str = "", now_us: int | None = None
+) -> OverrideLine:
+    """Let a level that somebody else asked for hold; an override of the same entity that held is revoked by it.
+
+    Raises:
+        NotThere: there is no such override.
+        ActionRefused: the actor asked for it; it was decided; it would be over; it is below a live floor; or too much
+            of the portfolio would be below what the rules say.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason) if reason else None
+    with writing(engine) as session:
+        settings = held_settings(session, actor.organisation_id)  # one approval at a time: the cap is counted
+        found = _to_decide(session, actor, override_id)
+        _checked_end(found.until_us, now)
+        _refuse_below_floor(session, found, settings)
+        _refuse_above_cap(session, found, settings, now)
+        replaced = [_revoke(older, actor, f"replaced by override {found.id}", now) for older in
+                    live_overrides(session, found.entity_id, now)]  # fmt: skip
+        found.state, found.decided_by, found.decided_us, found.decision_reason = "approved", actor.name, now, why
+        _mark(session, found, now)
+        _record(session, actor, "override.approved", found, {"reason": why}, replaced)
+        return line_of(session, found, settings, now)
+
+
+def _to_decide(session: Session, actor: Actor, override_id: int) -> OverrideRow:
+    found = override_numbered(session, actor.organisation_id, override_id)
+    if found.state != "requested":
+        raise ActionRefused(f"override {override_id} was {found.state} already")
+    if found.requested_by == actor.name:
+        raise ActionRefused(f"{actor.name} asked for override {override_id}: somebody else decides")
+    return found
+
+
+def _refuse_above_cap(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> None:
+    standing = session.get(Standing, override.entity_id)
+    if standing is None or standing.rules_level is None or override.level >= standing.rules_level:
+        return
+    below = count_below(session, override.organisation_id, now_us, without=override.entity_id) + 1
+    of = count_with_level(session, override.organisation_id)
+    if below * 100 > settings.override_cap_percent * of:
+        raise ActionRefused(
+            f"{below} of {of} entities would stand below what the rules say;"
+            f" at most {settings.override_cap_percent} % may"
+        )
+
+
+def refuse_override(
+    engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
+) -> OverrideLine:
+    """Refuse a level that somebody else asked for.
+
+    Raises:
+        NotThere: there is no such override.
+        ConfigError: the reason is empty.
+        ActionRefused: the actor asked for it, or it was decided.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        settings = held_settings(session, actor.organisation_id)
+        found = _to_decide(session, actor, override_id)
+        found.state, found.decided_by, found.decided_us, found.decision_reason = "refused", actor.name, now, why
+        _record(session, actor, "override.refused", found, {"reason": why})
+        return line_of(session, found, settings, now)
+
+
+def revoke_override(
+    engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
+) -> OverrideLine:
+    """End an override that holds: what the rules say holds again, once the worker has looked.
+
+    Raises:
+        NotThere: there is no such override.
+        ConfigError: the reason is empty.
+        ActionRefused: it does not hold: not approved, revoked, or over by itself.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        settings = held_settings(session, actor.organisation_id)
+        found = override_numbered(session, actor.organisation_id, override_id)
+        if state_of(found, now) != "live":
+            raise ActionRefused(f"override {override_id} is {state_of(found, now)}; only one that holds can be revoked")
+        _revoke(found, actor, why, now)
+        _mark(session, found, now)
+        _record(session, actor, "override.revoked", found, {"reason": why})
+        return line_of(session, found, settings, now)
+
+
+def _revoke(override: OverrideRow, actor: Actor, why: str, now_us: int) -> int:
+    override.state, override.revoked_by, override.revoked_us = "revoked", actor.name, now_us
+    override.revocation_reason = why
+    return override.id
+
+
+def _mark(session: Session, override: OverrideRow, now_us: int) -> None:
+    subject = subject_of(session.get_one(Entity, override.entity_id))
+    due.mark(session, [subject], Reason.OVERRIDE, now_us)
+
+
+def _record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    override: OverrideRow,
+    after: dict[str, str | None],
+    replaced: list[int] | None = None,
+) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("override", override.id),
+        actor=actor.name,
+        after=after,
+        details={
+            "entity_id": override.entity_id,
+            "level": override.level,
+            "until_us": override.until_us,
+            "replaced": replaced or [],
+        },
+    )
