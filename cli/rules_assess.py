@@ -1,6 +1,5 @@
 """`fivefold rules assess`: files in, levels and breakdowns out."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +29,7 @@ from domain.errors import ConfigError
 from domain.files import replacing
 from risk.engine.assess import assess
 from risk.engine.assessments import STATUS, Assessments, Status
-from risk.engine.breakdown import as_json, explain
+from risk.engine.breakdown import as_json_text, explain, explain_all
 from risk.engine.outcomes import signed
 from training.config import DEFAULT_NAME
 
@@ -127,5 +126,4 @@ def _show_all(found: Assessments, as_of: int) -> None:
 
 def _write_breakdowns(found: Assessments, path: Path) -> None:
     with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-        for position in range(len(found)):
-            file.write(json.dumps(as_json(explain(found, position)), ensure_ascii=False) + "\n")
+        file.writelines(f"{as_json_text(explanation)}\n" for explanation in explain_all(found))

@@ -1,20 +1,28 @@
 """Why an entity has its level: every rule's outcome, and the arithmetic in one line."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from json.encoder import encode_basestring as quoted  # what `canonical_json` writes text with
 from typing import Any
 
 from domain.breakdown import Breakdown, Contribution
+from domain.canonical import canonical_json
 from domain.clock import day_text, from_microseconds
 from risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
-from risk.engine.failures import entity_failures
 from risk.engine.levels import LEVEL, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, RULES_LEVEL, WITHHELD
-from risk.engine.outcomes import RuleOutcome, outcome_of, signed
+from risk.engine.lines import NAMED, line_of
+from risk.engine.outcomes import RuleOutcome
 from risk.engine.program import FLOOR, TOTAL, TOTAL_LEVEL
-from risk.engine.reads import inputs_of_ruleset
-from risk.engine.words import input_words
+from risk.engine.tellers import Columns, Teller, columns_of, teller_of
 from risk.facts.portfolio import AS_OF, ENTITY
-from risk.language.inputs import key_of
+
+_AT_ONCE = 1_024
+"""So many entities are told together: enough to share words, and few enough for their words to fit in memory."""
+
+_ROW = (ENTITY, AS_OF, STATUS, TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, VERSIONS)
+"""The columns of outcomes that are told beside the rules."""
 
 
 @dataclass(frozen=True)
@@ -81,113 +89,85 @@ class Explanation:
 
 
 def explain(assessments: Assessments, position: int) -> Explanation:
-    """Explain the assessment in one row."""
-    program, row = assessments.program, assessments.outcomes.row(position, named=True)
-    inputs = assessments.inputs.row(position, named=True)
-    rules = tuple(outcome_of(rule, program, inputs, row, assessments.base) for rule in program.rules)
-
-    def name(column: str) -> str:
-        return program.ruleset.levels[row[column] - 1] if row[column] else ""
-
-    versions = assessments.versions[row[VERSIONS]]
-    applies = row[STATUS] != Status.NOT_APPLICABLE
-    score = program.total.shown(row[TOTAL])
-    failed = [(rule.title, " and ".join(rule.errors)) for rule in rules if rule.case == "failed"]
-    if row[STATUS] == Status.FAILED:
-        failed += entity_failures(program, inputs, row, assessments.base)
-    unknown = [] if applies else _unknown_of_predicate(assessments, position)
-    names = {column: name(column) for column in (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)}
-    return Explanation(
-        row[ENTITY],
-        row[AS_OF],
-        program.ruleset.name,
-        program.ruleset.content_hash,
-        row[STATUS],
-        rules,
-        Decimal(row[TOTAL]) / program.total.scale,
-        score,
-        name(TOTAL_LEVEL) if row[STATUS] == Status.ASSESSED else "",
-        name(FLOOR) if applies else "",
-        name(LEVEL),
-        name(RULES_LEVEL),
-        name(WITHHELD),
-        row[MAY_MOVE_DOWN_ON],
-        {list_name: day_text(version.since) for list_name, version in versions.items()},
-        tuple(f"{where}: {problem}" for where, problem in failed),
-        _line(rules, score, row, names, [where for where, _ in failed], unknown),
-    )
+    """Explain the assessment in one row: a batch of one."""
+    return next(explain_all(assessments, [position]))
 
 
-def _unknown_of_predicate(assessments: Assessments, position: int) -> list[str]:
-    """Name what is not known of an entity where that leaves open whether the ruleset applies to it."""
-    program, row = assessments.program, assessments.inputs[position : position + 1]
-    if program.applies is None or row.select(applies=program.applies).item() is not None:
-        return []
-    words = {key_of(made): input_words(made) for made in inputs_of_ruleset(program.ruleset)}
-    return [f"{words[key]} is unknown" for key in program.applies_reads if row[key].item() is None]
+def explain_all(assessments: Assessments, positions: Sequence[int] | None = None) -> Iterator[Explanation]:
+    """Explain the assessments in some rows, or in all of them, in their order.
+
+    What is told of the ruleset is prepared once, and rows are taken out of the frames many at a time.
+    """
+    wanted = range(len(assessments)) if positions is None else positions
+    for first in range(0, len(wanted), _AT_ONCE):
+        yield from _Batch(assessments, wanted[first : first + _AT_ONCE]).explanations()
 
 
-def _line(
-    rules: tuple[RuleOutcome, ...],
-    score: str,
-    row: dict[str, Any],
-    names: dict[str, str],
-    failed: list[str],
-    unknown: list[str],
-) -> str:
-    if row[STATUS] == Status.NOT_APPLICABLE:
-        open_question = f"It is unknown whether the ruleset applies ({', '.join(unknown)})"
-        return f"{open_question if unknown else 'The ruleset does not apply'}, so it gives no level" + _override(
-            row, names
+class _Batch:
+    """Some entities whose assessments are explained together."""
+
+    def __init__(self, assessments: Assessments, positions: Sequence[int]) -> None:
+        self._assessments = assessments
+        self._positions = positions
+        self._teller: Teller = teller_of(assessments.program, assessments.base)
+        self._columns: Columns = columns_of(assessments, positions)
+        self._levels = ("", *assessments.program.ruleset.levels)
+        self._lists = [
+            {name: day_text(version.since) for name, version in versions.items()} for versions in assessments.versions
+        ]
+
+    def explanations(self) -> Iterator[Explanation]:
+        columns = self._columns
+        scores = self._assessments.program.total.shown_of(columns[TOTAL])
+        rows = zip(*[columns[name] for name in _ROW], strict=True)
+        told = zip(rows, scores, self._teller.outcomes(columns), strict=True)
+        unknown = self._open_questions()
+        for place, (values, score, rules) in enumerate(told):
+            row = dict(zip(_ROW, values, strict=True))
+            yield self._explanation(place, row, score, rules, unknown.get(place, []))
+
+    def _explanation(
+        self, place: int, row: Mapping[str, Any], score: str, rules: tuple[RuleOutcome, ...], unknown: Sequence[str]
+    ) -> Explanation:
+        program, status = self._assessments.program, row[STATUS]
+        names = {column: self._levels[row[column] or 0] for column in NAMED}
+        failed = [(one.title, " and ".join(one.errors)) for one in rules if one.given.case == "failed"]
+        if status == Status.FAILED:
+            failed += self._teller.failures.words({name: values[place] for name, values in self._columns.items()})
+        return Explanation(
+            row[ENTITY],
+            row[AS_OF],
+            program.ruleset.name,
+            program.ruleset.content_hash,
+            status,
+            rules,
+            Decimal(row[TOTAL]) / program.total.scale,
+            score,
+            names[TOTAL_LEVEL] if status == Status.ASSESSED else "",
+            names[FLOOR] if status != Status.NOT_APPLICABLE else "",
+            names[LEVEL],
+            names[RULES_LEVEL],
+            names[WITHHELD],
+            row[MAY_MOVE_DOWN_ON],
+            self._lists[row[VERSIONS]].copy(),
+            tuple([f"{where}: {problem}" for where, problem in failed]),
+            line_of(rules, score, row, names, [where for where, _ in failed], unknown),
         )
-    parts = [f"Score {score.replace('-', '−')}: {_sum(rules)}", _verdict(rules, row, names, failed)]
-    if row[WITHHELD]:
-        parts.append(f"held at {_title(names[RULES_LEVEL])} until {day_text(row[MAY_MOVE_DOWN_ON])} by the cooldown")
-    return "; ".join(parts) + _override(row, names)
 
-
-def _sum(rules: tuple[RuleOutcome, ...]) -> str:
-    """Write the sum as people write sums: 20 + 15 − 5, each with the title of its rule."""
-    given = [outcome for outcome in rules if outcome.points]
-    if not given:
-        return "no rule gave points"
-    first, *rest = given
-    words = [f"{first.title} {signed(first.points).removeprefix('+')}"]
-    for outcome in rest:
-        sign, size = ("+", outcome.points) if outcome.points > 0 else ("−", -outcome.points)
-        words.append(f"{sign} {outcome.title} {size.normalize():f}")
-    return " ".join(words)
-
-
-def _verdict(rules: tuple[RuleOutcome, ...], row: dict[str, Any], names: dict[str, str], failed: list[str]) -> str:
-    floor_by = next((outcome.title for outcome in rules if outcome.floor and outcome.floor == names[FLOOR]), "")
-    if row[STATUS] == Status.FAILED:
-        return f"failed in {', '.join(failed)}: {_standing(names, floor_by)}"
-    if row[STATUS] == Status.UNCLASSIFIED:
-        return f"unclassified, as no tier owns this score: {_standing(names, floor_by)}"
-    level = _title(names[TOTAL_LEVEL])
-    raised = row[FLOOR] > row[TOTAL_LEVEL]
-    return f"{level}, raised to {_title(names[FLOOR])} by the floor of {floor_by}" if raised else level
-
-
-def _standing(names: dict[str, str], floor_by: str) -> str:
-    """Say what holds where the rules could not be answered in full: a floor may raise, and nothing lowers."""
-    if not names[RULES_LEVEL]:
-        return "there is no level yet"
-    by_floor = names[FLOOR] == names[RULES_LEVEL]
-    level = _title(names[RULES_LEVEL])
-    return f"{level} by the floor of {floor_by}" if by_floor else f"nothing lowers the level, so {level} stays"
-
-
-def _override(row: dict[str, Any], names: dict[str, str]) -> str:
-    if not row[OVERRIDDEN]:
-        return ""
-    floor = ", which a floor raised" if row[RAISED] else ""
-    return f"; {_title(names[LEVEL])} by an override{floor}, the rules say {_title(names[RULES_LEVEL]) or 'nothing'}"
-
-
-def _title(level: str) -> str:
-    return level[:1].upper() + level[1:]
+    def _open_questions(self) -> dict[int, list[str]]:
+        """Name what is unknown of those entities of whom that leaves open whether the ruleset applies to them."""
+        statuses, applies = self._columns[STATUS], self._assessments.program.applies
+        places = [place for place, status in enumerate(statuses) if status == Status.NOT_APPLICABLE]
+        if applies is None or not places:
+            return {}
+        inputs = self._assessments.inputs[[self._positions[place] for place in places]]
+        left_open = inputs.select(applies=applies)["applies"].is_null().to_list()
+        questions = self._teller.open_questions.items()
+        return {
+            place: [words for key, words in questions if self._columns[key][place] is None]
+            for place, is_open in zip(places, left_open, strict=True)
+            if is_open
+        }
 
 
 def as_json(explanation: Explanation) -> dict[str, Any]:
@@ -195,16 +175,30 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
     may = explanation.may_move_down_on
     return {
         **{name: value for name, value in vars(explanation).items() if name not in {"rules", "total"}},
-        "as_of": from_microseconds(explanation.as_of).isoformat(),
-        "may_move_down_on": None if may is None else from_microseconds(may).isoformat(),
+        "as_of": _iso(explanation.as_of),
+        "may_move_down_on": None if may is None else _iso(may),
         "total": str(explanation.total),
-        "rules": [
-            {
-                **vars(outcome),
-                "points": str(outcome.points),
-                "factor": None if outcome.factor is None else [str(part) for part in outcome.factor],
-                "sentence": outcome.sentence,
-            }
-            for outcome in explanation.rules
-        ],
+        "rules": [outcome.as_json() for outcome in explanation.rules],
     }
+
+
+def as_json_text(explanation: Explanation) -> str:
+    """Write an explanation as canonical JSON: what `canonical_json` writes of `as_json`, in a fraction of the time."""
+    may = "null" if explanation.may_move_down_on is None else f'"{_iso(explanation.may_move_down_on)}"'
+    failures = canonical_json(explanation.failures) if explanation.failures else "[]"
+    lists = ",".join([f"{quoted(name)}:{quoted(since)}" for name, since in sorted(explanation.lists.items())])
+    rules = ",".join([outcome.json_text for outcome in explanation.rules])
+    return (
+        f'{{"as_of":"{_iso(explanation.as_of)}","content_hash":{quoted(explanation.content_hash)}'
+        f',"entity":{quoted(explanation.entity)},"failures":{failures},"floor":{quoted(explanation.floor)}'
+        f',"level":{quoted(explanation.level)},"line":{quoted(explanation.line)},"lists":{{{lists}}}'
+        f',"may_move_down_on":{may},"rules":[{rules}],"rules_level":{quoted(explanation.rules_level)}'
+        f',"ruleset":{quoted(explanation.ruleset)},"score":{quoted(explanation.score)}'
+        f',"score_level":{quoted(explanation.score_level)},"status":{quoted(explanation.status)}'
+        f',"total":"{explanation.total}","withheld":{quoted(explanation.withheld)}}}'
+    )
+
+
+@lru_cache(maxsize=1_000)
+def _iso(time_us: int) -> str:
+    return from_microseconds(time_us).isoformat()

@@ -1,16 +1,19 @@
 """What could not be assessed, in words: where, the value that was met there, and what would have been right."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from risk.columns.kinds import SOURCES, inputs_of
 from risk.engine.program import Program
+from risk.engine.seen import SeenInput, seen_inputs
 from risk.engine.totals import WEIGHTS_USED
-from risk.engine.words import input_words, value_words
+from risk.engine.words import input_words
 from risk.facts.portfolio import error_of
 from risk.language.base import Part
 from risk.language.fields import FieldType, OneOf
 from risk.language.inputs import DaysSince, FieldInput, Ratio, key_of
+from risk.language.ruleset import Ruleset
 from risk.language.scoring import WeightedScore
 
 PREDICATE = "whom the ruleset applies to"
@@ -26,32 +29,35 @@ _WRONG = {
 }
 
 
-def misfits(made: Iterable[Part], program: Program, inputs: Mapping[str, Any]) -> tuple[str, ...]:
-    """Name every value of some inputs that could not be read, and what would have been right.
+@dataclass(frozen=True)
+class Misfit:
+    """How it is told that an input could not be read.
 
-    Args:
-        made: the inputs.
-        program: whose inputs they are.
-        inputs: those of one entity.
+    Attributes:
+        error: the column of what was met.
+        before: the words before that.
+        after: the words after it: what would have been right.
+        sides: of a ratio, which tell themselves what is wrong with them.
     """
-    found = (_misfit(part, program, inputs) for each in made for part in _parts(each, inputs))
-    return tuple(dict.fromkeys(words for words in found if words))
+
+    error: str
+    before: str
+    after: str = ""
+    sides: tuple["Misfit", ...] = ()
 
 
-def _parts(made: Any, inputs: Mapping[str, Any]) -> tuple[Part, ...]:
-    """Take a ratio apart where its sides tell themselves what is wrong."""
-    sides = made.ratio if isinstance(made, Ratio) else ()
-    return sides if any(inputs.get(error_of(key_of(side))) is not None for side in sides) else (made,)
+def misfits_of(made: Iterable[Part], ruleset: Ruleset) -> tuple[Misfit, ...]:
+    """Prepare to tell what of some inputs could not be read."""
+    return tuple(_misfit(each, ruleset) for each in {key_of(each): each for each in made}.values())
 
 
-def _misfit(made: Part, program: Program, inputs: Mapping[str, Any]) -> str:
-    problem = inputs.get(error_of(key_of(made)))
-    if problem is None:
-        return ""
-    field = _field_of(made)
+def _misfit(made: Part, ruleset: Ruleset) -> Misfit:
+    error, field = error_of(key_of(made)), _field_of(made)
     if field is None:
-        return f"{input_words(made)}: {problem}"
-    return f"{input_words(FieldInput(field=field))} is {problem}, which is {_wrong(program.ruleset.fields[field])}"
+        sides = misfits_of(made.ratio, ruleset) if isinstance(made, Ratio) else ()
+        return Misfit(error, f"{input_words(made)}: ", sides=sides)
+    name = input_words(FieldInput(field=field))
+    return Misfit(error, f"{name} is ", f", which is {_wrong(ruleset.fields[field])}")
 
 
 def _field_of(made: Part) -> str | None:
@@ -66,47 +72,60 @@ def _wrong(declared: FieldType) -> str:
     return _WRONG[declared] if isinstance(declared, str) else "no list of text"
 
 
-def entity_failures(
-    program: Program, inputs: Mapping[str, Any], row: Mapping[str, Any], base: str
-) -> Iterator[tuple[str, str]]:
-    """Tell what failed beside the rules: where, and what was met there.
+def misfit_words(misfits: Iterable[Misfit], met: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name every value that could not be read, and what would have been right, each once.
 
     Args:
-        program: the compiled ruleset.
-        inputs: those of one entity.
-        row: its outcomes.
-        base: the currency that money is in.
+        misfits: how that is told.
+        met: what was met in one entity's columns of errors.
     """
-    predicate = misfits(inputs_of(program.ruleset.applies_to), program, inputs)
-    if predicate:
-        yield PREDICATE, " and ".join(predicate)
-    score = program.ruleset.score
-    if isinstance(score, WeightedScore):
-        conditions = [choice.when for choice in score.weighted.weights_by if choice.when is not None]
-        made = [made for condition in conditions for made in inputs_of(condition)]
-        wrong = misfits(made, program, inputs)
-        if wrong:
-            yield CHOICE, " and ".join(wrong)
-        elif row[WEIGHTS_USED] is None:
-            yield CHOICE, f"there is no column where {seen(made, program, inputs, base)}"
+    return tuple(dict.fromkeys(words for misfit in misfits for words in _words_of(misfit, met)))
 
 
-def seen(
-    made: Iterable[Part], program: Program, inputs: Mapping[str, Any], base: str, cuts: Mapping[str, Any] | None = None
-) -> str:
-    """Say what inputs were, each once; what could not be read as it was met.
+def _words_of(misfit: Misfit, met: Mapping[str, Any]) -> Iterator[str]:
+    told = misfit.sides if any(met.get(side.error) is not None for side in misfit.sides) else (misfit,)
+    for one in told:
+        problem = met.get(one.error)
+        if problem is not None:
+            yield f"{one.before}{problem}{one.after}"
 
-    Args:
-        made: the inputs.
-        program: whose inputs they are.
-        inputs: those of one entity.
-        base: the currency that money is in.
-        cuts: the numbers that an input is compared with, by its key: no value is shown rounded across one.
+
+@dataclass(frozen=True)
+class EntityFailures:
+    """How it is told what failed beside the rules.
+
+    Attributes:
+        predicate: what could not be read of the inputs that decide to whom the ruleset applies.
+        choice: the same of those that choose the weights.
+        seen: these, as they are seen; empty where there are none to choose.
     """
-    words = []
-    for key, each in {key_of(each): each for each in made}.items():
-        currency = getattr(each, "in_currency", None) or base
-        compared = (cuts or {}).get(key, ())
-        value = inputs.get(error_of(key)) or value_words(inputs[key], program.inputs[key], currency, compared)
-        words.append(f"{input_words(each)} is {value}")
-    return ", ".join(words)
+
+    predicate: tuple[Misfit, ...]
+    choice: tuple[Misfit, ...]
+    seen: tuple[SeenInput, ...]
+
+    def words(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Tell what failed: where, and what was met there; *inputs* are one entity's, and its column of weights."""
+        predicate = misfit_words(self.predicate, inputs)
+        if predicate:
+            yield PREDICATE, " and ".join(predicate)
+        choice = misfit_words(self.choice, inputs)
+        if choice:
+            yield CHOICE, " and ".join(choice)
+        elif WEIGHTS_USED in inputs and inputs[WEIGHTS_USED] is None:
+            yield CHOICE, f"there is no column where {said(self.seen, inputs)}"
+
+
+def entity_failures(program: Program, base: str) -> EntityFailures:
+    """Prepare to tell what failed beside the rules; *base* is the currency that money is in."""
+    ruleset, made = program.ruleset, []
+    if isinstance(ruleset.score, WeightedScore):
+        conditions = [choice.when for choice in ruleset.score.weighted.weights_by if choice.when is not None]
+        made = [part for condition in conditions for part in inputs_of(condition)]
+    predicate = misfits_of(inputs_of(ruleset.applies_to), ruleset)
+    return EntityFailures(predicate, misfits_of(made, ruleset), seen_inputs(made, program.inputs, base))
+
+
+def said(seen: Iterable[SeenInput], inputs: Mapping[str, Any]) -> str:
+    """Say what the inputs of one entity were."""
+    return ", ".join(one.words(inputs[one.key], inputs.get(one.error)) for one in seen)

@@ -1,39 +1,19 @@
 """What one rule gave one entity, in words and exact numbers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
+from json.encoder import encode_basestring as quoted  # what `canonical_json` writes text with
 from typing import Any
 
-from risk.columns.kinds import inputs_of_rule
-from risk.engine.codes import points_of, slot_of
-from risk.engine.failures import misfits, seen
-from risk.engine.program import Program
-from risk.engine.reads import signal_of_rule
-from risk.engine.rules import CompiledRule
-from risk.engine.totals import WEIGHTS_USED
-from risk.engine.words import condition_words, input_words
-from risk.language.conditions import subject_of, tests_in
-from risk.language.inputs import key_of
-from risk.language.numbers import POINT_UNITS, WEIGHT_UNITS
+from domain.canonical import canonical_json
 
 
 @dataclass(frozen=True)
-class RuleOutcome:
-    """What one rule gave.
+class CaseOutcome:
+    """What one case of a rule gives, or otherwise, unknown, failed: the same to every entity that gets it.
 
-    Attributes:
-        rule: its id.
-        title: of the rule.
-        category: the family of risk factors.
-        case: the number of the case that held, from 1; or otherwise, unknown, failed.
-        asked: what that case asks, in plain words.
-        seen: what the rule's inputs were, in plain words.
-        points: exactly what it added to the total: weighted points in a weighted ruleset.
-        factor: the factor's own score and its weight in percent; None where points are just added.
-        floor: the name of the level below which the entity does not come; empty for none.
-        missing: the inputs that were unknown, where that mattered.
-        errors: what could not be read, where the rule failed.
+    Attributes: as those of `RuleOutcome`.
     """
 
     rule: str
@@ -41,26 +21,134 @@ class RuleOutcome:
     category: str
     case: int | str
     asked: str
-    seen: str
     points: Decimal
     factor: tuple[Decimal, Decimal] | None
     floor: str
-    missing: tuple[str, ...]
-    errors: tuple[str, ...]
+
+    @cached_property
+    def reason(self) -> str:
+        """Which case it is, in words."""
+        return f"Case {self.case}, {self.asked}" if isinstance(self.case, int) else "No case holds"
+
+    @cached_property
+    def effect(self) -> str:
+        """What it does to the total and the level, in words."""
+        floor = f"; at least {self.floor}" if self.floor else ""
+        weighed = f" ({self.factor[1]:f} % of {self.factor[0]:f})" if self.factor else ""
+        return f"{signed(self.points)} points{weighed}{floor}"
+
+    @cached_property
+    def terms(self) -> tuple[str, str]:
+        """The rule and its points as the first term of a sum, and as a later one; empty where it gives none."""
+        if not self.points:
+            return "", ""
+        size = f"{self.title} {abs(self.points).normalize():f}"
+        first = size if self.points > 0 else f"{self.title} {signed(self.points)}"
+        return first, f"{'+' if self.points > 0 else '−'} {size}"
+
+    @cached_property
+    def json_parts(self) -> tuple[str, str, str, str]:
+        """The canonical JSON around what is the entity's own: the errors, what is missing, what was seen."""
+        factor = None if self.factor is None else [str(part) for part in self.factor]
+        asked, case, category, title = map(canonical_json, (self.asked, self.case, self.category, self.title))
+        return (
+            f'{{"asked":{asked},"case":{case},"category":{category},"errors":',
+            f',"factor":{canonical_json(factor)},"floor":{quoted(self.floor)},"missing":',
+            f',"points":"{self.points}","rule":{quoted(self.rule)},"seen":',
+            f',"title":{title}}}',
+        )
+
+
+@dataclass(frozen=True)
+class RuleOutcome:
+    """What one rule gave.
+
+    Attributes:
+        given: what the case that held gives to everyone.
+        seen: what the rule's inputs were, in plain words.
+        missing: the inputs that were unknown, where that mattered.
+        errors: what could not be read, where the rule failed.
+    """
+
+    given: CaseOutcome
+    seen: str
+    missing: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> str:
+        """The rule's id."""
+        return self.given.rule
+
+    @property
+    def title(self) -> str:
+        """The title of the rule."""
+        return self.given.title
+
+    @property
+    def category(self) -> str:
+        """The family of risk factors."""
+        return self.given.category
+
+    @property
+    def case(self) -> int | str:
+        """The number of the case that held, from 1; or otherwise, unknown, failed."""
+        return self.given.case
+
+    @property
+    def asked(self) -> str:
+        """What that case asks, in plain words."""
+        return self.given.asked
+
+    @property
+    def points(self) -> Decimal:
+        """Exactly what it added to the total: weighted points in a weighted ruleset."""
+        return self.given.points
+
+    @property
+    def factor(self) -> tuple[Decimal, Decimal] | None:
+        """The factor's own score and its weight in percent; None where points are just added."""
+        return self.given.factor
+
+    @property
+    def floor(self) -> str:
+        """The name of the level below which the entity does not come; empty for none."""
+        return self.given.floor
 
     @property
     def sentence(self) -> str:
         """The same in plain words."""
-        if self.case == "failed":
-            return f"{self.title}: failed, because {' and '.join(self.errors)}"
-        floor = f"; at least {self.floor}" if self.floor else ""
-        weighed = f" ({self.factor[1]:f} % of {self.factor[0]:f})" if self.factor else ""
-        return f"{self.title}: {self.seen}. {self._reason()}: {signed(self.points)} points{weighed}{floor}"
+        given = self.given
+        if given.case == "failed":
+            return f"{given.title}: failed, because {' and '.join(self.errors)}"
+        reason = f"Not known: {', '.join(self.missing)}" if given.case == "unknown" else given.reason
+        return f"{given.title}: {self.seen}. {reason}: {given.effect}"
 
-    def _reason(self) -> str:
-        if self.case == "unknown":
-            return f"Not known: {', '.join(self.missing)}"
-        return f"Case {self.case}, {self.asked}" if isinstance(self.case, int) else "No case holds"
+    @cached_property
+    def json_text(self) -> str:
+        """The canonical JSON of `as_json`: many entities share an outcome, so it is written once."""
+        asked, factor, points, title = self.given.json_parts
+        errors = canonical_json(self.errors) if self.errors else "[]"
+        missing = canonical_json(self.missing) if self.missing else "[]"
+        seen = f'{quoted(self.seen)},"sentence":{quoted(self.sentence)}'
+        return f"{asked}{errors}{factor}{missing}{points}{seen}{title}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data for JSON: exact numbers as text."""
+        return {
+            "rule": self.rule,
+            "title": self.title,
+            "category": self.category,
+            "case": self.case,
+            "asked": self.asked,
+            "seen": self.seen,
+            "points": str(self.points),
+            "factor": None if self.factor is None else [str(part) for part in self.factor],
+            "floor": self.floor,
+            "missing": self.missing,
+            "errors": self.errors,
+            "sentence": self.sentence,
+        }
 
 
 def signed(points: Decimal) -> str:
@@ -71,67 +159,3 @@ def signed(points: Decimal) -> str:
     """
     size = f"{abs(points).normalize():f}"
     return size if not points else f"{'+' if points > 0 else '−'}{size}"
-
-
-def outcome_of(
-    compiled: CompiledRule, program: Program, inputs: Mapping[str, Any], row: Mapping[str, Any], base: str
-) -> RuleOutcome:
-    """Tell what a rule gave: *inputs* and *row* are one entity's inputs and outcomes, *base* the currency of money."""
-    rule = compiled.rule
-    code = row[compiled.column]
-    slot = slot_of(code)
-    points = Decimal(points_of(code)) / POINT_UNITS
-    factor = _factor(rule.id, points, program, row)
-    level = compiled.floors[slot]
-    asked = rule.cases[slot] if slot < compiled.otherwise else None
-    own = "it" if rule.input is None else input_words(rule.input)
-    words = "" if asked is None else asked.title or condition_words(asked.when, own)
-    return RuleOutcome(
-        rule.id,
-        rule.title,
-        rule.category,
-        _case_name(slot, compiled),
-        words,
-        seen(inputs_of_rule(rule), program, inputs, base, _cuts(compiled)),
-        points if factor is None else factor[0] * factor[1] / 100,
-        factor,
-        program.ruleset.levels[level - 1] if level else "",
-        _missing(compiled, inputs) if slot == compiled.unknown else (),
-        misfits(inputs_of_rule(rule), program, inputs) if slot == compiled.failed else (),
-    )
-
-
-def _case_name(slot: int, compiled: CompiledRule) -> int | str:
-    names = {compiled.otherwise: "otherwise", compiled.unknown: "unknown", compiled.failed: "failed"}
-    return names.get(slot, slot + 1)
-
-
-def _factor(rule: str, points: Decimal, program: Program, row: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
-    weights = program.total.weights
-    if not weights or rule not in weights[0]:
-        return None
-    column = row[WEIGHTS_USED]
-    weight = 0 if column is None else weights[column][rule]
-    return points, Decimal(weight * 100) / WEIGHT_UNITS
-
-
-def _cuts(compiled: CompiledRule) -> dict[str, list[Decimal]]:
-    """Collect the numbers that a rule compares each of its inputs with, by the input's key."""
-    cuts: dict[str, list[Decimal]] = {}
-    for test in (test for case in compiled.rule.cases for test in tests_in(case.when)):
-        subject = subject_of(test) or compiled.rule.input
-        for _, value in test.comparisons():
-            numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal)]
-            if subject is not None and numbers:
-                cuts.setdefault(key_of(subject), []).extend(numbers)
-    return cuts
-
-
-def _missing(compiled: CompiledRule, inputs: Mapping[str, Any]) -> tuple[str, ...]:
-    made = {key_of(each): each for each in inputs_of_rule(compiled.rule)}
-    names = [input_words(each) for key, each in made.items() if inputs[key] is None]
-    if compiled.signal is not None and inputs[compiled.signal] is None:
-        signal = signal_of_rule(compiled.rule)
-        if inputs[key_of(signal)] is not None:
-            names.append(f"when the latest was, of {input_words(signal)}")
-    return tuple(names)

@@ -35,7 +35,7 @@ _SMALL_ROWS = 1_000
 """Below this a frame costs by the number of expressions, above by the number of rows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # expressions have no equality; what is prepared for a program is kept beside it
 class Program:
     """A compiled ruleset.
 

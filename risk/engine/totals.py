@@ -44,23 +44,45 @@ class Total:
     tier: Level | None = None
 
     def shown(self, total: int) -> str:
-        """Write a total for people: two decimals, and more or another rounding where that would cross a cut.
+        """Write a total for people; see `shown_of`."""
+        return self.shown_of([total])[0]
+
+    def shown_of(self, totals: Sequence[int]) -> list[str]:
+        """Write totals for people: two decimals, and more or another rounding where that would cross a cut.
 
         The level of what is shown is the level of the total.
         """
         step = max(1, self.scale // 10**SHOWN_DIGITS)
-        below = total // step * step
-        rest = total - below
-        up = rest * 2 > step or (rest * 2 == step and below // step % 2 == 1)
-        nearest, other = (below + step, below) if up else (below, below + step)
-        levels = self._levels((total, nearest, other))
-        chosen = next((at for at, level in zip((nearest, other), levels[1:], strict=True) if level == levels[0]), total)
-        return text_of(total if rest == 0 else chosen, self.scale)
+        distinct = dict.fromkeys(totals)
+        rounded = self._rounded([total for total in distinct if total % step], step)
+        words = {total: text_of(rounded.get(total, total), self.scale) for total in distinct}
+        return [words[total] for total in totals]
+
+    def _rounded(self, totals: Sequence[int], step: int) -> dict[int, int]:
+        """Round to the nearest step, to the other beside where that is another level, or not at all."""
+        if not totals:
+            return {}
+        beside = [_steps_beside(total, step) for total in totals]
+        sides = totals, [nearest for nearest, _ in beside], [other for _, other in beside]
+        levels = self._levels([total for side in sides for total in side])
+        rounded = {}
+        for number, (total, nearest, other) in enumerate(zip(*sides, strict=True)):
+            level, of_nearest, of_other = levels[number :: len(totals)]
+            rounded[total] = nearest if of_nearest == level else other if of_other == level else total
+        return rounded
 
     def _levels(self, totals: Sequence[int]) -> list[Any]:
         frame = pl.DataFrame({"total": pl.Series(totals, dtype=pl.Int64)})
         made = frame.with_columns(level=self.level(pl.col("total")), tier=(self.tier or self.level)(pl.col("total")))
         return made.select("level", "tier").rows()
+
+
+def _steps_beside(total: int, step: int) -> tuple[int, int]:
+    """Give the steps on both sides of a total, the nearest first; of two as near, the even one."""
+    below = total // step * step
+    twice_rest = (total - below) * 2
+    up = twice_rest > step or (twice_rest == step and below // step % 2 == 1)
+    return (below + step, below) if up else (below, below + step)
 
 
 def total_of(ruleset: Ruleset, condition: Callable[[Any], pl.Expr]) -> Total:

@@ -37,6 +37,10 @@ _FUNCTIONS: Mapping[type, str] = {
 }
 _MOST_DIGITS = 15
 """Numbers of more digits, before or after the point, are written in powers of ten."""
+_MOST_WHOLE = 10**_MOST_DIGITS
+_PLACES = [tuple(max(digits - whole, 2) for digits in (6, 9, 12)) for whole in range(_MOST_DIGITS + 1)]
+"""After how many decimals a number with so many digits before the point is rounded, at first and then more finely."""
+_ZERO = Decimal(0)
 
 _OPERATORS = {
     "is": "is {}",
@@ -150,24 +154,41 @@ def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[D
     if value is None:
         return "unknown"
     if column.kind is Kind.MONEY:
-        digits = len(str(column.units)) - 1
-        exact = Decimal(str(value)) / column.units
-        shown = _uncrossed(exact, cuts, [round(exact, digits + more) for more in (0, 2, 4, 8)])
-        return f"{shown:,f} {currency}".strip()
-    if column.kind in {Kind.NUMBER, Kind.FINDING}:
-        exact = Decimal(str(value)) or Decimal(0)  # which has no sign
-        if exact and not -_MOST_DIGITS <= exact.adjusted() < _MOST_DIGITS:
-            return str(value)
-        whole = max(exact.adjusted() + 1, 0)
-        shown = _uncrossed(exact, cuts, [round(exact, max(digits - whole, 2)) for digits in (6, 9, 12)])
-        return f"{shown.normalize():,f}"
+        return f"{_money_words(value, column.units, cuts)} {currency}".rstrip()
+    if column.kind is Kind.NUMBER or column.kind is Kind.FINDING:
+        return _number_words(value, cuts)
     return _VALUES[column.kind](value)
 
 
-def _uncrossed(exact: Decimal, cuts: Sequence[Decimal], rounded: Sequence[Decimal]) -> Decimal:
-    """Take the first that is no other than the exact number to all *cuts*; the number itself where none is."""
-    wanted = [exact.compare(cut) for cut in (*cuts, Decimal(0))]
-    return next((one for one in rounded if [one.compare(cut) for cut in (*cuts, Decimal(0))] == wanted), exact)
+def _money_words(value: float, units: int, cuts: Sequence[Decimal]) -> str:
+    digits = len(str(units)) - 1
+    if isinstance(value, int):  # whole minor units, as all but a mean are: nothing is rounded
+        whole, rest = divmod(abs(value), units)
+        size = f"{whole:,}.{rest:0{digits}}" if digits else f"{whole:,}"
+        return f"-{size}" if value < 0 else size
+    exact = Decimal(str(value)) / units or _ZERO  # which has no sign
+    return f"{_uncrossed(exact, cuts, (digits, digits + 2, digits + 4, digits + 8)):,f}"
+
+
+def _number_words(value: float, cuts: Sequence[Decimal]) -> str:
+    if value % 1 == 0 and abs(value) < _MOST_WHOLE:
+        return f"{int(value):,}"
+    exact = Decimal(str(value))
+    size = exact.adjusted()
+    if not -_MOST_DIGITS <= size < _MOST_DIGITS:
+        return str(value)
+    return f"{_uncrossed(exact, cuts, _PLACES[max(size + 1, 0)]).normalize():,f}"
+
+
+def _uncrossed(exact: Decimal, cuts: Sequence[Decimal], places: Sequence[int]) -> Decimal:
+    """Round to the first of *places* with no cut, nor zero, on the way; not at all where there always is one."""
+    for digits in places:
+        rounded = round(exact, digits)
+        low, high = (exact, rounded) if exact < rounded else (rounded, exact)
+        crossed = [cut for cut in (_ZERO, *cuts) if low <= cut <= high]
+        if low == high or not crossed:
+            return rounded
+    return exact
 
 
 _VALUES: Mapping[Kind, Callable[[Any], str]] = {

@@ -8,9 +8,9 @@ import polars as pl
 from domain.errors import PROBLEMS_LISTED
 from risk.engine.assessments import STATUS, Assessments, Status
 from risk.engine.codes import points_of, slot_column
-from risk.engine.outcomes import outcome_of
 from risk.engine.program import APPLIES, TOTAL
 from risk.engine.rules import CompiledRule
+from risk.engine.tellers import outcomes_of
 from risk.engine.words import condition_words
 from risk.facts.portfolio import ENTITY
 from risk.language.numbers import POINT_UNITS, text_of
@@ -98,10 +98,7 @@ def _failures(assessments: Assessments, place: int) -> Sequence[Failure]:
     program, row = assessments.program, assessments.outcomes.row(place, named=True)
     if row[STATUS] == Status.UNCLASSIFIED:
         return [Failure(row[ENTITY], "tiers", f"no tier owns the total {program.total.shown(row[TOTAL])}")]
-    inputs = assessments.inputs.row(place, named=True)
-    outcomes = [outcome_of(rule, program, inputs, row, assessments.base) for rule in program.rules]
-    found = [
-        Failure(row[ENTITY], outcome.rule, error) for outcome in outcomes if outcome.errors for error in outcome.errors
-    ]
+    outcomes = outcomes_of(assessments, place)
+    found = [Failure(row[ENTITY], outcome.rule, error) for outcome in outcomes for error in outcome.errors]
     other = "what chooses the weights, or to whom the ruleset applies, is unknown or cannot be read"
     return found or [Failure(row[ENTITY], "applies_to, weights_by", other)]

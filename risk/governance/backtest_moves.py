@@ -7,8 +7,9 @@ import polars as pl
 
 from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from risk.engine.levels import RULES_LEVEL
-from risk.engine.outcomes import outcome_of, signed
+from risk.engine.outcomes import signed
 from risk.engine.program import TOTAL
+from risk.engine.tellers import outcomes_of
 from risk.facts.portfolio import ENTITY
 
 ALONE, LATER = "alone", "later"
@@ -146,9 +147,7 @@ def _reasons(after: Assessments, before: Assessments, place: int) -> tuple[str, 
 
 def _outcomes(found: Assessments, place: int) -> dict[str, str]:
     """Give what each rule gave one entity: its points, and the floor."""
-    inputs, row = (frame.row(place, named=True) for frame in (found.inputs, found.outcomes))
-    made = [outcome_of(rule, found.program, inputs, row, found.base) for rule in found.program.rules]
     return {
         each.rule: "failed" if each.errors else signed(each.points) + (f", at least {each.floor}" * bool(each.floor))
-        for each in made
+        for each in outcomes_of(found, place)
     }

@@ -23,13 +23,11 @@ from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.rulesets_drawn import read, rulesets
 from tests.risk.engine.worlds import (
     BAD_FIELDS,
-    as_ofs,
-    entities,
     moment,
     named_list,
     only,
-    portfolio_of,
-    standing,
+    people_drawn,
+    run,
     worlds,
 )
 
@@ -37,21 +35,6 @@ Data = dict[str, Any]
 
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 """All but to explain: that takes minutes for rulesets."""
-
-people_drawn = (
-    st.integers(1, 4).flatmap(lambda count: st.tuples(*[entities(number) for number in range(count)])).map(list)
-)
-
-
-def run(ruleset: Data, world: World, people: list[Data]) -> Assessments:
-    made = read(ruleset)
-    return assess(
-        made,
-        portfolio_of(world, people, made),
-        as_ofs(people),
-        standing(people, "previous", ("level", "entered")),
-        standing(people, "override", ("level", "until")),
-    )
 
 
 def answer_of(found: Assessments, position: int) -> Answer:

@@ -1,4 +1,4 @@
-"""The breakdown: the arithmetic in one line, parts that add up, and a form for JSON."""
+"""The breakdown: parts that add up, a form for JSON, and a batch that is each entity alone."""
 
 import json
 from decimal import Decimal
@@ -7,13 +7,17 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from risk.engine.assess import assess
-from risk.engine.breakdown import as_json, explain
-from tests.risk.engine.small import DAY, Data, assessed, case, exactly, portfolio, rule, ruleset
+from domain.canonical import canonical_json
+from risk.engine import breakdown
+from risk.engine.breakdown import Explanation, as_json, as_json_text, explain, explain_all
+from risk.engine.outcomes import CaseOutcome, RuleOutcome
+from tests.risk.engine.reference_conditions import World
+from tests.risk.engine.rulesets_drawn import rulesets
+from tests.risk.engine.small import Data, assessed, case, exactly, rule, ruleset
+from tests.risk.engine.worlds import people_drawn, run, worlds
 
 
 def flagged(name: str, points: float, floor: str | None = None) -> Data:
@@ -21,52 +25,6 @@ def flagged(name: str, points: float, floor: str | None = None) -> Data:
 
 
 YES: Data = {"flag": True}
-
-
-@pytest.mark.parametrize(
-    ("rules", "line"),
-    [
-        (
-            [flagged("geography", 20), flagged("product", 15), flagged("behaviour", 20, "high")],
-            "Score 55: Geography 20 + Product 15 + Behaviour 20; Medium, raised to High by the floor of Behaviour",
-        ),
-        ([flagged("a", -5), flagged("b", 2.5), flagged("c", -0.25)], "Score −2.75: A −5 + B 2.5 − C 0.25; Low"),
-        ([flagged("a", 0), flagged("b", 61, "medium")], "Score 61: B 61; High"),
-        ([flagged("a", 0, "medium")], "Score 0: no rule gave points; Low, raised to Medium by the floor of A"),
-        ([flagged("a", 31, "medium")], "Score 31: A 31; Medium"),
-    ],
-)
-def test_arithmetic_in_one_line(rules: list[Data], line: str) -> None:
-    assert explain(assessed(ruleset(*rules), YES), 0).line == line
-
-
-def held(level: int, days: int) -> pl.DataFrame:
-    return pl.DataFrame({"entity_id": ["e0"], "level": [level], "entered": [DAY - days * DAY_US]})
-
-
-def overridden(level: int) -> pl.DataFrame:
-    return pl.DataFrame({"entity_id": ["e0"], "level": [level], "until": [None]}, schema_overrides={"until": pl.Int64})
-
-
-def test_line_tells_what_withholds_and_what_overrides() -> None:
-    cooled = ruleset(exactly(0), flagged("floored", 0, "medium"), cooldown="30 days")
-    found = explain(assess(cooled, portfolio([{"n0": 1}]), DAY, held(3, 10)), 0)
-    assert found.line == "Score 1: N0 1; Low; held at High until 2024-07-21 by the cooldown"
-    assert (found.level, found.withheld, found.score_level) == ("high", "low", "low")
-    found = explain(assess(cooled, portfolio([{"n0": 61}]), DAY, None, overridden(1)), 0)
-    assert found.line == "Score 61: N0 61; High; Low by an override, the rules say High"
-    found = explain(assess(cooled, portfolio([{"n0": 61, **YES}]), DAY, None, overridden(1)), 0)
-    assert found.line.endswith("; Medium by an override, which a floor raised, the rules say High")
-
-
-def test_line_where_the_ruleset_does_not_apply() -> None:
-    made = ruleset(exactly(0), applies_to={"field": "kind", "equals": "person"})
-    found = explain(assess(made, portfolio([{"n0": 61}]), DAY, held(3, 10), overridden(2)), 0)
-    wanted = "so it gives no level; Medium by an override, the rules say nothing"
-    assert found.line == f"It is unknown whether the ruleset applies (kind is unknown), {wanted}"
-    known = explain(assess(made, portfolio([{"n0": 61, "kind": "company"}]), DAY, held(3, 10), overridden(2)), 0)
-    assert known.line == f"The ruleset does not apply, {wanted}"
-    assert (found.score_level, found.floor, found.rules_level) == ("", "", "")
 
 
 points = st.sampled_from([-50, -1, 0, 1, 20, 30, 30.99, 31, 60.99, 61, 1000, None, "bad"])
@@ -102,3 +60,76 @@ def test_form_for_json() -> None:
     assert data["rules"][0]["sentence"] == found.rules[0].sentence
     assert (data["rules"][0]["factor"], data["rules"][1]["case"]) == (None, "failed")
     assert as_json(explain(assessed(ruleset(exactly(0)), {"n0": 1}), 0))["may_move_down_on"] is None
+
+
+QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+"""All but to explain: that takes minutes for rulesets."""
+
+
+@settings(max_examples=40, phases=QUICK)
+@given(rulesets(), worlds(), people_drawn, st.lists(st.integers(0, 3), max_size=8))
+def test_batch_is_each_entity_alone(made: Data, world: World, people: list[Data], drawn: list[int]) -> None:
+    found = run(made, world, people)
+    alone = [explain(found, position) for position in range(len(people))]
+    assert list(explain_all(found)) == alone
+    positions = [position % len(people) for position in drawn]
+    assert list(explain_all(found, positions)) == [alone[position] for position in positions]
+    assert [as_json_text(one) for one in explain_all(found)] == [canonical_json(as_json(one)) for one in alone]
+
+
+def test_rows_are_taken_out_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ruleset(exactly(0), applies_to={"field": "kind", "equals": "person"})
+    kinds = ["person", None, "company"]
+    rows = [{"n0": "x" if number == 4 else number % 2, "kind": kinds[number % 3]} for number in range(7)]
+    found = assessed(made, *rows)
+    together = list(explain_all(found))
+    monkeypatch.setattr(breakdown, "_AT_ONCE", 3)
+    assert list(explain_all(found)) == together
+    assert [one.entity for one in together] == [f"e{number}" for number in range(7)]
+    assert [one.line for one in explain_all(found, [4, 5, 6, 1])] == [together[place].line for place in (4, 5, 6, 1)]
+
+
+def test_row_that_is_not_there_is_refused() -> None:
+    found = assessed(ruleset(exactly(0)), {"n0": 1})
+    assert list(explain_all(found, [])) == list(explain_all(assessed(ruleset(exactly(0))))) == []
+    for positions in ([1], [0, 1]):
+        with pytest.raises(pl.exceptions.OutOfBoundsError):
+            list(explain_all(found, positions))
+
+
+def test_what_failed_is_told_where_the_ruleset_does_not_apply_too() -> None:
+    made = ruleset(exactly(0), applies_to={"field": "kind", "equals": "person"})
+    found = explain(assessed(made, {"n0": "x", "kind": "company"}), 0)
+    assert found.status == "not applicable"
+    assert found.failures == ("N0: n0 is 'x', which is no finite number",)
+
+
+words = st.text(max_size=5) | st.sampled_from(['"', "\\", "\x00\x1f", "\x7f", "\u2028", "−", "é😀", "</script>"])
+exact = st.decimals(allow_nan=False, allow_infinity=False)
+cases = st.builds(
+    CaseOutcome,
+    words,
+    words,
+    words,
+    st.integers(1, 200) | words,
+    words,
+    exact,
+    st.none() | st.tuples(exact, exact),
+    words,
+)
+outcomes = st.builds(RuleOutcome, cases, words, *[st.lists(words, max_size=2).map(tuple)] * 2)
+moments = st.integers(0, 2**51)
+explanations = st.builds(
+    Explanation,
+    *[words, moments, words, words, words, st.lists(outcomes, max_size=2).map(tuple), exact, *[words] * 6],
+    st.none() | moments,
+    st.dictionaries(words, words, max_size=3),
+    st.lists(words, max_size=2).map(tuple),
+    words,
+)
+
+
+@settings(max_examples=200)
+@given(explanations)
+def test_text_is_the_canonical_form_of_whatever_is_told(explanation: Explanation) -> None:
+    assert as_json_text(explanation) == canonical_json(as_json(explanation))

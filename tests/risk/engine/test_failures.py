@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from risk.engine.breakdown import explain
-from risk.engine.failures import seen
+from risk.engine.failures import said
+from risk.engine.seen import seen_inputs
 from risk.language.inputs import FieldInput
 from tests.risk.engine.small import assessed, case, rule, ruleset
 
@@ -77,7 +78,17 @@ def test_choice_of_weights_that_cannot_be_read() -> None:
     assert found.failures == ("the choice of weights: flag is 'x', which is neither true nor false",)
 
 
-def test_seen_says_each_input_once() -> None:
+def test_choice_that_no_column_is_for_says_each_input_once() -> None:
+    choices = [{"when": {"all": [{"field": "income", "above": 5}, {"field": "income", "below": 9}]}, "use": "all"}]
+    score = {"weighted": {"bands": [31, 61], "weights": {"all": {"a": 100}}, "weights_by": choices}}
+    made = ruleset(rule("a", case({"field": "n0", "at_least": 1}, 50), otherwise={"points": 1}), score=score)
+    found = assessed(made, {"n0": 1, "income": 5}, {"n0": 1, "income": 6})
+    assert explain(found, 0).failures == ("the choice of weights: there is no column where income is 5",)
+    assert explain(found, 1).status == "assessed"
+
+
+def test_inputs_are_said_as_they_were_met() -> None:
     found = assessed(ruleset(rule("asks", case("present", 1), input={"field": "income"})), {"income": 5})
-    twice = [FieldInput(field="income"), FieldInput(field="income")]
-    assert seen(twice, found.program, found.inputs.row(0, named=True), "EUR") == "income is 5"
+    seen = seen_inputs([FieldInput(field="income"), FieldInput(field="income")], found.program.inputs, "EUR")
+    assert said(seen, found.inputs.row(0, named=True)) == "income is 5"
+    assert said(seen, {seen[0].key: None, seen[0].error: "'ten'"}) == "income is 'ten'"

@@ -1,10 +1,12 @@
 """What each rule says of itself: the case, what was seen, points, factor, floor, what was missing."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from domain.canonical import canonical_json
 from risk.engine.breakdown import explain
 from risk.engine.outcomes import RuleOutcome, signed
 from tests.risk.engine.small import assessed, case, rule, ruleset
@@ -62,3 +64,20 @@ def test_factor_shows_its_weight() -> None:
 
 def test_points_are_signed() -> None:
     assert [signed(Decimal(points)) for points in ("100", "-0.5", "0")] == ["+100", "−0.5", "0"]
+
+
+def test_text_is_the_canonical_form() -> None:
+    rows: list[Data] = [{"income": 1e4}, {"income": 0, "flag": False}, {"flag": False}, {"income": '"x" − y'}]
+    for row in rows:
+        made = outcome(INCOME, row)
+        assert made.json_text == canonical_json(made.as_json())
+        assert json.loads(made.json_text)["sentence"] == made.sentence
+
+
+def test_terms_of_a_sum() -> None:
+    rows: list[tuple[Data, tuple[str, str]]] = [
+        ({"income": 1e4}, ("Income 20.5", "+ Income 20.5")),
+        ({"income": 0, "flag": True}, ("Income −5", "− Income 5")),
+        ({"income": 0, "flag": False}, ("", "")),
+    ]
+    assert [outcome(INCOME, row).given.terms for row, _ in rows] == [terms for _, terms in rows]

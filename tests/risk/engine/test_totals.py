@@ -157,3 +157,10 @@ def test_shown_total_is_rounded_to_two_decimals_where_no_cut_is_near() -> None:
     assert total.shown(20_015_000) == "20.02"
     assert total.shown(30_999_999) == "30.99"
     assert total.shown(-5_000_000) == "-5"
+
+
+@given(st.lists(st.integers(-(10**8), 10**8), max_size=20))
+def test_totals_are_shown_together_as_one_by_one(totals: list[int]) -> None:
+    for made in (weighted({"a": (1, 100)}), ruleset(exactly(0)), ruleset(exactly(0), score=tiers((0, 30, "low")))):
+        total = program_for(made, {}, "EUR").total
+        assert total.shown_of(totals) == [total.shown(one) for one in totals]

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.columns.values import Column
@@ -119,3 +119,32 @@ def test_value_is_shown_on_its_own_side_of_a_cut(cut: int, beside: float, column
     shown = value_words(value, column, cuts=(Decimal(cut),)).replace(",", "")
     exact = Decimal(str(value)) / column.units
     assert Decimal(shown).compare(Decimal(cut)) == exact.compare(Decimal(cut))
+
+
+def words_slowly(value: float, column: Column, cuts: list[Decimal]) -> str:
+    """Write a number as it reads: rounded, more finely as long as that would put it elsewhere beside a cut."""
+    exact = Decimal(str(value)) / column.units
+    money, size = column.kind is Kind.MONEY, exact.adjusted()
+    if not money and exact and not -15 <= size < 15:
+        return str(value)
+    minor = len(str(column.units)) - 1
+    places = [minor + more for more in (0, 2, 4, 8)] if money else [max(n - max(size + 1, 0), 2) for n in (6, 9, 12)]
+    sides = [exact.compare(cut) for cut in (*cuts, Decimal(0))]
+    fit = (one for one in (round(exact, at) for at in places) if [one.compare(cut) for cut in (*cuts, 0)] == sides)
+    shown = next(fit, exact)
+    return f"{shown if money else shown.normalize():,f}"
+
+
+all_cuts = st.lists(st.decimals(-1000, 1000, places=4), max_size=3)
+numbers = st.one_of(st.floats(-1e17, 1e17), st.floats(-2, 2), st.integers(-(10**17), 10**17), st.integers(-1000, 1000))
+COLUMNS = [MONEY, YEN, Column("l", Kind.MONEY, 10_000), NUMBER, Column("f", Kind.FINDING)]
+
+
+@settings(max_examples=500)
+@given(numbers, all_cuts, st.sampled_from(COLUMNS), st.sampled_from([0, 1e-9, -1e-6, 0.004, -0.5]), st.booleans())
+def test_number_is_what_it_reads_as(
+    value: float, cuts: list[Decimal], column: Column, beside: float, near: bool
+) -> None:
+    if near and cuts:
+        value = (float(cuts[0]) + beside) * column.units
+    assert value_words(value or 0, column, cuts=cuts) == words_slowly(value or 0, column, cuts)

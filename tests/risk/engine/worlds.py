@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from domain.clock import from_microseconds, to_microseconds
 from domain.money import Rate, RateTable
+from risk.engine.assess import assess
+from risk.engine.assessments import Assessments
 from risk.facts.fields import entities_from_rows
 from risk.facts.lists import ListVersion, NamedList
 from risk.facts.portfolio import Portfolio
 from risk.language.ruleset import Ruleset
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.reference_facts import RATES
+from tests.risk.engine.rulesets_drawn import read
 
 Data = dict[str, Any]
 Draw = Any
@@ -77,6 +80,11 @@ def entities(draw: Draw, number: int) -> Data:
     if draw(st.integers(0, 3)) == 0:
         entity |= draw(BAD_FIELDS)
     return entity
+
+
+people_drawn = (
+    st.integers(1, 4).flatmap(lambda count: st.tuples(*[entities(number) for number in range(count)])).map(list)
+)
 
 
 def _rows(count: int, **parts: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Data]]:
@@ -193,6 +201,18 @@ def standing(people: list[Data], part: str, names: tuple[str, str]) -> pl.DataFr
         if one[part] is not None
     ]
     return pl.DataFrame(rows, schema={"entity_id": pl.String, names[0]: pl.Int64, names[1]: pl.Int64})
+
+
+def run(ruleset: Data, world: World, people: list[Data]) -> Assessments:
+    """Assess drawn people by a drawn ruleset."""
+    made = read(ruleset)
+    return assess(
+        made,
+        portfolio_of(world, people, made),
+        as_ofs(people),
+        standing(people, "previous", ("level", "entered")),
+        standing(people, "override", ("level", "until")),
+    )
 
 
 def moment(value: int | None) -> datetime | None:

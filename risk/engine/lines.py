@@ -1,0 +1,87 @@
+"""The arithmetic of an assessment in one line: the sum, what raised, withheld or overrode the level."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from domain.clock import day_text
+from risk.engine.assessments import STATUS, Status
+from risk.engine.levels import LEVEL, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, RULES_LEVEL, WITHHELD
+from risk.engine.outcomes import RuleOutcome
+from risk.engine.program import FLOOR, TOTAL_LEVEL
+
+NAMED = (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)
+"""The columns of levels' numbers whose names are told."""
+
+Row = Mapping[str, Any]
+
+
+def line_of(
+    rules: Sequence[RuleOutcome],
+    score: str,
+    row: Row,
+    names: Mapping[str, str],
+    failed: Sequence[str],
+    unknown: Sequence[str],
+) -> str:
+    """Write the line.
+
+    Args:
+        rules: what each rule gave.
+        score: the total as it is shown.
+        row: the entity's outcomes.
+        names: of the levels in the columns of `NAMED`; empty where there is none.
+        failed: where the assessment failed.
+        unknown: what leaves open whether the ruleset applies, in words.
+    """
+    if row[STATUS] == Status.NOT_APPLICABLE:
+        open_question = f"It is unknown whether the ruleset applies ({', '.join(unknown)})"
+        begin = open_question if unknown else "The ruleset does not apply"
+        return f"{begin}, so it gives no level{_override(row, names)}"
+    line = f"Score {score.replace('-', '−')}: {_sum(rules)}; {_verdict(rules, row, names, failed)}"
+    if row[WITHHELD]:
+        line += f"; held at {_title(names[RULES_LEVEL])} until {day_text(row[MAY_MOVE_DOWN_ON])} by the cooldown"
+    return line + _override(row, names)
+
+
+def _sum(rules: Sequence[RuleOutcome]) -> str:
+    """Write the sum as people write sums: 20 + 15 − 5, each with the title of its rule."""
+    terms = [terms for outcome in rules if (terms := outcome.given.terms)[0]]
+    if not terms:
+        return "no rule gave points"
+    return " ".join([terms[0][0], *[later for _, later in terms[1:]]])
+
+
+def _verdict(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str], failed: Sequence[str]) -> str:
+    if row[STATUS] == Status.FAILED:
+        return f"failed in {', '.join(failed)}: {_standing(rules, names)}"
+    if row[STATUS] == Status.UNCLASSIFIED:
+        return f"unclassified, as no tier owns this score: {_standing(rules, names)}"
+    level = _title(names[TOTAL_LEVEL])
+    if row[FLOOR] <= row[TOTAL_LEVEL]:
+        return level
+    return f"{level}, raised to {_title(names[FLOOR])} by the floor of {_floor_by(rules, names)}"
+
+
+def _standing(rules: Sequence[RuleOutcome], names: Mapping[str, str]) -> str:
+    """Say what holds where the rules could not be answered in full: a floor may raise, and nothing lowers."""
+    if not names[RULES_LEVEL]:
+        return "there is no level yet"
+    level = _title(names[RULES_LEVEL])
+    if names[FLOOR] == names[RULES_LEVEL]:
+        return f"{level} by the floor of {_floor_by(rules, names)}"
+    return f"nothing lowers the level, so {level} stays"
+
+
+def _floor_by(rules: Sequence[RuleOutcome], names: Mapping[str, str]) -> str:
+    return next((outcome.title for outcome in rules if outcome.floor and outcome.floor == names[FLOOR]), "")
+
+
+def _override(row: Row, names: Mapping[str, str]) -> str:
+    if not row[OVERRIDDEN]:
+        return ""
+    floor = ", which a floor raised" if row[RAISED] else ""
+    return f"; {_title(names[LEVEL])} by an override{floor}, the rules say {_title(names[RULES_LEVEL]) or 'nothing'}"
+
+
+def _title(level: str) -> str:
+    return level[:1].upper() + level[1:]
