@@ -18,6 +18,7 @@ from domain.settings import Settings
 from features.matrix import catalogue, warm
 from models.registry import Registry
 from models.value_model import ValueModel
+from usecases.valuing import Valuer
 
 POLL_SECONDS = 10.0
 """How often the alias is looked at: a new champion serves within half a minute."""
@@ -83,6 +84,11 @@ class ModelHolder:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
+
+    def valuer(self) -> Valuer | None:
+        """Give what is asked for the values of stored entities; None until there is a model."""
+        served = self.current
+        return None if served is None else Valuer(served.model, served.name, served.version)
 
     def refresh(self) -> None:
         """Look at the alias once: load, check and warm a new champion, then swap; keep the present one otherwise."""

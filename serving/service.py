@@ -43,7 +43,7 @@ COUNTER = Counter(ENGINE)
 WATCH = Watch(HOLDER, COUNTER)
 DESK = Desk(SETTINGS, read_plans(SETTINGS.plans_file), HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER)
 APP = build_app(DESK)
-add_platform(APP, PlatformDesk(ENGINE, SETTINGS.limits))
+add_platform(APP, PlatformDesk(ENGINE, SETTINGS.limits, HOLDER.valuer))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""

@@ -24,6 +24,7 @@ from serving.v1.route import Asked, Route
 from store.database import reachable
 from usecases.roles import OF_MEMBERS, Role
 from usecases.tokens import Credential, find_credential, note_use
+from usecases.valuing import Valuer
 
 THREADS = 8
 """Of their own, so that scoring never waits behind them; their connections and scoring's are what the pool holds."""
@@ -36,10 +37,11 @@ Result = TypeVar("Result")
 class PlatformDesk:
     """Answers the routes of the table; one in each worker."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
-        """Answer from a database, within the limits of one request."""
+    def __init__(self, engine: Engine, limits: Limits, valuer: Callable[[], Valuer | None]) -> None:
+        """Answer from a database, within the limits of one request, with the value model that *valuer* gives."""
         self._engine = engine
         self._limits = limits
+        self._valuer = valuer
 
     async def answer(self, route: Route, request: Request) -> Response:
         """Answer one request, whether well or with an error."""
@@ -48,7 +50,7 @@ class PlatformDesk:
             credential = await _threaded(partial(admit, self._engine, secret_of(request)))
             require_role(route, credential)
             body = await read_body(request, self._limits.body_bytes)
-            asked = Asked(self._engine, credential)
+            asked = Asked(self._engine, credential, self._valuer())
             return await _threaded(partial(answered_by, route, asked, request, body))
         except Refusal as refusal:
             return refusal.response()

@@ -1,6 +1,18 @@
 """Who may ask what: the one table of the platform's routes. docs/security.md shows it, and tests ask all of it."""
 
-from serving.v1 import audit, entities, members, settings
+from serving.v1 import (
+    activations,
+    audit,
+    entities,
+    facts,
+    levels,
+    lists,
+    members,
+    overrides,
+    rulesets,
+    settings,
+    webhooks,
+)
 from serving.v1.route import Route
 from usecases.roles import OF_MEMBERS, Role
 
@@ -10,25 +22,74 @@ PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
 FEEDERS = frozenset({Role.APP, Role.ADMIN})
 """Programs that bring facts in."""
 TAGGERS = frozenset({Role.APP, Role.INVESTIGATOR, Role.ADMIN})
+INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
+APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
 READERS = OF_MEMBERS
 """Everybody who is a person."""
+EVERYBODY = frozenset(Role)
 
 _ENTITY = "/v1/entities/{type}/{external_id}"
+_OVERRIDE = "/v1/overrides/{override}"
+_FAMILY = "/v1/rulesets/{family}"
+_ENDPOINT = "/v1/webhooks/{endpoint}"
 
 TABLE: tuple[Route, ...] = (
+    Route("GET", "/v1/entities/{type}", READERS, facts.list_entities),
     Route("POST", "/v1/entities/{type}", FEEDERS, entities.put_entities),
+    Route("GET", _ENTITY, READERS, facts.view_entity),
     Route("PUT", _ENTITY, FEEDERS, entities.put_entity),
+    Route("GET", f"{_ENTITY}/risk", EVERYBODY, levels.read_risk),
+    Route("GET", f"{_ENTITY}/history", READERS, levels.read_history),
+    Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
+    Route("GET", f"{_ENTITY}/tags", READERS, facts.list_tags),
     Route("PUT", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.set_tag),
     Route("DELETE", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.end_tag),
+    Route("GET", f"{_ENTITY}/screenings", READERS, facts.list_screenings),
     Route("POST", f"{_ENTITY}/screenings", FEEDERS, entities.add_screening),
+    Route("GET", f"{_ENTITY}/cases", READERS, facts.list_cases),
     Route("PUT", f"{_ENTITY}/cases/{{number}}", FEEDERS, entities.put_case),
+    Route("GET", f"{_ENTITY}/alerts", READERS, facts.list_alerts),
     Route("PUT", f"{_ENTITY}/alerts/{{number}}", FEEDERS, entities.put_alert),
+    Route("GET", f"{_ENTITY}/transactions", READERS, facts.list_transactions),
     Route("POST", "/v1/transactions", FEEDERS, entities.post_transactions),
+    Route("GET", f"{_ENTITY}/overrides", READERS, overrides.list_overrides_of),
+    Route("POST", f"{_ENTITY}/overrides", INVESTIGATORS, overrides.request_override, 201),
+    Route("GET", "/v1/overrides", READERS, overrides.list_overrides),
+    Route("GET", "/v1/overrides/cap", READERS, overrides.read_cap),
+    Route("POST", f"{_OVERRIDE}/approve", APPROVERS, overrides.approve_override),
+    Route("POST", f"{_OVERRIDE}/refuse", APPROVERS, overrides.refuse_override),
+    Route("POST", f"{_OVERRIDE}/revoke", APPROVERS, overrides.revoke_override),
     Route("GET", "/v1/settings", READERS, settings.read_settings),
     Route("PUT", "/v1/settings/levels", ADMINS, settings.choose_levels),
     Route("PATCH", "/v1/settings", ADMINS, settings.change_settings),
     Route("GET", "/v1/entity-types", READERS, settings.list_types),
     Route("PUT", "/v1/entity-types/{name}", ADMINS, settings.define_type),
+    Route("PUT", "/v1/entity-types/{type}/rulesets", PUBLISHERS, rulesets.order_families),
+    Route("GET", "/v1/rulesets", PUBLISHERS, rulesets.list_families),
+    Route("GET", f"{_FAMILY}/draft", PUBLISHERS, rulesets.read_draft),
+    Route("PUT", f"{_FAMILY}/draft", PUBLISHERS, rulesets.save_draft),
+    Route("GET", f"{_FAMILY}/draft/review", PUBLISHERS, rulesets.review_draft),
+    Route("POST", f"{_FAMILY}/commit", PUBLISHERS, rulesets.commit, 201),
+    Route("GET", f"{_FAMILY}/versions", PUBLISHERS, rulesets.list_versions),
+    Route("GET", f"{_FAMILY}/versions/{{number}}", PUBLISHERS, rulesets.read_version),
+    Route("GET", f"{_FAMILY}/versions/{{number}}/diff", PUBLISHERS, rulesets.compare_versions),
+    Route("GET", f"{_FAMILY}/backtests", PUBLISHERS, activations.list_backtests),
+    Route("POST", f"{_FAMILY}/backtests", PUBLISHERS, activations.request_backtest, 202),
+    Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
+    Route("GET", f"{_FAMILY}/activations", PUBLISHERS, activations.list_activations),
+    Route("POST", f"{_FAMILY}/activate", PUBLISHERS, activations.activate),
+    Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back),
+    Route("POST", f"{_FAMILY}/switch", PUBLISHERS, rulesets.switch_family),
+    Route("GET", "/v1/lists", PUBLISHERS, lists.list_lists),
+    Route("POST", "/v1/lists/{name}/versions", PUBLISHERS, lists.add_list_version, 201),
+    Route("GET", "/v1/webhooks", ADMINS, webhooks.list_endpoints),
+    Route("POST", "/v1/webhooks", ADMINS, webhooks.add_endpoint, 201),
+    Route("DELETE", _ENDPOINT, ADMINS, webhooks.remove_endpoint),
+    Route("PUT", f"{_ENDPOINT}/enabled", ADMINS, webhooks.set_enabled),
+    Route("POST", f"{_ENDPOINT}/secrets", ADMINS, webhooks.rotate_secret, 201),
+    Route("DELETE", f"{_ENDPOINT}/secrets", ADMINS, webhooks.drop_old_secrets),
+    Route("GET", f"{_ENDPOINT}/dead-letters", ADMINS, webhooks.list_dead_letters),
+    Route("POST", f"{_ENDPOINT}/replay", ADMINS, webhooks.replay_deliveries, 202),
     Route("GET", "/v1/members", ADMINS, members.list_members),
     Route("POST", "/v1/members", ADMINS, members.add_member, 201),
     Route("PUT", "/v1/members/{member}/roles", ADMINS, members.set_roles),

@@ -13,16 +13,22 @@ from sqlalchemy import Engine
 from usecases.actors import Actor
 from usecases.roles import Role
 from usecases.tokens import Credential
+from usecases.valuing import Valuer
 
 _IN_PATH = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Who asks, once admitted, and where."""
+    """Who asks, once admitted, and what answers.
+
+    Attributes:
+        valuer: the value model that serves; None where none does.
+    """
 
     engine: Engine
     credential: Credential
+    valuer: Valuer | None = None
 
     @property
     def actor(self) -> Actor:

@@ -6,8 +6,10 @@ from typing import Any
 
 from serving.v1.paths import path_to
 from serving.v1.route import Route
+from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction
+from usecases.backtests import run_next_backtest
 
 CUSTOMER, COMPANY = "c/1 ä", "acme"
 """An identifier with everything that paths have a meaning for; and the only one of its type."""
@@ -24,12 +26,14 @@ class Example:
         query: as text.
         own: the parts that name something of our organisation alone: to others it is not there. Empty where a name may
             be anybody's, or where there is none.
+        status: of the answer, where it is another than the route's.
     """
 
     parts: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     query: Mapping[str, str] = field(default_factory=dict)
     own: tuple[str, ...] = ()
+    status: int | None = None
 
     def path(self, route: Route, **other: str) -> str:
         """Give the path, with other parts in place of some."""
@@ -37,22 +41,71 @@ class Example:
 
 
 _CUSTOMER = {"type": "customer", "external_id": CUSTOMER}
-_OF_CUSTOMER = ("type", "external_id")
+_COMPANY = {"type": "company", "external_id": COMPANY}
+_OF_CUSTOMER = ("external_id", "type")
+_RETAIL, _SECOND, _DRAFTED = {"family": "retail"}, {"family": "second"}, {"family": "drafted"}
+_FAMILY, _ENDPOINT = ("family",), ("endpoint",)
+WHY = "because of the test"
 
 EXAMPLES: Mapping[str, Example] = {
+    "list_entities": Example({"type": "company"}, query={"level": "low"}, own=("type",)),
     "put_entities": Example({"type": "company"}, [{"external_id": "a"}, {"external_id": "b"}], own=("type",)),
-    "put_entity": Example({"type": "company", "external_id": COMPANY}, {"attributes": {"size": 3}}, own=("type",)),
-    "set_tag": Example({**_CUSTOMER, "tag": "vip"}, {"until": "2099-01-01"}, own=("external_id",)),
-    "end_tag": Example({**_CUSTOMER, "tag": "kept"}, own=("external_id", "tag")),
-    "add_screening": Example(_CUSTOMER, {"screening": "pep", "found": False}, own=("external_id",)),
-    "put_case": Example({**_CUSTOMER, "number": "case 1"}, {"opened_at": OPENED}, own=("external_id",)),
-    "put_alert": Example({**_CUSTOMER, "number": "alert 1"}, {"opened_at": OPENED}, own=("external_id",)),
-    "post_transactions": Example(body=[transaction(1, CUSTOMER)], query={"type": "customer"}),
+    "view_entity": Example(_CUSTOMER, own=_OF_CUSTOMER),
+    "put_entity": Example(_COMPANY, {"attributes": {"size": 3}}, own=("type",)),
+    "read_risk": Example(_CUSTOMER, query={"freshness": "now"}, own=_OF_CUSTOMER),
+    "read_history": Example(_CUSTOMER, own=_OF_CUSTOMER),
+    "read_reasons": Example({"assessment": "1.1"}, own=("assessment",)),
+    "list_tags": Example(_CUSTOMER, own=_OF_CUSTOMER),
+    "set_tag": Example({**_CUSTOMER, "tag": "vip"}, {"until": "2099-01-01"}, own=_OF_CUSTOMER),
+    "end_tag": Example({**_CUSTOMER, "tag": "kept"}, own=(*_OF_CUSTOMER, "tag")),
+    "list_screenings": Example(_CUSTOMER, own=_OF_CUSTOMER),
+    "add_screening": Example(_CUSTOMER, {"screening": "pep", "found": False}, own=_OF_CUSTOMER),
+    "list_cases": Example(_CUSTOMER, own=_OF_CUSTOMER),
+    "put_case": Example({**_CUSTOMER, "number": "case 1"}, {"opened_at": OPENED}, own=_OF_CUSTOMER),
+    "list_alerts": Example(_CUSTOMER, own=_OF_CUSTOMER),
+    "put_alert": Example({**_CUSTOMER, "number": "alert 1"}, {"opened_at": OPENED}, own=_OF_CUSTOMER),
+    "list_transactions": Example(_CUSTOMER, query={"before": "t1"}, own=_OF_CUSTOMER),
+    "post_transactions": Example(body=[transaction(2, CUSTOMER)], query={"type": "customer"}),
+    "list_overrides_of": Example(_COMPANY, own=_OF_CUSTOMER),
+    "request_override": Example(_COMPANY, {"level": "high", "reason": WHY, "until": "2099-01-01"}, own=_OF_CUSTOMER),
+    "list_overrides": Example(),
+    "read_cap": Example(),
+    "approve_override": Example({"override": "1"}, {}, own=("override",)),
+    "refuse_override": Example({"override": "2"}, {"reason": WHY}, own=("override",)),
+    "revoke_override": Example({"override": "3"}, {"reason": WHY}, own=("override",)),
     "read_settings": Example(),
-    "choose_levels": Example(body={"levels": ["low", "medium", "high", "critical"]}),
+    "choose_levels": Example(body={"levels": ["low", "medium", "high", "critical"]}, status=409),
     "change_settings": Example(body={"override_cap_percent": 20}),
     "list_types": Example(),
     "define_type": Example({"name": "session"}, {"fields": {"device": "text"}}),
+    "order_families": Example({"type": "customer"}, {"families": ["second", "retail", "drafted"], "reason": WHY}),
+    "list_families": Example(query={"type": "customer"}),
+    "read_draft": Example(_DRAFTED, own=_FAMILY),
+    "save_draft": Example(_DRAFTED, {"document": document("drafted", remark="more"), "revision": 1}),
+    "review_draft": Example(_DRAFTED, own=_FAMILY),
+    "commit": Example(_DRAFTED, {"revision": 1, "accept_warnings": WHY}, own=_FAMILY),
+    "list_versions": Example(_RETAIL, own=_FAMILY),
+    "read_version": Example({**_RETAIL, "number": "1"}, own=("family", "number")),
+    "compare_versions": Example({**_RETAIL, "number": "2"}, query={"before": "1"}, own=("family", "number")),
+    "list_backtests": Example(_RETAIL, own=_FAMILY),
+    "request_backtest": Example(_RETAIL, {"version": 1}, own=_FAMILY),
+    "read_backtest": Example({"backtest": "1"}, own=("backtest",)),
+    "list_activations": Example(_RETAIL, own=_FAMILY),
+    "activate": Example(_RETAIL, {"version": 2, "reason": WHY}, own=_FAMILY),
+    "roll_back": Example(_SECOND, {"version": 1, "reason": WHY, "per_second": 7}, own=_FAMILY),
+    "switch_family": Example(_SECOND, {"on": False, "reason": WHY}, own=_FAMILY),
+    "list_lists": Example(),
+    "add_list_version": Example(
+        {"name": "watched"}, {"since": "2030-01-01", "members": ["NO"], "title": "Watched", "source": "Ourselves"}
+    ),
+    "list_endpoints": Example(),
+    "add_endpoint": Example(body={"url": "https://example.com/hook", "kinds": ["level.reached"]}),
+    "remove_endpoint": Example({"endpoint": "1"}, own=_ENDPOINT),
+    "set_enabled": Example({"endpoint": "1"}, {"enabled": False}, own=_ENDPOINT),
+    "rotate_secret": Example({"endpoint": "1"}, {}, own=_ENDPOINT),
+    "drop_old_secrets": Example({"endpoint": "1"}, own=_ENDPOINT),
+    "list_dead_letters": Example({"endpoint": "1"}, own=_ENDPOINT),
+    "replay_deliveries": Example({"endpoint": "1"}, {}, own=_ENDPOINT),
     "list_members": Example(),
     "add_member": Example(body={"name": "Zoë", "roles": ["publisher"]}),
     "set_roles": Example({"member": "1"}, {"roles": ["approver", "admin"]}, own=("member",)),
@@ -64,8 +117,47 @@ EXAMPLES: Mapping[str, Example] = {
 
 def furnish(place: Place) -> Place:
     """Give our organisation one of everything that the examples name."""
+    customer, maker = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER), place.join("maker", "publisher")
     place.good("PUT", "/v1/entity-types/company", {"fields": {"size": "number"}}, role="admin")
-    place.good("PUT", path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER), {}, role="app")
+    place.good("PUT", customer, {"attributes": {"country": "NO"}}, role="app")
     place.good("PUT", path_to("/v1/entities/{t}/{e}", t="company", e=COMPANY), {}, role="app")
-    place.good("PUT", path_to("/v1/entities/{t}/{e}/tags/kept", t="customer", e=CUSTOMER), {}, role="app")
+    place.good("PUT", f"{customer}/tags/kept", {}, role="app")
+    place.good("POST", "/v1/transactions", [transaction(1, CUSTOMER)], role="app")
+    for name, remarks in (("retail", "ab"), ("second", "cd")):
+        for version, remark in enumerate(remarks, start=1):
+            publish(place, maker, name, remark)
+            if (name, version) != ("retail", 2):
+                activate(place, name, version)
+    save(place, maker, "drafted", "d")
+    place.good("GET", f"{customer}/risk?freshness=now", role="app")
+    override(place)
+    place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
     return place
+
+
+def override(place: Place) -> None:
+    """Ask for three levels; the last one holds."""
+    path = path_to("/v1/entities/{t}/{e}/overrides", t="company", e=COMPANY)
+    for _ in range(3):
+        made = place.good("POST", path, {"level": "high", "reason": WHY}, role="investigator")
+    place.good("POST", f"/v1/overrides/{made['id']}/approve", {}, role="approver")
+
+
+def save(place: Place, maker: str, name: str, remark: str) -> int:
+    """Save a draft; give its revision."""
+    body = {"document": document(name, remark=remark)}
+    return int(place.good("PUT", f"/v1/rulesets/{name}/draft", body, token=maker)["revision"])
+
+
+def publish(place: Place, maker: str, name: str, remark: str) -> None:
+    """Save and commit a ruleset, and backtest it."""
+    revision = save(place, maker, name, remark)
+    body = {"revision": revision, "accept_warnings": WHY}
+    number = place.good("POST", f"/v1/rulesets/{name}/commit", body, token=maker)["number"]
+    place.good("POST", f"/v1/rulesets/{name}/backtests", {"version": number}, token=maker)
+    assert run_next_backtest(place.engine)
+
+
+def activate(place: Place, name: str, version: int) -> None:
+    """Let a version decide, by somebody who did not write it."""
+    place.good("POST", f"/v1/rulesets/{name}/activate", {"version": version, "reason": WHY}, role="publisher")

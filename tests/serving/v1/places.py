@@ -5,11 +5,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
@@ -32,6 +34,14 @@ OURS, THEIRS = "bank", "other"
 LIMITS = Limits(body_bytes=50_000, seconds=20)
 
 
+@cache
+def routes() -> tuple[FastAPI, PlatformDesk]:
+    """The routes, made once: that takes a second."""
+    app, desk = build_app(None), PlatformDesk(None, LIMITS, lambda: None)  # type: ignore[arg-type]  # nobody scores here
+    add_platform(app, desk)
+    return app, desk
+
+
 @dataclass
 class Place:
     """A service of the platform's routes alone, on a database of its own.
@@ -48,13 +58,12 @@ class Place:
     members: dict[tuple[str, str], int] = field(default_factory=dict)
     watching: Watching = field(default_factory=lambda: Watching(Holding(None)))
 
-    def __post_init__(self) -> None:
-        self.app = build_app(None)  # type: ignore[arg-type]  # nobody scores here
-        add_platform(self.app, PlatformDesk(self.engine, LIMITS))
-
     @property
     def edge(self) -> ASGIApp:
-        return Edge(self.app, self.watching, LIMITS.seconds)  # type: ignore[arg-type]  # stands in
+        """The routes, on this place's database: one place is asked at a time."""
+        app, desk = routes()
+        desk._engine = self.engine
+        return Edge(app, self.watching, LIMITS.seconds)  # type: ignore[arg-type]  # stands in
 
     def actor(self, role: str, organisation: str = OURS) -> Actor:
         """Somebody as use cases know them."""

@@ -103,7 +103,7 @@ def last_used(place: Place) -> int | None:
 
 
 def test_a_tokens_use_is_noted_once_a_day(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    noon, day = 1_795_176_000_000_000, 86_400_000_000
+    noon, day = 1_900_000_000_000_000, 86_400_000_000
     for now, noted in ((noon, noon), (noon + 1, noon), (noon + day, noon + day)):
         monkeypatch.setattr(desk, "now_microseconds", lambda now=now: now)
         place.good("GET", "/v1/settings", role="approver")

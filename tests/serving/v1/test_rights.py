@@ -1,7 +1,6 @@
 """Every cell of the table of routes and roles, asked of the routes themselves; others' things are not there."""
 
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -24,6 +23,9 @@ WITH_PARTS = [route for route in TABLE if EXAMPLES[route.handler.__name__].own]
 def name_of(route: Route) -> str:
     return f"{route.method} {route.path}"
 
+
+ONCE = {"save_draft", "remove_endpoint", "revoke_override"}
+"""Whose examples do not hold any more once the others were asked."""
 
 every_route = pytest.mark.parametrize("route", TABLE, ids=name_of)
 
@@ -54,7 +56,8 @@ def test_who_has_the_role_is_answered(furnished: Place, tmp_path: Path, route: R
     for role in route.roles:
         with copied(furnished, tmp_path) as place:
             answer = ask(place, route, place.tokens[OURS, role])
-            assert answer.status_code in {route.status, 204}, (role, answer.text)
+            wanted = {EXAMPLES[route.handler.__name__].status or route.status, 204}
+            assert answer.status_code in wanted, (role, answer.text)
             assert (answer.status_code == 204) is (not answer.content)
 
 
@@ -125,15 +128,14 @@ def test_an_admins_token_without_a_member_is_refused(place: Place, route: Route)
 
 
 def test_the_rights_are_the_same_on_postgresql(on_postgresql: Place) -> None:
-    """Those who may not, others' things, and whoever may do what can be done again and again."""
+    """Those who may not, others' things, and whoever may, as far as one does not take away what another asks about."""
     for route in TABLE:
         for role in set(Role) - route.roles:
             assert ask(on_postgresql, route, on_postgresql.tokens[OURS, role]).status_code == 403
         if route in WITH_PARTS:
             refuses_strangers(on_postgresql, route)
-    once: list[Any] = []
-    for route in TABLE:
+    in_turn = [route for route in TABLE if route.handler.__name__ not in ONCE]
+    for route in sorted(in_turn, key=lambda route: route.method == "DELETE"):
         answer = ask(on_postgresql, route, on_postgresql.tokens[OURS, Role.ADMIN])
-        if answer.status_code >= 300:
-            once.append((name_of(route), answer.status_code, answer.text))
-    assert not once
+        wanted = {EXAMPLES[route.handler.__name__].status or route.status, 204}
+        assert answer.status_code in wanted, (name_of(route), answer.text)

@@ -1,16 +1,19 @@
 """Settings and types over HTTP."""
 
-from tests.serving.v1.places import THEIRS, Place
+from pathlib import Path
+
+from tests.serving.v1.places import THEIRS, Place, settled
 
 
-def test_settings_change_and_stay_within_the_organisation(place: Place) -> None:
-    theirs = place.good("GET", "/v1/settings", token=place.tokens[THEIRS, "admin"])
-    chosen = place.good("PUT", "/v1/settings/levels", {"levels": ["a", "b", "c", "d"]}, role="admin")
-    assert (chosen["levels"], chosen["locked_at"]) == (["a", "b", "c", "d"], None)
-    changed = place.good("PATCH", "/v1/settings", {"base_currency": "SEK", "retention_days": 10}, role="admin")
-    assert changed == {**chosen, "base_currency": "SEK", "retention_days": 10}
-    assert place.good("GET", "/v1/settings", role="investigator") == changed
-    assert place.good("GET", "/v1/settings", token=place.tokens[THEIRS, "admin"]) == theirs
+def test_settings_change_and_stay_within_the_organisation(tmp_path: Path) -> None:
+    with settled(tmp_path) as place:
+        theirs = place.good("GET", "/v1/settings", token=place.tokens[THEIRS, "admin"])
+        chosen = place.good("PUT", "/v1/settings/levels", {"levels": ["a", "b", "c", "d"]}, role="admin")
+        assert (chosen["levels"], chosen["locked_at"]) == (["a", "b", "c", "d"], None)
+        changed = place.good("PATCH", "/v1/settings", {"base_currency": "SEK", "retention_days": 10}, role="admin")
+        assert changed == {**chosen, "base_currency": "SEK", "retention_days": 10}
+        assert place.good("GET", "/v1/settings", role="investigator") == changed
+        assert place.good("GET", "/v1/settings", token=place.tokens[THEIRS, "admin"]) == theirs
 
 
 def test_types_gain_fields_and_lose_none(place: Place) -> None:

@@ -1,0 +1,86 @@
+"""Which version decides, and what it would do: activations, rollbacks, backtests."""
+
+from typing import Any
+
+from pydantic import Field
+
+from serving.v1.route import Asked
+from serving.v1.rulesets import Rate
+from serving.v1.shapes import LARGEST, Given, Moment, Number, Shown, Text
+from store.activations import PER_SECOND
+from usecases import activations, backtests
+
+
+class ActivationGiven(Given):
+    """The version that is to decide, and why; who activates neither edited nor committed it."""
+
+    version: int = Field(ge=1, le=LARGEST)
+    reason: Text
+    per_second: Rate = PER_SECOND
+
+
+class ActivationLine(Shown):
+    """A change of what decides; `reached` of `total` entities are due so far, null once all were."""
+
+    kind: str
+    version: int | None
+    previous: int | None
+    reason: str
+    actor: str
+    at: Moment = Field(validation_alias="at_us")
+    per_second: int
+    finished_at: Moment | None = Field(validation_alias="finished_us")
+    reached: int | None
+    total: int | None = Field(validation_alias="of")
+
+
+class BacktestGiven(Given):
+    """A version, or null for the draft."""
+
+    version: int | None = Field(default=None, ge=1, le=LARGEST)
+
+
+class BacktestLine(Shown):
+    """A backtest; `done` of `total` entities were assessed so far."""
+
+    id: int
+    family: str
+    version: int | None
+    content_hash: str
+    state: str
+    done: int
+    total: int
+    requested_by: str
+    requested_at: Moment = Field(validation_alias="requested_us")
+    finished_at: Moment | None = Field(validation_alias="finished_us")
+    error: str | None
+
+
+def activate(asked: Asked, family: Text, body: ActivationGiven) -> None:
+    """Let a version decide from now on. It needs a backtest that is done, and somebody who did not write it."""
+    activations.activate(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
+
+
+def roll_back(asked: Asked, family: Text, body: ActivationGiven) -> None:
+    """Let a version decide again that did before."""
+    activations.roll_back(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
+
+
+def list_activations(asked: Asked, family: Text) -> list[ActivationLine]:
+    """List what was activated, rolled back and switched, the newest first, and how far everyone is assessed by it."""
+    return [ActivationLine.of(line) for line in activations.list_activations(asked.engine, asked.actor, family)]
+
+
+def request_backtest(asked: Asked, family: Text, body: BacktestGiven) -> BacktestLine:
+    """Ask for a backtest, which runs in the background."""
+    return BacktestLine.of(backtests.request_backtest(asked.engine, asked.actor, family, body.version))
+
+
+def list_backtests(asked: Asked, family: Text) -> list[BacktestLine]:
+    """List the backtests of a ruleset, the newest first."""
+    return [BacktestLine.of(line) for line in backtests.list_backtests(asked.engine, asked.actor, family)]
+
+
+def read_backtest(asked: Asked, backtest: Number) -> dict[str, Any]:
+    """Show what a backtest that is done has found."""
+    return backtests.report_of(asked.engine, asked.actor, backtest)

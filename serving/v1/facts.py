@@ -1,0 +1,162 @@
+"""What is known of entities, as people read it."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field
+
+from serving.v1.levels import LevelForPeople, LevelForPublishers, level_for
+from serving.v1.route import Asked
+from serving.v1.shapes import Given, Moment, Number, Shown, Text
+from usecases import facts, levels
+
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class EntityNamed(Shown):
+    """An entity by its type and its identifier."""
+
+    type: str
+    external_id: str
+
+    @classmethod
+    def named(cls, pair: tuple[str, str]) -> Self:
+        """Give the form of a type and a name."""
+        return cls(type=pair[0], external_id=pair[1])
+
+
+class Profile(EntityNamed):
+    """An entity: its attributes, whose it is, what it owns, and where it stands."""
+
+    owner: EntityNamed | None
+    owns: list[EntityNamed]
+    attributes: dict[str, Any]
+    created_at: Moment
+    known_at: Moment | None
+    erased_at: Moment | None
+    risk: LevelForPeople | LevelForPublishers
+
+
+class PageOfEntities(Given):
+    """Which entities: of one level or of all; `after` is the last `id` of the page before."""
+
+    level: Text | None = None
+    after: Number | None = None
+    limit: Limit = 100
+
+
+class EntityLine(Shown):
+    """An entity as it is listed."""
+
+    id: int
+    external_id: str
+    level: str | None
+    status: str | None
+
+
+class Most(Given):
+    """How many."""
+
+    limit: Limit = 100
+
+
+class Tag(Shown):
+    """A tag that an entity has, or had."""
+
+    tag: str
+    since: Moment = Field(validation_alias="from_us")
+    until: Moment | None = Field(validation_alias="until_us")
+    set_by: str
+
+
+class Screening(Shown):
+    """What an entity was screened for."""
+
+    screening: str
+    found: bool
+    at: Moment = Field(validation_alias="at_us")
+    recorded_at: Moment = Field(validation_alias="recorded_us")
+
+
+class Case(Shown):
+    """A case or an alert."""
+
+    number: str
+    opened_at: Moment = Field(validation_alias="opened_us")
+    closed_at: Moment | None = Field(validation_alias="closed_us")
+    outcome: str | None
+    status: str | None
+    fields: dict[str, Any]
+
+
+class PageOfTransactions(Most):
+    """Which transactions; `before` is the number of the last one of the page before."""
+
+    before: Text | None = None
+
+
+class Transaction(Shown):
+    """A transaction, in its own currency: a deposit is positive."""
+
+    transaction_id: str
+    at: Moment = Field(validation_alias="at_us")
+    amount: float
+    currency: str
+    state: str | None
+    balance: float | None
+    category: str | None
+    recorded_at: Moment = Field(validation_alias="recorded_us")
+    fields: dict[str, Any]
+
+
+def view_entity(asked: Asked, type_: Text, external_id: Text) -> Profile:
+    """Show an entity with its level, computed for the view where anything happened since, or an hour passed."""
+    found = facts.read_entity(asked.engine, asked.actor, type_, external_id)
+    viewed = levels.view_profile(asked.engine, asked.actor, type_, external_id, valuer=asked.valuer)
+    return Profile.model_validate(
+        {
+            "type": type_,
+            "external_id": external_id,
+            "owner": None if found.owner is None else EntityNamed.named(found.owner),
+            "owns": [EntityNamed.named(pair) for pair in found.owns],
+            "attributes": found.attributes,
+            "created_at": found.created_us,
+            "known_at": found.known_us,
+            "erased_at": found.erased_us,
+            "risk": level_for(asked, viewed),
+        }
+    )
+
+
+def list_entities(asked: Asked, type_: Text, query: PageOfEntities) -> list[EntityLine]:
+    """List entities of a type and where they stand, in the order in which they were added."""
+    found = facts.list_entities(asked.engine, asked.actor, type_, query.limit, query.after or 0, query.level)
+    return [EntityLine.of(line) for line in found]
+
+
+def list_tags(asked: Asked, type_: Text, external_id: Text, query: Most) -> list[Tag]:
+    """List the tags that an entity has or had, the newest first."""
+    return [Tag.of(line) for line in facts.list_tags(asked.engine, asked.actor, type_, external_id, query.limit)]
+
+
+def list_screenings(asked: Asked, type_: Text, external_id: Text, query: Most) -> list[Screening]:
+    """List an entity's screenings, those that were made last first."""
+    found = facts.list_screenings(asked.engine, asked.actor, type_, external_id, query.limit)
+    return [Screening.of(line) for line in found]
+
+
+def list_cases(asked: Asked, type_: Text, external_id: Text, query: Most) -> list[Case]:
+    """List the cases about an entity, those that were opened last first."""
+    found = facts.list_records(asked.engine, asked.actor, type_, external_id, "case", query.limit)
+    return [Case.of(line) for line in found]
+
+
+def list_alerts(asked: Asked, type_: Text, external_id: Text, query: Most) -> list[Case]:
+    """List the alerts about an entity, those that were opened last first."""
+    found = facts.list_records(asked.engine, asked.actor, type_, external_id, "alert", query.limit)
+    return [Case.of(line) for line in found]
+
+
+def list_transactions(asked: Asked, type_: Text, external_id: Text, query: PageOfTransactions) -> list[Transaction]:
+    """List an entity's transactions, the latest first."""
+    found = facts.list_transactions(asked.engine, asked.actor, type_, external_id, query.limit, query.before)
+    return [Transaction.of(line) for line in found]

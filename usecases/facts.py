@@ -1,0 +1,208 @@
+"""What is known of an entity, as people read it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.errors import ConfigError, NotThere
+from store import facts
+from store.database import reachable
+from store.entities import entity_named, type_named
+from store.entity_tables import Record, Transaction
+from store.settings import levels_of
+from usecases.actors import Actor
+
+MOST_OWNED = 1000
+"""Of what an entity owns, so many are named with it."""
+
+
+@dataclass(frozen=True)
+class EntityShown:
+    """An entity and its attributes.
+
+    Attributes:
+        owner: type and external id of whoever owns it.
+        owns: the same of what it owns, up to `MOST_OWNED`.
+        attributes: the latest; none once they were erased.
+        known_us: since when the attributes are as they are.
+        erased_us: when what was personal was erased.
+    """
+
+    entity_type: str
+    external_id: str
+    owner: tuple[str, str] | None
+    owns: tuple[tuple[str, str], ...]
+    attributes: Mapping[str, Any]
+    created_us: int
+    known_us: int | None
+    erased_us: int | None
+
+
+@dataclass(frozen=True)
+class EntityLine:
+    """An entity as it is listed.
+
+    Attributes:
+        id: to go on behind it.
+        level: its name; None for none.
+        status: of its latest assessment; None where it was never assessed.
+    """
+
+    id: int
+    external_id: str
+    level: str | None
+    status: str | None
+
+
+@dataclass(frozen=True)
+class TagLine:
+    """A tag that an entity has, or had: from a moment to another, or without end."""
+
+    tag: str
+    from_us: int
+    until_us: int | None
+    set_by: str
+
+
+@dataclass(frozen=True)
+class ScreeningLine:
+    """What an entity was screened for, when, and whether anything was found."""
+
+    screening: str
+    found: bool
+    at_us: int
+    recorded_us: int
+
+
+@dataclass(frozen=True)
+class RecordLine:
+    """A case or an alert."""
+
+    number: str
+    opened_us: int
+    closed_us: int | None
+    outcome: str | None
+    status: str | None
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TransactionLine:
+    """A transaction; amounts in its own currency. `fields` are those that its type declares."""
+
+    transaction_id: str
+    at_us: int
+    amount: float
+    currency: str
+    state: str | None
+    balance: float | None
+    category: str | None
+    recorded_us: int
+    fields: Mapping[str, Any]
+
+
+def read_entity(engine: Engine, actor: Actor, type_name: str, external_id: str) -> EntityShown:
+    """Show an entity; NotThere where the organisation has none of that type and name."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        latest = facts.attributes_of(session, entity.id)
+        return EntityShown(
+            type_name,
+            external_id,
+            None if entity.owner_id is None else facts.name_of(session, entity.owner_id),
+            tuple(facts.owned_by(session, entity.id, MOST_OWNED)),
+            {} if latest is None else json.loads(latest.content),
+            entity.created_us,
+            None if latest is None else latest.known_us,
+            entity.erased_us,
+        )
+
+
+def list_entities(
+    engine: Engine, actor: Actor, type_name: str, most: int, after: int = 0, level: str | None = None
+) -> list[EntityLine]:
+    """List entities of a type, of one level or of all, in the order in which they were added.
+
+    NotThere where there is no such type; ConfigError where there is no such level.
+    """
+    with reachable(), Session(engine) as session:
+        kind = type_named(session, actor.organisation_id, type_name)
+        names = list(levels_of(session, actor.organisation_id))
+        if level is not None and level not in names:
+            raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}")
+        number = None if level is None else names.index(level) + 1
+        return [
+            EntityLine(
+                entity.id,
+                entity.external_id,
+                None if standing is None or standing.level is None else names[standing.level - 1],
+                None if standing is None else standing.status,
+            )
+            for entity, standing in facts.entities_of_type(session, kind.id, most, after, number)
+        ]
+
+
+def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, most: int) -> list[TagLine]:
+    """List the tags that an entity has or had, the newest first; NotThere where there is no such entity."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        found = facts.tags_of(session, entity.id, most)
+        return [TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by) for tag in found]
+
+
+def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: str, most: int) -> list[ScreeningLine]:
+    """List an entity's screenings, those made last first; NotThere where there is no such entity."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        found = facts.screenings_of(session, entity.id, most)
+        return [ScreeningLine(made.screening, made.found, made.at_us, made.recorded_us) for made in found]
+
+
+def list_records(
+    engine: Engine, actor: Actor, type_name: str, external_id: str, kind: Literal["case", "alert"], most: int
+) -> list[RecordLine]:
+    """List an entity's cases or alerts, those opened last first; NotThere where there is no such entity."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        return [_record(found) for found in facts.records_of(session, entity.id, kind, most)]
+
+
+def _record(found: Record) -> RecordLine:
+    fields = json.loads(found.content) if found.content else {}
+    return RecordLine(found.external_id, found.opened_us, found.closed_us, found.outcome, found.status, fields)
+
+
+def list_transactions(
+    engine: Engine, actor: Actor, type_name: str, external_id: str, most: int, before: str | None = None
+) -> list[TransactionLine]:
+    """List an entity's transactions, the latest first; *before* goes on behind the one of that number.
+
+    NotThere where there is no such entity, or no such transaction of it.
+    """
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        place = None
+        if before is not None:
+            last = facts.transaction_of(session, entity.id, before)
+            if last is None:
+                raise NotThere(f"{type_name} {external_id!r} has no transaction {before!r}")
+            place = (last.at_us, last.transaction_id)
+        return [_transaction(found) for found in facts.transactions_before(session, entity.id, most, place)]
+
+
+def _transaction(found: Transaction) -> TransactionLine:
+    return TransactionLine(
+        found.transaction_id,
+        found.at_us,
+        found.amount,
+        found.currency,
+        found.state,
+        found.balance,
+        found.category,
+        found.recorded_us,
+        json.loads(found.content) if found.content else {},
+    )
