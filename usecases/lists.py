@@ -32,6 +32,7 @@ from store.rulesets import all_active_versions
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import storable
+from usecases.reasons import checked_moment
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,11 @@ def put_list_version(
     """
     if isinstance(members, str) or not all(isinstance(member, str) for member in members):
         raise ConfigError(f"members of the list {name} must be a list of text")
-    version: dict[str, Any] = {"since": since_us, "members": tuple(members), "source": source}
+    version: dict[str, Any] = {
+        "since": checked_moment(since_us, "since_us"),
+        "members": tuple(members),
+        "source": source,
+    }
     try:
         made = NamedList(name=name, title=title, source=source, versions=(ListVersion(**version),))
     except ValidationError as error:

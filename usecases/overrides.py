@@ -20,7 +20,7 @@ from store.overrides import count_below, count_with_level, live_overrides, overr
 from usecases import audit
 from usecases.actors import Actor
 from usecases.override_views import OverrideLine, line_of, state_of
-from usecases.reasons import checked_reason
+from usecases.reasons import checked_moment, checked_reason
 from usecases.settings import Settings, held_settings, settings_of
 
 
@@ -75,9 +75,7 @@ def _number(settings: Settings, level: str) -> int:
 
 
 def _checked_end(until_us: int | None, now_us: int) -> int | None:
-    if until_us is not None and type(until_us) is not int:
-        raise ConfigError(f"until_us is {until_us!r}; it must be a moment in microseconds, or nothing for no end")
-    if until_us is not None and until_us <= now_us:
+    if until_us is not None and checked_moment(until_us, "until_us") <= now_us:
         raise ActionRefused(f"the override would end on {day_text(until_us)}, which is past; its end must lie ahead")
     return until_us
 

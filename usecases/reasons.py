@@ -1,10 +1,15 @@
-"""What people have to say when they change what decides: why, and how fast."""
+"""What people have to say when they change what decides: why, how fast, from when or until when."""
 
+from datetime import date
+
+from domain.clock import EARLIEST_YEAR, to_microseconds
 from domain.errors import ConfigError
 from usecases.ingest_checks import storable
 
 MOST_CHARACTERS = 2000
 MOST_PER_SECOND = 100_000
+EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microseconds(date(9000, 1, 1))
+"""Moments that can be meant, and written down."""
 
 
 def checked_reason(reason: str, what: str = "reason") -> str:
@@ -20,3 +25,10 @@ def checked_rate(per_second: int) -> int:
     if type(per_second) is not int or not 1 <= per_second <= MOST_PER_SECOND:
         raise ConfigError(f"per_second is {per_second!r}; it must be a whole number from 1 to {MOST_PER_SECOND}")
     return per_second
+
+
+def checked_moment(moment_us: int, what: str) -> int:
+    """Give a moment in microseconds; ConfigError where it is none that can be meant."""
+    if type(moment_us) is not int or not EARLIEST_US <= moment_us < LATEST_US:
+        raise ConfigError(f"{what} is {moment_us!r}; it must be a moment in microseconds since 1970, from 1900 to 9000")
+    return moment_us

@@ -117,7 +117,7 @@ def test_an_end_in_the_past_is_refused(engine: Engine, three: People, until: int
     assert rows_of(engine, OverrideRow) == []
 
 
-@pytest.mark.parametrize("until", ["2027-01-01", 1.5, True])
+@pytest.mark.parametrize("until", ["2027-01-01", 1.5, True, 10**20])
 def test_an_end_that_is_no_moment_is_refused(engine: Engine, three: People, until: Any) -> None:
     with pytest.raises(ConfigError, match=r"until_us is .*; it must be a moment in microseconds"):
         asked(engine, three[0], until_us=until)

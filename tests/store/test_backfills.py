@@ -1,0 +1,61 @@
+"""Everyone of a type, part by part, in the order of their numbers; nobody twice, nobody who was erased."""
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from store import accounts, backfills
+from store.backfills import count_of_type, entities_after, mark_type, parts_of_type
+from store.due import BULK, Reason
+from store.entity_tables import Entity, EntityType
+from store.level_tables import DueMark
+
+
+def people(session: Session, count: int, type_name: str = "customer") -> int:
+    """Make a type and entities of it; give the type's number."""
+    number = accounts.organisation_named(session, "acme", 1).id
+    kind = EntityType(
+        organisation_id=number, name=type_name, fields="{}", transaction_fields="{}", case_fields="{}", created_us=1
+    )
+    session.add(kind)
+    session.flush()
+    session.add_all(
+        Entity(organisation_id=number, type_id=kind.id, external_id=f"{type_name}{each}", created_us=1)
+        for each in range(count)
+    )
+    session.flush()
+    return kind.id
+
+
+def test_parts_are_everyone_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfills, "AT_ONCE", 3)
+    with Session(engine) as session, session.begin():
+        first, second = people(session, 7), people(session, 2, "company")
+        session.execute(update(Entity).where(Entity.external_id == "customer4").values(erased_us=1))
+        parts = [[subject.entity_id for subject in part] for part in parts_of_type(session, first)]
+        assert parts == [[1, 2, 3], [4, 6, 7]]
+        assert {subject.type_id for part in parts_of_type(session, second) for subject in part} == {second}
+
+
+def test_entities_come_in_the_order_of_their_numbers(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        kind = people(session, 5)
+        assert [subject.entity_id for subject in entities_after(session, kind, 2, 2)] == [3, 4]
+        assert entities_after(session, kind, 5, 2) == []
+
+
+def test_they_are_counted_up_to_a_number(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        kind = people(session, 5)
+        session.execute(update(Entity).where(Entity.id == 2).values(erased_us=1))
+        assert (count_of_type(session, kind), count_of_type(session, kind, 3), count_of_type(session, 99)) == (4, 2, 0)
+
+
+def test_everyone_is_marked_behind_what_just_happened(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        kind = people(session, 3)
+        assert mark_type(session, kind, Reason.LIST, 17) == 3
+        marks = session.scalars(select(DueMark).order_by(DueMark.entity_id))
+        assert [(mark.entity_id, mark.due_us, mark.priority, mark.reasons) for mark in marks] == [
+            (number, 17, BULK, Reason.LIST) for number in (1, 2, 3)
+        ]
