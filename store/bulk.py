@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import polars as pl
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
@@ -22,3 +23,18 @@ def write_rows(
         holders = ", ".join("?" * len(columns))
         connection.exec_driver_sql("SELECT 1")  # begins the transaction, where nothing did yet
         driver.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({holders})', rows)  # noqa: S608 (our own words)
+
+
+def write_frame(session: Session, table: str, frame: pl.DataFrame) -> None:
+    """Add the rows of a frame, whose columns are a table's and have no empty text, in the session's transaction.
+
+    On PostgreSQL they go as CSV, which Polars writes several times faster than Python could write them one by one.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        write_rows(session, table, frame.columns, frame.iter_rows())
+        return
+    names = ", ".join(f'"{name}"' for name in frame.columns)
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN (FORMAT csv)') as copy:
+        copy.write(frame.write_csv(include_header=False).encode())

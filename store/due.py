@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, cast
 
-from sqlalchemy import Table, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ARRAY, BigInteger, Integer, Table, and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -48,11 +49,12 @@ _COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST)
 
 _MARKS = cast("Table", DueMark.__table__)
 _OPEN = or_(_MARKS.c.lease.is_(None), _MARKS.c.lease_until_us <= bindparam("now_us"))
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-def _upsert(dialect: str) -> Any:
-    new: Any = _INSERT[dialect](_MARKS)
+_NEW = {"revision": 1, "attempts": 0, "quarantined": False}
+
+
+def _upsert(new: Any) -> Any:
     earlier = case(
         (or_(_MARKS.c.due_us.is_(None), _MARKS.c.due_us > new.excluded.due_us), new.excluded.due_us),
         else_=_MARKS.c.due_us,
@@ -76,7 +78,19 @@ def _upsert(dialect: str) -> Any:
     )
 
 
-_UPSERT = {dialect: _upsert(dialect) for dialect in _INSERT}
+def _of_arrays() -> Any:
+    """Write the insert of PostgreSQL, which takes many rows several times faster as arrays than one by one."""
+    types = {"entity_id": BigInteger, "organisation_id": Integer, "type_id": Integer}
+    arrays = func.unnest(*(cast_to(bindparam(name), ARRAY(kind)) for name, kind in types.items()))
+    rows = arrays.table_valued(*types).render_derived("marked")
+    said = {name: bindparam(name, type_=_MARKS.c[name].type) for name in ("due_us", "priority", "reasons")}
+    said |= {name: literal(value) for name, value in _NEW.items()}
+    columns = [*types, *said]
+    wanted = select(*(rows.c[name] for name in types), *said.values()).order_by(rows.c.entity_id)
+    return postgresql.insert(_MARKS).from_select(columns, wanted)
+
+
+_UPSERT = {"sqlite": _upsert(sqlite.insert(_MARKS)), "postgresql": _upsert(_of_arrays())}
 
 
 @dataclass(frozen=True)
@@ -90,20 +104,18 @@ class Subject:
 
 def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT) -> None:
     """Mark entities due, in the order of their numbers: two that took them otherwise would wait for each other."""
-    rows = [
-        {
-            **vars(subject),
-            "revision": 1,
-            "due_us": due_us,
-            "priority": priority,
-            "reasons": int(reason),
-            "attempts": 0,
-            "quarantined": False,
-        }
-        for subject in sorted(set(subjects), key=lambda subject: subject.entity_id)
-    ]
-    if rows:
-        session.connection().execute(_UPSERT[session.get_bind().dialect.name], rows)
+    ordered = sorted(set(subjects), key=lambda subject: subject.entity_id)
+    if not ordered:
+        return
+    dialect = session.get_bind().dialect.name
+    said = {"due_us": due_us, "priority": priority, "reasons": int(reason)}
+    if dialect == "postgresql":
+        names = ("entity_id", "organisation_id", "type_id")
+        session.connection().execute(
+            _UPSERT[dialect], {**said, **{name: [getattr(subject, name) for subject in ordered] for name in names}}
+        )
+    else:
+        session.connection().execute(_UPSERT[dialect], [{**vars(subject), **said, **_NEW} for subject in ordered])
 
 
 @dataclass(frozen=True)

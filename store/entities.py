@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import polars as pl
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
 from store.due import Subject
 from store.entity_tables import Entity, EntityType
+from store.loading import read_rows
 
 MOST_IN_ONE = 1000
 """Values in one statement's list: SQLite takes 32,766."""
@@ -82,13 +84,6 @@ def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
     ]
 
 
-def subjects_with_owners(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
-    """Give entities by their numbers and the owners of them, as `with_owners` does."""
-    found = {row.id: row for row in _rows(session, entity_ids)}
-    owners = {row.owner_id for row in found.values() if row.owner_id is not None}
-    return [Subject(*row[:3]) for row in found.values()] + subjects(session, owners - found.keys())
-
-
 def _rows(session: Session, entity_ids: Iterable[int]) -> Iterator[Row[int, int, int, int | None]]:
     wanted = sorted(entity_ids)
     columns = select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.owner_id)
@@ -96,14 +91,11 @@ def _rows(session: Session, entity_ids: Iterable[int]) -> Iterator[Row[int, int,
         yield from session.execute(columns.where(Entity.id.in_(wanted[begin : begin + MOST_IN_ONE])))
 
 
-def entity_numbers(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, int]:
-    """Give the numbers of entities of a type by their names; those that are not there are left out."""
-    wanted = sorted(set(external_ids))
-    found: dict[str, int] = {}
-    for begin in range(0, len(wanted), MOST_IN_ONE):
-        part = wanted[begin : begin + MOST_IN_ONE]
-        rows = session.execute(
-            select(Entity.external_id, Entity.id).where(Entity.type_id == type_id, Entity.external_id.in_(part))
-        )
-        found |= {row.external_id: row.id for row in rows}
-    return found
+def numbered(session: Session, type_id: int, external_ids: Iterable[str]) -> pl.DataFrame:
+    """Find entities of a type by their names: `external_id`, `entity_id`, `owner_id`; those not there are left out."""
+    return read_rows(
+        session,
+        f"SELECT external_id, id, owner_id FROM entities WHERE type_id = {type_id:d} AND external_id IN :ids",  # noqa: S608 (our own words)
+        sorted(set(external_ids)),
+        {"external_id": pl.String, "entity_id": pl.Int64, "owner_id": pl.Int64},
+    )

@@ -6,7 +6,7 @@ import polars as pl
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
-from store.bulk import write_rows
+from store.bulk import write_frame
 
 COLUMNS = (
     "transaction_id",
@@ -28,7 +28,7 @@ _STAGED = {
     " amount double precision, currency text, state text, balance double precision, category text,"
     " account_created_us bigint, content text)",
 }
-_EMPTY = text("DELETE FROM staged")
+_EMPTY = {"sqlite": text("DELETE FROM staged"), "postgresql": text("TRUNCATE staged")}
 _ADD = text(
     f"INSERT INTO transactions (organisation_id, recorded_us, {_ALL})"  # noqa: S608 (our own words)
     f" SELECT :of, :now, {_ALL} FROM staged WHERE true ON CONFLICT (organisation_id, transaction_id) DO NOTHING"
@@ -82,8 +82,8 @@ def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: in
     """
     dialect = session.get_bind().dialect.name
     session.execute(text(_STAGED[dialect]))
-    session.execute(_EMPTY)
-    write_rows(session, "staged", COLUMNS, staged.select(COLUMNS).iter_rows())
+    session.execute(_EMPTY[dialect])
+    write_frame(session, "staged", staged.select(COLUMNS))
     of = {"of": organisation_id}
     new = session.scalars(_ADD, {**of, "now": now_us}).all()
     if len(new) == len(staged):

@@ -6,23 +6,23 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from domain.clock import from_microseconds, now_microseconds
 from domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
-from domain.money import ecb_rates
 from store import due, transactions
 from store.chain import digest_of
 from store.database import writing
-from store.due import BULK, EVENT, Reason
-from store.entities import entity_numbers, subjects_with_owners, type_named
+from store.due import BULK, EVENT, Reason, Subject
+from store.entities import numbered, subjects, type_named
+from store.entity_tables import EntityType
 from store.settings import base_currency_of
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS
 from usecases.ingest_entities import AT_ONCE
+from usecases.rates import rates_of
 from usecases.transaction_columns import frame_of, read_columns
-
-_NUMBERED = {"external_id": pl.String, "entity_id": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def add_transactions(
     with writing(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name, kept=True)
         declared = FIELDS.validate_json(kind.transaction_fields)
-        rates = ecb_rates(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
+        rates = rates_of(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
         read = read_columns(frame, declared, rates, now, text=text)
-        named = entity_numbers(session, kind.id, read["external_id"])
-        staged = _once(_with_entities(read, named, type_name)).drop("external_id")
+        named = numbered(session, kind.id, read["external_id"])
+        staged = _once(_with_entities(read, named, type_name)).drop("external_id", "owner_id")
         added = transactions.add(session, actor.organisation_id, staged, now)
         _refuse_conflicts(added.conflicts, read)
         priority = BULK if len(staged) > AT_ONCE else EVENT
-        due.mark(session, subjects_with_owners(session, added.touched), Reason.TRANSACTION, now, priority)
+        due.mark(session, _concerned(session, kind, named, added.touched), Reason.TRANSACTION, now, priority)
         taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed)
         if added.touched:
             digest = digest_of(sorted(added.touched))
@@ -90,10 +90,16 @@ def add_transactions(
         return taken
 
 
-def _with_entities(read: pl.DataFrame, named: Mapping[str, int], type_name: str) -> pl.DataFrame:
+def _concerned(session: Session, kind: EntityType, named: pl.DataFrame, touched: set[int]) -> list[Subject]:
+    """Name those with new transactions, and who owns them."""
+    there = named.filter(pl.col("entity_id").is_in(list(touched)))
+    owners = set(there["owner_id"].drop_nulls()) - touched
+    return [Subject(entity, kind.organisation_id, kind.id) for entity in touched] + subjects(session, owners)
+
+
+def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str) -> pl.DataFrame:
     """Say whose each transaction is by its number; DataNotValid where somebody is not there."""
-    known = pl.DataFrame({"external_id": list(named), "entity_id": list(named.values())}, schema=_NUMBERED)
-    found = read.join(known, on="external_id", how="left", maintain_order="left")
+    found = read.join(named, on="external_id", how="left", maintain_order="left")
     strangers = found.with_row_index("row").filter(pl.col("entity_id").is_null())
     if len(strangers):
         rows = strangers.select("row", "external_id").head(PROBLEMS_LISTED).iter_rows()

@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
-from functools import lru_cache
 from typing import Any
 
 import polars as pl
 from sqlalchemy.orm import Session
 
 from domain.clock import from_microseconds
-from domain.money import RateTable, ecb_rates
+from domain.money import RateTable
 from features import columns as c
 from features.doorway import Doorway
 from features.histories import Histories
@@ -27,6 +25,7 @@ from store.entity_tables import EntityType
 from store.settings import base_currency_of
 from usecases.ingest_checks import FIELDS
 from usecases.lists import named_lists
+from usecases.rates import rates_of
 
 _JSON_TYPES: Mapping[Kind, Any] = {
     Kind.TEXT: pl.String,
@@ -94,12 +93,6 @@ def parts_of(ruleset: Ruleset) -> set[str]:
 
 _NO_NAMES: Any = None
 """What fields are called is not asked for here."""
-
-
-@lru_cache(maxsize=64)
-def rates_of(base: str, day: date) -> RateTable:
-    """Give the ECB's rates of a day, read once."""
-    return ecb_rates(base, day)
 
 
 def transactions_of(session: Session, whose: pl.DataFrame) -> pl.DataFrame:
