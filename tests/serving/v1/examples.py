@@ -117,7 +117,8 @@ EXAMPLES: Mapping[str, Example] = {
 
 def furnish(place: Place) -> Place:
     """Give our organisation one of everything that the examples name."""
-    customer, maker = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER), place.join("maker", "publisher")
+    customer = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)
+    (maker,) = place.join("maker", "publisher")
     place.good("PUT", "/v1/entity-types/company", {"fields": {"size": "number"}}, role="admin")
     place.good("PUT", customer, {"attributes": {"country": "NO"}}, role="app")
     place.good("PUT", path_to("/v1/entities/{t}/{e}", t="company", e=COMPANY), {}, role="app")

@@ -69,10 +69,11 @@ class Place:
         """Somebody as use cases know them."""
         return Actor(self.organisations[organisation], f"member:{self.members[organisation, role]}")
 
-    def join(self, name: str, role: str, organisation: str = OURS) -> str:
-        """Add one more person with a role; give their token."""
-        add_member(self.engine, Actor(self.organisations[organisation], "cli:test"), name, [role])
-        return create_token(self.engine, PLANS, plan="unlimited", role=role, organisation=organisation, member=name)[1]
+    def join(self, name: str, *roles: str, organisation: str = OURS) -> tuple[str, ...]:
+        """Add one more person; give a token of theirs for each of their roles."""
+        add_member(self.engine, Actor(self.organisations[organisation], "cli:test"), name, roles)
+        of = {"plan": "unlimited", "organisation": organisation, "member": name}
+        return tuple(create_token(self.engine, PLANS, role=role, **of)[1] for role in roles)
 
     def ask(
         self, method: str, path: str, body: Any = None, *, role: str = "", token: str = "", **more: Any
@@ -102,7 +103,7 @@ def settle(engine: Engine) -> Place:
         place.organisations[name] = platforms.organisation(engine, name)
         for role in Role:
             if role in OF_MEMBERS:
-                place.tokens[name, role] = place.join(f"the {role}", role, name)
+                place.tokens[name, role] = place.join(f"the {role}", role, organisation=name)[0]
             else:
                 place.tokens[name, role] = create_token(engine, PLANS, plan="unlimited", organisation=name)[1]
     for number, (name, role) in enumerate(((n, r) for n in (OURS, THEIRS) for r in Role if r in OF_MEMBERS), start=1):

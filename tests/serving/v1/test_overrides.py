@@ -1,0 +1,52 @@
+"""Overrides over HTTP: nobody approves what they asked for."""
+
+import pytest
+
+from tests.serving.v1.examples import COMPANY, WHY
+from tests.serving.v1.places import OURS, Place
+
+PATH = f"/v1/entities/company/{COMPANY}/overrides"
+BODY = {"level": "medium", "reason": WHY, "until": "2099-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize("roles", [("investigator", "approver"), ("admin", "approver"), ("investigator", "admin")])
+def test_nobody_approves_what_they_asked_for_whichever_role_they_use(place: Place, roles: tuple[str, str]) -> None:
+    asking, approving = place.join("both", *roles)
+    made = place.good("POST", PATH, BODY, token=asking)
+    assert (made["state"], made["level"], made["until"]) == ("requested", "medium", BODY["until"])
+    for action, body in (("approve", {}), ("refuse", {"reason": WHY})):
+        answer = place.ask("POST", f"/v1/overrides/{made['id']}/{action}", body, token=approving)
+        assert answer.status_code == 409
+        assert "somebody else decides" in answer.json()[0]["detail"]
+    approved = place.good("POST", f"/v1/overrides/{made['id']}/approve", {"reason": "Yes."}, role="approver")
+    assert (approved["state"], approved["decision_reason"]) == ("live", "Yes.")
+    assert approved["decided_by"] == f"member:{place.members[OURS, 'approver']}"
+
+
+def test_an_override_is_listed_with_what_became_of_it(place: Place) -> None:
+    made = place.good("POST", PATH, BODY, role="investigator")
+    assert place.good("GET", PATH, role="investigator")[0] == made
+    refused = place.good("POST", f"/v1/overrides/{made['id']}/refuse", {"reason": "No."}, role="approver")
+    assert place.good("GET", "/v1/overrides", role="publisher")[0] == refused
+    assert (refused["state"], refused["decision_reason"]) == ("refused", "No.")
+    assert place.good("GET", "/v1/overrides/cap", role="approver") == {"below": 0, "with_level": 1, "percent": 10}
+
+
+def test_an_override_holds_until_it_is_revoked(place: Place) -> None:
+    risk = f"/v1/entities/company/{COMPANY}/risk?freshness=now"
+    held = place.good("GET", risk, role="investigator")
+    assert (held["level"], held["rules_level"]) == ("high", None)
+    assert held["override"]["reason"] == WHY
+    assert place.ask("POST", "/v1/overrides/3/revoke", {}, role="approver").status_code == 422
+    place.good("POST", "/v1/overrides/3/revoke", {"reason": "Over."}, role="approver")
+    assert place.good("GET", risk, role="investigator")["level"] is None
+
+
+@pytest.mark.parametrize("body", [{"level": "medium"}, {**BODY, "level": 2}, {**BODY, "level": "x"}])
+def test_what_is_no_override_is_422(furnished: Place, body: object) -> None:
+    assert furnished.ask("POST", PATH, body, role="investigator").status_code == 422
+
+
+def test_an_end_that_is_past_is_409(furnished: Place) -> None:
+    answer = furnished.ask("POST", PATH, {**BODY, "until": "2020-01-01"}, role="investigator")
+    assert answer.status_code == 409
