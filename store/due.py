@@ -51,10 +51,11 @@ _MARKS = cast("Table", DueMark.__table__)
 _OPEN = or_(_MARKS.c.lease.is_(None), _MARKS.c.lease_until_us <= bindparam("now_us"))
 
 
-_NEW = {"revision": 1, "attempts": 0, "quarantined": False}
+NEW = {"revision": 1, "attempts": 0, "quarantined": False}
 
 
-def _upsert(new: Any) -> Any:
+def upsert(new: Any) -> Any:
+    """Complete an insert of marks, so that where there is one already both hold: the earlier moment, all reasons."""
     earlier = case(
         (or_(_MARKS.c.due_us.is_(None), _MARKS.c.due_us > new.excluded.due_us), new.excluded.due_us),
         else_=_MARKS.c.due_us,
@@ -84,13 +85,13 @@ def _of_arrays() -> Any:
     arrays = func.unnest(*(cast_to(bindparam(name), ARRAY(kind)) for name, kind in types.items()))
     rows = arrays.table_valued(*types).render_derived("marked")
     said = {name: bindparam(name, type_=_MARKS.c[name].type) for name in ("due_us", "priority", "reasons")}
-    said |= {name: literal(value) for name, value in _NEW.items()}
+    said |= {name: literal(value) for name, value in NEW.items()}
     columns = [*types, *said]
     wanted = select(*(rows.c[name] for name in types), *said.values()).order_by(rows.c.entity_id)
     return postgresql.insert(_MARKS).from_select(columns, wanted)
 
 
-_UPSERT = {"sqlite": _upsert(sqlite.insert(_MARKS)), "postgresql": _upsert(_of_arrays())}
+_UPSERT = {"sqlite": upsert(sqlite.insert(_MARKS)), "postgresql": upsert(_of_arrays())}
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: 
             _UPSERT[dialect], {**said, **{name: [getattr(subject, name) for subject in ordered] for name in names}}
         )
     else:
-        session.connection().execute(_UPSERT[dialect], [{**vars(subject), **said, **_NEW} for subject in ordered])
+        session.connection().execute(_UPSERT[dialect], [{**vars(subject), **said, **NEW} for subject in ordered])
 
 
 @dataclass(frozen=True)

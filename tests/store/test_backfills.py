@@ -1,12 +1,11 @@
 """Everyone of a type, part by part, in the order of their numbers; nobody twice, nobody who was erased."""
 
-import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from store import accounts, backfills
-from store.backfills import count_of_type, entities_after, mark_type, parts_of_type
-from store.due import BULK, Reason
+from store import accounts, due
+from store.backfills import count_of_type, entities_after, mark_type
+from store.due import BULK, EVENT, Reason, Subject
 from store.entity_tables import Entity, EntityType
 from store.level_tables import DueMark
 
@@ -27,16 +26,6 @@ def people(session: Session, count: int, type_name: str = "customer") -> int:
     return kind.id
 
 
-def test_parts_are_everyone_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfills, "AT_ONCE", 3)
-    with Session(engine) as session, session.begin():
-        first, second = people(session, 7), people(session, 2, "company")
-        session.execute(update(Entity).where(Entity.external_id == "customer4").values(erased_us=1))
-        parts = [[subject.entity_id for subject in part] for part in parts_of_type(session, first)]
-        assert parts == [[1, 2, 3], [4, 6, 7]]
-        assert {subject.type_id for part in parts_of_type(session, second) for subject in part} == {second}
-
-
 def test_entities_come_in_the_order_of_their_numbers(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         kind = people(session, 5)
@@ -53,9 +42,14 @@ def test_they_are_counted_up_to_a_number(engine: Engine) -> None:
 
 def test_everyone_is_marked_behind_what_just_happened(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
-        kind = people(session, 3)
+        kind = people(session, 4)
+        people(session, 2, "company")
+        session.execute(update(Entity).where(Entity.id == 3).values(erased_us=1))
+        due.mark(session, [Subject(2, 1, kind)], Reason.TAG, 5)
         assert mark_type(session, kind, Reason.LIST, 17) == 3
         marks = session.scalars(select(DueMark).order_by(DueMark.entity_id))
-        assert [(mark.entity_id, mark.due_us, mark.priority, mark.reasons) for mark in marks] == [
-            (number, 17, BULK, Reason.LIST) for number in (1, 2, 3)
+        assert [(mark.entity_id, mark.due_us, mark.priority, mark.reasons, mark.revision) for mark in marks] == [
+            (1, 17, BULK, Reason.LIST, 1),
+            (2, 5, EVENT, Reason.TAG | Reason.LIST, 2),
+            (4, 17, BULK, Reason.LIST, 1),
         ]
