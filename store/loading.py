@@ -52,7 +52,9 @@ def read_rows(
     if connection.dialect.name == "sqlite":
         found = driver.execute(query.replace(":ids", "(SELECT value FROM json_each(?))"), (json.dumps(list(ids)),))
     else:
-        found = driver.cursor(binary=True).execute(query.replace("IN :ids", "= ANY(%s)"), (list(ids),))
+        # Named outright: compared with an array of a smaller kind, each row would be held against all of them in turn.
+        kind = "text" if ids and isinstance(ids[0], str) else "bigint"
+        found = driver.cursor(binary=True).execute(query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (list(ids),))
     return pl.DataFrame(found.fetchall(), schema=dict(schema), orient="row", strict=False)
 
 

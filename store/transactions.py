@@ -26,14 +26,22 @@ _STAGED = {
     " amount REAL, currency TEXT, state TEXT, balance REAL, category TEXT, account_created_us INTEGER, content TEXT)",
     "postgresql": "CREATE TEMP TABLE IF NOT EXISTS staged (transaction_id text, entity_id bigint, at_us bigint,"
     " amount double precision, currency text, state text, balance double precision, category text,"
-    " account_created_us bigint, content text)",
+    " account_created_us bigint, content text) ON COMMIT DELETE ROWS",
 }
-_EMPTY = {"sqlite": text("DELETE FROM staged"), "postgresql": text("TRUNCATE staged")}
-_ADD = text(
-    f"INSERT INTO transactions (organisation_id, recorded_us, {_ALL})"  # noqa: S608 (our own words)
-    f" SELECT :of, :now, {_ALL} FROM staged WHERE true ON CONFLICT (organisation_id, transaction_id) DO NOTHING"
-    " RETURNING entity_id"
-)
+"""On PostgreSQL it is empty again after each transaction."""
+_EMPTY = text("DELETE FROM staged")
+
+
+def _add(order: str) -> TextClause:
+    """Write what adds: in one order for everybody, since two that send the same in others would block each other."""
+    return text(
+        f"INSERT INTO transactions (organisation_id, recorded_us, {_ALL})"  # noqa: S608 (our own words)
+        f" SELECT :of, :now, {_ALL} FROM staged WHERE true ORDER BY transaction_id {order}"
+        " ON CONFLICT (organisation_id, transaction_id) DO NOTHING RETURNING entity_id"
+    )
+
+
+_ADD = {"sqlite": _add(""), "postgresql": _add('COLLATE "C"')}
 _FACTS = ("entity_id", "at_us", "amount", "currency", "balance", "category", "account_created_us", "content")
 _JOINED = "organisation_id = :of AND transactions.transaction_id = staged.transaction_id"
 
@@ -82,10 +90,11 @@ def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: in
     """
     dialect = session.get_bind().dialect.name
     session.execute(text(_STAGED[dialect]))
-    session.execute(_EMPTY[dialect])
+    if dialect == "sqlite":
+        session.execute(_EMPTY)
     write_frame(session, "staged", staged.select(COLUMNS))
     of = {"of": organisation_id}
-    new = session.scalars(_ADD, {**of, "now": now_us}).all()
+    new = session.scalars(_ADD[dialect], {**of, "now": now_us}).all()
     if len(new) == len(staged):
         return Added(len(new), 0, set(new), [])
     contradicts, change = _LATER[dialect]

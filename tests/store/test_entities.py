@@ -1,0 +1,85 @@
+"""Entities found by name and by number, each in its own organisation, with who owns them."""
+
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.errors import NotThere
+from store import entities
+from store.due import Subject
+from store.entity_tables import Entity, EntityType
+from tests.usecases import platforms
+
+
+@pytest.fixture
+def bank(engine: Engine) -> int:
+    return platforms.organisation(engine)
+
+
+def add(session: Session, of: int, names: Sequence[str], owner: Entity | None = None) -> list[Entity]:
+    kind = session.query(EntityType).filter_by(organisation_id=of).one()
+    made = [
+        Entity(
+            organisation_id=of, type_id=kind.id, external_id=name, created_us=1, owner_id=owner.id if owner else None
+        )
+        for name in names
+    ]
+    session.add_all(made)
+    session.flush()
+    return made
+
+
+@pytest.mark.parametrize("how", [{}, {"locked": True}, {"kept": True}])
+def test_a_type_is_found_in_its_organisation_alone(engine: Engine, bank: int, how: dict[str, bool]) -> None:
+    other = platforms.organisation(engine, "other")
+    with Session(engine) as session:
+        assert entities.type_named(session, bank, "customer", **how).organisation_id == bank
+        assert entities.type_named(session, other, "customer", **how).organisation_id == other
+        with pytest.raises(NotThere, match="no entity type 'company'"):
+            entities.type_named(session, bank, "company", **how)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_entity_is_found_in_its_organisation_alone(engine: Engine, bank: int, kept: bool) -> None:
+    other = platforms.organisation(engine, "other")
+    with Session(engine) as session:
+        (mine,) = add(session, bank, ["a"])
+        (theirs,) = add(session, other, ["b"])
+        assert entities.entity_named(session, bank, "customer", "a", kept=kept) is mine
+        assert entities.entity_named(session, other, "customer", "b", kept=kept) is theirs
+        for type_name, name in (("customer", "b"), ("customer", "c"), ("company", "a")):
+            with pytest.raises(NotThere, match=f"there is no {type_name} '{name}'"):
+                entities.entity_named(session, bank, type_name, name, kept=kept)
+
+
+def test_many_are_found_and_those_that_are_not_there_are_left_out(engine: Engine, bank: int) -> None:
+    names = [f"n{number}" for number in range(2 * entities.MOST_IN_ONE + 3)]
+    with Session(engine) as session:
+        made = add(session, bank, names)
+        kind = made[0].type_id
+        asked = [*names, "nobody", names[0]]
+        found = entities.entities_named(session, kind, asked)
+        assert found == {entity.external_id: entity for entity in made}
+        numbers = entities.numbered(session, kind, asked)
+        assert dict(numbers.select("external_id", "entity_id").iter_rows()) == {
+            entity.external_id: entity.id for entity in made
+        }
+        subjects = entities.subjects(session, numbers["entity_id"])
+        assert subjects == [entities.subject_of(entity) for entity in sorted(made, key=lambda one: one.id)]
+        assert not len(entities.numbered(session, kind + 1, names))
+
+
+def test_owners_come_with_what_they_own_each_once(engine: Engine, bank: int) -> None:
+    with Session(engine) as session:
+        (owner,) = add(session, bank, ["owner"])
+        owned = add(session, bank, ["one", "two"], owner)
+        (alone,) = add(session, bank, ["alone"])
+        expected = sorted(entities.subject_of(one).entity_id for one in (owner, *owned, alone))
+
+        def numbers(found: list[Subject]) -> list[int]:
+            return sorted(one.entity_id for one in found)
+
+        assert numbers(entities.with_owners(session, [*owned, alone])) == expected
+        assert numbers(entities.with_owners(session, [owner, *owned, alone])) == expected
