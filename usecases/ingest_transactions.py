@@ -100,8 +100,8 @@ def _concerned(session: Session, kind: EntityType, named: pl.DataFrame, touched:
 def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str) -> pl.DataFrame:
     """Say whose each transaction is by its number; DataNotValid where somebody is not there."""
     found = read.join(named, on="external_id", how="left", maintain_order="left")
-    strangers = found.with_row_index("row").filter(pl.col("entity_id").is_null())
-    if len(strangers):
+    if found["entity_id"].null_count():
+        strangers = found.with_row_index("row").filter(pl.col("entity_id").is_null())
         rows = strangers.select("row", "external_id").head(PROBLEMS_LISTED).iter_rows()
         raise DataNotValid(
             [
@@ -115,6 +115,8 @@ def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str) -> p
 
 def _once(staged: pl.DataFrame) -> pl.DataFrame:
     """Take each transaction once; DataNotValid where the same number stands for different content."""
+    if staged["transaction_id"].n_unique() == len(staged):
+        return staged
     kept = staged.unique(maintain_order=True)
     twice = kept.with_row_index("row").filter(pl.col("transaction_id").is_duplicated())
     if len(twice):

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow.compute as pc
 
 from domain.clock import DAY_US, day_text
 from domain.errors import LayoutError
@@ -73,29 +75,36 @@ class _Columns:
 
     def names(self, name: str) -> pl.Series:
         """Read identifiers."""
-        found = pl.Series(read_identifiers(_arrow(self._frame[name]), name, self.findings), dtype=pl.String)
-        bad = found.str.contains("\0", literal=True) | (found.str.len_chars() > MOST_CHARACTERS)
+        found = read_identifiers(_arrow(self._frame[name]), name, self.findings)
+        bad = pc.or_(pc.match_substring(found, "\0"), pc.greater(pc.utf8_length(found), MOST_CHARACTERS))
         allowed = f"{ALLOWED_TEXT}, at most {MOST_CHARACTERS} characters, none of them NUL"
-        self.findings.add(bad.fill_null(False).to_numpy(), name, lambda row: f"is {shown(found[row])}", allowed)
-        return found
+        wrong = bad.fill_null(False).to_numpy(zero_copy_only=False)
+        self.findings.add(wrong, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
+        return pl.Series(found, dtype=pl.String)
 
     def times(self, name: str, latest: int, *, optional: bool = False) -> pl.Series:
         """Read moments up to *latest*, as microseconds."""
-        column, nothing = self._filled(name, "1970-01-01", optional=optional)
+        if optional and self._nothing(name):
+            return self._nulls(pl.Int64)
+        column, nothing = self._filled(name, optional=optional)
         times = read_times(_arrow(column), name, self.findings)
         self.findings.add(times > latest, name, lambda _: "is in the future", f"a time up to {day_text(latest)}")
-        return pl.Series(times, dtype=pl.Int64).set(nothing, None)
+        return _without(pl.Series(times, dtype=pl.Int64), nothing)
 
     def numbers(self, name: str, *, optional: bool = False) -> pl.Series:
         """Read money."""
-        column, nothing = self._filled(name, 0.0, optional=optional)
-        return pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)).set(nothing, None)
+        if optional and self._nothing(name):
+            return self._nulls(pl.Float64)
+        column, nothing = self._filled(name, optional=optional)
+        return _without(pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)), nothing)
 
     def words(self, name: str, known: Words, *, optional: bool = False) -> pl.Series:
         """Read words of a fixed list."""
-        column, nothing = self._filled(name, next(iter(known)), optional=optional)
-        found = read_words(_arrow(column), name, self.findings, known, any_case=name == c.STATE)
-        return pl.Series([*known], dtype=pl.String).gather(pl.Series(found).cast(pl.UInt32)).set(nothing, None)
+        if optional and self._nothing(name):
+            return self._nulls(pl.String)
+        column, nothing = self._filled(name, optional=optional)
+        codes = read_words(_arrow(column), name, self.findings, known, any_case=name == c.STATE)
+        return _without(pl.Series(np.array([*known], dtype=object)[codes], dtype=pl.String), nothing)
 
     def json(self, own: Mapping[str, FieldType]) -> pl.Series:
         """Keep a type's own fields as one JSON object, with those alone that say something; null where none does.
@@ -130,19 +139,41 @@ class _Columns:
         texts = column if column.dtype == pl.String else values.cast(pl.Datetime("us")).dt.to_string("iso:strict")
         return texts.alias(name)
 
-    def _filled(self, name: str, instead: Any, *, optional: bool) -> tuple[pl.Series, pl.Series]:
-        """Give a column, with something right in place of nothing where that is allowed; and where that was."""
-        count = len(self._frame)
+    def _nothing(self, name: str) -> bool:
+        """Tell whether a column is not there, or says nothing."""
         if name not in self._frame.columns:
-            return pl.Series([instead]).new_from_index(0, count), pl.repeat(True, count, dtype=pl.Boolean, eager=True)
+            return True
+        return self._frame[name].null_count() == len(self._frame)
+
+    def _nulls(self, dtype: Any) -> pl.Series:
+        return pl.Series([None], dtype=dtype).new_from_index(0, len(self._frame))
+
+    def _filled(self, name: str, *, optional: bool) -> tuple[pl.Series, pl.Series | None]:
+        """Give a column, with something of its own in place of nothing where that is allowed; and where that was."""
         column = self._frame[name]
-        nothing = column.is_null() | (column == "") if column.dtype == pl.String else column.is_null()
-        if not optional or not nothing.any():
-            return column, pl.repeat(False, count, dtype=pl.Boolean, eager=True)
-        if nothing.all():
-            return pl.Series([instead]).new_from_index(0, count), nothing
-        first = column.filter(~nothing)[0]  # of the column's own type; if it is wrong, it is noted by its own row
-        return column.set(nothing, first) if column.dtype == pl.String else column.fill_null(first), nothing
+        if not optional:
+            return column, None
+        empty = column.dtype == pl.String and (column == "").any()
+        if not empty and not column.null_count():
+            return column, None
+        nothing = column.is_null() | (column == "") if empty else column.is_null()
+        # If what stands in is wrong, it is noted by its own row as well.
+        stand_in = column.filter(~nothing).head(1) if not nothing.all() else _STAND_INS[name]
+        filled = column.set(nothing, stand_in[0]) if column.dtype == pl.String else column.fill_null(stand_in[0])
+        return filled, nothing
+
+
+def _without(values: pl.Series, nothing: pl.Series | None) -> pl.Series:
+    return values if nothing is None else values.set(nothing, None)
+
+
+_STAND_INS = {
+    c.CREATED: pl.Series(["1970-01-01"]),
+    c.STATE: pl.Series([next(iter(c.STATES))]),
+    c.CATEGORY: pl.Series([next(iter(c.CATEGORIES))]),
+    c.BALANCE: pl.Series(["0"]),
+}
+"""For a column of empty texts alone."""
 
 
 def _arrow(column: pl.Series) -> Any:

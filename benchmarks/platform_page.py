@@ -1,0 +1,101 @@
+"""The page of what was measured of the platform."""
+
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+INGEST_AIM, BACKFILL_AIM, LAG_AIM_SECONDS = 0.3, 0.5, 2.0
+
+
+def page(command: str, sizes: Any, found: dict[str, Any], load: tuple[float, float]) -> str:
+    """Write everything: the ratios first, then what they come from."""
+    ingest, backfill, lag = found["ingest"], found["backfill"], found["lag"]
+    ratios = [peer[0] / own[0] for own, peer in zip(ingest["taken"], ingest["copied"], strict=True)]
+    floors = [sum(one.values()) for one in backfill["floor"]]
+    shares = [floor / own[0] for own, floor in zip(backfill["worker"], floors, strict=True)]
+    rows = [
+        _line("transactions with due marks and audit, speed over COPY's", ratios, INGEST_AIM, above=True),
+        _line("backfill, speed over engine + breakdown + COPY", shares, BACKFILL_AIM, above=True),
+        "| event to level, p99 in seconds "
+        f"| {lag['p99']:.2f} |  | under {LAG_AIM_SECONDS:g} | {_met(lag['p99'] < LAG_AIM_SECONDS)} |",
+    ]
+    views = [
+        f"| {name} | {np.quantile(seconds, 0.5) * 1e3:.1f} | {np.quantile(seconds, 0.99) * 1e3:.1f} |"
+        for name, seconds in found["views"].items()
+    ]
+    return f"""# The platform, measured
+
+`{command}`, {datetime.now(UTC):%Y-%m-%d}: {sizes.rounds} rounds in turn,
+medians; 2 processors shared with other work, load {load[0]:.1f} before and {load[1]:.1f} after. PostgreSQL with its
+usual settings on the same machine. Trust the ratios.
+
+| what | median | least to most | aim | |
+|---|---|---|---|---|
+{_NEWLINE.join(rows)}
+
+## Ingest
+
+- {ingest["rows"]:,} transactions in calls of 5,000 for {sizes.customers:,} customers. Each call checks them, finds
+  their customers, adds those that are new, marks everybody concerned and their owners due, and records one audit
+  entry, in one transaction.
+- The peer is COPY of the same rows, as CSV made beforehand, into a twin of the table with the same indexes, in as many
+  transactions.
+- {_rate(ingest["rows"], ingest["taken"])} transactions a second, COPY {_rate(ingest["rows"], ingest["copied"])}.
+
+## Backfill
+
+- Everybody ({backfill["entities"]:,} customers, 9 rules, {_share(ingest, sizes):.0f} transactions each) becomes due
+  and is assessed by one worker in batches of 1,000: claimed, read, assessed, explained, stored.
+- The floor is what no backfill can do without, on the same customers: the engine over frames that were read before,
+  breakdowns as JSON, and COPY of the very rows that were stored, into twins of their tables.
+- {_rate(backfill["entities"], backfill["worker"])} customers a second: {_each(backfill):.2f} ms each, and the floor's
+  parts {_parts(backfill)}.
+
+## From a transaction to its level
+
+- {lag["sent"]:,} transactions, one a call, at {lag["per_second"]:.0f} a second (asked: {sizes.per_second}) for
+  {sizes.lag_seconds} s, and one `fivefold worker` beside.
+- From before the call to when a poller (every 20 ms) first sees a level that was computed after it was stored: p50
+  {lag["p50"]:.2f} s, p99 {lag["p99"]:.2f} s, largest {lag["largest"]:.2f} s; never seen: {lag["left"]}.
+
+## Views of a profile
+
+| | p50 ms | p99 ms |
+|---|---|---|
+{_NEWLINE.join(views)}
+
+In process, one after another; *something new* is assessed for the view.
+"""
+
+
+_NEWLINE = "\n"
+
+
+def _line(what: str, ratios: list[float], aim: float, *, above: bool) -> str:
+    middle = median(ratios)
+    met = middle >= aim if above else middle <= aim
+    return f"| {what} | {middle:.2f} | {min(ratios):.2f} to {max(ratios):.2f} | {aim:g} | {_met(met)} |"
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "**missed**"
+
+
+def _rate(count: int, rounds: list[tuple[float, float]]) -> str:
+    return f"{count / median(clock for clock, _ in rounds):,.0f}"
+
+
+def _share(ingest: dict[str, Any], sizes: Any) -> float:
+    return float(ingest["rows"] * (sizes.rounds + 1) / sizes.customers)
+
+
+def _parts(backfill: dict[str, Any]) -> str:
+    names = backfill["floor"][0]
+    count = backfill["entities"]
+    return ", ".join(f"{name} {median(one[name] for one in backfill['floor']) / count * 1e3:.3f}" for name in names)
+
+
+def _each(backfill: dict[str, Any]) -> float:
+    return median(own[0] for own in backfill["worker"]) / backfill["entities"] * 1e3
