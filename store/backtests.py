@@ -11,6 +11,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Select, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from store.entity_tables import Entity
 from store.ruleset_tables import Backtest
 
 _BACKTESTS = cast("Table", Backtest.__table__)
@@ -76,18 +77,36 @@ def backtests_of(session: Session, family_id: int) -> Sequence[Backtest]:
 
 def forget_entities(session: Session, organisation_id: int, entity_ids: Collection[int]) -> None:
     """Take entities out of reports, which name those who change most and those who could not be assessed."""
-    gone = {str(entity_id) for entity_id in entity_ids}
     rows = session.scalars(
         select(Backtest).where(Backtest.organisation_id == organisation_id, Backtest.report.is_not(None))
     )
     for row in rows:
-        report = json.loads(row.report or "{}")
-        if report["basis"] != "customers":
-            continue
-        found = report["backtest"]
-        sides = [(side, "failures") for side in (found["draft"], found["present"]) if side is not None]
-        for part, name in ((found, "movers"), *sides):
-            part[name] = [line for line in part[name] if line["entity"] not in gone]
-        text = json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
-        if text != row.report:
-            row.report = text
+        row.report = without_entities(row.report or "", entity_ids)
+
+
+def without_erased(session: Session, report: str) -> str:
+    """Take out of a report who was erased while it was made; nobody else who is in it is erased until it is kept."""
+    named = {int(line["entity"]) for lines in _lines(json.loads(report)) for line in lines}
+    wanted = select(Entity.id, Entity.erased_us).where(Entity.id.in_(named)).order_by(Entity.id)
+    rows = session.execute(wanted.with_for_update(read=True, key_share=True)).all()
+    return without_entities(report, [entity_id for entity_id, erased_us in rows if erased_us is not None])
+
+
+def without_entities(report: str, entity_ids: Collection[int]) -> str:
+    """Give a report without some entities; the same text where none of them is named."""
+    gone = {str(entity_id) for entity_id in entity_ids}
+    read = json.loads(report)
+    named = False
+    for lines in _lines(read):
+        kept = [line for line in lines if line["entity"] not in gone]
+        named = named or len(kept) < len(lines)
+        lines[:] = kept
+    return json.dumps(read, ensure_ascii=False, allow_nan=False, sort_keys=True) if named else report
+
+
+def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Give the lists in which a report names entities; one on examples names none."""
+    if report["basis"] != "customers":
+        return []
+    found = report["backtest"]
+    return [found["movers"], *(side["failures"] for side in (found["draft"], found["present"]) if side is not None)]

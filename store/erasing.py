@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from store import audit
 from store.audit_tables import AuditEntry
+from store.backtests import forget_entities
 from store.due import Subject
 from store.entity_tables import Attributes, Entity, EntityType, Record, Screening, Tag, Transaction, ValueScore
 from store.event_tables import Decision, Delivery, OutboxEvent
@@ -70,6 +71,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> int:
     for entity in entities:
         entity.external_id, entity.owner_id, entity.hold_reason = erased_name(entity.id), None, None
         entity.erased_us = now_us
+    forget_entities(session, entities[0].organisation_id, ids)
     numbers = _entries_about(session, entities[0].organisation_id, {"entity": ids, "override": overrides})
     return audit.erase_values(session, entities[0].organisation_id, numbers, now_us)
 

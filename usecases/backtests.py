@@ -16,7 +16,7 @@ from domain.clock import now_microseconds
 from domain.errors import FivefoldError, NotThere, StoreError
 from risk.language.reading import read_ruleset
 from risk.language.ruleset import Ruleset
-from store.backtests import backtests_of, claim_backtest, hold_on, under_way, waits
+from store.backtests import backtests_of, claim_backtest, hold_on, under_way, waits, without_erased
 from store.database import raise_if_out_of_reach, reachable, writing
 from store.entity_tables import Entity
 from store.ruleset_tables import Backtest, Family
@@ -182,22 +182,24 @@ class _Lease:
 
     def progress(self, done: int, total: int) -> None:
         until = self._now_us() + LEASE_US
-        self._set(done=done, total=total, lease_until_us=until)
+        with writing(self._engine) as session:
+            self._set(session, done=done, total=total, lease_until_us=until)
         self._until_us = until
 
-    def end(self, **values: Any) -> None:
-        self._set(record=True, lease_until_us=None, finished_us=self._now_us(), **values)
+    def end(self, *, report: str | None = None, error: str | None = None) -> None:
+        with writing(self._engine) as session:
+            kept = None if report is None else without_erased(session, report)
+            state = "failed" if kept is None else "done"
+            ended = {"lease_until_us": None, "finished_us": self._now_us()}
+            self._set(session, state=state, report=kept, error=error, **ended)
+            _record(session, session.get_one(Backtest, self._number), f"backtest.{state}", audit.SYSTEM)
 
     def _now_us(self) -> int:
         return self.began_us + (monotonic_ns() - self._start_ns) // 1000
 
-    def _set(self, *, record: bool = False, **values: Any) -> None:
-        with writing(self._engine) as session:
-            if not hold_on(session, self._number, self._until_us, **values):
-                raise _Lost
-            if record:
-                row = session.get_one(Backtest, self._number)
-                _record(session, row, f"backtest.{row.state}", audit.SYSTEM)
+    def _set(self, session: Session, **values: Any) -> None:
+        if not hold_on(session, self._number, self._until_us, **values):
+            raise _Lost
 
 
 def _run(engine: Engine, number: int, lease: _Lease) -> None:
@@ -205,7 +207,7 @@ def _run(engine: Engine, number: int, lease: _Lease) -> None:
         with reachable(), Session(engine) as session:
             row = session.get_one(Backtest, number)
             setting = setting_of(session, session.get_one(Family, row.family_id), row.canonical, lease.began_us)
-        lease.end(state="done", report=run_backtest(engine, setting, lease.progress))
+        lease.end(report=run_backtest(engine, setting, lease.progress))
     except _Lost:
         log.warning("backtest taken over", backtest=number)
     except StoreError:
@@ -220,6 +222,6 @@ def _run(engine: Engine, number: int, lease: _Lease) -> None:
 
 def _fail(lease: _Lease, why: str) -> None:
     try:
-        lease.end(state="failed", error=why)
+        lease.end(error=why)
     except _Lost:
         log.warning("backtest taken over")

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from domain.errors import NotThere, RulesetNotValid, StoreError
 from risk.language.reading import read_ruleset
 from store.audit_tables import AuditEntry
+from store.entity_tables import Entity
 from store.ruleset_tables import Backtest
 from tests.usecases.governed import NOW, SECOND, audited, document, founded, rows_of, together
 from usecases import backtests
@@ -145,6 +146,28 @@ def activate_directly(engine: Engine) -> None:
         session.execute(update(Family).values(active_version_id=1))
 
 
+def test_who_is_erased_while_it_runs_is_not_in_the_report(
+    engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers(engine, three[0], 6)
+    commit(engine, three[0], "retail", 1)
+    activate_directly(engine)
+    save_draft(engine, three[0], document(medium=25).replace("points: 30", "points: 26"))
+    request_backtest(engine, three[0], "retail")
+    real = backtests.run_backtest
+
+    def erasing(*given: Any) -> str:
+        report = real(*given)
+        with Session(engine) as session, session.begin():
+            session.execute(update(Entity).where(Entity.external_id == "c1").values(erased_us=NOW))
+        return report
+
+    monkeypatch.setattr(backtests, "run_backtest", erasing)
+    run_next_backtest(engine, NOW)
+    movers = report_of(engine, three[0], 1)["backtest"]["movers"]
+    assert [mover["entity"] for mover in movers] == ["c4"]
+
+
 def test_what_goes_wrong_is_kept_and_others_go_on(engine: Engine, three: People) -> None:
     text = document()
     save_draft(engine, three[0], text[: text.index("examples:")], 1)
@@ -206,14 +229,14 @@ def test_who_took_too_long_writes_nothing_over_who_took_over(
     def late(own: Engine, setting: Any, progress: Any) -> str:
         monkeypatch.setattr(backtests, "run_backtest", real)
         assert run_next_backtest(engine, NOW + LEASE_US) is True
-        return "{}"
+        return '{"basis": "examples"}'
 
     monkeypatch.setattr(backtests, "run_backtest", late)
     before = len(rows_of(engine, AuditEntry))
     assert run_next_backtest(engine, NOW) is True
     (row,) = rows_of(engine, Backtest)
     assert row["state"] == "done"
-    assert json.loads(row["report"])["basis"] == "examples"
+    assert "content_hash" in json.loads(row["report"])
     assert len(rows_of(engine, AuditEntry)) == before + 1
 
 
