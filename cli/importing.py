@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from cli.rules_options import RulesetArgument, load_ruleset
+from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
 from cli.terminal import acting_in, actor, moment, open_current_database, say
 from domain.clock import now_microseconds
 from domain.settings import read_settings
@@ -35,9 +35,14 @@ def setup(
     path: RulesetArgument,
     organisation: OrganisationOption = "default",
     base: Annotated[str, typer.Option("--base", help="The currency that everything is converted into.")] = "EUR",
+    lists: ListsOption = None,
 ) -> None:
-    """Choose the levels of a ruleset, and declare its type of entity with its fields. Then entities can come."""
+    """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
+    from cli.shipped import lists_with  # noqa: PLC0415 (imports the engine)
+    from risk.engine.reads import lists_of_ruleset  # noqa: PLC0415 (as above)
+    from risk.language.canonical import canonical_json  # noqa: PLC0415 (as above)
     from usecases.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.lists import put_list  # noqa: PLC0415 (as above)
     from usecases.organisations import actor_in_new  # noqa: PLC0415 (as above)
     from usecases.settings import change_settings, choose_levels  # noqa: PLC0415 (as above)
 
@@ -51,7 +56,13 @@ def setup(
         said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
     )
     define_type(engine, who, ruleset.entity_type, fields, transaction_fields, case_fields)
-    say(f"{organisation} has the levels {', '.join(ruleset.levels)}, and the type {ruleset.entity_type}.")
+    names = lists_of_ruleset(ruleset)
+    known = lists_with(lists)
+    for name in names:
+        if name in known:
+            put_list(engine, who, canonical_json(known[name]))
+    read = f", and the lists {', '.join(names)}" if names else ""
+    say(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
 
 
 def entities(
