@@ -1,0 +1,155 @@
+"""From a draft to levels, and what people set above them: all of it together, with the worker."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from domain.errors import ActionRefused
+from store.level_tables import Assessment, Standing, Transition
+from store.ruleset_tables import RulesetVersion
+from tests.usecases.governed import DAY, NOW, SECOND, document, founded, rows_of
+from usecases.activations import activate, advance_backfills, roll_back
+from usecases.actors import Actor
+from usecases.audit_verify import verify
+from usecases.backtests import report_of, request_backtest, run_next_backtest
+from usecases.distribution import Overridden, distribution
+from usecases.ingest_checks import EntityRow
+from usecases.ingest_entities import put_entities
+from usecases.lists import put_list_version
+from usecases.override_views import overrides_of
+from usecases.overrides import approve_override, request_override, revoke_override
+from usecases.ruleset_commits import commit
+from usecases.rulesets import save_draft, switch_family
+from usecases.settings import change_settings
+from usecases.worker import run_batch
+
+COUNTRIES = ("NO", "IR", "KP")
+People = tuple[Actor, Actor, Actor]
+
+
+def work(engine: Engine, now_us: int) -> int:
+    """Let workers do everything that is to be done at a moment; tell how many they assessed."""
+    advance_backfills(engine, now_us)
+    done = 0
+    while (batch := run_batch(engine, clock=lambda: now_us)) is not None:
+        assert batch.failed == 0
+        done += batch.assessed
+    return done
+
+
+def decide(engine: Engine, three: People, text: str, revision: int, now_us: int) -> int:
+    """Bring a ruleset into force."""
+    save_draft(engine, three[0], text)
+    made = commit(engine, three[1], "retail", revision, now_us=now_us)
+    asked = request_backtest(engine, three[0], "retail", made.number, now_us)
+    assert run_next_backtest(engine, now_us)
+    assert report_of(engine, three[0], asked.id)["basis"] == "customers"
+    activate(engine, three[2], "retail", made.number, "as agreed", 1000, now_us)
+    return made.number
+
+
+@pytest.fixture
+def three(engine: Engine) -> People:
+    """Nine customers: three at each level, by the first version."""
+    three = founded(engine)
+    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    rows = [EntityRow(f"c{number}", {"country": COUNTRIES[number % 3], "income": 5.0}) for number in range(9)]
+    put_entities(engine, three[0], "customer", rows, NOW)
+    work(engine, NOW)
+    decide(engine, three, document(), 1, NOW)
+    assert work(engine, NOW + SECOND) == 9
+    return three
+
+
+def levels(engine: Engine) -> list[int]:
+    return [row["level"] for row in rows_of(engine, Standing)]
+
+
+def by_version(engine: Engine, actor: Actor) -> dict[int, dict[str, int]]:
+    found = distribution(engine, actor, "customer")
+    return {at.version: dict(at.levels) for at in found.versions}
+
+
+def test_a_version_assesses_everyone_after_it_was_activated(engine: Engine, three: People) -> None:
+    assert levels(engine) == [1, 2, 3] * 3
+    assert by_version(engine, three[0]) == {1: {"low": 3, "medium": 3, "high": 3}}
+
+
+def test_a_new_version_takes_over_gradually_and_is_never_mixed_with_the_old_one(engine: Engine, three: People) -> None:
+    before = rows_of(engine, RulesetVersion)
+    text = document(medium=25).replace("points: 30}", "points: 60}").replace("{level: medium}", "{level: high}")
+    decide(engine, three, text, 2, NOW + DAY)
+    assert work(engine, NOW + DAY) == 0, "switching assesses nobody"
+    put_entities(engine, three[0], "customer", [EntityRow("c1", {"income": 6.0})], NOW + DAY)
+    assert work(engine, NOW + DAY) == 1
+    assert by_version(engine, three[0]) == {
+        2: {"low": 0, "medium": 0, "high": 1},
+        1: {"low": 3, "medium": 2, "high": 3},
+    }
+    assert work(engine, NOW + DAY + SECOND) == 9
+    assert by_version(engine, three[0]) == {2: {"low": 3, "medium": 0, "high": 6}}
+    roll_back(engine, three[0], "retail", 1, "too strict", 1000, NOW + 2 * DAY)
+    assert work(engine, NOW + 2 * DAY + SECOND) == 9
+    assert by_version(engine, three[0])[1] == {"low": 3, "medium": 0, "high": 6}, "the cooldown keeps them"
+    assert work(engine, NOW + 32 * DAY) == 3, "and then they move down, without a visit"
+    assert levels(engine) == [1, 2, 3] * 3
+    assert rows_of(engine, RulesetVersion)[: len(before)] == before
+    assert verify(engine, print).entries > 0
+
+
+def test_an_override_holds_stands_apart_and_ends_without_a_visit(engine: Engine, three: People) -> None:
+    change_settings(engine, three[0], override_cap_percent=20)
+    now = NOW + DAY
+    asked = request_override(engine, three[0], "customer", "c1", "low", "we know them", now + DAY, now)
+    assert work(engine, now) == 0
+    approve_override(engine, three[1], asked.id, now_us=now)
+    assert work(engine, now) == 1
+    assert levels(engine)[1] == 1
+    found = distribution(engine, three[0], "customer")
+    assert found.overridden == (Overridden("low", "medium", 1),)
+    assert by_version(engine, three[0]) == {1: {"low": 3, "medium": 2, "high": 3}}
+    (line,) = overrides_of(engine, three[0], now_us=now)
+    assert (line.level, line.rules_level, line.present_level, line.state) == ("low", "medium", "low", "live")
+    assert work(engine, now + DAY - 1) == 0
+    assert work(engine, now + DAY) == 1
+    assert levels(engine)[1] == 2
+    assert overrides_of(engine, three[0], now_us=now + DAY)[0].state == "expired"
+    assert [row["source"] for row in rows_of(engine, Assessment) if row["entity_id"] == 2][-2:] == [
+        "override",
+        "expiry",
+    ]
+    moved = [(row["from_level"], row["to_level"]) for row in rows_of(engine, Transition) if row["entity_id"] == 2]
+    assert moved == [(None, 2), (2, 1), (1, 2)]
+
+
+def test_an_override_that_is_revoked_gives_back_what_the_rules_say(engine: Engine, three: People) -> None:
+    asked = request_override(engine, three[0], "customer", "c0", "high", "a hint", now_us=NOW + DAY)
+    approve_override(engine, three[1], asked.id, now_us=NOW + DAY)
+    work(engine, NOW + DAY)
+    assert levels(engine)[0] == 3
+    revoke_override(engine, three[1], asked.id, "it was nothing", NOW + 2 * DAY)
+    work(engine, NOW + 2 * DAY)
+    assert levels(engine)[0] == 1
+
+
+def test_a_floor_of_the_rules_is_known_when_an_override_is_asked_for(engine: Engine, three: People) -> None:
+    with pytest.raises(ActionRefused, match="a floor keeps the level at high or above"):
+        request_override(engine, three[0], "customer", "c2", "low", "we know them", now_us=NOW + DAY)
+
+
+def test_a_list_changes_whom_it_touches(engine: Engine, three: People) -> None:
+    now = NOW + 40 * DAY
+    put_list_version(engine, three[0], "watched", now, ["NO"], "Watched", "our own", now)
+    assert work(engine, now) == 9
+    assert levels(engine) == [2, 1, 3] * 3
+
+
+def test_a_family_that_is_switched_off_decides_no_more(engine: Engine, three: People) -> None:
+    switch_family(engine, three[0], "retail", False, "it is wrong", 1000, NOW + DAY)
+    assert work(engine, NOW + DAY + SECOND) == 9
+    found: Any = distribution(engine, three[0], "customer")
+    assert (found.versions, found.no_level) == ((), 9)
+    switch_family(engine, three[0], "retail", True, "it is not", 1000, NOW + 2 * DAY)
+    assert work(engine, NOW + 2 * DAY + SECOND) == 9
+    assert levels(engine) == [1, 2, 3] * 3
