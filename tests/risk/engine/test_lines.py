@@ -7,7 +7,7 @@ import pytest
 
 from domain.clock import DAY_US
 from risk.engine.assess import assess
-from risk.engine.breakdown import explain
+from risk.engine.breakdown import explain, explain_all
 from tests.risk.engine.small import DAY, Data, assessed, case, exactly, portfolio, rule, ruleset
 
 
@@ -62,6 +62,14 @@ def test_line_where_the_ruleset_does_not_apply() -> None:
     known = explain(assess(made, portfolio([{"n0": 61, "kind": "company"}]), DAY, held(3, 10), overridden(2)), 0)
     assert known.line == f"The ruleset does not apply, {wanted}"
     assert (found.score_level, found.floor, found.rules_level) == ("", "", "")
+
+
+def test_line_names_what_is_unknown_of_the_predicate_alone() -> None:
+    both = {"any": [{"field": "kind", "equals": "person"}, {"field": "flag", "equals": True}]}
+    found = assessed(ruleset(exactly(0), applies_to=both), {"flag": False}, {"kind": "company"}, {})
+    unknown = ["kind is unknown", "flag is unknown", "kind is unknown, flag is unknown"]
+    wanted = [f"It is unknown whether the ruleset applies ({words}), so it gives no level" for words in unknown]
+    assert [one.line for one in explain_all(found)] == wanted
 
 
 NO_TIER = {"tiers": [{"title": "Low", "max": 9, "level": "low"}]}

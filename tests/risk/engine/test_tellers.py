@@ -1,7 +1,9 @@
 """Telling: prepared once for a program, shared by those of whom the same was read, and by nobody else."""
 
 from datetime import date
+from typing import Any
 
+import polars as pl
 import pytest
 
 from domain.money import base_only
@@ -20,9 +22,10 @@ ASKS = rule("asks", case({"field": "name", "equals": "x"}, 5), case({"field": "i
 FIELDS: Data = {"name": "text", "income": "number", "products": ["text"]}
 
 
-def assessed(made: Ruleset, *rows: Data) -> Assessments:
+def assessed(made: Ruleset, *rows: Data, **parts: Any) -> Assessments:
     named = [{"entity_id": f"e{number}", **row} for number, row in enumerate(rows)]
-    return assess(made, Portfolio(entities_from_rows(named, made.fields), base_only("EUR", date(2024, 7, 1))), DAY)
+    entities = entities_from_rows(named, made.fields)
+    return assess(made, Portfolio(entities, base_only("EUR", date(2024, 7, 1)), **parts), DAY)
 
 
 def told(made: Data, *rows: Data) -> list[RuleOutcome]:
@@ -71,6 +74,23 @@ def test_value_that_could_not_be_read_is_its_own() -> None:
     wrong = [f"income is '{word}', which is no finite number" for word in ("ten", "two")]
     assert [one.errors for one in found] == [(wrong[0],), (), (wrong[1],), (wrong[0],)]
     assert [one.seen for one in found[:2]] == ["income is 'ten'", "income is unknown"]
+
+
+def test_moment_that_is_missing_is_named_of_those_without_it_alone() -> None:
+    decay = {"half_life": "1 day", "signal": {"sum": "amount"}}
+    asks = rule("asks", case({"at_least": 1}, 8), input={"field": "income"}, decay=decay)
+    transactions = pl.DataFrame(
+        {
+            "entity_id": ["e0", "e0"],
+            "transaction_amount": [1.0, -1.0],
+            "transaction_currency": ["EUR"] * 2,
+            "transaction_date": ["2024-06-30"] * 2,
+        }
+    )
+    rows: list[Data] = [{"income": 1}] * 2
+    found = [one.rules[0] for one in explain_all(assessed(ruleset(asks), *rows, transactions=transactions))]
+    assert [(one.case, one.points) for one in found] == [(1, 4), ("unknown", 0)]
+    assert [one.missing for one in found] == [(), ("when the latest was, of sum of amount",)]
 
 
 def test_lists_are_seen_as_they_are() -> None:
