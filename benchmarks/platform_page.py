@@ -18,9 +18,9 @@ def page(command: str, sizes: Any, found: dict[str, Any], load: tuple[float, flo
     rows = [
         _line("transactions with due marks and audit, speed over COPY's", ratios, INGEST_AIM, above=True),
         _line("backfill, speed over engine + breakdown + COPY", shares, BACKFILL_AIM, above=True),
-        "| event to level, p99 in seconds "
-        f"| {lag['p99']:.2f} |  | under {LAG_AIM_SECONDS:g} | {_met(lag['p99'] < LAG_AIM_SECONDS)} |",
     ]
+    met = _met(lag["p99"] < LAG_AIM_SECONDS)
+    rows.append(f"| event to level, p99 in seconds | {lag['p99']:.2f} |  | under {LAG_AIM_SECONDS:g} | {met} |")
     views = [
         f"| {name} | {np.quantile(seconds, 0.5) * 1e3:.1f} | {np.quantile(seconds, 0.99) * 1e3:.1f} |"
         for name, seconds in found["views"].items()
