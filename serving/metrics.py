@@ -8,6 +8,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving import counter
 from serving.holder import ModelHolder
+from serving.platform_metrics import PlatformMetrics
 
 ROUTES = ("/v4/scoring", "/v4/indicators", "/openapi.json", "/livez", "/readyz", "/healthz", "/metrics")
 OTHER = "other"
@@ -21,9 +22,10 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 class Watch:
     """Counts answers; a path that is none of ours is counted as `other`, so that labels stay bounded."""
 
-    def __init__(self, holder: ModelHolder, counted: counter.Counter) -> None:
+    def __init__(self, holder: ModelHolder, counted: counter.Counter, platform: PlatformMetrics | None = None) -> None:
         """Register the metrics; once in each process."""
         self._holder = holder
+        self._platform = platform
         self._counter = counted
         self._labelled: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
@@ -69,7 +71,10 @@ class Watch:
             self._drift.labels(indicator=drift.name).set(nan if drift.index is None else drift.index)
 
     def page(self) -> bytes:
-        """Write the metrics of all workers, which share files where BentoML started them."""
+        """Write the metrics of all workers, which share files where BentoML started them, and the platform's."""
+        return self._of_workers() + (b"" if self._platform is None else self._platform.page())
+
+    def _of_workers(self) -> bytes:
         self.refresh()
         together = CollectorRegistry()
         try:

@@ -24,12 +24,14 @@ from serving.holder import ModelHolder
 from serving.ledger import Ledger
 from serving.logs import configure_logs
 from serving.metrics import Watch
+from serving.platform_metrics import PlatformMetrics
 from serving.protocol import refuse_in_arrays
 from serving.scoring import Desk
 from serving.v1.desk import PlatformDesk
 from serving.v1.routes import add_platform
 from store.database import open_database, require_current
 from store.plans import read_plans
+from usecases.figures import PlatformFigures
 
 configure_logs()
 refuse_in_arrays()
@@ -40,7 +42,7 @@ ENGINE: Engine = open_database(SETTINGS.database)
 HOLDER = ModelHolder(SETTINGS)
 LEDGER = Ledger(ENGINE)
 COUNTER = Counter(ENGINE)
-WATCH = Watch(HOLDER, COUNTER)
+WATCH = Watch(HOLDER, COUNTER, PlatformMetrics(PlatformFigures(ENGINE)))
 DESK = Desk(SETTINGS, read_plans(SETTINGS.plans_file), HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER)
 APP = build_app(DESK)
 add_platform(APP, PlatformDesk(ENGINE, SETTINGS.limits, HOLDER.valuer))
