@@ -19,6 +19,22 @@ def upgrade() -> None:
     _ruleset_drafts()
     _ruleset_versions()
     _activations()
+    _guard()
+
+
+def _guard() -> None:
+    """Versions are never changed: the database refuses it, as it does for the audit log."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            "CREATE TRIGGER ruleset_versions_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON ruleset_versions"
+            " FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+        )
+        return
+    for what in ("UPDATE", "DELETE"):
+        op.execute(
+            f"CREATE TRIGGER ruleset_versions_no_{what.lower()} BEFORE {what} ON ruleset_versions"
+            f" BEGIN SELECT RAISE(ABORT, 'ruleset_versions is append-only, {what} is refused'); END"
+        )
 
 
 def _ruleset_families() -> None:
