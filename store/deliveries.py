@@ -202,10 +202,15 @@ _HELD_UP = (
         _DELIVERIES.c.event_number > bindparam("numbered"),
         is_in("waiting"),
         _DELIVERIES.c.next_us < bindparam("then_us"),
+        exists().where(
+            _BEFORE.c.endpoint_id == bindparam("endpoint"),
+            _BEFORE.c.event_number == bindparam("numbered"),
+            _BEFORE.c.lease == bindparam("held"),
+        ),
     )
     .values(next_us=bindparam("then_us"))
 )
-"""Those behind one that waits need not be looked at before it is tried again."""
+"""Those behind one that is to be tried again need not be looked at before that."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +236,14 @@ def arrived(session: Session, claims: Iterable[Claim], now_us: int) -> None:
 
 def failed(session: Session, failures: Sequence[Failure], now_us: int) -> None:
     """Note attempts that failed, while their lease is held; a dead one is out of the way of those behind it."""
+    connection = session.connection()
+    again = [
+        {**_held(failure.claim), "of": failure.claim.entity_id, "then_us": failure.next_us}
+        for failure in failures
+        if failure.next_us is not None
+    ]
+    if again:
+        connection.execute(_HELD_UP, again)
     rows = [
         {
             **_held(failure.claim),
@@ -241,14 +254,7 @@ def failed(session: Session, failures: Sequence[Failure], now_us: int) -> None:
         for failure in failures
     ]
     if rows:
-        session.connection().execute(_FAILED, rows)
-    pairs = [
-        {**_held(failure.claim), "of": failure.claim.entity_id, "then_us": failure.next_us}
-        for failure in failures
-        if failure.next_us is not None
-    ]
-    if pairs:
-        session.connection().execute(_HELD_UP, pairs)
+        connection.execute(_FAILED, rows)
 
 
 def _held(claim: Claim) -> dict[str, Any]:

@@ -204,6 +204,8 @@ def test_an_ended_lease_is_taken_over_and_its_holder_has_nothing_to_say_any_more
     assert claimed(engine, told, NOW + LEASE_US - 1) is None
     again = claimed(engine, told, NOW + LEASE_US)
     assert names(again) == names(lost) == ["c1-a"]
+    arrive(engine, lost, error="answered 500")
+    assert (row(engine, "c1-a").attempts, row(engine, "c1-b").next_us) == (0, NOW)
     arrive(engine, lost)
     assert row(engine, "c1-a").state == "waiting", "it is on its way once more; what follows must not overtake it"
     assert claimed(engine, told, NOW + LEASE_US) is None
