@@ -1,4 +1,6 @@
-"""`fivefold rules schema`: the JSON Schema of rulesets, for editors and other programs."""
+"""`fivefold rules schema`: the JSON Schema of rulesets and of policies, for editors and other programs."""
+
+from typing import Annotated
 
 import typer
 
@@ -8,8 +10,10 @@ def add_to(app: typer.Typer) -> None:
     app.command()(schema)
 
 
-def schema() -> None:
+def schema(
+    policy: Annotated[bool, typer.Option("--policy", help="That of policies, which decide on transactions.")] = False,
+) -> None:
     """Print the JSON Schema of rulesets. An editor that knows it completes words and marks mistakes."""
-    from risk.language.schema import schema_json  # noqa: PLC0415 (imports Polars)
+    from risk.language.schema import policy_schema_json, schema_json  # noqa: PLC0415 (imports Polars)
 
-    typer.echo(schema_json(), nl=False)
+    typer.echo(policy_schema_json() if policy else schema_json(), nl=False)

@@ -18,6 +18,7 @@ from risk.language.documents import Path
 from risk.language.fields import MONEY_FIELDS, FieldType, Kind, OneOf, kind_of
 from risk.language.inputs import FieldInput, ValueInput
 from risk.language.operators import OPERATOR_KINDS, Operators
+from risk.language.policy_inputs import SOURCES_OF_LEVELS, STATUSES, LevelInput, TransactionInput
 from risk.language.ruleset import Ruleset
 
 
@@ -34,21 +35,23 @@ def fatal_faults(ruleset: Ruleset) -> list[Fault]:
 def _type_faults(ruleset: Ruleset) -> Iterator[Fault]:
     names = vocabulary(ruleset)
     for path, made in inputs_at(ruleset):
-        yield from _input_faults(path, made, names)
+        yield from input_faults(path, made, names)
     for place in conditions_of(ruleset):
-        yield from _condition_faults(place, names)
+        yield from condition_faults(place, names)
 
 
-def _input_faults(path: Path, made: Part, names: Vocabulary) -> Iterator[Fault]:
+def input_faults(path: Path, made: Part, names: Vocabulary) -> Iterator[Fault]:
+    """Find what is wrong with an input, and with the conditions in it."""
     try:
         kind_of_input(made, names)
     except Misnamed as wrong:
         yield Fault(word_at(path, made), str(wrong))
     for place in wheres_in(path, made):
-        yield from _condition_faults(place, names)
+        yield from condition_faults(place, names)
 
 
-def _condition_faults(place: Place, names: Vocabulary) -> Iterator[Fault]:
+def condition_faults(place: Place, names: Vocabulary) -> Iterator[Fault]:
+    """Find what is wrong with the tests of a condition."""
     for path, test in tests_at(place):
         subject = subject_of(test)
         if place.source is not None and not isinstance(subject, FieldInput):
@@ -99,6 +102,11 @@ def type_of(subject: Any, place: Place, names: Vocabulary) -> FieldType | None:
     """Find the declared type of a test's subject; None where it is no field, or is not declared."""
     if isinstance(subject, ValueInput) and subject.value == "segment":
         return OneOf(one_of=SEGMENTS)
+    if isinstance(subject, LevelInput):
+        words = {"status": STATUSES, "source": SOURCES_OF_LEVELS, "age_days": None}.get(subject.level, names.levels)
+        return None if words is None else OneOf(one_of=words)
+    if isinstance(subject, TransactionInput):
+        return names.transaction.get(subject.transaction)
     if not isinstance(subject, FieldInput):
         return None
     fields = names.entity if place.source is None else names.linked(place.source)

@@ -1,4 +1,4 @@
-"""Faults of a ruleset, each with the path that leads to it, so that its line can be found."""
+"""Faults of a ruleset or a policy, each with the path that leads to it, so that its line can be found."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from domain.errors import Finding
 from risk.language.documents import Document, Path
+from risk.language.policy import Policy
 from risk.language.reading import where_of
 from risk.language.ruleset import Ruleset
 
@@ -33,14 +34,15 @@ class Fault:
     severity: Severity = Severity.FATAL
 
 
-def findings(faults: Iterable[Fault], ruleset: Ruleset, document: Document | None = None) -> list[Finding]:
+def findings(faults: Iterable[Fault], made: Ruleset | Policy, document: Document | None = None) -> list[Finding]:
     """Write faults for people: with their lines, and in the order of the file, where there is a document."""
+    examples = made.examples if isinstance(made, Ruleset) else ()
     named = {
-        "rules": [{"id": rule.id} for rule in ruleset.rules],
-        "examples": [{"name": example.name} for example in ruleset.examples],
+        "rules": [{"id": rule.id} for rule in made.rules],
+        "examples": [{"name": example.name} for example in examples],
     }
-    made = []
+    found = []
     for fault in dict.fromkeys(faults):
         line = document.line(fault.path) if document is not None else None
-        made.append(Finding(where_of(fault.path, named), fault.problem, line, fault.severity is Severity.FATAL))
-    return sorted(made, key=lambda finding: finding.line or 0)
+        found.append(Finding(where_of(fault.path, named), fault.problem, line, fault.severity is Severity.FATAL))
+    return sorted(found, key=lambda finding: finding.line or 0)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from domain.money import minor_units
 from features.matrix import catalogue
+from risk.columns.values import Column
 from risk.language.base import Part
 from risk.language.conditions import subject_of, tests_in
 from risk.language.fields import CASE_FIELDS, MONEY_FIELDS, TRANSACTION_FIELDS, FieldType, Kind, kind_of
@@ -20,7 +22,10 @@ from risk.language.inputs import (
     TagInput,
     ValueInput,
     Window,
+    key_of,
 )
+from risk.language.policy import Policy
+from risk.language.policy_inputs import LevelInput, TransactionInput
 from risk.language.ruleset import Rule, Ruleset
 
 SOURCES = ("transactions", "cases", "alerts")
@@ -39,23 +44,26 @@ class Vocabulary:
         entity: fields of the entity.
         transaction: fields of its transactions.
         case: fields of its cases and alerts.
+        levels: their names, lowest first.
     """
 
     entity: Mapping[str, FieldType]
     transaction: Mapping[str, FieldType]
     case: Mapping[str, FieldType]
+    levels: tuple[str, ...] = ()
 
     def linked(self, source: str) -> Mapping[str, FieldType]:
         """Give the fields of one source of linked facts."""
         return self.transaction if source == "transactions" else self.case
 
 
-def vocabulary(ruleset: Ruleset) -> Vocabulary:
-    """Collect the names that a ruleset declares, beside those that are always there."""
+def vocabulary(made: Ruleset | Policy) -> Vocabulary:
+    """Collect the names that a ruleset or a policy declares, beside those that are always there."""
     return Vocabulary(
-        ruleset.fields,
-        {**ruleset.transaction_fields, **TRANSACTION_FIELDS},
-        {**ruleset.case_fields, **CASE_FIELDS},
+        made.fields,
+        {**made.transaction_fields, **TRANSACTION_FIELDS},
+        {**made.case_fields, **CASE_FIELDS},
+        made.levels,
     )
 
 
@@ -80,8 +88,8 @@ def kind_of_input(made: Any, names: Vocabulary) -> Kind:
     Raises:
         Misnamed: it names a field, source or indicator that is not there, or one of the wrong type.
     """
-    if isinstance(made, FieldInput):
-        return _declared(made.field, names.entity, "the entity")
+    if isinstance(made, FieldInput | TransactionInput):
+        return _kind_of_field(made, names)
     if isinstance(made, Window):
         return _kind_of_aggregate(made, names)
     if isinstance(made, Ratio):
@@ -94,9 +102,44 @@ def kind_of_input(made: Any, names: Vocabulary) -> Kind:
             near = _near(made.indicator, catalogue().names)
             raise Misnamed(f"names the indicator {made.indicator}, which the catalogue does not have{near}")
         return Kind.NUMBER
-    if isinstance(made, ValueInput):
-        return Kind.TEXT if made.value == "segment" else Kind.NUMBER
+    if isinstance(made, ValueInput | LevelInput):
+        return _KINDS_TOLD[made.value if isinstance(made, ValueInput) else made.level]
     return Kind.MARK if isinstance(made, TagInput | ScreeningInput) else _kind_of_pattern(made, names)
+
+
+_KINDS_TOLD: Mapping[str, Kind] = {
+    "score": Kind.NUMBER,
+    "segment": Kind.TEXT,
+    "expected_value": Kind.NUMBER,
+    "in_force": Kind.LEVEL,
+    "rules": Kind.LEVEL,
+    "status": Kind.TEXT,
+    "source": Kind.TEXT,
+    "age_days": Kind.NUMBER,
+}
+"""What is told of the value and of the level."""
+
+
+def _kind_of_field(made: FieldInput | TransactionInput, names: Vocabulary) -> Kind:
+    if isinstance(made, FieldInput):
+        return _declared(made.field, names.entity, "the entity")
+    kind = _declared(made.transaction, names.transaction, "a transaction")
+    if made.transaction in MONEY_FIELDS:
+        return Kind.MONEY
+    if made.in_currency is not None:
+        raise Misnamed(f"names a currency of {made.transaction}, which is no money; {' and '.join(MONEY_FIELDS)} are")
+    return kind
+
+
+def column_for(made: Any, names: Vocabulary, base: str) -> Column:
+    """Tell what an input is to a condition; *base* is the currency that money is in, where it names none itself.
+
+    Raises:
+        Misnamed: as `kind_of_input`.
+    """
+    kind = kind_of_input(made, names)
+    units = minor_units(getattr(made, "in_currency", None) or base) if kind is Kind.MONEY else 1
+    return Column(key_of(made), kind, units, names.levels if kind is Kind.LEVEL else ())
 
 
 def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> Kind:

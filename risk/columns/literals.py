@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from risk.columns.faults import Fault
-from risk.columns.values import misfit, ordinal
+from risk.columns.values import level_number, misfit, ordinal
 from risk.language.documents import Path
 from risk.language.fields import FieldType, Kind, OneOf
 
@@ -24,15 +24,20 @@ def literal_faults(path: Path, operator: str, value: Any, kind: Kind, declared: 
     for number, one in enumerate(values):
         at = (*path, number) if several else path
         problem = misfit(kind, one) if kind is not Kind.TEXTS else None
-        problem = problem or (_impossible(one, declared) if kind is Kind.TEXT else None)
+        problem = problem or (_impossible(one, kind, declared) if kind in {Kind.TEXT, Kind.LEVEL} else None)
         if problem is not None:
             yield Fault(at, problem)
             return
-    if operator == "between" and ordinal(kind, value[0]) > ordinal(kind, value[1]):
+    names = declared.one_of if isinstance(declared, OneOf) else ()
+    if operator == "between" and ordinal(kind, value[0], names) > ordinal(kind, value[1], names):
         yield Fault(path, f"runs from {value[0]} to {value[1]}; the lower end comes first")
 
 
-def _impossible(value: str, declared: FieldType | None) -> str | None:
+def _impossible(value: Any, kind: Kind, declared: FieldType | None) -> str | None:
+    if kind is Kind.LEVEL and isinstance(declared, OneOf):
+        names = declared.one_of
+        no_level = f"there is no level {value}; there are {', '.join(names)} (1 to {len(names)})"
+        return no_level if level_number(value, names) is None else None
     if isinstance(declared, OneOf) and value not in declared.one_of:
         return f"compares with {value!r}, which it can never be; it is one of {', '.join(declared.one_of)}"
     if declared == "country" and not _COUNTRY.match(value):

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from risk.columns.fuzzy import nearly
-from risk.columns.values import Column, literal
+from risk.columns.values import Column, level_number, literal
 from risk.language.fields import Kind
 from risk.language.operators import Fuzzy
 
@@ -41,7 +41,10 @@ def _among(column: Column, values: Sequence[Any]) -> pl.Expr:
     """Tell whether the value, or one of a list of values, is among *values*."""
     if column.kind is Kind.TEXTS:
         return _any_element(column, pl.element().is_in(pl.Series(values, dtype=pl.String).implode()))
-    typed = pl.Series(map(float, values)) if column.kind is Kind.NUMBER else pl.Series(values, dtype=pl.String)
+    if column.kind is Kind.LEVEL:
+        typed = pl.Series([level_number(value, column.levels) for value in values], dtype=pl.Int64)
+    else:
+        typed = pl.Series(map(float, values)) if column.kind is Kind.NUMBER else pl.Series(values, dtype=pl.String)
     return column.expr.is_in(typed.implode())
 
 

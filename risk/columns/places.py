@@ -8,8 +8,10 @@ from risk.columns.kinds import SOURCES, source_of
 from risk.language.base import Part
 from risk.language.conditions import All, Any_, Not, OwnTest, subject_of
 from risk.language.documents import Path
-from risk.language.inputs import PLAIN_INPUTS, Ratio, Window, word_of
+from risk.language.inputs import Ratio, Window, word_of
 from risk.language.operators import Operators
+from risk.language.policy import Policy
+from risk.language.policy_inputs import POLICY_INPUTS
 from risk.language.ruleset import Ruleset
 from risk.language.scoring import WeightedScore
 
@@ -46,6 +48,14 @@ def conditions_of(ruleset: Ruleset) -> Iterator[Place]:
             yield Place(("rules", position, "cases", number, "when"), case.when, rule.input)
 
 
+def conditions_of_policy(policy: Policy) -> Iterator[Place]:
+    """Give every condition of a policy."""
+    for position, rule in enumerate(policy.rules):
+        yield Place(("rules", position, "when"), rule.when)
+        if rule.unless is not None:
+            yield Place(("rules", position, "unless"), rule.unless)
+
+
 def inputs_at(ruleset: Ruleset) -> Iterator[tuple[Path, Part]]:
     """Give every input, those of rules and of decay and those that tests name."""
     for position, rule in enumerate(ruleset.rules):
@@ -54,10 +64,15 @@ def inputs_at(ruleset: Ruleset) -> Iterator[tuple[Path, Part]]:
         if rule.decay is not None and rule.decay.signal is not None:
             yield ("rules", position, "decay", "signal"), rule.decay.signal
     for place in conditions_of(ruleset):
-        for path, test in tests_at(place):
-            subject = subject_of(test)
-            if subject is not None:
-                yield path, subject
+        yield from inputs_named(place)
+
+
+def inputs_named(place: Place) -> Iterator[tuple[Path, Part]]:
+    """Give every input that the tests of a condition name."""
+    for path, test in tests_at(place):
+        subject = subject_of(test)
+        if subject is not None:
+            yield path, subject
 
 
 def wheres_in(path: Path, made: Any) -> Iterator[Place]:
@@ -89,5 +104,5 @@ def _tests(path: Path, condition: Any) -> Iterator[tuple[Path, Operators]]:
 
 def word_at(path: Path, made: Part) -> Path:
     """Point at the word that names an input, as `field` in {field: country}."""
-    word = word_of(made, PLAIN_INPUTS)
+    word = word_of(made, POLICY_INPUTS)
     return path if word is None else (*path, word)

@@ -11,6 +11,7 @@ from risk.columns.kinds import SOURCES, Misnamed, Vocabulary, kind_of_input, sou
 from risk.language.documents import Path
 from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
 from risk.language.inputs import FieldInput, Window
+from risk.language.policy import Policy
 from risk.language.ruleset import Outcome, Rule, Ruleset
 from risk.language.scoring import LevelName, PointsScore, TiersScore
 
@@ -28,9 +29,9 @@ TAKEN: dict[str, frozenset[str]] = {
 
 def structure_faults(ruleset: Ruleset) -> Iterator[Fault]:
     """Find what no form can tell by itself."""
-    yield from _taken_names(ruleset)
-    yield from _twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
-    yield from _twice(("levels",), ruleset.levels, "level")
+    yield from taken_names(ruleset)
+    yield from twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
+    yield from twice(("levels",), ruleset.levels, "level")
     if isinstance(ruleset.score, PointsScore):
         yield from _cuts(("score", "points", "thresholds"), ruleset.score.points.thresholds, ruleset)
     elif isinstance(ruleset.score, TiersScore):
@@ -43,14 +44,16 @@ def structure_faults(ruleset: Ruleset) -> Iterator[Fault]:
         yield from _signal(("rules", position), rule, names)
 
 
-def _taken_names(ruleset: Ruleset) -> Iterator[Fault]:
+def taken_names(made: Ruleset | Policy) -> Iterator[Fault]:
+    """Find declared fields whose names have a meaning already."""
     for part, taken in TAKEN.items():
-        for name in getattr(ruleset, part):
+        for name in getattr(made, part):
             if name in taken:
                 yield Fault((part, name), f"{name} has a meaning already; choose another name")
 
 
-def _twice(path: Path, names: Sequence[str], what: str) -> Iterator[Fault]:
+def twice(path: Path, names: Sequence[str], what: str) -> Iterator[Fault]:
+    """Find names that are there more than once."""
     seen: Counter[str] = Counter()
     for number, name in enumerate(names):
         seen[name] += 1

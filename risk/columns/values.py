@@ -1,5 +1,6 @@
 """Literals: what a test compares with, in the form that its column has."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -21,13 +22,15 @@ class Column:
     Attributes:
         name: in the frame.
         kind: what its values are: Float64 for numbers and findings, Int64 for moments, Int64 (or Float64, for a mean)
-            of minor units for money, Boolean for flags and marks, String, or a list of it.
+            of minor units for money, Int64 from 1 for levels, Boolean for flags and marks, String, or a list of it.
         units: of money, how many minor units make one; 1 for everything else.
+        levels: the names of levels, lowest first; empty for everything else.
     """
 
     name: str
     kind: Kind
     units: int = 1
+    levels: tuple[str, ...] = ()
 
     @property
     def expr(self) -> pl.Expr:
@@ -47,6 +50,8 @@ def misfit(kind: Kind, value: Any) -> str | None:
         except ValidationError:
             return f"compares a date with {_shown(value)}; write one as 2024-07-01"
         return None
+    if kind is Kind.LEVEL:
+        return None if isinstance(value, str | Decimal) else f"compares a level with {_shown(value)}; write its name"
     wanted: type = Decimal if kind in _NUMBERS else bool if kind in {Kind.FLAG, Kind.MARK} else str
     if isinstance(value, wanted):
         return None
@@ -71,9 +76,25 @@ def _shown(value: Any) -> str:
     return str(value) if isinstance(value, Decimal) else repr(value)
 
 
-def ordinal(kind: Kind, value: Any) -> Any:
-    """Give what orders a value among others of its kind: moments by their microseconds, numbers by themselves."""
+def ordinal(kind: Kind, value: Any, levels: Sequence[str] = ()) -> Any:
+    """Give what orders a value among others of its kind: moments by microseconds, levels by their number from 1."""
+    if kind is Kind.LEVEL:
+        return level_number(value, levels)
     return _MOMENT.validate_python(value) if kind is Kind.MOMENT else value
+
+
+def level_number(level: Any, levels: Sequence[str]) -> int | None:
+    """Give the number of a level, from 1 (lowest), that is written as its name or number; None where there is none.
+
+    Levels that are numbers in text, such as "3", go by their name first.
+
+    >>> level_number("high", ("low", "high")), level_number(Decimal(1), ("low", "high")), level_number("3", ("a", "b"))
+    (2, 1, None)
+    """
+    if level in levels:
+        return levels.index(level) + 1
+    is_number = isinstance(level, int | Decimal) and level == int(level) and 1 <= level <= len(levels)
+    return int(level) if is_number else None
 
 
 def literal(column: Column, value: Any) -> pl.Expr:
@@ -85,6 +106,6 @@ def literal(column: Column, value: Any) -> pl.Expr:
     if column.kind is Kind.MONEY:
         minor = value * column.units
         return pl.lit(int(minor), pl.Int64) if minor == minor.to_integral_value() else pl.lit(float(minor), pl.Float64)
-    if column.kind is Kind.MOMENT:
-        return pl.lit(_MOMENT.validate_python(value), pl.Int64)
+    if column.kind in {Kind.MOMENT, Kind.LEVEL}:
+        return pl.lit(ordinal(column.kind, value, column.levels), pl.Int64)
     return pl.lit(float(value), pl.Float64) if column.kind in _NUMBERS else pl.lit(value)

@@ -7,9 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from domain.money import minor_units
 from risk.columns.conditions import Compiler
-from risk.columns.kinds import kind_of_input, vocabulary
+from risk.columns.kinds import column_for, vocabulary
 from risk.columns.values import Column
 from risk.engine.codes import slot_column
 from risk.engine.reads import inputs_of_ruleset, signal_of_rule
@@ -17,7 +16,6 @@ from risk.engine.rules import CompiledRule, compile_rule
 from risk.engine.totals import WEIGHTS_USED, Total, total_of
 from risk.facts.portfolio import AS_OF, error_of, signal_of
 from risk.language.base import Part
-from risk.language.fields import Kind
 from risk.language.inputs import key_of
 from risk.language.ruleset import Ruleset
 
@@ -180,9 +178,7 @@ def compile_ruleset(ruleset: Ruleset, lists: Mapping[str, Sequence[str]], base: 
     def resolve(made: Part) -> Column:
         key = key_of(made)
         if key not in inputs:
-            kind = kind_of_input(made, names)
-            currency = getattr(made, "in_currency", None) or base
-            inputs[key] = Column(key, kind, minor_units(currency) if kind is Kind.MONEY else 1)
+            inputs[key] = column_for(made, names, base)
         return inputs[key]
 
     signals = {rule.id: key_of(signal_of_rule(rule)) for rule in ruleset.rules if rule.decay is not None}

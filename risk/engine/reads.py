@@ -1,13 +1,15 @@
-"""What a ruleset reads: its inputs, the moments that decay counts from, and its lists."""
+"""What a ruleset or a policy reads: its inputs, the moments that decay counts from, and its lists."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from risk.columns.kinds import inputs_of, inputs_of_rule
+from risk.columns.policies import inputs_of_policy
 from risk.language.base import Part
 from risk.language.conditions import tests_in
 from risk.language.inputs import Ratio, Window, key_of
 from risk.language.operators import Fuzzy
+from risk.language.policy import Policy
 from risk.language.ruleset import Rule, Ruleset
 from risk.language.scoring import WeightedScore
 
@@ -44,9 +46,20 @@ def signals_of_ruleset(ruleset: Ruleset) -> list[Part]:
 def lists_of_ruleset(ruleset: Ruleset) -> list[str]:
     """List the named lists that a ruleset needs, in alphabetical order."""
     conditions = [case.when for rule in ruleset.rules for case in rule.cases] + _entity_conditions(ruleset)
-    parts = simple_inputs_of(ruleset)
-    conditions += [part.where for part in parts if isinstance(part, Window) and part.where is not None]
-    return sorted({name for condition in conditions for name in _lists_in(condition)})
+    return _lists_read(conditions, simple_inputs_of(ruleset))
+
+
+def lists_of_policy(policy: Policy) -> list[str]:
+    """List the named lists that a policy needs, in alphabetical order."""
+    conditions = [rule.when for rule in policy.rules]
+    conditions += [rule.unless for rule in policy.rules if rule.unless is not None]
+    parts = [side for made in inputs_of_policy(policy) for side in (made.ratio if isinstance(made, Ratio) else (made,))]
+    return _lists_read(conditions, parts)
+
+
+def _lists_read(conditions: list[Any], parts: list[Part]) -> list[str]:
+    wheres = [part.where for part in parts if isinstance(part, Window) and part.where is not None]
+    return sorted({name for condition in [*conditions, *wheres] for name in _lists_in(condition)})
 
 
 def _entity_conditions(ruleset: Ruleset) -> list[Any]:

@@ -68,9 +68,14 @@ def seen_inputs(
 
 def cuts_of(rule: Rule) -> Cuts:
     """Collect the numbers that a rule compares each of its inputs with."""
+    return cuts_in([case.when for case in rule.cases], rule.input)
+
+
+def cuts_in(conditions: Iterable[Any], own: Part | None = None) -> Cuts:
+    """Collect the numbers that conditions compare each input with; *own* is that of comparisons without a name."""
     cuts: dict[str, tuple[Decimal, ...]] = {}
-    for test in (test for case in rule.cases for test in tests_in(case.when)):
-        subject = subject_of(test) or rule.input
+    for test in (test for condition in conditions for test in tests_in(condition)):
+        subject = subject_of(test) or own
         for _, value in test.comparisons():
             numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal)]
             if subject is not None and numbers:

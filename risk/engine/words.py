@@ -27,6 +27,7 @@ from risk.language.inputs import (
 )
 from risk.language.numbers import plain
 from risk.language.operators import Fuzzy, Operators
+from risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
 
 _FUNCTIONS: Mapping[type, str] = {
     Sum: "sum of {0}",
@@ -73,9 +74,29 @@ def input_words(made: Any) -> str:
     return str(made.pattern).replace("-", " ") if name is None else name(made)
 
 
+def _ratio_words(made: Ratio) -> str:
+    return f"{input_words(made.ratio[0])} over {input_words(made.ratio[1])}"
+
+
+def _at_hand_words(made: TransactionInput) -> str:
+    words = f"{made.transaction.replace('_', ' ')} of the transaction"
+    return words if made.in_currency is None else f"{words} in {made.in_currency}"
+
+
+_LEVELS: Mapping[str, str] = {
+    "in_force": "level",
+    "rules": "level by the rules",
+    "status": "status of the level",
+    "source": "source of the level",
+    "age_days": "age of the level in days",
+}
+
 _NAMES: Mapping[type, Callable[[Any], str]] = {
     FieldInput: lambda made: made.field.replace("_", " "),
-    Ratio: lambda made: f"{input_words(made.ratio[0])} over {input_words(made.ratio[1])}",
+    Ratio: _ratio_words,
+    PolicyRatio: _ratio_words,
+    LevelInput: lambda made: _LEVELS[made.level],
+    TransactionInput: _at_hand_words,
     IndicatorInput: lambda made: made.indicator.replace("_", " "),
     ValueInput: lambda made: f"value {made.value.replace('_', ' ')}",
     TagInput: lambda made: f"tag {made.tag}",
@@ -157,6 +178,8 @@ def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[D
         return f"{_money_words(value, column.units, cuts)} {currency}".rstrip()
     if column.kind is Kind.NUMBER or column.kind is Kind.FINDING:
         return _number_words(value, cuts)
+    if column.kind is Kind.LEVEL:
+        return str(column.levels[value - 1])
     return _VALUES[column.kind](value)
 
 

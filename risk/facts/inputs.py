@@ -12,6 +12,7 @@ from domain.money import minor_units
 from risk.columns.kinds import SOURCES, Vocabulary, kind_of_input, source_of
 from risk.columns.operators import Lists
 from risk.facts.aggregates import aggregate
+from risk.facts.at_hand import at_hand, prepare_at_hand
 from risk.facts.fields import read_field
 from risk.facts.partials import quotient
 from risk.facts.patterns import find
@@ -20,7 +21,7 @@ from risk.facts.records import prepare_records, screened, tagged
 from risk.facts.source import FIELD, LINK, PROBLEM, TIME, Facts
 from risk.facts.transactions import prepare
 from risk.language.base import Part
-from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
+from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, Kind
 from risk.language.inputs import (
     DaysSince,
     FieldInput,
@@ -32,12 +33,15 @@ from risk.language.inputs import (
     Window,
     key_of,
 )
+from risk.language.policy_inputs import LevelInput, TransactionInput
 
 _FRAMES: Mapping[type, str] = {
     TagInput: "tags",
     ScreeningInput: "screenings",
     IndicatorInput: "indicators",
     ValueInput: "values",
+    LevelInput: "levels",
+    TransactionInput: "at_hand",
 }
 """The part of a portfolio that an input needs."""
 
@@ -80,8 +84,9 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, Facts]:
     wanted = {part_of(made) for made in everything}
     sources = {}
     if "transactions" in wanted and portfolio.transactions is not None:
-        own = {name: form for name, form in needs.names.transaction.items() if name not in TRANSACTION_FIELDS}
-        sources["transactions"] = prepare(portfolio.transactions, portfolio.rates, own)
+        sources["transactions"] = prepare(portfolio.transactions, portfolio.rates, own_fields(needs.names))
+    if "at_hand" in wanted and portfolio.at_hand is not None:
+        sources["at_hand"] = prepare_at_hand(portfolio.at_hand, portfolio.rates, own_fields(needs.names))
     for source in ("cases", "alerts"):
         frame = getattr(portfolio, source)
         if source in wanted and frame is not None:
@@ -91,6 +96,11 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, Facts]:
         facts = sources["transactions"]
         sources["transactions"] = replace(facts, rows=facts.rows.collect(engine="streaming").lazy())
     return sources
+
+
+def own_fields(names: Vocabulary) -> dict[str, FieldType]:
+    """Give the declared fields of transactions, beside those that all have."""
+    return {name: form for name, form in names.transaction.items() if name not in TRANSACTION_FIELDS}
 
 
 def part_of(made: Any) -> str | None:
@@ -139,6 +149,9 @@ def resolve(
     columns: dict[str, pl.Series] = {}
     for made in everything:
         columns |= _of_entity(made, needs.names, portfolio, entities)
+    deciding_on = [made for made in everything if isinstance(made, TransactionInput)]
+    if deciding_on:
+        columns |= at_hand(sources["at_hand"], deciding_on, entities)
     linked = [made for made in everything if isinstance(made, Window) and part_of(made) is not None]
     signals = {key_of(made) for made in needs.signals}
     if linked:
@@ -172,6 +185,14 @@ _LOOKUPS: Mapping[type, Callable[[pl.DataFrame, Any, pl.DataFrame], pl.Series]] 
     ValueInput: lambda values, made, entities: _looked_up(
         values, made.value, entities, pl.String if made.value == "segment" else pl.Float64
     ),
+    LevelInput: lambda levels, made, entities: _looked_up(levels, made.level, entities, _LEVEL_TYPES[made.level]),
+}
+_LEVEL_TYPES: Mapping[str, Any] = {
+    "in_force": pl.Int64,
+    "rules": pl.Int64,
+    "status": pl.String,
+    "source": pl.String,
+    "age_days": pl.Float64,
 }
 
 

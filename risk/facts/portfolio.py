@@ -31,6 +31,9 @@ class Portfolio:
         indicators: `entity_id` and the catalogue's columns, as of the assessment.
         values: `entity_id`, `score`, `segment` and `expected_value`, as of the assessment.
         lists: the named lists.
+        levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
+        at_hand: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;
+            what must not count as one of them stands here alone.
     """
 
     entities: pl.DataFrame
@@ -43,6 +46,8 @@ class Portfolio:
     indicators: pl.DataFrame | None = None
     values: pl.DataFrame | None = None
     lists: Mapping[str, NamedList] = field(default_factory=dict)
+    levels: pl.DataFrame | None = None
+    at_hand: pl.DataFrame | None = None
 
 
 def error_of(column: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from domain.errors import Finding, RulesetNotValid
 from risk.columns.checks import fatal_faults
 from risk.columns.faults import Fault, Severity, findings
-from risk.columns.kinds import vocabulary
+from risk.columns.kinds import Vocabulary, vocabulary
 from risk.columns.places import Place, conditions_of, inputs_at, tests_at, wheres_in
 from risk.columns.structure import structure_faults
 from risk.columns.weights import weight_faults
@@ -67,14 +67,23 @@ def _example_faults(ruleset: Ruleset) -> Iterator[Fault]:
 
 def _scope(ruleset: Ruleset, lists: Lists | None) -> Scope:
     """Give the members of every list as it is now; where it is not there, a word that is in no other list."""
-    names = lists_of_ruleset(ruleset)
+    return scope_of(vocabulary(ruleset), lists_of_ruleset(ruleset), lists)
+
+
+def scope_of(names: Vocabulary, read: Sequence[str], lists: Lists | None) -> Scope:
+    """Give what conditions may speak of, where they read some named lists."""
     there = lists or {}
-    members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in names}
-    return Scope(vocabulary(ruleset), members, all(name in there for name in names))
+    members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in read}
+    return Scope(names, members, all(name in there for name in read))
 
 
 def _list_faults(ruleset: Ruleset, lists: Lists | None) -> Iterator[Fault]:
     places = [*conditions_of(ruleset), *(place for path, made in inputs_at(ruleset) for place in wheres_in(path, made))]
+    yield from list_faults(places, lists)
+
+
+def list_faults(places: Sequence[Place], lists: Lists | None) -> Iterator[Fault]:
+    """Find conditions that name a list which is not there; without lists, all that name one."""
     for path, name in ((path, name) for place in places for path, name in _lists_named(place)):
         if lists is None:
             yield Fault(path, f"names the list {name}; no lists were given to look it up in", Severity.WARNING)

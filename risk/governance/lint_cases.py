@@ -67,7 +67,8 @@ def subjects_of(place: Place, scope: Scope) -> dict[str, Subject]:
         kind = kind_at(made, place, scope.names)
         currency = place.currency or getattr(made, "in_currency", None)
         units = (minor_units(currency) if currency else _UNITS) if kind is Kind.MONEY else 1
-        found.setdefault(key, Subject(made, Column(key, kind, units), type_of(made, place, scope.names)))
+        column = Column(key, kind, units, scope.names.levels if kind is Kind.LEVEL else ())
+        found.setdefault(key, Subject(made, column, type_of(made, place, scope.names)))
     return found
 
 

@@ -30,6 +30,7 @@ from risk.language.inputs import (
     ValueInput,
 )
 from risk.language.operators import Fuzzy
+from risk.language.policy_inputs import LevelInput, TransactionInput
 
 MOST_TEXTS = 4_000
 """So many made-up texts are tried at most; where more would be needed, it cannot be told."""
@@ -90,6 +91,8 @@ def domain_of(subject: Subject, comparisons: Comparisons, members: Members, *, a
         made, decided = _lists_of_texts(comparisons, members)
     elif kind in {Kind.FLAG, Kind.MARK}:
         made, decided = [True, False], True
+    elif kind is Kind.LEVEL:
+        made, decided = list(range(1, len(subject.column.levels) + 1)), True
     else:
         made, decided = _numbers(subject, comparisons), True
     unknown = [None] if _can_be_unknown(subject.made) else []
@@ -102,7 +105,7 @@ def _dtype(subject: Subject) -> Any:
         return pl.Boolean
     if kind in {Kind.TEXT, Kind.TEXTS}:
         return pl.String if kind is Kind.TEXT else pl.List(pl.String)
-    return pl.Int64 if kind is Kind.MOMENT or _is_whole_money(subject) else pl.Float64
+    return pl.Int64 if kind in {Kind.MOMENT, Kind.LEVEL} or _is_whole_money(subject) else pl.Float64
 
 
 def _is_whole_money(subject: Subject) -> bool:
@@ -176,6 +179,8 @@ def _possible(made: Any) -> Callable[[float], bool]:
         return lambda number: number >= 0
     is_size = isinstance(made, Sum | Mean | Least | Most) and column_of(made) == "amount"
     is_size = is_size or (isinstance(made, FieldInput) and made.field == "amount")
+    is_size = is_size or (isinstance(made, TransactionInput) and made.transaction == "amount")
+    is_size = is_size or (isinstance(made, LevelInput) and made.level == "age_days")
     return (lambda number: number >= 0) if is_size else (lambda _: True)
 
 

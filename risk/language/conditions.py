@@ -1,6 +1,6 @@
 """Conditions: tests of one value, joined by all, any and not in three-valued logic."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
@@ -34,38 +34,44 @@ class Not(Part):
     negated: "Condition" = Field(alias="not")
 
 
-def _test_of(form: type[Part]) -> type[Operators]:
+def test_of(form: type[Part]) -> type[Operators]:
+    """Make the form of a test of one kind of input, which it names itself."""
     made = create_model(f"{form.__name__}Test", __base__=(form, Operators), __doc__=f"A test. {form.__doc__}")
     return cast("type[Operators]", made)
 
 
-TESTS: dict[str, type[Operators]] = {word: _test_of(form) for word, form in PLAIN_INPUTS.items()}
+TESTS: dict[str, type[Operators]] = {word: test_of(form) for word, form in PLAIN_INPUTS.items()}
 """A test that names its own input, by the word that names it."""
 
-_JOINS: dict[str, type[Part]] = {"all": All, "any": Any_, "not": Not}
+JOINS: dict[str, type[Part]] = {"all": All, "any": Any_, "not": Not}
 
 
-def _form(value: Any) -> str | None:
-    if isinstance(value, str):
-        return "word"
-    if isinstance(value, Not):
-        return "not"
-    return word_of(value, (*_JOINS, *TESTS)) or ("own" if isinstance(value, dict | OwnTest) else None)
+def any_of(joins: Mapping[str, type[Part]], tests: Mapping[str, type[Operators]]) -> Any:
+    """Make the type of any condition that is joined by some forms and made of some tests, each by its word."""
 
+    def form(value: Any) -> str | None:
+        if isinstance(value, str):
+            return "word"
+        if isinstance(value, Not):
+            return "not"
+        return word_of(value, (*joins, *tests)) or ("own" if isinstance(value, dict | OwnTest) else None)
 
-_FORMS = [Annotated[form, Tag(word)] for word, form in (*_JOINS.items(), *TESTS.items(), ("own", OwnTest))]
-if TYPE_CHECKING:
-    Condition: TypeAlias = Any
-else:
-    Condition = Annotated[
-        reduce(or_, _FORMS, Annotated[Literal["present", "absent"], Tag("word")]),
+    forms = [Annotated[made, Tag(word)] for word, made in (*joins.items(), *tests.items(), ("own", OwnTest))]
+    return Annotated[
+        reduce(or_, forms, Annotated[Literal["present", "absent"], Tag("word")]),
         Discriminator(
-            _form,
+            form,
             custom_error_type="condition",
             custom_error_message="is no condition; write present, absent, a comparison such as {at_least: 3}, one of a "
             "named input such as {field: kind, equals: person}, or all, any or not",
         ),
     ]
+
+
+if TYPE_CHECKING:
+    Condition: TypeAlias = Any
+else:
+    Condition = any_of(JOINS, TESTS)
 """Any condition; `present` and `absent` alone speak of the rule's own input."""
 
 _RECURSIVE: tuple[type[Part], ...] = (All, Any_, Not, Window, Ratio, *PLAIN_INPUTS.values(), *TESTS.values())
@@ -75,11 +81,10 @@ for _made in _RECURSIVE:
 
 def subject_of(test: Operators) -> Part | None:
     """Give the input that a test names; None where it is the rule's own."""
-    word = word_of(test, PLAIN_INPUTS)
-    if word is None:
+    form: Any = type(test).__bases__[0]  # as `test_of` made it
+    if form is Operators:
         return None
-    form = PLAIN_INPUTS[word]
-    return form.model_construct(**{name: getattr(test, name) for name in form.model_fields})
+    return cast("Part", form.model_construct(**{name: getattr(test, name) for name in form.model_fields}))
 
 
 def parts_of(condition: Any) -> tuple[Any, ...]:

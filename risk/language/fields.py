@@ -11,9 +11,9 @@ from risk.language.base import Part
 class Kind(StrEnum):
     """What a value is to a condition.
 
-    MONEY is kept in whole minor units, MOMENT in microseconds. A MARK is there or not, as a tag is; a FINDING is a
-    number that is above 0 where the pattern was found. `present` asks of these two whether they are there, of all
-    others whether the value is known.
+    MONEY is kept in whole minor units, MOMENT in microseconds, LEVEL as its number from 1 (lowest). A MARK is there or
+    not, as a tag is; a FINDING is a number that is above 0 where the pattern was found. `present` asks of these two
+    whether they are there, of all others whether the value is known.
     """
 
     TEXT = "text"
@@ -24,6 +24,7 @@ class Kind(StrEnum):
     TEXTS = "list of text"
     MARK = "tag"
     FINDING = "pattern"
+    LEVEL = "level"
 
 
 class OneOf(Part):

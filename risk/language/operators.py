@@ -91,9 +91,9 @@ class Operators(Part):
 _ATTRIBUTES = {"is": "state", "in": "among", "not_in": "not_among"}
 """Operators whose names Python keeps for itself."""
 
-_ORDERED = frozenset({Kind.NUMBER, Kind.MONEY, Kind.MOMENT, Kind.FINDING})
+_ORDERED = frozenset({Kind.NUMBER, Kind.MONEY, Kind.MOMENT, Kind.FINDING, Kind.LEVEL})
 _EQUAL = _ORDERED | {Kind.TEXT, Kind.FLAG, Kind.MARK}
-_MEMBER = frozenset({Kind.TEXT, Kind.NUMBER})
+_MEMBER = frozenset({Kind.TEXT, Kind.NUMBER, Kind.LEVEL})
 _TEXT = frozenset({Kind.TEXT})
 _SOME_TEXT = frozenset({Kind.TEXT, Kind.TEXTS})
 

@@ -84,6 +84,7 @@ def _items_are_wrong(fault: Any, faults: list[Any]) -> bool:
 
 _ONE_OF = {
     "rules": "rule",
+    "actions": "action",
     "cases": "case",
     "examples": "example",
     "levels": "level",

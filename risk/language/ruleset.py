@@ -1,18 +1,15 @@
 """A ruleset: what makes customers of one type risky, and how risky."""
 
-import hashlib
-from collections.abc import Mapping
 from decimal import Decimal
-from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, StringConstraints, Tag
 
 from risk.language.base import Identifier, Name, Part, Words
-from risk.language.canonical import canonical_json
 from risk.language.conditions import Condition
 from risk.language.durations import Duration, DurationText, MomentText
 from risk.language.fields import FieldType
+from risk.language.hashed import Hashed
 from risk.language.inputs import Input, word_of
 from risk.language.numbers import Percent, Points, exact, plain
 from risk.language.scoring import LevelName, PointsScore, TiersScore, WeightedScore
@@ -144,7 +141,7 @@ def _score_form(value: Any) -> str | None:
     return word_of(value, ("points", "tiers", "weighted"))
 
 
-class Ruleset(Part):
+class Ruleset(Hashed):
     """Everything that decides the level of one type of entity.
 
     Attributes:
@@ -179,23 +176,6 @@ class Ruleset(Part):
     coverage: Coverage = Coverage()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
     examples: tuple[Example, ...] = ()
-
-    @cached_property
-    def canonical(self) -> str:
-        """The ruleset's one canonical form, which `read_ruleset` reads back."""
-        return canonical_json(self)
-
-    @cached_property
-    def content_hash(self) -> str:
-        """The SHA-256 of the canonical form, in hexadecimal."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy the ruleset, perhaps changed; what was computed of the original is not copied with it."""
-        copied = super().model_copy(update=update, deep=deep)
-        for name in ("canonical", "content_hash"):
-            copied.__dict__.pop(name, None)
-        return copied
 
     def level_number(self, level: str | int) -> int:
         """Give a level's number from 1 (lowest); KeyError where there is no such level.

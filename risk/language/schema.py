@@ -1,9 +1,11 @@
-"""The JSON Schema of rulesets: what editors and other programs need to know of the language."""
+"""The JSON Schemas of rulesets and policies: what editors and other programs need to know of the language."""
 
 import json
 import re
 from typing import Any
 
+from risk.language.base import Part
+from risk.language.policy import Policy
 from risk.language.ruleset import Ruleset
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -15,14 +17,36 @@ def schema() -> dict[str, Any]:
     >>> schema()["additionalProperties"]
     False
     """
-    made = Ruleset.model_json_schema(by_alias=True)
-    made = _named_as_files_do(_plain(made), _names(made["$defs"]))
-    return {"$schema": DIALECT, "title": "fivefold ruleset", **{word: made[word] for word in made if word != "title"}}
+    return _schema_of(Ruleset, "fivefold ruleset")
+
+
+def policy_schema() -> dict[str, Any]:
+    """Give the JSON Schema of a policy, in the same way.
+
+    >>> policy_schema()["required"][:2]
+    ['policy', 'entity_type']
+    """
+    return _schema_of(Policy, "fivefold policy")
 
 
 def schema_json() -> str:
-    """Write it, one word a line, as `docs/ruleset.schema.json` has it."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    """Write that of rulesets, one word a line, as `docs/ruleset.schema.json` has it."""
+    return _written(schema())
+
+
+def policy_schema_json() -> str:
+    """Write that of policies, as `docs/policy.schema.json` has it."""
+    return _written(policy_schema())
+
+
+def _schema_of(form: type[Part], title: str) -> dict[str, Any]:
+    made = form.model_json_schema(by_alias=True)
+    made = _named_as_files_do(_plain(made), _names(made["$defs"]))
+    return {"$schema": DIALECT, "title": title, **{word: made[word] for word in made if word != "title"}}
+
+
+def _written(made: dict[str, Any]) -> str:
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
 def _plain(made: Any) -> Any:

@@ -12,6 +12,8 @@ from risk.language.fields import Kind
 from risk.language.operators import Fuzzy
 
 Truth = bool | None
+LEVELS = ("low", "2", "1", "high")
+"""Two of them are numbers in text: as names they come first."""
 
 
 def conjunction(parts: Sequence[Truth]) -> Truth:
@@ -60,6 +62,8 @@ def known(word: str, made: Any, kind: Kind, value: Any, lists: Mapping[str, Sequ
             return Decimal(bound) * units
         if kind is Kind.MOMENT:
             return to_microseconds(datetime.fromisoformat(bound))
+        if kind is Kind.LEVEL:
+            return LEVELS.index(bound) + 1 if isinstance(bound, str) else int(bound)
         return float(bound) if kind in {Kind.NUMBER, Kind.FINDING} else bound
 
     meanings: dict[str, Callable[[], Any]] = {

@@ -5,12 +5,16 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from risk.columns.kinds import Misnamed, column_of, inputs_of_rule, kind_of_input, source_of, vocabulary
+from risk.columns.kinds import Misnamed, column_for, column_of, inputs_of_rule, kind_of_input, source_of, vocabulary
+from risk.columns.values import Column
 from risk.language.fields import Kind
-from risk.language.inputs import Input
+from risk.language.inputs import Input, word_of
+from risk.language.policy import PolicyRule
+from risk.language.policy_inputs import POLICY_INPUTS
 from tests.risk.columns.rulesets_made import made
 
 any_input = TypeAdapter[Any](Input)
+assert PolicyRule is not None  # the forms know what a condition is once its module is imported
 NAMES = vocabulary(
     made(
         fields={"country": "country", "income": "number", "born": "date", "words": ["text"]},
@@ -18,6 +22,10 @@ NAMES = vocabulary(
         case_fields={"team": "text"},
     )
 )
+
+
+def of_policy(data: Any) -> Any:
+    return POLICY_INPUTS[word_of(data, POLICY_INPUTS) or ""].model_validate(data)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +80,59 @@ def test_what_is_misnamed_is_told(data: Any, told: str) -> None:
     with pytest.raises(Misnamed) as refused:
         kind_of_input(any_input.validate_python(data), NAMES)
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({"level": "in_force"}, Kind.LEVEL),
+        ({"level": "rules"}, Kind.LEVEL),
+        ({"level": "status"}, Kind.TEXT),
+        ({"level": "age_days"}, Kind.NUMBER),
+        ({"transaction": "amount"}, Kind.MONEY),
+        ({"transaction": "signed_amount", "in_currency": "JPY"}, Kind.MONEY),
+        ({"transaction": "fee"}, Kind.NUMBER),
+        ({"transaction": "labels"}, Kind.TEXTS),
+        ({"transaction": "time"}, Kind.MOMENT),
+        ({"ratio": [{"transaction": "amount"}, {"level": "age_days"}]}, Kind.NUMBER),
+    ],
+)
+def test_every_input_of_a_policy_is_of_a_kind(data: Any, kind: Kind) -> None:
+    assert kind_of_input(of_policy(data), NAMES) is kind
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"transaction": "income"}, "names the field income, which a transaction does not have"),
+        (
+            {"transaction": "fee", "in_currency": "EUR"},
+            "a currency of fee, which is no money; amount and",
+        ),
+        ({"ratio": [{"level": "in_force"}, {"count": "cases"}]}, "is a ratio of something that is no number"),
+    ],
+)
+def test_what_is_misnamed_in_a_policy_is_told(data: Any, told: str) -> None:
+    with pytest.raises(Misnamed) as refused:
+        kind_of_input(of_policy(data), NAMES)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "column"),
+    [
+        ({"level": "in_force"}, Column('{"level":"in_force"}', Kind.LEVEL, 1, ("low", "medium", "high"))),
+        ({"transaction": "amount"}, Column('{"transaction":"amount"}', Kind.MONEY, 100)),
+        (
+            {"transaction": "amount", "in_currency": "JPY"},
+            Column('{"in_currency":"JPY","transaction":"amount"}', Kind.MONEY, 1),
+        ),
+        ({"sum": "amount", "in_currency": "KWD"}, Column('{"in_currency":"KWD","sum":"amount"}', Kind.MONEY, 1000)),
+        ({"field": "income"}, Column('{"field":"income"}', Kind.NUMBER)),
+    ],
+)
+def test_an_input_has_a_column(data: Any, column: Column) -> None:
+    assert column_for(of_policy(data), NAMES, "EUR") == column
 
 
 def test_an_aggregate_has_a_source_and_perhaps_a_column() -> None:

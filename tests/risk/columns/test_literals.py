@@ -29,6 +29,13 @@ AB = OneOf(one_of=("a", "b"))
         ("between", (Decimal(6), Decimal(5)), Kind.MONEY, None, "runs from 6 to 5; the lower end comes first"),
         ("between", ("2024-01-02", "2024-01-01T23:00:00Z"), Kind.MOMENT, "date", "the lower end comes first"),
         ("between", ("2024-01-02", "x"), Kind.MOMENT, "date", "compares a date with 'x'"),
+        ("at_least", "b", Kind.LEVEL, AB, None),
+        ("at_least", Decimal(2), Kind.LEVEL, AB, None),
+        ("at_least", Decimal(3), Kind.LEVEL, AB, "there is no level 3; there are a, b (1 to 2)"),
+        ("in", ("a", "c"), Kind.LEVEL, AB, "there is no level c"),
+        ("between", ("a", Decimal(2)), Kind.LEVEL, AB, None),
+        ("between", ("b", "a"), Kind.LEVEL, AB, "runs from b to a; the lower end comes first"),
+        ("equals", True, Kind.LEVEL, AB, "compares a level with true"),
     ],
 )
 def test_what_can_never_be_is_told(

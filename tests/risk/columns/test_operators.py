@@ -15,7 +15,7 @@ from risk.columns.values import Column, misfit
 from risk.language.conditions import Condition
 from risk.language.fields import Kind
 from risk.language.operators import OPERATOR_KINDS
-from tests.risk.columns.kleene import compared, holds
+from tests.risk.columns.kleene import LEVELS, compared, holds
 
 condition = TypeAdapter[Any](Condition)
 LISTS = {"some": ["a", "NO", "Lech Wałęsa"], "none": []}
@@ -28,6 +28,7 @@ DTYPES: dict[Kind, Any] = {
     Kind.TEXTS: pl.List(pl.String),
     Kind.MARK: pl.Boolean,
     Kind.FINDING: pl.Float64,
+    Kind.LEVEL: pl.Int64,
 }
 DAYS = ["2024-02-29", "2024-03-01T00:00:00Z", "1970-01-01"]
 MOMENTS = [-1, 0, 1, 1_709_164_800_000_000, 1_709_251_199_999_999, 1_709_251_200_000_000]
@@ -44,6 +45,7 @@ VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.TEXTS: st.lists(st.one_of(st.none(), texts), max_size=3),
     Kind.MARK: st.booleans(),
     Kind.FINDING: st.sampled_from([0.0, 1.0, 3.0, 0.5]),
+    Kind.LEVEL: st.integers(1, len(LEVELS)),
 }
 
 
@@ -53,6 +55,8 @@ def literals(kind: Kind) -> st.SearchStrategy[Any]:
         return st.sampled_from(DAYS)
     if kind in {Kind.FLAG, Kind.MARK}:
         return st.booleans()
+    if kind is Kind.LEVEL:
+        return st.one_of(st.sampled_from(LEVELS), st.integers(1, len(LEVELS)).map(Decimal))
     return texts.filter(bool) if kind in {Kind.TEXT, Kind.TEXTS} else bounds
 
 
@@ -83,6 +87,10 @@ def units_of(kind: Kind) -> int:
     return 100 if kind is Kind.MONEY else 1
 
 
+def column_of(kind: Kind) -> Column:
+    return Column("it", kind, units_of(kind), LEVELS if kind is Kind.LEVEL else ())
+
+
 @pytest.mark.parametrize(("word", "kind"), PAIRS, ids=str)
 @given(data=st.data())
 def test_an_operator_is_as_the_book_has_it(word: str, kind: Kind, data: st.DataObject) -> None:
@@ -91,7 +99,7 @@ def test_an_operator_is_as_the_book_has_it(word: str, kind: Kind, data: st.DataO
     ((name, operand),) = test.comparisons()
     assert misfits(kind, word, operand) == []
     values = data.draw(st.lists(st.one_of(st.none(), VALUES[kind]), min_size=1, max_size=6))
-    column = Column("it", kind, units_of(kind))
+    column = column_of(kind)
     frame = pl.DataFrame({"it": pl.Series(values, dtype=DTYPES[kind])})
     found = frame.select(compare(name, column, operand, LISTS).alias("found"))["found"]
     assert found.dtype == pl.Boolean
@@ -126,7 +134,7 @@ def test_conditions_are_kleenes(kind: Kind, data: st.DataObject) -> None:
     made = condition.validate_python(data.draw(joined(kind)))
     values = data.draw(st.lists(st.one_of(st.none(), VALUES[kind]), min_size=1, max_size=6))
     frame = pl.DataFrame({"it": pl.Series(values, dtype=DTYPES[kind])})
-    compiler = Compiler(lambda _: pytest.fail("nothing is named"), LISTS, Column("it", kind, units_of(kind)))
+    compiler = Compiler(lambda _: pytest.fail("nothing is named"), LISTS, column_of(kind))
     found = frame.select(compiler.condition(made).alias("found"))["found"].to_list()
     assert found == [holds(made, kind, value, LISTS, units_of(kind)) for value in values]
 

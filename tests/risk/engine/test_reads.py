@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from risk.engine.reads import inputs_of_ruleset, lists_of_ruleset, signal_of_rule, signals_of_ruleset
+from risk.engine.reads import inputs_of_ruleset, lists_of_policy, lists_of_ruleset, signal_of_rule, signals_of_ruleset
 from risk.language.inputs import key_of
+from tests.risk.engine.policies_small import policy
 from tests.risk.engine.small import case, rule, ruleset
 
 Data = dict[str, Any]
@@ -28,6 +29,14 @@ EVERYWHERE = ruleset(
 def test_lists_are_found_everywhere() -> None:
     wanted = ["in-where", "like", "nested", "over", "own", "predicate"]
     assert lists_of_ruleset(EVERYWHERE) == wanted
+
+
+def test_those_of_a_policy_are_found_everywhere() -> None:
+    ratio = {"ratio": [{"transaction": "amount"}, SUMS[0]], "above": 2}
+    when = {"any": [{"field": "country", "in_list": "own"}, ratio]}
+    unless = {"not": {"transaction": "operation", "in_list": "unless"}}
+    made = policy({"when": when, "unless": unless, "action": "block"})
+    assert lists_of_policy(made) == ["over", "own", "unless"]
 
 
 def test_inputs_are_found_once() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from risk.columns.values import Column
 from risk.engine.words import condition_words, input_words, value_words
 from risk.language.fields import Kind
+from risk.language.policy_inputs import POLICY_INPUTS
 from tests.risk.engine.small import case, rule, ruleset
 
 Data = dict[str, Any]
@@ -46,6 +47,28 @@ def rule_of(made: Data | None, when: Any) -> Any:
 )
 def test_input(made: Data, words: str) -> None:
     assert input_words(rule_of(made, "present").input) == words
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"level": "in_force"}, "level"),
+        ({"level": "rules"}, "level by the rules"),
+        ({"level": "age_days"}, "age of the level in days"),
+        ({"transaction": "counterparty_id"}, "counterparty id of the transaction"),
+        ({"transaction": "amount", "in_currency": "USD"}, "amount of the transaction in USD"),
+        (
+            {"ratio": [{"transaction": "amount"}, {"mean": "amount"}]},
+            "amount of the transaction over mean of amount",
+        ),
+    ],
+)
+def test_input_of_a_policy(made: Data, words: str) -> None:
+    assert input_words(POLICY_INPUTS[next(iter(made))].model_validate(made)) == words
+
+
+def test_a_level_goes_by_its_name() -> None:
+    assert value_words(2, Column("it", Kind.LEVEL, levels=("low", "high"))) == "high"
 
 
 @pytest.mark.parametrize(

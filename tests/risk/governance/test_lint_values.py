@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from risk.columns.operators import compare
-from risk.columns.values import Column
 from risk.governance.lint_values import Subject, domain_of
 from risk.language.conditions import Condition
 from risk.language.fields import FieldType, Kind, OneOf
 from risk.language.inputs import Input
-from tests.risk.columns.test_operators import DTYPES, LISTS, PAIRS, VALUES, operands, units_of
+from tests.risk.columns.test_operators import DTYPES, LISTS, PAIRS, VALUES, column_of, operands
 
 any_input = TypeAdapter[Any](Input)
 condition = TypeAdapter[Any](Condition)
@@ -27,11 +26,11 @@ MADE: dict[Kind, Any] = {
 
 def subject(kind: Kind, made: Any = None, declared: FieldType | None = None) -> Subject:
     given_input = made or MADE.get(kind, {"field": "it"})
-    return Subject(any_input.validate_python(given_input), Column("it", kind, units_of(kind)), declared)
+    return Subject(any_input.validate_python(given_input), column_of(kind), declared)
 
 
 def truths(kind: Kind, comparisons: list[tuple[str, Any]], values: pl.Series) -> set[tuple[bool | None, ...]]:
-    column = Column("it", kind, units_of(kind))
+    column = column_of(kind)
     tests = [compare(word, column, value, LISTS).alias(str(at)) for at, (word, value) in enumerate(comparisons)]
     return set(values.alias("it").to_frame().select(tests).rows())
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from domain.errors import RulesetNotValid
 from risk.language.documents import Document
 from risk.language.reading import read_ruleset
-from risk.language.schema import schema, schema_json
+from risk.language.schema import policy_schema, policy_schema_json, schema, schema_json
 from tests.risk.language.documents_made import Data, as_json, rulesets
+from tests.risk.language.test_policy import WRITTEN
 from tests.risk.language.test_reading import TEXT, mistakes
 
 ROOT = Path(__file__).parents[3]
@@ -52,8 +53,32 @@ def test_the_committed_schema_is_current() -> None:
     )
 
 
-def test_it_is_a_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(schema())
+def test_the_committed_schema_of_policies_is_current() -> None:
+    assert (ROOT / "docs" / "policy.schema.json").read_text(encoding="utf-8") == policy_schema_json(), (
+        "run: .venv/bin/fivefold rules schema --policy > docs/policy.schema.json"
+    )
+
+
+@pytest.mark.parametrize("made", [schema, policy_schema])
+def test_it_is_a_schema(made: Any) -> None:
+    jsonschema.Draft202012Validator.check_schema(made())
+
+
+def test_a_policy_fits_its_schema_and_a_word_that_is_none_fits_nowhere() -> None:
+    data = plain(Document(WRITTEN).data)
+    validator = jsonschema.Draft202012Validator(policy_schema())
+    assert list(validator.iter_errors(data)) == []
+    for at in (data, data["rules"][0], data["rules"][0]["when"], data["rules"][0]["when"]["all"][0]):
+        at["frobnicate"] = 1
+        assert not validator.is_valid(data)
+        del at["frobnicate"]
+    where = {"level": "in_force", "equals": 1}
+    data["rules"][0]["when"]["all"][0] = {"count": "transactions", "where": where, "above": 1}
+    assert not validator.is_valid(data), "an aggregate knows fields alone"
+
+
+def test_a_ruleset_knows_neither_levels_nor_a_transaction_at_hand() -> None:
+    assert not {"level-input-test", "transaction-input-test"} & set(schema()["$defs"])
 
 
 @given(rulesets)

@@ -1,0 +1,44 @@
+"""The transaction at hand: one of each entity, read as stored ones are, and counted with none of them."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from domain.errors import LayoutError
+from domain.money import RateTable
+from risk.facts.portfolio import ENTITY
+from risk.facts.source import LINK, PROBLEM, SPOILT, Facts
+from risk.facts.transactions import prepare
+from risk.language.fields import FieldType
+from risk.language.inputs import key_of
+from risk.language.policy_inputs import TransactionInput
+
+_EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these are so few rows that plans cost more)
+
+
+def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> Facts:
+    """Read the transactions at hand, as `risk.facts.transactions.prepare` does.
+
+    Raises:
+        LayoutError: one cannot be read; it was to be checked before it came here.
+        RulesetNotValid: a column that the policy declares is missing.
+    """
+    facts = prepare(frame, rates, declared)
+    rows = facts.rows.collect(optimizations=_EAGERLY)
+    read = Facts(rows.lazy(), facts.fields, facts.find_problems, facts.base)
+    if rows[SPOILT].any():
+        raise LayoutError(f"a transaction at hand cannot be read: {read.problems[PROBLEM][0]}")
+    return read
+
+
+def at_hand(facts: Facts, wanted: Sequence[TransactionInput], entities: pl.DataFrame) -> dict[str, pl.Series]:
+    """Give fields of each entity's transaction at hand, in the order of *entities*; null where it has none."""
+    columns = [_column(facts, made).alias(key_of(made)) for made in wanted]
+    rows = facts.rows.select(pl.col(LINK).alias(ENTITY), *columns).collect(optimizations=_EAGERLY)
+    found = entities.select(ENTITY).join(rows, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+    return {key_of(made): found[key_of(made)] for made in wanted}
+
+
+def _column(facts: Facts, made: TransactionInput) -> pl.Expr:
+    value = facts.column(made.transaction, made.in_currency).expr
+    return value if made.in_currency is None else pl.when(pl.col("currency") == made.in_currency).then(value)

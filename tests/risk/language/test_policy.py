@@ -1,0 +1,110 @@
+"""Policies as they are read: every input of rulesets, and two of their own."""
+
+from typing import Any
+
+import pytest
+
+from domain.errors import RulesetNotValid
+from risk.language.conditions import subject_of
+from risk.language.conditions import tests_in as all_tests_in
+from risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_policy
+from risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
+from risk.language.reading import read_ruleset
+
+WRITTEN = """\
+policy: payments
+entity_type: customer
+transaction_fields: {operation: text}
+levels: [low, medium, high]
+actions: [allow, review, block]
+wins: first
+rationale: Cash by risk.
+rules:
+  - id: cash
+    title: Cash of high-risk customers
+    rationale: They launder it.
+    when:
+      all:
+        - {level: in_force, at_least: high}
+        - {transaction: operation, equals: cash}
+        - any: [{transaction: amount, above: 1000}, {value: score, below: 2}]
+        - not: {ratio: [{transaction: amount}, {mean: amount, over: 90 days}], at_most: 10}
+    unless: {tag: known, is: present}
+    action: block
+    on_unknown: review
+otherwise: allow
+"""
+
+
+def refused(old: str, new: str) -> str:
+    assert old in WRITTEN
+    with pytest.raises(RulesetNotValid) as told:
+        read_policy(WRITTEN.replace(old, new))
+    return str(told.value)
+
+
+def test_everything_that_is_written_is_read() -> None:
+    policy = read_policy(WRITTEN)
+    (rule,) = policy.rules
+    assert isinstance(rule.when, PolicyAll)
+    assert isinstance(rule.when.all[2], PolicyAny)
+    assert isinstance(rule.when.all[3], PolicyNot)
+    assert [type(subject_of(test)).__name__ for test in all_tests_in(rule.when)] == [
+        "LevelInput",
+        "TransactionInput",
+        "TransactionInput",
+        "ValueInput",
+        "PolicyRatio",
+    ]
+    ratio: Any = subject_of(rule.when.all[3].negated)
+    assert isinstance(ratio, PolicyRatio)
+    assert ratio.ratio[0] == TransactionInput(transaction="amount")
+    assert subject_of(rule.when.all[0]) == LevelInput(level="in_force")
+    assert (rule.action, rule.on_unknown, policy.otherwise, policy.wins) == ("block", "review", "allow", "first")
+
+
+def test_what_it_says_is_what_it_is() -> None:
+    policy = read_policy(WRITTEN)
+    same = read_policy(policy.canonical)
+    assert (same, same.canonical, same.content_hash) == (policy, policy.canonical, policy.content_hash)
+    assert read_policy(f"# a remark\n{WRITTEN}").content_hash == policy.content_hash
+    assert read_policy(WRITTEN.replace("above: 1000", "above: 1001")).content_hash != policy.content_hash
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("wins: first", "", "wins: is missing"),
+        ("wins: first", "wins: last", "line 6: wins: is 'last'; must be one of first, most severe"),
+        ("otherwise: allow\n", "", "otherwise: is missing"),
+        ("actions: [allow, review, block]", "actions: [allow]", "actions: has 1; there must be at least 2"),
+        ("action: block", "acton: block", "rule cash, action: is missing"),
+        ("level: in_force", "level: present", "line 14: rule cash, when, all 1, level: is 'present'; must be one of"),
+        (
+            "level: in_force, at_least: high",
+            "level: in_force",
+            "rule cash, when, all 1: compares with nothing",
+        ),
+        ("[{transaction: amount}, {", "[{tag: x}, {", "ratio 1: is no number; it must have one of the words count"),
+        ("mean: amount,", "mean: amount, where: {level: rules, equals: 1},", "level: is a word of the language, but"),
+        ("equals: cash", "in_currency: EURO, equals: cash", "a currency is three capital letters"),
+        ("{tag: known, is: present}", "{tag: known, as: present}", "rule cash, unless, as: is not a word"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_place(old: str, new: str, told: str) -> None:
+    assert told in refused(old, new)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "policy"])
+def test_what_is_no_mapping_is_no_policy(text: str) -> None:
+    with pytest.raises(RulesetNotValid, match="must be a mapping that begins with `policy: NAME`"):
+        read_policy(text)
+
+
+def test_rulesets_have_no_levels_to_look_at() -> None:
+    text = """\
+{ruleset: a, entity_type: b, levels: [x, y, z], score: {points: {thresholds: [1, 2]}}, max_recompute_interval: 1 day,
+ rules: [{id: a, title: A, category: other, cases: [{when: {level: in_force, equals: x}, points: 1}]}]}
+"""
+    with pytest.raises(RulesetNotValid, match="level: is a word of the language, but has no meaning here"):
+        read_ruleset(text)
