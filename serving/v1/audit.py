@@ -5,14 +5,14 @@ from typing import Any
 from pydantic import Field
 
 from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, Number, Shown
+from serving.v1.shapes import BigNumber, Given, Moment, Shown
 from usecases.audit_pages import page_of_entries
 
 
 class PageOfEntries(Given):
     """Which entries."""
 
-    before: Number | None = None
+    before: BigNumber | None = None
     limit: int = Field(default=100, ge=1, le=1000)
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from serving.v1.levels import LevelForPeople, LevelForPublishers, level_for
 from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, Number, Shown, Text
+from serving.v1.shapes import BigNumber, Given, Moment, Shown, Text
 from usecases import facts, levels
 
 Limit = Annotated[int, Field(ge=1, le=1000)]
@@ -40,7 +40,7 @@ class PageOfEntities(Given):
     """Which entities: of one level or of all; `after` is the last `id` of the page before."""
 
     level: Text | None = None
-    after: Number | None = None
+    after: BigNumber | None = None
     limit: Limit = 100
 
 

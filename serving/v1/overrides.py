@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, MomentGiven, Number, Shown, Text
+from serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Shown, Text
 from usecases import override_views, overrides
 
 
@@ -82,16 +82,16 @@ def request_override(asked: Asked, type_: Text, external_id: Text, body: Overrid
     return Override.of(made)
 
 
-def approve_override(asked: Asked, override: Number, body: DecisionGiven) -> Override:
+def approve_override(asked: Asked, override: BigNumber, body: DecisionGiven) -> Override:
     """Let a level hold that somebody else asked for."""
     return Override.of(overrides.approve_override(asked.engine, asked.actor, override, body.reason))
 
 
-def refuse_override(asked: Asked, override: Number, body: ReasonGiven) -> Override:
+def refuse_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Override:
     """Refuse a level that somebody else asked for."""
     return Override.of(overrides.refuse_override(asked.engine, asked.actor, override, body.reason))
 
 
-def revoke_override(asked: Asked, override: Number, body: ReasonGiven) -> Override:
+def revoke_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Override:
     """End an override that holds: what the rules say holds again."""
     return Override.of(overrides.revoke_override(asked.engine, asked.actor, override, body.reason))

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from domain.clock import from_microseconds, parse_moment, to_microseconds
 from domain.errors import ConfigError
 
-LARGEST = 2**63 - 1
-"""Of the whole numbers that a database keeps."""
+LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
+"""Of the numbers that databases give to what there is little of, and to what there is much of."""
 
 
 class Given(BaseModel):
@@ -56,7 +56,7 @@ def _storable(text: str) -> str:
 def _plain(text: Any) -> int:
     """Take digits alone: 01 and 1.0 are no other names of 1."""
     if not isinstance(text, str) or not re.fullmatch("[1-9][0-9]{0,18}", text):
-        raise ValueError(f"must be a whole number from 1 to {LARGEST}")
+        raise ValueError("must be a whole number from 1 on, in plain digits")
     return int(text)
 
 
@@ -71,3 +71,5 @@ Text = Annotated[str, AfterValidator(_storable)]
 """Text that every database keeps."""
 Number = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST)]
 """The number of something, as the database gave it, in a path or a query."""
+BigNumber = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST_BIG)]
+"""The same of something that there may be much of: entities, overrides, events, entries."""

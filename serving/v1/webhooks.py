@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from serving.v1.route import Asked
-from serving.v1.shapes import LARGEST, Given, Moment, Number, Shown, Text
+from serving.v1.shapes import LARGEST_BIG, BigNumber, Given, Moment, Number, Shown, Text
 from usecases import dead_letters, webhooks
 
 
@@ -52,7 +52,7 @@ class RotationGiven(Given):
 class PageOfDeadLetters(Given):
     """Which ones; `after` is the sequence number of the last one of the page before."""
 
-    after: Number | None = None
+    after: BigNumber | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = dead_letters.LISTED
 
 
@@ -72,8 +72,8 @@ class DeadLetter(Shown):
 class ReplayGiven(Given):
     """All dead letters, or everything of a range of sequence numbers, both ends included."""
 
-    first: int | None = Field(default=None, ge=1, le=LARGEST)
-    last: int | None = Field(default=None, ge=1, le=LARGEST)
+    first: int | None = Field(default=None, ge=1, le=LARGEST_BIG)
+    last: int | None = Field(default=None, ge=1, le=LARGEST_BIG)
 
 
 class Counted(Shown):
@@ -125,5 +125,5 @@ def replay_deliveries(asked: Asked, endpoint: Number, body: ReplayGiven) -> Coun
     """Send again, in their order; tell how many that are."""
     numbers = None
     if body.first is not None or body.last is not None:
-        numbers = (body.first or 1, body.last or LARGEST)
+        numbers = (body.first or 1, body.last or LARGEST_BIG)
     return Counted(count=dead_letters.replay(asked.engine, asked.actor, endpoint, numbers))

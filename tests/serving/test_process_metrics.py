@@ -3,6 +3,7 @@
 import re
 import secrets
 
+from serving.v1.rights import TABLE
 from tests.serving.process_service import Service, sample_rows, together
 
 SCORED = 'fivefold_requests_total{route="/v4/scoring",status="200"}'
@@ -24,9 +25,11 @@ def test_paths_that_nobody_knows_add_no_series(on_sqlite: Service) -> None:
 
 def test_labels_are_a_few_known_words(on_sqlite: Service) -> None:
     labels = {label for series in on_sqlite.metrics() for label in re.findall(r'(\w+)="([^"]*)"', series)}
-    assert {name for name, _ in labels} <= {"route", "status", "le", "indicator"}
+    platform = {"organisation", "type", "level", "trigger"}
+    assert {name for name, _ in labels} <= {"route", "status", "le", "indicator", *platform}
     routes = {value for name, value in labels if name == "route"}
     assert routes <= {
+        *(route.path for route in TABLE),
         "/v4/scoring",
         "/v4/indicators",
         "/openapi.json",

@@ -73,6 +73,8 @@ EXAMPLES: Mapping[str, Example] = {
     "approve_override": Example({"override": "1"}, {}, own=("override",)),
     "refuse_override": Example({"override": "2"}, {"reason": WHY}, own=("override",)),
     "revoke_override": Example({"override": "3"}, {"reason": WHY}, own=("override",)),
+    "read_distribution": Example(query={"type": "customer"}),
+    "list_failures": Example(),
     "read_settings": Example(),
     "choose_levels": Example(body={"levels": ["low", "medium", "high", "critical"]}, status=409),
     "change_settings": Example(body={"override_cap_percent": 20}),

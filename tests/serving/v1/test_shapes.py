@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from domain.clock import from_microseconds, to_microseconds
-from serving.v1.shapes import Given, Moment, MomentGiven, Number, Shown, Text
+from serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Number, Shown, Text
 
 GIVEN: TypeAdapter[int] = TypeAdapter(MomentGiven)
 TOLD: TypeAdapter[int] = TypeAdapter(Moment)
@@ -43,10 +43,12 @@ def test_a_text_that_no_database_keeps_is_refused() -> None:
 
 @pytest.mark.parametrize("sent", ["0", "-1", "x", "9223372036854775808", "1.5", "1.0", "01", "+1", " 1", ""])
 def test_what_is_no_number_of_anything_is_refused(sent: str) -> None:
-    reader: TypeAdapter[int] = TypeAdapter(Number)
-    assert reader.validate_strings("9223372036854775807") == 2**63 - 1
-    with pytest.raises(ValidationError):
-        reader.validate_strings(sent)
+    for kind, most in ((Number, 2**31 - 1), (BigNumber, 2**63 - 1)):
+        reader: TypeAdapter[int] = TypeAdapter(kind)
+        assert reader.validate_strings(str(most)) == most
+        for wrong in (sent, str(most + 1)):
+            with pytest.raises(ValidationError):
+                reader.validate_strings(wrong)
 
 
 class Asked(Given):

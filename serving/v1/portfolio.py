@@ -1,0 +1,74 @@
+"""A whole portfolio at a glance: where everyone stands, and who could not be assessed."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from serving.v1.route import Asked
+from serving.v1.shapes import Given, Shown, Text
+from usecases import distribution, levels
+
+
+class WhichType(Given):
+    """Which type of entity."""
+
+    type: Text
+
+
+class AtVersion(Shown):
+    """Those whom one version assessed, and who are not overridden; `active`: it decides now."""
+
+    ruleset: str
+    version: int
+    active: bool
+    levels: dict[str, int]
+    failed: int
+    unclassified: int
+
+
+class Overridden(Shown):
+    """Those at a level that people set, and where they would stand by the rules; null for no level."""
+
+    level: str | None
+    rules_level: str | None
+    entities: int
+
+
+class Distribution(Shown):
+    """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, in one of them alone.
+
+    `quarantined`: so many of all of these failed so often that they are not tried again by themselves.
+    """
+
+    entity_type: str
+    entities: int
+    versions: list[AtVersion]
+    overridden: list[Overridden]
+    no_level: int
+    not_assessed: int
+    quarantined: int
+
+
+class Most(Given):
+    """How many."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class Failure(Shown):
+    """An entity that could not be assessed in full, and why: failed, unclassified, or quarantined with its error."""
+
+    entity_type: str
+    external_id: str
+    problem: str
+
+
+def read_distribution(asked: Asked, query: WhichType) -> Distribution:
+    """Tell how the present levels of a type are distributed, by version, overrides apart."""
+    return Distribution.of(distribution.distribution(asked.engine, asked.actor, query.type))
+
+
+def list_failures(asked: Asked, query: Most) -> list[Failure]:
+    """List who could not be assessed in full, and why."""
+    found = levels.list_failed(asked.engine, asked.actor, query.limit)[: query.limit]
+    return [Failure(entity_type=kind, external_id=name, problem=problem) for kind, name, problem in found]
