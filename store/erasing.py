@@ -25,7 +25,7 @@ _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (Assessment, {"breakdown": None}),
     (OutboxEvent, {"body": None}),
     (Delivery, {"error": None}),
-    (Decision, {"inputs": None, "answer": None}),
+    (Decision, {"inputs": None, "answer": None, "decision_key": None}),
     (OverrideRow, {"reason": "erased", "decision_reason": None, "revocation_reason": None}),
 )
 """Rows that stay for the history's and the chain's sake, without what they said of the person."""
@@ -64,6 +64,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> int:
     """Take everything out; tell how many entries of the audit log lost their values."""
     ids = [entity.id for entity in entities]
     overrides = session.scalars(select(OverrideRow.id).where(OverrideRow.entity_id.in_(ids))).all()
+    decisions = session.scalars(select(Decision.id).where(Decision.entity_id.in_(ids))).all()
     for table in _DELETED:
         session.execute(delete(table).where(_of(table).in_(ids)))
     for table, emptied in _EMPTIED:
@@ -72,7 +73,8 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> int:
         entity.external_id, entity.owner_id, entity.hold_reason = erased_name(entity.id), None, None
         entity.erased_us = now_us
     forget_entities(session, entities[0].organisation_id, ids)
-    numbers = _entries_about(session, entities[0].organisation_id, {"entity": ids, "override": overrides})
+    about = {"entity": ids, "override": overrides, "decision": decisions}
+    numbers = _entries_about(session, entities[0].organisation_id, about)
     return audit.erase_values(session, entities[0].organisation_id, numbers, now_us)
 
 

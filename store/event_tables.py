@@ -78,7 +78,7 @@ class Delivery(Base):
 
 
 class Policy(Base):
-    """A version of what decides on transactions; the newest of a name holds."""
+    """A version of what decides on transactions, proposed, active or retired; of a name one is active at most."""
 
     __tablename__ = "policies"
     __table_args__ = (Unique("organisation_id", "name", "number"),)
@@ -98,9 +98,14 @@ class Policy(Base):
 
 
 class Decision(Base):
-    """A decision on a transaction: what was seen on both sides, every version involved, and what came of it."""
+    """A decision on a transaction: what was seen on both sides, every version involved, and what came of it.
+
+    Attributes:
+        decision_key: what whoever asked calls it, behind the policy's name: asked again, nothing is decided again.
+    """
 
     __tablename__ = "decisions"
+    __table_args__ = (Unique("organisation_id", "decision_key"),)
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
@@ -111,6 +116,7 @@ class Decision(Base):
     at_us: Mapped[int] = mapped_column(BigInteger)
     actor: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(String(100))
+    decision_key: Mapped[str | None] = mapped_column(Text)
     inputs: Mapped[str | None] = mapped_column(Text)
     answer: Mapped[str | None] = mapped_column(Text)
 

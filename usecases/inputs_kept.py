@@ -29,8 +29,7 @@ def kept_inputs(
     list, by when it began).
     """
     columns = found.inputs.drop(ENTITY, AS_OF)
-    letters = {str(kind): letter for letter, kind in _LETTERS.items()}
-    types = "".join(letters[str(kind)] for kind in columns.dtypes)
+    types = types_of(columns)
     rest = [
         json.dumps({"base": found.base, "lists": {name: one.since for name, one in used.items()}, "types": types})
         for used in found.versions
@@ -47,6 +46,12 @@ def kept_inputs(
         )[:-1]
         kept.append(f'{said}, "inputs": {"{}" if inputs is None else inputs[position]}, {rest[version][1:]}')
     return kept
+
+
+def types_of(columns: pl.DataFrame) -> str:
+    """Write the types of columns, a letter for each, in their order."""
+    letters = {str(kind): letter for letter, kind in _LETTERS.items()}
+    return "".join(letters[str(kind)] for kind in columns.dtypes)
 
 
 def _pair(row: Mapping[str, Any] | None, level: str, moment: str) -> list[int | None] | None:

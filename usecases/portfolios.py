@@ -18,6 +18,7 @@ from risk.facts.catalogue import indicator_frame
 from risk.facts.fields import entities_from_rows
 from risk.facts.inputs import Needs, part_of
 from risk.facts.portfolio import ENTITY, Portfolio
+from risk.language.base import Part
 from risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
 from risk.language.ruleset import Ruleset
 from store import loading
@@ -60,8 +61,28 @@ def read_portfolio(
         stored: `transactions_of` them, where those were read already.
         values: what the value model says now, instead of what it said last.
     """
-    kind = session.get_one(EntityType, type_id)
     parts = {part for ruleset in rulesets for part in parts_of(ruleset)}
+    whose = (organisation_id, type_id, entity_ids)
+    return read_parts(session, *whose, parts, as_of_us, stored=stored, values=values)
+
+
+def read_parts(
+    session: Session,
+    organisation_id: int,
+    type_id: int,
+    entity_ids: Sequence[int],
+    parts: set[str],
+    as_of_us: int,
+    *,
+    stored: pl.DataFrame | None = None,
+    values: pl.DataFrame | None = None,
+    lists: bool = True,
+) -> Portfolio:
+    """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
+
+    The other arguments are those of `read_portfolio`.
+    """
+    kind = session.get_one(EntityType, type_id)
     day = from_microseconds(as_of_us).date()
     rates = rates_of(base_currency_of(session, organisation_id), day)
     whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
@@ -69,7 +90,7 @@ def read_portfolio(
     if whose is not None and parts & {"transactions", "indicators"}:
         stored = transactions_of(session, whose) if stored is None else stored
         if "transactions" in parts:
-            read["transactions"] = _transactions(stored, FIELDS.validate_json(kind.transaction_fields))
+            read["transactions"] = as_given(stored, FIELDS.validate_json(kind.transaction_fields))
         if "indicators" in parts:
             read["indicators"] = _indicators(stored, rates, as_of_us)
     for part in parts & {"cases", "alerts"}:
@@ -82,12 +103,17 @@ def read_portfolio(
     if "values" in parts:
         read["values"] = values if values is not None else _values(session, entity_ids)
     entities = _entities(session, entity_ids, FIELDS.validate_json(kind.fields))
-    return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id))
+    return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {})
 
 
 def parts_of(ruleset: Ruleset) -> set[str]:
     """Name the parts of a portfolio that a ruleset reads, beside the entities."""
-    needs = Needs(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset), names=_NO_NAMES)
+    return parts_read(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset))
+
+
+def parts_read(inputs: Sequence[Part], signals: Sequence[Part] = ()) -> set[str]:
+    """Name the parts of a portfolio that some inputs need, and the latest moments of others."""
+    needs = Needs(inputs, signals, names=_NO_NAMES)
     return {part for made in needs.everything() if (part := part_of(made)) is not None}
 
 
@@ -139,7 +165,8 @@ def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, 
     return entities_from_rows(rows, fields)
 
 
-def _transactions(stored: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.DataFrame:
+def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.DataFrame:
+    """Give transactions in the columns that the engine reads; *declared* are the fields of their own."""
     return stored.select(
         _entity(),
         "transaction_id",

@@ -13,6 +13,7 @@ from domain.errors import Finding, FivefoldError, RulesetNotValid
 from risk.facts.lists import NamedList
 from risk.governance.examples import Tested, run_examples
 from risk.governance.lint import lint_text
+from risk.language.policy import Policy
 from risk.language.ruleset import Ruleset
 from store.entity_tables import EntityType
 from store.ruleset_tables import Draft, Family
@@ -79,12 +80,16 @@ def review_draft(engine: Engine, actor: Actor, family: str, now_us: int | None =
 
 def surroundings_of(session: Session, family: Family) -> Surroundings:
     """Read what the rulesets of a family have to fit."""
-    kind = session.get_one(EntityType, family.type_id)
+    return surroundings_of_type(session, session.get_one(EntityType, family.type_id))
+
+
+def surroundings_of_type(session: Session, kind: EntityType) -> Surroundings:
+    """Read what rulesets and policies of a type have to fit."""
     return Surroundings(
-        settings_of(session, family.organisation_id).levels,
+        settings_of(session, kind.organisation_id).levels,
         kind.name,
         {part: read_fields(getattr(kind, part)) for part in PARTS},
-        named_lists(session, family.organisation_id),
+        named_lists(session, kind.organisation_id),
     )
 
 
@@ -153,14 +158,14 @@ def _failures(tested: Tested, ruleset: Ruleset) -> Iterator[Finding]:
             yield Finding("examples", f"reach {_percent(share)} % of {what}, at least {least} % are needed: {missing}")
 
 
-def misfits(ruleset: Ruleset, around: Surroundings) -> list[Finding]:
-    """Find where a ruleset does not fit its organisation: other levels, other fields, lists that are not there."""
+def misfits(made: Ruleset | Policy, around: Surroundings) -> list[Finding]:
+    """Find where a ruleset or a policy does not fit its organisation: other levels, other fields."""
     found = []
-    if ruleset.levels != around.levels:
+    if made.levels != around.levels:
         there = ", ".join(around.levels)
-        found.append(Finding("levels", f"are {', '.join(ruleset.levels)}; those of the organisation are {there}"))
+        found.append(Finding("levels", f"are {', '.join(made.levels)}; those of the organisation are {there}"))
     for part in PARTS:
-        found += _strange_fields(part, getattr(ruleset, part), around)
+        found += _strange_fields(part, getattr(made, part), around)
     return found
 
 

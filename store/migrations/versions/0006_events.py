@@ -142,11 +142,13 @@ def _decisions() -> None:
         sa.Column("at_us", sa.BigInteger, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("action", sa.String(100), nullable=False),
+        sa.Column("decision_key", sa.Text),
         sa.Column("inputs", sa.Text),
         sa.Column("answer", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_decisions"),
         sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name="fk_decisions_organisation_id"),
         sa.ForeignKeyConstraint(["policy_id"], ["policies.id"], name="fk_decisions_policy_id"),
+        sa.UniqueConstraint("organisation_id", "decision_key", name="uq_decisions_organisation_id"),
     )
     op.create_index("ix_decisions_entity_id", "decisions", ["entity_id"])
     op.create_index("ix_decisions_organisation_id", "decisions", ["organisation_id"])
