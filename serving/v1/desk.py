@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.clock import now_microseconds
-from domain.errors import FivefoldError, StoreError
+from domain.errors import FivefoldError, Problem, StoreError
 from domain.settings import Limits
 from serving.answers import NO_CREDENTIALS, Refusal
+from serving.contract import TOO_LARGE
 from serving.metrics import ROUTE
 from serving.scoring import header_of, read_body
 from serving.v1.errors import LATER, answer_of, misplaced, not_as_asked
@@ -46,12 +47,17 @@ class PlatformDesk:
     async def answer(self, route: Route, request: Request) -> Response:
         """Answer one request, whether well or with an error."""
         request.scope[ROUTE] = route.path
+        answer = await self._answered(route, request)
+        answer.headers["Cache-Control"] = "no-store"  # it is about people, and somebody else may ask next
+        return answer
+
+    async def _answered(self, route: Route, request: Request) -> Response:
         try:
             credential = await _threaded(partial(admit, self._engine, secret_of(request)))
             require_role(route, credential)
             body = await read_body(request, self._limits.body_bytes)
             asked = Asked(self._engine, credential, self._valuer())
-            return await _threaded(partial(answered_by, route, asked, request, body))
+            return await _threaded(partial(answered_by, route, asked, request, body, self._limits.rows))
         except Refusal as refusal:
             return refusal.response()
         except StoreError:
@@ -87,10 +93,10 @@ def require_role(route: Route, credential: Credential) -> None:
         raise Refusal(403, "This token belongs to no member; nobody can tell who asks with it")
 
 
-def answered_by(route: Route, asked: Asked, request: Request, body: bytes) -> Response:
+def answered_by(route: Route, asked: Asked, request: Request, body: bytes, most_rows: int) -> Response:
     """Read what is asked, let the route's handler do it, and write what came of it."""
     given = {name: _part(route, name, text) for name, text in parts_of(request).items()}
-    for name, read in (("query", partial(_query, route, request)), ("body", partial(_body, route, body))):
+    for name, read in (("query", partial(_query, route, request)), ("body", partial(_body, route, body, most_rows))):
         if name in route.takes:
             found = read()
             if isinstance(found, Response):
@@ -128,8 +134,11 @@ def _query(route: Route, request: Request) -> Any:
         return not_as_asked("query", error)
 
 
-def _body(route: Route, body: bytes) -> Any:
+def _body(route: Route, body: bytes, most_rows: int) -> Any:
     try:
-        return route.readers["body"].validate_json(body)
+        found = route.readers["body"].validate_json(body)
     except ValidationError as error:
         return not_as_asked("body", error)
+    if isinstance(found, list) and len(found) > most_rows:
+        raise Refusal(413, TOO_LARGE, [Problem(most_rows, "body", f"has {len(found)} rows", f"{most_rows} rows")])
+    return found

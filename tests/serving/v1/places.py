@@ -31,7 +31,7 @@ from usecases.tokens import create_token
 
 PLANS = read_plans(None)
 OURS, THEIRS = "bank", "other"
-LIMITS = Limits(body_bytes=50_000, seconds=20)
+LIMITS = Limits(body_bytes=50_000, rows=30, seconds=20)
 
 
 @cache

@@ -45,6 +45,19 @@ def test_one_thing_is_refused_before_the_other(place: Place) -> None:
     assert place.ask("PUT", path.format(10**6), {"roles": ["admin"]}, role="admin").status_code == 404
 
 
+def test_more_rows_than_the_server_takes_are_413(place: Place) -> None:
+    rows = [{"external_id": str(number)} for number in range(LIMITS.rows + 1)]
+    answer = place.ask("POST", "/v1/entities/customer", rows, role="app")
+    assert answer.status_code == 413
+    assert answer.json()[0]["errors"] == [{"row": 30, "field": "body", "problem": "has 31 rows", "allowed": "30 rows"}]
+    assert place.good("POST", "/v1/entities/customer", rows[1:], role="app")["new"] == LIMITS.rows
+
+
+def test_nothing_of_an_answer_is_to_be_kept_on_the_way(furnished: Place) -> None:
+    for role in ("investigator", "app", ""):
+        assert furnished.ask("GET", "/v1/settings", role=role).headers["cache-control"] == "no-store"
+
+
 def test_a_query_says_each_thing_once_and_nothing_unknown(furnished: Place) -> None:
     for query, where in (("limit=1&limit=2", "query"), ("limit=x", "query.limit"), ("lmit=1", "query.lmit")):
         answer = furnished.ask("GET", f"/v1/audit?{query}", role="admin")
