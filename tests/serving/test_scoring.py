@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
@@ -22,7 +24,11 @@ from serving.ledger import Ledger
 from serving.scoring import Asked, read_body, read_query
 from store.accounts import Charge
 from store.database import open_database
+from store.tables import Token
 from tests.serving.inprocess import AS_OF, GONE, LIMITS, SCORING, Place, client, now_text, rows_of, run, started
+from usecases.members import add_member
+from usecases.organisations import actor_in_new
+from usecases.roles import Role
 from usecases.tokens import list_tokens, month_of, revoke_token, seconds_to_next_month
 
 NOW = parse_moment("2026-11-20T12:00:00Z")
@@ -93,11 +99,24 @@ def test_a_token_whose_plan_is_not_there_any_more_is_401_before_anything_else(pl
         assert place.post(rows, token, user_type="COMPANY").status_code == 401
 
 
-@pytest.mark.parametrize("role", ["app", "admin"])
-def test_both_roles_may_score_and_explain(place: Place, role: str) -> None:
-    answer = place.post(rows_of("a"), place.token(role=role), explain="true")
-    assert answer.status_code == 200
-    assert "contributions" in answer.json()[0]
+@pytest.mark.parametrize("role", list(Role))
+def test_programs_and_admins_may_score_and_explain(place: Place, role: Role) -> None:
+    member = "" if role is Role.APP else "ana"
+    if member:
+        add_member(place.engine, actor_in_new(place.engine, "default", "cli:test"), member, [role])
+    answer = place.post(rows_of("a"), place.token(role=role, member=member), explain="true")
+    if role in {Role.APP, Role.ADMIN}:
+        assert answer.status_code == 200
+        assert "contributions" in answer.json()[0]
+    else:
+        assert (answer.status_code, answer.json()) == (401, [{"detail": FAULTS[401]}])
+
+
+def test_an_admins_token_that_is_older_than_members_goes_on_scoring(place: Place) -> None:
+    token = place.token()
+    with Session(place.engine) as session, session.begin():
+        session.execute(update(Token).values(role="admin"))
+    assert place.post(rows_of("a"), token).status_code == 200
 
 
 def test_a_token_revoked_while_the_request_was_answered_is_401_and_costs_nothing(place: Place) -> None:
