@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from risk.engine.assessments import Assessments
+from risk.engine.assessments import STATUS, Assessments, Status
 from risk.engine.codes import points_column, slot_column
 from risk.engine.levels import MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
 from risk.engine.rules import CompiledRule, length_us
@@ -50,7 +50,9 @@ def next_changes(
     moments = {
         Change.EXPIRY: pl.when(OVERRIDDEN).then("override_until") if overrides is not None else pl.lit(None, pl.Int64),
         Change.MOVE_DOWN: pl.when(pl.col(WITHHELD).is_not_null()).then(MAY_MOVE_DOWN_ON),
-        Change.DECAY: _earliest([_next_step(rule) for rule in signals]),
+        Change.DECAY: pl.when(pl.col(STATUS) != pl.lit(Status.NOT_APPLICABLE.value)).then(
+            _earliest([_next_step(rule) for rule in signals])
+        ),
         Change.LIST: _next_version(assessments, lists or {}),
         Change.INTERVAL: assessments.program.ruleset.max_recompute_interval.after(pl.col(AS_OF)),
     }

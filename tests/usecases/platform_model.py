@@ -1,0 +1,344 @@
+"""What the platform should do, in plain Python: slow, without a database, and written from the documents alone.
+
+Two rulesets decide on customers - the first on companies, the second on persons, nobody on trusts - and none on the
+accounts that customers own. Times are microseconds; levels are numbers from 1.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from domain.clock import DAY_US
+from store.due import Reason
+from tests.usecases import banks
+
+CASH_DAYS, ALERT_DAYS, HALF_LIFE_DAYS = 20, 40, 5
+COUNTRIES = {"KP": 70, "RU": 40, "NO": 5}
+POINTS = {"cash": 40, "watch": 10, "found": 1, "confirmed": 35, "alerts": 64}
+FAMILIES = ("companies", "persons")
+NOTHING = Reason(0)
+LEVELS = (None, "low", "medium", "high")
+
+
+@dataclass(frozen=True)
+class Version:
+    """What differs between the versions of a ruleset."""
+
+    thresholds: tuple[int, int]
+    cooldown_days: int
+    interval_days: int
+
+
+VERSIONS: Mapping[str, tuple[Version, Version]] = {
+    "companies": (Version((31, 61), 3, 10), Version((20, 41), 1, 9)),
+    "persons": (Version((31, 61), 2, 30), Version((10, 35), 6, 15)),
+}
+
+
+def document(family: str, number: int) -> str:
+    """Write a version as the ruleset that the platform reads."""
+    version = VERSIONS[family][number - 1]
+    cash = {**banks.CASH["input"], "over": f"{CASH_DAYS} days"}  # type: ignore[dict-item]  # a mapping
+    companies = {
+        "country": banks.COUNTRY,
+        "cash": {"input": cash, "cases": [{"when": {"at_least": 1000}, "points": POINTS["cash"]}]},
+        "watch": banks.WATCH,
+    }
+    found = {"when": {"screening": "sanctions", "is": "present"}, "points": POINTS["found"], "floor": "medium"}
+    persons = {
+        "alerts": {
+            "input": {"count": "alerts", "over": f"{ALERT_DAYS} days"},
+            "decay": {"half_life": f"{HALF_LIFE_DAYS} days"},
+            "cases": [{"when": {"at_least": 1}, "points": POINTS["alerts"]}],
+        },
+        "found": {"cases": [found], "overridable": True},
+        "confirmed": banks.CONFIRMED,
+        "watch": banks.WATCH,
+    }
+    return banks.document(
+        companies if family == "companies" else persons,
+        family,
+        applies_to={"field": "occupation", "equals": family},
+        score={"points": {"thresholds": list(version.thresholds)}},
+        cooldown=f"{version.cooldown_days} days",
+        max_recompute_interval=f"{version.interval_days} days",
+    )
+
+
+@dataclass
+class Transaction:
+    entity: str
+    at: int
+    amount: int
+    operation: str
+    state: str | None
+
+
+@dataclass
+class Fact:
+    """An alert or a case."""
+
+    entity: str
+    opened: int
+    closed: int | None = None
+    outcome: str | None = None
+
+
+@dataclass
+class Override:
+    id: int
+    entity: str
+    level: int
+    until: int | None
+    state: str = "requested"
+    decided: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one assessment comes to."""
+
+    as_of: int
+    family: str | None
+    number: int | None
+    status: str
+    source: str
+    level: int | None
+    rules_level: int | None
+    entered: int | None
+    may_move_down: int | None
+    hard_floor: int
+    override: int | None
+    next_us: int | None
+    next_reason: Reason
+
+
+@dataclass
+class Entity:
+    """Somebody, what is known of them, where they stand, and when they are to be assessed."""
+
+    id: int
+    name: str
+    kind: str
+    occupation: str | None = None
+    country: str | None = None
+    owner: str | None = None
+    tags: list[tuple[int, int | None]] = field(default_factory=list)
+    screenings: list[tuple[int, int, bool]] = field(default_factory=list)
+    history: list[Outcome] = field(default_factory=list)
+    due: int | None = None
+    reasons: Reason = NOTHING
+    revision: int = 0
+    lease: str | None = None
+    lease_until: int = 0
+
+    @property
+    def last(self) -> Outcome | None:
+        return self.history[-1] if self.history else None
+
+
+class Model:
+    """The whole platform."""
+
+    def __init__(self) -> None:
+        self.entities: dict[str, Entity] = {}
+        self.transactions: dict[int, Transaction] = {}
+        self.alerts: dict[int, Fact] = {}
+        self.cases: dict[int, Fact] = {}
+        self.overrides: dict[int, Override] = {}
+        self.active: dict[str, int] = {}
+        self.events: list[tuple[str, int, str | None, str | None, str]] = []
+        self.transitions: dict[str, list[tuple[int, int, int | None, int | None, str]]] = {}
+        self.audited = 0
+
+    def mark(self, names: Iterable[str | None], reason: Reason, now: int) -> None:
+        """Say that somebody is to be assessed from now on."""
+        for name in {name for name in names if name is not None}:
+            entity = self.entities[name]
+            entity.due = now if entity.due is None else min(entity.due, now)
+            entity.reasons |= reason
+            entity.revision += 1
+
+    def owner_of(self, name: str) -> str | None:
+        return self.entities[name].owner
+
+    def is_free(self, entity: Entity, now: int) -> bool:
+        return entity.lease is None or entity.lease_until <= now
+
+    def due(self, now: int) -> set[str]:
+        """Name those whom a worker may take."""
+        return {
+            entity.name
+            for entity in self.entities.values()
+            if entity.due is not None and entity.due <= now and self.is_free(entity, now)
+        }
+
+    def claim(self, names: Iterable[str], lease: str, now: int, until: int) -> dict[str, tuple[int, Reason]]:
+        """Lease some; their revisions and why they are assessed."""
+        claimed = {}
+        for name in names:
+            entity = self.entities[name]
+            entity.lease, entity.lease_until = lease, until
+            waits = entity.due is not None and entity.due <= now
+            claimed[name] = (entity.revision, entity.reasons if waits else Reason.VIEW)
+        return claimed
+
+    def store(self, outcomes: Mapping[str, tuple[int, Outcome]], lease: str) -> int:
+        """Take over what was computed for those whose lease is held still."""
+        held = sorted(
+            (self.entities[name] for name in outcomes if self.entities[name].lease == lease), key=lambda one: one.id
+        )
+        for entity in held:
+            revision, outcome = outcomes[entity.name]
+            before = None if entity.last is None else entity.last.level
+            entity.history.append(outcome)
+            entity.lease = None
+            if entity.revision == revision:
+                entity.due, entity.reasons = outcome.next_us, outcome.next_reason
+            if before != outcome.level:
+                moved = (before, outcome.level)
+                self.transitions.setdefault(entity.name, []).append(
+                    (len(entity.history), outcome.as_of, *moved, outcome.source)
+                )
+                self.events.append(
+                    (entity.name, len(entity.history), LEVELS[moved[0] or 0], LEVELS[moved[1] or 0], outcome.source)
+                )
+        self.audited += bool(held)
+        return len(held)
+
+    def assess(self, name: str, reasons: Reason, now: int) -> Outcome:
+        """Say what an assessment of somebody comes to now."""
+        entity = self.entities[name]
+        as_of = max(now, entity.last.as_of if entity.last else 0)
+        on = [family for family in FAMILIES if family in self.active] if entity.kind == "customer" else []
+        override = self._override(name)
+        live = override if override and (override.until is None or as_of < override.until) else None
+        family = next((family for family in on if entity.occupation == family), None)
+        moments: dict[Reason, int | None] = {Reason.EXPIRY: live.until if live else None}
+        rules_level = entered = may_move_down = None
+        hard_floor = 0
+        if family is not None:
+            version = VERSIONS[family][self.active[family] - 1]
+            computed, hard_floor, step = self._computed(entity, family, version, as_of)
+            held = (entity.last.rules_level, entity.last.entered) if entity.last else (None, None)
+            rules_level, entered = computed, as_of
+            withheld = False
+            if held[0] is not None and held[1] is not None:
+                ends = held[1] + version.cooldown_days * DAY_US
+                withheld = computed < held[0] and as_of < ends
+                if withheld or computed == held[0]:
+                    rules_level, entered = held[0], held[1]
+            if rules_level > 1:
+                may_move_down = entered + version.cooldown_days * DAY_US
+            moments[Reason.MOVE_DOWN] = may_move_down if withheld else None
+            moments[Reason.DECAY] = step
+        if on:
+            last_tried = VERSIONS[family or on[-1]][self.active[family or on[-1]] - 1]
+            moments[Reason.INTERVAL] = as_of + last_tried.interval_days * DAY_US
+        next_us, next_reason = self._first(moments, self._dated(entity, on, as_of), as_of)
+        return Outcome(
+            as_of=as_of,
+            family=family,
+            number=self.active[family] if family else None,
+            status="assessed" if family else "not applicable" if on else "no ruleset",
+            source=self._source(entity, live, override, reasons),
+            level=max(live.level, hard_floor) if live else rules_level,
+            rules_level=rules_level,
+            entered=entered,
+            may_move_down=may_move_down,
+            hard_floor=hard_floor,
+            override=live.id if live else None,
+            next_us=next_us,
+            next_reason=next_reason,
+        )
+
+    def _override(self, name: str) -> Override | None:
+        approved = [one for one in self.overrides.values() if one.entity == name and one.state == "approved"]
+        return max(approved, key=lambda one: (one.decided, one.id), default=None)
+
+    def _source(self, entity: Entity, live: Override | None, override: Override | None, reasons: Reason) -> str:
+        held = entity.last.override if entity.last else None
+        if live:
+            return "rules" if held == live.id else "override"
+        if held is not None:
+            return "expiry" if override is not None and override.id == held else "override"
+        return "decay" if reasons == Reason.DECAY else "rules"
+
+    def _first(self, moments: Mapping[Reason, int | None], dated: int | None, as_of: int) -> tuple[int | None, Reason]:
+        ahead = {reason: at for reason, at in moments.items() if at is not None and at > as_of}
+        reason = min(ahead, key=lambda one: ahead[one], default=None)
+        if Reason.INTERVAL not in moments:  # no ruleset: nothing but an override's end is to come
+            return (None, Reason(0)) if reason is None else (ahead[reason], reason)
+        assert reason is not None
+        if dated is not None and dated < ahead[reason]:
+            return dated, Reason.DATED
+        return ahead[reason], reason
+
+    def _dated(self, entity: Entity, on: list[str], as_of: int) -> int | None:
+        moments: list[int | None] = [moment for span in entity.tags for moment in span] if on else []
+        if "companies" in on:
+            moments += [one.at for one in self._transactions(entity)]
+        if "persons" in on:
+            moments += [at for at, _, _ in entity.screenings]
+            for facts in (self.alerts, self.cases):
+                moments += [moment for one in self._about(entity, facts) for moment in (one.opened, one.closed)]
+        return min((moment for moment in moments if moment is not None and moment > as_of), default=None)
+
+    def _counts_for(self, entity: Entity) -> set[str]:
+        return {entity.name} | {one.name for one in self.entities.values() if one.owner == entity.name}
+
+    def _transactions(self, entity: Entity) -> list[Transaction]:
+        names = self._counts_for(entity)
+        return [one for one in self.transactions.values() if one.entity in names]
+
+    def _about(self, entity: Entity, facts: Mapping[int, Fact]) -> list[Fact]:
+        names = self._counts_for(entity)
+        return [one for one in facts.values() if one.entity in names]
+
+    def _computed(self, entity: Entity, family: str, version: Version, as_of: int) -> tuple[int, int, int | None]:
+        """Add up what the rules give: the level, the floor that no override goes below, the next step of decay."""
+        watched = any(begin <= as_of and (end is None or as_of < end) for begin, end in entity.tags)
+        total, floor, hard_floor, step = Decimal(0), 0, 0, None
+        if watched:
+            total, floor, hard_floor = total + POINTS["watch"], 3, 3
+        if family == "companies":
+            total += COUNTRIES.get(entity.country or "", 0)
+            total += POINTS["cash"] if self._cash(entity, as_of) >= 1000 else 0
+        else:
+            points, step = self._fading(entity, as_of)
+            total += points
+            known = [one for one in entity.screenings if one[0] <= as_of]
+            if known and max(known)[2]:
+                total, floor = total + POINTS["found"], max(floor, 2)
+            confirmed = [
+                one
+                for one in self._about(entity, self.cases)
+                if one.closed is not None and one.closed <= as_of and one.outcome == "confirmed"
+            ]
+            total += POINTS["confirmed"] if confirmed else 0
+        level = 1 + sum(total >= threshold for threshold in version.thresholds)
+        return max(level, floor), hard_floor, step
+
+    def _cash(self, entity: Entity, as_of: int) -> int:
+        return sum(
+            abs(one.amount)  # a deposit or a withdrawal: its size counts
+            for one in self._transactions(entity)
+            if one.operation == "cash"
+            and one.state in {None, "SUCCEEDED", "COMPLETED"}
+            and as_of - CASH_DAYS * DAY_US < one.at <= as_of
+        )
+
+    def _fading(self, entity: Entity, as_of: int) -> tuple[Decimal, int | None]:
+        """Halve the points of alerts with each half-life since the latest one; and say when that happens next."""
+        times = [
+            one.closed if one.closed is not None and one.closed <= as_of else one.opened
+            for one in self._about(entity, self.alerts)
+        ]
+        counted = [at for at in times if as_of - ALERT_DAYS * DAY_US < at <= as_of]
+        if not counted:
+            return Decimal(0), None
+        half_life = HALF_LIFE_DAYS * DAY_US
+        steps = (as_of - max(counted)) // half_life
+        points = Decimal(POINTS["alerts"]) / 2**steps
+        rounded = points.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
+        return rounded, max(counted) + (steps + 1) * half_life if rounded else None

@@ -1,0 +1,603 @@
+"""The platform against a plain model of it: whatever happens in whatever order, both come to the same."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from domain.clock import DAY_US, from_microseconds
+from domain.errors import ActionRefused, DataNotValid
+from risk.language.reading import read_ruleset
+from store import due, entity_tables
+from store.database import writing
+from store.due import Batch, Reason
+from store.entities import subject_of
+from store.entity_tables import OrganisationSettings
+from store.ruleset_tables import Backtest, Family, RulesetVersion
+from tests.store import databases
+from tests.usecases import platform_model
+from tests.usecases.banks import Bank
+from tests.usecases.platform_model import FAMILIES, LEVELS, Entity, Fact, Model, Outcome, Override, Transaction
+from usecases.activations import activate, advance_backfills, roll_back
+from usecases.actors import Actor
+from usecases.assessing import Result, assess_entities
+from usecases.audit_verify import AuditFinding, verify
+from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from usecases.levels import HOUR_US, Freshness, LevelShown, read_level, view_profile
+from usecases.overrides import approve_override, request_override, revoke_override
+from usecases.storing import store_result
+from usecases.worker import LEASE_US, run_batch
+
+RATE = 100_000
+SECOND, HOUR = 1_000_000, DAY_US // 24
+CUSTOMERS = tuple(f"c{number}" for number in range(4))
+ACCOUNTS = ("x0", "x1")
+SOMEBODY = st.sampled_from(CUSTOMERS)
+ANYBODY = st.sampled_from(CUSTOMERS + ACCOUNTS)
+ENDS = st.sampled_from([None, HOUR, DAY_US, 4 * DAY_US])
+FRESHNESS = st.sampled_from(list(Freshness))
+
+
+def same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Say only what differs: found, then expected."""
+    names = found.keys() | expected.keys()
+    differs = {name: (found.get(name), expected.get(name)) for name in names if found.get(name) != expected.get(name)}
+    if differs:
+        raise AssertionError(differs)
+
+
+class Machine(RuleBasedStateMachine):
+    """The platform and the model of it, side by side."""
+
+    kind = "sqlite"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing = ExitStack()
+        folder = Path(self.closing.enter_context(tempfile.TemporaryDirectory()))
+        self.engine: Engine = self.closing.enter_context(databases.opened(databases.new_url(self.kind, folder)))
+        self.bank = Bank(self.engine)
+        self.bank.add_type("account", {}, {"operation": "text"})
+        self.other = Actor(self.bank.of, "member:2")
+        self.model = Model()
+        self.versions: dict[int, tuple[str, int]] = {}
+        self.before: set[tuple[str, int]] = set()
+        self.backfill: tuple[int, int] | None = None
+        self.slow: list[tuple[Batch, Result, dict[str, tuple[int, Outcome]]]] = []
+        self.numbers = iter(range(1, 10_000))
+        self._write_rulesets()
+
+    @property
+    def now(self) -> int:
+        return self.bank.now
+
+    def _write_rulesets(self) -> None:
+        """Commit two versions of each, backtested; somebody else may activate them."""
+        with Session(self.engine) as session, session.begin():
+            settings_row = session.get_one(OrganisationSettings, self.bank.of)
+            settings_row.locked_us, settings_row.override_cap_percent = self.now, 100
+            for position, name in enumerate(FAMILIES, 1):
+                family = Family(organisation_id=self.bank.of, type_id=1, name=name, created_us=self.now)
+                family.position, family.enabled = position, True
+                session.add(family)
+                session.flush()
+                for number in (1, 2):
+                    self.versions[self._write_version(session, family, number)] = (name, number)
+
+    def _write_version(self, session: Session, family: Family, number: int) -> int:
+        document = platform_model.document(family.name, number)
+        ruleset = read_ruleset(document)
+        content = {"content_hash": ruleset.content_hash, "canonical": ruleset.canonical}
+        of: dict[str, Any] = {"organisation_id": self.bank.of, "family_id": family.id}
+        version = RulesetVersion(
+            **of,
+            **content,
+            number=number,
+            document=document,
+            tests="{}",
+            editors='["member:1"]',
+            committed_by="member:1",
+            committed_us=self.now,
+        )
+        done = {"state": "done", "requested_by": "member:1", "requested_us": self.now, "done": 1, "total": 1}
+        session.add_all([version, Backtest(**of, **content, **done, report='{"customers": 1}')])
+        session.flush()
+        return version.id
+
+    @initialize(occupations=st.lists(st.sampled_from(FAMILIES), min_size=4, max_size=4), active=st.booleans())
+    def begin(self, occupations: list[str], active: bool) -> None:
+        for name, occupation in zip(CUSTOMERS, occupations, strict=True):
+            self.put(name, occupation, "NO")
+        for name in ACCOUNTS:
+            self.own(name, "c0")
+        if active:
+            for family in FAMILIES:
+                self.switch(family, 1)
+
+    # What people and programs do.
+
+    @rule(
+        name=SOMEBODY,
+        occupation=st.sampled_from([*FAMILIES, *FAMILIES, "trusts", None]),
+        country=st.sampled_from(["KP", "RU", "NO", None]),
+    )
+    def put(self, name: str, occupation: str | None, country: str | None) -> None:
+        entity = self.model.entities.get(name)
+        taken = self.bank.put(name, occupation=occupation, country=country)
+        if entity is None:
+            entity = self._added(name, "customer")
+        elif (entity.occupation, entity.country) != (occupation, country):
+            assert taken.changed == 1
+            self.model.mark([name], Reason.ATTRIBUTE, self.now)
+            self.model.audited += 1
+        else:
+            assert taken.same == 1
+        entity.occupation, entity.country = occupation, country
+
+    def _added(self, name: str, kind: str) -> Entity:
+        entity = self.model.entities[name] = Entity(self.bank.id_of(name), name, kind)
+        self.model.mark([name], Reason.NEW, self.now)
+        self.model.audited += 1
+        return entity
+
+    @rule(name=st.sampled_from(ACCOUNTS), owner=SOMEBODY)
+    def own(self, name: str, owner: str) -> None:
+        entity = self.model.entities.get(name)
+        self.bank.put(name, ("customer", owner), "account")
+        if entity is None:
+            entity = self._added(name, "account")
+            self.model.mark([owner], Reason.ATTRIBUTE, self.now)
+        elif entity.owner != owner:
+            self.model.mark([name, entity.owner, owner], Reason.ATTRIBUTE, self.now)
+            self.model.audited += 1
+        entity.owner = owner
+
+    def _happened(self, name: str, reason: Reason) -> None:
+        self.model.mark([name, self.model.owner_of(name)], reason, self.now)
+        self.model.audited += 1
+
+    def _send(self, number: int, given: Transaction) -> Any:
+        return self.bank.pay(
+            number,
+            given.entity,
+            self.model.entities[given.entity].kind,
+            operation=given.operation,
+            transaction_amount=float(given.amount),
+            transaction_state=given.state,
+            transaction_date=from_microseconds(given.at).replace(tzinfo=None).isoformat(),
+        )
+
+    @rule(
+        name=ANYBODY,
+        after=st.sampled_from([0, 0, 0, HOUR, DAY_US // 2, -5 * DAY_US, -19 * DAY_US]),
+        amount=st.sampled_from([400, 700, 1000, -1000]),
+        operation=st.sampled_from(["cash", "cash", "card"]),
+        state=st.sampled_from([None, "SUCCEEDED", "PENDING", "PENDING", "FAILED"]),
+    )
+    def pay(self, name: str, after: int, amount: int, operation: str, state: str | None) -> None:
+        number, given = next(self.numbers), Transaction(name, self.now + after, amount, operation, state)
+        assert self._send(number, given).new == 1
+        self.model.transactions[number] = given
+        self._happened(name, Reason.TRANSACTION)
+
+    @precondition(lambda self: self.model.transactions)
+    @rule(data=st.data(), state=st.sampled_from([None, "SUCCEEDED", "PENDING", "FAILED"]))
+    def pay_again(self, data: st.DataObject, state: str | None) -> None:
+        """What was sent is sent again, perhaps with another state: only one that was pending may have another."""
+        number = data.draw(st.sampled_from(sorted(self.model.transactions)))
+        known = self.model.transactions[number]
+        given = Transaction(known.entity, known.at, known.amount, known.operation, state)
+        if known.at > self.now + DAY_US or (known.state not in {state, "PENDING"}):
+            with pytest.raises(DataNotValid):
+                self._send(number, given)
+        elif known.state == state:
+            assert self._send(number, given).repeated == 1
+        else:
+            assert self._send(number, given).changed == 1
+            known.state = state
+            self._happened(known.entity, Reason.TRANSACTION)
+
+    @rule(name=ANYBODY, lasts=ENDS)
+    def tag(self, name: str, lasts: int | None) -> None:
+        until = None if lasts is None else self.now + lasts
+        self._fact(set_tag, name, "watch", until_us=until)
+        self._end_live(name)
+        self.model.entities[name].tags.append((self.now, until))
+        self._happened(name, Reason.TAG)
+
+    def _end_live(self, name: str) -> bool:
+        entity = self.model.entities[name]
+        live = [one for one in entity.tags if one[0] <= self.now and (one[1] is None or one[1] > self.now)]
+        entity.tags = [(one[0], self.now) if one in live else one for one in entity.tags]
+        return bool(live)
+
+    @precondition(lambda self: any(self._live(name) for name in self.model.entities))
+    @rule(data=st.data())
+    def untag(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([name for name in self.model.entities if self._live(name)]))
+        self._fact(end_tag, name, "watch")
+        assert self._end_live(name)
+        self._happened(name, Reason.TAG)
+
+    def _live(self, name: str) -> bool:
+        tags = self.model.entities[name].tags
+        return any(begin <= self.now and (end is None or end > self.now) for begin, end in tags)
+
+    def _fact(self, happens: Any, name: str, *given: Any, **more: Any) -> None:
+        kind = self.model.entities[name].kind
+        happens(self.engine, self.bank.actor, kind, name, *given, **more, now_us=self.now)
+
+    @rule(name=ANYBODY, found=st.booleans(), ago=st.sampled_from([0, 0, DAY_US]))
+    def screen(self, name: str, found: bool, ago: int) -> None:
+        self._fact(add_screening, name, "sanctions", found=found, at_us=self.now - ago)
+        self.model.entities[name].screenings.append((self.now - ago, next(self.numbers), found))
+        self._happened(name, Reason.SCREENING)
+
+    @rule(name=ANYBODY, kind=st.sampled_from(["alert", "alert", "case"]), ago=st.sampled_from([0, 0, 7 * DAY_US]))
+    def open_record(self, name: str, kind: str, ago: int) -> None:
+        number = next(self.numbers)
+        (self.model.alerts if kind == "alert" else self.model.cases)[number] = Fact(name, self.now - ago)
+        self._put_record(kind, number)
+        self._happened(name, Reason.RECORD)
+
+    @precondition(lambda self: self.model.alerts or self.model.cases)
+    @rule(data=st.data(), outcome=st.sampled_from([None, "confirmed", "dismissed"]))
+    def close_record(self, data: st.DataObject, outcome: str | None) -> None:
+        """Close one, or change how it was closed; the same again is nothing new."""
+        every = [("alert", number) for number in self.model.alerts] + [("case", number) for number in self.model.cases]
+        kind, number = data.draw(st.sampled_from(every))
+        fact = (self.model.alerts if kind == "alert" else self.model.cases)[number]
+        if fact.opened > self.now:
+            return
+        changed = (fact.closed, fact.outcome) != (self.now, outcome)
+        fact.closed, fact.outcome = self.now, outcome
+        self._put_record(kind, number)
+        if changed:
+            self._happened(fact.entity, Reason.RECORD)
+
+    def _put_record(self, kind: str, number: int) -> None:
+        fact = (self.model.alerts if kind == "alert" else self.model.cases)[number]
+        self._fact(put_record, fact.entity, kind, RecordGiven(str(number), fact.opened, fact.closed, fact.outcome))
+
+    @rule(name=SOMEBODY, level=st.sampled_from([1, 2, 3]), lasts=ENDS)
+    def request(self, name: str, level: int, lasts: int | None) -> None:
+        until = None if lasts is None else self.now + lasts
+        given = ("customer", name, LEVELS[level], "We know them.", until, self.now)
+        if level < self._floor(name):
+            with pytest.raises(ActionRefused, match="below"):
+                request_override(self.engine, self.bank.actor, *given)
+            return
+        number = request_override(self.engine, self.bank.actor, *given).id
+        self.model.overrides[number] = Override(number, name, level, until)
+        self.model.audited += 1
+
+    def _floor(self, name: str) -> int:
+        last = self.model.entities[name].last
+        return 0 if last is None else last.hard_floor
+
+    @precondition(lambda self: self._overrides("requested"))
+    @rule(data=st.data())
+    def approve(self, data: st.DataObject) -> None:
+        override = data.draw(st.sampled_from(self._overrides("requested")))
+        over = override.until is not None and override.until <= self.now
+        if over or override.level < self._floor(override.entity):
+            with pytest.raises(ActionRefused):
+                approve_override(self.engine, self.other, override.id, now_us=self.now)
+            return
+        approve_override(self.engine, self.other, override.id, now_us=self.now)
+        for older in self._overrides("approved"):
+            if older.entity == override.entity and (older.until is None or older.until > self.now):
+                older.state = "revoked"
+        override.state, override.decided = "approved", self.now
+        self.model.mark([override.entity], Reason.OVERRIDE, self.now)
+        self.model.audited += 1
+
+    @precondition(lambda self: self._overrides("approved"))
+    @rule(data=st.data())
+    def revoke(self, data: st.DataObject) -> None:
+        override = data.draw(st.sampled_from(self._overrides("approved")))
+        if override.until is not None and override.until <= self.now:
+            with pytest.raises(ActionRefused):
+                revoke_override(self.engine, self.other, override.id, "It is over.", self.now)
+            return
+        revoke_override(self.engine, self.other, override.id, "It is over.", self.now)
+        override.state = "revoked"
+        self.model.mark([override.entity], Reason.OVERRIDE, self.now)
+        self.model.audited += 1
+
+    def _overrides(self, state: str) -> list[Override]:
+        return [one for one in self.model.overrides.values() if one.state == state]
+
+    @rule(family=st.sampled_from(FAMILIES), number=st.sampled_from([1, 2]))
+    def switch(self, family: str, number: int) -> None:
+        """Activate a version, or roll back to one that was active before; everybody becomes due by and by."""
+        back = (family, number) in self.before
+        change = roll_back if back else activate
+        if self.model.active.get(family) == number:
+            with pytest.raises(ActionRefused, match="active already"):
+                change(self.engine, self.other, family, number, "It is better.", RATE, self.now)
+            return
+        change(self.engine, self.other, family, number, "It is better.", RATE, self.now)
+        self.before.add((family, number))
+        self.model.active[family] = number
+        self.backfill = (0, self.now)
+        self.model.audited += 1
+
+    @rule()
+    def fill(self) -> None:
+        """Make everybody due whom the rate of the last change allows."""
+        marked = advance_backfills(self.engine, self.now)
+        expected = 0
+        while self.backfill is not None:
+            reached, since = self.backfill
+            elapsed = min(self.now - since, 10 * SECOND)
+            allowed = elapsed * RATE // SECOND
+            if allowed < 1:
+                break
+            left = [one for one in self.model.entities.values() if one.kind == "customer" and one.id > reached]
+            part = sorted(left, key=lambda one: one.id)[:allowed]
+            self.model.mark([one.name for one in part], Reason.ACTIVATION, self.now)
+            self.model.audited += 1
+            expected += len(part)
+            since = self.now - elapsed + ceil(allowed * SECOND / RATE)
+            self.backfill = (part[-1].id, since) if len(part) == allowed else None
+        assert marked == expected
+
+    # What time does.
+
+    @rule(length=st.sampled_from([SECOND, HOUR, HOUR + 1, DAY_US, 5 * DAY_US, 12 * DAY_US]))
+    def wait(self, length: int) -> None:
+        self.bank.now += length
+
+    @rule(early=st.sampled_from([0, 0, 1]))
+    def wait_until_somebody_is_due(self, early: int) -> None:
+        """Until the very next moment at which something is to be done, or just before it."""
+        moments = [one.due for one in self.model.entities.values() if one.due is not None and one.due > self.now]
+        if moments:
+            self.bank.now = max(self.now, min(moments) - early)
+
+    @rule(length=st.sampled_from([SECOND, HOUR]))
+    def set_the_clock_back(self, length: int) -> None:
+        self.bank.now -= length
+
+    # What workers do.
+
+    @rule()
+    def settle(self) -> None:
+        """Let the worker do all there is to do, one type after the other."""
+        while self._work():
+            pass
+
+    def _work(self) -> bool:
+        due_now = self.model.due(self.now)
+        counts = self._counts()
+        done = run_batch(self.engine, clock=lambda: self.now)
+        if done is None:
+            assert not due_now
+            return False
+        assessed = {name for name, count in self._counts().items() if count != counts.get(name, 0)}
+        assert (done.assessed, done.failed) == (len(assessed), 0)
+        self._is_one_batch(assessed, due_now)
+        self._assessed(assessed, "worker")
+        return True
+
+    def _is_one_batch(self, taken: set[str], due_now: set[str]) -> None:
+        """They are all that are due of one type."""
+        (kind,) = {self.model.entities[name].kind for name in taken}
+        assert taken == {name for name in due_now if self.model.entities[name].kind == kind}
+
+    def _assessed(self, names: set[str], lease: str) -> None:
+        claims = self.model.claim(names, lease, self.now, self.now + LEASE_US)
+        self.model.store(self._outcomes(claims), lease)
+
+    def _outcomes(self, claims: dict[str, tuple[int, Reason]]) -> dict[str, tuple[int, Outcome]]:
+        return {
+            name: (revision, self.model.assess(name, reasons, self.now)) for name, (revision, reasons) in claims.items()
+        }
+
+    def _counts(self) -> dict[str, int]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(text("SELECT external_id, number FROM standings JOIN entities ON id = entity_id"))
+            return dict(tuple(row) for row in rows)
+
+    def _claim(self, name: str | None) -> Iterator[tuple[Batch, dict[str, tuple[int, Reason]]]]:
+        """Claim one, whether due or not, or everybody who is due; nobody who is claimed already."""
+        names = {one.id: one.name for one in self.model.entities.values()}
+        while True:
+            lease, until = f"lease-{next(self.numbers)}", self.now + LEASE_US
+            due_now = self.model.due(self.now)
+            with writing(self.engine) as session:
+                if name is None:
+                    batch = due.claim(session, lease, self.now, until, 1000)
+                else:
+                    subject = subject_of(session.get_one(entity_tables.Entity, self.model.entities[name].id))
+                    batch = due.claim_one(session, subject, lease, self.now, until)
+            if batch is None:
+                assert not due_now if name is None else not self.model.is_free(self.model.entities[name], self.now)
+                return
+            taken = {names[claim.entity_id] for claim in batch.claims}
+            if name is None:
+                self._is_one_batch(taken, due_now)
+            claims = self.model.claim(taken, lease, self.now, until)
+            assert {names[one.entity_id]: (one.revision, one.reasons) for one in batch.claims} == claims
+            yield batch, claims
+            if name is not None:
+                return
+
+    @rule(name=st.none() | ANYBODY)
+    def die_after_a_claim(self, name: str | None) -> None:
+        list(self._claim(name))
+
+    @rule(name=st.none() | ANYBODY)
+    def compute_slowly(self, name: str | None) -> None:
+        """Claim and compute, and be too slow to store: whatever happens meanwhile happens first; or die for good."""
+        for batch, claims in self._claim(name):
+            reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
+            with Session(self.engine) as session:
+                result = assess_entities(session, batch.organisation_id, batch.type_id, reasons, self.now)
+            self.slow.append((batch, result, self._outcomes(claims)))
+
+    @precondition(lambda self: self.slow)
+    @rule(data=st.data())
+    def store_late(self, data: st.DataObject) -> None:
+        """What was computed is stored for those whom nobody took over; once more, it is for nobody."""
+        slow = data.draw(st.integers(0, len(self.slow) - 1))
+        batch, result, outcomes = self.slow[slow]
+        with writing(self.engine) as session:
+            stored = store_result(session, batch, result, "system")
+        assert stored == self.model.store(outcomes, batch.lease)
+
+    # What others read.
+
+    @rule(name=ANYBODY)
+    def view(self, name: str) -> None:
+        entity = self.model.entities[name]
+        last = entity.last
+        waits = entity.due is not None and entity.due <= self.now
+        if (last is None or self.now - last.as_of > HOUR_US or waits) and self.model.is_free(entity, self.now):
+            self._assessed({name}, "view")
+        shown = view_profile(self.engine, self.bank.actor, entity.kind, name, clock=lambda: self.now)
+        self._is_shown(shown, entity)
+
+    @rule(name=ANYBODY, freshness=FRESHNESS)
+    def read(self, name: str, freshness: Freshness) -> None:
+        entity = self.model.entities[name]
+        at_once = freshness is Freshness.NOW or (freshness is Freshness.REFRESH and entity.last is None)
+        if at_once and self.model.is_free(entity, self.now):
+            self._assessed({name}, "read")
+        elif freshness is Freshness.REFRESH and not at_once:
+            self.model.mark([name], Reason.VIEW, self.now)
+        given = (self.engine, self.bank.actor, entity.kind, name, freshness)
+        self._is_shown(read_level(*given, clock=lambda: self.now), entity)
+
+    def _is_shown(self, shown: LevelShown, entity: Entity) -> None:
+        last = entity.last
+        assert shown.refreshing == (entity.due is not None and entity.due <= self.now)
+        assert (shown.entity_type, shown.external_id, shown.problem) == (entity.kind, entity.name, None)
+        if last is None:
+            assert (shown.level, shown.status, shown.assessment) == (None, "never assessed", None)
+            return
+        assert (shown.level, shown.rules_level) == (LEVELS[last.level or 0], LEVELS[last.rules_level or 0])
+        assert (shown.status, shown.source, shown.assessed_us) == (last.status, last.source, last.as_of)
+        assert (shown.assessment, shown.may_move_down_us) == (f"{entity.id}.{len(entity.history)}", last.may_move_down)
+        assert shown.ruleset == (None if last.family is None else (last.family, last.number))
+        moves = self.model.transitions.get(entity.name)
+        assert shown.since_us == (moves[-1][1] if moves else None)
+        assert (None if shown.override is None else shown.override.id) == last.override
+
+    # What must hold after whatever happened.
+
+    @invariant()
+    def agree(self) -> None:
+        names = {one.id: one.name for one in self.model.entities.values()}
+        with self.engine.connect() as connection:
+            self._history_agrees(connection, names)
+            self._standings_agree(connection, names)
+            self._marks_agree(connection, names)
+            events = [
+                (body["external_id"], int(body["assessment"].split(".")[1]), body["from"], body["to"], body["source"])
+                for (said,) in connection.execute(text("SELECT body FROM outbox ORDER BY id"))
+                for body in [json.loads(said)]
+            ]
+            assert events == self.model.events
+            assert connection.execute(text("SELECT count(*) FROM audit_entries")).scalar() == self.model.audited
+
+    def _history_agrees(self, connection: Any, names: dict[int, str]) -> None:
+        found: dict[str, list[tuple[Any, ...]]] = {}
+        for entity, *rest in connection.execute(
+            text(
+                "SELECT entity_id, number, as_of_us, version_id, status, source, level, rules_level FROM assessments"
+                " ORDER BY entity_id, number"
+            )
+        ):
+            found.setdefault(names[entity], []).append(tuple(rest))
+        expected = {
+            one.name: [
+                (number, *self._decided(made), made.level, made.rules_level)
+                for number, made in enumerate(one.history, 1)
+            ]
+            for one in self.model.entities.values()
+            if one.history
+        }
+        same(found, expected)
+        moved: dict[str, list[tuple[Any, ...]]] = {}
+        for entity, *rest in connection.execute(
+            text("SELECT entity_id, number, at_us, from_level, to_level, source FROM transitions ORDER BY 1, 2")
+        ):
+            moved.setdefault(names[entity], []).append(tuple(rest))
+        same(moved, self.model.transitions)
+
+    def _decided(self, made: Outcome) -> tuple[Any, ...]:
+        version = next((key for key, of in self.versions.items() if of == (made.family, made.number)), None)
+        return made.as_of, version, made.status, made.source
+
+    def _standings_agree(self, connection: Any, names: dict[int, str]) -> None:
+        rows = connection.execute(
+            text(
+                "SELECT entity_id, number, assessed_us, version_id, status, source, level, rules_level, entered_us,"
+                " may_move_down_us, hard_floor, override_id FROM standings"
+            )
+        )
+        expected = {
+            one.name: (
+                len(one.history),
+                *self._decided(last),
+                last.level,
+                last.rules_level,
+                last.entered,
+                last.may_move_down,
+                last.hard_floor,
+                last.override,
+            )
+            for one in self.model.entities.values()
+            if (last := one.last) is not None
+        }
+        same({names[entity]: tuple(rest) for entity, *rest in rows}, expected)
+
+    def _marks_agree(self, connection: Any, names: dict[int, str]) -> None:
+        rows = connection.execute(
+            text("SELECT entity_id, due_us, reasons, revision, lease, attempts, error FROM due_marks")
+        )
+        expected = {
+            one.name: (one.due, one.reasons, one.revision, one.lease, 0, None) for one in self.model.entities.values()
+        }
+        same({names[entity]: tuple(rest) for entity, *rest in rows}, expected)
+
+    def teardown(self) -> None:
+        try:
+            if self.model.entities:
+                self.bank.now += LEASE_US
+                self.settle()
+                self.agree()
+                assert not self.model.due(self.now)
+                problems: list[AuditFinding] = []
+                verify(self.engine, problems.append)
+                assert not problems
+        finally:
+            self.closing.close()
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", databases.KINDS)
+def test_the_platform_comes_to_what_the_model_says(kind: str) -> None:
+    soaking = settings.get_current_profile_name() == "soak"
+    machine = type("OfKind", (Machine,), {"kind": kind})
+    given = settings(max_examples=150 if soaking else 20, stateful_step_count=80 if soaking else 50)
+    run_state_machine_as_test(machine, settings=given)
