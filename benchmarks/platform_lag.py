@@ -63,68 +63,62 @@ def _until_it_works(engine: Engine, actor: Actor) -> None:
 
 
 def _stream(engine: Engine, actor: Actor, rows: list[dict[str, Any]], per_second: int) -> dict[str, Any]:
-    sent: dict[str, list[tuple[int, int]]] = {}
-    lags: list[float] = []
-    late: list[float] = []
-    lock, done = threading.Lock(), threading.Event()
-
-    def send(first: int, begin: float) -> None:
-        for number in range(first, len(rows), SENDERS):
-            pause = begin + number / per_second - time.monotonic()
-            if pause > 0:
-                time.sleep(pause)
-            else:
-                late.append(-pause)
-            row = rows[number] | {"transaction_date": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())}
-            before = now_microseconds()
-            add_transactions(engine, actor, [row])
-            with lock:
-                sent.setdefault(row["user_id"], []).append((before, now_microseconds()))
-
-    def poll() -> None:
-        seen = now_microseconds()
-        while not (done.is_set() and not sent) and time.monotonic() < ends:
-            with engine.connect() as connection:
-                made = connection.execute(
-                    text(
-                        "SELECT e.external_id, s.assessed_us FROM standings s JOIN entities e ON e.id = s.entity_id"
-                        " WHERE s.assessed_us > :seen"
-                    ),
-                    {"seen": seen - SEEN_AGAIN_US},
-                ).all()
-            now = now_microseconds()
-            with lock:
-                for name, as_of in made:
-                    waiting = sent.get(name, [])
-                    met = [pair for pair in waiting if pair[1] <= as_of]
-                    lags.extend((now - before) / 1e6 for before, _ in met)
-                    left = [pair for pair in waiting if pair[1] > as_of]
-                    if left:
-                        sent[name] = left
-                    else:
-                        sent.pop(name, None)
-            seen = now
-            time.sleep(POLL_SECONDS)
-
-    begin = time.monotonic() + 0.5
-    ends = begin + len(rows) / per_second + LONGEST_SECONDS
-    senders = [threading.Thread(target=send, args=(number, begin)) for number in range(SENDERS)]
-    poller = threading.Thread(target=poll)
-    poller.start()
-    for thread in senders:
+    stream = _Stream(engine, actor, rows, per_second)
+    poller = threading.Thread(target=stream.poll)
+    senders = [threading.Thread(target=stream.send, args=(number,)) for number in range(SENDERS)]
+    for thread in (poller, *senders):
         thread.start()
     for thread in senders:
         thread.join()
-    took = time.monotonic() - begin
-    done.set()
+    took = time.monotonic() - stream.begin
+    stream.done.set()
     poller.join()
-    left = sum(map(len, sent.values()))
     return {
-        "p50": float(np.quantile(lags, 0.5)),
-        "p99": float(np.quantile(lags, 0.99)),
-        "largest": max(lags),
+        "p50": float(np.quantile(stream.lags, 0.5)),
+        "p99": float(np.quantile(stream.lags, 0.99)),
+        "largest": max(stream.lags),
         "sent": len(rows),
-        "seen": len(lags),
-        "left": left,
+        "left": sum(map(len, stream.sent.values())),
         "per_second": len(rows) / took,
     }
+
+
+class _Stream:
+    """Transactions on their way: who was sent what when, and is not seen yet."""
+
+    def __init__(self, engine: Engine, actor: Actor, rows: list[dict[str, Any]], per_second: int) -> None:
+        self._engine, self._actor, self._rows, self._per_second = engine, actor, rows, per_second
+        self._lock = threading.Lock()
+        self.sent: dict[str, list[tuple[int, int]]] = {}
+        self.lags: list[float] = []
+        self.done = threading.Event()
+        self.begin = time.monotonic() + 0.5
+        self._ends = self.begin + 4 * len(rows) / per_second + LONGEST_SECONDS
+
+    def send(self, first: int) -> None:
+        for number in range(first, len(self._rows), SENDERS):
+            time.sleep(max(0.0, self.begin + number / self._per_second - time.monotonic()))
+            row = self._rows[number] | {"transaction_date": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())}
+            before = now_microseconds()
+            add_transactions(self._engine, self._actor, [row])
+            with self._lock:
+                self.sent.setdefault(row["user_id"], []).append((before, now_microseconds()))
+
+    def poll(self) -> None:
+        wanted = text(
+            "SELECT e.external_id, s.assessed_us FROM standings s JOIN entities e ON e.id = s.entity_id"
+            " WHERE s.assessed_us > :since"
+        )
+        while not (self.done.is_set() and not self.sent) and time.monotonic() < self._ends:
+            with self._engine.connect() as connection:
+                made = connection.execute(wanted, {"since": now_microseconds() - SEEN_AGAIN_US}).all()
+            self._see({row.external_id: row.assessed_us for row in made}, now_microseconds())
+            time.sleep(POLL_SECONDS)
+
+    def _see(self, made: dict[str, int], now: int) -> None:
+        with self._lock:
+            for name in made.keys() & self.sent.keys():
+                self.lags += [(now - before) / 1e6 for before, stored in self.sent[name] if stored <= made[name]]
+                left = [pair for pair in self.sent.pop(name) if pair[1] > made[name]]
+                if left:
+                    self.sent[name] = left

@@ -101,15 +101,16 @@ def _clock(as_of: str | None) -> Callable[[], int]:
 
 
 def _bar(path: Path) -> "Callable[[Progress], None]":
-    bar = tqdm(unit=" rows", desc=path.name, unit_scale=True)
+    bar = tqdm(unit=" rows", desc=path.name, unit_scale=True, disable=None)  # only where somebody looks on
 
     def told(progress: "Progress") -> None:
         bar.update(progress.rows - bar.n)
         bar.refresh()
+        if progress.finished:
+            bar.close()
 
     return told
 
 
 def _show(done: "Progress") -> None:
-    say()
     say(f"{done.rows:,} rows: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")

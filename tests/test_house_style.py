@@ -38,7 +38,10 @@ TESTED_ELSEWHERE = {
     "features/statistics.py": "tests/features/test_indicators.py, through the indicators that are made of it",
     "risk/facts/portfolio.py": "tests/risk/facts/test_inputs.py, which resolves portfolios",
     "serving/service.py": "tests/serving/test_process_*.py, which run it as a process of its own",
+    "store/all_tables.py": "tests/store/test_database.py, which compares all tables with the migrations",
+    "store/erasing.py": "tests/usecases/test_erasing.py, which looks for what was erased in every table",
     "store/migrations/*": "tests/store/test_database.py, which brings a database up to date with them",
+    "store/values.py": "tests/usecases/test_champion.py, which sees who becomes due",
     "training/simulated_traits.py": "tests/training/test_simulator.py, which sees what customers do",
 }
 """Modules, or patterns of them, without a test file of their own, and why."""

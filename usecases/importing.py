@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class Progress:
     new: int
     changed: int
     same: int
+    finished: bool = False
 
 
 def import_entities(
@@ -114,6 +115,8 @@ def _import(
             unfinished.write_text(json.dumps(vars(done)))
         told(done)
     note.unlink(missing_ok=True)
+    done = replace(done, finished=True)
+    told(done)
     return done
 
 
@@ -136,8 +139,6 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[pl.DataFrame]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(f"{path} ends in {path.suffix!r}; it must end in {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}")
     try:
         if suffix == ".parquet":
             lazy = pl.scan_parquet(path)

@@ -1,0 +1,47 @@
+"""`fivefold erase`, `erase-again` and `hold`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import refuse, succeed
+
+LONG_AGO = "2001-01-01"
+
+
+@pytest.fixture
+def var(tmp_path: Path) -> Path:
+    """Two customers of long ago."""
+    made = tmp_path / "var"
+    succeed(made, "import", "setup", "fatf-retail")
+    (tmp_path / "e.jsonl").write_text('{"entity_id": "a", "occupation": "spy"}\n{"entity_id": "b"}\n')
+    succeed(made, "import", "entities", tmp_path / "e.jsonl", "--as-of", LONG_AGO)
+    return made
+
+
+def test_somebody_is_erased_and_the_log_stays_whole(var: Path) -> None:
+    said = succeed(var, "erase", "a", columns=200)
+    assert said.startswith("customer a is erased; values of ")
+    assert f"The register {var / 'erasures.jsonl'} says so in numbers" in said
+    assert "there is no customer 'a'" in refuse(var, "erase", "a")
+    assert succeed(var, "erase-again") == "0 entities were there again, and erased.\n"
+    succeed(var, "audit", "verify")
+
+
+def test_what_must_be_kept_is_not_erased(var: Path, tmp_path: Path) -> None:
+    said = succeed(var, "hold", "a", "--until", "2999-01-01", "--reason", "Court order 7.")
+    assert said == "customer a is on hold until 2999-01-01.\n"
+    assert "a legal hold is on it until 2999-01-01; nothing was erased" in refuse(var, "erase", "a")
+    (tmp_path / "new.jsonl").write_text('{"entity_id": "c"}\n')
+    succeed(var, "import", "entities", tmp_path / "new.jsonl")
+    assert "records are kept for 1,826 days after the last activity" in refuse(var, "erase", "c")
+
+
+def test_a_register_that_is_not_there_is_told(var: Path, tmp_path: Path) -> None:
+    assert "there is no register" in refuse(var, "erase-again")
+    assert "there is no register" in refuse(var, "erase-again", "--register", tmp_path / "none")
+
+
+def test_a_hold_needs_a_moment_and_a_reason(var: Path) -> None:
+    assert "--until is 'soon'" in refuse(var, "hold", "a", "--until", "soon", "--reason", "x")
+    assert "needs a reason" in refuse(var, "hold", "a", "--until", "2999-01-01", "--reason", "")

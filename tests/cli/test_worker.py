@@ -1,0 +1,47 @@
+"""`fivefold worker`: one on SQLite, until it is stopped; or once, until nothing is left."""
+
+import signal
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from filelock import FileLock
+
+from tests.cli.running import refuse, start, succeed
+
+LONGEST_SECONDS = 60
+
+
+def test_with_nothing_to_do_it_says_so(tmp_path: Path) -> None:
+    assert succeed(tmp_path, "worker", "--once") == "0 assessed, 0 failed; nothing is left to do.\n"
+
+
+def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
+    with FileLock(tmp_path / "worker.lock"):
+        assert "another worker runs already; SQLite takes one" in refuse(tmp_path, "worker", "--once")
+
+
+def test_the_past_is_for_once(tmp_path: Path) -> None:
+    assert "--as-of is for --once" in refuse(tmp_path, "worker", "--as-of", "2020-01-01")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_works_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    var = tmp_path / "var"
+    succeed(var, "import", "setup", "fatf-retail")
+    (tmp_path / "e.jsonl").write_text('{"entity_id": "a"}\n')
+    succeed(var, "import", "entities", tmp_path / "e.jsonl")
+    worker = start(var, "worker")
+    try:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "The worker runs; Ctrl-C ends it.\n"
+        until = monotonic() + LONGEST_SECONDS
+        while "assessments.made" not in succeed(var, "audit", "show", columns=200):
+            assert monotonic() < until, "nobody was assessed"
+            sleep(0.2)
+    finally:
+        worker.send_signal(number)
+        out, err = worker.communicate(timeout=LONGEST_SECONDS)
+    assert (worker.returncode, out) == (0, ""), err
+    assert "Traceback" not in err
+    assert succeed(var, "worker", "--once") == "0 assessed, 0 failed; nothing is left to do.\n"
