@@ -131,6 +131,7 @@ class Fivefold:
         LEDGER.start()
         COUNTER.start()
         HOLDER.start()
+        APP.openapi()  # kept from here on: it takes a second, for which requests would wait
         # What is there now stays: the collector need not look at it again, which took the long tail away.
         gc.collect()
         gc.freeze()
