@@ -9,6 +9,7 @@ from cli import (
     catalogue,
     demo,
     drift,
+    evidence,
     explain,
     files,
     importing,
@@ -20,6 +21,7 @@ from cli import (
     score,
     serve,
     train,
+    validating,
     webhooks,
 )
 from cli import worker as working
@@ -51,6 +53,8 @@ for module in (
     privacy,
     replay,
     audit,
+    validating,
+    evidence,
     drift,
     rules,
 ):

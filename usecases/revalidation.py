@@ -31,7 +31,7 @@ class Trigger:
 
     Attributes:
         name: one of `TRIGGERS`.
-        of: all rulesets (overall), or one, as `retail 3`.
+        about: all rulesets (overall), or one, as `retail 3`.
         figure: what was found; None where nothing could be measured.
         limit: from where on, or below which, it is reached.
         rule: the limit in words.
@@ -41,7 +41,7 @@ class Trigger:
     """
 
     name: str
-    of: str
+    about: str
     figure: float | None
     limit: float
     rule: str

@@ -50,6 +50,10 @@ class Validated:
     made_us: int
     report: Mapping[str, Any]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return dict(vars(self))
+
 
 def validate_levels(
     engine: Engine,

@@ -12,6 +12,7 @@ from serving.v1 import (
     portfolio,
     rulesets,
     settings,
+    validations,
     webhooks,
 )
 from serving.v1.route import Route
@@ -25,6 +26,8 @@ FEEDERS = frozenset({Role.APP, Role.ADMIN})
 TAGGERS = frozenset({Role.APP, Role.INVESTIGATOR, Role.ADMIN})
 INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
 APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
+REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
+"""Whoever looks after what levels are worth."""
 READERS = OF_MEMBERS
 """Everybody who is a person."""
 EVERYBODY = frozenset(Role)
@@ -62,6 +65,13 @@ TABLE: tuple[Route, ...] = (
     Route("POST", f"{_OVERRIDE}/revoke", APPROVERS, overrides.revoke_override),
     Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),
     Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
+    Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),
+    Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201),
+    Route("GET", "/v1/validations/{validation}", REVIEWERS, validations.read_validation),
+    Route("GET", "/v1/revalidation", REVIEWERS, validations.read_revalidation),
+    Route("GET", "/v1/material-changes", REVIEWERS, validations.list_changes),
+    Route("POST", "/v1/material-changes", REVIEWERS, validations.register_change, 201),
+    Route("POST", "/v1/material-changes/{change}/sign-off", REVIEWERS, validations.sign_off),
     Route("GET", "/v1/settings", READERS, settings.read_settings),
     Route("PUT", "/v1/settings/levels", ADMINS, settings.choose_levels),
     Route("PATCH", "/v1/settings", ADMINS, settings.change_settings),

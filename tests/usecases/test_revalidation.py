@@ -99,7 +99,7 @@ def test_a_version_by_which_nobody_stands_any_more_asks_for_nothing() -> None:
         group(gini=measure(0.2), ruleset="retail", version=2, ended=1),
     ]
     made = [trigger for trigger in measured_triggers(groups, NONE) if trigger.name == GINI]
-    assert [(trigger.of, trigger.answer) for trigger in made] == [("overall", NOT_REACHED), ("retail 2", REACHED)]
+    assert [(trigger.about, trigger.answer) for trigger in made] == [("overall", NOT_REACHED), ("retail 2", REACHED)]
     assert worst(made, GINI) is True
     assert worst(made[:1], GINI) is False
     assert worst(made, MISSES) is None

@@ -46,6 +46,7 @@ _OF_CUSTOMER = ("external_id", "type")
 _RETAIL, _SECOND, _DRAFTED = {"family": "retail"}, {"family": "second"}, {"family": "drafted"}
 _FAMILY, _ENDPOINT = ("family",), ("endpoint",)
 WHY = "because of the test"
+QUARTER = {"begins": "2026-07-01", "ends": "2026-10-01"}
 
 EXAMPLES: Mapping[str, Example] = {
     "list_entities": Example({"type": "company"}, query={"level": "low"}, own=("type",)),
@@ -75,6 +76,13 @@ EXAMPLES: Mapping[str, Example] = {
     "revoke_override": Example({"override": "3"}, {"reason": WHY}, own=("override",)),
     "read_distribution": Example(query={"type": "customer"}),
     "list_failures": Example(),
+    "list_validations": Example(),
+    "validate_levels": Example(body=QUARTER),
+    "read_validation": Example({"validation": "1"}, own=("validation",)),
+    "read_revalidation": Example(),
+    "list_changes": Example(),
+    "register_change": Example(body={"kind": "country", "description": "Malta"}),
+    "sign_off": Example({"change": "1"}, {"validation": 1, "conclusion": WHY}, own=("change",)),
     "read_settings": Example(),
     "choose_levels": Example(body={"levels": ["low", "medium", "high", "critical"]}, status=409),
     "change_settings": Example(body={"override_cap_percent": 20}),
@@ -135,7 +143,16 @@ def furnish(place: Place) -> Place:
     place.good("GET", f"{customer}/risk?freshness=now", role="app")
     override(place)
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
+    validated(place)
     return place
+
+
+def validated(place: Place) -> None:
+    """Register a change, by somebody who has no other part in this, and validate after it."""
+    (registrar,) = place.join("registrar", "approver")
+    body = {"kind": "product", "description": "Loans"}
+    place.good("POST", "/v1/material-changes", body, token=registrar)
+    place.good("POST", "/v1/validations", QUARTER, role="publisher")
 
 
 def override(place: Place) -> None:

@@ -1,0 +1,99 @@
+"""Evidence of what people decided: what waited, held or was decided in a quarter, and whether two were at it."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from store.event_tables import MaterialChange, Policy
+from tests.usecases.planted import Planted, Step, day, planted
+from usecases.evidence_people import people_part
+from usecases.quarters import Quarter
+
+QUARTER = Quarter("a time", day(0), day(90))
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Planted:
+    made = planted(engine)
+    made.add_all([[Step(day(-9), made.versions[0], 3, 3)] for _ in range(9)])
+    return made
+
+
+def parts(bank: Planted) -> tuple[dict[str, Any], dict[str, int]]:
+    with Session(bank.engine) as session:
+        part = people_part(session, bank.actor.organisation_id, QUARTER)
+        return {file.name: json.loads(b"".join(file.content())) for file in part.files}, dict(part.counts)
+
+
+def test_overrides_that_had_to_do_with_the_quarter(bank: Planted) -> None:
+    kept = [
+        bank.override(1, 1, day(-50)),
+        bank.override(2, 1, day(-50), until_us=day(0)),
+        bank.override(3, 1, day(-50), state="revoked", revoked_by="member:3", revoked_us=day(0)),
+        bank.override(4, 1, day(-50), state="refused", decided_us=day(0)),
+        bank.override(5, 1, day(-50), state="requested", decided_us=None, decided_by=None),
+        bank.override(6, 1, day(89)),
+    ]
+    bank.override(7, 1, day(-50), until_us=day(0) - 1)
+    bank.override(8, 1, day(-50), state="revoked", revoked_by="member:3", revoked_us=day(0) - 1)
+    bank.override(9, 1, day(-50), state="refused", decided_us=day(0) - 1)
+    bank.override(1, 1, day(90))
+    files, counts = parts(bank)
+    assert [each["override"] for each in files["overrides.json"]] == kept
+    assert counts == {"overrides": 6, "material_changes": 0, "approvals": 2}
+    assert "reason" not in str(files)
+    assert "Wolfgang" not in str(files)
+
+
+def change(bank: Planted, registered_us: int, signed_us: int | None, signed_by: str = "member:2") -> None:
+    with Session(bank.engine) as session, session.begin():
+        session.add(
+            MaterialChange(
+                organisation_id=bank.actor.organisation_id, kind="country", description="Malta.",
+                registered_by="member:1", registered_us=registered_us, signed_us=signed_us,
+                signed_by=None if signed_us is None else signed_by,
+            )
+        )  # fmt: skip
+
+
+def test_changes_that_were_open_in_the_quarter(bank: Planted) -> None:
+    change(bank, day(-9), day(-1))
+    change(bank, day(-9), day(0))
+    change(bank, day(-9), None)
+    change(bank, day(89), day(95))
+    change(bank, day(90), None)
+    files, counts = parts(bank)
+    assert [each["material_change"] for each in files["material-changes.json"]] == [2, 3, 4]
+    assert counts["approvals"] == 1, "the one that was signed off in it"
+
+
+def test_one_who_approved_their_own_is_told(bank: Planted) -> None:
+    """The program does not let them; a database that was written by hand may say so."""
+    change(bank, day(1), day(2), "member:1")
+    bank.override(1, 1, day(5), decided_by="member:1")
+    with Session(bank.engine) as session, session.begin():
+        for approved_us in (day(7), day(95), None):
+            session.add(
+                Policy(
+                    organisation_id=bank.actor.organisation_id, name=f"p{approved_us}", number=1, document="{}",
+                    canonical="{}", content_hash="0" * 64, state="approved", written_by="member:1", written_us=day(1),
+                    approved_by="member:3", approved_us=approved_us,
+                )
+            )  # fmt: skip
+    found = parts(bank)[0]["approvals.json"]
+    assert [(each["what"], each["four_eyes"]) for each in found] == [
+        ("material change", False),
+        ("override", False),
+        ("policy", True),
+    ]
+
+
+def test_before_levels_are_chosen_there_is_nothing_to_tell(engine: Engine) -> None:
+    from tests.usecases.governed import organisation
+
+    with Session(engine) as session:
+        part = people_part(session, organisation(engine, "new"), QUARTER)
+    assert set(part.counts.values()) == {0}

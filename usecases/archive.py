@@ -1,0 +1,167 @@
+"""Archives that prove what they hold: the same files are the same bytes, and a manifest has the hash of each."""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from domain.errors import ConfigError
+from domain.files import replacing
+
+MANIFEST = "manifest.json"
+KIND, FORM = "fivefold evidence", 1
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+"""Of every file in an archive: the first one that zip files can tell."""
+_MODE = 0o644 << 16
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of an archive: its name with folders, and what gives its content, piece by piece, when it is written."""
+
+    name: str
+    content: Callable[[], Iterable[bytes]]
+
+
+def text_file(name: str, text: str) -> File:
+    """Make a file of text."""
+    return File(name, lambda: [text.encode()])
+
+
+def json_file(name: str, value: Any) -> File:
+    """Make a file of JSON for people and machines: keys sorted, floats as they are."""
+    return text_file(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, sort_keys=True) + "\n")
+
+
+def write_archive(path: Path, files: Iterable[File], said: Callable[[], Mapping[str, Any]]) -> str:
+    """Write files, sorted by their names, and last a manifest; give the manifest's SHA-256.
+
+    Args:
+        path: the archive; it is there once it is whole.
+        files: no two of one name.
+        said: what else the manifest says, asked for once all is written.
+    """
+    with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+        listed = [_write(archive, file) for file in sorted(files, key=lambda file: file.name)]
+        manifest = json_file(MANIFEST, {"kind": KIND, "form": FORM, **said(), "files": listed})
+        return str(_write(archive, manifest)["sha256"])
+
+
+def _write(archive: zipfile.ZipFile, file: File) -> dict[str, Any]:
+    info = zipfile.ZipInfo(file.name, _MOMENT)
+    info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, _MODE
+    digest, size = sha256(), 0
+    with archive.open(info, "w", force_zip64=True) as opened:
+        for piece in file.content():
+            opened.write(piece)
+            digest.update(piece)
+            size += len(piece)
+    return {"name": file.name, "bytes": size, "sha256": digest.hexdigest()}
+
+
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""What reading an archive raises that was spoilt, or that another program made in its own way."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class ManifestFile(_Part):
+    """A file as a manifest lists it."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(_Part):
+    """What an archive says of itself; more than this stands in it for people."""
+
+    kind: str
+    form: int
+    files: tuple[ManifestFile, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What checking an archive found.
+
+    Attributes:
+        files: that the manifest lists.
+        manifest_sha256: to be compared with the one that was told when the archive was made: whoever changes files
+            can write another manifest.
+        problems: what is wrong, a line each.
+    """
+
+    files: int
+    manifest_sha256: str
+    problems: tuple[str, ...]
+
+
+def check_archive(path: Path) -> Checked:
+    """Hold every file of an archive against its manifest; ConfigError where it is none that can be checked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = _manifest_bytes(archive, path)
+            manifest = Manifest.model_validate_json(content)
+            if (manifest.kind, manifest.form) != (KIND, FORM):
+                raise ConfigError(
+                    f"{path} is {manifest.kind} of form {manifest.form}; this reads {KIND} of form {FORM}"
+                )
+            problems = tuple(_problems(archive, manifest))
+    except _UNREADABLE as error:
+        raise ConfigError(f"{path} is no archive that can be read: {error}") from None
+    except ValidationError:
+        raise ConfigError(f"the {MANIFEST} of {path} is not as `fivefold evidence` writes it") from None
+    return Checked(len(manifest.files), sha256(content).hexdigest(), problems)
+
+
+def _manifest_bytes(archive: zipfile.ZipFile, path: Path) -> bytes:
+    if archive.namelist().count(MANIFEST) != 1:
+        raise ConfigError(f"{path} has no {MANIFEST}, or several; `fivefold evidence` writes one")
+    return archive.read(MANIFEST)
+
+
+def _problems(archive: zipfile.ZipFile, manifest: Manifest) -> Iterator[str]:
+    there = [name for name in archive.namelist() if name != MANIFEST]
+    listed = {file.name: file for file in manifest.files}
+    if len(listed) < len(manifest.files):
+        yield f"{MANIFEST}: lists a file twice"
+    for name in sorted({name for name in there if there.count(name) > 1}):
+        yield f"{name}: is there more than once"
+    for name in sorted(set(there) - set(listed)):
+        yield f"{name}: is not in the manifest"
+    for name, file in sorted(listed.items()):
+        if name not in there:
+            yield f"{name}: is missing"
+        else:
+            yield from _problems_of(archive, file)
+
+
+def _problems_of(archive: zipfile.ZipFile, file: ManifestFile) -> Iterator[str]:
+    digest, size = sha256(), 0
+    try:
+        with archive.open(file.name) as opened:
+            for piece in _pieces(opened):
+                digest.update(piece)
+                size += len(piece)
+    except _UNREADABLE as error:
+        yield f"{file.name}: cannot be read: {error}"
+        return
+    if digest.hexdigest() != file.sha256:
+        yield f"{file.name}: was changed: its SHA-256 is another"
+    elif size != file.bytes:
+        yield f"{file.name}: has {size} bytes, and the manifest says {file.bytes}"
+
+
+def _pieces(opened: IO[bytes]) -> Iterator[bytes]:
+    while piece := opened.read(_CHUNK_BYTES):
+        yield piece
