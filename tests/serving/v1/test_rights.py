@@ -1,5 +1,6 @@
 """Every cell of the table of routes and roles, asked of the routes themselves; others' things are not there."""
 
+from itertools import product
 from pathlib import Path
 
 import httpx
@@ -158,3 +159,15 @@ def test_numbers_that_no_database_holds_name_nothing(on_postgresql: Place) -> No
     ):
         for large in (2**31, 2**63 - 1, 2**63):
             assert on_postgresql.ask("GET", path.format(large), token=token).status_code in {200, 404, 422}
+
+
+def test_whatever_others_list_has_nothing_of_ours(furnished: Place) -> None:
+    """Not even a name; the same lists of ours have all of these."""
+    told = {OURS: "", THEIRS: ""}
+    for route in TABLE:
+        if route.method == "GET" and route not in WITH_PARTS:
+            for organisation, role in product(told, route.roles):
+                told[organisation] += ask(furnished, route, furnished.tokens[organisation, role]).text
+    names = ("retail", "second", "maker", "example.com", "company", '"state":"live"')
+    assert [name for name in names if name not in told[OURS]] == []
+    assert [name for name in names if name in told[THEIRS]] == []
