@@ -47,7 +47,7 @@ from usecases.worker import LEASE_US, run_batch
 
 RATE = 100_000
 SECOND, HOUR = 1_000_000, DAY_US // 24
-CUSTOMERS = tuple(f"c{number}" for number in range(4))
+CUSTOMERS = tuple(f"c{number}" for number in range(3))
 ACCOUNTS = ("x0", "x1")
 SOMEBODY = st.sampled_from(CUSTOMERS)
 ANYBODY = st.sampled_from(CUSTOMERS + ACCOUNTS)
@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         session.flush()
         return version.id
 
-    @initialize(occupations=st.lists(st.sampled_from(FAMILIES), min_size=4, max_size=4), active=st.booleans())
+    @initialize(occupations=st.lists(st.sampled_from(FAMILIES), min_size=3, max_size=3), active=st.booleans())
     def begin(self, occupations: list[str], active: bool) -> None:
         for name, occupation in zip(CUSTOMERS, occupations, strict=True):
             self.put(name, occupation, "NO")
@@ -288,6 +288,14 @@ class Machine(RuleBasedStateMachine):
         self.model.overrides[number] = Override(number, name, level, until)
         self.model.audited += 1
 
+    @rule(name=SOMEBODY, level=st.sampled_from([1, 2, 3]), lasts=ENDS)
+    def override(self, name: str, level: int, lasts: int | None) -> None:
+        """What is asked for is approved at once."""
+        before = len(self.model.overrides)
+        self.request(name, level, lasts)
+        if len(self.model.overrides) > before:
+            self._approve(max(self.model.overrides.values(), key=lambda one: one.id))
+
     def _floor(self, name: str) -> int:
         last = self.model.entities[name].last
         return 0 if last is None else last.hard_floor
@@ -295,7 +303,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self._overrides("requested"))
     @rule(data=st.data())
     def approve(self, data: st.DataObject) -> None:
-        override = data.draw(st.sampled_from(self._overrides("requested")))
+        self._approve(data.draw(st.sampled_from(self._overrides("requested"))))
+
+    def _approve(self, override: Override) -> None:
         over = override.until is not None and override.until <= self.now
         if over or override.level < self._floor(override.entity):
             with pytest.raises(ActionRefused):
@@ -458,7 +468,21 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def store_late(self, data: st.DataObject) -> None:
         """What was computed is stored for those whom nobody took over; once more, it is for nobody."""
-        slow = data.draw(st.integers(0, len(self.slow) - 1))
+        self._store_late(data.draw(st.integers(0, len(self.slow) - 1)))
+
+    @rule(name=SOMEBODY, whom=SOMEBODY, takes_over=st.booleans(), later=st.booleans())
+    def something_happens_meanwhile(self, name: str, whom: str, takes_over: bool, later: bool) -> None:
+        """While one is assessed something happens to it or to another; perhaps the lease ends, and is taken over."""
+        before = len(self.slow)
+        self.compute_slowly(name)
+        self.tag(whom, None)
+        self.bank.now += LEASE_US if later else 0
+        if takes_over:
+            self.settle()
+        for slow in range(before, len(self.slow)):
+            self._store_late(slow)
+
+    def _store_late(self, slow: int) -> None:
         batch, result, outcomes = self.slow[slow]
         with writing(self.engine) as session:
             stored = store_result(session, batch, result, "system")
