@@ -25,8 +25,9 @@ def evidence(
     organisation: Annotated[str, typer.Option("--organisation", help="Whose.")] = "default",
     check: Annotated[Path | None, typer.Option("--check", help="An archive to compare with its manifest.")] = None,
 ) -> None:
-    """Collect rulesets, backtests, validations, overrides, approvals, model cards and the audit log of a quarter.
+    """Put what decided in a quarter into one archive.
 
+    Rulesets, backtests, validations, overrides, approvals, model cards and the audit log, by internal numbers alone.
     With --check nothing is collected: every file of an archive is compared with the archive's manifest.
     """
     if check is not None and quarter is None and output is None:

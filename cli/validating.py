@@ -1,4 +1,4 @@
-"""`fivefold validate-levels`: what the levels of a time were worth; kept in the platform, and shown."""
+"""`fivefold validate`: what the levels of a time were worth; kept in the platform, and shown."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ ConfirmedOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(name="validate-levels")(validate_levels)
+    app.command(name="validate")(validate_levels)
 
 
 def validate_levels(
@@ -32,7 +32,10 @@ def validate_levels(
     html: HtmlOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Hold levels against alerts and cases of a time, each with the level that held before it was opened."""
+    """Measure what levels were worth in a time that is over.
+
+    Alerts and cases are held against the level that held just before each was opened. What is found is kept.
+    """
     from usecases import validation  # noqa: PLC0415 (imports SQLAlchemy and Polars)
     from usecases.validation_history import CONFIRMED  # noqa: PLC0415 (as above)
     from usecases.validation_page import validation_page  # noqa: PLC0415 (as above)
@@ -54,4 +57,4 @@ def _time(quarter: str | None, begins: str | None, ends: str | None) -> tuple[in
         return found.from_us, found.until_us
     if quarter is None and begins is not None and ends is not None:
         return parse_moment(begins, "--from"), parse_moment(ends, "--until")
-    raise ConfigError("validate-levels takes --quarter, or --from and --until")
+    raise ConfigError("validate takes --quarter, or --from and --until")

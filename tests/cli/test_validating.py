@@ -1,4 +1,4 @@
-"""`fivefold validate-levels`: a quarter, or any time that is over; shown, kept, and written."""
+"""`fivefold validate`: a quarter, or any time that is over; shown, kept, and written."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def told(var: Path, *arguments: object) -> str:
 
 def test_a_quarter_is_validated_and_shown(var: Path) -> None:
     html, data = var / "made.html", var / "made.json"
-    asked = ["validate-levels", "--quarter", "2026Q3", "--organisation", "bank", "--reason", "the quarter"]
+    asked = ["validate", "--quarter", "2026Q3", "--organisation", "bank", "--reason", "the quarter"]
     out = told(var, *asked, "--html", html, "--json", data)
     assert out.startswith("Validation of levels 1\n")
     assert "Levels of: 2026-07-01 until 2026-10-01" in out
@@ -43,7 +43,7 @@ def test_a_quarter_is_validated_and_shown(var: Path) -> None:
 
 
 def test_any_time_and_any_words_will_do(var: Path) -> None:
-    asked = ["validate-levels", "--from", "2026-05-01", "--until", "2026-06-01T12:00", "--organisation", "bank"]
+    asked = ["validate", "--from", "2026-05-01", "--until", "2026-06-01T12:00", "--organisation", "bank"]
     out = told(var, *asked, "--confirmed", "reported", "--confirmed", "cleared")
     assert "Outcomes that mean confirmed: cleared, reported" in out
 
@@ -53,9 +53,9 @@ WRONG = [[], ["--from", "2026-01-01"], ["--quarter", "2026Q1", "--until", "2026-
 
 @pytest.mark.parametrize("options", WRONG)
 def test_a_time_must_be_said_in_one_way(var: Path, options: list[str]) -> None:
-    assert refuse(var, "validate-levels", *options) == "validate-levels takes --quarter, or --from and --until"
+    assert refuse(var, "validate", *options) == "validate takes --quarter, or --from and --until"
 
 
 def test_a_time_that_is_not_over_is_refused(var: Path) -> None:
-    said = refuse(var, "validate-levels", "--quarter", "2099Q1", "--organisation", "bank")
+    said = refuse(var, "validate", "--quarter", "2099Q1", "--organisation", "bank")
     assert said == "the time ends on 2099-04-01, which is still to come; it must be over"
