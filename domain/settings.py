@@ -50,7 +50,12 @@ class Settings:
     @property
     def tracking_uri(self) -> str:
         """The embedded MLflow's database."""
-        return f"sqlite:///{self.var / 'mlflow.db'}"
+        return f"sqlite:///{self.registry}"
+
+    @property
+    def registry(self) -> Path:
+        """The file of the embedded MLflow's database; there is none before a model was trained."""
+        return self.var / "mlflow.db"
 
     @property
     def database(self) -> str:

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import Transaction, ValueScore
+from store.entity_tables import Entity, Transaction, ValueScore
 from store.level_tables import Standing
 
 
 def valued_otherwise(session: Session, version: int) -> Sequence[int]:
-    """Name those with transactions of whom this version of the model said nothing yet, of those assessed before."""
+    """Name those with transactions, their own or of what they own, of whom this version of the model said nothing yet, of those assessed before."""
     by_it = exists().where(ValueScore.entity_id == Standing.entity_id, ValueScore.model_version == version)
-    moved = exists().where(Transaction.entity_id == Standing.entity_id)
-    return session.scalars(select(Standing.entity_id).where(~by_it, moved)).all()
+    own = exists().where(Transaction.entity_id == Standing.entity_id)
+    owned = exists().where(Entity.owner_id == Standing.entity_id, Transaction.entity_id == Entity.id)
+    return session.scalars(select(Standing.entity_id).where(~by_it, or_(own, owned))).all()

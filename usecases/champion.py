@@ -38,7 +38,9 @@ class Champion:
 
     def look(self) -> bool:
         """See whether there is another champion; then everybody whom it may value otherwise becomes due."""
-        from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
+        if not self._settings.registry.exists():
+            return False  # at once: MLflow takes seconds to import
+        from models.registry import Registry  # noqa: PLC0415 (as above)
 
         known = self.valuer
         try:

@@ -41,10 +41,20 @@ def champion(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(registry, "Registry", Shelf)
     monkeypatch.setattr(Shelf, "number", None)
     monkeypatch.setattr(Shelf, "broken", False)
-    return Champion(engine, Settings(tmp_path))
+    settings = Settings(tmp_path)
+    settings.registry.touch()
+    return Champion(engine, settings)
 
 
 def test_without_one_there_is_none(champion: Champion) -> None:
+    assert not champion.look()
+    assert champion.valuer is None
+
+
+def test_where_no_model_was_ever_trained_there_is_none(champion: Champion) -> None:
+    """And nobody waits for MLflow to be imported."""
+    Shelf.number = 1
+    champion._settings.registry.unlink()
     assert not champion.look()
     assert champion.valuer is None
 
@@ -89,3 +99,15 @@ def test_whom_it_values_otherwise_becomes_due(engine: Engine) -> None:
     due = {name for name in ("valued", "before", "never", "still") if bank.mark_of(name).reasons & Reason.VALUE}
     assert due == {"before", "never"}
     assert bank.settle() == 2
+
+
+def test_whoever_owns_what_has_transactions_is_valued_by_them(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.add_type("account", {}, {"operation": "text"})
+    bank.put("owner")
+    bank.put("account", ("customer", "owner"), "account")
+    bank.pay(1, "account", "account")
+    bank.settle()
+    bank.wait(microseconds=1)
+    mark_valued_otherwise(engine, 1, bank.now)
+    assert bank.mark_of("owner").reasons & Reason.VALUE
