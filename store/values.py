@@ -10,7 +10,10 @@ from store.level_tables import Standing
 
 
 def valued_otherwise(session: Session, version: int) -> Sequence[int]:
-    """Name those with transactions, their own or of what they own, of whom this version of the model said nothing yet, of those assessed before."""
+    """Name those assessed before of whom this version of the model said nothing yet, though they have transactions.
+
+    Those of what they own are theirs too.
+    """
     by_it = exists().where(ValueScore.entity_id == Standing.entity_id, ValueScore.model_version == version)
     own = exists().where(Transaction.entity_id == Standing.entity_id)
     owned = exists().where(Entity.owner_id == Standing.entity_id, Transaction.entity_id == Entity.id)
