@@ -1,6 +1,7 @@
 """Replay: make a stored assessment again from what was kept of it, and compare the bytes."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,12 +69,12 @@ def replay(engine: Engine, actor: Actor, name: str) -> Replayed:
             .limit(1)
         ).one()
         inputs, kept = read_inputs(content, found.as_of_us, str(found.entity_id))
-        versions = _versions(session, actor.organisation_id, kept["lists"])
+        versions = list_versions_used(session, actor.organisation_id, kept["lists"])
         made = _assessed(ruleset_of(canonical), versions, inputs, kept)
         return Replayed(name, made == found.breakdown, found.breakdown, made, found.engine)
 
 
-def _versions(session: Session, organisation_id: int, used: dict[str, int]) -> dict[str, ListVersion]:
+def list_versions_used(session: Session, organisation_id: int, used: Mapping[str, int]) -> dict[str, ListVersion]:
     """Read the versions of lists that were used; lists are added to, and never changed."""
     return {
         row.name: ListVersion(since=row.since_us, members=tuple(json.loads(row.members)), source=row.source)

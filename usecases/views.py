@@ -6,7 +6,7 @@ drawn can tell customers how to stay below it.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,13 +14,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.money import minor_units
-from risk.columns.kinds import kind_of_input, vocabulary
-from risk.columns.values import Column
+from risk.columns.kinds import Vocabulary, column_for, vocabulary
 from risk.engine.assessments import Status
 from risk.engine.words import input_words, value_words
 from risk.language.conditions import subject_of, tests_in
-from risk.language.fields import Kind
 from risk.language.inputs import Ratio, Window, key_of
 from risk.language.operators import Operators
 from risk.language.ruleset import Case, Rule, Ruleset
@@ -141,7 +138,7 @@ def _values(rule: Rule, case: Case | None, ruleset: Ruleset, kept: Mapping[str, 
             looked.setdefault(key_of(made), (made, []))[1].extend(_numbers(test))
     for key, (made, cuts) in looked.items():
         if key in kept["inputs"]:
-            yield ValueSeen(_plainly(made), _words(made, kept["inputs"][key], ruleset, kept["base"], cuts))
+            yield value_seen(made, kept["inputs"][key], vocabulary(ruleset), kept["base"], cuts)
 
 
 def _numbers(test: Operators) -> Iterator[Decimal]:
@@ -149,11 +146,18 @@ def _numbers(test: Operators) -> Iterator[Decimal]:
         yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal))
 
 
-def _words(made: Any, value: Any, ruleset: Ruleset, base: str, cuts: list[Decimal]) -> str:
-    kind = kind_of_input(made, vocabulary(ruleset))
+def value_seen(made: Any, value: Any, names: Vocabulary, base: str, cuts: Sequence[Decimal]) -> ValueSeen:
+    """Tell an input and its value, and nothing of what was asked of it.
+
+    Args:
+        made: the input.
+        value: as it was kept.
+        names: the fields that are declared.
+        base: the currency that money is in, where the input names none.
+        cuts: the numbers that it was compared with: the value is not shown rounded across one.
+    """
     currency = getattr(made, "in_currency", None) or base
-    column = Column(key_of(made), kind, minor_units(currency) if kind is Kind.MONEY else 1)
-    return value_words(value, column, currency, cuts)
+    return ValueSeen(_plainly(made), value_words(value, column_for(made, names, base), currency, cuts))
 
 
 def _plainly(made: Any) -> str:

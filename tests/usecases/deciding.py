@@ -1,0 +1,127 @@
+"""Policies and customers for tests of decisions."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from store.entity_tables import ValueScore
+from store.event_tables import Decision
+from tests.usecases import banks, platforms
+from tests.usecases.banks import Bank
+from usecases.actors import Actor
+from usecases.decisions import DecisionMade, decide
+from usecases.levels import Freshness
+from usecases.policies import PolicyLine, approve_policy, propose_policy
+
+ACTIONS = ["allow", "note", "review", "block"]
+Data = dict[str, Any]
+
+CASH_OF_HIGH: Data = {
+    "id": "cash-of-high",
+    "when": {
+        "all": [
+            {"level": "in_force", "at_least": "high"},
+            {"transaction": "operation", "equals": "cash"},
+            {"transaction": "amount", "above": 1000},
+        ]
+    },
+    "action": "block",
+}
+CASH: Data = {
+    "id": "cash",
+    "when": {"all": [{"transaction": "operation", "equals": "cash"}, {"transaction": "amount", "above": 10_000}]},
+    "action": "block",
+}
+WORTH: Data = {"id": "worth", "when": {"value": "score", "at_least": 4}, "action": "note"}
+
+
+def document(rules: Sequence[Data], name: str = "payments", **parts: Any) -> str:
+    """A policy of some rules."""
+    named = [{"id": f"r{at}", "title": f"R{at}", "rationale": "So.", **rule} for at, rule in enumerate(rules)]
+    whole = {
+        "policy": name,
+        "entity_type": "customer",
+        "fields": {"country": "country"},
+        "transaction_fields": platforms.TRANSACTION_FIELDS,
+        "levels": platforms.LEVELS,
+        "actions": ACTIONS,
+        "wins": "first",
+        "rationale": "Because.",
+        "rules": named,
+        "otherwise": "allow",
+        **parts,
+    }
+    return json.dumps(whole, indent=1)
+
+
+def cash(amount: float = -1200.0, **changed: Any) -> Data:
+    """A transaction at hand: cash withdrawn."""
+    given = {"transaction_amount": amount, "transaction_currency": "EUR", "operation": "cash"}
+    return {name: value for name, value in {**given, **changed}.items() if value is not None}
+
+
+@dataclass
+class Desk:
+    """A bank that decides: `ada` is high, `bo` low, and of `cy` nothing was ever assessed."""
+
+    bank: Bank
+
+    @property
+    def ana(self) -> Actor:
+        """Who writes policies."""
+        return Actor(self.bank.of, "member:1")
+
+    @property
+    def ben(self) -> Actor:
+        """Who approves them."""
+        return Actor(self.bank.of, "member:2")
+
+    def publish(self, *rules: Data, name: str = "payments", **parts: Any) -> PolicyLine:
+        made = propose_policy(
+            self.bank.engine, self.ana, document(rules, name, **parts), "Why not.", "It is a test.", self.bank.now
+        )
+        return approve_policy(self.bank.engine, self.ben, name, made.number, "Fine.", self.bank.now)
+
+    def decide(
+        self, name: str = "ada", given: Data | None = None, policy: str = "payments", **more: Any
+    ) -> DecisionMade:
+        """Decide as the level stands, unless another freshness is asked for."""
+        asked = {"freshness": Freshness.STORED, "clock": lambda: self.bank.now, "valuer": self.bank.valuer, **more}
+        actor = asked.pop("actor", Actor(self.bank.of, "token:1"))
+        transaction = cash() if given is None else given
+        return decide(self.bank.engine, actor, policy, "customer", name, transaction, **asked)
+
+    def rows(self) -> list[Decision]:
+        with Session(self.bank.engine) as session:
+            return list(session.scalars(select(Decision).order_by(Decision.id)))
+
+    def value(self, name: str, score: float, days_ago: int = 0, segment: str = "high") -> None:
+        """Let the value model have said something."""
+        with Session(self.bank.engine) as session, session.begin():
+            session.add(
+                ValueScore(
+                    entity_id=self.bank.id_of(name),
+                    as_of_us=self.bank.now - days_ago * 86_400_000_000,
+                    score=score,
+                    segment=segment,
+                    expected_value=score * 10,
+                    currency="EUR",
+                    model="value",
+                    model_version=7,
+                    fingerprint="f" * 64,
+                )
+            )
+
+
+def opened(engine: Engine, name: str = "bank") -> Desk:
+    bank = Bank(engine, name)
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    bank.put("ada", country="IR")
+    bank.put("bo", country="NO")
+    bank.settle()
+    bank.put("cy", country="IR")
+    return Desk(bank)

@@ -1,0 +1,96 @@
+"""The transaction at hand: checked as those that are stored, and stored as none of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from domain.clock import from_microseconds
+from domain.errors import DataNotValid, Problem
+from domain.money import RateTable
+from features import columns as c
+from risk.language.fields import FieldType
+from usecases.ingest_checks import MOST_CHARACTERS
+from usecases.portfolios import as_given
+from usecases.transaction_columns import OWNERS, frame_of, read_columns
+
+_KNOWN = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
+_UNNAMED = "unnamed"
+"""Stands in place of a transaction's number, where it has none, while it is checked."""
+_STATE = "PENDING"
+"""What is to be decided on has not happened yet."""
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """A transaction at hand.
+
+    Attributes:
+        frame: one row, in the columns that the engine reads.
+        said: it as it is kept: text and exact numbers alone.
+        transaction_id: its own number; None where it has none.
+    """
+
+    frame: pl.DataFrame
+    said: Mapping[str, Any]
+    transaction_id: str | None
+
+
+def read_at_hand(
+    given: Mapping[str, Any],
+    declared: Mapping[str, FieldType],
+    rates: RateTable,
+    entity: tuple[int, str],
+    now_us: int,
+) -> AtHand:
+    """Check a transaction, in the columns of the API, and bring it into those of the engine.
+
+    Without a date it happens now, and without a state it is pending. The balance, the channel and the account's age,
+    which other calls send with it, are taken and not used.
+
+    Args:
+        given: as somebody sent it.
+        declared: the fields that the entity type declares for its transactions.
+        rates: into the base currency; a currency without a rate is refused.
+        entity: number and external id of whose it is.
+        now_us: the present moment.
+
+    Raises:
+        DataNotValid: names everything that is wrong with it: a field that nobody knows would be one that no rule sees.
+    """
+    number, external_id = entity
+    _refuse_strange(given, declared, external_id)
+    there = {name: value for name, value in given.items() if value is not None}
+    moment = from_microseconds(now_us).replace(tzinfo=None).isoformat()
+    usual = {c.TRANSACTION_ID: _UNNAMED, c.DATE: moment, c.STATE: _STATE, OWNERS[0]: external_id}
+    read = read_columns(frame_of([{**usual, **there}]), declared, rates, now_us, text=False)
+    stored = read.with_columns(pl.lit(number, pl.Int64).alias("entity"))
+    if c.TRANSACTION_ID not in there:
+        stored = stored.with_columns(pl.lit(None, pl.String).alias("transaction_id"))
+    row = stored.row(0, named=True)
+    said = {name: row[name] for name in ("transaction_id", "at_us", "currency", "state", "content")}
+    return AtHand(as_given(stored, declared), {**said, "amount": repr(row["amount"])}, row["transaction_id"])
+
+
+def _refuse_strange(given: Mapping[str, Any], declared: Mapping[str, FieldType], external_id: str) -> None:
+    known = (*_KNOWN, *declared)
+    problems = [Problem(0, name, "is no field of it", ", ".join(known)) for name in given if name not in known]
+    problems += [
+        Problem(0, name, "is missing", "an amount and its currency")
+        for name in (c.AMOUNT, c.CURRENCY)
+        if given.get(name) is None
+    ]
+    problems += [
+        Problem(0, name, f"is {given[name]!r}"[:MOST_CHARACTERS], f"{external_id}, whom it is decided on, or nothing")
+        for name in OWNERS
+        if given.get(name) is not None and given[name] != external_id
+    ]
+    if problems:
+        raise DataNotValid(problems)
+
+
+def rate_said(rates: RateTable, currency: str) -> dict[str, Any]:
+    """Tell at which rate an amount is brought into the base currency, and of which day the table is."""
+    unit = repr(rates.per_unit(currency))
+    return {"base": rates.base, "currency": currency, "day": rates.as_known_on.isoformat(), "per_unit": unit}

@@ -1,0 +1,194 @@
+"""What a decision is made from: where the entity stands, its value, its facts, and the transaction at hand."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from domain.clock import DAY_US, from_microseconds
+from risk.columns.kinds import vocabulary
+from risk.columns.policies import inputs_of_policy
+from risk.engine.policies import kept_policy
+from risk.engine.reads import lists_of_policy
+from risk.facts.inputs import Needs, resolve, sources_of
+from risk.facts.lists import ListVersion, members_at
+from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from risk.language.policy import Policy
+from store.decisions import Standpoint, latest_value
+from store.entity_tables import Entity, EntityType, ValueScore
+from store.settings import base_currency_of
+from usecases.at_hand import AtHand, rate_said, read_at_hand
+from usecases.ingest_checks import FIELDS
+from usecases.inputs_kept import types_of
+from usecases.portfolios import parts_read, read_parts
+from usecases.rates import rates_of
+
+NEVER = "never assessed"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a decision is made from.
+
+    Attributes:
+        inputs: one row: a column for each input of the policy.
+        versions: of the named lists that it reads.
+        base: the currency that money is in.
+        said: where the entity stands, its value, the transaction and the rate, as the answer repeats them.
+        value_as_of_us: when the value was computed; None where there is none.
+    """
+
+    inputs: pl.DataFrame
+    versions: Mapping[str, ListVersion]
+    base: str
+    said: Mapping[str, Any]
+    value_as_of_us: int | None
+
+    def kept(self) -> dict[str, Any]:
+        """Give what is to be kept of it, so that `usecases.inputs_kept.read_inputs` reads it back."""
+        columns = self.inputs.drop(ENTITY, AS_OF)
+        columns = columns.select(sorted(columns.columns))
+        return {
+            "inputs": columns.row(0, named=True) if columns.width else {},
+            "types": types_of(columns),
+            "base": self.base,
+            "lists": {name: version.since for name, version in self.versions.items()},
+            "said": self.said,
+        }
+
+
+def gather(
+    session: Session,
+    canonical: str,
+    entity: Entity,
+    point: Standpoint,
+    transaction: Mapping[str, Any],
+    now_us: int,
+) -> Material:
+    """Read everything that a policy reads, as of now.
+
+    Args:
+        session: to read with.
+        canonical: the policy.
+        entity: whose transaction it is.
+        point: where it stands.
+        transaction: as it was sent.
+        now_us: the present.
+
+    Raises:
+        DataNotValid: the transaction cannot be read.
+        RulesetNotValid: something that the policy reads is not there, such as a list.
+    """
+    policy = kept_policy(canonical)
+    kind = session.get_one(EntityType, entity.type_id)
+    rates = rates_of(base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date())
+    declared = FIELDS.validate_json(kind.transaction_fields)
+    at_hand = read_at_hand(transaction, declared, rates, (entity.id, entity.external_id), now_us)
+    value = latest_value(session, entity.id)
+    inputs, lists = inputs_of_policy(policy), lists_of_policy(policy)
+    parts = parts_read(inputs) - {"levels", "at_hand", "values"}
+    whose = (entity.organisation_id, entity.type_id, [entity.id])
+    read = read_parts(session, *whose, parts, now_us, lists=bool(lists))
+    portfolio = replace(
+        read, at_hand=at_hand.frame, levels=_levels(entity.id, point, now_us), values=_values(entity.id, value)
+    )
+    versions = members_at(portfolio.lists, lists, now_us)
+    resolved = _resolved(policy, portfolio, versions, now_us)
+    said = {
+        "level": _level_said(point, policy, now_us),
+        "value": _value_said(value),
+        "transaction": _transaction_said(at_hand),
+        "rate": rate_said(rates, at_hand.said["currency"]),
+    }
+    return Material(resolved, versions, rates.base, said, None if value is None else value.as_of_us)
+
+
+def _resolved(policy: Policy, portfolio: Portfolio, versions: Mapping[str, ListVersion], now_us: int) -> pl.DataFrame:
+    needs = Needs(inputs_of_policy(policy), (), vocabulary(policy))
+    members = {name: version.members for name, version in versions.items()}
+    entities = portfolio.entities.with_columns(pl.lit(now_us, pl.Int64).alias(AS_OF))
+    return resolve(needs, portfolio, sources_of(needs, portfolio), members, entities)
+
+
+def _levels(entity_id: int, point: Standpoint, now_us: int) -> pl.DataFrame:
+    standing = point.standing
+    row: dict[str, Any] = {ENTITY: str(entity_id)}
+    if standing is not None:
+        row |= {"in_force": standing.level, "rules": standing.rules_level, "status": standing.status}
+        row |= {"source": standing.source, "age_days": max(now_us - standing.assessed_us, 0) / DAY_US}
+    return pl.DataFrame([row], schema=_LEVELS)
+
+
+_LEVELS: Mapping[str, Any] = {
+    ENTITY: pl.String,
+    "in_force": pl.Int64,
+    "rules": pl.Int64,
+    "status": pl.String,
+    "source": pl.String,
+    "age_days": pl.Float64,
+}
+
+
+def _values(entity_id: int, value: ValueScore | None) -> pl.DataFrame:
+    row: dict[str, Any] = {ENTITY: str(entity_id)}
+    if value is not None:
+        row |= {"score": value.score, "segment": value.segment, "expected_value": value.expected_value}
+    schema = {ENTITY: pl.String, "score": pl.Float64, "segment": pl.String, "expected_value": pl.Float64}
+    return pl.DataFrame([row], schema=schema)
+
+
+def _level_said(point: Standpoint, policy: Policy, now_us: int) -> dict[str, Any]:
+    """Tell where the entity stands: the level that holds, that of the rules beneath it, and what made it."""
+    standing, names = point.standing, (None, *policy.levels)
+    waits = point.mark is not None and point.mark.due_us is not None and point.mark.due_us <= now_us
+    if standing is None:
+        return {"status": NEVER, "level": None, "rules_level": None, "assessment": None, "refreshing": waits}
+    return {
+        "level": names[standing.level or 0],
+        "rules_level": names[standing.rules_level or 0],
+        "status": standing.status,
+        "source": standing.source,
+        "override": standing.override_id,
+        "assessment": f"{standing.entity_id}.{standing.number}",
+        "assessed_at": moment_said(standing.assessed_us),
+        "ruleset": None
+        if point.ruleset is None
+        else {"name": point.ruleset, "version": point.version, "content_hash": point.content_hash},
+        "refreshing": waits,
+    }
+
+
+def _value_said(value: ValueScore | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    return {
+        "score": repr(value.score),
+        "segment": value.segment,
+        "expected_value": repr(value.expected_value),
+        "currency": value.currency,
+        "as_of": moment_said(value.as_of_us),
+        "model": value.model,
+        "model_version": value.model_version,
+        "fingerprint": value.fingerprint,
+    }
+
+
+def _transaction_said(at_hand: AtHand) -> dict[str, Any]:
+    said = at_hand.said
+    own = {} if said["content"] is None else json.loads(said["content"], parse_float=str)
+    return {
+        "transaction_id": said["transaction_id"],
+        "amount": said["amount"],
+        "currency": said["currency"],
+        "state": said["state"],
+        "time": moment_said(said["at_us"]),
+        "fields": own,
+    }
+
+
+def moment_said(time_us: int) -> str:
+    """Write a moment as answers have it."""
+    return from_microseconds(time_us).isoformat()

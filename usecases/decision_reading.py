@@ -1,0 +1,79 @@
+"""Decisions as they were made: one, those of an entity, and one made again from what was kept of it."""
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.errors import ActionRefused
+from store.database import reachable
+from store.decisions import decision_numbered, decisions_of
+from store.entities import entity_named
+from store.event_tables import Policy
+from usecases.actors import Actor
+from usecases.decision_answers import ENGINE, answered
+from usecases.decisions import DecisionMade, shown
+from usecases.inputs_kept import read_inputs
+from usecases.replay import Replayed, list_versions_used
+
+
+@dataclass(frozen=True)
+class DecisionLine:
+    """A decision as it is listed; `line` is empty once it was erased."""
+
+    number: int
+    at_us: int
+    action: str
+    policy: tuple[str, int]
+    actor: str
+    line: str
+
+
+def read_decision(engine: Engine, actor: Actor, number: int) -> DecisionMade:
+    """Give a decision as it was recorded; NotThere where the organisation has none of that number."""
+    with reachable(), Session(engine) as session:
+        found = decision_numbered(session, actor.organisation_id, number)
+        return shown(found, session.get_one(Policy, found.policy_id))
+
+
+def list_decisions(
+    engine: Engine, actor: Actor, type_name: str, external_id: str, most: int = 100, before: int | None = None
+) -> list[DecisionLine]:
+    """List the decisions on an entity's transactions, the latest first; *before* goes on below a decision's number.
+
+    NotThere where there is no such entity.
+    """
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        return [
+            DecisionLine(
+                row.id,
+                row.at_us,
+                row.action,
+                (policy.name, policy.number),
+                row.actor,
+                "" if row.answer is None else json.loads(row.answer)["line"],
+            )
+            for row, policy in decisions_of(session, entity.id, most, before)
+        ]
+
+
+def replay_decision(engine: Engine, actor: Actor, number: int) -> Replayed:
+    """Make a decision again from its recorded inputs and versions, and compare the bytes of the answer.
+
+    Raises:
+        NotThere: there is no such decision.
+        ActionRefused: what it was made from was erased.
+    """
+    with reachable(), Session(engine) as session:
+        found = decision_numbered(session, actor.organisation_id, number)
+        if found.inputs is None or found.answer is None:
+            raise ActionRefused(f"decision {number} was erased: what it was made from is gone")
+        policy = session.get_one(Policy, found.policy_id)
+        inputs, kept = read_inputs(found.inputs, found.at_us, str(found.entity_id))
+        versions = list_versions_used(session, actor.organisation_id, kept["lists"])
+        made = answered(policy.canonical, versions, inputs, kept)[1]
+        return Replayed(
+            f"d:{number}", made == found.answer, found.answer, made, json.loads(found.answer)["engine"], ENGINE
+        )
