@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-import polars as pl
 from pydantic import TypeAdapter
 
 from domain.errors import DataNotValid, Problem
@@ -48,6 +47,7 @@ def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) 
             for name in row.attributes
             if name not in fields
         ]
+        problems += _unstorable(number, row.attributes)
     if not problems:
         problems = _problems_of_values(rows, fields)
     if problems:
@@ -86,24 +86,17 @@ def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldTyp
                 for number, text in enumerate(bad.to_list())
                 if text is not None
             ]
-        problems += _unstorable(name, frame[name])
     return problems
 
 
-def _unstorable(name: str, values: pl.Series) -> list[Problem]:
-    texts = (
-        values
-        if values.dtype == pl.String
-        else values.cast(pl.List(pl.String)).list.join("")
-        if isinstance(values.dtype, pl.List)
-        else None
-    )
-    if texts is None:
-        return []
+def _unstorable(number: int, attributes: Mapping[str, Any]) -> list[Problem]:
+    """Name texts that cannot be kept; nothing else can be done with them either, not even to read them."""
+    said = "has a character that cannot be kept"
     return [
-        Problem(number, name, "has a character that cannot be kept", "text without NUL and without half surrogates")
-        for number, text in enumerate(texts.to_list())
-        if text is not None and not storable(text)
+        Problem(number, name, said, "text without NUL and without half surrogates")
+        for name, value in attributes.items()
+        for text in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(text, str) and not storable(text)
     ]
 
 

@@ -8,14 +8,14 @@ import polars as pl
 import pyarrow.compute as pc
 
 from domain.clock import DAY_US, day_text
-from domain.errors import LayoutError
+from domain.errors import DataNotValid, LayoutError, Problem
 from domain.money import RateTable
 from features import columns as c
 from features.texts import Words
 from features.values import ALLOWED_TEXT, Findings, read_identifiers, read_numbers, read_times, read_words, shown
 from risk.facts.fields import read_field
 from risk.language.fields import FieldType, Kind, kind_of
-from usecases.ingest_checks import MOST_CHARACTERS, allowed_values
+from usecases.ingest_checks import MOST_CHARACTERS, allowed_values, storable
 
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
 OWNERS = (c.USER_ID, "entity_id")
@@ -181,6 +181,18 @@ def _arrow(column: pl.Series) -> Any:
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Make a frame of rows as a request has them: a column of numbers and texts together is one of text."""
+    """Make a frame of rows as a request has them: a column of numbers and texts together is one of text.
+
+    DataNotValid where a text is none: JSON can write half a surrogate, and nothing can keep it.
+    """
+    problems = [
+        Problem(number, name, "has half a surrogate", "text")
+        for number, row in enumerate(rows)
+        for name, value in row.items()
+        for text in (value if isinstance(value, list) else [value])
+        if isinstance(text, str) and not text.isascii() and not storable(text.replace("\0", ""))
+    ]
+    if problems:
+        raise DataNotValid(problems)
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pl.DataFrame({name: pl.Series(name, [row.get(name) for row in rows], strict=False) for name in names})

@@ -1,0 +1,156 @@
+"""Levels as people and programs ask for them: as fresh as they ask, and never another organisation's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.errors import NotThere
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from usecases import worker
+from usecases.actors import Actor
+from usecases.levels import (
+    HOUR_US,
+    Freshness,
+    LevelShown,
+    find_assessment,
+    history,
+    list_failed,
+    read_level,
+    view_profile,
+)
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    made = Bank(engine)
+    made.activate(banks.document({"country": banks.COUNTRY}))
+    made.put("a", country="NO")
+    return made
+
+
+def read(bank: Bank, freshness: Freshness) -> LevelShown:
+    return read_level(bank.engine, bank.actor, "customer", "a", freshness, clock=lambda: bank.now)
+
+
+def view(bank: Bank) -> LevelShown:
+    return view_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+
+
+def test_whoever_was_never_assessed_is_told_so_or_assessed(bank: Bank) -> None:
+    shown = read(bank, Freshness.STORED)
+    assert (shown.level, shown.status, shown.assessment, shown.refreshing) == (None, "never assessed", None, True)
+    shown = read(bank, Freshness.REFRESH)
+    assert (shown.level, shown.status, shown.assessment, shown.refreshing) == ("low", "assessed", "1.1", False)
+    assert shown.ruleset == ("retail", 1)
+    assert shown.breakdown["line"] == "Score 5: Country 5; Low"
+
+
+def test_a_refresh_gives_what_stands_and_computes_behind_it(bank: Bank) -> None:
+    bank.settle()
+    bank.wait(1)
+    shown = read(bank, Freshness.REFRESH)
+    assert (shown.assessment, shown.refreshing) == ("1.1", True)
+    assert bank.settle() == 1
+    assert read(bank, Freshness.STORED).assessment == "1.2"
+
+
+def test_stored_changes_nothing_and_now_computes_for_the_answer(bank: Bank) -> None:
+    bank.settle()
+    assert read(bank, Freshness.STORED).assessment == "1.1"
+    assert bank.settle() == 0
+    bank.put("a", country="IR")
+    shown = read(bank, Freshness.NOW)
+    assert (shown.assessment, shown.level, shown.refreshing) == ("1.2", "high", False)
+
+
+def test_a_profile_is_computed_for_the_view_where_it_must_be(bank: Bank) -> None:
+    assert view(bank).assessment == "1.1"
+    assert view(bank).assessment == "1.1", "nothing happened since"
+    bank.put("a", country="RU")
+    assert view(bank).level == "medium"
+    bank.wait(microseconds=HOUR_US + 1)
+    assert view(bank).assessment == "1.3"
+
+
+def test_while_somebody_is_at_it_the_stored_one_is_given(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank.settle()
+    bank.put("a", country="IR")
+    made = worker.assess_entities
+    seen: list[LevelShown] = []
+
+    def meanwhile(*given: Any, **named: Any) -> Any:
+        if not seen:
+            seen.append(view(bank))
+        return made(*given, **named)
+
+    monkeypatch.setattr(worker, "assess_entities", meanwhile)
+    assert bank.settle() == 1
+    assert (seen[0].level, seen[0].assessment, seen[0].refreshing) == ("low", "1.1", True)
+    assert view(bank).level == "high"
+
+
+def test_an_override_is_shown_with_the_rules_level_beneath(bank: Bank) -> None:
+    bank.settle()
+    bank.override("a", 3)
+    bank.settle()
+    shown = view(bank)
+    assert (shown.level, shown.rules_level, shown.source) == ("high", "low", "override")
+    assert shown.override is not None
+    assert (shown.override.level, shown.override.requested_by, shown.override.approved_by) == (
+        "high",
+        "member:1",
+        "member:2",
+    )
+
+
+def test_history_tells_what_was_reached_and_goes_on_where_asked(bank: Bank) -> None:
+    for country in ("NO", "RU", "RU", "IR"):
+        bank.wait(1)
+        bank.put("a", country=country)
+        bank.mark("a")
+        bank.settle()
+    lines = history(bank.engine, bank.actor, "customer", "a")
+    assert [(line.assessment, line.level, line.reached) for line in lines] == [
+        ("1.4", "high", True),
+        ("1.3", "medium", False),
+        ("1.2", "medium", True),
+        ("1.1", "low", True),
+    ]
+    rest = history(bank.engine, bank.actor, "customer", "a", 2, before=3)
+    assert [line.assessment for line in rest] == ["1.2", "1.1"]
+    assert lines[0].line == "Score 70: Country 70; High"
+
+
+def test_what_failed_is_listed_with_its_reason(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(worker, "assess_entities", broken)
+    for _ in range(worker.MOST_ATTEMPTS):
+        bank.run()
+        bank.wait(1)
+    (line,) = list_failed(bank.engine, bank.actor)
+    assert "no such luck" in str(line)
+
+
+ASKED: list[Callable[[Bank, Actor], Any]] = [
+    lambda bank, actor: view_profile(bank.engine, actor, "customer", "a"),
+    lambda bank, actor: read_level(bank.engine, actor, "customer", "a", Freshness.STORED),
+    lambda bank, actor: read_level(bank.engine, actor, "customer", "a", Freshness.NOW),
+    lambda bank, actor: history(bank.engine, actor, "customer", "a"),
+]
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_another_organisation_sees_nobody(bank: Bank, ask: Callable[[Bank, Actor], Any]) -> None:
+    other = Bank(bank.engine, "other")
+    bank.settle()
+    with pytest.raises(NotThere, match="there is no customer 'a'"):
+        ask(bank, other.actor)
+    with Session(bank.engine) as session, pytest.raises(NotThere):
+        find_assessment(session, other.actor, "1.1")
+    assert len(bank.assessments("a")) == 1

@@ -1,0 +1,97 @@
+"""Columns of transactions: what is stored of a row depends on that row alone."""
+
+import json
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import DataNotValid
+from domain.money import base_only
+from risk.language.fields import FieldType, OneOf
+from tests.usecases.platforms import NOW
+from usecases.transaction_columns import frame_of, read_columns
+
+OWN: dict[str, FieldType] = {
+    "operation": "text",
+    "fee": "number",
+    "seen": "flag",
+    "booked": "date",
+    "words": ("text",),
+    "kind": OneOf(one_of=("a", "b")),
+}
+RATES = base_only("EUR", date(2026, 1, 1))
+
+
+def row(**changed: Any) -> dict[str, Any]:
+    return {
+        "transaction_id": "t",
+        "user_id": "u",
+        "transaction_amount": 1.0,
+        "transaction_currency": "EUR",
+        "transaction_date": "2026-01-01",
+        **changed,
+    }
+
+
+def read(*rows: dict[str, Any], text: bool = False) -> pl.DataFrame:
+    return read_columns(frame_of(rows), OWN, RATES, NOW, text=text)
+
+
+ROWS = st.builds(
+    row,
+    operation=st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=5),
+    fee=st.none() | st.floats(-1e6, 1e6),
+    seen=st.none() | st.booleans(),
+    booked=st.none() | st.just("2026-02-01T10:00:00"),
+    kind=st.none() | st.sampled_from("ab"),
+    user_balance=st.none() | st.floats(-1e9, 1e9),
+    transaction_state=st.sampled_from([None, "", "pending", "COMPLETED"]),
+    user_category=st.sampled_from([None, "API", "WEB"]),
+    user_created=st.none() | st.just("2025-01-01"),
+)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=5))
+def test_a_row_is_read_as_it_is_alone(rows: list[dict[str, Any]]) -> None:
+    together = read(*rows)
+    alone = pl.concat([read(one) for one in rows])
+    assert together.equals(alone)
+
+
+@given(ROWS)
+def test_what_was_said_is_what_is_kept(given_row: dict[str, Any]) -> None:
+    (found,) = read(given_row).iter_rows(named=True)
+    own = {name: given_row[name] for name in OWN if given_row.get(name) not in (None, "")}
+    assert (json.loads(found["content"]) if found["content"] else {}) == own
+    assert found["balance"] == given_row["user_balance"]
+    assert found["state"] == (given_row["transaction_state"].upper() if given_row["transaction_state"] else None)
+    assert found["category"] == given_row["user_category"]
+
+
+def test_csv_and_parquet_say_the_same() -> None:
+    typed = frame_of([row(fee=1.5, seen=True, booked=datetime(2026, 2, 1), user_balance=2)])  # noqa: DTZ001 (as files have them)
+    texts = frame_of([row(transaction_amount="1.0", fee="1.5", seen="true", booked="2026-02-01", user_balance="2")])
+    first, second = (read_columns(one, OWN, RATES, NOW, text=True) for one in (typed, texts))
+    assert first.drop("content").equals(second.drop("content"))
+    contents = [json.loads(found["content"][0]) for found in (first, second)]
+    assert [(one["fee"], one["seen"], one["booked"][:10]) for one in contents] == [(1.5, True, "2026-02-01")] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fee": "much"}, "fee is 'much'; allowed: a finite number"),
+        ({"seen": "perhaps"}, "seen is 'perhaps'; allowed: true or false"),
+        ({"booked": "soon"}, "booked is 'soon'; allowed: an ISO 8601"),
+        ({"kind": "c"}, "kind is 'c'; allowed: one of a, b"),
+        ({"user_balance": "x"}, "user_balance is 'x'"),
+        ({"user_created": "2030-01-01"}, "user_created is in the future"),
+    ],
+)
+def test_a_field_that_is_not_as_declared_is_named(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataNotValid, match=f"row 1: {words}"):
+        read(row(), row(**change))

@@ -1,0 +1,99 @@
+"""The value in the same batch as the level: computed before it, kept whenever it says something else, read by rules."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from domain.clock import from_microseconds
+from domain.money import RateTable, ecb_rates
+from features.sources import read_histories
+from models.scoring import score_histories
+from models.value_model import ValueModel
+from store.entity_tables import ValueScore
+from tests.models.making import value_model
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from usecases.valuing import Valuer
+
+VALUED = {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 40}], "on_unknown": {"points": 70}}
+WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
+
+
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    made = value_model()
+    rates = ecb_rates("EUR", date(2024, 1, 1))
+    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+
+
+@pytest.fixture
+def bank(engine: Engine, model: ValueModel) -> Bank:
+    """A customer of whom the model knows enough, one of whom it does not, and one who never moved any money."""
+    made = Bank(engine)
+    made.valuer = Valuer(model, "fivefold-value", 3)
+    made.activate(banks.document({"valued": VALUED}))
+    for name in ("known", "holes", "still"):
+        made.put(name)
+    made.pay(1, "known", **WHOLE)
+    made.pay(2, "known", transaction_amount=-40.0, transaction_date="2026-10-01", **WHOLE)
+    made.pay(3, "holes", **WHOLE)
+    made.pay(4, "holes")
+    made.settle()
+    return made
+
+
+def scores(bank: Bank, name: str = "known") -> list[ValueScore]:
+    with Session(bank.engine) as session:
+        wanted = select(ValueScore).where(ValueScore.entity_id == bank.id_of(name)).order_by(ValueScore.as_of_us)
+        return list(session.scalars(wanted))
+
+
+def directly(bank: Bank, model: ValueModel) -> dict[str, Any]:
+    """What the model says of the very same transactions, read as a file's would be."""
+    rows: list[dict[str, Any]] = [
+        {"user_id": "known", "transaction_currency": "EUR", "transaction_amount": amount, "transaction_date": moment}
+        for amount, moment in ((2000.0, from_microseconds(banks.platforms.NOW).isoformat()), (-40.0, "2026-10-01"))
+    ]
+    histories = read_histories([{**row, **WHOLE} for row in rows], model.rates)
+    return score_histories(model, histories, bank.now).table.row(0, named=True)
+
+
+def test_it_is_what_the_model_says_of_the_same_transactions(bank: Bank, model: ValueModel) -> None:
+    (kept,) = scores(bank)
+    said = directly(bank, model)
+    assert (kept.score, kept.segment, kept.expected_value) == (said["score"], said["category"], said["expected_value"])
+    assert (kept.model, kept.model_version, kept.fingerprint) == ("fivefold-value", 3, model.fingerprint)
+
+
+def test_rules_read_it_in_the_same_batch_and_do_not_know_what_it_does_not_know(bank: Bank) -> None:
+    assert (bank.level("known"), bank.level("holes"), bank.level("still")) == (2, 3, 3)
+    assert scores(bank, "holes") == scores(bank, "still") == []
+
+
+def test_the_same_again_is_not_kept_again(bank: Bank) -> None:
+    bank.mark("known")
+    bank.settle()
+    assert len(scores(bank)) == 1
+
+
+def test_another_figure_is_kept_and_so_is_another_version(bank: Bank, model: ValueModel) -> None:
+    bank.wait(1)
+    bank.pay(5, "known", transaction_amount=90_000.0, **{**WHOLE, "user_balance": 90_000.0})
+    bank.settle()
+    assert len(scores(bank)) == 2
+    bank.wait(1)
+    bank.valuer = Valuer(model, "fivefold-value", 4)
+    bank.mark("known")
+    bank.settle()
+    assert [kept.model_version for kept in scores(bank)] == [3, 3, 4]
+
+
+def test_without_a_model_what_it_said_last_is_read(bank: Bank) -> None:
+    bank.valuer = None
+    bank.mark("known")
+    bank.settle()
+    assert bank.level("known") == 2
