@@ -22,7 +22,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: OrganisationOption = "default") -> None:
-    """Erase what is known of an entity, and of what it owns. Refused while records must be kept, or are on hold."""
+    """Erase what is known of an entity, and of what it owns.
+
+    Refused while records must be kept, or are on hold.
+    """
     from usecases.erasing import erase_entity  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
@@ -38,7 +41,7 @@ def erase_again(
         Path | None, typer.Option("--register", help="The register of erasures, if not in var.")
     ] = None,
 ) -> None:
-    """Erase once more whatever was erased before: after a backup was restored."""
+    """Erase whoever was erased before again, after a restore."""
     from usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
 
     path = register or read_settings().erasures
@@ -55,7 +58,7 @@ def hold(
     kind: TypeOption = "customer",
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Put a legal hold on an entity: nobody erases it before it ends."""
+    """Put a legal hold on an entity, against erasure."""
     from usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()

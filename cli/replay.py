@@ -21,7 +21,10 @@ def replay(
     organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
     show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
 ) -> None:
-    """Make a stored assessment again from its recorded inputs and versions. Exit code 1 where it is not the same."""
+    """Make a stored assessment again, and compare the bytes.
+
+    It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
+    """
     from usecases.replay import replay as made_again  # noqa: PLC0415 (imports the engine)
 
     engine = open_current_database()
