@@ -3,12 +3,14 @@
 from serving.v1 import (
     activations,
     audit,
+    decisions,
     entities,
     facts,
     levels,
     lists,
     members,
     overrides,
+    policies,
     portfolio,
     rulesets,
     settings,
@@ -24,6 +26,8 @@ PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
 FEEDERS = frozenset({Role.APP, Role.ADMIN})
 """Programs that bring facts in."""
 TAGGERS = frozenset({Role.APP, Role.INVESTIGATOR, Role.ADMIN})
+DECIDERS = TAGGERS
+"""Programs in the way of a transaction, and people who look at one."""
 INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
 APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
 REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
@@ -35,6 +39,7 @@ EVERYBODY = frozenset(Role)
 _ENTITY = "/v1/entities/{type}/{external_id}"
 _OVERRIDE = "/v1/overrides/{override}"
 _FAMILY = "/v1/rulesets/{family}"
+_POLICY = "/v1/policies/{policy}/versions/{number}"
 _ENDPOINT = "/v1/webhooks/{endpoint}"
 
 TABLE: tuple[Route, ...] = (
@@ -63,6 +68,15 @@ TABLE: tuple[Route, ...] = (
     Route("POST", f"{_OVERRIDE}/approve", APPROVERS, overrides.approve_override),
     Route("POST", f"{_OVERRIDE}/refuse", APPROVERS, overrides.refuse_override),
     Route("POST", f"{_OVERRIDE}/revoke", APPROVERS, overrides.revoke_override),
+    Route("POST", "/v1/decisions", DECIDERS, decisions.decide),
+    Route("GET", "/v1/decisions/{decision}", EVERYBODY, decisions.read_decision),
+    Route("GET", f"{_ENTITY}/decisions", READERS, decisions.list_decisions),
+    Route("GET", "/v1/policies", PUBLISHERS, policies.list_policies),
+    Route("POST", "/v1/policies", PUBLISHERS, policies.propose_policy, 201),
+    Route("POST", "/v1/policies/check", PUBLISHERS, policies.check_policy),
+    Route("GET", _POLICY, PUBLISHERS, policies.read_policy),
+    Route("POST", f"{_POLICY}/approve", PUBLISHERS, policies.approve_policy),
+    Route("POST", f"{_POLICY}/retire", PUBLISHERS, policies.retire_policy),
     Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),
     Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
     Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),

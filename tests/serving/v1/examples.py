@@ -8,6 +8,8 @@ from serving.v1.paths import path_to
 from serving.v1.route import Route
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
+from tests.usecases.deciding import CASH, WORTH, cash
+from tests.usecases.deciding import document as policy
 from tests.usecases.platforms import transaction
 from usecases.backtests import run_next_backtest
 
@@ -45,6 +47,7 @@ _COMPANY = {"type": "company", "external_id": COMPANY}
 _OF_CUSTOMER = ("external_id", "type")
 _RETAIL, _SECOND, _DRAFTED = {"family": "retail"}, {"family": "second"}, {"family": "drafted"}
 _FAMILY, _ENDPOINT = ("family",), ("endpoint",)
+_PROPOSED = {"policy": "payments", "number": "2"}
 WHY = "because of the test"
 QUARTER = {"begins": "2026-07-01", "ends": "2026-10-01"}
 
@@ -74,6 +77,15 @@ EXAMPLES: Mapping[str, Example] = {
     "approve_override": Example({"override": "1"}, {}, own=("override",)),
     "refuse_override": Example({"override": "2"}, {"reason": WHY}, own=("override",)),
     "revoke_override": Example({"override": "3"}, {"reason": WHY}, own=("override",)),
+    "decide": Example(body={"policy": "payments", "external_id": CUSTOMER, "transaction": cash(), "decision_key": "k"}),
+    "read_decision": Example({"decision": "1"}, own=("decision",)),
+    "list_decisions": Example(_CUSTOMER, query={"limit": "2"}, own=_OF_CUSTOMER),
+    "list_policies": Example(query={"policy": "payments"}),
+    "propose_policy": Example(body={"document": policy([CASH], "transfers"), "reason": WHY, "accept_warnings": WHY}),
+    "check_policy": Example(body={"document": policy([CASH], "transfers")}),
+    "read_policy": Example(_PROPOSED, own=("policy", "number")),
+    "approve_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
+    "retire_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
     "read_distribution": Example(query={"type": "customer"}),
     "list_failures": Example(),
     "list_validations": Example(),
@@ -144,7 +156,19 @@ def furnish(place: Place) -> Place:
     override(place)
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
     validated(place)
+    decided(place, maker)
     return place
+
+
+def decided(place: Place, maker: str) -> None:
+    """Let a policy decide on a transaction, and propose its next version."""
+    for number, rules in enumerate(([CASH], [CASH, WORTH]), start=1):
+        body = {"document": policy(rules), "reason": WHY, "accept_warnings": WHY}
+        place.good("POST", "/v1/policies", body, token=maker)
+        if number == 1:
+            place.good("POST", "/v1/policies/payments/versions/1/approve", {"reason": WHY}, role="publisher")
+    asked = {"policy": "payments", "external_id": CUSTOMER, "transaction": cash()}
+    place.good("POST", "/v1/decisions", asked, role="app")
 
 
 def validated(place: Place) -> None:
