@@ -1,4 +1,4 @@
-"""`fivefold replay`: make a stored assessment again from what was kept of it, and compare the bytes."""
+"""`fivefold replay`: make a stored assessment, or decision, again from what was kept of it, and compare the bytes."""
 
 import json
 from typing import Annotated
@@ -17,26 +17,25 @@ def add_to(app: typer.Typer) -> None:
 
 
 def replay(
-    assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3.")],
+    assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3; d:12 for a decision.")],
     organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
     show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
 ) -> None:
-    """Make a stored assessment again, and compare the bytes.
+    """Make a stored assessment, or a decision, again, and compare the bytes.
 
     It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
     """
-    from usecases.replay import replay as made_again  # noqa: PLC0415 (imports the engine)
+    from usecases.decision_reading import replay_named  # noqa: PLC0415 (imports the engine)
 
     engine = open_current_database()
-    found = made_again(engine, acting_in(engine, organisation), assessment)
+    found = replay_named(engine, acting_in(engine, organisation), assessment)
+    what = f"{'decision' if assessment.startswith('d:') else 'assessment'} {assessment}"
     if show:
         say(json.dumps(json.loads(found.made), indent=2, ensure_ascii=False))
     if found.same:
-        say(f"Assessment {assessment}: the same {len(found.made):,} bytes came out.")
+        say(f"{what.capitalize()}: the same {len(found.made):,} bytes came out.")
         return
-    warn(
-        f"assessment {assessment} came out different; it was made by engine {found.engine}, this is {found.engine_now}"
-    )
+    warn(f"{what} came out different; it was made by engine {found.engine}, this is {found.engine_now}")
     stored, made = json.loads(found.stored), json.loads(found.made)
     for key in sorted({*stored, *made}):
         if stored.get(key) != made.get(key):

@@ -10,8 +10,8 @@ from domain.clock import from_microseconds
 from domain.errors import DataNotValid, Problem
 from domain.money import RateTable
 from features import columns as c
+from features.values import shown
 from risk.language.fields import FieldType
-from usecases.ingest_checks import MOST_CHARACTERS
 from usecases.portfolios import as_given
 from usecases.transaction_columns import OWNERS, frame_of, read_columns
 
@@ -20,6 +20,7 @@ _UNNAMED = "unnamed"
 """Stands in place of a transaction's number, where it has none, while it is checked."""
 _STATE = "PENDING"
 """What is to be decided on has not happened yet."""
+_PLAIN = "text, a number of at most 18 digits, true, false, null or a list of text"
 
 
 @dataclass(frozen=True)
@@ -77,17 +78,28 @@ def _refuse_strange(given: Mapping[str, Any], declared: Mapping[str, FieldType],
     known = (*_KNOWN, *declared)
     problems = [Problem(0, name, "is no field of it", ", ".join(known)) for name in given if name not in known]
     problems += [
+        Problem(0, name, f"is {shown(value)}", _PLAIN)
+        for name, value in given.items()
+        if name in known and not _is_plain(value)
+    ]
+    problems += [
         Problem(0, name, "is missing", "an amount and its currency")
         for name in (c.AMOUNT, c.CURRENCY)
         if given.get(name) is None
     ]
     problems += [
-        Problem(0, name, f"is {given[name]!r}"[:MOST_CHARACTERS], f"{external_id}, whom it is decided on, or nothing")
+        Problem(0, name, f"is {shown(given[name])}", f"{external_id}, whom it is decided on, or nothing")
         for name in OWNERS
         if given.get(name) is not None and given[name] != external_id
     ]
     if problems:
         raise DataNotValid(problems)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(isinstance(word, str) for word in value)
+    return value is None or isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def rate_said(rates: RateTable, currency: str) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Decisions as they were made: one, those of an entity, and one made again from what was kept of it."""
 
 import json
+import re
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
+from domain.errors import ActionRefused, NotThere
 from store.database import reachable
 from store.decisions import decision_numbered, decisions_of
 from store.entities import entity_named
@@ -15,7 +16,7 @@ from usecases.actors import Actor
 from usecases.decision_answers import ENGINE, answered
 from usecases.decisions import DecisionMade, shown
 from usecases.inputs_kept import read_inputs
-from usecases.replay import Replayed, list_versions_used
+from usecases.replay import Replayed, list_versions_used, replay
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,20 @@ def list_decisions(
             )
             for row, policy in decisions_of(session, entity.id, most, before)
         ]
+
+
+def replay_named(engine: Engine, actor: Actor, name: str) -> Replayed:
+    """Make an assessment, such as 12.3, or a decision, such as d:12, again; errors as of the one or the other."""
+    kind, _, number = name.rpartition(":")
+    if kind != "d":
+        return replay(engine, actor, name)
+    if not _NUMBER.fullmatch(number):
+        raise NotThere(f"there is no decision {number!r}")
+    return replay_decision(engine, actor, int(number))
+
+
+_NUMBER = re.compile("[0-9]{1,18}")
+"""Fewer digits than a database's integers hold."""
 
 
 def replay_decision(engine: Engine, actor: Actor, number: int) -> Replayed:

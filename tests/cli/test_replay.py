@@ -9,6 +9,7 @@ from store.database import open_database
 from tests.cli.running import refuse, run, succeed
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.deciding import CASH, Desk
 
 
 @pytest.fixture
@@ -23,6 +24,8 @@ def var(tmp_path: Path) -> Path:
     bank.activate(banks.document({"country": banks.COUNTRY}))
     bank.mark("a")
     bank.settle()
+    Desk(bank).publish(CASH)
+    Desk(bank).decide("a")
     engine.dispose()
     return made
 
@@ -32,6 +35,11 @@ def test_the_same_bytes_come_out(var: Path) -> None:
     assert said.startswith("Assessment 1.2: the same ")
     shown = succeed(var, "replay", "1.2", "--organisation", "bank", "--show")
     assert '"line": "Score 5: Country 5; Low"' in shown
+
+
+def test_a_decision_comes_out_again(var: Path) -> None:
+    assert succeed(var, "replay", "d:1", "--organisation", "bank").startswith("Decision d:1: the same ")
+    assert "there is no decision 2" in refuse(var, "replay", "d:2", "--organisation", "bank")
 
 
 def test_where_they_differ_is_told(var: Path) -> None:

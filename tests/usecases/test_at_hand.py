@@ -89,6 +89,22 @@ def test_a_field_that_nobody_knows_is_refused(name: str) -> None:
         read_at_hand({**cash(), name: 5}, OWN, RATES, (7, "ada"), NOW)
 
 
+NESTED = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
+    lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(st.text(max_size=3), below, max_size=2)),
+    max_leaves=4,
+)
+WHATEVER = {**OWN, "flag": "flag", "when": "date", "words": ("text",), "land": "country"}
+NAMES = [c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *WHATEVER]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), NESTED, max_size=4))
+def test_whatever_is_sent_is_taken_or_refused(changed: Any) -> None:
+    """JSON of any form; nothing of it is a fault of the program."""
+    found = tried(lambda: read_at_hand({**cash(), **changed}, WHATEVER, RATES, (7, "ada"), NOW).frame)
+    assert isinstance(found, str) or len(found) == 1
+
+
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(DataNotValid) as told:
         read_at_hand({"amount": 5, "user_id": "bo"}, OWN, RATES, (7, "ada"), NOW)

@@ -14,7 +14,7 @@ from store.event_tables import Decision
 from tests.usecases import banks
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 from usecases.audit_verify import verify
-from usecases.decision_reading import list_decisions, read_decision, replay_decision
+from usecases.decision_reading import list_decisions, read_decision, replay_decision, replay_named
 from usecases.erasing import erase_entity
 from usecases.lists import put_list_version
 
@@ -91,6 +91,19 @@ def test_one_that_was_changed_does_not_come_out_again(desk: Desk, column: str, o
     assert old in text
     rewrite(desk, made.number, **{column: text.replace(old, new)})
     assert not replay_decision(desk.bank.engine, desk.ana, made.number).same
+
+
+def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:
+    desk.publish(CASH)
+    made = desk.decide()
+    ask = (desk.bank.engine, desk.ana)
+    assert replay_named(*ask, f"d:{made.number}").made == replay_decision(*ask, made.number).made
+    assert '"ruleset":"retail"' in replay_named(*ask, f"{desk.bank.id_of('ada')}.1").made
+    for name in ("d:", "d:x", "d:1.1", "d:-1", "d:99", f"d:{10**18}"):
+        with pytest.raises(NotThere, match="there is no decision"):
+            replay_named(*ask, name)
+    with pytest.raises(NotThere, match="there is no assessment 'e:1'"):
+        replay_named(*ask, "e:1")
 
 
 def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) -> None:
