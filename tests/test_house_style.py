@@ -44,13 +44,9 @@ TESTED_ELSEWHERE = {
     "store/migrations/*": "tests/store/test_database.py, which brings a database up to date with them",
     "store/values.py": "tests/usecases/test_champion.py, which sees who becomes due",
     "training/simulated_traits.py": "tests/training/test_simulator.py, which sees what customers do",
-    "usecases/assessing.py": "tests/usecases/test_life_of_a_level.py, and test_platform_machine.py with a model",
     "usecases/ingest_checks.py": "tests/usecases/test_ingest_entities.py, which names everything that is refused",
-    "usecases/ingest_facts.py": "tests/usecases/test_triggers.py, a trigger at a time",
     "usecases/inputs_kept.py": "tests/usecases/test_replay.py, which makes assessments again from what was kept",
     "usecases/moments.py": "tests/usecases/test_life_of_a_level.py",
-    "usecases/portfolios.py": "tests/usecases/test_triggers.py and test_valuing.py, through all that rulesets read",
-    "usecases/storing.py": "tests/usecases/test_worker.py and test_platform_machine.py",
 }
 """Modules, or patterns of them, without a test file of their own, and why."""
 

@@ -48,7 +48,7 @@ def put_entities(
     with writing(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name, locked=True)
         refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
-        owners = _owners(session, actor, rows)
+        owners = _owners(session, actor, type_name, rows)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         known = latest_attributes(session, [entity.id for entity in there.values()])
         made = _add_new(session, kind, [row for row in rows if row.external_id not in there], owners, now)
@@ -106,7 +106,7 @@ def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, 
     return found
 
 
-def _owners(session: Session, actor: Actor, rows: Sequence[EntityRow]) -> dict[tuple[str, str], int]:
+def _owners(session: Session, actor: Actor, own_type: str, rows: Sequence[EntityRow]) -> dict[tuple[str, str], int]:
     wanted: dict[str, set[str]] = {}
     for row in rows:
         if row.owner is not None:
@@ -121,6 +121,12 @@ def _owners(session: Session, actor: Actor, rows: Sequence[EntityRow]) -> dict[t
         )
         for number, row in enumerate(rows)
         if row.owner is not None and row.owner not in found
+    ]
+    # It would count everything about itself twice.
+    problems += [
+        Problem(number, "owner", "is the entity itself", "another entity, or none")
+        for number, row in enumerate(rows)
+        if row.owner == (own_type, row.external_id)
     ]
     if problems:
         raise DataNotValid(problems)

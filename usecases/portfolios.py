@@ -181,9 +181,28 @@ def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.Data
 def _own_fields(content: pl.Series, declared: Mapping[str, FieldType]) -> list[pl.Series]:
     if not declared:
         return []
-    kinds = pl.Struct({name: _JSON_TYPES[kind_of(form)] for name, form in declared.items()})
-    decoded = content.fill_null("{}").str.json_decode(kinds).struct.unnest()
+    kinds = {name: _JSON_TYPES[kind_of(form)] for name, form in declared.items()}
+    filled = content.fill_null("{}")
+    try:
+        decoded = filled.str.json_decode(pl.Struct(kinds)).struct.unnest()
+    except pl.exceptions.ComputeError:
+        return _own_fields_one_by_one(filled, kinds)
     return [decoded[name] for name in declared]
+
+
+def _own_fields_one_by_one(content: pl.Series, kinds: Mapping[str, Any]) -> list[pl.Series]:
+    """Leave out what is of another kind: something owned may be of a type that means something else by the name."""
+    rows = [json.loads(text) for text in content]
+    return [
+        pl.Series(name, [row.get(name) if _is_of(kind, row.get(name)) else None for row in rows], kind)
+        for name, kind in kinds.items()
+    ]
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    if kind == pl.Float64:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, list if kind == pl.List(pl.String) else bool if kind == pl.Boolean else str)
 
 
 def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.DataFrame:

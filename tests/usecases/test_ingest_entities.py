@@ -72,6 +72,7 @@ def test_many_wait_behind_what_happens_to_one(bank: Bank) -> None:
         (EntityRow("a", {"occupation": "x\0"}), "occupation has a character that cannot be kept"),
         (EntityRow("a", {"occupation": "\udfff"}), "occupation has a character that cannot be kept"),
         (EntityRow("a", owner=("customer", "nobody")), "owner customer 'nobody' is not there"),
+        (EntityRow("a", owner=("customer", "a")), "owner .* is not there"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_taken(bank: Bank, row: EntityRow, words: str) -> None:
@@ -98,3 +99,10 @@ def test_what_changed_is_in_the_audit_log_apart_from_the_entry(bank: Bank) -> No
     assert [(entry[1] is not None, entry[2]) for entry in entries] == [(True, None), (True, None), (False, 2)]
     assert not any("spy" in str(entry) for entry in entries)
     assert any(value and "spy" in value for value in values)
+
+
+def test_nobody_owns_themselves(bank: Bank) -> None:
+    """Everything about them would count twice."""
+    put(bank, EntityRow("a"))
+    with pytest.raises(DataNotValid, match="owner is the entity itself"):
+        put(bank, EntityRow("a", owner=("customer", "a")))

@@ -253,6 +253,21 @@ def test_a_transaction_dated_ahead_counts_from_its_moment(engine: Engine) -> Non
     assert bank.level() == 2
 
 
+def test_a_transaction_dated_ahead_is_awaited_where_indicators_alone_are_read(engine: Engine) -> None:
+    bank = Bank(engine)
+    deposits = {"input": {"indicator": "deposit_count_90d"}, "cases": [{"when": {"at_least": 1}, "points": 40}]}
+    bank.activate(banks.document({"deposits": deposits}))
+    bank.put("a")
+    whole = {"user_balance": 5.0, "user_created": "2025-01-01", "user_category": "WEB"}
+    bank.pay(1, transaction_date="2026-11-20T12:00:00", **whole)
+    bank.settle()
+    ahead = bank.now + DAY_US // 2
+    assert (bank.level(), bank.next_us()) == (1, ahead)
+    bank.now = ahead
+    bank.settle()
+    assert bank.level() == 2
+
+
 def test_a_pending_transaction_counts_when_it_is_settled(engine: Engine) -> None:
     bank = Bank(engine)
     bank.activate(banks.document({"cash": banks.CASH}))

@@ -83,6 +83,12 @@ def test_points_that_are_none_do_not_fade() -> None:
     assert looked_at(made(fading)) == (180, Change.INTERVAL)
 
 
+def test_of_whom_a_ruleset_does_not_apply_to_nothing_fades() -> None:
+    fading = rule("fading", case({"at_least": 1}, 64), input={"count": "alerts"}, decay={"half_life": "90 days"})
+    others = {"field": "country", "equals": "SE"}
+    assert looked_at(made(fading, applies_to=others)) == (180, Change.INTERVAL)
+
+
 def test_a_lists_next_version_begins_where_the_ruleset_reads_it() -> None:
     listed = rule("listed", case({"field": "country", "in_list": "hot"}, 10))
     assert looked_at(made(listed)) == (7, Change.LIST)
