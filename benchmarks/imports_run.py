@@ -30,6 +30,7 @@ from usecases.rulesets import save_draft
 
 ROOT = Path(__file__).resolve().parent.parent
 RULESET = "fatf-retail"
+DATABASES = ("SQLite", "PostgreSQL")
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,12 @@ def main() -> None:
     """Import both banks on both databases, and write the page where it is asked for."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--databases", nargs="+", choices=DATABASES, default=DATABASES)
     arguments.add_argument("--write", type=Path)
     given = arguments.parse_args()
     before = os.getloadavg()[0]
     found = []
-    for kind in ("SQLite", "PostgreSQL"):
+    for kind in given.databases:
         for bank in BANKS:
             with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as engine:
                 found.append((bank, kind, *_import(bank, given.data, Path(folder), engine)))
@@ -142,13 +144,14 @@ def _page(found: list[tuple[Bank, str, list[Step], str]], before: float) -> str:
     parts = [_part(bank, kind, steps, json.loads(levels)) for bank, kind, steps, levels in found]
     return f"""# Two banks on the platform
 
-`python benchmarks/imports.py --data ../shared/data --write docs/results-platform.md`, {datetime.now(UTC):%Y-%m-%d};
+`python benchmarks/imports.py {" ".join(sys.argv[1:])}`, {datetime.now(UTC):%Y-%m-%d};
 2 processors shared with other work, load {before:.1f} before and {os.getloadavg()[0]:.1f} after.
 
 The ruleset that ships for private customers decides, with lists whose first version always held; most of what it asks
 about a customer these banks do not tell. One person writes and commits it and asks for a backtest, which the first run
 of the worker makes (beside assessing everybody for whom no ruleset is active yet); another person activates it, and the
-second run assesses everybody by it, as of the day after the last transaction. Each line is a process of its own.
+second run assesses everybody by it, as of the day after the last transaction. Each line is a process of its own; its
+peak counts at least the script that starts it, some 500 MB.
 
 {_NEWLINE.join(parts)}"""
 

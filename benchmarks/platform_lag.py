@@ -21,14 +21,15 @@ from usecases.ingest_transactions import add_transactions
 ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.02
 LONGEST_SECONDS = 60
-SENDERS = 4
-SEEN_AGAIN_US = 60_000_000
+SENDERS = 2
+PART = 10
+"""Transactions in a call: what happened in a twentieth of a second."""
 
 
 def measure_lag(engine: Engine, actor: Actor, customers: int, per_second: int, seconds: int) -> dict[str, Any]:
-    """Send transactions one by one at a steady rate, each a call of its own; see when each one's level is stored.
+    """Send transactions at a steady rate, in calls of ten; see when each one's level is stored.
 
-    Lag is from before the call to when a poller, every 20 ms, first sees an assessment whose as-of is after it.
+    Lag is from before the call to when a poller, every 20 ms, first sees that nothing is left to do for its customer.
     """
     with tempfile.TemporaryDirectory() as folder:
         worker = _worker(engine, Path(folder))
@@ -89,36 +90,42 @@ class _Stream:
     def __init__(self, engine: Engine, actor: Actor, rows: list[dict[str, Any]], per_second: int) -> None:
         self._engine, self._actor, self._rows, self._per_second = engine, actor, rows, per_second
         self._lock = threading.Lock()
-        self.sent: dict[str, list[tuple[int, int]]] = {}
+        self.sent: dict[str, list[int]] = {}
         self.lags: list[float] = []
         self.done = threading.Event()
         self.begin = time.monotonic() + 0.5
         self._ends = self.begin + 4 * len(rows) / per_second + LONGEST_SECONDS
 
     def send(self, first: int) -> None:
-        for number in range(first, len(self._rows), SENDERS):
-            time.sleep(max(0.0, self.begin + number / self._per_second - time.monotonic()))
-            row = self._rows[number] | {"transaction_date": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())}
+        """Send every so many-th part when its time has come."""
+        for begin in range(first * PART, len(self._rows), SENDERS * PART):
+            time.sleep(max(0.0, self.begin + begin / self._per_second - time.monotonic()))
+            now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+            part = [row | {"transaction_date": now} for row in self._rows[begin : begin + PART]]
             before = now_microseconds()
-            add_transactions(self._engine, self._actor, [row])
+            add_transactions(self._engine, self._actor, part)
             with self._lock:
-                self.sent.setdefault(row["user_id"], []).append((before, now_microseconds()))
+                for row in part:
+                    self.sent.setdefault(row["user_id"], []).append(before)
 
     def poll(self) -> None:
-        wanted = text(
-            "SELECT e.external_id, s.assessed_us FROM standings s JOIN entities e ON e.id = s.entity_id"
-            " WHERE s.assessed_us > :since"
+        """See whose marks are cleared: a level that knows of everything that was stored for them."""
+        fresh = text(
+            "SELECT e.external_id FROM due_marks d JOIN entities e ON e.id = d.entity_id"
+            " WHERE e.external_id = ANY(:names) AND d.lease IS NULL AND d.due_us > :now"
         )
         while not (self.done.is_set() and not self.sent) and time.monotonic() < self._ends:
+            with self._lock:
+                asked = {name: len(moments) for name, moments in self.sent.items()}
             with self._engine.connect() as connection:
-                made = connection.execute(wanted, {"since": now_microseconds() - SEEN_AGAIN_US}).all()
-            self._see({row.external_id: row.assessed_us for row in made}, now_microseconds())
+                found = connection.scalars(fresh, {"names": list(asked), "now": now_microseconds()}).all()
+            self._see({name: asked[name] for name in found}, now_microseconds())
             time.sleep(POLL_SECONDS)
 
-    def _see(self, made: dict[str, int], now: int) -> None:
+    def _see(self, known: dict[str, int], now: int) -> None:
         with self._lock:
-            for name in made.keys() & self.sent.keys():
-                self.lags += [(now - before) / 1e6 for before, stored in self.sent[name] if stored <= made[name]]
-                left = [pair for pair in self.sent.pop(name) if pair[1] > made[name]]
+            for name, count in known.items():
+                self.lags += [(now - before) / 1e6 for before in self.sent[name][:count]]
+                left = self.sent.pop(name)[count:]
                 if left:
                     self.sent[name] = left

@@ -55,9 +55,9 @@ usual settings on the same machine. Trust the ratios.
 
 ## From a transaction to its level
 
-- {lag["sent"]:,} transactions, one a call, at {lag["per_second"]:.0f} a second (asked: {sizes.per_second}) for
-  {sizes.lag_seconds} s, and one `fivefold worker` beside.
-- From before the call to when a poller (every 20 ms) first sees a level that was computed after it was stored: p50
+- {lag["sent"]:,} transactions in calls of ten, at {lag["per_second"]:.0f} a second (asked: {sizes.per_second}), from
+  one process with two threads, and one `fivefold worker` beside.
+- From before the call to when a poller (every 20 ms) first sees that nothing is left to do for the customer: p50
   {lag["p50"]:.2f} s, p99 {lag["p99"]:.2f} s, largest {lag["largest"]:.2f} s; never seen: {lag["left"]}.
 
 ## Views of a profile

@@ -6,7 +6,7 @@ computed clears the mark only while its lease is held and its revision is the on
 between keeps the entity due. Quarantined entities are left alone until something new happens to them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, cast
@@ -201,21 +201,36 @@ def still_held(session: Session, batch: Batch) -> set[int]:
 
 
 _UNCHANGED = _MARKS.c.revision == _MARKS.c.claimed
-_CLEAR = (
-    update(_MARKS)
-    .where(_MARKS.c.entity_id == bindparam("of"), _MARKS.c.lease == bindparam("held"))
-    .values(
-        due_us=case((_UNCHANGED, bindparam("next_us")), else_=_MARKS.c.due_us),
-        reasons=case((_UNCHANGED, bindparam("next_reason")), else_=_MARKS.c.reasons),
-        priority=case((_UNCHANGED, bindparam("next_priority")), else_=_MARKS.c.priority),
-        lease=None,
-        lease_until_us=None,
-        claimed=None,
-        attempts=0,
-        quarantined=False,
-        error=None,
+_FOLLOWING = {"of": BigInteger, "next_us": BigInteger, "next_reason": Integer, "next_priority": Integer}
+
+
+def _cleared(given: Any) -> Any:
+    return (
+        update(_MARKS)
+        .where(_MARKS.c.entity_id == given["of"], _MARKS.c.lease == bindparam("held"))
+        .values(
+            due_us=case((_UNCHANGED, given["next_us"]), else_=_MARKS.c.due_us),
+            reasons=case((_UNCHANGED, given["next_reason"]), else_=_MARKS.c.reasons),
+            priority=case((_UNCHANGED, given["next_priority"]), else_=_MARKS.c.priority),
+            lease=None,
+            lease_until_us=None,
+            claimed=None,
+            attempts=0,
+            quarantined=False,
+            error=None,
+        )
     )
-)
+
+
+_CLEAR = {
+    "sqlite": _cleared({name: bindparam(name) for name in _FOLLOWING}),
+    "postgresql": _cleared(
+        func.unnest(*(cast_to(bindparam(name), ARRAY(kind)) for name, kind in _FOLLOWING.items()))
+        .table_valued(*_FOLLOWING)
+        .render_derived("given")
+        .c
+    ),
+}
 
 
 def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | None, Reason]]) -> None:
@@ -224,17 +239,19 @@ def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | No
     Each is due again when *following* says, or at once where something happened to it since it was claimed.
     """
     rows = [
-        {
-            "of": entity_id,
-            "held": batch.lease,
-            "next_us": next_us,
-            "next_reason": int(reason),
-            "next_priority": BULK if reason in _COMES_TO_MANY else EVENT,
-        }
+        (entity_id, next_us, int(reason), BULK if reason in _COMES_TO_MANY else EVENT)
         for entity_id, (next_us, reason) in sorted(following.items())
     ]
-    if rows:
-        session.connection().execute(_CLEAR, rows)
+    if not rows:
+        return
+    connection = session.connection()
+    dialect = connection.dialect.name
+    if dialect == "postgresql":  # as arrays, like marks
+        columns = {name: list(values) for name, values in zip(_FOLLOWING, zip(*rows, strict=True), strict=True)}
+        connection.execute(_CLEAR[dialect], {"held": batch.lease, **columns})
+    else:
+        named = [{"held": batch.lease, **dict(zip(_FOLLOWING, row, strict=True))} for row in rows]
+        connection.execute(_CLEAR[dialect], named)
 
 
 _FAIL = (
@@ -260,34 +277,3 @@ def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Map
     ]
     if rows:
         session.connection().execute(_FAIL, rows)
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """How much there is to do: how many are due, since when the oldest is, and how many are quarantined."""
-
-    due: int
-    oldest_us: int | None
-    quarantined: int
-
-
-def backlog(session: Session, now_us: int) -> Backlog:
-    """Count what is due now, in all organisations."""
-    row = session.execute(
-        select(
-            func.count().filter(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= now_us),
-            func.min(_MARKS.c.due_us).filter(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= now_us),
-            func.count().filter(_MARKS.c.quarantined),
-        )
-    ).one()
-    return Backlog(*row)
-
-
-def quarantined(session: Session, organisation_id: int) -> Sequence[tuple[int, int, str]]:
-    """List entities that failed too often: number, attempts, error."""
-    found = (
-        select(_MARKS.c.entity_id, _MARKS.c.attempts, _MARKS.c.error)
-        .where(_MARKS.c.organisation_id == organisation_id, _MARKS.c.quarantined)
-        .order_by(_MARKS.c.entity_id)
-    )
-    return [(number, attempts, error or "") for number, attempts, error in session.execute(found)]

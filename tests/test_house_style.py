@@ -39,6 +39,7 @@ TESTED_ELSEWHERE = {
     "risk/facts/portfolio.py": "tests/risk/facts/test_inputs.py, which resolves portfolios",
     "serving/service.py": "tests/serving/test_process_*.py, which run it as a process of its own",
     "store/all_tables.py": "tests/store/test_database.py, which compares all tables with the migrations",
+    "store/backlog.py": "tests/store/test_due.py, which makes the marks that it counts",
     "store/erasing.py": "tests/usecases/test_erasing.py, which looks for what was erased in every table",
     "store/levels.py": "tests/usecases/test_levels.py, which asks for levels as people do",
     "store/migrations/*": "tests/store/test_database.py, which brings a database up to date with them",

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import NotThere
-from store import due, levels
+from store import backlog, due, levels
 from store.database import reachable, writing
 from store.due import Reason
 from store.entities import entity_named, subject_of
@@ -244,7 +244,7 @@ def list_failed(engine: Engine, actor: Actor, most: int = 1000) -> list[tuple[st
                 session, actor.organisation_id, ("failed", "unclassified"), most
             )
         ]
-        for entity_id, attempts, error in due.quarantined(session, actor.organisation_id)[:most]:
+        for entity_id, attempts, error in backlog.quarantined(session, actor.organisation_id)[:most]:
             entity = session.get_one(Entity, entity_id)
             name = session.get_one(EntityType, entity.type_id).name
             found.append((name, entity.external_id, f"quarantined after {attempts} attempts: {error}"))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from store import due
+from store import backlog, due
 from store.due import BULK, EVENT, Batch, Claim, Reason, Subject
 from store.entity_tables import Entity, EntityType
 from store.level_tables import DueMark
@@ -181,8 +181,8 @@ def test_who_fails_is_put_off_then_quarantined(engine: Engine, subjects: list[Su
     assert (found["quarantined"], found["attempts"], found["error"]) == (True, MOST, "it broke")
     with Session(engine) as session:
         of = subjects[0].organisation_id
-        assert due.quarantined(session, of) == [(subjects[0].entity_id, MOST, "it broke")]
-        assert due.quarantined(session, of + 1) == []
+        assert backlog.quarantined(session, of) == [(subjects[0].entity_id, MOST, "it broke")]
+        assert backlog.quarantined(session, of + 1) == []
 
 
 def held_batch(engine: Engine, subject: Subject, lease: str, attempts: int) -> Batch:
@@ -306,8 +306,8 @@ def test_the_backlog_is_counted(engine: Engine, subjects: list[Subject]) -> None
     mark(engine, subjects[1:3], Reason.TAG, NOW - 5)
     mark(engine, subjects[3:4], Reason.TAG, NOW + 5)
     with Session(engine) as session:
-        assert due.backlog(session, NOW) == due.Backlog(2, NOW - 5, 1)
-        assert due.backlog(session, NOW - 6) == due.Backlog(0, None, 1)
+        assert backlog.backlog(session, NOW) == backlog.Backlog(2, NOW - 5, 1)
+        assert backlog.backlog(session, NOW - 6) == backlog.Backlog(0, None, 1)
 
 
 def test_two_claimers_never_share_an_entity_and_never_wait(kind: str, engine: Engine, subjects: list[Subject]) -> None:
