@@ -1,9 +1,9 @@
 """Entities and their types, found by name. Nothing here begins or ends a transaction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
 import polars as pl
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
@@ -71,24 +71,18 @@ def subject_of(entity: Entity) -> Subject:
     return Subject(entity.id, entity.organisation_id, entity.type_id)
 
 
-def with_owners(session: Session, entities: Sequence[Entity]) -> list[Subject]:
-    """List entities and the owners of them, to mark both: what happens to an account happens to whoever owns it."""
-    owners = {entity.owner_id for entity in entities if entity.owner_id is not None}
-    return [subject_of(entity) for entity in entities] + subjects(session, owners - {entity.id for entity in entities})
-
-
 def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
     """Give entities by their numbers, as due marks name them."""
-    return [
-        Subject(number, organisation_id, type_id) for number, organisation_id, type_id, _ in _rows(session, entity_ids)
-    ]
-
-
-def _rows(session: Session, entity_ids: Iterable[int]) -> Iterator[Row[int, int, int, int | None]]:
     wanted = sorted(entity_ids)
-    columns = select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.owner_id)
-    for begin in range(0, len(wanted), MOST_IN_ONE):
-        yield from session.execute(columns.where(Entity.id.in_(wanted[begin : begin + MOST_IN_ONE])))
+    columns = select(Entity.id, Entity.organisation_id, Entity.type_id)
+    parts = (wanted[begin : begin + MOST_IN_ONE] for begin in range(0, len(wanted), MOST_IN_ONE))
+    return [Subject(*row) for part in parts for row in session.execute(columns.where(Entity.id.in_(part)))]
+
+
+def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:
+    """Name those who own some of these entities now."""
+    asked = "SELECT DISTINCT owner_id FROM entities WHERE id IN :ids AND owner_id IS NOT NULL"
+    return set(read_rows(session, asked, sorted(entity_ids), {"owner_id": pl.Int64})["owner_id"])
 
 
 def numbered(session: Session, type_id: int, external_ids: Iterable[str]) -> pl.DataFrame:

@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 
 from domain.clock import day_text, now_microseconds
 from domain.errors import ActionRefused, ConfigError, NotThere
-from store import due
 from store.database import writing
 from store.due import Reason
-from store.entities import entity_named, with_owners
+from store.entities import entity_named, subject_of
 from store.entity_tables import Entity, EntityType, Record, Screening, Tag
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
+from usecases.owners import mark_with_owners
 
 MOST_WORD_CHARACTERS = 100
 
@@ -211,7 +211,8 @@ def _refuse_future(what: str, at: int, now: int) -> None:
 
 
 def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
-    due.mark(session, with_owners(session, [entity]), reason, now)
+    owners = [] if entity.owner_id is None else [entity.owner_id]
+    mark_with_owners(session, [subject_of(entity)], owners, reason, now)
 
 
 def _record(

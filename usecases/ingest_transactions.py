@@ -6,21 +6,20 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from domain.clock import from_microseconds, now_microseconds
 from domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
-from store import due, transactions
+from store import transactions
 from store.chain import digest_of
 from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
-from store.entities import numbered, subjects, type_named
-from store.entity_tables import EntityType
+from store.entities import numbered, type_named
 from store.settings import base_currency_of
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS
 from usecases.ingest_entities import AT_ONCE
+from usecases.owners import mark_with_owners
 from usecases.rates import rates_of
 from usecases.transaction_columns import frame_of, read_columns
 
@@ -74,7 +73,9 @@ def add_transactions(
         added = transactions.add(session, actor.organisation_id, staged, now)
         _refuse_conflicts(added.conflicts, read)
         priority = BULK if len(staged) > AT_ONCE else EVENT
-        due.mark(session, _concerned(session, kind, named, added.touched), Reason.TRANSACTION, now, priority)
+        concerned = [Subject(entity, kind.organisation_id, kind.id) for entity in added.touched]
+        owners = named.filter(pl.col("entity_id").is_in(list(added.touched)))["owner_id"].drop_nulls()
+        mark_with_owners(session, concerned, owners, Reason.TRANSACTION, now, priority)
         taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed)
         if added.touched:
             digest = digest_of(sorted(added.touched))
@@ -88,13 +89,6 @@ def add_transactions(
                 bulk=(added.new + added.changed, digest),
             )
         return taken
-
-
-def _concerned(session: Session, kind: EntityType, named: pl.DataFrame, touched: set[int]) -> list[Subject]:
-    """Name those with new transactions, and who owns them."""
-    there = named.filter(pl.col("entity_id").is_in(list(touched)))
-    owners = set(there["owner_id"].drop_nulls()) - touched
-    return [Subject(entity, kind.organisation_id, kind.id) for entity in touched] + subjects(session, owners)
 
 
 def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str) -> pl.DataFrame:
