@@ -6,12 +6,15 @@ from threading import Event, Thread
 from time import sleep
 
 import structlog
+from polars.exceptions import PanicException
 
 from domain.errors import StoreError
 
 log = structlog.get_logger("fivefold.worker")
 
 LONGEST_PAUSE_SECONDS = 60.0
+_WHATEVER = (Exception, PanicException)
+"""Polars has an error that is no Exception: a duty's thread would end by it, unseen."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def _keep_on(duty: Duty, stop: Event) -> None:
     while not stop.is_set():
         try:
             busy = duty.run()
-        except Exception as error:  # noqa: BLE001 (nothing ends a worker but who asked it to end; it is told and tried again)
+        except _WHATEVER as error:  # nothing ends a worker but who asked it to end; it is told and tried again
             failures += 1
             pause = min(LONGEST_PAUSE_SECONDS, duty.idle_seconds * 2**failures)
             details = str(error) if isinstance(error, StoreError) else type(error).__name__

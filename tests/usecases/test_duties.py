@@ -5,6 +5,7 @@ from threading import Event
 from time import monotonic
 
 import pytest
+from polars.exceptions import PanicException
 
 from domain.errors import StoreError
 from usecases.duties import Duty, finish, perform
@@ -53,9 +54,11 @@ def test_errors_are_raised_where_it_is_done_once() -> None:
         finish([Duty("bad", run, 0.01)])
 
 
-@pytest.mark.parametrize("error", [StoreError("the database cannot be reached"), ValueError("a secret")])
+@pytest.mark.parametrize(
+    "error", [StoreError("the database cannot be reached"), ValueError("a secret"), PanicException("a secret")]
+)
 def test_one_that_fails_is_tried_again_and_holds_up_no_other(
-    error: Exception, capsys: pytest.CaptureFixture[str]
+    error: BaseException, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop, failed = Event(), list[int]()
     good, run_good = counting(50)
