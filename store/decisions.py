@@ -4,46 +4,81 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
-from store.entity_tables import ValueScore
+from store.entity_tables import Entity, EntityType, OrganisationSettings, ValueScore
 from store.event_tables import Decision, Policy
 from store.level_tables import DueMark, Standing
+from store.policies import ACTIVE
 from store.ruleset_tables import Family, RulesetVersion
 
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True)
+class Parties:
+    """Whose transaction it is, what is declared of it, and what decides; the settings only to be kept at hand."""
+
+    entity: Entity
+    kind: EntityType
+    settings: OrganisationSettings | None
+    policy: Policy | None
+
+
+def parties_of(session: Session, organisation_id: int, type_name: str, external_id: str, policy: str) -> Parties:
+    """Find an entity and the active version of a policy, in one question; NotThere where there is no such entity."""
+    active = (Policy.organisation_id == organisation_id, Policy.name == policy, Policy.state == ACTIVE)
+    found = session.execute(
+        select(Entity, EntityType, OrganisationSettings, Policy)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .outerjoin(OrganisationSettings, OrganisationSettings.organisation_id == EntityType.organisation_id)
+        .outerjoin(Policy, and_(*active))
+        .where(
+            EntityType.organisation_id == organisation_id,
+            EntityType.name == type_name,
+            Entity.external_id == external_id,
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotThere(f"there is no {type_name} {external_id!r}")
+    return Parties(*found)
+
+
+@dataclass(frozen=True)
 class Standpoint:
-    """Where an entity stands, and by which version of a ruleset; `mark` is its due mark, `standing` None for never."""
+    """Where an entity stands, by which version of a ruleset, and what it is worth.
+
+    Attributes:
+        standing: None where it was never assessed.
+        mark: its due mark.
+        value: what the value model said last; None for nothing.
+    """
 
     standing: Standing | None
-    mark: DueMark | None
     ruleset: str | None
     version: int | None
     content_hash: str | None
+    mark: DueMark | None
+    value: ValueScore | None
 
 
 def standpoint_of(session: Session, entity_id: int) -> Standpoint:
-    """Find where an entity stands."""
+    """Find where an entity stands and what it is worth, in one question."""
+    latest = select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == entity_id).scalar_subquery()
     found = session.execute(
-        select(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash)
+        select(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore)
+        .select_from(Entity)
+        .outerjoin(Standing, Standing.entity_id == Entity.id)
         .outerjoin(RulesetVersion, RulesetVersion.id == Standing.version_id)
         .outerjoin(Family, Family.id == RulesetVersion.family_id)
-        .where(Standing.entity_id == entity_id)
-    ).one_or_none()
-    standing, name, number, content_hash = (None, None, None, None) if found is None else found
-    return Standpoint(standing, session.get(DueMark, entity_id), name, number, content_hash)
-
-
-def latest_value(session: Session, entity_id: int) -> ValueScore | None:
-    """Find what the value model said last of an entity."""
-    wanted = select(ValueScore).where(ValueScore.entity_id == entity_id)
-    return session.scalar(wanted.order_by(ValueScore.as_of_us.desc()).limit(1))
+        .outerjoin(DueMark, DueMark.entity_id == Entity.id)
+        .outerjoin(ValueScore, and_(ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest))
+        .where(Entity.id == entity_id)
+    ).one()
+    return Standpoint(*found)
 
 
 def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -17,8 +18,8 @@ from risk.facts.inputs import Needs, resolve, sources_of
 from risk.facts.lists import ListVersion, members_at
 from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from risk.language.policy import Policy
-from store.decisions import Standpoint, latest_value
-from store.entity_tables import Entity, EntityType, ValueScore
+from store.decisions import Parties, Standpoint
+from store.entity_tables import ValueScore
 from store.settings import base_currency_of
 from usecases.at_hand import AtHand, rate_said, read_at_hand
 from usecases.ingest_checks import FIELDS
@@ -63,7 +64,7 @@ class Material:
 def gather(
     session: Session,
     canonical: str,
-    entity: Entity,
+    parties: Parties,
     point: Standpoint,
     transaction: Mapping[str, Any],
     now_us: int,
@@ -73,7 +74,7 @@ def gather(
     Args:
         session: to read with.
         canonical: the policy.
-        entity: whose transaction it is.
+        parties: whose transaction it is.
         point: where it stands.
         transaction: as it was sent.
         now_us: the present.
@@ -82,21 +83,18 @@ def gather(
         DataNotValid: the transaction cannot be read.
         RulesetNotValid: something that the policy reads is not there, such as a list.
     """
-    policy = kept_policy(canonical)
-    kind = session.get_one(EntityType, entity.type_id)
+    policy, reads = kept_policy(canonical), _reads(canonical)
+    entity, value = parties.entity, point.value
     rates = rates_of(base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date())
-    declared = FIELDS.validate_json(kind.transaction_fields)
+    declared = FIELDS.validate_json(parties.kind.transaction_fields)
     at_hand = read_at_hand(transaction, declared, rates, (entity.id, entity.external_id), now_us)
-    value = latest_value(session, entity.id)
-    inputs, lists = inputs_of_policy(policy), lists_of_policy(policy)
-    parts = parts_read(inputs) - {"levels", "at_hand", "values"}
     whose = (entity.organisation_id, entity.type_id, [entity.id])
-    read = read_parts(session, *whose, parts, now_us, lists=bool(lists))
+    read = read_parts(session, *whose, reads.parts, now_us, lists=bool(reads.lists))
     portfolio = replace(
         read, at_hand=at_hand.frame, levels=_levels(entity.id, point, now_us), values=_values(entity.id, value)
     )
-    versions = members_at(portfolio.lists, lists, now_us)
-    resolved = _resolved(policy, portfolio, versions, now_us)
+    versions = members_at(portfolio.lists, reads.lists, now_us)
+    resolved = _resolved(reads.needs, portfolio, versions, now_us)
     said = {
         "level": _level_said(point, policy, now_us),
         "value": _value_said(value),
@@ -106,8 +104,24 @@ def gather(
     return Material(resolved, versions, rates.base, said, None if value is None else value.as_of_us)
 
 
-def _resolved(policy: Policy, portfolio: Portfolio, versions: Mapping[str, ListVersion], now_us: int) -> pl.DataFrame:
-    needs = Needs(inputs_of_policy(policy), (), vocabulary(policy))
+@dataclass(frozen=True)
+class _Reads:
+    """What a policy reads; `parts` of a portfolio are those that are not made for each decision."""
+
+    needs: Needs
+    lists: list[str]
+    parts: set[str]
+
+
+@lru_cache(maxsize=64)
+def _reads(canonical: str) -> _Reads:
+    policy = kept_policy(canonical)
+    inputs = inputs_of_policy(policy)
+    parts = parts_read(inputs) - {"levels", "at_hand", "values"}
+    return _Reads(Needs(inputs, (), vocabulary(policy)), lists_of_policy(policy), parts)
+
+
+def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVersion], now_us: int) -> pl.DataFrame:
     members = {name: version.members for name, version in versions.items()}
     entities = portfolio.entities.with_columns(pl.lit(now_us, pl.Int64).alias(AS_OF))
     return resolve(needs, portfolio, sources_of(needs, portfolio), members, entities)

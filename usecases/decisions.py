@@ -18,12 +18,10 @@ from features import columns as c
 from risk.engine.policies import kept_policy
 from store import due
 from store.database import reachable, writing
-from store.decisions import Standpoint, add_decision, decision_keyed, standpoint_of
+from store.decisions import Parties, Standpoint, add_decision, decision_keyed, parties_of, standpoint_of
 from store.due import Reason
 from store.entities import entity_named, subject_of
-from store.entity_tables import Entity
 from store.event_tables import Decision, Policy
-from store.policies import active_policy
 from usecases import audit
 from usecases.actors import Actor
 from usecases.decision_answers import answered
@@ -124,15 +122,14 @@ def decide(
         RulesetNotValid: something that the policy reads is not there, such as a list.
     """
     asked = _Asked(policy, type_name, external_id, transaction, freshness, _key(policy, decision_key, transaction))
-    recorded = None if asked.key is None else _recorded(engine, actor, asked.key, asked)
-    if recorded is not None:
-        return recorded
     made, assessed = _made(engine, actor, asked, clock, valuer)
+    if isinstance(made, DecisionMade):
+        return made
     stored = _stored(engine, actor, asked, made, assessed=assessed)
     if stored is not None:
         return stored
-    assert asked.key is not None
-    other = _recorded(engine, actor, asked.key, asked)  # somebody asked the same at the same time
+    with reachable(), Session(engine) as session:  # somebody asked the same at the same time
+        other = _recorded(session, actor, asked)
     assert other is not None
     return other
 
@@ -147,18 +144,17 @@ def _key(policy: str, given: str | None, transaction: Mapping[str, Any]) -> str 
     return f"{policy}/{own}"
 
 
-def _recorded(engine: Engine, actor: Actor, key: str, asked: _Asked) -> DecisionMade | None:
-    """Find the decision under a key; ActionRefused where it is one on something else."""
-    with reachable(), Session(engine) as session:
-        found = decision_keyed(session, actor.organisation_id, key)
-        if found is None:
-            return None
-        if found.inputs is None or json.loads(found.inputs)["asked"] != asked.digest:
-            own = key.removeprefix(f"{asked.policy}/")
-            raise ActionRefused(
-                f"{asked.policy} decided on something else under {own!r}; give it a decision_key of its own"
-            )
-        return shown(found, session.get_one(Policy, found.policy_id), repeated=True)
+def _recorded(session: Session, actor: Actor, asked: _Asked) -> DecisionMade | None:
+    """Find the decision under the key; ActionRefused where it is one on something else."""
+    found = None if asked.key is None else decision_keyed(session, actor.organisation_id, asked.key)
+    if found is None or asked.key is None:
+        return None
+    if found.inputs is None or json.loads(found.inputs)["asked"] != asked.digest:
+        own = asked.key.removeprefix(f"{asked.policy}/")
+        raise ActionRefused(
+            f"{asked.policy} decided on something else under {own!r}; give it a decision_key of its own"
+        )
+    return shown(found, session.get_one(Policy, found.policy_id), repeated=True)
 
 
 def shown(row: Decision, policy: Policy, *, repeated: bool = False) -> DecisionMade:
@@ -169,40 +165,43 @@ def shown(row: Decision, policy: Policy, *, repeated: bool = False) -> DecisionM
 
 def _made(
     engine: Engine, actor: Actor, asked: _Asked, clock: Callable[[], int], valuer: Valuer | None
-) -> tuple[_Decided, bool]:
-    """Decide; tell too whether the level was computed for it."""
+) -> tuple[DecisionMade | _Decided, bool]:
+    """Decide, unless that was done before under the key; tell too whether the level was computed for it."""
     with reachable(), Session(engine) as session:
-        entity, policy = _found(session, actor, asked)
-        point = standpoint_of(session, entity.id)
+        recorded = _recorded(session, actor, asked)
+        if recorded is not None:
+            return recorded, False
+        parties, policy = _found(session, actor, asked)
+        point = standpoint_of(session, parties.entity.id)
         never = point.standing is None
         if asked.freshness is Freshness.STORED or (asked.freshness is Freshness.REFRESH and not never):
-            return _decided(session, asked, entity, policy, point, clock()), False
-        subject = subject_of(entity)
+            return _decided(session, asked, parties, policy, point, clock()), False
+        subject = subject_of(parties.entity)
     assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
     with reachable(), Session(engine) as session:
-        entity, policy = _found(session, actor, asked)
-        return _decided(session, asked, entity, policy, standpoint_of(session, entity.id), clock()), True
+        parties, policy = _found(session, actor, asked)
+        point = standpoint_of(session, parties.entity.id)
+        return _decided(session, asked, parties, policy, point, clock()), True
 
 
-def _found(session: Session, actor: Actor, asked: _Asked) -> tuple[Entity, Policy]:
-    entity = entity_named(session, actor.organisation_id, asked.type_name, asked.external_id)
-    policy = active_policy(session, actor.organisation_id, asked.policy)
-    if policy is None:
+def _found(session: Session, actor: Actor, asked: _Asked) -> tuple[Parties, Policy]:
+    parties = parties_of(session, actor.organisation_id, asked.type_name, asked.external_id, asked.policy)
+    if parties.policy is None:
         raise NotThere(f"there is no active policy {asked.policy!r}")
-    decides_on = kept_policy(policy.canonical).entity_type
+    decides_on = kept_policy(parties.policy.canonical).entity_type
     if decides_on != asked.type_name:
         raise ConfigError(f"the policy {asked.policy} decides on entities of the type {decides_on} alone")
-    return entity, policy
+    return parties, parties.policy
 
 
 def _decided(
-    session: Session, asked: _Asked, entity: Entity, policy: Policy, point: Standpoint, now_us: int
+    session: Session, asked: _Asked, parties: Parties, policy: Policy, point: Standpoint, now_us: int
 ) -> _Decided:
-    material = gather(session, policy.canonical, entity, point, asked.transaction, now_us)
+    material = gather(session, policy.canonical, parties, point, asked.transaction, now_us)
     kept = _kept(material, asked, policy, now_us)
     said, answer = answered(policy.canonical, material.versions, material.inputs, kept)
     return _Decided(
-        entity.id,
+        parties.entity.id,
         policy.id,
         (policy.name, policy.number),
         None if point.standing is None else point.standing.number,

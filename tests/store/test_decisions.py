@@ -12,7 +12,7 @@ from store.decisions import (
     decision_keyed,
     decision_numbered,
     decisions_of,
-    latest_value,
+    parties_of,
     standpoint_of,
 )
 from store.event_tables import Policy
@@ -75,12 +75,25 @@ def test_where_an_entity_stands_is_told_with_its_ruleset(desk: Desk) -> None:
         assert (never.standing, never.ruleset, never.content_hash) == (None, None, None)
 
 
+def test_whose_transaction_it_is_is_found_with_what_decides(desk: Desk) -> None:
+    with Session(desk.bank.engine) as session:
+        found = parties_of(session, desk.bank.of, "customer", "ada", "payments")
+        assert (found.entity.id, found.kind.name) == (desk.bank.id_of("ada"), "customer")
+        assert found.settings is not None
+        assert found.policy is not None
+        assert (found.policy.name, found.policy.number) == ("payments", 1)
+        assert parties_of(session, desk.bank.of, "customer", "ada", "nothing").policy is None
+        for of, kind, name in ((desk.bank.of + 1, "customer", "ada"), (desk.bank.of, "company", "ada")):
+            with pytest.raises(NotThere, match=f"there is no {kind} 'ada'"):
+                parties_of(session, of, kind, name, "payments")
+
+
 def test_the_latest_value_is_found(desk: Desk) -> None:
     with Session(desk.bank.engine) as session:
-        assert latest_value(session, desk.bank.id_of("ada")) is None
+        assert standpoint_of(session, desk.bank.id_of("ada")).value is None
     for days_ago, score in ((2, 1.0), (0, 3.0), (1, 2.0)):
         desk.value("ada", score, days_ago=days_ago)
     with Session(desk.bank.engine) as session:
-        found = latest_value(session, desk.bank.id_of("ada"))
+        found = standpoint_of(session, desk.bank.id_of("ada")).value
         assert found is not None
         assert found.score == 3.0

@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 
 from risk.facts.portfolio import AS_OF, ENTITY
 from risk.language.policy import read_policy
-from store.decisions import standpoint_of
-from store.entities import entity_named
+from store.decisions import parties_of, standpoint_of
 from tests.usecases import banks
 from tests.usecases.deciding import Desk, cash, document, opened
 from usecases.decision_inputs import NEVER, Material, gather
@@ -26,9 +25,9 @@ def desk(engine: Engine) -> Desk:
 def gathered(desk: Desk, *conditions: Any, name: str = "ada") -> Material:
     rules = [{"when": condition, "action": "note"} for condition in conditions]
     with Session(desk.bank.engine) as session:
-        entity = entity_named(session, desk.bank.of, "customer", name)
-        point = standpoint_of(session, entity.id)
-        return gather(session, read_policy(document(rules)).canonical, entity, point, cash(), desk.bank.now)
+        parties = parties_of(session, desk.bank.of, "customer", name, "")
+        point = standpoint_of(session, parties.entity.id)
+        return gather(session, read_policy(document(rules)).canonical, parties, point, cash(), desk.bank.now)
 
 
 def test_what_is_kept_is_read_back_to_the_bit(desk: Desk) -> None:

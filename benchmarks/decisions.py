@@ -1,0 +1,148 @@
+"""How long a decision takes, in process, one after another: on SQLite and on PostgreSQL, as a table in Markdown.
+
+Run `python -m benchmarks.decisions --calls 1000`; the page docs/decisions-api.md has what it said.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import quantiles
+from time import perf_counter
+
+from sqlalchemy import Engine
+
+from benchmarks.platform_data import FIELDS, LEVELS, TRANSACTION_FIELDS, activate, add_customers, organise, transactions
+from benchmarks.platform_data import postgresql as new_postgresql
+from store.database import open_database, upgrade
+from usecases.actors import Actor
+from usecases.decisions import decide
+from usecases.ingest_transactions import add_transactions
+from usecases.levels import Freshness
+from usecases.policies import approve_policy, propose_policy
+from usecases.worker import run_batch
+
+CUSTOMERS, EACH = 500, 40
+WARM_UP = 20
+
+THRESHOLDS = [
+    ("cash-high", [{"level": "in_force", "at_least": "high"}, {"transaction": "amount", "above": 1_000}], "block"),
+    ("cash-low", [{"transaction": "operation", "equals": "cash"}, {"transaction": "amount", "above": 10_000}], "block"),
+    ("old", [{"level": "age_days", "above": 180}], "review"),
+    ("worth", [{"value": "score", "at_least": 4}, {"field": "country", "equals": "NO"}], "allow"),
+]
+HISTORY = [
+    ("day", [{"sum": "amount", "over": "1 day", "at_least": 100_000}], "review"),
+    (
+        "unusual",
+        [{"ratio": [{"transaction": "amount"}, {"mean": "amount", "over": "90 days"}], "at_least": 50}],
+        "review",
+    ),
+    ("watched", [{"tag": "watch", "is": "present"}], "review"),
+]
+
+
+def document(name: str, rules: list[tuple[str, list[dict[str, object]], str]]) -> str:
+    """Write a policy."""
+    return json.dumps(
+        {
+            "policy": name,
+            "entity_type": "customer",
+            "fields": FIELDS,
+            "transaction_fields": TRANSACTION_FIELDS,
+            "levels": LEVELS,
+            "actions": ["allow", "review", "block"],
+            "wins": "most severe",
+            "rationale": "It is measured.",
+            "rules": [
+                {
+                    "id": key,
+                    "title": key.title(),
+                    "rationale": "It is measured.",
+                    "when": {"all": parts},
+                    "action": action,
+                }
+                for key, parts, action in rules
+            ],
+            "otherwise": "allow",
+        }
+    )
+
+
+@contextmanager
+def sqlite() -> Iterator[Engine]:
+    """Make a database in a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_database(f"sqlite:///{Path(folder) / 'measured.db'}")
+        upgrade(engine)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def prepared(engine: Engine) -> Actor:
+    """Let everybody have a history and a level, and two policies be in force."""
+    actor = organise(engine)
+    activate(engine, actor)
+    add_customers(engine, actor, CUSTOMERS)
+    add_transactions(engine, actor, transactions(0, CUSTOMERS * EACH, CUSTOMERS))
+    while run_batch(engine) is not None:
+        pass
+    for name, rules in (("thresholds", THRESHOLDS), ("history", [*THRESHOLDS, *HISTORY])):
+        made = propose_policy(engine, actor, document(name, rules), "To measure.", "To measure.")
+        approve_policy(engine, replace(actor, name="cli:another"), name, made.number, "To measure.")
+    return actor
+
+
+def milliseconds(calls: int, call: Callable[[int], object]) -> list[float]:
+    """Time each call, after a few that are not timed."""
+    times = []
+    for number in range(calls + WARM_UP):
+        begin = perf_counter()
+        call(number)
+        times.append((perf_counter() - begin) * 1000)
+    return times[WARM_UP:]
+
+
+def measured(kind: str, engine: Engine, calls: int) -> Iterator[str]:
+    """Decide again and again; give a line of the table for each policy and freshness."""
+    actor = prepared(engine)
+    for policy in ("thresholds", "history"):
+        for freshness in (Freshness.STORED, Freshness.REFRESH, Freshness.NOW):
+
+            def call(number: int, policy: str = policy, freshness: Freshness = freshness) -> object:
+                given = {
+                    "transaction_id": f"{policy}-{freshness}-{number}",
+                    "transaction_amount": -100.0 - number,
+                    "transaction_currency": ("EUR", "USD")[number % 2],
+                    "operation": ("cash", "wire")[number % 2],
+                }
+                return decide(engine, actor, policy, "customer", f"c{number % CUSTOMERS}", given, freshness)
+
+            cuts = quantiles(milliseconds(calls, call), n=100)
+            yield f"| {kind} | {policy} | {freshness} | {cuts[49]:.1f} | {cuts[89]:.1f} | {cuts[98]:.1f} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=1000)
+    calls = parser.parse_args().calls
+    print(
+        f"{calls} calls each, {CUSTOMERS} customers with {EACH} transactions; load {os.getloadavg()[0]:.1f} before.\n"
+    )
+    print("| database | policy | level | p50 ms | p90 ms | p99 ms |\n|---|---|---|---|---|---|")
+    for kind, opened in (("SQLite", sqlite), ("PostgreSQL", new_postgresql)):
+        with opened() as engine:
+            for line in measured(kind, engine, calls):
+                print(line, flush=True)
+    print(f"\nLoad {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} processors.")
+
+
+if __name__ == "__main__":
+    main()
