@@ -21,7 +21,7 @@ def replay(
     organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
     show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
 ) -> None:
-    """Make a stored assessment, or a decision, again, and compare the bytes.
+    """Make a stored assessment or decision again, to the byte.
 
     It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
     """
