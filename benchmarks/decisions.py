@@ -22,7 +22,7 @@ from store.database import open_database, upgrade
 from usecases.actors import Actor
 from usecases.decisions import decide
 from usecases.ingest_transactions import add_transactions
-from usecases.levels import Freshness
+from usecases.levels import Freshness, read_level
 from usecases.policies import approve_policy, propose_policy
 from usecases.worker import run_batch
 
@@ -112,6 +112,11 @@ def milliseconds(calls: int, call: Callable[[int], object]) -> list[float]:
 def measured(kind: str, engine: Engine, calls: int) -> Iterator[str]:
     """Decide again and again; give a line of the table for each policy and freshness."""
     actor = prepared(engine)
+
+    def level(number: int) -> object:
+        return read_level(engine, actor, "customer", f"c{number % CUSTOMERS}", Freshness.STORED)
+
+    yield _line(kind, "none: the level alone", Freshness.STORED, milliseconds(calls, level))
     for policy in ("thresholds", "history"):
         for freshness in (Freshness.STORED, Freshness.REFRESH, Freshness.NOW):
 
@@ -124,8 +129,12 @@ def measured(kind: str, engine: Engine, calls: int) -> Iterator[str]:
                 }
                 return decide(engine, actor, policy, "customer", f"c{number % CUSTOMERS}", given, freshness)
 
-            cuts = quantiles(milliseconds(calls, call), n=100)
-            yield f"| {kind} | {policy} | {freshness} | {cuts[49]:.1f} | {cuts[89]:.1f} | {cuts[98]:.1f} |"
+            yield _line(kind, policy, freshness, milliseconds(calls, call))
+
+
+def _line(kind: str, policy: str, freshness: Freshness, times: list[float]) -> str:
+    cuts = quantiles(times, n=100)
+    return f"| {kind} | {policy} | {freshness} | {cuts[49]:.1f} | {cuts[89]:.1f} | {cuts[98]:.1f} |"
 
 
 def main() -> None:

@@ -66,9 +66,10 @@ def read_at_hand(
     moment = from_microseconds(now_us).replace(tzinfo=None).isoformat()
     usual = {c.TRANSACTION_ID: _UNNAMED, c.DATE: moment, c.STATE: _STATE, OWNERS[0]: external_id}
     read = read_columns(frame_of([{**usual, **there}]), declared, rates, now_us, text=False)
-    stored = read.with_columns(pl.lit(number, pl.Int64).alias("entity"))
+    stored = read.hstack([pl.Series("entity", [number], dtype=pl.Int64)])
     if c.TRANSACTION_ID not in there:
-        stored = stored.with_columns(pl.lit(None, pl.String).alias("transaction_id"))
+        nothing = pl.Series("transaction_id", [None], dtype=pl.String)
+        stored = stored.replace_column(stored.get_column_index("transaction_id"), nothing)
     row = stored.row(0, named=True)
     said = {name: row[name] for name in ("transaction_id", "at_us", "currency", "state", "content")}
     return AtHand(as_given(stored, declared), {**said, "amount": repr(row["amount"])}, row["transaction_id"])

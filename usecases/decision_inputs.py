@@ -50,8 +50,7 @@ class Material:
 
     def kept(self) -> dict[str, Any]:
         """Give what is to be kept of it, so that `usecases.inputs_kept.read_inputs` reads it back."""
-        columns = self.inputs.drop(ENTITY, AS_OF)
-        columns = columns.select(sorted(columns.columns))
+        columns = self.inputs[sorted(set(self.inputs.columns) - {ENTITY, AS_OF})]
         return {
             "inputs": columns.row(0, named=True) if columns.width else {},
             "types": types_of(columns),
@@ -123,7 +122,7 @@ def _reads(canonical: str) -> _Reads:
 
 def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVersion], now_us: int) -> pl.DataFrame:
     members = {name: version.members for name, version in versions.items()}
-    entities = portfolio.entities.with_columns(pl.lit(now_us, pl.Int64).alias(AS_OF))
+    entities = portfolio.entities.hstack([pl.Series(AS_OF, [now_us], dtype=pl.Int64)])
     return resolve(needs, portfolio, sources_of(needs, portfolio), members, entities)
 
 

@@ -66,7 +66,7 @@ class PolicyProgram:
             taken, null where none gave one (Int32); `action`, its position among the policy's actions (Int32).
         """
         made = frame.select(*self.outcomes, *self.given).with_columns(*self.decision)
-        return made.select(*(rule_column(rule.id) for rule in self.policy.rules), DECIDED, ACTION)
+        return made[[*(rule_column(rule.id) for rule in self.policy.rules), DECIDED, ACTION]]
 
 
 def compile_policy(policy: Policy, lists: Mapping[str, Sequence[str]], base: str) -> PolicyProgram:

@@ -35,6 +35,8 @@ def at_hand(facts: Facts, wanted: Sequence[TransactionInput], entities: pl.DataF
     """Give fields of each entity's transaction at hand, in the order of *entities*; null where it has none."""
     columns = [_column(facts, made).alias(key_of(made)) for made in wanted]
     rows = facts.rows.select(pl.col(LINK).alias(ENTITY), *columns).collect(optimizations=_EAGERLY)
+    if rows[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
+        return {key_of(made): rows[key_of(made)] for made in wanted}
     found = entities.select(ENTITY).join(rows, on=ENTITY, how="left", validate="m:1", maintain_order="left")
     return {key_of(made): found[key_of(made)] for made in wanted}
 

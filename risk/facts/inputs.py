@@ -164,7 +164,8 @@ def resolve(
             frame = _with_pattern(frame, made, sources["transactions"], units)
         elif isinstance(made, Ratio):
             frame = _with_ratio(frame, made, needs.names, portfolio.rates.base)
-    return frame.with_columns(*(_signal_field(made) for made in needs.signals if isinstance(made, FieldInput)))
+    signal_fields = [_signal_field(made) for made in needs.signals if isinstance(made, FieldInput)]
+    return frame.with_columns(*signal_fields) if signal_fields else frame
 
 
 def _of_entity(made: Part, names: Vocabulary, portfolio: Portfolio, entities: pl.DataFrame) -> dict[str, pl.Series]:
@@ -213,8 +214,12 @@ def _days_since(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) 
 def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> pl.Series:
     if column not in frame.columns:
         raise RulesetNotValid([Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs")
-    wanted = frame.select(ENTITY, pl.col(column).cast(kind))
-    found = entities.select(ENTITY).join(wanted, on=ENTITY, how="left", validate="m:1", maintain_order="left")[column]
+    if frame[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
+        found = frame[column].cast(kind)
+    else:
+        wanted = frame.select(ENTITY, pl.col(column).cast(kind))
+        joined = entities.select(ENTITY).join(wanted, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+        found = joined[column]
     return found.fill_nan(None) if kind == pl.Float64 else found
 
 
