@@ -14,6 +14,7 @@ from domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere, Ru
 from store.due import Reason
 from store.entity_tables import Transaction
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
+from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 from tests.usecases.governed import audited, together
@@ -168,6 +169,16 @@ def test_a_level_that_stands_is_refreshed_behind_the_answer(desk: Desk) -> None:
     assert _answer(made)["level"]["refreshing"] is False
     assert _answer(desk.decide())["level"]["refreshing"] is True
     assert desk.bank.settle() == 1
+
+
+def test_where_a_level_cannot_be_computed_it_is_unknown_and_the_decision_is_made(desk: Desk) -> None:
+    desk.bank.activate(banks.document({"listed": banks.LISTED}))
+    desk.publish({**CASH_OF_HIGH, "on_unknown": "review"})
+    made = desk.decide("cy", freshness=Freshness.NOW)
+    assert (made.action, _answer(made)["level"]["status"]) == ("review", "never assessed")
+    assert desk.bank.mark_of("cy").error
+    kept = desk.decide("ada", freshness=Freshness.NOW)
+    assert (kept.action, _answer(kept)["level"]["level"]) == ("block", "high"), "as it stood"
 
 
 def test_it_may_ask_for_a_level_of_now(desk: Desk) -> None:
