@@ -13,6 +13,6 @@ def configure_logs() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # Whatever stderr is by then: a logger that is kept goes on writing to one that was closed or replaced.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

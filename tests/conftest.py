@@ -1,4 +1,4 @@
-"""What all tests share: how Hypothesis runs."""
+"""What all tests share: how Hypothesis runs, and how wide the terminal is."""
 
 import os
 
@@ -10,3 +10,7 @@ _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("steady", settings(derandomize=True, print_blob=True, **_SHARED))
 settings.register_profile("soak", settings(max_examples=1000, print_blob=True, **_SHARED))
 settings.load_profile("soak" if os.environ.get("FIVEFOLD_SOAK") else "steady")
+
+# A worker process of xdist exports both; a console would keep that width, whatever a test asks for.
+for _name in ("COLUMNS", "LINES"):
+    os.environ.pop(_name, None)
