@@ -13,14 +13,12 @@ from features import columns as c
 from features.values import shown
 from risk.language.fields import FieldType
 from usecases.portfolios import as_given
-from usecases.transaction_columns import OWNERS, frame_of, read_columns
+from usecases.transaction_columns import KNOWN, OWNERS, frame_of, read_columns
 
-_KNOWN = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
 _UNNAMED = "unnamed"
 """Stands in place of a transaction's number, where it has none, while it is checked."""
 _STATE = "PENDING"
 """What is to be decided on has not happened yet."""
-_PLAIN = "text, a number of at most 18 digits, true, false, null or a list of text"
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def read_at_hand(
     there = {name: value for name, value in given.items() if value is not None}
     moment = from_microseconds(now_us).replace(tzinfo=None).isoformat()
     usual = {c.TRANSACTION_ID: _UNNAMED, c.DATE: moment, c.STATE: _STATE, OWNERS[0]: external_id}
-    read = read_columns(frame_of([{**usual, **there}]), declared, rates, now_us, text=False)
+    read = read_columns(frame_of([{**usual, **there}], declared), declared, rates, now_us, text=False)
     stored = read.hstack([pl.Series("entity", [number], dtype=pl.Int64)])
     if c.TRANSACTION_ID not in there:
         nothing = pl.Series("transaction_id", [None], dtype=pl.String)
@@ -76,13 +74,8 @@ def read_at_hand(
 
 
 def _refuse_strange(given: Mapping[str, Any], declared: Mapping[str, FieldType], external_id: str) -> None:
-    known = (*_KNOWN, *declared)
+    known = (*KNOWN, *declared)
     problems = [Problem(0, name, "is no field of it", ", ".join(known)) for name in given if name not in known]
-    problems += [
-        Problem(0, name, f"is {shown(value)}", _PLAIN)
-        for name, value in given.items()
-        if name in known and not _is_plain(value)
-    ]
     problems += [
         Problem(0, name, "is missing", "an amount and its currency")
         for name in (c.AMOUNT, c.CURRENCY)
@@ -95,12 +88,6 @@ def _refuse_strange(given: Mapping[str, Any], declared: Mapping[str, FieldType],
     ]
     if problems:
         raise DataNotValid(problems)
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(isinstance(word, str) for word in value)
-    return value is None or isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def rate_said(rates: RateTable, currency: str) -> dict[str, Any]:

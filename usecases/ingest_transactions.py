@@ -1,6 +1,6 @@
 """Transactions in: each once, whatever is sent again; whoever they concern becomes due in the same transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,10 @@ def add_transactions(
         DataNotValid: rows that cannot be taken, each named.
     """
     now = now_microseconds() if now_us is None else now_us
-    frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows)
     with writing(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name, kept=True)
         declared = FIELDS.validate_json(kind.transaction_fields)
+        frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, declared)
         rates = rates_of(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
         read = read_columns(frame, declared, rates, now, text=text)
         named = numbered(session, kind.id, read["external_id"])
@@ -94,16 +94,8 @@ def add_transactions(
 def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str) -> pl.DataFrame:
     """Say whose each transaction is by its number; DataNotValid where somebody is not there."""
     found = read.join(named, on="external_id", how="left", maintain_order="left")
-    if found["entity_id"].null_count():
-        strangers = found.with_row_index("row").filter(pl.col("entity_id").is_null())
-        rows = strangers.select("row", "external_id").head(PROBLEMS_LISTED).iter_rows()
-        raise DataNotValid(
-            [
-                Problem(row, "user_id", f"is {name!r}: there is no such {type_name}", "one that was added")
-                for row, name in rows
-            ],
-            len(strangers),
-        )
+    strangers = found.select("external_id").with_row_index("row").filter(found["entity_id"].is_null())
+    _refuse(strangers, "user_id", lambda name: f"is {name!r}: there is no such {type_name}", "one that was added")
     return found
 
 
@@ -111,28 +103,22 @@ def _once(staged: pl.DataFrame) -> pl.DataFrame:
     """Take each transaction once; DataNotValid where the same number stands for different content."""
     if staged["transaction_id"].n_unique() == len(staged):
         return staged
-    kept = staged.unique(maintain_order=True)
-    twice = kept.with_row_index("row").filter(pl.col("transaction_id").is_duplicated())
-    if len(twice):
-        rows = twice.select("row", "transaction_id").head(PROBLEMS_LISTED).iter_rows()
-        raise DataNotValid(
-            [
-                Problem(row, "transaction_id", f"{name!r} stands for different content", "each once")
-                for row, name in rows
-            ],
-            len(twice),
-        )
-    return kept
+    kept = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
+    twice = kept.select("row", "transaction_id").filter(kept["transaction_id"].is_duplicated())
+    _refuse(twice, "transaction_id", lambda name: f"{name!r} stands for different content", "each once")
+    return kept.drop("row")
 
 
 def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame) -> None:
     if conflicts:
-        rows = dict(zip(read["transaction_id"], range(len(read)), strict=True))
+        rows = read.select("transaction_id").with_row_index("row")
+        rows = rows.filter(read["transaction_id"].is_in(conflicts)).unique("transaction_id", keep="first")
         allowed = "the content that was taken first; only a pending state may change"
-        raise DataNotValid(
-            [
-                Problem(rows[name], "transaction_id", f"{name!r} was taken with other content", allowed)
-                for name in conflicts[:PROBLEMS_LISTED]
-            ],
-            len(conflicts),
-        )
+        _refuse(rows.sort("row"), "transaction_id", lambda name: f"{name!r} was taken with other content", allowed)
+
+
+def _refuse(rows: pl.DataFrame, field: str, problem: Callable[[str], str], allowed: str) -> None:
+    """Raise DataNotValid for rows, given by number and name; none are fine."""
+    if len(rows):
+        told = rows.head(PROBLEMS_LISTED).iter_rows()
+        raise DataNotValid([Problem(row, field, problem(name), allowed) for row, name in told], len(rows))

@@ -20,6 +20,11 @@ from usecases.ingest_checks import MOST_CHARACTERS, allowed_values, storable
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
 OWNERS = (c.USER_ID, "entity_id")
 """Either names whose transaction it is."""
+KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
+"""What any transaction may say, beside the fields that its entity type declares."""
+
+_PLAIN = "text, a number below 2^63, true, false or null"
+_LISTS = f"{_PLAIN}, or a list of text"
 
 AHEAD_US = DAY_US
 """How far ahead of now a transaction may be dated: clocks differ, and so do zones. It counts from its own moment."""
@@ -44,10 +49,7 @@ def read_columns(
         LayoutError: a column that all have is missing.
         DataNotValid: rows that cannot be taken, each named.
     """
-    owner = next((name for name in OWNERS if name in frame.columns), None)
-    missing = [name for name in NEEDED if name not in frame.columns] + ([] if owner else [" or ".join(OWNERS)])
-    if missing or owner is None:
-        raise LayoutError(f"transactions have no {', '.join(missing)}; they have {', '.join(frame.columns) or 'none'}")
+    owner = _owner_among(frame.columns)
     columns = _Columns(frame, text=text)
     made = {
         "transaction_id": columns.names(c.TRANSACTION_ID),
@@ -63,6 +65,15 @@ def read_columns(
     }
     columns.findings.raise_if_any()
     return pl.DataFrame(made)
+
+
+def _owner_among(names: Sequence[str]) -> str:
+    """Name the column that says whose they are; LayoutError where one that all have is missing."""
+    owner = next((name for name in OWNERS if name in names), None)
+    missing = [name for name in NEEDED if name not in names] + ([] if owner else [" or ".join(OWNERS)])
+    if missing or owner is None:
+        raise LayoutError(f"transactions have no {', '.join(missing)}; they have {', '.join(names) or 'none'}")
+    return owner
 
 
 class _Columns:
@@ -180,19 +191,31 @@ def _arrow(column: pl.Series) -> Any:
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def frame_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
     """Make a frame of rows as a request has them: a column of numbers and texts together is one of text.
 
-    DataNotValid where a text is none: JSON can write half a surrogate, and nothing can keep it.
+    What nobody declared is left out, whatever it holds. LayoutError where a column that all have is missing;
+    DataNotValid for values that no column can hold, half a surrogate among them: JSON can write one, and nothing can
+    keep it.
     """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    _owner_among(names)
+    columns = {name: [row.get(name) for row in rows] for name in names if name in KNOWN or name in own}
     problems = [
-        Problem(number, name, "has half a surrogate", "text")
-        for number, row in enumerate(rows)
-        for name, value in row.items()
-        for text in (value if isinstance(value, list) else [value])
-        if isinstance(text, str) and not text.isascii() and not storable(text.replace("\0", ""))
+        Problem(number, name, f"is {shown(value)}", _LISTS if name in own else _PLAIN)
+        for name, values in columns.items()
+        for number, value in enumerate(values)
+        if not _is_plain(value, lists=name in own)
     ]
     if problems:
         raise DataNotValid(problems)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pl.DataFrame({name: pl.Series(name, [row.get(name) for row in rows], strict=False) for name in names})
+    return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
+
+
+def _is_plain(value: Any, *, lists: bool) -> bool:
+    """Tell whether a column can hold a value; a NUL is left to those who know what the column is for."""
+    if isinstance(value, str):
+        return value.isascii() or storable(value.replace("\0", ""))
+    if isinstance(value, list | tuple):
+        return lists and all(isinstance(word, str) and _is_plain(word, lists=False) for word in value)
+    return not isinstance(value, Mapping) and not (isinstance(value, int) and abs(value) >= 2**63)

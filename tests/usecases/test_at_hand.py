@@ -60,7 +60,7 @@ def test_what_is_missing_is_now_and_pending() -> None:
 def test_it_is_read_and_refused_as_a_stored_one_would_be(changed: Any) -> None:
     row = {**cash(**changed), "transaction_id": "t", "user_id": "ada"}
     row = {"transaction_state": "PENDING", "transaction_date": "2026-11-20", **row}
-    stored = tried(lambda: as_given(_with_entity(read_columns(frame_of([row]), OWN, RATES, NOW, text=False)), OWN))
+    stored = tried(lambda: as_given(_with_entity(read_columns(frame_of([row], OWN), OWN, RATES, NOW, text=False)), OWN))
     at_hand = tried(lambda: read_at_hand(row, OWN, RATES, (7, "ada"), NOW).frame)
     assert at_hand.equals(stored) if isinstance(stored, pl.DataFrame) else at_hand == stored
 

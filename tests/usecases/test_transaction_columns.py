@@ -1,6 +1,7 @@
 """Columns of transactions: what is stored of a row depends on that row alone."""
 
 import json
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from domain.errors import DataNotValid
 from domain.money import base_only
 from risk.language.fields import FieldType, OneOf
 from tests.usecases.platforms import NOW
-from usecases.transaction_columns import frame_of, read_columns
+from usecases.transaction_columns import KNOWN, frame_of, read_columns
 
 OWN: dict[str, FieldType] = {
     "operation": "text",
@@ -38,7 +39,7 @@ def row(**changed: Any) -> dict[str, Any]:
 
 
 def read(*rows: dict[str, Any], text: bool = False) -> pl.DataFrame:
-    return read_columns(frame_of(rows), OWN, RATES, NOW, text=text)
+    return read_columns(frame_of(rows, OWN), OWN, RATES, NOW, text=text)
 
 
 ROWS = st.builds(
@@ -72,9 +73,39 @@ def test_what_was_said_is_what_is_kept(given_row: dict[str, Any]) -> None:
     assert found["category"] == given_row["user_category"]
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+)
+
+
+@given(st.dictionaries(st.sampled_from([*OWN, *KNOWN]), JSON, max_size=3), JSON, st.booleans())
+def test_any_json_is_read_or_refused_in_words(changed: dict[str, Any], other: Any, beside: bool) -> None:
+    rows = [row(**changed), *[row(), row()][: 1 + beside]]
+    alone = tried(lambda: read(*rows))
+    ignored = tried(lambda: read(*[{**given_row, "nobody knows it": other} for given_row in rows]))
+    assert alone.equals(ignored) if isinstance(alone, pl.DataFrame) else alone == ignored
+
+
+def tried(read_them: Callable[[], pl.DataFrame]) -> pl.DataFrame | str:
+    try:
+        return read_them()
+    except DataNotValid as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**64), 10**400, {"a": 1}, {"\0": 1}, [["a"]], [1], ["\ud800"], "\udfff"])
+@pytest.mark.parametrize("name", ["transaction_amount", "operation", "transaction_state"])
+def test_what_no_column_holds_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(DataNotValid, match=rf"row 0: {name} is "):
+        read(row(**{name: value}))
+
+
 def test_csv_and_parquet_say_the_same() -> None:
-    typed = frame_of([row(fee=1.5, seen=True, booked=datetime(2026, 2, 1), user_balance=2)])  # noqa: DTZ001 (as files have them)
-    texts = frame_of([row(transaction_amount="1.0", fee="1.5", seen="true", booked="2026-02-01", user_balance="2")])
+    typed = frame_of([row(fee=1.5, seen=True, booked=datetime(2026, 2, 1), user_balance=2)], OWN)  # noqa: DTZ001 (as files have them)
+    texts = frame_of(
+        [row(transaction_amount="1.0", fee="1.5", seen="true", booked="2026-02-01", user_balance="2")], OWN
+    )
     first, second = (read_columns(one, OWN, RATES, NOW, text=True) for one in (typed, texts))
     assert first.drop("content").equals(second.drop("content"))
     contents = [json.loads(found["content"][0]) for found in (first, second)]
