@@ -10,6 +10,7 @@ from tqdm import tqdm
 from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
 from cli.terminal import acting_in, actor, moment, open_current_database, say
 from domain.clock import now_microseconds
+from domain.errors import ConfigError
 from domain.settings import read_settings
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ def setup(
     from usecases.settings import change_settings, choose_levels  # noqa: PLC0415 (as above)
 
     ruleset = load_ruleset(path)
+    names, known = lists_of_ruleset(ruleset), lists_with(lists)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"{path} reads the list {unknown[0]}, which nobody has; give a folder that has it by --lists")
     engine = open_current_database()
     who = actor_in_new(engine, organisation, actor())
     choose_levels(engine, who, ruleset.levels)
@@ -56,11 +61,8 @@ def setup(
         said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
     )
     define_type(engine, who, ruleset.entity_type, fields, transaction_fields, case_fields)
-    names = lists_of_ruleset(ruleset)
-    known = lists_with(lists)
     for name in names:
-        if name in known:
-            put_list(engine, who, canonical_json(known[name]))
+        put_list(engine, who, canonical_json(known[name]))
     read = f", and the lists {', '.join(names)}" if names else ""
     say(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
 
@@ -74,9 +76,7 @@ def entities(
     """Take entities: entity_id, their fields, perhaps owner_id. Whoever is new or changed becomes due."""
     from usecases.importing import import_entities  # noqa: PLC0415 (imports SQLAlchemy)
 
-    engine = open_current_database()
-    who = acting_in(engine, organisation)
-    _show(import_entities(engine, who, kind, path, read_settings().var / "imports", _bar(path), _clock(as_of)))
+    _take(import_entities, path, kind, organisation, as_of)
 
 
 def transactions(
@@ -88,9 +88,14 @@ def transactions(
     """Take transactions as the API names their columns, with transaction_id: each once, however often it is sent."""
     from usecases.importing import import_transactions  # noqa: PLC0415 (imports SQLAlchemy)
 
+    _take(import_transactions, path, kind, organisation, as_of)
+
+
+def _take(take: Callable[..., "Progress"], path: Path, kind: str, organisation: str, as_of: str | None) -> None:
     engine = open_current_database()
     who = acting_in(engine, organisation)
-    _show(import_transactions(engine, who, kind, path, read_settings().var / "imports", _bar(path), _clock(as_of)))
+    done = take(engine, who, kind, path, read_settings().var / "imports", _bar(path), _clock(as_of))
+    say(f"{done.rows:,} rows: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
 
 
 def _clock(as_of: str | None) -> Callable[[], int]:
@@ -110,7 +115,3 @@ def _bar(path: Path) -> "Callable[[Progress], None]":
             bar.close()
 
     return told
-
-
-def _show(done: "Progress") -> None:
-    say(f"{done.rows:,} rows: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")

@@ -1,6 +1,5 @@
 """Storing assessments: with them what stands now, what changed, what others are told, and when to look again."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -236,8 +235,3 @@ def _store_values(session: Session, values: Values, held: set[int]) -> None:
 def failures_of(error: Exception) -> str:
     """Write an error so that it can be kept and shown: the first lines of what it says."""
     return f"{type(error).__name__}: {error}"[:1000]
-
-
-def content_of(text: str | None) -> Any:
-    """Read JSON that may have been erased."""
-    return None if text is None else json.loads(text)

@@ -9,7 +9,7 @@ import polars as pl
 from domain.errors import RulesetNotValid
 from risk.engine.assess import assess
 from risk.engine.assessments import Assessments
-from risk.engine.breakdown import Explanation, explain
+from risk.engine.breakdown import Explanation, explain_all
 from risk.facts.lists import NamedList
 from risk.governance.example_facts import check_examples, example_portfolio, previous_levels
 from risk.language.ruleset import Expectation, Ruleset
@@ -91,8 +91,7 @@ def run_examples(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -
     results = []
     if ruleset.examples:
         found = assess_examples(ruleset, lists, as_of)
-        for position, example in enumerate(ruleset.examples):
-            explanation = explain(found, position)
+        for example, explanation in zip(ruleset.examples, explain_all(found), strict=True):
             for outcome in explanation.rules:
                 if isinstance(outcome.case, int):
                     held[outcome.rule].add(outcome.case)

@@ -1,5 +1,6 @@
 """`fivefold import`: a portfolio from files, and what a beginner would do wrong."""
 
+from importlib.resources import files
 from pathlib import Path
 
 import polars as pl
@@ -48,6 +49,15 @@ def test_a_portfolio_comes_in_once_however_often_it_is_sent(var: Path, tmp_path:
 def test_setup_can_be_repeated(var: Path) -> None:
     said = succeed(var, "import", "setup", "fatf-retail")
     assert said.startswith("default has the levels low, medium, high, critical, the type customer, and the lists cash-")
+
+
+def test_a_list_that_nobody_has_is_told_before_anything_is_put(tmp_path: Path) -> None:
+    ruleset = tmp_path / "mine.yaml"
+    text = (files("risk") / "rulesets" / "fatf-retail.yaml").read_text(encoding="utf-8")
+    ruleset.write_text(text.replace("fatf-call-for-action", "our-black-list"), encoding="utf-8")
+    words = refuse(tmp_path / "var", "import", "setup", ruleset)
+    assert words.endswith("reads the list our-black-list, which nobody has; give a folder that has it by --lists")
+    assert not (tmp_path / "var").exists()
 
 
 def test_who_owns_what_comes_with_it(var: Path, tmp_path: Path) -> None:

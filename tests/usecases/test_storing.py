@@ -14,7 +14,7 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import storing
 from usecases.assessing import Result, assess_entities
-from usecases.storing import content_of, failures_of, store_result
+from usecases.storing import failures_of, store_result
 from usecases.worker import LEASE_US
 
 
@@ -114,8 +114,3 @@ def test_what_does_not_move_is_in_the_history_and_told_to_nobody(bank: Bank) -> 
 
 def test_an_error_is_kept_short() -> None:
     assert failures_of(ValueError("x" * 5000)) == f"ValueError: {'x' * 988}"
-
-
-def test_what_was_erased_is_nothing() -> None:
-    assert content_of(None) is None
-    assert content_of('{"a":1}') == {"a": 1}
