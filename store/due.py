@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, cast
 
-from sqlalchemy import ARRAY, BigInteger, Integer, Table, and_, bindparam, case, func, literal, or_, select, update
-from sqlalchemy import cast as cast_to
+from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from store.arrays import array_named
 from store.level_tables import DueMark
 
 EVENT, BULK = 0, 1
@@ -82,7 +82,7 @@ def upsert(new: Any) -> Any:
 def _of_arrays() -> Any:
     """Write the insert of PostgreSQL, which takes many rows several times faster as arrays than one by one."""
     types = {"entity_id": BigInteger, "organisation_id": Integer, "type_id": Integer}
-    arrays = func.unnest(*(cast_to(bindparam(name), ARRAY(kind)) for name, kind in types.items()))
+    arrays = func.unnest(*(array_named(name, kind) for name, kind in types.items()))
     rows = arrays.table_valued(*types).render_derived("marked")
     said = {name: bindparam(name, type_=_MARKS.c[name].type) for name in ("due_us", "priority", "reasons")}
     said |= {name: literal(value) for name, value in NEW.items()}
@@ -225,7 +225,7 @@ def _cleared(given: Any) -> Any:
 _CLEAR = {
     "sqlite": _cleared({name: bindparam(name) for name in _FOLLOWING}),
     "postgresql": _cleared(
-        func.unnest(*(cast_to(bindparam(name), ARRAY(kind)) for name, kind in _FOLLOWING.items()))
+        func.unnest(*(array_named(name, kind) for name, kind in _FOLLOWING.items()))
         .table_valued(*_FOLLOWING)
         .render_derived("given")
         .c

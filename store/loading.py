@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
+from store.arrays import literal_of
+
 _TRANSACTIONS: Mapping[str, Any] = {
     "entity": pl.Int64,
     "transaction_id": pl.String,
@@ -54,7 +56,7 @@ def read_rows(
     else:
         # Named outright: compared with an array of a smaller kind, each row would be held against all of them in turn.
         kind = "text" if ids and isinstance(ids[0], str) else "bigint"
-        found = driver.cursor(binary=True).execute(query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (list(ids),))
+        found = driver.cursor(binary=True).execute(query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (literal_of(ids),))
     return pl.DataFrame(found.fetchall(), schema=dict(schema), orient="row", strict=False)
 
 

@@ -204,12 +204,19 @@ def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) ->
     problems = [
         Problem(number, name, f"is {shown(value)}", _LISTS if name in own else _PLAIN)
         for name, values in columns.items()
+        if not _all_plain(values)
         for number, value in enumerate(values)
         if not _is_plain(value, lists=name in own)
     ]
     if problems:
         raise DataNotValid(problems)
     return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
+
+
+def _all_plain(values: Sequence[Any]) -> bool:
+    """Tell at a glance of a whole column what is nearly always so; False where each value must be looked at."""
+    kinds = set(map(type, values)) - {float, bool, type(None)}
+    return not kinds or (kinds == {str} and all(text.isascii() for text in values if isinstance(text, str)))
 
 
 def _is_plain(value: Any, *, lists: bool) -> bool:
