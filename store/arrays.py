@@ -4,30 +4,30 @@ The driver would write an array value by value, in Python, which for thousands t
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ARRAY, BindParameter, Dialect, Text, TypeDecorator, bindparam, cast
+from sqlalchemy import ARRAY, BindParameter, Dialect, Text, TypeDecorator, bindparam
+from sqlalchemy import cast as cast_to
 from sqlalchemy.sql.elements import Cast
 
 
-def literal_of(values: Iterable[int | str | None]) -> str:
-    r"""Write whole numbers, texts or nothing as an array.
+def literal_of(values: Iterable[int | None] | Iterable[str]) -> str:
+    r"""Write whole numbers, of which some may be missing, or texts as an array; ValueError for a text with a NUL.
 
     >>> literal_of([1, None, 3])
     '{1,NULL,3}'
     >>> print(literal_of(["a", 'say "b\\c"']))
     {"a","say \"b\\c\""}
     """
-    return f"{{{','.join(map(_element, values))}}}"
-
-
-def _element(value: int | str | None) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, int):
-        return str(value)
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    listed = list(values)
+    if not listed or not isinstance(listed[0], str):
+        return f"{{{','.join(['NULL' if value is None else str(value) for value in listed])}}}"
+    # All at once, with what no text may hold between them.
+    joined = "\0".join(cast("list[str]", listed))
+    if joined.count("\0") != len(listed) - 1:
+        raise ValueError("a text has a NUL, which PostgreSQL cannot hold")
+    escaped = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
+    return f'{{"{escaped}"}}'
 
 
 class _Literal(TypeDecorator[Any]):
@@ -41,4 +41,4 @@ class _Literal(TypeDecorator[Any]):
 def array_named(name: str, kind: Any) -> Cast[Any]:
     """Give the parameter of a statement that is an array of a type; its values come as any iterable."""
     given: BindParameter[Any] = bindparam(name, type_=_Literal)
-    return cast(given, ARRAY(kind))
+    return cast_to(given, ARRAY(kind))

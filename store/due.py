@@ -3,7 +3,9 @@
 A mark is set in the transaction of the fact that calls for it, and raises the revision. A claim is a transaction of
 its own, committed before anything is computed, so that whoever stores facts never waits for an assessment. What was
 computed clears the mark only while its lease is held and its revision is the one that was claimed: a fact that came in
-between keeps the entity due. Quarantined entities are left alone until something new happens to them.
+between keeps the entity due. A mark that says all of it already, and that nobody is at, stays as it is; its row is
+locked all the same, so that nobody claims it before the fact is there. Quarantined entities are left alone until
+something new happens to them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -49,8 +51,6 @@ _COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST)
 
 _MARKS = cast("Table", DueMark.__table__)
 _OPEN = or_(_MARKS.c.lease.is_(None), _MARKS.c.lease_until_us <= bindparam("now_us"))
-
-
 NEW = {"revision": 1, "attempts": 0, "quarantined": False}
 
 
@@ -76,6 +76,16 @@ def upsert(new: Any) -> Any:
             "quarantined": False,
             "error": None,
         },
+        # PostgreSQL locks the others too, as its page of INSERT says.
+        where=or_(
+            _MARKS.c.lease.is_not(None),
+            _MARKS.c.due_us.is_(None),
+            _MARKS.c.due_us > new.excluded.due_us,
+            _MARKS.c.priority > new.excluded.priority,
+            _MARKS.c.reasons.bitwise_and(new.excluded.reasons) != new.excluded.reasons,
+            _MARKS.c.attempts > 0,
+            _MARKS.c.quarantined,
+        ),
     )
 
 
@@ -105,7 +115,8 @@ class Subject:
 
 def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT) -> None:
     """Mark entities due, in the order of their numbers: two that took them otherwise would wait for each other."""
-    ordered = sorted(set(subjects), key=lambda subject: subject.entity_id)
+    of_each = {subject.entity_id: subject for subject in subjects}
+    ordered = [of_each[entity_id] for entity_id in sorted(of_each)]
     if not ordered:
         return
     dialect = session.get_bind().dialect.name
@@ -192,12 +203,22 @@ def _lease(session: Session, wanted: Any, lease: str, now_us: int, until_us: int
     return tuple(sorted((Claim(*row) for row in rows), key=lambda claim: claim.entity_id))
 
 
+def _held(among: Any) -> Any:
+    mine = select(_MARKS.c.entity_id).where(among, _MARKS.c.lease == bindparam("held"))
+    return mine.order_by(_MARKS.c.entity_id).with_for_update()
+
+
+_HELD = {
+    "sqlite": _held(_MARKS.c.entity_id.in_(bindparam("ids", expanding=True))),
+    "postgresql": _held(_MARKS.c.entity_id == func.any(array_named("ids", BigInteger))),
+}
+
+
 def still_held(session: Session, batch: Batch) -> set[int]:
     """Lock the marks of a batch that its lease still holds, and name their entities: what is stored is theirs alone."""
-    held = (
-        select(_MARKS.c.entity_id).where(_MARKS.c.lease == batch.lease).order_by(_MARKS.c.entity_id).with_for_update()
-    )
-    return set(session.scalars(held))
+    ids = [claim.entity_id for claim in batch.claims]
+    held = _HELD[session.get_bind().dialect.name]
+    return set(session.connection().scalars(held, {"held": batch.lease, "ids": ids}))
 
 
 _UNCHANGED = _MARKS.c.revision == _MARKS.c.claimed

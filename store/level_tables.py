@@ -99,10 +99,7 @@ class DueMark(Base):
     """
 
     __tablename__ = "due_marks"
-    __table_args__ = (
-        Index("ix_due_marks_waiting", "quarantined", "priority", "due_us"),
-        Index("ix_due_marks_lease", "lease"),
-    )
+    __table_args__ = (Index("ix_due_marks_waiting", "quarantined", "priority", "due_us"),)
 
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
     organisation_id: Mapped[int] = mapped_column(Integer)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import polars as pl
+from psycopg.errors import UniqueViolation
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from store.arrays import literal_of
 from store.bulk import write_frame
 
 COLUMNS = (
@@ -79,6 +81,27 @@ class Added:
     conflicts: list[str]
 
 
+_KNOWN = text(
+    "SELECT EXISTS (SELECT 1 FROM transactions"
+    " WHERE organisation_id = :of AND transaction_id = ANY(CAST(:ids AS text[])))"
+)
+
+
+def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> bool:
+    """Copy transactions straight into the table, which takes half the time; False where one was taken before."""
+    ordered = staged.select(COLUMNS).sort("transaction_id")
+    ids = literal_of(ordered["transaction_id"])
+    if session.scalar(_KNOWN, {"of": organisation_id, "ids": ids}):
+        return False
+    of, now = pl.lit(organisation_id).alias("organisation_id"), pl.lit(now_us).alias("recorded_us")
+    try:
+        with session.begin_nested():
+            write_frame(session, "transactions", ordered.with_columns(of, now))
+    except UniqueViolation:  # somebody else sent it at this moment
+        return False
+    return True
+
+
 def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> Added:
     """Add transactions whose numbers are new, and take over another state of those that were pending.
 
@@ -89,6 +112,8 @@ def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: in
         now_us: when they were recorded.
     """
     dialect = session.get_bind().dialect.name
+    if dialect == "postgresql" and _copied(session, organisation_id, staged, now_us):
+        return Added(len(staged), 0, set(staged["entity_id"]), [])
     session.execute(text(_STAGED[dialect]))
     if dialect == "sqlite":
         session.execute(_EMPTY)

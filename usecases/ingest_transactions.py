@@ -73,7 +73,8 @@ def add_transactions(
         added = transactions.add(session, actor.organisation_id, staged, now)
         _refuse_conflicts(added.conflicts, read)
         priority = BULK if len(staged) > AT_ONCE else EVENT
-        concerned = [Subject(entity, kind.organisation_id, kind.id) for entity in added.touched]
+        organisation_id, type_id = kind.organisation_id, kind.id
+        concerned = [Subject(entity, organisation_id, type_id) for entity in added.touched]
         owners = named.filter(pl.col("entity_id").is_in(list(added.touched)))["owner_id"].drop_nulls()
         mark_with_owners(session, concerned, owners, Reason.TRANSACTION, now, priority)
         taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed)

@@ -1,6 +1,7 @@
 """The columns of transactions as they are given, checked by the value side's readers, in the form that is stored."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,7 @@ def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) ->
     DataNotValid for values that no column can hold, half a surrogate among them: JSON can write one, and nothing can
     keep it.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys(chain.from_iterable(rows)))
     _owner_among(names)
     columns = {name: [row.get(name) for row in rows] for name in names if name in KNOWN or name in own}
     problems = [
@@ -215,8 +216,8 @@ def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) ->
 
 def _all_plain(values: Sequence[Any]) -> bool:
     """Tell at a glance of a whole column what is nearly always so; False where each value must be looked at."""
-    kinds = set(map(type, values)) - {float, bool, type(None)}
-    return not kinds or (kinds == {str} and all(text.isascii() for text in values if isinstance(text, str)))
+    kinds = set(map(type, values)) - {type(None)}
+    return kinds <= {float, bool} or (kinds == {str} and "".join(filter(None, values)).isascii())
 
 
 def _is_plain(value: Any, *, lists: bool) -> bool:

@@ -104,6 +104,28 @@ def test_the_same_entity_twice_in_one_call_is_one_mark(engine: Engine, subjects:
     assert row(engine, subjects[0])["revision"] == 1
 
 
+def test_a_mark_that_says_all_of_it_is_left_as_it_is_while_nobody_is_at_it(
+    engine: Engine, subjects: list[Subject]
+) -> None:
+    mark(engine, subjects[:1], Reason.TAG | Reason.RECORD)
+    mark(engine, subjects[:1], Reason.TAG, NOW + 3, BULK)
+    assert row(engine, subjects[0])["revision"] == 1
+    claim(engine, "a")
+    mark(engine, subjects[:1], Reason.TAG)
+    assert row(engine, subjects[0])["revision"] == 2, "whoever is at it may not have seen what happened now"
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_whoever_marks_is_waited_for_even_where_the_mark_says_it_already(
+    engine: Engine, subjects: list[Subject]
+) -> None:
+    mark(engine, subjects[:1], Reason.TAG)
+    with Session(engine) as session, session.begin():
+        due.mark(session, subjects[:1], Reason.TAG, NOW)
+        assert claim(engine, "a") is None, "it would not see the fact that is about to be there"
+    assert claimed(engine, "b").claims[0].entity_id == subjects[0].entity_id
+
+
 def test_nobody_marked_is_no_statement(engine: Engine) -> None:
     mark(engine, [], Reason.TAG)
     assert claim(engine, "a") is None
@@ -345,6 +367,8 @@ def test_many_claimers_take_each_entity_once(kind: str, engine: Engine) -> None:
 
 def test_those_who_mark_the_same_in_other_orders_do_not_wait_for_each_other(kind: str, engine: Engine) -> None:
     many = entities(engine, platforms.organisation(engine), 40)
+    mark(engine, many, Reason.TAG)
+    claim(engine, "a")  # while somebody is at them, every mark counts
     barrier = Barrier(4)
 
     def keep_marking(worker: int) -> None:
@@ -354,4 +378,4 @@ def test_those_who_mark_the_same_in_other_orders_do_not_wait_for_each_other(kind
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(keep_marking, range(4)))
-    assert {row(engine, one)["revision"] for one in many} == {40}
+    assert {row(engine, one)["revision"] for one in many} == {41}

@@ -129,12 +129,18 @@ class Entity:
     due: int | None = None
     reasons: Reason = NOTHING
     revision: int = 0
+    claimed: int = 0
     lease: str | None = None
     lease_until: int = 0
 
     @property
     def last(self) -> Outcome | None:
         return self.history[-1] if self.history else None
+
+    @property
+    def overtaken(self) -> bool | None:
+        """Whether something happened since somebody is at it; None where nobody is."""
+        return None if self.lease is None else self.revision != self.claimed
 
 
 class Model:
@@ -178,7 +184,7 @@ class Model:
         claimed = {}
         for name in names:
             entity = self.entities[name]
-            entity.lease, entity.lease_until = lease, until
+            entity.lease, entity.lease_until, entity.claimed = lease, until, entity.revision
             waits = entity.due is not None and entity.due <= now
             claimed[name] = (entity.revision, entity.reasons if waits else Reason.VIEW)
         return claimed

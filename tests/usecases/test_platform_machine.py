@@ -446,7 +446,8 @@ class Machine(RuleBasedStateMachine):
             if name is None:
                 self._is_one_batch(taken, due_now)
             claims = self.model.claim(taken, lease, self.now, until)
-            assert {names[one.entity_id]: (one.revision, one.reasons) for one in batch.claims} == claims
+            reasons = {name: why for name, (_, why) in claims.items()}
+            assert {names[one.entity_id]: one.reasons for one in batch.claims} == reasons
             yield batch, claims
             if name is not None:
                 return
@@ -597,10 +598,10 @@ class Machine(RuleBasedStateMachine):
 
     def _marks_agree(self, connection: Any, names: dict[int, str]) -> None:
         rows = connection.execute(
-            text("SELECT entity_id, due_us, reasons, revision, lease, attempts, error FROM due_marks")
+            text("SELECT entity_id, due_us, reasons, revision <> claimed, lease, attempts, error FROM due_marks")
         )
         expected = {
-            one.name: (one.due, one.reasons, one.revision, one.lease, 0, None) for one in self.model.entities.values()
+            one.name: (one.due, one.reasons, one.overtaken, one.lease, 0, None) for one in self.model.entities.values()
         }
         same({names[entity]: tuple(rest) for entity, *rest in rows}, expected)
 
