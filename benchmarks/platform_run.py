@@ -28,7 +28,7 @@ from usecases.actors import Actor
 from usecases.ingest_transactions import add_transactions
 from usecases.levels import view_profile
 from usecases.portfolios import read_portfolio
-from usecases.worker import run_batch
+from usecases.worker import BATCH, run_batch
 
 VIEWS = 300
 
@@ -179,8 +179,8 @@ def _floor(engine: Engine, actor: Actor, customers: int, before: dict[str, int])
     with Session(engine) as session:
         kind = session.execute(text("SELECT id FROM entity_types")).scalar_one()
         portfolios = [
-            read_portfolio(session, actor.organisation_id, kind, ids[begin : begin + 1000], [ruleset], now)
-            for begin in range(0, customers, 1000)
+            read_portfolio(session, actor.organisation_id, kind, ids[begin : begin + BATCH], [ruleset], now)
+            for begin in range(0, customers, BATCH)
         ]
     engine_seconds, _ = clocked(lambda: found.extend(assess(ruleset, portfolio, now) for portfolio in portfolios))
     breakdown_seconds, _ = clocked(

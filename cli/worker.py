@@ -32,7 +32,9 @@ def worker(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="With --once: the present moment, for histories of the past.")
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, max=10_000, help="Entities assessed together.")] = 1000,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, max=10_000, help="Entities assessed together; 2,500 by default.")
+    ] = None,
 ) -> None:
     """Assess whoever is due, and tell others of levels reached. Any number may run on PostgreSQL, one on SQLite."""
     from serving.logs import configure_logs  # noqa: PLC0415 (as below)
@@ -51,7 +53,7 @@ def worker(
             alone.release()
 
 
-def _work(engine: "Engine", clock: "Callable[[], int]", batch: int, *, once: bool) -> None:
+def _work(engine: "Engine", clock: "Callable[[], int]", batch: int | None, *, once: bool) -> None:
     from usecases.activations import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
     from usecases.duties import Duty, finish, perform  # noqa: PLC0415 (as above)
     from usecases.webhook_courier import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
@@ -71,18 +73,18 @@ def _work(engine: "Engine", clock: "Callable[[], int]", batch: int, *, once: boo
     perform(duties, stop, lambda stop: keep_delivering(engine, stop))
 
 
-def _duties(engine: "Engine", clock: "Callable[[], int]", batch: int, counts: dict[str, int]) -> "list[Duty]":
+def _duties(engine: "Engine", clock: "Callable[[], int]", batch: int | None, counts: dict[str, int]) -> "list[Duty]":
     from usecases.activations import advance_backfills  # noqa: PLC0415 (as above)
     from usecases.backtests import run_next_backtest  # noqa: PLC0415 (as above)
     from usecases.champion import Champion  # noqa: PLC0415 (as above)
     from usecases.duties import Duty  # noqa: PLC0415 (as above)
-    from usecases.worker import run_batch  # noqa: PLC0415 (as above)
+    from usecases.worker import BATCH, run_batch  # noqa: PLC0415 (as above)
 
     champion = Champion(engine, read_settings(), clock)
     champion.look()
 
     def assess() -> bool:
-        done = run_batch(engine, clock=clock, most=batch, valuer=champion.valuer)
+        done = run_batch(engine, clock=clock, most=batch or BATCH, valuer=champion.valuer)
         if done is not None:
             counts["assessed"] += done.assessed
             counts["failed"] += done.failed

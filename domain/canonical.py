@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 _PLAIN = str | int | None
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def canonical_json(value: Any) -> str:
@@ -19,7 +20,7 @@ def canonical_json(value: Any) -> str:
     '{"a":"é","b":[1,null,true]}'
     """
     _require_exact(value, "the value")
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _require_exact(value: Any, where: str) -> None:

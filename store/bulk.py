@@ -1,11 +1,14 @@
 """Many rows at once: COPY on PostgreSQL, one statement for all of them on SQLite."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
+
+from store.arrays import literal_of
 
 
 def write_rows(
@@ -38,3 +41,13 @@ def write_frame(session: Session, table: str, frame: pl.DataFrame) -> None:
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN (FORMAT csv)') as copy:
         copy.write(frame.write_csv(include_header=False).encode())
+
+
+def delete_rows(session: Session, table: str, column: str, ids: Iterable[int]) -> None:
+    """Delete the rows of some numbers, in the session's transaction."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        among, given = "IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
+    else:
+        among, given = "= ANY(%s::bigint[])", literal_of(ids)
+    connection.exec_driver_sql(f'DELETE FROM "{table}" WHERE "{column}" {among}', (given,))  # noqa: S608 (our own words)

@@ -3,9 +3,8 @@
 A mark is set in the transaction of the fact that calls for it, and raises the revision. A claim is a transaction of
 its own, committed before anything is computed, so that whoever stores facts never waits for an assessment. What was
 computed clears the mark only while its lease is held and its revision is the one that was claimed: a fact that came in
-between keeps the entity due. A mark that says all of it already, and that nobody is at, stays as it is; its row is
-locked all the same, so that nobody claims it before the fact is there. Quarantined entities are left alone until
-something new happens to them.
+between keeps the entity due. A mark that says it all already, and that nobody is at, stays; its row is locked all the
+same, so that nobody claims it before the fact is there. Quarantined ones wait until something new happens to them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -228,7 +227,8 @@ _FOLLOWING = {"of": BigInteger, "next_us": BigInteger, "next_reason": Integer, "
 def _cleared(given: Any) -> Any:
     return (
         update(_MARKS)
-        .where(_MARKS.c.entity_id == given["of"], _MARKS.c.lease == bindparam("held"))
+        # The planner takes nearly nobody to hold a lease, and would try all with each: `coalesce` hides it from it.
+        .where(_MARKS.c.entity_id == given["of"], func.coalesce(_MARKS.c.lease, "") == bindparam("held"))
         .values(
             due_us=case((_UNCHANGED, given["next_us"]), else_=_MARKS.c.due_us),
             reasons=case((_UNCHANGED, given["next_reason"]), else_=_MARKS.c.reasons),

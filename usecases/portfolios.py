@@ -15,7 +15,6 @@ from features.histories import Histories
 from features.matrix import catalogue
 from risk.engine.reads import inputs_of_ruleset, signals_of_ruleset
 from risk.facts.catalogue import indicator_frame
-from risk.facts.fields import entities_from_rows
 from risk.facts.inputs import Needs, part_of
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.language.base import Part
@@ -158,11 +157,7 @@ def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame) -> pl.DataFrame:
 
 def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
     found = loading.entities(session, entity_ids)
-    rows = [
-        {**json.loads(content), ENTITY: str(number)}
-        for number, content in zip(found["entity"], found["content"], strict=True)
-    ]
-    return entities_from_rows(rows, fields)
+    return found.select(_entity(), *_own_fields(found["content"], fields))
 
 
 def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.DataFrame:

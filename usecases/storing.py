@@ -9,11 +9,10 @@ from sqlalchemy.orm import Session
 from domain.canonical import canonical_json
 from domain.clock import from_microseconds
 from store import due
-from store.bulk import write_rows
+from store.bulk import delete_rows, write_rows
 from store.chain import digest_of
 from store.due import Batch, Reason
 from store.entity_tables import Entity, EntityType, ValueScore
-from store.level_tables import Standing
 from store.ruleset_tables import Family, RulesetVersion
 from store.settings import levels_of
 from store.webhooks import NewEvent, add_events
@@ -114,9 +113,7 @@ def _assessment(made: Made, organisation_id: int) -> tuple[Any, ...]:
 
 
 def _store_standings(session: Session, batch: Batch, made: Sequence[Made]) -> None:
-    ids = [each.entity_id for each in made if each.number > 1]
-    if ids:
-        session.execute(delete(Standing).where(Standing.entity_id.in_(ids)))
+    delete_rows(session, "standings", "entity_id", [each.entity_id for each in made if each.number > 1])
     rows = (
         (
             each.entity_id,
