@@ -19,11 +19,9 @@ _TRANSACTIONS: Mapping[str, Any] = {
     "amount": pl.Float64,
     "currency": pl.String,
     "state": pl.String,
-    "balance": pl.Float64,
-    "category": pl.String,
-    "account_created_us": pl.Int64,
     "content": pl.String,
 }
+_FOR_VALUE: Mapping[str, Any] = {"balance": pl.Float64, "category": pl.String, "account_created_us": pl.Int64}
 _RECORDS: Mapping[str, Any] = {
     "entity": pl.Int64,
     "opened_us": pl.Int64,
@@ -84,15 +82,14 @@ def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     return pl.concat([own, found])
 
 
-def transactions(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read transactions, `_TRANSACTIONS`, in the order of their time."""
-    return read_rows(
-        session,
-        "SELECT entity_id, transaction_id, at_us, amount, currency, state, balance, category, account_created_us,"
-        " content FROM transactions WHERE entity_id IN :ids ORDER BY entity_id, at_us, transaction_id",
-        ids,
-        _TRANSACTIONS,
-    )
+def transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
+    """Read transactions in the order of their time: `_TRANSACTIONS`, with `_FOR_VALUE` where that is asked for.
+
+    They are put in order here: databases order text each in its own way.
+    """
+    schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
+    asked = f"SELECT entity_id, {_names(schema)} FROM transactions WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    return read_rows(session, asked, ids, schema).sort("entity", "at_us", "transaction_id")
 
 
 def records(session: Session, kind: str, ids: Sequence[int]) -> pl.DataFrame:

@@ -87,7 +87,8 @@ def _assess_at(
     read = {part for ruleset in rulesets for part in parts_of(ruleset)}
     stored = None
     if valuer is not None or read & {"transactions", "indicators"}:
-        stored = transactions_of(session, loading.owned(session, ids))
+        for_value = valuer is not None or "indicators" in read
+        stored = transactions_of(session, loading.owned(session, ids), for_value=for_value)
     values = None if valuer is None or stored is None else valuer.values_of(session, ids, stored, as_of)
     portfolio = read_portfolio(
         session,

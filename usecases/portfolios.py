@@ -57,7 +57,7 @@ def read_portfolio(
         entity_ids: their numbers.
         rulesets: what is to be assessed with.
         as_of_us: the moment; later facts are read too, and the engine leaves them aside.
-        stored: `transactions_of` them, where those were read already.
+        stored: `transactions_of` them, where those were read already, with all that the rulesets need.
         values: what the value model says now, instead of what it said last.
     """
     parts = {part for ruleset in rulesets for part in parts_of(ruleset)}
@@ -87,7 +87,8 @@ def read_parts(
     whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
     read: dict[str, pl.DataFrame] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
-        stored = transactions_of(session, whose) if stored is None else stored
+        if stored is None:
+            stored = transactions_of(session, whose, for_value="indicators" in parts)
         if "transactions" in parts:
             read["transactions"] = as_given(stored, FIELDS.validate_json(kind.transaction_fields))
         if "indicators" in parts:
@@ -120,9 +121,12 @@ _NO_NAMES: Any = None
 """What fields are called is not asked for here."""
 
 
-def transactions_of(session: Session, whose: pl.DataFrame) -> pl.DataFrame:
-    """Read the transactions that count for entities, their own and those of what they own, in the order of time."""
-    stored = loading.transactions(session, whose["fact_of"].unique().to_list())
+def transactions_of(session: Session, whose: pl.DataFrame, *, for_value: bool) -> pl.DataFrame:
+    """Read the transactions that count for entities, their own and those of what they own, in the order of time.
+
+    *for_value* reads with them what `histories_of` needs.
+    """
+    stored = loading.transactions(session, whose["fact_of"].unique().to_list(), for_value=for_value)
     return _counted_for(stored, whose)
 
 

@@ -144,6 +144,8 @@ def test_who_has_a_transaction_with_a_hole_has_no_history(bank: Bank) -> None:
     ids = [bank.id_of("a"), bank.id_of("b")]
     with Session(bank.engine) as session:
         whose = pl.DataFrame({"fact_of": ids, "entity": ids})
-        histories = histories_of(transactions_of(session, whose), rates_of("EUR", from_microseconds(bank.now).date()))
+        histories = histories_of(
+            transactions_of(session, whose, for_value=True), rates_of("EUR", from_microseconds(bank.now).date())
+        )
     assert histories.user_ids.to_pylist() == [str(ids[1])]
     assert len(histories.amount) == 2
