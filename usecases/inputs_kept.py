@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 import polars as pl
@@ -34,9 +35,9 @@ def kept_inputs(
         json.dumps({"base": found.base, "lists": {name: one.since for name, one in used.items()}, "types": types})
         for used in found.versions
     ]
-    inputs = columns.select(pl.struct(pl.all()).struct.json_encode()).to_series() if columns.width else None
+    inputs = columns.select(pl.struct(pl.all()).struct.json_encode()).to_series() if columns.width else repeat("{}")
     kept = []
-    for position, (name, version) in enumerate(found.outcomes.select(ENTITY, VERSIONS).iter_rows()):
+    for (name, version), values in zip(found.outcomes.select(ENTITY, VERSIONS).iter_rows(), inputs, strict=False):
         entity = int(name)
         said = json.dumps(
             {
@@ -44,7 +45,7 @@ def kept_inputs(
                 "override": _pair(overrides.get(entity), "level", "until_us"),
             }
         )[:-1]
-        kept.append(f'{said}, "inputs": {"{}" if inputs is None else inputs[position]}, {rest[version][1:]}')
+        kept.append(f'{said}, "inputs": {values}, {rest[version][1:]}')
     return kept
 
 

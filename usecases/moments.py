@@ -28,6 +28,21 @@ REASONS: Mapping[str, Reason] = {
 }
 
 
+_KEPT = (
+    ENTITY,
+    AS_OF,
+    STATUS,
+    "level",
+    "rules_level",
+    "floor",
+    "hard_floor",
+    "overridden",
+    "entered",
+    "may_move_down_on",
+)
+"""What is kept of an outcome: the breakdown tells the rest, such as every rule's case and points."""
+
+
 @dataclass(frozen=True)
 class Made:
     """One assessment, ready to be stored.
@@ -89,7 +104,7 @@ class Moment:
         list_begins = self._next_version(portfolio, passed)
         kept = kept_inputs(found, self.before, self.overrides)
         rows = zip(
-            found.outcomes.iter_rows(named=True),
+            found.outcomes.select(_KEPT).iter_rows(named=True),
             following.iter_rows(named=True),
             kept,
             explain_all(found),

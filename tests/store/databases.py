@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import URL, Engine, create_engine, make_url, text
 
 import store.all_tables  # noqa: F401 (so that all tables are among those of Base)
 from store.database import open_database, upgrade
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 KINDS = ("sqlite", "postgresql")
 _MIGRATED = "migrated"
-_END_CONNECTIONS = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{_MIGRATED}'"
+_END_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 """What an earlier test left open would be in the way of the next one."""
 _numbers = count()
 
@@ -53,11 +56,8 @@ def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
     name = _MIGRATED if migrated else f"made_{next(_numbers)}"
     if kind == "postgresql":
         if migrated:
-            _run(postgresql(), _END_CONNECTIONS)
-            with opened(postgresql().get_uri(name)) as engine, engine.begin() as connection:
-                connection.execute(text("SET LOCAL session_replication_role = replica"))  # the audit log's guards sleep
-                tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
-                connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+            with _keeper().begin() as connection:
+                connection.execute(text(_empty()))
         else:
             _run(postgresql(), f"CREATE DATABASE {name} TEMPLATE template0")
         return postgresql().get_uri(name)
@@ -65,6 +65,21 @@ def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
     if migrated:
         path.write_bytes(_migrated_file())
     return f"sqlite:///{path}"
+
+
+@cache
+def _keeper() -> Engine:
+    """Keep a connection to the database with all tables: to open one takes longer than to empty them."""
+    return create_engine(_address(postgresql(), _MIGRATED), pool_pre_ping=True)
+
+
+@cache
+def _empty() -> str:
+    """Write what empties all tables and begins all numbers again, several times faster than TRUNCATE."""
+    tables = [table.name for table in Base.metadata.sorted_tables]
+    sequences = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
+    guards_asleep = "SET LOCAL session_replication_role = replica"
+    return "; ".join([_END_OTHERS, guards_asleep, *(f'DELETE FROM "{name}"' for name in tables), sequences])
 
 
 @contextmanager
@@ -77,9 +92,12 @@ def opened(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
+def _address(server: "PostgresServer", name: str | None = None) -> URL:
+    return make_url(server.get_uri(name)).set(drivername="postgresql+psycopg")
+
+
 def _run(server: "PostgresServer", *statements: str) -> None:
-    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(_address(server), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in statements:
             connection.execute(text(statement))
