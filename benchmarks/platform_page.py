@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from usecases.worker import BATCH
+from usecases.worker import BATCH, SIDE_BY_SIDE
 
 INGEST_AIM, BACKFILL_AIM, LAG_AIM_SECONDS = 0.3, 0.5, 2.0
 
@@ -49,7 +49,8 @@ usual settings on the same machine. Trust the ratios.
 ## Backfill
 
 - Everybody ({backfill["entities"]:,} customers, 9 rules, {_share(ingest, sizes):.0f} transactions each) becomes due
-  and is assessed by one worker in batches of {BATCH:,}: claimed, read, assessed, explained, stored.
+  and is assessed by one worker, {SIDE_BY_SIDE} batches of {BATCH:,} side by side: claimed, read, assessed, explained,
+  stored.
 - The floor is what no backfill can do without, on the same customers: the engine over frames that were read before,
   breakdowns as JSON, and COPY of the very rows that were stored, into twins of their tables.
 - {_rate(backfill["entities"], backfill["worker"])} customers a second: {_each(backfill):.2f} ms each, and the floor's

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from usecases.actors import Actor
 from usecases.ingest_transactions import add_transactions
 from usecases.levels import view_profile
 from usecases.portfolios import read_portfolio
-from usecases.worker import BATCH, run_batch
+from usecases.worker import BATCH, SIDE_BY_SIDE, run_batch
 
 VIEWS = 300
 
@@ -158,8 +159,17 @@ def measure_backfill(engine: Engine, actor: Actor, sizes: Sizes) -> dict[str, An
 
 
 def _drain(engine: Engine) -> None:
-    while run_batch(engine) is not None:
-        pass
+    """Assess everybody as a worker does: some batches side by side."""
+
+    def keep_on() -> None:
+        while run_batch(engine) is not None:
+            pass
+
+    threads = [Thread(target=keep_on) for _ in range(SIDE_BY_SIDE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _highest(engine: Engine) -> dict[str, int]:

@@ -57,6 +57,7 @@ def _work(engine: "Engine", clock: "Callable[[], int]", batch: int | None, *, on
     from usecases.activations import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
     from usecases.duties import Duty, finish, perform  # noqa: PLC0415 (as above)
     from usecases.webhook_courier import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
+    from usecases.worker import SIDE_BY_SIDE  # noqa: PLC0415 (as above)
 
     counts = {"assessed": 0, "failed": 0}
     duties = _duties(engine, clock, batch, counts)
@@ -70,6 +71,8 @@ def _work(engine: "Engine", clock: "Callable[[], int]", batch: int | None, *, on
         signal.signal(number, lambda *_: stop.set())
     say("The worker runs; Ctrl-C ends it.")
     sys.stdout.flush()
+    if engine.dialect.name == "postgresql":
+        duties += [duties[0]] * (SIDE_BY_SIDE - 1)
     perform(duties, stop, lambda stop: keep_delivering(engine, stop))
 
 

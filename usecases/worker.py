@@ -30,6 +30,9 @@ FIRST_BACK_OFF_US: Final = 5 * SECOND_US
 BATCH: Final = 2500
 """Fewer cost more each: about 0.1 s of a batch is the same however many there are. More hold up what just happened."""
 
+SIDE_BY_SIDE: Final = 2
+"""Batches that a worker is at on PostgreSQL: one computes while the other waits for the database."""
+
 
 @dataclass(frozen=True)
 class Done:
