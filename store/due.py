@@ -10,7 +10,7 @@ same, so that nobody claims it before the fact is there. Quarantined ones wait u
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -103,8 +103,7 @@ def _of_arrays() -> Any:
 _UPSERT = {"sqlite": upsert(sqlite.insert(_MARKS)), "postgresql": upsert(_of_arrays())}
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """An entity as marks name it."""
 
     entity_id: int
@@ -121,12 +120,10 @@ def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: 
     dialect = session.get_bind().dialect.name
     said = {"due_us": due_us, "priority": priority, "reasons": int(reason)}
     if dialect == "postgresql":
-        names = ("entity_id", "organisation_id", "type_id")
-        session.connection().execute(
-            _UPSERT[dialect], {**said, **{name: [getattr(subject, name) for subject in ordered] for name in names}}
-        )
+        columns = dict(zip(Subject._fields, zip(*ordered, strict=True), strict=True))
+        session.connection().execute(_UPSERT[dialect], {**said, **columns})
     else:
-        session.connection().execute(_UPSERT[dialect], [{**vars(subject), **said, **NEW} for subject in ordered])
+        session.connection().execute(_UPSERT[dialect], [{**subject._asdict(), **said, **NEW} for subject in ordered])
 
 
 @dataclass(frozen=True)
