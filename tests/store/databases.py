@@ -92,6 +92,23 @@ def opened(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
+@contextmanager
+def with_least_rights(url: str) -> Iterator[Engine]:
+    """Open a PostgreSQL with all tables as the role that the documentation describes, which does not own them."""
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    rights = [line for line in page.splitlines() if line.startswith(("GRANT ", "REVOKE "))]
+    as_role = make_url(url).update_query_dict({"options": "-c role=fivefold_service"})
+    with opened(url) as owner:
+        with owner.begin() as connection:
+            for statement in ("CREATE ROLE fivefold_service", *rights):
+                connection.execute(text(statement))
+        with opened(as_role.render_as_string(hide_password=False)) as engine:
+            yield engine
+        with owner.begin() as connection:
+            connection.execute(text("DROP OWNED BY fivefold_service"))
+            connection.execute(text("DROP ROLE fivefold_service"))
+
+
 def _address(server: "PostgresServer", name: str | None = None) -> URL:
     return make_url(server.get_uri(name)).set(drivername="postgresql+psycopg")
 

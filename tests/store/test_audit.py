@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, func, make_url, select, text
+from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -226,17 +226,11 @@ def test_no_change_of_what_was_written_is_taken(kind: str, engine: Engine) -> No
 
 def test_a_role_of_postgresql_needs_no_right_to_change_entries(tmp_path: Path) -> None:
     """The rights that the documentation gives to a service whose role does not own the tables are enough for it."""
-    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
-    rights = [line for line in page.splitlines() if line.startswith("GRANT ")]
     url = databases.new_url("postgresql", tmp_path, migrated=False)
     with databases.opened(url) as owner:
         upgrade(owner)
         of = organisation(owner, "acme")
-        with owner.begin() as connection:
-            connection.execute(text("CREATE ROLE fivefold_service"))
-            for right in rights:
-                connection.execute(text(right))
-        with databases.opened(as_role(url)) as engine:
+        with databases.with_least_rights(url) as engine:
             upgrade(engine)
             require_current(engine)
             with Session(engine) as session, session.begin():
@@ -248,14 +242,6 @@ def test_a_role_of_postgresql_needs_no_right_to_change_entries(tmp_path: Path) -
             ):
                 connection.execute(text("UPDATE audit_entries SET actor = 'somebody'"))
         require_whole(owner, of, 1)
-        with owner.begin() as connection:
-            connection.execute(text("DROP OWNED BY fivefold_service"))
-            connection.execute(text("DROP ROLE fivefold_service"))
-
-
-def as_role(url: str) -> str:
-    asked = make_url(url).update_query_dict({"options": "-c role=fivefold_service"})
-    return asked.render_as_string(hide_password=False)
 
 
 def test_values_are_erased_for_good_with_their_salt(engine: Engine) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US, to_microseconds
 from domain.errors import ActionRefused, ConfigError, NotThere
+from store.database import upgrade
 from store.entity_tables import Entity
 from store.event_tables import Decision, Policy
 from store.level_tables import OverrideRow
@@ -34,6 +35,10 @@ RULES = {"watch": banks.WATCH, "cash": banks.CASH}
 
 @pytest.fixture
 def bank(engine: Engine) -> Bank:
+    return peopled(engine)
+
+
+def peopled(engine: Engine) -> Bank:
     """Two people of whom everything is known that can be, ten years ago."""
     made = Bank(engine)
     made.now = to_microseconds(datetime(2016, 1, 1, tzinfo=UTC))
@@ -268,3 +273,14 @@ def test_a_register_that_cannot_be_read_erases_nobody(bank: Bank, tmp_path: Path
     register.write_text(register.read_text() + line + "\n")
     with pytest.raises(ConfigError, match="line 2, is no line of a register"):
         erase_again(bank.engine, "cli:ana", register)
+
+
+def test_a_service_that_does_not_own_its_tables_can_do_it_all(tmp_path: Path) -> None:
+    url = databases.new_url("postgresql", tmp_path, migrated=False)
+    with databases.opened(url) as owner:
+        upgrade(owner)
+    with databases.with_least_rights(url) as engine:
+        bank = peopled(engine)
+        erase_entity(engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "erased.jsonl", now_us=bank.now)
+        chain_holds(engine)
+        assert bank.level("bystander") is not None
