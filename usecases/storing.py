@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 
 from domain.canonical import canonical_json
 from domain.clock import from_microseconds
-from store import due
+from store import claims
 from store.bulk import delete_rows, write_rows
 from store.chain import digest_of
-from store.due import Batch, Reason
+from store.claims import Batch
+from store.due import Reason
 from store.entity_tables import Entity, EntityType, ValueScore
 from store.ruleset_tables import Family, RulesetVersion
 from store.settings import levels_of
@@ -65,8 +66,8 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
 
     What somebody else took over since is theirs to store: so nothing is told twice, or twice in a history.
     """
-    held = due.still_held(session, batch)
-    due.clear(session, batch, dict.fromkeys(held.intersection(result.absent), (None, Reason(0))))
+    held = claims.still_held(session, batch)
+    claims.clear(session, batch, dict.fromkeys(held.intersection(result.absent), (None, Reason(0))))
     made = [each for each in result.made if each.entity_id in held]
     if not made:
         return 0
@@ -81,7 +82,7 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     add_events(session, of, _events(session, batch, moved))
     for values in result.values:
         _store_values(session, values, held)
-    due.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in made})
+    claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in made})
     audit.record(
         session,
         of,

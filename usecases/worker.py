@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import ModelError, RulesetNotValid, StoreError
-from store import due
+from store import claims
+from store.claims import Batch
 from store.database import reachable, writing
-from store.due import Batch, Subject
+from store.due import Subject
 from usecases.assessing import assess_entities
 from usecases.storing import failures_of, store_result
 from usecases.valuing import Valuer
@@ -27,6 +28,9 @@ LEASE_US: Final = 60 * SECOND_US
 MOST_ATTEMPTS: Final = 6
 FIRST_BACK_OFF_US: Final = 5 * SECOND_US
 """After the first failure; each later one waits four times as long: about half an hour until the last."""
+MOST_LEFT: Final = 12
+"""How often in a row workers may not come back from an entity, the last times from it alone; then it is quarantined.
+A database that goes away now and then stays below that."""
 BATCH: Final = 2500
 """Fewer cost more each: about 0.1 s of a batch is the same however many there are. More hold up what just happened."""
 
@@ -62,7 +66,7 @@ def run_batch(
     """Assess up to *most* entities that are due; None where nobody is."""
     now = clock()
     with writing(engine) as session:
-        batch = due.claim(session, new_lease(), now, now + LEASE_US, most)
+        batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MOST_LEFT)
     return None if batch is None else work_on(engine, batch, clock=clock, valuer=valuer, actor=actor)
 
 
@@ -82,7 +86,7 @@ def assess_now(
     """Assess one entity at once, whether it is due or not; None where somebody else is at it."""
     now = clock()
     with writing(engine) as session:
-        batch = due.claim_one(session, subject, new_lease(), now, now + LEASE_US)
+        batch = claims.claim_one(session, subject, new_lease(), now, now + LEASE_US)
     return None if batch is None else work_on(engine, batch, clock=clock, valuer=valuer, actor=actor)
 
 
@@ -152,4 +156,4 @@ def _put_off(engine: Engine, batch: Batch, errors: Mapping[int, str], now: int) 
     attempts = {claim.entity_id: claim.attempts + 1 for claim in batch.claims}
     later = {entity: now + back_off_us(attempts[entity]) for entity in errors}
     with writing(engine) as session:
-        due.fail(session, batch, errors, later, MOST_ATTEMPTS)
+        claims.fail(session, batch, errors, later, MOST_ATTEMPTS)

@@ -130,6 +130,8 @@ class Entity:
     reasons: Reason = NOTHING
     revision: int = 0
     claimed: int = 0
+    attempts: int = 0
+    quarantined: bool = False
     lease: str | None = None
     lease_until: int = 0
 
@@ -164,6 +166,8 @@ class Model:
             entity.due = now if entity.due is None else min(entity.due, now)
             entity.reasons |= reason
             entity.revision += 1
+            entity.attempts = entity.attempts if entity.lease else 0
+            entity.quarantined = False
 
     def owner_of(self, name: str) -> str | None:
         return self.entities[name].owner
@@ -176,14 +180,22 @@ class Model:
         return {
             entity.name
             for entity in self.entities.values()
-            if entity.due is not None and entity.due <= now and self.is_free(entity, now)
+            if not entity.quarantined and entity.due is not None and entity.due <= now and self.is_free(entity, now)
         }
+
+    def give_up(self, now: int, most_left: int) -> None:
+        """Quarantine those who are due and were left too often by whoever was at them."""
+        for name in self.due(now):
+            entity = self.entities[name]
+            if entity.lease and entity.attempts + 1 >= most_left:
+                entity.lease, entity.attempts, entity.quarantined = None, entity.attempts + 1, True
 
     def claim(self, names: Iterable[str], lease: str, now: int, until: int) -> dict[str, tuple[int, Reason]]:
         """Lease some; their revisions and why they are assessed."""
         claimed = {}
         for name in names:
             entity = self.entities[name]
+            entity.attempts += entity.lease is not None
             entity.lease, entity.lease_until, entity.claimed = lease, until, entity.revision
             waits = entity.due is not None and entity.due <= now
             claimed[name] = (entity.revision, entity.reasons if waits else Reason.VIEW)
@@ -198,7 +210,7 @@ class Model:
             revision, outcome = outcomes[entity.name]
             before = None if entity.last is None else entity.last.level
             entity.history.append(outcome)
-            entity.lease = None
+            entity.lease, entity.attempts, entity.quarantined = None, 0, False
             if entity.revision == revision:
                 entity.due, entity.reasons = outcome.next_us, outcome.next_reason
             if before != outcome.level:

@@ -25,9 +25,11 @@ from sqlalchemy.orm import Session
 from domain.clock import DAY_US, from_microseconds
 from domain.errors import ActionRefused, DataNotValid
 from risk.language.reading import read_ruleset
-from store import due, entity_tables
+from store import claims as claiming
+from store import entity_tables
+from store.claims import Batch
 from store.database import writing
-from store.due import Batch, Reason
+from store.due import Reason
 from store.entities import subject_of
 from store.entity_tables import OrganisationSettings
 from store.ruleset_tables import Backtest, Family, RulesetVersion
@@ -43,7 +45,7 @@ from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_recor
 from usecases.levels import HOUR_US, Freshness, LevelShown, read_level, view_profile
 from usecases.overrides import approve_override, request_override, revoke_override
 from usecases.storing import store_result
-from usecases.worker import LEASE_US, run_batch
+from usecases.worker import BATCH, LEASE_US, MOST_LEFT, run_batch
 
 RATE = 100_000
 SECOND, HOUR = 1_000_000, DAY_US // 24
@@ -396,6 +398,7 @@ class Machine(RuleBasedStateMachine):
             pass
 
     def _work(self) -> bool:
+        self.model.give_up(self.now, MOST_LEFT)
         due_now = self.model.due(self.now)
         counts = self._counts()
         done = run_batch(self.engine, clock=lambda: self.now)
@@ -404,14 +407,17 @@ class Machine(RuleBasedStateMachine):
             return False
         assessed = {name for name, count in self._counts().items() if count != counts.get(name, 0)}
         assert (done.assessed, done.failed) == (len(assessed), 0)
-        self._is_one_batch(assessed, due_now)
+        self._is_one_batch(assessed, due_now, BATCH)
         self._assessed(assessed, "worker")
         return True
 
-    def _is_one_batch(self, taken: set[str], due_now: set[str]) -> None:
-        """They are all that are due of one type."""
-        (kind,) = {self.model.entities[name].kind for name in taken}
-        assert taken == {name for name in due_now if self.model.entities[name].kind == kind}
+    def _is_one_batch(self, taken: set[str], due_now: set[str], most: int) -> None:
+        """They are all that are due of one type, and as often left by a worker: of those, fewer each time."""
+        of_each = {name: (one.kind, one.lease and one.attempts) for name, one in self.model.entities.items()}
+        ((kind, left),) = {of_each[name] for name in taken}
+        alike = {name for name in due_now if of_each[name] == (kind, left)}
+        assert taken <= alike
+        assert len(taken) == min(len(alike), most if left is None else max(1, most >> 3 * (left + 1)))
 
     def _assessed(self, names: set[str], lease: str) -> None:
         claims = self.model.claim(names, lease, self.now, self.now + LEASE_US)
@@ -432,19 +438,21 @@ class Machine(RuleBasedStateMachine):
         names = {one.id: one.name for one in self.model.entities.values()}
         while True:
             lease, until = f"lease-{next(self.numbers)}", self.now + LEASE_US
+            if name is None:
+                self.model.give_up(self.now, MOST_LEFT)
             due_now = self.model.due(self.now)
             with writing(self.engine) as session:
                 if name is None:
-                    batch = due.claim(session, lease, self.now, until, 1000)
+                    batch = claiming.claim(session, lease, self.now, until, 1000, MOST_LEFT)
                 else:
                     subject = subject_of(session.get_one(entity_tables.Entity, self.model.entities[name].id))
-                    batch = due.claim_one(session, subject, lease, self.now, until)
+                    batch = claiming.claim_one(session, subject, lease, self.now, until)
             if batch is None:
                 assert not due_now if name is None else not self.model.is_free(self.model.entities[name], self.now)
                 return
             taken = {names[claim.entity_id] for claim in batch.claims}
             if name is None:
-                self._is_one_batch(taken, due_now)
+                self._is_one_batch(taken, due_now, 1000)
             claims = self.model.claim(taken, lease, self.now, until)
             reasons = {name: why for name, (_, why) in claims.items()}
             assert {names[one.entity_id]: one.reasons for one in batch.claims} == reasons
@@ -598,10 +606,11 @@ class Machine(RuleBasedStateMachine):
 
     def _marks_agree(self, connection: Any, names: dict[int, str]) -> None:
         rows = connection.execute(
-            text("SELECT entity_id, due_us, reasons, revision <> claimed, lease, attempts, error FROM due_marks")
+            text("SELECT entity_id, due_us, reasons, revision <> claimed, lease, attempts, quarantined FROM due_marks")
         )
         expected = {
-            one.name: (one.due, one.reasons, one.overtaken, one.lease, 0, None) for one in self.model.entities.values()
+            one.name: (one.due, one.reasons, one.overtaken, one.lease, one.attempts, one.quarantined)
+            for one in self.model.entities.values()
         }
         same({names[entity]: tuple(rest) for entity, *rest in rows}, expected)
 

@@ -7,15 +7,15 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from domain.clock import from_microseconds
-from store import due
+from store import claims
+from store.claims import Batch
 from store.database import writing
-from store.due import Batch
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import storing
 from usecases.assessing import Result, assess_entities
 from usecases.storing import failures_of, store_result
-from usecases.worker import LEASE_US
+from usecases.worker import LEASE_US, MOST_LEFT
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def bank(engine: Engine) -> Bank:
 
 def computed(bank: Bank) -> tuple[Batch, Result]:
     with writing(bank.engine) as session:
-        batch = due.claim(session, "lease", bank.now, bank.now + LEASE_US, 100)
+        batch = claims.claim(session, "lease", bank.now, bank.now + LEASE_US, 100, MOST_LEFT)
     assert batch is not None
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
     with Session(bank.engine) as session:

@@ -1,6 +1,7 @@
 """The worker: nothing is lost, nothing is done twice, and nobody holds up anybody else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
@@ -10,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from domain.errors import StoreError
-from store import due
+from store import claims
+from store.claims import Batch
 from store.database import writing
-from store.due import Batch
 from store.entities import subject_of
 from store.entity_tables import Entity
 from tests.usecases import banks
@@ -21,7 +22,8 @@ from usecases import storing, worker
 from usecases.assessing import Result, assess_entities
 from usecases.audit_verify import AuditFinding, verify
 from usecases.ingest_facts import set_tag
-from usecases.worker import LEASE_US, MOST_ATTEMPTS, Done, assess_now, back_off_us, run_batch, work_on
+from usecases.levels import list_failed
+from usecases.worker import LEASE_US, MOST_ATTEMPTS, MOST_LEFT, Done, assess_now, back_off_us, run_batch, work_on
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def bank(engine: Engine) -> Bank:
 def claimed(bank: Bank, lease: str) -> Batch:
     """What a worker claimed that then was slow, or died."""
     with writing(bank.engine) as session:
-        batch = due.claim(session, lease, bank.now, bank.now + LEASE_US, 100)
+        batch = claims.claim(session, lease, bank.now, bank.now + LEASE_US, 100, MOST_LEFT)
     assert batch is not None
     return batch
 
@@ -142,8 +144,40 @@ def test_a_database_out_of_reach_is_nobodys_failure(bank: Bank, monkeypatch: pyt
             bank.run()
         bank.now += LEASE_US
     monkeypatch.undo()
-    assert [bank.mark_of(name).attempts for name in "abcde"] == [0] * 5
+    assert not any(bank.mark_of(name).quarantined for name in "abcde")
     assert bank.settle() == 5
+    assert [bank.mark_of(name).attempts for name in "abcde"] == [0] * 5
+
+
+def test_who_ends_every_worker_holds_up_nobody_and_is_quarantined_with_why(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if by a kill: nothing is caught, nothing is given back. New facts about it change nothing of that."""
+    killer, sizes = bank.id_of("c"), list[int]()
+
+    def dies(session: Session, of: int, kind: int, reasons: Mapping[int, int], *rest: Any) -> Result:
+        sizes.append(len(reasons))
+        if killer in reasons:
+            raise KeyboardInterrupt
+        return assess_entities(session, of, kind, reasons, *rest)
+
+    monkeypatch.setattr(worker, "assess_entities", dies)
+    for _ in range(MOST_LEFT):
+        assert not bank.mark_of("c").quarantined
+        goes_on = True
+        while goes_on:
+            with suppress(KeyboardInterrupt):  # another worker begins
+                goes_on = bank.run(most=10) is not None
+        bank.mark("c")
+        bank.now += LEASE_US
+    assert bank.run() is None
+    assert bank.mark_of("c").quarantined
+    assert (sizes[0], sizes[-8:]) == (5, [1] * 8)
+    assert all(bank.level(name) is not None for name in "abde")
+    assert list_failed(bank.engine, bank.actor)[0][2].endswith("perhaps it takes more memory than there is")
+    monkeypatch.undo()
+    bank.mark("c")
+    assert bank.settle() == 1
 
 
 def test_who_was_claimed_by_one_that_died_is_assessed_when_the_lease_ends(bank: Bank) -> None:
@@ -226,7 +260,7 @@ def test_one_is_assessed_at_once_whether_it_is_due_or_not(bank: Bank) -> None:
     assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0)
     claimed(bank, "other")  # all the others
     with writing(bank.engine) as session:
-        due.claim_one(session, subject, "other", bank.now, bank.now + LEASE_US)
+        claims.claim_one(session, subject, "other", bank.now, bank.now + LEASE_US)
     assert assess_now(bank.engine, subject, clock=lambda: bank.now) is None
     assert len(bank.assessments("a")) == 2
 

@@ -1,0 +1,222 @@
+"""Claims of due marks: who is at them, until when, and what became of it. Nothing here begins or ends a transaction.
+
+A claim is a transaction of its own, committed before anything is computed, so that whoever stores facts never waits for
+an assessment. What was computed clears the mark only while its lease is held and its revision is the one that was
+claimed: a fact that came in between keeps the entity due.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from store.arrays import array_named
+from store.due import BULK, EVENT, Reason, Subject
+from store.level_tables import DueMark
+
+_MARKS = cast("Table", DueMark.__table__)
+_COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST)
+"""What comes by time to a whole portfolio at once, and waits behind what happens to one."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An entity that a worker is to assess.
+
+    Attributes:
+        revision: of its mark when it was claimed.
+        reasons: `Reason` bits.
+        attempts: how often it failed already, or was left by whoever was at it.
+    """
+
+    entity_id: int
+    revision: int
+    reasons: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Entities of one organisation and type, leased together.
+
+    Attributes:
+        lease: the name of the lease, of nobody else.
+        claims: in the order of their entities.
+    """
+
+    organisation_id: int
+    type_id: int
+    lease: str
+    claims: tuple[Claim, ...]
+
+
+_OPEN = or_(_MARKS.c.lease.is_(None), _MARKS.c.lease_until_us <= bindparam("now_us"))
+_WAITING = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= bindparam("now_us"), _OPEN)
+_LEFT = _MARKS.c.lease.is_not(None)
+"""Of those who wait: whoever was at them did not come back."""
+_ORDER = (_MARKS.c.priority, _MARKS.c.due_us)
+_HEAD = (
+    select(_MARKS.c.entity_id, _MARKS.c.organisation_id, _MARKS.c.type_id, _MARKS.c.attempts, _LEFT.label("left"))
+    .where(_WAITING)
+    .order_by(*_ORDER)
+    .limit(1)
+)
+LEFT_ALONE = "whoever assessed it ended without a word each time; perhaps it takes more memory than there is"
+_GIVE_UP = (
+    update(_MARKS)
+    .where(_MARKS.c.entity_id == bindparam("of"), _WAITING, _LEFT)
+    .values(
+        quarantined=True,
+        attempts=_MARKS.c.attempts + 1,
+        error=LEFT_ALONE,
+        lease=None,
+        lease_until_us=None,
+        claimed=None,
+    )
+)
+
+
+def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, most_left: int) -> Batch | None:
+    """Lease up to *most* entities that are due, of one organisation and type; None where nobody is due.
+
+    Those whose worker did not come back are taken apart from the others, each time in an eighth of the number: so one
+    that ends every worker is alone soon, and is quarantined when it was left *most_left* times in a row.
+    """
+    while (head := session.execute(_HEAD, {"now_us": now_us}).first()) is not None:
+        if head.left and head.attempts + 1 >= most_left:
+            session.connection().execute(_GIVE_UP, {"of": head.entity_id, "now_us": now_us})
+            continue
+        alike = and_(_LEFT, _MARKS.c.attempts == head.attempts) if head.left else _MARKS.c.lease.is_(None)
+        size = max(1, most >> 3 * (head.attempts + 1)) if head.left else most
+        same = (_MARKS.c.organisation_id == head.organisation_id, _MARKS.c.type_id == head.type_id, alike)
+        wanted = select(_MARKS.c.entity_id).where(_WAITING, *same).order_by(*_ORDER).limit(size)
+        claims = _lease(session, wanted, lease, now_us, until_us)
+        return Batch(head.organisation_id, head.type_id, lease, claims) if claims else None
+    return None
+
+
+def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until_us: int) -> Batch | None:
+    """Lease one entity, whether it is due or not; None where somebody else is at it, or it has no mark."""
+    wanted = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
+    claims = _lease(session, wanted, lease, now_us, until_us)
+    return Batch(subject.organisation_id, subject.type_id, lease, claims) if claims else None
+
+
+_REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), else_=int(Reason.VIEW))
+"""Why it is assessed: what lies ahead, such as a decay step, is no reason yet."""
+
+
+def _lease(session: Session, wanted: Any, lease: str, now_us: int, until_us: int) -> tuple[Claim, ...]:
+    taken = (
+        update(_MARKS)
+        .where(_MARKS.c.entity_id.in_(wanted.with_for_update(skip_locked=True)))
+        .values(
+            lease=lease,
+            lease_until_us=until_us,
+            claimed=_MARKS.c.revision,
+            attempts=case((_LEFT, _MARKS.c.attempts + 1), else_=_MARKS.c.attempts),
+        )
+        .returning(_MARKS.c.entity_id, _MARKS.c.revision, _REASONS_NOW, _MARKS.c.attempts)
+    )
+    rows = session.execute(taken, {"now_us": now_us}).all()
+    return tuple(sorted((Claim(*row) for row in rows), key=lambda claim: claim.entity_id))
+
+
+def _held(among: Any) -> Any:
+    mine = select(_MARKS.c.entity_id).where(among, _MARKS.c.lease == bindparam("held"))
+    return mine.order_by(_MARKS.c.entity_id).with_for_update()
+
+
+_HELD = {
+    "sqlite": _held(_MARKS.c.entity_id.in_(bindparam("ids", expanding=True))),
+    "postgresql": _held(_MARKS.c.entity_id == func.any(array_named("ids", BigInteger))),
+}
+
+
+def still_held(session: Session, batch: Batch) -> set[int]:
+    """Lock the marks of a batch that its lease still holds, and name their entities: what is stored is theirs alone."""
+    ids = [claim.entity_id for claim in batch.claims]
+    held = _HELD[session.get_bind().dialect.name]
+    return set(session.connection().scalars(held, {"held": batch.lease, "ids": ids}))
+
+
+_UNCHANGED = _MARKS.c.revision == _MARKS.c.claimed
+_FOLLOWING = {"of": BigInteger, "next_us": BigInteger, "next_reason": Integer, "next_priority": Integer}
+
+
+def _cleared(given: Any) -> Any:
+    return (
+        update(_MARKS)
+        # The planner takes nearly nobody to hold a lease, and would try all with each: `coalesce` hides it from it.
+        .where(_MARKS.c.entity_id == given["of"], func.coalesce(_MARKS.c.lease, "") == bindparam("held"))
+        .values(
+            due_us=case((_UNCHANGED, given["next_us"]), else_=_MARKS.c.due_us),
+            reasons=case((_UNCHANGED, given["next_reason"]), else_=_MARKS.c.reasons),
+            priority=case((_UNCHANGED, given["next_priority"]), else_=_MARKS.c.priority),
+            lease=None,
+            lease_until_us=None,
+            claimed=None,
+            attempts=0,
+            quarantined=False,
+            error=None,
+        )
+    )
+
+
+_CLEAR = {
+    "sqlite": _cleared({name: bindparam(name) for name in _FOLLOWING}),
+    "postgresql": _cleared(
+        func.unnest(*(array_named(name, kind) for name, kind in _FOLLOWING.items()))
+        .table_valued(*_FOLLOWING)
+        .render_derived("given")
+        .c
+    ),
+}
+
+
+def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | None, Reason]]) -> None:
+    """Give back the leases of entities that were assessed.
+
+    Each is due again when *following* says, or at once where something happened to it since it was claimed.
+    """
+    rows = [
+        (entity_id, next_us, int(reason), BULK if reason in _COMES_TO_MANY else EVENT)
+        for entity_id, (next_us, reason) in sorted(following.items())
+    ]
+    if not rows:
+        return
+    connection = session.connection()
+    dialect = connection.dialect.name
+    if dialect == "postgresql":  # as arrays, like marks
+        columns = {name: list(values) for name, values in zip(_FOLLOWING, zip(*rows, strict=True), strict=True)}
+        connection.execute(_CLEAR[dialect], {"held": batch.lease, **columns})
+    else:
+        named = [{"held": batch.lease, **dict(zip(_FOLLOWING, row, strict=True))} for row in rows]
+        connection.execute(_CLEAR[dialect], named)
+
+
+_FAIL = (
+    update(_MARKS)
+    .where(_MARKS.c.entity_id == bindparam("of"), _MARKS.c.lease == bindparam("held"))
+    .values(
+        due_us=case((_UNCHANGED, bindparam("next_us")), else_=_MARKS.c.due_us),
+        attempts=_MARKS.c.attempts + 1,
+        quarantined=and_(_UNCHANGED, _MARKS.c.attempts + 1 >= bindparam("most")),
+        error=bindparam("said"),
+        lease=None,
+        lease_until_us=None,
+        claimed=None,
+    )
+)
+
+
+def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Mapping[int, int], most: int) -> None:
+    """Give back the leases of entities that failed, with the error to be seen; after *most* failures for good."""
+    rows = [
+        {"of": entity_id, "held": batch.lease, "next_us": next_us[entity_id], "said": error, "most": most}
+        for entity_id, error in sorted(errors.items())
+    ]
+    if rows:
+        session.connection().execute(_FAIL, rows)

@@ -1,0 +1,34 @@
+"""Claims of marks whose worker did not come back; all else about claims stands with the marks, in `test_due`."""
+
+from sqlalchemy import Engine
+
+from store.due import Reason, Subject
+from tests.store.test_due import MOST, NOW, claimed, entities, mark, numbers, row, subjects
+from tests.usecases import platforms
+
+__all__ = ["subjects"]
+
+
+def test_those_who_were_left_are_taken_apart_from_others_and_fewer_each_time(engine: Engine) -> None:
+    many = entities(engine, platforms.organisation(engine), 20)
+    left, new = many[:16], many[16:]
+    mark(engine, left, Reason.NEW)
+    assert len(numbers(claimed(engine, "first", NOW, most=16))) == 16
+    mark(engine, new, Reason.NEW, NOW + 1)
+    assert len(numbers(claimed(engine, "second", NOW + 60, most=16))) == 2, "an eighth of those who were left"
+    found = [numbers(claimed(engine, f"{number}", NOW + 60, most=64)) for number in range(3)]
+    assert sorted(map(len, found)) == [4, 6, 8], "the others of them, and those who are new"
+    assert [one.entity_id for one in new] in found
+
+
+def test_who_was_left_too_often_is_quarantined(engine: Engine, subjects: list[Subject]) -> None:
+    mark(engine, subjects[:1], Reason.NEW)
+    for number in range(MOST):
+        assert claimed(engine, str(number), NOW + 60 * number).claims[0].attempts == number
+    mark(engine, subjects[1:2], Reason.NEW)
+    assert numbers(claimed(engine, "last", NOW + 60 * MOST)) == [subjects[1].entity_id]
+    found = row(engine, subjects[0])
+    assert (found["quarantined"], found["attempts"], found["lease"]) == (True, MOST, None)
+    assert "without a word" in found["error"]
+    mark(engine, subjects[:1], Reason.TAG)
+    assert row(engine, subjects[0])["attempts"] == 0, "something new is another try"
