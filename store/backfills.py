@@ -42,8 +42,8 @@ def mark_type(session: Session, type_id: int, reason: Reason, due_us: int) -> in
     )
     insert = _INSERT[session.get_bind().dialect.name]
     new = insert(DueMark).from_select(["entity_id", "organisation_id", "type_id", *said], everyone)
-    marked: Any = session.execute(due.upsert(new), execution_options={"preserve_rowcount": True})
-    return int(marked.rowcount)
+    session.execute(due.upsert(new))
+    return count_of_type(session, type_id)
 
 
 def count_of_type(session: Session, type_id: int, until_id: int | None = None) -> int:

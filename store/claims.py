@@ -197,19 +197,19 @@ def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | No
         connection.execute(_CLEAR[dialect], named)
 
 
+_GIVEN_BACK: Mapping[str, Any] = {"error": bindparam("said"), "lease": None, "lease_until_us": None, "claimed": None}
+_OF_LEASE = (_MARKS.c.entity_id == bindparam("of"), _MARKS.c.lease == bindparam("held"))
 _FAIL = (
     update(_MARKS)
-    .where(_MARKS.c.entity_id == bindparam("of"), _MARKS.c.lease == bindparam("held"))
+    .where(*_OF_LEASE)
     .values(
         due_us=case((_UNCHANGED, bindparam("next_us")), else_=_MARKS.c.due_us),
         attempts=_MARKS.c.attempts + 1,
         quarantined=and_(_UNCHANGED, _MARKS.c.attempts + 1 >= bindparam("most")),
-        error=bindparam("said"),
-        lease=None,
-        lease_until_us=None,
-        claimed=None,
+        **_GIVEN_BACK,
     )
 )
+_PUT_BACK = update(_MARKS).where(*_OF_LEASE).values(**_GIVEN_BACK)
 
 
 def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Mapping[int, int], most: int) -> None:
@@ -220,3 +220,10 @@ def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Map
     ]
     if rows:
         session.connection().execute(_FAIL, rows)
+
+
+def put_back(session: Session, batch: Batch, errors: Mapping[int, str]) -> None:
+    """Give back the leases of entities that failed when somebody asked for them: it is no attempt of the worker's."""
+    rows = [{"of": entity_id, "held": batch.lease, "said": error} for entity_id, error in sorted(errors.items())]
+    if rows:
+        session.connection().execute(_PUT_BACK, rows)

@@ -20,6 +20,14 @@ def mark_of(session: Session, entity_id: int) -> DueMark | None:
     return session.get(DueMark, entity_id)
 
 
+def refreshing(mark: DueMark | None, now_us: int) -> bool:
+    """Tell whether an entity is about to be computed: it waits for that, or somebody is at it."""
+    if mark is None:
+        return False
+    waits = not mark.quarantined and mark.due_us is not None and mark.due_us <= now_us
+    return waits or (mark.lease_until_us is not None and mark.lease_until_us > now_us)
+
+
 def override_numbered(session: Session, override_id: int) -> OverrideRow:
     """Give an override that a standing names."""
     return session.get_one(OverrideRow, override_id)

@@ -71,14 +71,17 @@ def entities(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read whose facts count for whom: `fact_of`, `entity`; everyone's own, and those of what they own."""
+    """Read whose facts count for whom: `fact_of`, `entity`; everyone's own, and those of what they own.
+
+    `type_id` is the type of what is owned, and null for what is everyone's own.
+    """
     found = read_rows(
         session,
-        "SELECT id, owner_id FROM entities WHERE owner_id IN :ids",
+        "SELECT id, owner_id, type_id FROM entities WHERE owner_id IN :ids",
         ids,
-        {"fact_of": pl.Int64, "entity": pl.Int64},
+        {"fact_of": pl.Int64, "entity": pl.Int64, "type_id": pl.Int64},
     )
-    own = pl.DataFrame({"fact_of": list(ids), "entity": list(ids)}, schema=found.schema)
+    own = pl.DataFrame({"fact_of": list(ids), "entity": list(ids), "type_id": [None] * len(ids)}, schema=found.schema)
     return pl.concat([own, found])
 
 
@@ -125,10 +128,11 @@ def screenings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def values(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the latest value scores: `entity`, `as_of_us`, `score`, `segment`, `expected_value`, `model_version`."""
+    """Read the latest value scores: `entity`, `as_of_us`, what it is, `model`, `model_version`; null for no value."""
     return read_rows(
         session,
-        "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value, v.model_version FROM value_scores v"
+        "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value, v.model, v.model_version"
+        " FROM value_scores v"
         " WHERE v.entity_id IN :ids"
         " AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id)",
         ids,
@@ -138,6 +142,7 @@ def values(session: Session, ids: Sequence[int]) -> pl.DataFrame:
             "score": pl.Float64,
             "segment": pl.String,
             "expected_value": pl.Float64,
+            "model": pl.String,
             "model_version": pl.Int64,
         },
     )

@@ -123,6 +123,7 @@ def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: in
     if len(new) == len(staged):
         return Added(len(new), 0, set(new), [])
     contradicts, change = _LATER[dialect]
+    # Changed first: whoever settles the same one at this moment is waited for, and then contradicted.
+    changed = session.scalars(change, of).all()
     conflicts = session.scalars(contradicts, of).all()
-    changed = [] if conflicts else session.scalars(change, of).all()
     return Added(len(new), len(changed), {*new, *changed}, list(conflicts))

@@ -20,6 +20,7 @@ from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from risk.language.policy import Policy
 from store.decisions import Parties, Standpoint
 from store.entity_tables import ValueScore
+from store.levels import refreshing
 from store.settings import base_currency_of
 from usecases.at_hand import AtHand, rate_said, read_at_hand
 from usecases.ingest_checks import FIELDS
@@ -156,7 +157,7 @@ def _values(entity_id: int, value: ValueScore | None) -> pl.DataFrame:
 def _level_said(point: Standpoint, policy: Policy, now_us: int) -> dict[str, Any]:
     """Tell where the entity stands: the level that holds, that of the rules beneath it, and what made it."""
     standing, names = point.standing, (None, *policy.levels)
-    waits = point.mark is not None and point.mark.due_us is not None and point.mark.due_us <= now_us
+    waits = refreshing(point.mark, now_us)
     if standing is None:
         return {"status": NEVER, "level": None, "rules_level": None, "assessment": None, "refreshing": waits}
     return {

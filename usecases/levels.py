@@ -195,7 +195,7 @@ def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: 
     with reachable(), Session(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         standing, mark = levels.standing_of(session, entity.id), levels.mark_of(session, entity.id)
-        waits = _waits(mark, now)
+        waits = levels.refreshing(mark, now)
         problem = None if mark is None else mark.error
         if standing is None:
             nothing = (None, None, NEVER, None, None, None, None, None, None, None)

@@ -90,12 +90,16 @@ def read_parts(
         if stored is None:
             stored = transactions_of(session, whose, for_value="indicators" in parts)
         if "transactions" in parts:
-            read["transactions"] = as_given(stored, FIELDS.validate_json(kind.transaction_fields))
+            declared = FIELDS.validate_json(kind.transaction_fields)
+            mixed = _mixed(session, whose, "transaction_fields", declared)
+            read["transactions"] = as_given(stored, declared, mixed=mixed)
         if "indicators" in parts:
             read["indicators"] = _indicators(stored, rates, as_of_us)
     for part in parts & {"cases", "alerts"}:
         assert whose is not None
-        read[part] = _records(session, part.removesuffix("s"), whose, FIELDS.validate_json(kind.case_fields))
+        declared = FIELDS.validate_json(kind.case_fields)
+        mixed = _mixed(session, whose, "case_fields", declared)
+        read[part] = _records(session, part.removesuffix("s"), whose, declared, mixed=mixed)
     if "tags" in parts:
         read["tags"] = _tags(session, entity_ids)
     if "screenings" in parts:
@@ -155,17 +159,30 @@ def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame) -> pl.DataFrame:
     """Say for whom each fact counts: for whom it is about, and for who owns that."""
     if len(whose) == whose["entity"].n_unique() and (whose["fact_of"] == whose["entity"]).all():
         return facts
-    counted = facts.rename({"entity": "fact_of"}).join(whose, on="fact_of", maintain_order="left")
+    of = whose.select("fact_of", "entity")
+    counted = facts.rename({"entity": "fact_of"}).join(of, on="fact_of", maintain_order="left")
     return counted.select("entity", pl.exclude("entity", "fact_of"))
 
 
 def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
     found = loading.entities(session, entity_ids)
-    return found.select(_entity(), *_own_fields(found["content"], fields))
+    return found.select(_entity(), *_own_fields(found["content"], fields, mixed=False))
 
 
-def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.DataFrame:
-    """Give transactions in the columns that the engine reads; *declared* are the fields of their own."""
+def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[str, FieldType]) -> bool:
+    """Tell whether something that is owned is of a type that means something else by the name of a field."""
+    for type_id in whose["type_id"].drop_nulls().unique():
+        theirs = FIELDS.validate_json(getattr(session.get_one(EntityType, type_id), part))
+        if any(kind_of(theirs[name]) is not kind_of(form) for name, form in declared.items() if name in theirs):
+            return True
+    return False
+
+
+def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool = False) -> pl.DataFrame:
+    """Give transactions in the columns that the engine reads; *declared* are the fields of their own.
+
+    *mixed*: some of them may mean something else by the name of a field, and are taken not to say it.
+    """
     return stored.select(
         _entity(),
         "transaction_id",
@@ -173,24 +190,24 @@ def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.Data
         pl.col("amount").alias(c.AMOUNT),
         pl.col("currency").alias(c.CURRENCY),
         pl.col("state").alias(c.STATE),
-        *_own_fields(stored["content"], declared),
+        *_own_fields(stored["content"], declared, mixed=mixed),
     )
 
 
-def _own_fields(content: pl.Series, declared: Mapping[str, FieldType]) -> list[pl.Series]:
+def _own_fields(content: pl.Series, declared: Mapping[str, FieldType], *, mixed: bool) -> list[pl.Series]:
+    """Read own fields from their JSON; all at once where each is of its kind, which `json_decode` would not look at."""
     if not declared:
         return []
     kinds = {name: _JSON_TYPES[kind_of(form)] for name, form in declared.items()}
     filled = content.fill_null("{}")
-    try:
-        decoded = filled.str.json_decode(pl.Struct(kinds)).struct.unnest()
-    except pl.exceptions.ComputeError:
+    if mixed:
         return _own_fields_one_by_one(filled, kinds)
+    decoded = filled.str.json_decode(pl.Struct(kinds)).struct.unnest()
     return [decoded[name] for name in declared]
 
 
 def _own_fields_one_by_one(content: pl.Series, kinds: Mapping[str, Any]) -> list[pl.Series]:
-    """Leave out what is of another kind: something owned may be of a type that means something else by the name."""
+    """Leave out what is of another kind."""
     rows = [json.loads(text) for text in content]
     return [
         pl.Series(name, [row.get(name) if _is_of(kind, row.get(name)) else None for row in rows], kind)
@@ -210,7 +227,9 @@ def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.Dat
     return indicator_frame(histories_of(stored, rates), as_of_us)
 
 
-def _records(session: Session, kind: str, whose: pl.DataFrame, declared: Mapping[str, FieldType]) -> pl.DataFrame:
+def _records(
+    session: Session, kind: str, whose: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool
+) -> pl.DataFrame:
     stored = _counted_for(loading.records(session, kind, whose["fact_of"].unique().to_list()), whose)
     own = {name: form for name, form in declared.items() if name not in CASE_FIELDS}
     return stored.select(
@@ -219,7 +238,7 @@ def _records(session: Session, kind: str, whose: pl.DataFrame, declared: Mapping
         pl.col("closed_us").cast(pl.Datetime("us")).alias("closed"),
         "outcome",
         "status",
-        *_own_fields(stored["content"], own),
+        *_own_fields(stored["content"], own, mixed=mixed),
     )
 
 

@@ -14,7 +14,7 @@ from domain.money import RateTable
 from features import columns as c
 from features.texts import Words
 from features.values import ALLOWED_TEXT, Findings, read_identifiers, read_numbers, read_times, read_words, shown
-from risk.facts.fields import read_field
+from risk.facts.fields import LIST_SEPARATOR, read_field
 from risk.language.fields import FieldType, Kind, kind_of
 from usecases.ingest_checks import MOST_CHARACTERS, allowed_values, storable
 
@@ -24,8 +24,7 @@ OWNERS = (c.USER_ID, "entity_id")
 KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
 """What any transaction may say, beside the fields that its entity type declares."""
 
-_PLAIN = "text, a number below 2^63, true, false or null"
-_LISTS = f"{_PLAIN}, or a list of text"
+_PLAIN = "text, a number below 2^63 or null"
 
 AHEAD_US = DAY_US
 """How far ahead of now a transaction may be dated: clocks differ, and so do zones. It counts from its own moment."""
@@ -203,27 +202,36 @@ def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) ->
     _owner_among(names)
     columns = {name: [row.get(name) for row in rows] for name in names if name in KNOWN or name in own}
     problems = [
-        Problem(number, name, f"is {shown(value)}", _LISTS if name in own else _PLAIN)
+        Problem(number, name, f"is {shown(value)}", allowed_values(own[name]) if name in own else _PLAIN)
         for name, values in columns.items()
         if not _all_plain(values)
         for number, value in enumerate(values)
-        if not _is_plain(value, lists=name in own)
+        if not _is_plain(value, own.get(name))
     ]
     if problems:
         raise DataNotValid(problems)
+    for name in columns.keys() & {name for name, form in own.items() if kind_of(form) is Kind.TEXTS}:
+        columns[name] = [_words(value) if isinstance(value, str) else value for value in columns[name]]
     return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
 
 
 def _all_plain(values: Sequence[Any]) -> bool:
     """Tell at a glance of a whole column what is nearly always so; False where each value must be looked at."""
     kinds = set(map(type, values)) - {type(None)}
-    return kinds <= {float, bool} or (kinds == {str} and "".join(filter(None, values)).isascii())
+    return kinds <= {float} or (kinds == {str} and "".join(filter(None, values)).isascii())
 
 
-def _is_plain(value: Any, *, lists: bool) -> bool:
-    """Tell whether a column can hold a value; a NUL is left to those who know what the column is for."""
+def _is_plain(value: Any, declared: FieldType | None) -> bool:
+    """Tell whether a column can hold a value beside any others; a NUL is left to those who know what it is for."""
     if isinstance(value, str):
         return value.isascii() or storable(value.replace("\0", ""))
-    if isinstance(value, list | tuple):
-        return lists and all(isinstance(word, str) and _is_plain(word, lists=False) for word in value)
-    return not isinstance(value, Mapping) and not (isinstance(value, int) and abs(value) >= 2**63)
+    if isinstance(value, bool):
+        return declared == "flag"
+    if isinstance(declared, tuple):
+        listed = isinstance(value, list | tuple)
+        return value is None or (listed and all(isinstance(word, str) and _is_plain(word, None) for word in value))
+    return not isinstance(value, Mapping | list | tuple) and not (isinstance(value, int) and abs(value) >= 2**63)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(LIST_SEPARATOR)]

@@ -49,10 +49,10 @@ class Done:
 def back_off_us(attempts: int) -> int:
     """Tell how long to wait after that many failures.
 
-    >>> [back_off_us(attempts) // SECOND_US for attempts in (1, 2, 5)]
-    [5, 20, 1280]
+    >>> [back_off_us(attempts) // SECOND_US for attempts in (1, 2, 5, 500)]
+    [5, 20, 1280, 5120]
     """
-    return FIRST_BACK_OFF_US << 2 * (attempts - 1)
+    return FIRST_BACK_OFF_US << 2 * (min(attempts, MOST_ATTEMPTS) - 1)
 
 
 def run_batch(
@@ -87,7 +87,7 @@ def assess_now(
     now = clock()
     with writing(engine) as session:
         batch = claims.claim_one(session, subject, new_lease(), now, now + LEASE_US)
-    return None if batch is None else work_on(engine, batch, clock=clock, valuer=valuer, actor=actor)
+    return None if batch is None else work_on(engine, batch, clock=clock, valuer=valuer, actor=actor, counts=False)
 
 
 def work_on(
@@ -97,16 +97,22 @@ def work_on(
     clock: Callable[[], int] = now_microseconds,
     valuer: Valuer | None = None,
     actor: str = "system",
+    counts: bool = True,
 ) -> Done:
     """Assess a batch that was claimed; one that cannot be assessed, or stored, does not hold up the others.
 
+    *counts*: a failure is one of those after which an entity waits longer each time and is quarantined at last; it is
+    none where somebody asked, who may ask as often as they like.
     StoreError where the database is out of reach: that is nobody's failure, and the leases end by themselves.
     """
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
     work = _Work(engine, batch, clock(), valuer, actor)
     assessed, errors = work.on(reasons)
-    if errors:
+    if errors and counts:
         _put_off(engine, batch, errors, clock())
+    elif errors:
+        with writing(engine) as session:
+            claims.put_back(session, batch, errors)
     return Done(assessed, len(errors))
 
 

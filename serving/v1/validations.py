@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, MomentGiven, Number, Shown, Text
+from serving.v1.shapes import LARGEST, Given, Moment, MomentGiven, Number, Shown, Text
 from usecases import material_changes, validation
 from usecases.revalidation import REACHED
 from usecases.validation import Validated
@@ -64,7 +64,7 @@ class ChangeGiven(Given):
 class SignOffGiven(Given):
     """The number of a validation that was made after the change, and what follows from it."""
 
-    validation: Annotated[int, Field(ge=1)]
+    validation: Annotated[int, Field(ge=1, le=LARGEST)]
     conclusion: Text
 
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from time import sleep
 from typing import Any
 
 import polars as pl
@@ -88,11 +89,22 @@ def test_what_was_pending_takes_another_state_once(engine: Engine, state: str | 
     assert add(engine, {"transaction_id": "a", "state": "EXPIRED"}).conflicts == ["a"]
 
 
-def test_of_what_conflicts_nothing_else_is_changed(engine: Engine) -> None:
+def test_what_conflicts_is_named_alone(engine: Engine) -> None:
     add(engine, {"transaction_id": "a", "state": "PENDING"}, {"transaction_id": "b"})
     mixed = ({"transaction_id": "a", "state": "FAILED"}, {"transaction_id": "b", "amount": 9.0})
-    assert add(engine, *mixed) == Added(0, 0, set(), ["b"])
-    assert [row[2] for row in stored(engine)] == ["PENDING", None]
+    assert add(engine, *mixed).conflicts == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_of_two_who_settle_the_same_at_once_one_is_contradicted(engine: Engine) -> None:
+    add(engine, {"transaction_id": "a", "state": "PENDING"})
+    with ThreadPoolExecutor(1) as pool, Session(engine) as session:
+        assert transactions.add(session, 1, frame({"transaction_id": "a", "state": "COMPLETED"}), 1).changed == 1
+        other = pool.submit(add, engine, {"transaction_id": "a", "state": "DECLINED"})
+        sleep(0.3)
+        assert not other.done(), "it waits for the first"
+        session.commit()
+        assert other.result(10).conflicts == ["a"]
 
 
 def test_those_who_send_the_same_at_once_in_other_orders_do_not_wait_for_each_other(kind: str, tmp_path: Path) -> None:

@@ -105,6 +105,14 @@ def test_one_bad_row_is_named_and_nothing_is_taken(bank: Bank, change: dict[str,
     assert not bank.mark_of("a").reasons & Reason.TRANSACTION
 
 
+def test_of_what_conflicts_nothing_is_taken(bank: Bank) -> None:
+    take(bank, transaction(1, transaction_state="PENDING"), transaction(2))
+    before = stored(bank)
+    with pytest.raises(DataNotValid, match="row 1: transaction_id 't2' was taken with other content"):
+        take(bank, transaction(1, transaction_state="FAILED"), transaction(2, transaction_amount=9.0))
+    assert stored(bank) == before
+
+
 def test_a_day_ahead_is_the_most(bank: Bank) -> None:
     assert take(bank, transaction(1, transaction_date="2026-11-21T00:00:00")) == (1, 0, 0)
     assert bank.now + DAY_US == platforms.NOW + DAY_US

@@ -8,6 +8,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from store.level_tables import DueMark
+from store.levels import refreshing
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import worker
@@ -154,3 +156,17 @@ def test_another_organisation_sees_nobody(bank: Bank, ask: Callable[[Bank, Actor
     with Session(bank.engine) as session, pytest.raises(NotThere):
         find_assessment(session, other.actor, "1.1")
     assert len(bank.assessments("a")) == 1
+
+
+def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed() -> None:
+    nothing = {"due_us": None, "lease_until_us": None, "quarantined": False}
+    for told, known in (
+        (False, {}),
+        (True, {"due_us": 5}),
+        (False, {"due_us": 6}),
+        (True, {"lease_until_us": 6}),
+        (False, {"lease_until_us": 5}),
+        (False, {"due_us": 5, "quarantined": True}),
+    ):
+        assert refreshing(DueMark(**{**nothing, **known}), 5) is told
+    assert not refreshing(None, 5)

@@ -173,6 +173,7 @@ def test_everyone_assessed_by_a_ruleset_that_reads_the_list_is_touched(engine: E
     with Session(engine) as session, session.begin():
         session.execute(update(Entity).where(Entity.id == mine[2]).values(erased_us=NOW))
     assert put(engine, ana, 5, ["KP"]).touched == 2
+    assert put(engine, ana, 6, ["KP", "IR"]).touched == 2, "whoever is due for it already is touched as well"
     assert due_reasons(engine) == dict.fromkeys(mine[:2], Reason.LIST)
     assert {(row["due_us"], row["priority"]) for row in rows_of(engine, DueMark)} == {(NOW, BULK)}
 

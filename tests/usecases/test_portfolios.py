@@ -125,15 +125,39 @@ SAID = st.fixed_dictionaries(
 
 
 @given(st.lists(SAID, min_size=1, max_size=5), st.booleans())
-def test_own_fields_are_read_as_they_were_said(rows: list[dict[str, Any]], strange: bool) -> None:
-    """Also one by one, where one of them says something that is not of its kind."""
+def test_own_fields_are_read_as_they_were_said(rows: list[dict[str, Any]], mixed: bool) -> None:
+    """All at once, and one by one, where some of them may say something that is not of its kind."""
     content = [None if not row else json.dumps(row) for row in rows]
-    texts = [*content, json.dumps({"many": "one", "said": ["x"], "much": True, "yes": 1})] if strange else content
-    found = _own_fields(pl.Series("content", texts, pl.String), KINDS)
+    strange = [
+        {"many": "one", "said": 5, "much": True, "yes": 1},
+        {"said": ["x"], "much": "1", "yes": "x", "at": 5},
+    ]
+    texts = content + [json.dumps(one) for one in strange * mixed]
+    found = _own_fields(pl.Series("content", texts, pl.String), KINDS, mixed=mixed)
     assert [column.name for column in found] == list(KINDS)
     for column in found:
         assert column.to_list()[: len(rows)] == [row.get(column.name) for row in rows]
-        assert column.to_list()[len(rows) :] == [None] * strange
+        assert column.to_list()[len(rows) :] == [None, None] * mixed
+
+
+def test_what_somebody_else_owns_changes_nothing_about_who_is_assessed_with_them(bank: Bank) -> None:
+    """A name that means three things for three types: together they come to what each comes to alone."""
+    for kind, form in (("number-account", "number"), ("list-account", ["text"])):
+        bank.add_type(kind, {}, {"operation": form})
+    for number, (name, kind, said) in enumerate(
+        (("e", "number-account", 5), ("f", "list-account", ["5"]), ("g", "number-account", 5), ("h", "customer", "5"))
+    ):
+        bank.put(name)
+        bank.put(f"{name}-x", ("customer", name), kind)
+        bank.pay(100 + number, f"{name}-x", kind, operation=said)
+    equals = {"input": {"count": "transactions", "where": {"field": "operation", "equals": "5"}}}
+    bank.activate(banks.document({"said": {**equals, "cases": [{"when": {"at_least": 1}, "points": 70}]}}))
+    bank.settle()
+    together = {name: bank.level(name) for name in "efgh"}
+    for name in "efgh":
+        bank.mark(name)
+        bank.settle()
+    assert {name: bank.level(name) for name in "efgh"} == together == {"e": 1, "f": 1, "g": 1, "h": 3}
 
 
 def test_who_has_a_transaction_with_a_hole_has_no_history(bank: Bank) -> None:

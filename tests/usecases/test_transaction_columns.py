@@ -101,6 +101,18 @@ def test_what_no_column_holds_is_refused(name: str, value: Any) -> None:
         read(row(**{name: value}))
 
 
+def test_words_beside_lists_stay_words() -> None:
+    found = read(row(words=["a", "b;c"]), row(words="b; c"), row(words="d"), row(words=None))
+    assert [text and json.loads(text)["words"] for text in found["content"]] == [["a", "b;c"], ["b", "c"], ["d"], None]
+
+
+@pytest.mark.parametrize("name", ["transaction_amount", "user_balance", "fee", "operation", "transaction_id", "words"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_truth_is_no_number_and_no_text_whatever_stands_beside_it(name: str, beside: bool) -> None:
+    with pytest.raises(DataNotValid, match=rf"row 0: {name} is True"):
+        read(*[row(**{name: True}), row()][: 1 + beside])
+
+
 def test_csv_and_parquet_say_the_same() -> None:
     typed = frame_of([row(fee=1.5, seen=True, booked=datetime(2026, 2, 1), user_balance=2)], OWN)  # noqa: DTZ001 (as files have them)
     texts = frame_of(

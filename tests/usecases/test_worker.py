@@ -109,6 +109,18 @@ def test_who_fails_again_and_again_is_quarantined_with_the_error_to_be_seen(
     assert (bank.level("c"), bank.mark_of("c").error) == (2, None)
 
 
+def test_to_be_asked_for_is_no_attempt_however_often_it_fails(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank.settle()
+    before = bank.mark_of("c").due_us
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    with Session(bank.engine) as session:
+        subject = subject_of(session.get_one(Entity, bank.id_of("c")))
+    for _ in range(40):
+        assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(0, 1)
+    mark = bank.mark_of("c")
+    assert (mark.attempts, mark.quarantined, mark.due_us, mark.error) == (0, False, before, "ValueError: bad luck")
+
+
 def test_a_success_forgets_the_failures_before(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
     bank.run()

@@ -5,6 +5,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.clock import parse_moment
+from store.due import Reason
 from store.entity_tables import Entity, Record, Screening, Tag
 from store.level_tables import DueMark
 from tests.serving.v1.places import OURS, THEIRS, Place
@@ -40,7 +41,8 @@ def test_facts_arrive_and_mark_the_entity(place: Place) -> None:
             ("alert", "8", None, "open"),
             ("case", "7", "confirmed", None),
         ]
-        assert session.get_one(DueMark, entity.id).revision == 5
+        reasons = Reason.NEW | Reason.TAG | Reason.SCREENING | Reason.RECORD
+        assert session.get_one(DueMark, entity.id).reasons == reasons
 
 
 def test_many_entities_come_together_or_not_at_all(place: Place) -> None:
