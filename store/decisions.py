@@ -54,7 +54,7 @@ class Standpoint:
     Attributes:
         standing: None where it was never assessed.
         mark: its due mark.
-        value: what the value model said last; None for nothing.
+        value: what the value model said last; None where that was nothing, or that there is no value.
     """
 
     standing: Standing | None
@@ -68,6 +68,7 @@ class Standpoint:
 def standpoint_of(session: Session, entity_id: int) -> Standpoint:
     """Find where an entity stands and what it is worth, in one question."""
     latest = select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == entity_id).scalar_subquery()
+    valued = (ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest, ValueScore.score.is_not(None))
     found = session.execute(
         select(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore)
         .select_from(Entity)
@@ -75,7 +76,7 @@ def standpoint_of(session: Session, entity_id: int) -> Standpoint:
         .outerjoin(RulesetVersion, RulesetVersion.id == Standing.version_id)
         .outerjoin(Family, Family.id == RulesetVersion.family_id)
         .outerjoin(DueMark, DueMark.entity_id == Entity.id)
-        .outerjoin(ValueScore, and_(ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest))
+        .outerjoin(ValueScore, and_(*valued))
         .where(Entity.id == entity_id)
     ).one()
     return Standpoint(*found)

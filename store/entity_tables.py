@@ -158,15 +158,18 @@ class ListVersionRow(Base):
 
 
 class ValueScore(Base):
-    """What the value model said of an entity at a moment, whenever it said something else than before."""
+    """What the value model said of an entity at a moment, whenever it said something else than before.
+
+    Where it found no value, `score`, `segment` and `expected_value` are None: from then on there is none.
+    """
 
     __tablename__ = "value_scores"
 
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
     as_of_us: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    score: Mapped[float] = mapped_column(Float(53))
-    segment: Mapped[str] = mapped_column(String(10))
-    expected_value: Mapped[float] = mapped_column(Float(53))
+    score: Mapped[float | None] = mapped_column(Float(53))
+    segment: Mapped[str | None] = mapped_column(String(10))
+    expected_value: Mapped[float | None] = mapped_column(Float(53))
     currency: Mapped[str] = mapped_column(String(3))
     model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     model_version: Mapped[int] = mapped_column(Integer)

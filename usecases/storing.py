@@ -193,6 +193,7 @@ def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[st
 
 
 def _store_values(session: Session, values: Values, held: set[int]) -> None:
+    """Keep what the model said otherwise than before; a row of nulls says that somebody has no value any more."""
     rows = [row for row in values.changed.iter_rows() if int(row[0]) in held]
     if not rows:
         return

@@ -18,7 +18,7 @@ class Values:
 
     Attributes:
         frame: `entity_id`, `score`, `segment`, `expected_value`, of those of whom it can say something.
-        changed: the same rows of those of whom it said something else before, or nothing.
+        changed: rows of those of whom it said something else before, or nothing; null for those who have no value.
         as_of_us: the moment.
         valuer: who said it.
     """
@@ -38,19 +38,31 @@ class Valuer:
     version: int
 
     def values_of(self, session: Session, entity_ids: list[int], transactions: pl.DataFrame, as_of_us: int) -> Values:
-        """Ask the model about entities with these transactions, `usecases.portfolios.transactions_of` them."""
+        """Ask the model about entities with these transactions, `usecases.portfolios.transactions_of` them.
+
+        That somebody has no value is said too, of whoever has transactions or had a value: it ends what was said last.
+        """
         histories = histories_of(transactions, self.model.rates)
         found = value_frame(self.model, histories, as_of_us)
-        kept = loading.values(session, entity_ids).select(
-            pl.col("entity").cast(pl.String).alias(ENTITY),
+        kept = loading.values(session, entity_ids)
+        asked = pl.concat([transactions["entity"], kept["entity"]]).unique().sort().to_frame().select(_entity())
+        before = kept.select(
+            _entity(),
             pl.col("score").alias("score_before"),
             pl.col("expected_value").alias("expected_before"),
+            pl.col("model").alias("model_before"),
             pl.col("model_version").alias("version_before"),
         )
-        beside = found.join(kept, on=ENTITY, how="left", maintain_order="left")
+        beside = asked.join(found, on=ENTITY, how="left", maintain_order="left")
+        beside = beside.join(before, on=ENTITY, how="left", maintain_order="left")
         same = (
-            (pl.col("score") == pl.col("score_before"))
-            & (pl.col("expected_value") == pl.col("expected_before"))
-            & (pl.col("version_before") == self.version)
-        ).fill_null(False)
+            pl.col("score").eq_missing(pl.col("score_before"))
+            & pl.col("expected_value").eq_missing(pl.col("expected_before"))
+            & pl.col("model_before").eq_missing(pl.lit(self.name))
+            & pl.col("version_before").eq_missing(pl.lit(self.version))
+        )
         return Values(found, beside.filter(~same).select(found.columns), as_of_us, self)
+
+
+def _entity() -> pl.Expr:
+    return pl.col("entity").cast(pl.String).alias(ENTITY)

@@ -97,3 +97,15 @@ def test_the_latest_value_is_found(desk: Desk) -> None:
         found = standpoint_of(session, desk.bank.id_of("ada")).value
         assert found is not None
         assert found.score == 3.0
+
+
+def test_a_value_that_ended_is_none_and_not_the_one_before_it(desk: Desk) -> None:
+    desk.value("ada", 3.0, days_ago=2)
+    desk.value("ada", None, days_ago=1)
+    with Session(desk.bank.engine) as session:
+        assert standpoint_of(session, desk.bank.id_of("ada")).value is None
+    desk.value("ada", 2.0)
+    with Session(desk.bank.engine) as session:
+        found = standpoint_of(session, desk.bank.id_of("ada")).value
+        assert found is not None
+        assert found.score == 2.0

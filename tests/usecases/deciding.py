@@ -99,16 +99,16 @@ class Desk:
         with Session(self.bank.engine) as session:
             return list(session.scalars(select(Decision).order_by(Decision.id)))
 
-    def value(self, name: str, score: float, days_ago: int = 0, segment: str = "high") -> None:
-        """Let the value model have said something."""
+    def value(self, name: str, score: float | None, days_ago: int = 0, segment: str = "high") -> None:
+        """Let the value model have said something; None for that there is no value from then on."""
         with Session(self.bank.engine) as session, session.begin():
             session.add(
                 ValueScore(
                     entity_id=self.bank.id_of(name),
                     as_of_us=self.bank.now - days_ago * 86_400_000_000,
                     score=score,
-                    segment=segment,
-                    expected_value=score * 10,
+                    segment=None if score is None else segment,
+                    expected_value=None if score is None else score * 10,
                     currency="EUR",
                     model="value",
                     model_version=7,

@@ -17,6 +17,7 @@ from store.entity_tables import ValueScore
 from tests.models.making import value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.deciding import Desk
 from usecases.valuing import Valuer
 
 VALUED = {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 40}], "on_unknown": {"points": 70}}
@@ -71,13 +72,92 @@ def test_it_is_what_the_model_says_of_the_same_transactions(bank: Bank, model: V
 
 def test_rules_read_it_in_the_same_batch_and_do_not_know_what_it_does_not_know(bank: Bank) -> None:
     assert (bank.level("known"), bank.level("holes"), bank.level("still")) == (2, 3, 3)
-    assert scores(bank, "holes") == scores(bank, "still") == []
 
 
-def test_the_same_again_is_not_kept_again(bank: Bank) -> None:
+def test_that_there_is_no_value_is_kept_of_whoever_has_transactions(bank: Bank, model: ValueModel) -> None:
+    (kept,) = scores(bank, "holes")
+    assert (kept.score, kept.segment, kept.expected_value) == (None, None, None)
+    assert (kept.currency, kept.model, kept.model_version) == ("EUR", "fivefold-value", 3)
+    assert kept.fingerprint == model.fingerprint
+    assert scores(bank, "still") == []
+
+
+@pytest.mark.parametrize("name", ["known", "holes"])
+def test_the_same_again_is_not_kept_again(bank: Bank, name: str) -> None:
+    bank.wait(microseconds=1)
+    bank.mark(name)
+    bank.settle()
+    assert len(bank.assessments(name)) == 2
+    assert len(scores(bank, name)) == 1
+
+
+@pytest.mark.parametrize("name", ["known", "holes"])
+def test_the_same_is_kept_again_of_another_model_with_the_same_version(
+    bank: Bank, model: ValueModel, name: str
+) -> None:
+    bank.wait(1)
+    bank.valuer = Valuer(model, "another", 3)
+    bank.mark(name)
+    bank.settle()
+    assert [kept.model for kept in scores(bank, name)] == ["fivefold-value", "another"]
+
+
+def without_balance(bank: Bank) -> None:
+    """One transaction without a balance: from now on the model says nothing of them."""
+    bank.wait(1)
+    bank.pay(5, "known")
+    bank.settle()
+
+
+def test_a_value_that_is_lost_is_unknown_to_rules_with_a_model_and_without(bank: Bank) -> None:
+    without_balance(bank)
+    assert [kept.score is None for kept in scores(bank)] == [False, True]
+    assert bank.level("known") == 3
+    bank.wait(60)  # long after the cooldown
+    bank.valuer = None
     bank.mark("known")
     bank.settle()
-    assert len(scores(bank)) == 1
+    assert bank.level("known") == 3
+
+
+def test_a_value_that_is_lost_is_none_to_decisions(bank: Bank) -> None:
+    desk = Desk(bank)
+    desk.publish({"when": {"value": "score", "at_least": 1}, "action": "note"})
+    assert desk.decide("known").action == "note"
+    without_balance(bank)
+    made = desk.decide("known")
+    assert made.answer is not None
+    assert (made.action, made.answer["value"], desk.rows()[-1].value_as_of_us) == ("allow", None, None)
+
+
+def test_a_value_is_lost_with_what_is_no_longer_owned(engine: Engine, model: ValueModel) -> None:
+    bank = Bank(engine)
+    bank.valuer = Valuer(model, "fivefold-value", 3)
+    bank.add_type("account", {}, {"operation": "text"})
+    for name in ("known", "other"):
+        bank.put(name)
+    bank.put("account", ("customer", "known"), "account")
+    bank.pay(1, "account", "account", **WHOLE)
+    bank.settle()
+    bank.wait(1)
+    bank.put("account", ("customer", "other"), "account")
+    bank.settle()
+    assert [kept.score is None for kept in scores(bank)] == [False, True]
+    assert [kept.score is None for kept in scores(bank, "other")] == [False]
+
+
+def test_a_value_that_was_lost_comes_back(bank: Bank) -> None:
+    bank.add_type("account", {}, {"operation": "text"})
+    bank.put("account", kind="account")
+    bank.pay(5, "account", "account")
+    for owner in ("known", "still"):
+        bank.wait(1)
+        bank.put("account", ("customer", owner), "account")
+        bank.settle()
+    assert [kept.score is None for kept in scores(bank)] == [False, True, False]
+    bank.wait(11)  # a level goes down after the cooldown
+    bank.settle()
+    assert bank.level("known") == 2
 
 
 def test_another_figure_is_kept_and_so_is_another_version(bank: Bank, model: ValueModel) -> None:
