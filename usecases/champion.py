@@ -29,6 +29,7 @@ class Champion:
         self._settings = settings
         self._lock = Lock()
         self._valuer: Valuer | None = None
+        self._marked: int | None = None
 
     @property
     def valuer(self) -> Valuer | None:
@@ -37,31 +38,45 @@ class Champion:
             return self._valuer
 
     def look(self) -> bool:
-        """See whether there is another champion; then everybody whom it may value otherwise becomes due."""
+        """See whether there is another champion; then everybody whom it may value otherwise becomes due.
+
+        It is there before they are, so that nobody is assessed by the one before it. Where they cannot be marked, the
+        next look does it.
+
+        Raises:
+            StoreError: the database is out of reach.
+        """
         if not self._settings.registry.exists():
             return False  # at once: MLflow takes seconds to import
-        from models.registry import Registry  # noqa: PLC0415 (as above)
+        self._load_another()
+        champion = self.valuer
+        if champion is None or champion.version == self._marked:
+            return False
+        mark_valued_otherwise(self._engine, champion.name, champion.version, self._clock())
+        self._marked = champion.version
+        return True
+
+    def _load_another(self) -> None:
+        from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
         known = self.valuer
         try:
             registry = Registry(self._settings, self._settings.model_name)
             version = registry.champion()
             if version is None or (known is not None and known.version == version.number):
-                return False
+                return
             found = Valuer(registry.load(version.number), self._settings.model_name, version.number)
         except FivefoldError as error:
             log.warning("value model not loaded", error=str(error))
-            return False
+            return
         with self._lock:
             self._valuer = found
         log.info("value model", name=found.name, version=found.version)
-        mark_valued_otherwise(self._engine, found.version, self._clock())
-        return True
 
 
-def mark_valued_otherwise(engine: Engine, version: int, now_us: int) -> int:
+def mark_valued_otherwise(engine: Engine, model: str, version: int, now_us: int) -> int:
     """Make everybody due whose value was not computed by this version of the model, or never; tell how many."""
     with writing(engine) as session:
-        found = subjects(session, valued_otherwise(session, version))
+        found = subjects(session, valued_otherwise(session, model, version))
         due.mark(session, found, Reason.VALUE, now_us, BULK)
     return len(found)

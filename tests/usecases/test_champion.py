@@ -1,5 +1,6 @@
 """The champion that a worker asks: looked at now and then; another one makes due whom it may value otherwise."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,14 +9,17 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import FingerprintMismatch
+from domain.errors import FingerprintMismatch, StoreError
 from domain.settings import Settings
 from models import registry
 from store.due import Reason
 from store.entity_tables import ValueScore
+from tests.models.making import value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from usecases import champion as under_test
 from usecases.champion import Champion, mark_valued_otherwise
+from usecases.valuing import Valuer
 
 
 class Shelf:
@@ -72,33 +76,127 @@ def test_another_one_is_seen_and_a_broken_one_leaves_the_last_good_one(champion:
     assert champion.valuer.version == 2
 
 
+MODEL = "fivefold-value"
+
+
+def say(bank: Bank, name: str, score: float | None, version: int, model: str = MODEL) -> None:
+    """Let a version of a model have said something, last; None for that there is no value."""
+    with Session(bank.engine) as session, session.begin():
+        session.add(
+            ValueScore(
+                entity_id=bank.id_of(name),
+                as_of_us=bank.now,
+                score=score,
+                segment=None if score is None else "high",
+                expected_value=score,
+                currency="EUR",
+                model=model,
+                model_version=version,
+                fingerprint="0" * 64,
+            )
+        )
+
+
+def due_for_value(bank: Bank, *names: str) -> set[str]:
+    return {name for name in names if bank.mark_of(name).reasons & Reason.VALUE}
+
+
 def test_whom_it_values_otherwise_becomes_due(engine: Engine) -> None:
     bank = Bank(engine)
     bank.activate(banks.document({"country": banks.COUNTRY}))
-    for name in ("valued", "before", "never", "still"):
+    names = ("valued", "before", "never", "still", "without", "without before", "renamed")
+    for name in names:
         bank.put(name, country="NO")
-    for number, name in enumerate(("valued", "before", "never")):
+    for number, name in enumerate(set(names) - {"still"}):
         bank.pay(number, name)
     bank.settle()
-    with Session(engine) as session, session.begin():
-        for name, version in (("valued", 2), ("before", 1)):
-            session.add(
-                ValueScore(
-                    entity_id=bank.id_of(name),
-                    as_of_us=bank.now,
-                    score=3.0,
-                    segment="high",
-                    expected_value=1.0,
-                    currency="EUR",
-                    model="m",
-                    model_version=version,
-                    fingerprint="0" * 64,
-                )
-            )
-    assert mark_valued_otherwise(engine, 2, bank.now) == 2
-    due = {name for name in ("valued", "before", "never", "still") if bank.mark_of(name).reasons & Reason.VALUE}
-    assert due == {"before", "never"}
+    for name, score, version in (("valued", 3.0, 2), ("before", 3.0, 1), ("without", None, 2)):
+        say(bank, name, score, version)
+    say(bank, "without before", None, 1)
+    say(bank, "renamed", 3.0, 2, "another")
+    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 4
+    assert due_for_value(bank, *names) == {"before", "never", "without before", "renamed"}
+    assert bank.settle() == 4
+
+
+def test_what_was_said_last_counts_where_a_version_comes_back(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.put("a")
+    bank.pay(1)
+    bank.settle()
+    for version in (1, 2):
+        bank.wait(1)
+        say(bank, "a", 3.0, version)
+    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 0
+    assert mark_valued_otherwise(engine, MODEL, 1, bank.now) == 1
+
+
+def test_a_kept_value_counts_where_no_transactions_are_left(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.put("a")
+    bank.settle()
+    say(bank, "a", 3.0, 1)
+    assert mark_valued_otherwise(engine, MODEL, 1, bank.now) == 0
+    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 1
+
+
+def test_at_another_start_nobody_is_due_whom_the_same_version_looked_at(engine: Engine) -> None:
+    """Of some it found no value; one has no transactions at all."""
+    bank = Bank(engine)
+    bank.valuer = Valuer(value_model(), MODEL, 1)
+    whole = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
+    for name in ("known", "holes", "still"):
+        bank.put(name)
+    bank.pay(1, "known", **whole)
+    bank.pay(2, "holes")
+    bank.settle()
+    assert mark_valued_otherwise(engine, MODEL, 1, bank.now) == 0
+    bank.valuer = replace(bank.valuer, version=2)
+    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 2
     assert bank.settle() == 2
+    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 0
+
+
+def test_those_who_could_not_be_marked_are_marked_at_the_next_look(
+    champion: Champion, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the version after that one cannot be loaded."""
+    bank = Bank(engine)
+    bank.put("a")
+    bank.pay(1)
+    bank.settle()
+    Shelf.number = 1
+    with monkeypatch.context() as patched:
+        patched.setattr(under_test, "mark_valued_otherwise", out_of_reach)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="out of reach"):
+                champion.look()
+    assert champion.valuer is not None
+    assert not due_for_value(bank, "a")
+    Shelf.number, Shelf.broken = 2, True
+    assert champion.look()
+    assert due_for_value(bank, "a") == {"a"}
+    assert not champion.look()
+
+
+def test_whoever_becomes_due_meets_the_one_they_became_due_for(
+    champion: Champion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marked before, they might be assessed by the one before it, and never again."""
+    met: list[int | None] = []
+    monkeypatch.setattr(
+        under_test,
+        "mark_valued_otherwise",
+        lambda *_: met.append(None if champion.valuer is None else champion.valuer.version),
+    )
+    for number in (1, 2):
+        Shelf.number = number
+        champion.look()
+    assert met == [1, 2]
+
+
+def out_of_reach(*_: object) -> int:
+    raise StoreError("out of reach")
 
 
 def test_whoever_owns_what_has_transactions_is_valued_by_them(engine: Engine) -> None:
@@ -109,5 +207,5 @@ def test_whoever_owns_what_has_transactions_is_valued_by_them(engine: Engine) ->
     bank.pay(1, "account", "account")
     bank.settle()
     bank.wait(microseconds=1)
-    mark_valued_otherwise(engine, 1, bank.now)
+    mark_valued_otherwise(engine, MODEL, 1, bank.now)
     assert bank.mark_of("owner").reasons & Reason.VALUE
