@@ -39,12 +39,14 @@ def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[Ov
 
 
 def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:
-    """Count the overrides that hold below what the rules say, but for those of one entity."""
+    """Count the overrides that hold below what the rules say, but for those of one entity, and of who was erased."""
     wanted = (
         select(func.count())
         .select_from(OverrideRow)
         .join(Standing, Standing.entity_id == OverrideRow.entity_id)
+        .join(Entity, Entity.id == OverrideRow.entity_id)
         .where(
+            Entity.erased_us.is_(None),
             OverrideRow.organisation_id == organisation_id,
             OverrideRow.entity_id != without,
             OverrideRow.level < Standing.rules_level,
@@ -55,8 +57,13 @@ def count_below(session: Session, organisation_id: int, now_us: int, without: in
 
 
 def count_with_level(session: Session, organisation_id: int) -> int:
-    """Count the entities that have a level."""
-    wanted = select(func.count()).where(Standing.organisation_id == organisation_id, Standing.level.is_not(None))
+    """Count the entities that have a level; who was erased is none of them."""
+    wanted = (
+        select(func.count())
+        .select_from(Standing)
+        .join(Entity, Entity.id == Standing.entity_id)
+        .where(Standing.organisation_id == organisation_id, Standing.level.is_not(None), Entity.erased_us.is_(None))
+    )
     return session.scalar(wanted) or 0
 
 

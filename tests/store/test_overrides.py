@@ -84,6 +84,20 @@ def test_what_is_below_the_rules_is_counted(engine: Engine) -> None:
         assert count_with_level(session, of) == 5
 
 
+def test_who_was_erased_is_not_counted(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        kind = type_of(session)
+        here, gone = entity_of(session, kind, "here"), entity_of(session, kind, "gone")
+        for person in (here, gone):
+            standing(session, person, 3)
+            override(session, person, 1)
+        of = kind.organisation_id
+        assert (count_below(session, of, 1, without=0), count_with_level(session, of)) == (2, 2)
+        gone.erased_us = 1
+        session.flush()
+        assert (count_below(session, of, 1, without=0), count_with_level(session, of)) == (1, 1)
+
+
 def test_overrides_come_with_where_their_entities_stand(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         kind = type_of(session)

@@ -269,6 +269,19 @@ def test_what_does_not_hold_any_more_does_not_count(engine: Engine, three: Peopl
     assert approve_override(engine, three[1], waiting.id, now_us=NOW + DAY).state == "live", "c1's is over"
 
 
+def test_who_was_erased_fills_the_cap_no_more_and_is_no_part_of_the_portfolio(engine: Engine, three: People) -> None:
+    for name in ("c0", "c1"):
+        approved(engine, three, name)
+    with Session(engine) as session, session.begin():
+        session.execute(update(Entity).where(Entity.external_id == "c0").values(erased_us=NOW))
+    cap = cap_of(engine, three[0], NOW)
+    assert (cap.below, cap.with_level) == (1, 19)
+    with pytest.raises(ActionRefused, match="2 of 19 entities would stand below"):
+        approved(engine, three, "c2")
+    change_settings(engine, three[0], override_cap_percent=11)
+    assert approved(engine, three, "c2").state == "live"
+
+
 def test_in_place_of_ones_own_override_nothing_is_added(engine: Engine, three: People) -> None:
     change_settings(engine, three[0], override_cap_percent=5)
     approved(engine, three, "c0", "medium")
