@@ -26,7 +26,7 @@ test: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term
 
-# The same properties with other examples each time, ten times as many; and what takes long.
+# The same properties with other examples each time, many times as many; and what takes long.
 soak: $(READY)
 	FIVEFOLD_SOAK=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 # No deadline: the first example of a test may load the compiled kernel, and coverage slows all of them.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 # `make test` asks the same each time; `make soak` goes on looking.
-settings.register_profile("steady", settings(derandomize=True, print_blob=True, **_SHARED))
+settings.register_profile("steady", settings(max_examples=60, derandomize=True, print_blob=True, **_SHARED))
 settings.register_profile("soak", settings(max_examples=1000, print_blob=True, **_SHARED))
 settings.load_profile("soak" if os.environ.get("FIVEFOLD_SOAK") else "steady")
 
