@@ -37,7 +37,8 @@ def entity_named(
 ) -> Entity:
     """Find an entity; NotThere where the organisation has none of that type and name.
 
-    *kept*, for whoever adds a fact about it, keeps those waiting who erase it.
+    *kept*, for whoever adds a fact about it, keeps those waiting who erase it; one that was erased is then not there.
+    Without it such a one is found by the name that it has now: what is left of it may be read.
     """
     asked = (
         select(Entity)
@@ -48,20 +49,22 @@ def entity_named(
             Entity.external_id == external_id,
         )
     )
-    found = session.scalar(asked.with_for_update(key_share=True, read=True, of=Entity) if kept else asked)
+    if kept:
+        asked = asked.where(Entity.erased_us.is_(None)).with_for_update(key_share=True, read=True, of=Entity)
+    found = session.scalar(asked)
     if found is None:
         raise NotThere(f"there is no {type_name} {external_id!r}")
     return found
 
 
 def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, Entity]:
-    """Find entities of a type by their names; those that are not there are left out."""
+    """Find entities of a type by their names; those that are not there, or were erased, are left out."""
     wanted = sorted(set(external_ids))
+    present = (Entity.type_id == type_id, Entity.erased_us.is_(None))
     found: dict[str, Entity] = {}
     for begin in range(0, len(wanted), MOST_IN_ONE):
-        rows = session.scalars(
-            select(Entity).where(Entity.type_id == type_id, Entity.external_id.in_(wanted[begin : begin + MOST_IN_ONE]))
-        )
+        part = wanted[begin : begin + MOST_IN_ONE]
+        rows = session.scalars(select(Entity).where(*present, Entity.external_id.in_(part)))
         found |= {entity.external_id: entity for entity in rows}
     return found
 
@@ -72,9 +75,9 @@ def subject_of(entity: Entity) -> Subject:
 
 
 def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
-    """Give entities by their numbers, as due marks name them."""
+    """Give entities by their numbers, as due marks name them; who was erased is left out, and never due again."""
     wanted = sorted(entity_ids)
-    columns = select(Entity.id, Entity.organisation_id, Entity.type_id)
+    columns = select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.erased_us.is_(None))
     parts = (wanted[begin : begin + MOST_IN_ONE] for begin in range(0, len(wanted), MOST_IN_ONE))
     return [Subject(*row) for part in parts for row in session.execute(columns.where(Entity.id.in_(part)))]
 
@@ -86,10 +89,14 @@ def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:
 
 
 def numbered(session: Session, type_id: int, external_ids: Iterable[str]) -> pl.DataFrame:
-    """Find entities of a type by their names: `external_id`, `entity_id`, `owner_id`; those not there are left out."""
+    """Find entities of a type by their names: `external_id`, `entity_id`, `owner_id`.
+
+    Those that are not there, or were erased, are left out.
+    """
+    present = f"type_id = {type_id:d} AND erased_us IS NULL"
     return read_rows(
         session,
-        f"SELECT external_id, id, owner_id FROM entities WHERE type_id = {type_id:d} AND external_id IN :ids",  # noqa: S608 (our own words)
+        f"SELECT external_id, id, owner_id FROM entities WHERE {present} AND external_id IN :ids",  # noqa: S608 (our own words)
         sorted(set(external_ids)),
         {"external_id": pl.String, "entity_id": pl.Int64, "owner_id": pl.Int64},
     )

@@ -3,6 +3,7 @@
 Nothing here begins or ends a transaction. A test goes through all tables and looks for what was erased.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from store import audit
 from store.audit_tables import AuditEntry
 from store.backtests import forget_entities
 from store.due import Subject
+from store.entities import subjects
 from store.entity_tables import Attributes, Entity, EntityType, Record, Screening, Tag, Transaction, ValueScore
 from store.event_tables import Decision, Delivery, OutboxEvent
 from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow
@@ -30,6 +32,9 @@ _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
 )
 """Rows that stay for the history's and the chain's sake, without what they said of the person."""
 
+ERASED_NAME = re.compile("erased-[0-9]+")
+"""What `erased_name` gives; nobody may be given such a name, which somebody erased is to have."""
+
 
 def erased_name(entity_id: int) -> str:
     """Name an entity whose own name was erased.
@@ -41,10 +46,24 @@ def erased_name(entity_id: int) -> str:
 
 
 def with_owned(session: Session, entity: Entity) -> list[Entity]:
-    """Lock an entity and what it owns: facts about it are facts about the owner."""
+    """Lock an entity and what it owns, as they are now: facts about it are facts about the owner.
+
+    Who was erased is left out.
+    """
     session.execute(select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id).with_for_update())
     wanted = select(Entity).where((Entity.id == entity.id) | (Entity.owner_id == entity.id))
-    return list(session.scalars(wanted.order_by(Entity.id).with_for_update()))
+    wanted = wanted.where(Entity.erased_us.is_(None)).order_by(Entity.id).with_for_update()
+    return list(session.scalars(wanted.execution_options(populate_existing=True)))
+
+
+def name_taken(session: Session, entities: Sequence[Entity]) -> Entity | None:
+    """Find another entity that has a name which one of these would get: such names could be given once."""
+    left = {(entity.type_id, erased_name(entity.id)): entity for entity in entities}
+    types, names = ({key[part] for key in left} for part in (0, 1))
+    for found in session.scalars(select(Entity).where(Entity.type_id.in_(types), Entity.external_id.in_(names))):
+        if left.get((found.type_id, found.external_id), found) is not found:
+            return found
+    return None
 
 
 def last_activity_us(session: Session, entity_ids: Sequence[int]) -> int:
@@ -102,6 +121,5 @@ def numbered(session: Session, organisation_id: int, entity_id: int) -> Entity |
 
 def owners_of(session: Session, entities: Sequence[Entity]) -> list[Subject]:
     """Name the owners that remain: what counted for them is gone."""
-    left = {entity.owner_id for entity in entities} - {entity.id for entity in entities} - {None}
-    rows = session.execute(select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.id.in_(left)))
-    return [Subject(*row) for row in rows]
+    left = {entity.owner_id for entity in entities} - {entity.id for entity in entities}
+    return subjects(session, (owner for owner in left if owner is not None))

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US, day_text, now_microseconds
-from domain.errors import ActionRefused, ConfigError
+from domain.errors import ActionRefused, ConfigError, FivefoldError, NotThere
 from store import due, erasing
 from store.database import writing
 from store.due import Reason
@@ -84,13 +84,17 @@ def erase_entity(
 
     Raises:
         NotThere: there is no such entity.
-        ActionRefused: retention is not over, or a legal hold is on it; the message says until when.
+        ActionRefused: retention is not over, or a legal hold is on it; the message says until when. Or another entity
+            has the name that would be left to it.
     """
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
         found = entity_named(session, actor.organisation_id, type_name, external_id)
         entities = erasing.with_owned(session, found)
+        if found not in entities:  # it was erased, perhaps just now
+            raise NotThere(f"there is no {type_name} {external_id!r}")
         _refuse_kept(session, entities, now)
+        _refuse_taken(session, entities)
         _register(register, session, entities, now)
         return _erase(session, actor, entities, now)
 
@@ -125,6 +129,15 @@ def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None
         )
 
 
+def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
+    taken = erasing.name_taken(session, entities)
+    if taken is not None:
+        raise ActionRefused(
+            f"there is an entity {taken.external_id!r} already, which that of this number would be called;"
+            " nothing was erased; erase the other one first"
+        )
+
+
 def _register(register: Path, session: Session, entities: Sequence[Entity], now: int) -> None:
     organisation = session.get_one(Organisation, entities[0].organisation_id).name
     line = {
@@ -142,25 +155,45 @@ def _register(register: Path, session: Session, entities: Sequence[Entity], now:
 def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> int:
     """Erase once more whatever stands in the register and is there: after a backup was restored. Tell how many.
 
-    ConfigError where the register cannot be read: then nothing was erased.
+    A line that fails does not hold up those behind it.
+
+    Raises:
+        ConfigError: the register cannot be read; then nothing was erased.
+        FivefoldError: lines failed, each named at the end; what the others name is erased.
     """
     now = now_microseconds() if now_us is None else now_us
-    count = 0
-    for organisation, ids in _read_register(register):
-        with writing(engine) as session:
-            number = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
-            entities = [
-                entity
-                for entity_id, created_us in ids
-                if number is not None
-                and (entity := erasing.numbered(session, number, entity_id)) is not None
-                and entity.created_us == created_us
-                and entity.erased_us is None
-            ]
-            if number is not None and entities:
-                _erase(session, Actor(number, who), entities, now)
-                count += len(entities)
+    count, failed = 0, []
+    for number, (organisation, ids) in enumerate(_read_register(register), 1):
+        try:
+            count += _erase_line(engine, who, organisation, ids, now)
+        except Exception as error:  # noqa: BLE001 (whatever it is, those behind it are to be erased)
+            # What a database says may name values.
+            why = str(error) if isinstance(error, FivefoldError) else type(error).__name__
+            of = ", ".join(str(entity_id) for entity_id, _ in ids)
+            failed.append(f"line {number}, {organisation}, entities {of}: {why}")
+    if failed:
+        raise FivefoldError(
+            f"some lines of {register} could not be erased again, and are still there; {count} of the entities that"
+            " the others name were there again, and erased:\n" + "\n".join(failed)
+        )
     return count
+
+
+def _erase_line(engine: Engine, who: str, organisation: str, ids: Sequence[tuple[int, int]], now: int) -> int:
+    with writing(engine) as session:
+        number = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
+        entities = [
+            entity
+            for entity_id, created_us in ids
+            if number is not None
+            and (entity := erasing.numbered(session, number, entity_id)) is not None
+            and entity.created_us == created_us
+            and entity.erased_us is None
+        ]
+        if number is not None and entities:
+            _refuse_taken(session, entities)
+            _erase(session, Actor(number, who), entities, now)
+        return len(entities)
 
 
 def _read_register(register: Path) -> list[tuple[str, list[tuple[int, int]]]]:

@@ -12,6 +12,7 @@ from features.values import shown
 from risk.facts.fields import entities_from_rows, read_field
 from risk.facts.portfolio import ENTITY, error_of
 from risk.language.fields import FieldType
+from store.erasing import ERASED_NAME
 
 FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
 """Reads the typed fields of an entity type from their JSON."""
@@ -58,6 +59,9 @@ def _problems_of_name(number: int, name: Any) -> list[Problem]:
     allowed = f"text of 1 to {MOST_CHARACTERS} characters"
     if not isinstance(name, str) or not 1 <= len(name) <= MOST_CHARACTERS or not storable(name):
         return [Problem(number, ENTITY, f"is {shown(name)}", allowed)]
+    if ERASED_NAME.fullmatch(name):
+        other = "any name but erased- and a number"
+        return [Problem(number, ENTITY, f"is {shown(name)}, as those are called who were erased", other)]
     return []
 
 

@@ -70,6 +70,20 @@ def test_many_are_found_and_those_that_are_not_there_are_left_out(engine: Engine
         assert not len(entities.numbered(session, kind + 1, names))
 
 
+def test_who_was_erased_is_left_to_be_read_and_is_not_there_for_anything_new(engine: Engine, bank: int) -> None:
+    with Session(engine) as session:
+        gone, here = add(session, bank, ["erased-1", "here"])
+        gone.erased_us = 1
+        session.flush()
+        kind, names = gone.type_id, ["erased-1", "here"]
+        assert entities.entity_named(session, bank, "customer", "erased-1") is gone
+        with pytest.raises(NotThere, match="there is no customer 'erased-1'"):
+            entities.entity_named(session, bank, "customer", "erased-1", kept=True)
+        assert entities.entities_named(session, kind, names) == {"here": here}
+        assert entities.numbered(session, kind, names)["entity_id"].to_list() == [here.id]
+        assert entities.subjects(session, [gone.id, here.id]) == [entities.subject_of(here)]
+
+
 def test_owners_are_named_each_once(engine: Engine, bank: int) -> None:
     with Session(engine) as session:
         (owner,) = add(session, bank, ["owner"])

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from sqlalchemy import Engine, make_url, select, text, update
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US, to_microseconds
-from domain.errors import ActionRefused, ConfigError, NotThere
+from domain.errors import ActionRefused, ConfigError, DataNotValid, FivefoldError, NotThere
+from store import erasing
 from store.database import upgrade
 from store.entity_tables import Entity
+from store.erasing import with_owned
 from store.event_tables import Decision, Policy
-from store.level_tables import OverrideRow
+from store.level_tables import DueMark, OverrideRow
 from store.tables import Base
 from tests.store import databases
 from tests.usecases import banks
@@ -24,7 +27,9 @@ from tests.usecases.banks import Bank
 from usecases.audit import record
 from usecases.audit_verify import verify
 from usecases.erasing import erase_again, erase_entity, hold
-from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
+from usecases.facts import read_entity
+from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from usecases.overrides import request_override
 from usecases.replay import replay
 
 WORD = "zanzibar"
@@ -159,6 +164,79 @@ def test_the_same_name_can_come_again_and_is_somebody_else(bank: Bank, tmp_path:
     assert len(bank.assessments(f"{WORD}-1")) == 1
 
 
+def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> None:
+    """Neither by the name that is left of them, nor by what happens to somebody whom somebody of theirs owns."""
+    bank.put("lodger", owner=("customer", f"{WORD}-1-account"))
+    bank.wait(3650)
+    bank.settle()
+    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    bank.settle()
+    before = everything(bank.engine)
+    for number in done.entity_ids:
+        for attempt in _attempts(bank, f"erased-{number}", tmp_path):
+            with pytest.raises((NotThere, DataNotValid), match=r"there is no|as those are called|is not there"):
+                attempt()
+    assert everything(bank.engine) == before
+    set_tag(bank.engine, bank.actor, "customer", "lodger", "watch", now_us=bank.now)
+    bank.pay(9, "lodger")
+    bank.put("lodger", owner=("customer", "bystander"))
+    assert bank.settle() == 2, "the lodger and the bystander"
+    with Session(bank.engine) as session:
+        assert not session.scalars(select(DueMark).where(DueMark.entity_id.in_(done.entity_ids))).all()
+    assert read_entity(bank.engine, bank.actor, "customer", f"erased-{done.entity_ids[0]}").erased_us == bank.now
+
+
+def _attempts(bank: Bank, name: str, folder: Path) -> list[Callable[[], object]]:
+    of = (bank.engine, bank.actor, "customer", name)
+    case = RecordGiven("new", bank.now)
+    return [
+        lambda: bank.put(name, country="NO"),
+        lambda: bank.put("bystander", owner=("customer", name)),
+        lambda: bank.pay(8, name),
+        lambda: set_tag(*of, "watch", now_us=bank.now),
+        lambda: end_tag(*of, "watch", now_us=bank.now),
+        lambda: add_screening(*of, "sanctions", found=True, now_us=bank.now),
+        lambda: put_record(*of, "case", case, now_us=bank.now),
+        lambda: request_override(*of, "low", "We know them.", now_us=bank.now),
+        lambda: hold(*of, bank.now + 10, "Court order 7.", now_us=bank.now),
+        lambda: erase_entity(*of, folder / "e", now_us=bank.now + 3650 * DAY_US),
+    ]
+
+
+def test_a_name_that_is_to_be_left_and_is_taken_is_told_before_anything_happens(bank: Bank, tmp_path: Path) -> None:
+    number, whose = bank.id_of(f"{WORD}-1"), (bank.engine, bank.actor, "customer")
+    rename(bank, "bystander", f"erased-{number}")
+    before = everything(bank.engine)
+    with pytest.raises(ActionRefused, match=f"there is an entity 'erased-{number}' already"):
+        erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    assert everything(bank.engine) == before
+    assert not (tmp_path / "e").exists()
+    for name in (f"erased-{number}", f"{WORD}-1"):
+        erase_entity(*whose, name, tmp_path / "e", now_us=bank.now)
+
+
+def test_who_is_called_as_will_be_left_of_them_is_erased(bank: Bank, tmp_path: Path) -> None:
+    name = f"erased-{bank.id_of(f'{WORD}-1')}"
+    rename(bank, f"{WORD}-1", name)
+    assert len(erase_entity(bank.engine, bank.actor, "customer", name, tmp_path / "e", now_us=bank.now).entity_ids) == 2
+
+
+def rename(bank: Bank, name: str, other: str) -> None:
+    """Give a name that could be given once."""
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(Entity).where(Entity.external_id == name).values(external_id=other))
+
+
+def test_what_is_to_be_erased_is_looked_at_as_it_is_once_it_is_locked(bank: Bank) -> None:
+    """A hold may have come while we waited."""
+    with Session(bank.engine) as session, session.begin():
+        found = session.scalars(select(Entity).where(Entity.external_id == "bystander")).one()
+        held = update(Entity).where(Entity.id == found.id).values(hold_until_us=7)
+        session.execute(held.execution_options(synchronize_session=False))
+        assert found.hold_until_us is None
+        assert [entity.hold_until_us for entity in with_owned(session, found)] == [7, None]
+
+
 def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) -> None:
     before = everything(bank.engine)
     last = bank.now - 3650 * DAY_US
@@ -254,6 +332,47 @@ def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Pat
         assert WORD not in str(everything(restored))
         assert erase_again(restored, "cli:ana", register, now_us=bank.now) == 0
         chain_holds(restored)
+
+
+def test_a_line_that_fails_does_not_hold_up_those_behind_it(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = tmp_path / "erasures.jsonl"
+    numbers = {}
+    for name in ("taken", "broken", "fine"):
+        bank.put(name)
+        numbers[name] = bank.id_of(name)
+    bank.wait(3650)
+    for name, number in numbers.items():
+        erase_entity(bank.engine, bank.actor, "customer", name, register, now_us=bank.now)
+        with Session(bank.engine) as session, session.begin():
+            session.execute(update(Entity).where(Entity.id == number).values(external_id=name, erased_us=None))
+    rename(bank, "bystander", f"erased-{numbers['taken']}")
+    real = erasing.erase
+
+    def fails(session: Session, entities: Sequence[Entity], now_us: int) -> int:
+        if entities[0].id == numbers["broken"]:
+            session.execute(update(Entity).values(hold_reason="half done"))
+            session.execute(text("SELECT 'a secret' FROM nowhere"))
+        return real(session, entities, now_us)
+
+    monkeypatch.setattr(erasing, "erase", fails)
+    with pytest.raises(FivefoldError) as told:
+        erase_again(bank.engine, "cli:ana", register, now_us=bank.now)
+    first, *lines = str(told.value).splitlines()
+    assert str(register) in first
+    assert "1 of the entities that the others name were there again" in first
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"line 1, bank, entities {numbers['taken']}",
+        f"line 2, bank, entities {numbers['broken']}",
+    ]
+    assert f"there is an entity 'erased-{numbers['taken']}' already" in lines[0]
+    assert "secret" not in str(told.value)
+    assert "half done" not in str(everything(bank.engine)), "what failed did nothing"
+    monkeypatch.undo()
+    rename(bank, f"erased-{numbers['taken']}", "bystander")
+    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == 2
+    chain_holds(bank.engine)
 
 
 def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Bank, tmp_path: Path) -> None:

@@ -61,6 +61,10 @@ def test_many_wait_behind_what_happens_to_one(bank: Bank) -> None:
         (EntityRow("x" * 201), "entity_id is 'xxx"),
         (EntityRow("a\0b"), "entity_id is"),
         (EntityRow("\ud800"), "entity_id is"),
+        (
+            EntityRow("erased-07"),
+            "entity_id is 'erased-07', as those are called who were erased; allowed: any name but",
+        ),
         (EntityRow("good"), "entity_id 'good' came before; allowed: each once"),
         (EntityRow("a", {"shoes": 1}), "shoes is no field of this type; allowed: country, "),
         (EntityRow("a", {"country": "Norway"}), "country is 'Norway'; allowed: two capital letters"),
@@ -79,6 +83,19 @@ def test_what_is_wrong_is_named_and_nothing_is_taken(bank: Bank, row: EntityRow,
     with pytest.raises(DataNotValid, match=f"row 1: {words}"):
         put(bank, EntityRow("good", {"income": 1}), row)
     assert versions(bank) == []
+
+
+def test_a_name_that_nobody_erased_can_have_is_taken(bank: Bank) -> None:
+    names = (
+        "erased-",
+        "erased-1a",
+        "erased-\N{ARABIC-INDIC DIGIT ONE}",
+        "Erased-1",
+        "not-erased-1",
+        "erased--1",
+        "erased-1\n",
+    )
+    assert put(bank, *(EntityRow(name) for name in names)) == Taken(len(names), 0, 0)
 
 
 def test_a_type_or_an_owners_type_that_is_not_there_is_told(bank: Bank) -> None:
