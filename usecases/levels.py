@@ -138,11 +138,12 @@ def read_level(
     """Tell a program where an entity stands, as fresh as it asks for."""
     now = clock()
     with reachable(), Session(engine) as session:
-        subject = subject_of(entity_named(session, actor.organisation_id, type_name, external_id))
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        subject, erased = subject_of(entity), entity.erased_us is not None
         never = levels.standing_of(session, subject.entity_id) is None
     if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and never):
         assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
-    elif freshness is Freshness.REFRESH:
+    elif freshness is Freshness.REFRESH and not erased:
         with writing(engine) as session:
             due.mark(session, [subject], Reason.VIEW, now)
     return _shown(engine, actor, type_name, external_id, clock())

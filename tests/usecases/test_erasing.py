@@ -29,6 +29,7 @@ from usecases.audit_verify import verify
 from usecases.erasing import erase_again, erase_entity, hold
 from usecases.facts import read_entity
 from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from usecases.levels import Freshness, read_level, view_profile
 from usecases.overrides import request_override
 from usecases.replay import replay
 
@@ -176,7 +177,12 @@ def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> No
         for attempt in _attempts(bank, f"erased-{number}", tmp_path):
             with pytest.raises((NotThere, DataNotValid), match=r"there is no|as those are called|is not there"):
                 attempt()
-    assert everything(bank.engine) == before
+        for freshness in Freshness:
+            read_level(
+                bank.engine, bank.actor, "customer", f"erased-{number}", freshness, clock=lambda: bank.now + DAY_US
+            )
+        view_profile(bank.engine, bank.actor, "customer", f"erased-{number}", clock=lambda: bank.now + DAY_US)
+    assert everything(bank.engine) == before, "what is left may be read, and nothing comes of it"
     set_tag(bank.engine, bank.actor, "customer", "lodger", "watch", now_us=bank.now)
     bank.pay(9, "lodger")
     bank.put("lodger", owner=("customer", "bystander"))
