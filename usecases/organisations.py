@@ -18,7 +18,9 @@ def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
     with reachable(), Session(engine) as session:
         found = accounts.organisation_of(session, organisation)
         if found is None:
-            raise ConfigError(f"there is no organisation {organisation!r}; its first member or token makes it")
+            raise ConfigError(
+                f"there is no organisation {organisation!r}; `fivefold import setup`, its first member or token makes it"
+            )
         return Actor(found.id, who)
 
 
