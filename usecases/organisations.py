@@ -19,7 +19,7 @@ def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
         found = accounts.organisation_of(session, organisation)
         if found is None:
             raise ConfigError(
-                f"there is no organisation {organisation!r}; `fivefold import setup`, its first member or token makes it"
+                f"there is no organisation {organisation!r}; its first member or token, or an import's set-up, makes it"
             )
         return Actor(found.id, who)
 
