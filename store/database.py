@@ -13,12 +13,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from domain.errors import ConfigError, StoreError
+from domain.errors import ActionRefused, ConfigError, StoreError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
@@ -84,12 +85,18 @@ def writing(engine: Engine) -> Iterator[Session]:
     """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
 
     On SQLite it is the one writer from the beginning: a transaction that read first and wrote then would be refused
-    where another had written in between. StoreError where the database is out of reach.
+    where another had written in between. StoreError where the database is out of reach; ActionRefused where somebody
+    else stored the same at this moment, which only the database could see.
     """
-    with reachable(), Session(engine) as session, session.begin():
-        if engine.dialect.name == "sqlite":
-            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-        yield session
+    try:
+        with reachable(), Session(engine) as session, session.begin():
+            if engine.dialect.name == "sqlite":
+                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            yield session
+    except IntegrityError as error:
+        if isinstance(error.orig, UniqueViolation):
+            raise ActionRefused("somebody else stored the same at this moment; look, and send it again") from error
+        raise
 
 
 @contextmanager

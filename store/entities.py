@@ -79,7 +79,8 @@ def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
     wanted = sorted(entity_ids)
     columns = select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.erased_us.is_(None))
     parts = (wanted[begin : begin + MOST_IN_ONE] for begin in range(0, len(wanted), MOST_IN_ONE))
-    return [Subject(*row) for part in parts for row in session.execute(columns.where(Entity.id.in_(part)))]
+    asked = columns.order_by(Entity.id)
+    return [Subject(*row) for part in parts for row in session.execute(asked.where(Entity.id.in_(part)))]
 
 
 def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:

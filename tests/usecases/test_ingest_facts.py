@@ -1,13 +1,17 @@
 """What people and programs find out: what is refused, what is nothing new, and what the log says of it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US
 from domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere
+from store.entity_tables import Record
 from tests.usecases.banks import Bank
 from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 
@@ -147,3 +151,21 @@ def test_each_is_one_entry_of_the_log_whose_values_are_apart(bank: Bank) -> None
     assert [entry[1] for entry in entries] == ["tag.set", "tag.ended", "screening.added", "case.put"]
     assert {entry[2:] for entry in entries} == {("entity", str(bank.id_of("a")), "{}")}
     assert "secret" in str(rows(bank, "number, after", "audit_values"))
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_two_who_open_the_same_case_at_once_are_no_fault_of_ours(bank: Bank) -> None:
+    """SQLite has one writer: there the second one finds the case."""
+    with ThreadPoolExecutor(1) as pool, Session(bank.engine) as session:
+        session.add(
+            Record(organisation_id=bank.of, kind="case", external_id="1", entity_id=bank.id_of("a"), opened_us=1)
+        )
+        session.flush()
+        other = pool.submit(record, bank, opened(bank))
+        sleep(0.3)
+        assert not other.done(), "it waits for the first"
+        session.commit()
+        with pytest.raises(ActionRefused, match="somebody else stored the same at this moment"):
+            other.result(10)
+    record(bank, opened(bank, status="found"))
+    assert rows(bank, "external_id, status", "records") == [("1", "found")]
