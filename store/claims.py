@@ -109,9 +109,11 @@ _REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), 
 
 
 def _lease(session: Session, wanted: Any, lease: str, now_us: int, until_us: int) -> tuple[Claim, ...]:
+    # A part of its own is looked up once: what stands in the condition may be looked up for each row, and lock more.
+    ready = wanted.with_for_update(skip_locked=True).cte("ready")
     taken = (
         update(_MARKS)
-        .where(_MARKS.c.entity_id.in_(wanted.with_for_update(skip_locked=True)))
+        .where(_MARKS.c.entity_id.in_(select(ready.c.entity_id)))
         .values(
             lease=lease,
             lease_until_us=until_us,

@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused, ConfigError, StoreError
+from store.tables import Base
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30
@@ -85,14 +86,19 @@ def writing(engine: Engine) -> Iterator[Session]:
     """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
 
     On SQLite it is the one writer from the beginning: a transaction that read first and wrote then would be refused
-    where another had written in between. StoreError where the database is out of reach; ActionRefused where somebody
-    else stored the same at this moment, which only the database could see.
+    where another had written in between. StoreError where the database is out of reach.
     """
+    with reachable(), Session(engine) as session, session.begin():
+        if engine.dialect.name == "sqlite":
+            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+        yield session
+
+
+def add_alone(session: Session, row: Base) -> None:
+    """Add a row whose key is free; ActionRefused where somebody else takes it at this moment, and is waited for."""
+    session.add(row)
     try:
-        with reachable(), Session(engine) as session, session.begin():
-            if engine.dialect.name == "sqlite":
-                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-            yield session
+        session.flush()
     except IntegrityError as error:
         if isinstance(error.orig, UniqueViolation):
             raise ActionRefused("somebody else stored the same at this moment; look, and send it again") from error

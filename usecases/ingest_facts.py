@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import day_text, now_microseconds
 from domain.errors import ActionRefused, ConfigError, NotThere
-from store.database import writing
+from store.database import add_alone, writing
 from store.due import Reason
 from store.entities import entity_named, subject_of
 from store.entity_tables import Entity, EntityType, Record, Screening, Tag
@@ -175,7 +175,7 @@ def put_record(
         made.content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
         if before == _said(made):
             return
-        session.add(made)
+        add_alone(session, made)
         _mark(session, entity, Reason.RECORD, now)
         _record(session, actor, f"{kind}.put", entity, before, _said(made))
 

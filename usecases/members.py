@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused, ConfigError
-from store.database import writing
+from store.database import add_alone, writing
 from store.event_tables import Member
 from store.members import end_tokens, member_held, member_named, members_of, roles_of, written_roles
 from store.tables import NAME_CHARACTERS
@@ -58,9 +58,8 @@ def add_member(engine: Engine, actor: Actor, name: str, roles: Sequence[str], no
         back = found is not None
         if found is None:
             found = Member(organisation_id=actor.organisation_id, name=name, created_us=now)
-            session.add(found)
         found.roles, found.left_us = written_roles(wanted), None
-        session.flush()
+        add_alone(session, found)
         _record(session, actor, found, "member.returned" if back else "member.added", after={"name": name})
         return _line(found)
 

@@ -1,6 +1,7 @@
 """Claims of marks whose worker did not come back; all else about claims stands with the marks, in `test_due`."""
 
-from sqlalchemy import Engine
+import pytest
+from sqlalchemy import Engine, text
 
 from store.due import Reason, Subject
 from tests.store.test_due import MOST, NOW, claimed, entities, mark, numbers, row, subjects
@@ -32,3 +33,16 @@ def test_who_was_left_too_often_is_quarantined(engine: Engine, subjects: list[Su
     assert "without a word" in found["error"]
     mark(engine, subjects[:1], Reason.TAG)
     assert row(engine, subjects[0])["attempts"] == 0, "something new is another try"
+
+
+@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize("analysed", [True, False])
+def test_no_more_are_leased_than_are_asked_for_however_it_is_planned(
+    engine: Engine, subjects: list[Subject], most: int, analysed: bool
+) -> None:
+    """PostgreSQL may look a condition up for each row, and each time it would skip those that it locked before."""
+    mark(engine, subjects, Reason.NEW)
+    if analysed:
+        with engine.begin() as connection:
+            connection.execute(text("ANALYZE"))
+    assert len(numbers(claimed(engine, "a", most=most))) == most
