@@ -13,8 +13,20 @@ URL = "/v4/scoring?as_of=2024-07-01"
 
 
 def test_calls_are_never_more_than_the_plan_has(service: Service) -> None:
+    """However the calls fall on the workers; the kernel may give all of them to one, so until both had some."""
+    answered_by: set[int] = set()
+    for _ in range(10):
+        before = service.answered_by_worker()
+        _use_up_calls(service)
+        after = service.answered_by_worker()
+        answered_by = {worker for worker, answered in after.items() if answered > before.get(worker, 0)}
+        if len(answered_by) == service.workers:
+            return
+    raise AssertionError(f"ten times only {answered_by} answered")
+
+
+def _use_up_calls(service: Service) -> None:
     token, rows = service.token("hundred_calls"), sample_rows()
-    before = service.answered_by_worker()
 
     def call(client: httpx.Client) -> list[int]:
         return [client.post(URL, json=rows, headers={"token": token}).status_code for _ in range(3)]
@@ -22,9 +34,6 @@ def test_calls_are_never_more_than_the_plan_has(service: Service) -> None:
     found = Counter(status for statuses in together(CALLERS, call, service) for status in statuses)
     assert found == {200: 100, 429: 3 * CALLERS - 100}
     assert service.usage_of(token) == (100, 100)
-    after = service.answered_by_worker()
-    assert len(after) == service.workers
-    assert all(after[worker] > before[worker] for worker in after), "only one worker answered"
 
 
 def test_users_are_never_more_than_the_plan_has(service: Service) -> None:
