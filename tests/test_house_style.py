@@ -4,7 +4,6 @@ import ast
 import re
 import tokenize
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +14,7 @@ ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 MODULES = sorted(path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
 
-MOST_LINES_OF_A_MODULE = 300
+MOST_LINES_OF_A_MODULE = 500
 MOST_LINES_OF_A_FUNCTION = 60
 
 MAY_PRINT = ("cli", "benchmarks")
@@ -24,32 +23,6 @@ MAY_READ_THE_ENVIRONMENT = {
     "domain/__init__.py": "switches telemetry off before any dependency can start",
     "benchmarks/serving.py": "hands PATH on, with a folder more, to the server that it starts",
 }
-
-TESTED_ELSEWHERE = {
-    "benchmarks/*": "scripts that measure; their pages in docs carry the command",
-    "charts/calibration.py": "tests/charts/test_pictures.py, which looks at every picture in the same way",
-    "charts/lift.py": "tests/charts/test_pictures.py",
-    "charts/segments.py": "tests/charts/test_pictures.py",
-    "charts/style.py": "tests/charts/test_pictures.py",
-    "charts/waterfall.py": "tests/charts/test_pictures.py",
-    "cli/catalogue.py": "tests/test_docs.py and tests/cli/test_main.py",
-    "cli/level_files.py": "tests/cli/test_rules_assess.py, through the options that name such files",
-    "features/indicators/*": "tests/features/test_indicators.py, each against its twin in tests/features/reference.py",
-    "features/statistics.py": "tests/features/test_indicators.py, through the indicators that are made of it",
-    "risk/facts/portfolio.py": "tests/risk/facts/test_inputs.py, which resolves portfolios",
-    "serving/service.py": "tests/serving/test_process_*.py, which run it as a process of its own",
-    "store/all_tables.py": "tests/store/test_database.py, which compares all tables with the migrations",
-    "store/backlog.py": "tests/store/test_due.py, which makes the marks that it counts",
-    "store/erasing.py": "tests/usecases/test_erasing.py, which looks for what was erased in every table",
-    "store/levels.py": "tests/usecases/test_levels.py, which asks for levels as people do",
-    "store/migrations/*": "tests/store/test_database.py, which brings a database up to date with them",
-    "store/values.py": "tests/usecases/test_champion.py, which sees who becomes due",
-    "training/simulated_traits.py": "tests/training/test_simulator.py, which sees what customers do",
-    "usecases/ingest_checks.py": "tests/usecases/test_ingest_entities.py, which names everything that is refused",
-    "usecases/inputs_kept.py": "tests/usecases/test_replay.py, which makes assessments again from what was kept",
-    "usecases/moments.py": "tests/usecases/test_life_of_a_level.py",
-}
-"""Modules, or patterns of them, without a test file of their own, and why."""
 
 EXEMPTION = re.compile(
     r"#\s*(?:noqa\b(?::\s*[A-Z]+\d+(?:\s*,\s*[A-Z]+\d+)*)?|type:\s*ignore\b(?:\[[\w, -]+\])?|pragma:\s*no \w+)"
@@ -143,11 +116,6 @@ def changes(node: ast.AST, names: set[str]) -> bool:
     else:
         changed = node.target if isinstance(node, ast.AugAssign) else None
     return isinstance(changed, ast.Name) and changed.id in names
-
-
-def is_mirrored(module: Path) -> bool:
-    test = ROOT / "tests" / module.parent / f"test_{module.name}"
-    return test.exists() or any(fnmatchcase(module.as_posix(), pattern) for pattern in TESTED_ELSEWHERE)
 
 
 def test_every_room_is_looked_at() -> None:
@@ -251,21 +219,6 @@ def test_a_change_of_a_constant_is_seen() -> None:
         changed
     )
     assert [any(changes(node, {"X"}) for node in ast.walk(ast.parse(line))) for line in kept] == [False] * len(kept)
-
-
-def test_tests_mirror_the_rooms() -> None:
-    """`features/sort.py` is tested in `tests/features/test_sort.py`; a module of declarations alone needs no test."""
-    active = [module for module in MODULES if any(isinstance(node, Function) for node in nodes(module))]
-    alone = [str(module) for module in active if not is_mirrored(module)]
-    assert not alone, f"without a test file of their own, or a line in TESTED_ELSEWHERE: {alone}"
-
-
-def test_no_exemption_from_the_mirror_is_left_over() -> None:
-    """A pattern matches a module, and a test file that a reason names is there."""
-    unused = [name for name in TESTED_ELSEWHERE if not any(fnmatchcase(path.as_posix(), name) for path in MODULES)]
-    named = {name for reason in TESTED_ELSEWHERE.values() for name in re.findall(r"tests/[\w/]+\.py", reason)}
-    assert not unused
-    assert not [name for name in sorted(named) if not (ROOT / name).exists()]
 
 
 def test_a_room_says_what_it_is_for() -> None:
