@@ -51,7 +51,7 @@ class Row(BaseModel):
 class Place(BaseModel):
     """What is wrong at one place of a request, or of a ruleset, whose line is told where it is known."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
 
     where: str
     problem: str

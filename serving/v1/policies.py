@@ -61,7 +61,7 @@ def list_policies(asked: Asked, query: OfPolicy) -> list[PolicyLine]:
 
 def check_policy(asked: Asked, body: PolicyGiven) -> list[Place]:
     """Look through a policy as proposing it does, and change nothing: faults and doubts, each with its line."""
-    return [Place(**vars(found)) for found in policies.check_policy(asked.engine, asked.actor, body.document)]
+    return [Place.model_validate(found) for found in policies.check_policy(asked.engine, asked.actor, body.document)]
 
 
 def propose_policy(asked: Asked, body: PolicyProposed) -> PolicyLine:
@@ -72,8 +72,7 @@ def propose_policy(asked: Asked, body: PolicyProposed) -> PolicyLine:
 
 def read_policy(asked: Asked, policy: Text, number: Number) -> Policy:
     """Show a version of a policy as it was written, and what is doubtful in it."""
-    found = policies.show_policy(asked.engine, asked.actor, policy, number)
-    return Policy.of({**vars(found), "doubts": [Place(**vars(doubt)) for doubt in found.doubts]})
+    return Policy.of(policies.show_policy(asked.engine, asked.actor, policy, number))
 
 
 def approve_policy(asked: Asked, policy: Text, number: Number, body: Why) -> PolicyLine:
