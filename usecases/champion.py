@@ -46,9 +46,7 @@ class Champion:
         Raises:
             StoreError: the database is out of reach.
         """
-        if not self._settings.registry.exists():
-            return False  # at once: MLflow takes seconds to import
-        self._load_another()
+        self.load()
         champion = self.valuer
         if champion is None or champion.version == self._marked:
             return False
@@ -56,7 +54,10 @@ class Champion:
         self._marked = champion.version
         return True
 
-    def _load_another(self) -> None:
+    def load(self) -> None:
+        """Load the champion where it is another one than before; where it cannot be loaded, that is logged."""
+        if not self._settings.registry.exists():
+            return  # at once: MLflow takes seconds to import
         from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
         known = self.valuer

@@ -54,6 +54,7 @@ def assess(
     if entities[AS_OF].null_count():
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]
         raise LayoutError(f"entity {timeless!r} has no moment of assessment; every row needs one")
+    portfolio = portfolio.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
     needs = Needs(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset), vocabulary(ruleset))
     parts = list(_parts(entities, portfolio.lists, lists_of_ruleset(ruleset)))
     sources = sources_of(needs, portfolio)

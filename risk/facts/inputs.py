@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
@@ -34,6 +34,9 @@ from risk.language.inputs import (
     key_of,
 )
 from risk.language.policy_inputs import LevelInput, TransactionInput
+from risk.language.ruleset import OptionalTable
+
+OPTIONAL_TABLES: tuple[str, ...] = get_args(OptionalTable)
 
 _FRAMES: Mapping[type, str] = {
     TagInput: "tags",
@@ -118,7 +121,7 @@ def _require(everything: Sequence[Part], portfolio: Portfolio) -> None:
             problems.append(
                 Finding(
                     part,
-                    f"are read, as by {key_of(made)}, and none were given; an empty table says that there are none",
+                    f"are read, as by {key_of(made)}, and none were given; {_without(part)}",
                 )
             )
     for made in everything:
@@ -127,6 +130,12 @@ def _require(everything: Sequence[Part], portfolio: Portfolio) -> None:
             problems.append(Finding(f"field {made.field}", f"is no column of the entities; they have {there}"))
     if problems:
         raise RulesetNotValid(problems, "what the ruleset needs")
+
+
+def _without(part: str) -> str:
+    """Say how to go on where a part is absent."""
+    optional = f", and `optional_tables: [{part}]` in the ruleset makes an absent table an empty one"
+    return f"an empty table says that there are none{optional if part in OPTIONAL_TABLES else ''}"
 
 
 def resolve(

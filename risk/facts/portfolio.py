@@ -1,7 +1,8 @@
 """A portfolio: the entities of one type, and everything linked to them, as frames."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import polars as pl
 
@@ -48,6 +49,16 @@ class Portfolio:
     lists: Mapping[str, NamedList] = field(default_factory=dict)
     levels: pl.DataFrame | None = None
     at_hand: pl.DataFrame | None = None
+
+    def with_empty_tables(self, tables: Iterable[str], case_fields: Iterable[str]) -> "Portfolio":
+        """Give the portfolio with an empty table in place of each of *tables* (cases, alerts, tags) that is absent."""
+        record = (ENTITY, "opened", *case_fields)
+        columns = {"cases": record, "alerts": record, "tags": (ENTITY, "tag")}
+        absent = {name: columns[name] for name in tables if getattr(self, name) is None}
+        empty: dict[str, Any] = {
+            name: pl.DataFrame(schema=dict.fromkeys(names, pl.String)) for name, names in absent.items()
+        }
+        return replace(self, **empty) if empty else self
 
 
 def error_of(column: str) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 from risk.columns.faults import Fault, Severity
 from risk.columns.structure import outcomes_of
+from risk.engine.reads import simple_inputs_of
+from risk.facts.inputs import part_of
 from risk.language.documents import Path
 from risk.language.durations import Duration
 from risk.language.ruleset import Rule, Ruleset
@@ -20,6 +22,10 @@ def style_faults(ruleset: Ruleset) -> Iterator[Fault]:
         yield _warning(("ruleset",), "has no written rationale")
     if not ruleset.examples:
         yield _warning(("ruleset",), "has no examples, so nobody sees what it comes to")
+    read = {part_of(made) for made in simple_inputs_of(ruleset)}
+    for number, table in enumerate(ruleset.optional_tables):
+        if table not in read:
+            yield _warning(("optional_tables", number), f"names {table}, which no rule reads")
     for position, rule in enumerate(ruleset.rules):
         path: Path = ("rules", position)
         if rule.rationale is None:

@@ -137,6 +137,10 @@ class Coverage(Part):
     cases: Percent = Decimal(80)
 
 
+OptionalTable = Literal["cases", "alerts", "tags"]
+"""Tables that a ruleset may do without. Screenings are not among them: an unscreened entity is never a clean one."""
+
+
 def _score_form(value: Any) -> str | None:
     return word_of(value, ("points", "tiers", "weighted"))
 
@@ -149,6 +153,7 @@ class Ruleset(Hashed):
         fields: of the entity, typed; conditions may name these alone.
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
+        optional_tables: tables that the rules read and that may be absent; an absent one then counts as empty.
         applies_to: entities for which it is not true, unknown included, get no level from this ruleset.
         levels: names, lowest first.
         max_recompute_interval: the longest that a level stands without being computed again.
@@ -160,6 +165,7 @@ class Ruleset(Hashed):
     fields: dict[Name, FieldType] = Field(default_factory=dict)
     transaction_fields: dict[Name, FieldType] = Field(default_factory=dict)
     case_fields: dict[Name, FieldType] = Field(default_factory=dict)
+    optional_tables: tuple[OptionalTable, ...] = ()
     applies_to: Condition | None = None
     levels: Annotated[
         tuple[Annotated[str, StringConstraints(min_length=1, max_length=40)], ...], Field(min_length=3, max_length=6)

@@ -154,6 +154,7 @@ rulesets: st.SearchStrategy[Data] = both(
     optional(
         fields=st.dictionaries(names, types, max_size=3),
         transaction_fields=st.dictionaries(names, types, max_size=2),
+        optional_tables=st.lists(st.sampled_from(["cases", "alerts", "tags"]), max_size=2, unique=True),
         applies_to=conditions,
         cooldown=durations,
         rationale=words.filter(lambda word: word.strip() != ""),

@@ -1,0 +1,100 @@
+"""`fivefold level`: where a stored customer stands, and why."""
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
+from domain.clock import day_text
+from domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from usecases.levels import LevelShown
+    from usecases.valuing import Valuer
+
+LINES_OF_HISTORY = 20
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(level)
+
+
+def level(
+    customer: Annotated[str, typer.Argument(help="The customer's identifier, as it was imported.")],
+    kind: Annotated[str, typer.Option("--type", help="The type of the entity.")] = "customer",
+    organisation: OrganisationOption = "default",
+    now: Annotated[bool, typer.Option("--now", help="Compute it again first, with everything known by now.")] = False,
+    past: Annotated[bool, typer.Option("--history", help="Show past assessments too, the latest first.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """Show the level of a stored customer. It says why, and since when."""
+    from usecases.levels import Freshness, history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    try:
+        actor = acting_in(engine, organisation)
+        valuer = _valuer(engine) if now else None
+        freshness = Freshness.NOW if now else Freshness.STORED
+        found = read_level(engine, actor, kind, customer, freshness, valuer=valuer)
+        lines = history(engine, actor, kind, customer, LINES_OF_HISTORY) if past else []
+    finally:
+        engine.dispose()
+    if as_json:
+        known = {**vars(found), "override": None if found.override is None else vars(found.override)}
+        known |= {"history": [vars(line) for line in lines]} if past else {}
+        say(json.dumps(known, indent=2, ensure_ascii=False))
+        return
+    _show(found)
+    if past:
+        rows = [[line.assessment, day_text(line.at_us), line.level or "none", line.line] for line in lines]
+        show_table("\nAssessments, the latest first", ("number", "as of", "level", "why"), rows, left=4)
+
+
+def _valuer(engine: "Engine") -> "Valuer | None":
+    """Load the champion where there is one: rules may read the value."""
+    from usecases.champion import Champion  # noqa: PLC0415 (imports SQLAlchemy)
+
+    champion = Champion(engine, read_settings())
+    champion.load()
+    return champion.valuer
+
+
+def _show(found: "LevelShown") -> None:
+    since = "" if found.since_us is None else f", since {day_text(found.since_us)}"
+    say(f"{found.external_id}: {found.level or 'no level'}{since}")
+    if found.breakdown is None:
+        say(f"{found.status}; `fivefold worker --once` assesses everyone who is due, --now this one")
+        return
+    say(found.breakdown["line"])
+    if found.override is not None:
+        by = found.override
+        until = "" if by.until_us is None else f" until {day_text(by.until_us)}"
+        say(f"Override to {by.level}{until}, approved by {by.approved_by}: {by.reason}")
+    rows = [
+        [rule["title"], str(rule["case"]), rule["seen"], rule["points"], rule["floor"]]
+        for rule in found.breakdown.get("rules", [])
+        if isinstance(rule["case"], int) or Decimal(rule["points"]) or rule["floor"]
+    ]
+    if rows:
+        show_table("", ("rule", "case", "seen", "points", "floor"), rows, left=3)
+    say()
+    if found.assessed_us is not None:
+        say(
+            f"{found.status.capitalize()} as of {day_text(found.assessed_us)} by {_ruleset(found)};"
+            f" `fivefold replay {found.assessment}` computes it again and compares"
+        )
+    if found.may_move_down_us is not None:
+        say(f"A lower level can follow from {day_text(found.may_move_down_us)} on.")
+    if found.refreshing:
+        say("Something happened since: a worker will compute it again; --now does so at once.")
+    if found.problem is not None:
+        say(f"The last attempt to compute it failed: {found.problem}")
+
+
+def _ruleset(found: "LevelShown") -> str:
+    return "no ruleset" if found.ruleset is None else f"{found.ruleset[0]} version {found.ruleset[1]}"

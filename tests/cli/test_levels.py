@@ -1,0 +1,42 @@
+"""`fivefold level`: what a person at the terminal sees of a stored customer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import refuse, succeed
+
+
+@pytest.fixture
+def var(tmp_path: Path) -> Path:
+    made = tmp_path / "var"
+    succeed(made, "import", "setup", "fatf-retail")
+    entities = tmp_path / "entities.csv"
+    entities.write_text("entity_id,kind,country\na,person,NO\n", encoding="utf-8")
+    succeed(made, "import", "entities", entities)
+    return made
+
+
+def test_who_was_never_assessed_has_no_level_and_the_way_to_one(var: Path) -> None:
+    out = succeed(var, "level", "a")
+    assert out.startswith("a: no level\nnever assessed; `fivefold worker --once`")
+
+
+def test_without_an_active_ruleset_the_reason_is_shown(var: Path) -> None:
+    out = succeed(var, "level", "a", "--now")
+    assert out.startswith("a: no level\n")
+    assert "No ruleset" in out or "no ruleset" in out
+
+
+def test_everything_as_json(var: Path) -> None:
+    succeed(var, "level", "a", "--now")
+    found = json.loads(succeed(var, "level", "a", "--json", "--history", columns=20))
+    assert found["external_id"] == "a"
+    assert found["level"] is None
+    assert [line["assessment"] for line in found["history"]] == [found["assessment"]]
+
+
+def test_a_customer_that_was_never_imported_is_refused_by_name(var: Path) -> None:
+    assert "'b'" in refuse(var, "level", "b")
+    assert "no account 'a'" in refuse(var, "level", "a", "--type", "account")
