@@ -38,17 +38,19 @@ def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: O
 
 def erase_again(
     register: Annotated[
-        Path | None, typer.Option("--register", help="The register of erasures, if not in var.")
+        Path | None, typer.Option("--register", help="The register of erasures and holds, if not in var.")
     ] = None,
 ) -> None:
-    """Erase whoever was erased before again, after a restore."""
+    """Put legal holds again, and erase again what was erased before: after a restore."""
     from usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
 
     path = register or read_settings().erasures
     if not path.is_file():
         raise ConfigError(f"there is no register {path}; --register names another file")
-    count = erasing.erase_again(open_current_database(), actor(), path)
-    say(f"{count} {'entity was' if count == 1 else 'entities were'} there again, and erased.")
+    done = erasing.erase_again(open_current_database(), actor(), path)
+    say(f"{done.erased} {'entity was' if done.erased == 1 else 'entities were'} there again, and erased.")
+    if done.held:
+        say(f"{done.held} legal {'hold was' if done.held == 1 else 'holds were'} put again.")
 
 
 def hold(
@@ -62,5 +64,7 @@ def hold(
     from usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    erasing.hold(engine, acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason)
+    register = read_settings().erasures
+    erasing.hold(engine, acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register)
     say(f"{kind} {entity} is on hold until {until}.")
+    say(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")

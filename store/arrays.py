@@ -1,13 +1,29 @@
-"""Many values in one parameter of PostgreSQL, written as the text of an array.
+"""Many values in one parameter: a list of any length, which no database's limit of parameters refuses.
+
+On PostgreSQL they are written as the text of an array, on SQLite as JSON.
 
 The driver would write an array value by value, in Python, which for thousands takes several times as long.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from sqlalchemy import ARRAY, BindParameter, Dialect, Text, TypeDecorator, bindparam
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Dialect,
+    Text,
+    TypeDecorator,
+    bindparam,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy import cast as cast_to
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import Cast
 
 
@@ -42,3 +58,13 @@ def array_named(name: str, kind: Any) -> Cast[Any]:
     """Give the parameter of a statement that is an array of a type; its values come as any iterable."""
     given: BindParameter[Any] = bindparam(name, type_=_Literal)
     return cast_to(given, ARRAY(kind))
+
+
+def among(
+    session: Session, column: ColumnElement[Any] | InstrumentedAttribute[Any], values: Sequence[int] | Sequence[str]
+) -> ColumnElement[bool]:
+    """Test whether a column holds one of some values, all in one parameter: PostgreSQL takes 65,535 parameters."""
+    if session.get_bind().dialect.name == "sqlite":
+        return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+    kind = Text if values and isinstance(values[0], str) else BigInteger
+    return column.in_(select(func.unnest(cast_to(literal(literal_of(values), Text), ARRAY(kind)))))

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from domain.canonical import canonical_json
+from store.arrays import among
 from store.audit_tables import AuditEntry, AuditHead, AuditValues
 from store.chain import GENESIS, Entry, Side, hash_of_entry, hash_of_value
 from store.tables import HASH_CHARACTERS, Organisation
@@ -30,15 +31,6 @@ _OPEN_CHAIN = {
     for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
 """Makes an organisation's head, unless it is there already."""
-_ERASE = (
-    update(_VALUES)
-    .where(
-        _VALUES.c.organisation_id == bindparam("of"),
-        _VALUES.c.number == bindparam("numbered"),
-        _VALUES.c.erased_us.is_(None),
-    )
-    .values(salt=None, before=None, after=None, erased_us=bindparam("at_us"))
-)
 
 
 @dataclass(frozen=True)
@@ -109,11 +101,14 @@ def erase_values(session: Session, organisation_id: int, numbers: Iterable[int],
 
     The chain holds: an entry has hashes alone, and without their salt these say nothing of the values.
     """
-    erased = 0
-    for number in numbers:
-        made = session.execute(_ERASE, {"of": organisation_id, "numbered": number, "at_us": now_us})
-        erased += cast("Any", made).rowcount
-    return erased
+    chosen = (
+        _VALUES.c.organisation_id == organisation_id,
+        among(session, _VALUES.c.number, list(numbers)),
+        _VALUES.c.erased_us.is_(None),
+    )
+    emptied = {"salt": None, "before": None, "after": None, "erased_us": now_us}
+    made: Any = session.execute(update(_VALUES).where(*chosen).values(**emptied))
+    return int(made.rowcount)
 
 
 def entries(session: Session, organisation_id: int, first: int = 1, last: int | None = None) -> Sequence[AuditEntry]:

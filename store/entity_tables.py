@@ -1,6 +1,6 @@
 """The tables of who is assessed, and of what is known about them. Everything belongs to one organisation."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Float, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -11,6 +11,7 @@ BIG = BigInteger().with_variant(Integer, "sqlite")
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"
 _WORD = String(100)
+_IS_ERASED = text("erased_us IS NOT NULL")
 
 
 class OrganisationSettings(Base):
@@ -48,7 +49,10 @@ class Entity(Base):
     """Somebody or something that has a level; the facts about what it owns count for the owner too."""
 
     __tablename__ = "entities"
-    __table_args__ = (Unique("type_id", "external_id"),)
+    __table_args__ = (
+        Unique("type_id", "external_id"),
+        Index("ix_entities_erased", "id", sqlite_where=_IS_ERASED, postgresql_where=_IS_ERASED),
+    )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)

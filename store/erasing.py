@@ -7,10 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, delete, func, select, update
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy import ColumnElement, ScalarSelect, Text, delete, func, or_, select, update
+from sqlalchemy import cast as cast_to
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
 from store import audit
+from store.arrays import among
 from store.audit_tables import AuditEntry
 from store.backtests import forget_entities
 from store.due import Subject
@@ -31,6 +33,29 @@ _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (OverrideRow, {"reason": "erased", "decision_reason": None, "revocation_reason": None}),
 )
 """Rows that stay for the history's and the chain's sake, without what they said of the person."""
+
+ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (
+    (Entity.created_us, Entity.id),
+    (Attributes.known_us, Attributes.entity_id),
+    (Transaction.at_us, Transaction.entity_id),
+    (Transaction.recorded_us, Transaction.entity_id),
+    (Tag.from_us, Tag.entity_id),
+    (Tag.until_us, Tag.entity_id),
+    (Screening.at_us, Screening.entity_id),
+    (Screening.recorded_us, Screening.entity_id),
+    (Record.opened_us, Record.entity_id),
+    (Record.closed_us, Record.entity_id),
+    (OverrideRow.requested_us, OverrideRow.entity_id),
+    (OverrideRow.decided_us, OverrideRow.entity_id),
+    (OverrideRow.revoked_us, OverrideRow.entity_id),
+    (Decision.at_us, Decision.entity_id),
+)
+"""Every moment that begins retention again, with whose it is. A test holds all tables about entities against it."""
+
+DERIVED = (
+    "assessment_inputs", "assessments", "deliveries", "due_marks", "outbox", "standings", "transitions", "value_scores",
+)  # fmt: skip
+"""Tables about entities that the program itself fills, from time to time and without end: no activity."""
 
 ERASED_NAME = re.compile("erased-[0-9]+")
 """What `erased_name` gives; nobody may be given such a name, which somebody erased is to have."""
@@ -59,58 +84,63 @@ def with_owned(session: Session, entity: Entity) -> list[Entity]:
 def name_taken(session: Session, entities: Sequence[Entity]) -> Entity | None:
     """Find another entity that has a name which one of these would get: such names could be given once."""
     left = {(entity.type_id, erased_name(entity.id)): entity for entity in entities}
-    types, names = ({key[part] for key in left} for part in (0, 1))
-    for found in session.scalars(select(Entity).where(Entity.type_id.in_(types), Entity.external_id.in_(names))):
+    types, names = sorted({entity.type_id for entity in entities}), [erased_name(entity.id) for entity in entities]
+    wanted = among(session, Entity.type_id, types), among(session, Entity.external_id, names)
+    for found in session.scalars(select(Entity).where(*wanted)):
         if left.get((found.type_id, found.external_id), found) is not found:
             return found
     return None
 
 
-def last_activity_us(session: Session, entity_ids: Sequence[int]) -> int:
-    """Tell when something last happened to entities: when they or a fact about them came, or a case was closed."""
-    moments = (
-        (Entity.created_us, Entity.id),
-        (Transaction.at_us, Transaction.entity_id),
-        (Attributes.known_us, Attributes.entity_id),
-        (Record.opened_us, Record.entity_id),
-        (Record.closed_us, Record.entity_id),
-    )
-    found = [session.scalar(select(func.max(moment)).where(of.in_(entity_ids))) for moment, of in moments]
-    return max(moment for moment in found if moment is not None)
+def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -> int:
+    """Tell when something last happened to entities: when they or a fact about them came, began or ended.
+
+    A moment that is still to come, such as the end of a tag, does not count yet.
+    """
+    found = [
+        session.scalar(select(func.max(moment)).where(among(session, of, entity_ids), moment <= now_us))
+        for moment, of in ACTIVITY
+    ]
+    return max((moment for moment in found if moment is not None), default=now_us)
 
 
 def erase(session: Session, entities: Sequence[Entity], now_us: int) -> int:
     """Take everything out; tell how many entries of the audit log lost their values."""
     ids = [entity.id for entity in entities]
-    overrides = session.scalars(select(OverrideRow.id).where(OverrideRow.entity_id.in_(ids))).all()
-    decisions = session.scalars(select(Decision.id).where(Decision.entity_id.in_(ids))).all()
+    numbers = _entries_about(session, entities[0].organisation_id, ids)
     for table in _DELETED:
-        session.execute(delete(table).where(_of(table).in_(ids)))
+        session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
     for table, emptied in _EMPTIED:
-        session.execute(update(table).where(_of(table).in_(ids)).values(**emptied))
+        changed = update(table).where(among(session, _of(table), ids)).values(**emptied)
+        session.execute(changed, execution_options=_UNSEEN)
     for entity in entities:
         entity.external_id, entity.owner_id, entity.hold_reason = erased_name(entity.id), None, None
         entity.erased_us = now_us
     forget_entities(session, entities[0].organisation_id, ids)
-    about = {"entity": ids, "override": overrides, "decision": decisions}
-    numbers = _entries_about(session, entities[0].organisation_id, about)
     return audit.erase_values(session, entities[0].organisation_id, numbers, now_us)
+
+
+_UNSEEN = {"synchronize_session": False}
+"""Nothing of these rows is held in the session."""
 
 
 def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
     return cast("ColumnElement[int]", table.__table__.c.entity_id)
 
 
-def _entries_about(session: Session, organisation_id: int, subjects: dict[str, Sequence[int]]) -> list[int]:
-    found: list[int] = []
-    for kind, numbers in subjects.items():
-        wanted = select(AuditEntry.number).where(
-            AuditEntry.organisation_id == organisation_id,
-            AuditEntry.subject_kind == kind,
-            AuditEntry.subject_id.in_([str(number) for number in numbers]),
-        )
-        found += session.scalars(wanted)
-    return sorted(found)
+def _entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
+    """Find the entries of the audit log about entities, their overrides and their decisions, however many these are."""
+
+    def numbers_of(table: type[Any]) -> ScalarSelect[str]:
+        return select(cast_to(table.id, Text)).where(among(session, _of(table), ids)).scalar_subquery()
+
+    is_about = or_(
+        (AuditEntry.subject_kind == "entity") & among(session, AuditEntry.subject_id, [str(number) for number in ids]),
+        (AuditEntry.subject_kind == "override") & AuditEntry.subject_id.in_(numbers_of(OverrideRow)),
+        (AuditEntry.subject_kind == "decision") & AuditEntry.subject_id.in_(numbers_of(Decision)),
+    )
+    wanted = select(AuditEntry.number).where(AuditEntry.organisation_id == organisation_id, is_about)
+    return list(session.scalars(wanted.order_by(AuditEntry.number)))
 
 
 def numbered(session: Session, organisation_id: int, entity_id: int) -> Entity | None:

@@ -68,9 +68,12 @@ def transaction_of(session: Session, entity_id: int, number: str) -> Transaction
 def entities_of_type(
     session: Session, type_id: int, most: int, after: int, level: int | None = None
 ) -> list[tuple[Entity, Standing | None]]:
-    """List entities of a type with where they stand, in the order of their numbers, from behind one on."""
+    """List entities of a type with where they stand, in the order of their numbers, from behind one on.
+
+    An erased entity is left out.
+    """
     joined = select(Entity, Standing).outerjoin(Standing, Standing.entity_id == Entity.id)
-    wanted = joined.where(Entity.type_id == type_id, Entity.id > after)
+    wanted = joined.where(Entity.type_id == type_id, Entity.id > after, Entity.erased_us.is_(None))
     if level is not None:
         wanted = wanted.where(Standing.level == level)
     return [(entity, standing) for entity, standing in session.execute(wanted.order_by(Entity.id).limit(most))]

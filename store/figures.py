@@ -10,11 +10,13 @@ from typing import Any, cast
 from sqlalchemy import Table, and_, case, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import EntityType, OrganisationSettings
+from store.entity_tables import Entity, EntityType, OrganisationSettings
 from store.event_tables import Delivery, Endpoint, MaterialChange, ValidationRun
 from store.level_tables import DueMark, OverrideRow, Standing
 from store.overrides import is_live
 
+_ERASED = select(Entity.id).where(Entity.erased_us.is_not(None))
+"""Few, and found by an index of their own."""
 _MARKS = cast("Table", DueMark.__table__)
 _DELIVERIES = cast("Table", Delivery.__table__)
 
@@ -36,9 +38,10 @@ def organisations_with_levels(session: Session) -> list[tuple[int, str]]:
 
 
 def level_counts(session: Session) -> list[Counted]:
-    """Count who stands where."""
+    """Count who stands where; an erased entity stands nowhere."""
     by = (Standing.organisation_id, Standing.type_id, Standing.level)
-    counted = select(*by, func.count().label("entities")).group_by(*by).subquery()
+    present = Standing.entity_id.not_in(_ERASED)
+    counted = select(*by, func.count().label("entities")).where(present).group_by(*by).subquery()
     wanted = (
         select(counted.c.organisation_id, EntityType.name, counted.c.level, counted.c.entities)
         .join(EntityType, EntityType.id == counted.c.type_id)
@@ -69,7 +72,7 @@ def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]
     wanted = (
         select(of, func.count(), downward)
         .outerjoin(Standing, Standing.entity_id == OverrideRow.entity_id)
-        .where(is_live(now_us))
+        .where(is_live(now_us), OverrideRow.entity_id.not_in(_ERASED))
         .group_by(of)
     )
     return [(number, live, int(below)) for number, live, below in session.execute(wanted)]

@@ -70,12 +70,15 @@ def assessment_of(session: Session, organisation_id: int, entity_id: int, number
 def standings_with(
     session: Session, organisation_id: int, statuses: Sequence[str], most: int
 ) -> list[tuple[str, str, Standing]]:
-    """List who stands with one of some statuses: type, external id, standing; in the order of their numbers."""
+    """List who stands with one of some statuses: type, external id, standing; in the order of their numbers.
+
+    An erased entity is left out.
+    """
     wanted = (
         select(EntityType.name, Entity.external_id, Standing)
         .join(Entity, Entity.id == Standing.entity_id)
         .join(EntityType, EntityType.id == Entity.type_id)
-        .where(Standing.organisation_id == organisation_id, Standing.status.in_(statuses))
+        .where(Standing.organisation_id == organisation_id, Standing.status.in_(statuses), Entity.erased_us.is_(None))
     )
     found = session.execute(wanted.order_by(Standing.entity_id).limit(most))
     return [(kind, name, standing) for kind, name, standing in found]

@@ -80,7 +80,10 @@ class Overridden:
 def overrides_with_standings(
     session: Session, organisation_id: int, entity_id: int | None = None, number: int | None = None
 ) -> list[Overridden]:
-    """List overrides, of one entity or of all, or the one of a number; the newest first."""
+    """List overrides, of one entity or of all, or the one of a number; the newest first.
+
+    The list of all leaves out those of erased entities.
+    """
     wanted = (
         select(OverrideRow, Entity, EntityType.name, Standing)
         .join(Entity, Entity.id == OverrideRow.entity_id)
@@ -91,6 +94,8 @@ def overrides_with_standings(
     )
     if entity_id is not None:
         wanted = wanted.where(OverrideRow.entity_id == entity_id)
+    elif number is None:
+        wanted = wanted.where(Entity.erased_us.is_(None))
     if number is not None:
         wanted = wanted.where(OverrideRow.id == number)
     return [Overridden(*row) for row in session.execute(wanted)]

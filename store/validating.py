@@ -119,13 +119,18 @@ def records_before(session: Session, organisation_id: int, until_us: int) -> pl.
 
 
 def overrides_before(session: Session, organisation_id: int, until_us: int) -> pl.DataFrame:
-    """Read the overrides that were asked for before a moment, `OVERRIDES`."""
+    """Read the overrides that were asked for before a moment, `OVERRIDES`; those of erased entities are left out."""
     wanted = (
         select(
             OverrideRow.entity_id, OverrideRow.level, OverrideRow.state, OverrideRow.until_us,
             OverrideRow.requested_us, OverrideRow.decided_us, OverrideRow.revoked_us,
         )
-        .where(OverrideRow.organisation_id == organisation_id, OverrideRow.requested_us < until_us)
+        .join(Entity, Entity.id == OverrideRow.entity_id)
+        .where(
+            OverrideRow.organisation_id == organisation_id,
+            OverrideRow.requested_us < until_us,
+            Entity.erased_us.is_(None),
+        )
         .order_by(OverrideRow.id)
     )  # fmt: skip
     return _frame(session, wanted, OVERRIDES)
@@ -139,10 +144,16 @@ def _frame(session: Session, wanted: Any, schema: Mapping[str, Any]) -> pl.DataF
 def transitions_between(
     session: Session, organisation_id: int, from_us: int, until_us: int
 ) -> list[tuple[int | None, int | None, str, int]]:
-    """Count the levels reached in a time: the level before, the level reached, what made it, how often."""
+    """Count the levels reached in a time: the level before, the level reached, what made it, how often.
+
+    Those of erased entities are left out.
+    """
     by = (Transition.from_level, Transition.to_level, Transition.source)
     wanted = select(*by, func.count()).where(
-        Transition.organisation_id == organisation_id, Transition.at_us >= from_us, Transition.at_us < until_us
+        Transition.organisation_id == organisation_id,
+        Transition.at_us >= from_us,
+        Transition.at_us < until_us,
+        Transition.entity_id.not_in(select(Entity.id).where(Entity.erased_us.is_not(None))),
     )
     rows = session.execute(wanted.group_by(*by))
     return sorted(((a, b, source, count) for a, b, source, count in rows), key=lambda row: (row[0] or 0, row[1] or 0))

@@ -1,12 +1,8 @@
 """Erasure: what is known of a person goes, everywhere, unless it must be kept; and again after a restore.
 
-The register of erasures is a file outside the database, with numbers alone: a database that is restored from before
-an erasure still has what was erased, and `erase_again` takes it out once more. An entity stands there with the moment
-when it was added, since a number may be somebody else's after a restore.
+What `usecases.erasure_register` keeps outside the database is done again by `erase_again`: holds first, then erasures.
 """
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +21,7 @@ from store.settings import settings_row
 from store.tables import Organisation
 from usecases import audit
 from usecases.actors import Actor
+from usecases.erasure_register import ErasureLine, HoldLine, Numbered, add_erasure, add_hold, read_register
 
 MOST_REASON_CHARACTERS = 500
 
@@ -37,6 +34,14 @@ class Erased:
     entries: int
 
 
+@dataclass(frozen=True)
+class DoneAgain:
+    """What was done again after a restore: how many entities were erased, and on how many a hold was put again."""
+
+    erased: int
+    held: int
+
+
 def hold(
     engine: Engine,
     actor: Actor,
@@ -44,12 +49,15 @@ def hold(
     external_id: str,
     until_us: int,
     reason: str,
+    register: Path,
     *,
     now_us: int | None = None,
 ) -> None:
     """Put a legal hold on an entity: nobody erases it before it ends. A later hold replaces an earlier one.
 
-    A moment that is past releases it. NotThere where there is no such entity; ConfigError without a reason.
+    A moment that is past releases it. The register has a hold before it holds, and a release once it is released: at
+    worst a hold that failed stands there, and keeps what could go. NotThere where there is no such entity; ConfigError
+    without a reason.
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
@@ -57,16 +65,31 @@ def hold(
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
-        entity.hold_until_us, entity.hold_reason = until_us, reason
-        audit.record(
-            session,
-            actor.organisation_id,
-            "hold.put" if until_us > now else "hold.released",
-            ("entity", entity.id),
-            actor=actor.name,
-            before=before,
-            after={"until_us": until_us, "reason": reason},
-        )
+        _put_hold(session, actor, entity, (until_us, reason), before, now)
+        noted = (register, _organisation_name(session, actor.organisation_id), (entity.id, entity.created_us))
+        if until_us > now:
+            add_hold(*noted, until_us, now)
+    if until_us <= now:
+        add_hold(*noted, until_us, now)
+
+
+def _put_hold(
+    session: Session, actor: Actor, entity: Entity, put: tuple[int, str], before: dict[str, int | str | None], now: int
+) -> None:
+    entity.hold_until_us, entity.hold_reason = put
+    audit.record(
+        session,
+        actor.organisation_id,
+        "hold.put" if put[0] > now else "hold.released",
+        ("entity", entity.id),
+        actor=actor.name,
+        before=before,
+        after={"until_us": put[0], "reason": put[1]},
+    )
+
+
+def _organisation_name(session: Session, organisation_id: int) -> str:
+    return session.get_one(Organisation, organisation_id).name
 
 
 def erase_entity(
@@ -79,7 +102,8 @@ def erase_entity(
         actor: whose organisation it is for.
         type_name: of the entity.
         external_id: of the entity; nothing is known by it afterwards.
-        register: the file of erasures, which grows by a line before anything is gone.
+        register: the file of erasures, which grows by a line once everything could be taken out, and before that holds
+            for others.
         now_us: the present.
 
     Raises:
@@ -93,10 +117,14 @@ def erase_entity(
         entities = erasing.with_owned(session, found)
         if found not in entities:  # it was erased, perhaps just now
             raise NotThere(f"there is no {type_name} {external_id!r}")
+        _refuse_held(entities, now)
         _refuse_kept(session, entities, now)
         _refuse_taken(session, entities)
-        _register(register, session, entities, now)
-        return _erase(session, actor, entities, now)
+        numbered = [(entity.id, entity.created_us) for entity in entities]
+        erased = _erase(session, actor, entities, now)
+        session.flush()
+        add_erasure(register, _organisation_name(session, actor.organisation_id), numbered, now)
+        return erased
 
 
 def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int) -> Erased:
@@ -115,13 +143,16 @@ def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int)
     return Erased(ids, entries)
 
 
-def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None:
-    """Refuse what must be kept: five years and a day after the last activity by default (FATF recommendation 11)."""
+def _refuse_held(entities: Sequence[Entity], now: int) -> None:
     held = [entity for entity in entities if entity.hold_until_us is not None and entity.hold_until_us > now]
     if held:
         raise ActionRefused(f"a legal hold is on it until {day_text(held[0].hold_until_us or 0)}; nothing was erased")
+
+
+def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None:
+    """Refuse what must be kept: five years and a day after the last activity by default (FATF recommendation 11)."""
     days = settings_row(session, entities[0].organisation_id).retention_days
-    until = erasing.last_activity_us(session, [entity.id for entity in entities]) + days * DAY_US
+    until = erasing.last_activity_us(session, [entity.id for entity in entities], now) + days * DAY_US
     if until > now:
         raise ActionRefused(
             f"records are kept for {days:,} days after the last activity, here until {day_text(until)[:10]};"
@@ -138,70 +169,94 @@ def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
         )
 
 
-def _register(register: Path, session: Session, entities: Sequence[Entity], now: int) -> None:
-    organisation = session.get_one(Organisation, entities[0].organisation_id).name
-    line = {
-        "organisation": organisation,
-        "entities": [[entity.id, entity.created_us] for entity in entities],
-        "at_us": now,
-    }
-    register.parent.mkdir(parents=True, exist_ok=True)
-    with register.open("a", encoding="utf-8") as kept:
-        kept.write(json.dumps(line) + "\n")
-        kept.flush()
-        os.fsync(kept.fileno())
+def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> DoneAgain:
+    """Put holds again, and erase once more whatever stands in the register and is there: after a restore.
 
-
-def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> int:
-    """Erase once more whatever stands in the register and is there: after a backup was restored. Tell how many.
-
-    A line that fails does not hold up those behind it.
+    The last word of the register about an entity's hold is put first; nothing that is on hold is erased then. A line
+    that fails does not hold up those behind it.
 
     Raises:
-        ConfigError: the register cannot be read; then nothing was erased.
-        FivefoldError: lines failed, each named at the end; what the others name is erased.
+        ConfigError: the register cannot be read; then nothing was done.
+        FivefoldError: lines failed, each named at the end; what the others name is done.
     """
     now = now_microseconds() if now_us is None else now_us
-    count, failed = 0, []
-    for number, (organisation, ids) in enumerate(_read_register(register), 1):
+    lines = read_register(register)
+    last_holds = {(line.organisation, line.entity): line for line in lines if isinstance(line, HoldLine)}
+    held = erased = 0
+    failed = []
+    erasures = [line for line in lines if isinstance(line, ErasureLine)]
+    both: list[ErasureLine | HoldLine] = [*last_holds.values(), *erasures]
+    for line in both:
         try:
-            count += _erase_line(engine, who, organisation, ids, now)
+            if isinstance(line, HoldLine):
+                held += _hold_again(engine, who, line, now)
+            else:
+                erased += _erase_line(engine, who, line, now)
         except Exception as error:  # noqa: BLE001 (whatever it is, those behind it are to be erased)
-            # What a database says may name values.
-            why = str(error) if isinstance(error, FivefoldError) else type(error).__name__
-            of = ", ".join(str(entity_id) for entity_id, _ in ids)
-            failed.append(f"line {number}, {organisation}, entities {of}: {why}")
+            failed.append(_failure_of(line, error))
     if failed:
         raise FivefoldError(
-            f"some lines of {register} could not be erased again, and are still there; {count} of the entities that"
-            " the others name were there again, and erased:\n" + "\n".join(failed)
+            f"some lines of {register} could not be erased again, and are still there; {erased} of the entities that"
+            f" the others name were there again, and erased; {_holds_put(held)}:\n" + "\n".join(failed)
         )
-    return count
+    return DoneAgain(erased, held)
 
 
-def _erase_line(engine: Engine, who: str, organisation: str, ids: Sequence[tuple[int, int]], now: int) -> int:
+def _holds_put(held: int) -> str:
+    return "1 legal hold was put again" if held == 1 else f"{held} legal holds were put again"
+
+
+def _failure_of(line: ErasureLine | HoldLine, error: Exception) -> str:
+    why = str(error) if isinstance(error, FivefoldError) else type(error).__name__  # a database may name values
+    if isinstance(line, HoldLine):
+        return f"line {line.number}, {line.organisation}, hold on entity {line.entity[0]}: {why}"
+    return (
+        f"line {line.number}, {line.organisation}, entities {', '.join(str(each) for each, _ in line.entities)}: {why}"
+    )
+
+
+def _present(session: Session, organisation: str, numbers: Sequence[Numbered]) -> tuple[int, list[Entity]]:
+    """Find the organisation and those of the entities that are there, and are still those that were meant."""
+    of = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
+    if of is None:
+        return 0, []
+    found = ((erasing.numbered(session, of, entity_id), created_us) for entity_id, created_us in numbers)
+    return of, [
+        entity
+        for entity, created_us in found
+        if entity is not None and entity.created_us == created_us and entity.erased_us is None
+    ]
+
+
+def _hold_again(engine: Engine, who: str, line: HoldLine, now: int) -> int:
     with writing(engine) as session:
-        number = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
-        entities = [
-            entity
-            for entity_id, created_us in ids
-            if number is not None
-            and (entity := erasing.numbered(session, number, entity_id)) is not None
-            and entity.created_us == created_us
-            and entity.erased_us is None
-        ]
-        if number is not None and entities:
-            _refuse_taken(session, entities)
-            _erase(session, Actor(number, who), entities, now)
+        of, entities = _present(session, line.organisation, [line.entity])
+        for entity in entities:
+            before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
+            was_held = entity.hold_until_us is not None and entity.hold_until_us > now
+            if entity.hold_until_us == line.until_us or (line.until_us <= now and not was_held):
+                return 0
+            reason = f"as the register of erasures and holds says, line {line.number}"
+            _put_hold(session, Actor(of, who), entity, (line.until_us, reason), before, now)
         return len(entities)
 
 
-def _read_register(register: Path) -> list[tuple[str, list[tuple[int, int]]]]:
-    found = []
-    for number, line in enumerate(register.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            said = json.loads(line)
-            found.append((str(said["organisation"]), [(int(entity), int(at)) for entity, at in said["entities"]]))
-        except (ValueError, KeyError, TypeError):
-            raise ConfigError(f"{register}, line {number}, is no line of a register of erasures") from None
-    return found
+def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
+    with writing(engine) as session:
+        of, entities = _present(session, line.organisation, line.entities)
+        if entities:
+            _refuse_held(entities, now)
+            _refuse_active(session, entities, line.at_us, now)
+            _refuse_taken(session, entities)
+            _erase(session, Actor(of, who), entities, now)
+        return len(entities)
+
+
+def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int, now: int) -> None:
+    """Refuse what is no longer as it was when it could be erased: something happened to it since."""
+    last = erasing.last_activity_us(session, [entity.id for entity in entities], now)
+    if last > erased_us:
+        raise ActionRefused(
+            f"something happened on {day_text(last)[:10]}, after it was erased: a fact was sent again by the old name;"
+            " nothing was erased; `fivefold erase` takes it out once retention is over"
+        )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from domain.errors import ConfigError, FivefoldError, StoreError
-from store import database
+from store import database, migrations
 from store.database import BUSY_SECONDS, open_database, require_current, upgrade
 from store.tables import Base
 from tests.store import databases
@@ -26,6 +26,9 @@ ANYONE = text("INSERT INTO organisations (name, created_us) VALUES ('anyone', 1)
 TOKEN = text(
     "INSERT INTO tokens (organisation_id, sha256, label, role, plan, created_us) VALUES (:of, '', '', :role, '', 1)"
 )
+
+NEWEST = max(path.name[:4] for path in Path(migrations.__file__).parent.glob("versions/0*.py"))
+"""The revision that this program needs."""
 
 
 def described(engine: Engine) -> dict[str, Any]:
@@ -133,7 +136,9 @@ def test_a_migration_that_fails_half_way_leaves_nothing_behind(blank: Engine) ->
 
 
 def test_no_schema_is_not_the_current_one(blank: Engine) -> None:
-    with pytest.raises(StoreError, match="the database has schema none, and this program needs 0006: run `fivefold"):
+    with pytest.raises(
+        StoreError, match=f"the database has schema none, and this program needs {NEWEST}: run `fivefold"
+    ):
         require_current(blank)
 
 
@@ -142,7 +147,7 @@ def test_an_older_or_newer_schema_is_refused(blank: Engine, version: str) -> Non
     upgrade(blank)
     require_current(blank)
     set_version(blank, version)
-    with pytest.raises(StoreError, match=f"has schema {version}, and this program needs 0006"):
+    with pytest.raises(StoreError, match=f"has schema {version}, and this program needs {NEWEST}"):
         require_current(blank)
     with pytest.raises(StoreError, match=f"a schema that this program does not know: .*{version}"):
         upgrade(blank)
@@ -153,7 +158,7 @@ def test_what_the_first_schema_held_is_there_after_an_upgrade(blank: Engine) -> 
         config = database._alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-    with pytest.raises(StoreError, match="has schema 0001, and this program needs 0006"):
+    with pytest.raises(StoreError, match=f"has schema 0001, and this program needs {NEWEST}"):
         require_current(blank)
     with blank.begin() as connection:
         connection.execute(ANYONE)

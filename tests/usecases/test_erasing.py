@@ -26,7 +26,7 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.audit import record
 from usecases.audit_verify import verify
-from usecases.erasing import erase_again, erase_entity, hold
+from usecases.erasing import DoneAgain, erase_again, erase_entity, hold
 from usecases.facts import read_entity
 from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from usecases.levels import Freshness, read_level, view_profile
@@ -204,7 +204,7 @@ def _attempts(bank: Bank, name: str, folder: Path) -> list[Callable[[], object]]
         lambda: add_screening(*of, "sanctions", found=True, now_us=bank.now),
         lambda: put_record(*of, "case", case, now_us=bank.now),
         lambda: request_override(*of, "low", "We know them.", now_us=bank.now),
-        lambda: hold(*of, bank.now + 10, "Court order 7.", now_us=bank.now),
+        lambda: hold(*of, bank.now + 10, "Court order 7.", folder / "e", now_us=bank.now),
         lambda: erase_entity(*of, folder / "e", now_us=bank.now + 3650 * DAY_US),
     ]
 
@@ -255,17 +255,17 @@ def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) ->
 
 def test_a_legal_hold_keeps_them_and_is_released(bank: Bank, tmp_path: Path) -> None:
     whose = (bank.engine, bank.actor, "customer")
-    hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", now_us=bank.now)
+    hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", tmp_path / "e", now_us=bank.now)
     with pytest.raises(ActionRefused, match="a legal hold is on it until"):
         erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
-    hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", now_us=bank.now)
+    hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", tmp_path / "e", now_us=bank.now)
     erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
     assert "Court" not in str(everything(bank.engine))
 
 
-def test_a_hold_needs_a_reason(bank: Bank) -> None:
+def test_a_hold_needs_a_reason(bank: Bank, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a reason"):
-        hold(bank.engine, bank.actor, "customer", "bystander", bank.now + 10, " ", now_us=bank.now)
+        hold(bank.engine, bank.actor, "customer", "bystander", bank.now + 10, " ", tmp_path / "e", now_us=bank.now)
 
 
 def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) -> None:
@@ -273,7 +273,16 @@ def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) ->
     with pytest.raises(NotThere):
         erase_entity(bank.engine, other.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
     with pytest.raises(NotThere):
-        hold(bank.engine, other.actor, "customer", f"{WORD}-1", bank.now + 10, "Because.", now_us=bank.now)
+        hold(
+            bank.engine,
+            other.actor,
+            "customer",
+            f"{WORD}-1",
+            bank.now + 10,
+            "Because.",
+            tmp_path / "e",
+            now_us=bank.now,
+        )
 
 
 def test_a_worker_that_is_at_it_stores_nothing_more(
@@ -334,9 +343,9 @@ def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Pat
     erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
         assert WORD in str(everything(restored))
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == 2
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(2, 0)
         assert WORD not in str(everything(restored))
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == 0
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
         chain_holds(restored)
 
 
@@ -377,7 +386,7 @@ def test_a_line_that_fails_does_not_hold_up_those_behind_it(
     assert "half done" not in str(everything(bank.engine)), "what failed did nothing"
     monkeypatch.undo()
     rename(bank, f"erased-{numbers['taken']}", "bystander")
-    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == 2
+    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == DoneAgain(2, 0)
     chain_holds(bank.engine)
 
 
@@ -388,7 +397,7 @@ def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Ban
         for entity in session.scalars(select(Entity)):
             entity.created_us += 1
             entity.erased_us = None
-    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == 0
+    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"organisation": "bank", "entities": [1]}', '{"entities": []}'])

@@ -1,0 +1,216 @@
+"""Retention, legal holds and erasure as stories: what must be kept is kept, and what was erased is counted nowhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text, update
+from sqlalchemy.orm import Session
+
+from domain.clock import DAY_US
+from domain.errors import ActionRefused, FivefoldError
+from store import erasing
+from store.entity_tables import Entity
+from store.event_tables import Decision, Policy
+from store.level_tables import OverrideRow
+from store.tables import Base
+from tests.store import databases
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from tests.usecases.test_erasing import backup, chain_holds, restore
+from usecases.erasing import DoneAgain, erase_again, erase_entity, hold
+from usecases.facts import list_entities
+from usecases.figures import PlatformFigures
+from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from usecases.levels import list_failed
+from usecases.override_views import overrides_of
+
+RETENTION_DAYS = 1826
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """A customer of six years ago, whose level was computed then."""
+    made = Bank(engine)
+    made.activate(banks.document({"country": banks.COUNTRY}))
+    made.wait(-2200)
+    made.put("old", country="KP")
+    set_tag(engine, made.actor, "customer", "old", "watch", now_us=made.now)
+    made.settle()
+    made.wait(2200)
+    return made
+
+
+def _erase(bank: Bank, folder: Path, name: str = "old") -> Any:
+    return erase_entity(bank.engine, bank.actor, "customer", name, folder / "register", now_us=bank.now)
+
+
+def _case(bank: Bank, opened_us: int, closed_us: int | None = None) -> None:
+    given = RecordGiven("case-1", opened_us, closed_us)
+    put_record(bank.engine, bank.actor, "customer", "old", "case", given, now_us=bank.now)
+
+
+def decide(bank: Bank, name: str = "old", **changed: Any) -> None:
+    """Write a decision about a customer down."""
+    with Session(bank.engine) as session, session.begin():
+        policy = Policy(
+            organisation_id=bank.of, name="payments", number=1, document="", canonical="", content_hash="0" * 64,
+            state="active", written_by="member:1", written_us=1,
+        )  # fmt: skip
+        session.add(policy)
+        session.flush()
+        row = {"entity_id": bank.id_of(name), "at_us": bank.now, "actor": "token:1", "action": "block", **changed}
+        session.add(Decision(organisation_id=bank.of, policy_id=policy.id, **row))
+
+
+def _revoked_override(bank: Bank) -> None:
+    number = bank.override("old", 1)
+    with Session(bank.engine) as session, session.begin():
+        old = {"requested_us": 1, "decided_us": 1, "state": "revoked", "revoked_us": bank.now}
+        session.execute(update(OverrideRow).where(OverrideRow.id == number).values(**old))
+
+
+ACTIVITIES: dict[str, Callable[[Bank], object]] = {
+    "a screening, clean or not": lambda bank: add_screening(
+        bank.engine, bank.actor, "customer", "old", "sanctions", found=True, now_us=bank.now
+    ),
+    "a screening of long ago that is recorded today": lambda bank: add_screening(
+        bank.engine, bank.actor, "customer", "old", "pep", found=False, at_us=bank.now - 2000 * DAY_US, now_us=bank.now
+    ),
+    "a decision": decide,
+    "a tag": lambda bank: set_tag(bank.engine, bank.actor, "customer", "old", "vip", now_us=bank.now),
+    "the end of a tag": lambda bank: end_tag(bank.engine, bank.actor, "customer", "old", "watch", now_us=bank.now),
+    "an override": lambda bank: bank.override("old", 1),
+    "the end of an override": _revoked_override,
+    "a case": lambda bank: _case(bank, bank.now),
+    "the end of a case": lambda bank: _case(bank, bank.now - 2000 * DAY_US, bank.now),
+    "an attribute": lambda bank: bank.put("old", country="NO"),
+    "a transaction of long ago that is recorded today": lambda bank: bank.pay(
+        1, "old", transaction_date="2021-01-01T00:00:00"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ACTIVITIES)
+def test_whatever_happens_today_begins_retention_again(bank: Bank, tmp_path: Path, what: str) -> None:
+    """A customer with a hit and a block today was erased, for only transactions, attributes and cases counted."""
+    ACTIVITIES[what](bank)
+    with pytest.raises(ActionRefused, match="records are kept for 1,826 days after the last activity"):
+        _erase(bank, tmp_path)
+    assert not (tmp_path / "register").exists()
+    bank.wait(RETENTION_DAYS)
+    _erase(bank, tmp_path)
+
+
+def test_what_only_the_program_did_and_what_is_still_to_come_keeps_nobody(bank: Bank, tmp_path: Path) -> None:
+    bank.mark("old")
+    bank.settle()
+    with Session(bank.engine) as session, session.begin():
+        session.execute(text("UPDATE tags SET until_us = :later"), {"later": bank.now + 10_000 * DAY_US})
+    assert _erase(bank, tmp_path).entity_ids
+
+
+def test_every_table_about_entities_is_an_activity_or_derived() -> None:
+    """Whoever adds a table about entities says whether what is in it begins retention again."""
+    about = {name for name, table in Base.metadata.tables.items() if "entity_id" in table.c}
+    active = {of.class_.__tablename__ for _, of in erasing.ACTIVITY} - {"entities"}
+    assert about == active | set(erasing.DERIVED)
+
+
+def test_a_hold_that_was_put_after_the_backup_holds_after_the_restore(bank: Bank, kind: str, tmp_path: Path) -> None:
+    """Otherwise a restore loses it without a word, and whoever is on hold may be erased."""
+    register, whose = tmp_path / "register", (bank.engine, bank.actor, "customer")
+    bank.put("released")
+    hold(*whose, "released", bank.now + DAY_US, "Court order 8.", register, now_us=bank.now)
+    kept = backup(bank, kind, tmp_path)
+    hold(*whose, "old", bank.now + 100 * DAY_US, "Court order 7.", register, now_us=bank.now)
+    hold(*whose, "released", bank.now, "Over.", register, now_us=bank.now)
+    assert "Court" not in register.read_text()
+    with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 2)
+        again = (restored, bank.actor, "customer", "old", register)
+        with pytest.raises(ActionRefused, match="a legal hold is on it until"):
+            erase_entity(*again, now_us=bank.now)
+        with Session(restored) as session:
+            assert session.scalars(text("SELECT external_id FROM entities WHERE hold_until_us > :now"), {
+                "now": bank.now
+            }).all() == ["old"]  # fmt: skip
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
+        chain_holds(restored)
+
+
+def test_erasing_again_leaves_who_is_on_hold(bank: Bank, kind: str, tmp_path: Path) -> None:
+    """A court asks for the records between the restore and `erase-again`."""
+    register = tmp_path / "register"
+    kept = backup(bank, kind, tmp_path)
+    _erase(bank, tmp_path)
+    with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
+        hold(restored, bank.actor, "customer", "old", bank.now + DAY_US, "Court.", register, now_us=bank.now)
+        with pytest.raises(FivefoldError, match="a legal hold is on it until") as failure:
+            erase_again(restored, "cli:ana", register, now_us=bank.now)
+        assert "0 legal holds were put again" in str(failure.value)
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now + DAY_US) == DoneAgain(1, 0)
+        chain_holds(restored)
+
+
+def test_what_came_by_the_old_name_after_an_erasure_is_not_erased_again(bank: Bank, kind: str, tmp_path: Path) -> None:
+    kept = backup(bank, kind, tmp_path)
+    _erase(bank, tmp_path)
+    with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
+        bank.wait(1)
+        set_tag(restored, bank.actor, "customer", "old", "vip", now_us=bank.now)
+        with pytest.raises(FivefoldError, match="something happened on 2026-11-21, after it was erased"):
+            erase_again(restored, "cli:ana", tmp_path / "register", now_us=bank.now)
+
+
+MANY = 66_000
+"""More than PostgreSQL takes parameters in one statement."""
+
+
+def test_more_decisions_than_a_statement_has_parameters_are_erased(bank: Bank, tmp_path: Path) -> None:
+    decide(bank, at_us=1)
+    with bank.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO decisions (organisation_id, policy_id, entity_id, at_us, actor, action, answer)"
+                " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :many)"
+                " SELECT d.organisation_id, d.policy_id, d.entity_id, 1, 'token:1', 'block', 'old' FROM decisions d, n"
+            ),
+            {"many": MANY},
+        )
+    assert len(_erase(bank, tmp_path).entity_ids) == 1
+    with bank.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM decisions WHERE answer IS NOT NULL")) == 0
+    chain_holds(bank.engine)
+
+
+def test_an_erasure_that_fails_leaves_no_line(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that stays would erase them after the next restore, whatever had happened meanwhile."""
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(erasing, "erase", fails)
+    with pytest.raises(RuntimeError):
+        _erase(bank, tmp_path)
+    assert not (tmp_path / "register").exists()
+
+
+def test_an_erased_person_is_in_no_list_and_in_no_figure(bank: Bank, tmp_path: Path) -> None:
+    bank.put("other", country="NO")
+    bank.settle()
+    number = bank.override("old", 1)
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(OverrideRow).where(OverrideRow.id == number).values(requested_us=1, decided_us=1))
+        session.execute(text("UPDATE standings SET status = 'failed'"))
+    assert len(overrides_of(bank.engine, bank.actor)) == 1
+    assert PlatformFigures(bank.engine, lambda: bank.now).read()[0].overrides == 1
+    numbers = _erase(bank, tmp_path).entity_ids
+    assert [line.external_id for line in list_entities(bank.engine, bank.actor, "customer", 10)] == ["other"]
+    assert overrides_of(bank.engine, bank.actor) == []
+    assert [name for _, name, _ in list_failed(bank.engine, bank.actor)] == ["other"]
+    (figures,) = PlatformFigures(bank.engine, lambda: bank.now).read()
+    assert (figures.overrides, sum(figures.levels.values())) == (0, 1)
+    with Session(bank.engine) as session:
+        assert session.get_one(Entity, numbers[0]).erased_us == bank.now
