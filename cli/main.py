@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     audit,
+    backtests,
     catalogue,
     demo,
     drift,
@@ -50,6 +51,7 @@ for module in (
     members,
     importing,
     levels,
+    backtests,
     working,
     webhooks,
     privacy,

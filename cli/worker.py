@@ -60,13 +60,13 @@ def _work(engine: "Engine", clock: "Callable[[], int]", batch: int | None, *, on
     from usecases.worker import SIDE_BY_SIDE  # noqa: PLC0415 (as above)
 
     counts = {"assessed": 0, "failed": 0}
-    duties = _duties(engine, clock, batch, counts)
+    stop = Event()
+    duties = _duties(engine, clock, batch, counts, stop)
     if once:
         told = Duty("webhooks", lambda: deliver_due(engine) > 0, 0.5)
         finish([*duties, told], until=lambda: not backfills_wait(engine))
         say(f"{counts['assessed']:,} assessed, {counts['failed']:,} failed; nothing is left to do.")
         return
-    stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     say("The worker runs; Ctrl-C ends it.")
@@ -76,7 +76,9 @@ def _work(engine: "Engine", clock: "Callable[[], int]", batch: int | None, *, on
     perform(duties, stop, lambda stop: keep_delivering(engine, stop))
 
 
-def _duties(engine: "Engine", clock: "Callable[[], int]", batch: int | None, counts: dict[str, int]) -> "list[Duty]":
+def _duties(
+    engine: "Engine", clock: "Callable[[], int]", batch: int | None, counts: dict[str, int], stop: Event
+) -> "list[Duty]":
     from usecases.activations import advance_backfills  # noqa: PLC0415 (as above)
     from usecases.backtests import run_next_backtest  # noqa: PLC0415 (as above)
     from usecases.champion import Champion  # noqa: PLC0415 (as above)
@@ -96,7 +98,7 @@ def _duties(engine: "Engine", clock: "Callable[[], int]", batch: int | None, cou
     return [
         Duty("assess", assess, 0.1),
         Duty("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
-        Duty("backtests", lambda: run_next_backtest(engine, clock()), 1.0),
+        Duty("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
         Duty("value model", champion.look, 30.0),
     ]
 

@@ -8,9 +8,12 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
+import polars as pl
 from sqlalchemy import ColumnElement, Select, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from domain.errors import NotThere
+from store import loading
 from store.entity_tables import Entity
 from store.ruleset_tables import Backtest
 
@@ -33,8 +36,11 @@ def _of_content(family_id: int, content_hash: str) -> Select[Backtest]:
     return select(Backtest).where(Backtest.family_id == family_id, Backtest.content_hash == content_hash)
 
 
-def claim_backtest(session: Session, now_us: int, until_us: int) -> int | None:
-    """Take the backtest that waits longest, or whose holder is gone; its number, None where there is none."""
+def claim_backtest(session: Session, now_us: int, until_us: int) -> tuple[int, int] | None:
+    """Take the backtest that waits longest, or whose holder is gone; None where there is none.
+
+    Gives its number, and the attempt that this is, from 1.
+    """
     first = (
         select(_BACKTESTS.c.id)
         .where(_waiting(now_us))
@@ -45,11 +51,11 @@ def claim_backtest(session: Session, now_us: int, until_us: int) -> int | None:
     taken = (
         update(_BACKTESTS)
         .where(_BACKTESTS.c.id == first.scalar_subquery())  # which is looked up once, and locks one row
-        .values(state="running", lease_until_us=until_us, done=0, total=0)
-        .returning(_BACKTESTS.c.id)
+        .values(state="running", lease_until_us=until_us, done=0, total=0, attempts=_BACKTESTS.c.attempts + 1)
+        .returning(_BACKTESTS.c.id, _BACKTESTS.c.attempts)
     )
-    number: int | None = session.scalar(taken)
-    return number
+    row = session.execute(taken).one_or_none()
+    return None if row is None else (row.id, row.attempts)
 
 
 def hold_on(session: Session, number: int, held_us: int, **values: Any) -> bool:
@@ -68,6 +74,22 @@ def waits(session: Session, now_us: int) -> bool:
 def _waiting(now_us: int) -> ColumnElement[bool]:
     gone = and_(_BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us <= now_us)
     return or_(_BACKTESTS.c.state == "queued", gone)
+
+
+def backtest_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Backtest:
+    """Find a backtest of an organisation; NotThere where it has none of that number. *locked*: until the end."""
+    found = session.get(Backtest, number, with_for_update=locked or None)
+    if found is None or found.organisation_id != organisation_id:
+        raise NotThere(f"there is no backtest {number}")
+    return found
+
+
+def count_transactions(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
+    """Count the transactions that count for each of some entities: their own, and those of what they own."""
+    whose = loading.owned(session, entity_ids)
+    counted = loading.transaction_counts(session, whose["fact_of"].unique().to_list())
+    of = whose.join(counted, left_on="fact_of", right_on="entity").group_by("entity").agg(pl.col("count").sum())
+    return dict(of.iter_rows())
 
 
 def backtests_of(session: Session, family_id: int) -> Sequence[Backtest]:

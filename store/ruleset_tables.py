@@ -60,17 +60,30 @@ class RulesetVersion(Base):
 
 
 class Backtest(Base):
-    """A backtest of one content, in the background: how far it is, and what came of it (JSON)."""
+    """A backtest of one content, in the background: how far it is, and what it found (JSON).
+
+    Attributes:
+        attempts: how often a worker began it and was not asked to stop.
+        part: what the worker assesses now, in words.
+        error: why it failed, was cancelled or is quarantined.
+    """
 
     __tablename__ = "backtests"
-    __table_args__ = (CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="state"),)
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'quarantined')",
+            name="state",
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
     content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
     canonical: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(10))
+    state: Mapped[str] = mapped_column(String(12))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    part: Mapped[str | None] = mapped_column(Text)
     requested_by: Mapped[str] = mapped_column(Text)
     requested_us: Mapped[int] = mapped_column(BigInteger)
     lease_until_us: Mapped[int | None] = mapped_column(BigInteger)

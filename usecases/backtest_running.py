@@ -6,7 +6,7 @@ nobody whom the ruleset could reach, it is run on its own examples.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from risk.language.reading import read_ruleset
 from risk.language.ruleset import Ruleset
 from store import loading
 from store.backfills import count_of_type, entities_after
+from store.backtests import count_transactions
 from store.database import reachable
 from store.entity_tables import Entity
 from store.level_tables import Standing as StandingRow
@@ -35,11 +36,15 @@ from store.rulesets import families_of
 from usecases.lists import named_lists
 from usecases.portfolios import read_portfolio
 
-PART = 5_000
-"""Entities that are assessed together: enough for one frame to pay, few enough for their facts to fit."""
+MOST_ENTITIES = 5_000
+"""Entities that are assessed together: enough for one frame to pay."""
+MOST_TRANSACTIONS = 100_000
+"""Transactions that are read together: about 200 MB. An entity that has more is a part of its own."""
+SMALLER = 4
+"""Each further attempt takes so many times fewer together: the one before may have ended for want of memory."""
 
-Progress = Callable[[int, int], None]
-"""Told how many entities are done, and of how many."""
+Progress = Callable[[int, int, str], None]
+"""Called with how many entities are done, of how many, and which part is assessed next, in words."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Setting:
         before: names and versions of the families that are tried before it.
         until_id: whoever is added later is not looked at.
         has_standings: somebody stands at a level.
+        attempt: from 1.
     """
 
     organisation_id: int
@@ -63,9 +69,10 @@ class Setting:
     until_id: int
     has_standings: bool
     as_of_us: int
+    attempt: int = 1
 
 
-def setting_of(session: Session, family: Family, canonical: str, as_of_us: int) -> Setting:
+def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, attempt: int = 1) -> Setting:
     """Read what a content of a family is tested against, as it is now."""
     before, present = [], None
     for other in families_of(session, family.organisation_id, family.type_id):
@@ -90,6 +97,7 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int) 
         until_id,
         session.scalar(standing.limit(1)) is not None,
         as_of_us,
+        attempt,
     )
 
 
@@ -100,12 +108,13 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
         RulesetNotValid: a ruleset lacks something that it needs.
         NotEnoughData: there are neither customers whom it reaches nor examples.
     """
-    progress(0, setting.customers or len(setting.draft.examples))
+    total = setting.customers or len(setting.draft.examples)
+    progress(0, total, "")
     found, decided_before = _on_customers(engine, setting, progress)
     on = "customers"
     if found is None:
         on, found = "examples", _on_examples(setting)
-    progress(setting.customers or len(setting.draft.examples), setting.customers or len(setting.draft.examples))
+    progress(total, total, "")
     report = {
         "basis": on,
         "as_of_us": setting.as_of_us,
@@ -127,32 +136,59 @@ def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple
     found: Backtest | None = None
     decided = dict.fromkeys((name for name, _ in setting.before), 0)
     present = None if setting.present is None else read_ruleset(setting.present.canonical)
-    done = reached = 0
-    while reached < setting.until_id:
+    rulesets = [setting.draft, *([] if present is None else [present]), *(ruleset for _, ruleset in setting.before)]
+    for part in parts_of_type(engine, setting.type_id, setting.until_id, setting.customers, setting.attempt):
+        progress(part.done, setting.customers, part.words)
         with reachable(), Session(engine) as session:
-            subjects = entities_after(session, setting.type_id, reached, PART)
-            ids = [subject.entity_id for subject in subjects if subject.entity_id <= setting.until_id]
-            if not ids:
-                break
-            rulesets = [
-                setting.draft,
-                *([] if present is None else [present]),
-                *(ruleset for _, ruleset in setting.before),
-            ]
-            portfolio = read_portfolio(
-                session, setting.organisation_id, setting.type_id, ids, rulesets, setting.as_of_us
-            )
-            standing = Standing(_levels(session, ids) if setting.has_standings else None)
+            of = (setting.organisation_id, setting.type_id, list(part.ids))
+            portfolio = read_portfolio(session, *of, rulesets, setting.as_of_us)
+            standing = Standing(_levels(session, part.ids) if setting.has_standings else None)
         left = _left(portfolio, setting, decided)
         if len(left.entities):
-            part = backtest(setting.draft, left, setting.as_of_us, present, standing)
-            found = part if found is None else joined([found, part])
-        done, reached = done + len(ids), ids[-1]
-        progress(min(done, setting.customers), setting.customers)
+            made = backtest(setting.draft, left, setting.as_of_us, present, standing)
+            found = made if found is None else joined([found, made])
     return found, decided
 
 
-def _levels(session: Session, ids: list[int]) -> pl.DataFrame:
+@dataclass(frozen=True)
+class EntitiesTogether:
+    """Entities that are assessed together.
+
+    Attributes:
+        ids: their numbers, rising.
+        done: how many were before them.
+        words: which they are, for people.
+    """
+
+    ids: tuple[int, ...]
+    done: int
+    words: str
+
+
+def parts_of_type(
+    engine: Engine, type_id: int, until_id: int, total: int, attempt: int = 1
+) -> Iterator[EntitiesTogether]:
+    """Divide the entities of a type, up to a number, into parts that are bounded by entities and by transactions."""
+    smaller = SMALLER ** (attempt - 1)
+    most, most_transactions = max(1, MOST_ENTITIES // smaller), max(1, MOST_TRANSACTIONS // smaller)
+    done = reached = 0
+    while reached < until_id:
+        with reachable(), Session(engine) as session:
+            subjects = entities_after(session, type_id, reached, most)
+            ids = [subject.entity_id for subject in subjects if subject.entity_id <= until_id]
+            counts = count_transactions(session, ids)
+        taken, transactions = 0, 0
+        while taken < len(ids) and (not taken or transactions + counts.get(ids[taken], 0) <= most_transactions):
+            transactions += counts.get(ids[taken], 0)
+            taken += 1
+        if not taken:
+            return
+        words = f"customers {done + 1:,} to {done + taken:,} of {total:,} ({transactions:,} transactions)"
+        yield EntitiesTogether(tuple(ids[:taken]), done, words)
+        done, reached = done + taken, ids[taken - 1]
+
+
+def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read the levels that the rules gave, and since when they are held; overrides lie above them."""
     rows = loading.standings(session, ids).drop_nulls(["rules_level", "entered_us"])
     return rows.select(pl.col("entity").cast(pl.String).alias(ENTITY), level="rules_level", entered="entered_us")

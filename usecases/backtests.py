@@ -4,6 +4,8 @@ One is of a content, whichever draft or version has it: editing a draft, or comm
 """
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Any
@@ -13,10 +15,18 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
-from domain.errors import FivefoldError, NotThere, StoreError
+from domain.errors import ActionRefused, FivefoldError, NotThere, StoreError
 from risk.language.reading import read_ruleset
 from risk.language.ruleset import Ruleset
-from store.backtests import backtests_of, claim_backtest, hold_on, under_way, waits, without_erased
+from store.backtests import (
+    backtest_numbered,
+    backtests_of,
+    claim_backtest,
+    hold_on,
+    under_way,
+    waits,
+    without_erased,
+)
 from store.database import raise_if_out_of_reach, reachable, writing
 from store.entity_tables import Entity
 from store.ruleset_tables import Backtest, Family
@@ -25,16 +35,23 @@ from store.settings import settings_row
 from usecases import audit
 from usecases.actors import Actor
 from usecases.backtest_running import run_backtest, setting_of
+from usecases.reasons import checked_reason
 from usecases.ruleset_reviews import read_fitting, surroundings_of
 
 log = structlog.get_logger("fivefold.backtests")
 
 LEASE_US = 300_000_000
 """Five minutes, set anew with every part; a part takes seconds."""
+MOST_ATTEMPTS = 5
+"""After so many workers that ended while they ran it, a backtest is quarantined: it is what ends them."""
 
 
 class _Lost(Exception):
-    """Somebody else has the backtest now."""
+    """Another worker has the backtest now, or it was cancelled."""
+
+
+class _Stopped(Exception):
+    """The worker is asked to end, and gives the backtest back."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +60,11 @@ class BacktestLine:
 
     Attributes:
         version: that has its content; None for a draft's.
-        state: queued, running, done or failed.
+        state: queued, running, done, failed, cancelled or quarantined.
         done: entities that were assessed, of `total`; both 0 before it begins.
-        error: why it failed.
+        error: why it failed, was cancelled or is quarantined.
+        attempts: how often a worker began it.
+        part: what is assessed now, in words; None where it does not run.
     """
 
     id: int
@@ -59,6 +78,8 @@ class BacktestLine:
     requested_us: int
     finished_us: int | None
     error: str | None
+    attempts: int
+    part: str | None
 
 
 def request_backtest(
@@ -102,9 +123,10 @@ def _content(session: Session, family: Family, version: int | None) -> Ruleset:
     return read_ruleset(version_numbered(session, family, version).canonical)
 
 
-def _record(session: Session, backtest: Backtest, action: str, actor: str) -> None:
+def _record(session: Session, backtest: Backtest, action: str, actor: str, after: dict[str, str] | None = None) -> None:
     details = {"ruleset_id": backtest.family_id, "content_hash": backtest.content_hash}
-    audit.record(session, backtest.organisation_id, action, ("backtest", backtest.id), actor=actor, details=details)
+    of = ("backtest", backtest.id)
+    audit.record(session, backtest.organisation_id, action, of, actor=actor, after=after, details=details)
 
 
 def list_backtests(engine: Engine, actor: Actor, family: str) -> list[BacktestLine]:
@@ -153,38 +175,83 @@ def _line(session: Session, family: Family, row: Backtest) -> BacktestLine:
         row.requested_us,
         row.finished_us,
         row.error,
+        row.attempts,
+        row.part if row.state == "running" else None,
     )
 
 
-def run_next_backtest(engine: Engine, now_us: int | None = None) -> bool:
+def cancel_backtest(engine: Engine, actor: Actor, number: int, reason: str, now_us: int | None = None) -> BacktestLine:
+    """End a backtest that waits, or runs: then its worker stops at the next part.
+
+    Raises:
+        ConfigError: the reason is empty.
+        NotThere: there is no such backtest.
+        ActionRefused: it has ended already.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        row = backtest_numbered(session, actor.organisation_id, number, locked=True)
+        if row.state not in {"queued", "running"}:
+            raise ActionRefused(f"backtest {number} is {row.state}; one that waits or runs can be cancelled")
+        row.state, row.error = "cancelled", f"{actor.name} cancelled it: {why}"
+        row.lease_until_us, row.finished_us = None, now
+        _record(session, row, "backtest.cancelled", actor.name, {"reason": why})
+        return _line(session, session.get_one(Family, row.family_id), row)
+
+
+def run_next_backtest(
+    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
+) -> bool:
     """Run the backtest that waits longest, as of now, to its end; False where none waits.
 
-    Where it cannot be run, why is kept with it. One whose worker died is run again by the next that asks.
+    Where it cannot be run, why is kept with it. One whose worker died is run again by the next that asks, in smaller
+    parts; one that ended `MOST_ATTEMPTS` workers is quarantined. Where *stopping* says that the worker is to end, the
+    backtest waits for the next one.
     """
     now = now_microseconds() if now_us is None else now_us
     with reachable(), Session(engine) as session:
         if not waits(session, now):
             return False
     with writing(engine) as session:
-        number = claim_backtest(session, now, now + LEASE_US)
-    if number is not None:
-        _run(engine, number, _Lease(engine, number, now))
-    return number is not None
+        claimed = claim_backtest(session, now, now + LEASE_US)
+        if claimed is not None and claimed[1] > MOST_ATTEMPTS:
+            _quarantine(session, session.get_one(Backtest, claimed[0]), now)
+            return True
+    if claimed is not None:
+        _run(engine, claimed, _Lease(engine, claimed[0], now, stopping))
+    return claimed is not None
+
+
+def _quarantine(session: Session, row: Backtest, now_us: int) -> None:
+    where = f", the last time at {row.part}" if row.part else ""
+    row.state, row.attempts = "quarantined", MOST_ATTEMPTS
+    row.error = f"its worker ended {MOST_ATTEMPTS} times while it ran{where}; ask for it again once the reason is found"
+    row.lease_until_us, row.finished_us = None, now_us
+    log.warning("backtest quarantined", backtest=row.id)
+    _record(session, row, "backtest.quarantined", audit.SYSTEM)
 
 
 class _Lease:
     """Holds a backtest, and lets it go once."""
 
-    def __init__(self, engine: Engine, number: int, now_us: int) -> None:
+    def __init__(self, engine: Engine, number: int, now_us: int, stopping: Callable[[], bool]) -> None:
         self._engine, self._number, self.began_us = engine, number, now_us
+        self._stopping = stopping
         self._until_us = now_us + LEASE_US
         self._start_ns = monotonic_ns()
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int, part: str) -> None:
+        if self._stopping():
+            raise _Stopped
         until = self._now_us() + LEASE_US
         with writing(self._engine) as session:
-            self._set(session, done=done, total=total, lease_until_us=until)
+            self._set(session, done=done, total=total, part=part or None, lease_until_us=until)
         self._until_us = until
+
+    def give_back(self, attempt: int) -> None:
+        with writing(self._engine) as session:
+            self._set(session, state="queued", attempts=attempt - 1, done=0, total=0, lease_until_us=None)
 
     def end(self, *, report: str | None = None, error: str | None = None) -> None:
         with writing(self._engine) as session:
@@ -202,14 +269,20 @@ class _Lease:
             raise _Lost
 
 
-def _run(engine: Engine, number: int, lease: _Lease) -> None:
+def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
+    number, attempt = claimed
     try:
         with reachable(), Session(engine) as session:
             row = session.get_one(Backtest, number)
-            setting = setting_of(session, session.get_one(Family, row.family_id), row.canonical, lease.began_us)
+            setting = setting_of(
+                session, session.get_one(Family, row.family_id), row.canonical, lease.began_us, attempt
+            )
         lease.end(report=run_backtest(engine, setting, lease.progress))
     except _Lost:
-        log.warning("backtest taken over", backtest=number)
+        log.warning("backtest taken over or cancelled", backtest=number)
+    except _Stopped:
+        with suppress(_Lost):
+            lease.give_back(attempt)
     except StoreError:
         raise  # it is begun again once the database is back
     except FivefoldError as error:
@@ -224,4 +297,4 @@ def _fail(lease: _Lease, why: str) -> None:
     try:
         lease.end(error=why)
     except _Lost:
-        log.warning("backtest taken over")
+        log.warning("backtest taken over or cancelled")

@@ -40,8 +40,18 @@ class BacktestGiven(Given):
     version: int | None = Field(default=None, ge=1, le=LARGEST)
 
 
+class BacktestCancelled(Given):
+    """Why it is not wanted any more."""
+
+    reason: Text
+
+
 class BacktestLine(Shown):
-    """A backtest; `done` of `total` entities were assessed so far."""
+    """A backtest; `done` of `total` entities were assessed so far, and `part` is assessed now.
+
+    `state` is queued, running, done, failed, cancelled, or quarantined where it ended `attempts` workers; `error` says
+    why.
+    """
 
     id: int
     family: str
@@ -54,6 +64,8 @@ class BacktestLine(Shown):
     requested_at: Moment = Field(validation_alias="requested_us")
     finished_at: Moment | None = Field(validation_alias="finished_us")
     error: str | None
+    attempts: int
+    part: str | None
 
 
 def activate(asked: Asked, family: Text, body: ActivationGiven) -> None:
@@ -84,3 +96,8 @@ def list_backtests(asked: Asked, family: Text) -> list[BacktestLine]:
 def read_backtest(asked: Asked, backtest: Number) -> dict[str, Any]:
     """Show what a backtest that is done has found."""
     return backtests.report_of(asked.engine, asked.actor, backtest)
+
+
+def cancel_backtest(asked: Asked, backtest: Number, body: BacktestCancelled) -> BacktestLine:
+    """Cancel a backtest that waits or runs."""
+    return BacktestLine.of(backtests.cancel_backtest(asked.engine, asked.actor, backtest, body.reason))

@@ -103,6 +103,7 @@ TABLE: tuple[Route, ...] = (
     Route("GET", f"{_FAMILY}/backtests", PUBLISHERS, activations.list_backtests),
     Route("POST", f"{_FAMILY}/backtests", PUBLISHERS, activations.request_backtest, 202),
     Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
+    Route("POST", "/v1/backtests/{backtest}/cancel", PUBLISHERS, activations.cancel_backtest),
     Route("GET", f"{_FAMILY}/activations", PUBLISHERS, activations.list_activations),
     Route("POST", f"{_FAMILY}/activate", PUBLISHERS, activations.activate),
     Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back),

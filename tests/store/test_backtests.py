@@ -27,9 +27,10 @@ def test_the_one_that_waits_longest_is_claimed(engine: Engine) -> None:
         later, first = backtest_of(session, family, requested_us=9), backtest_of(session, family, requested_us=5)
         for state in ("done", "failed"):
             backtest_of(session, family, state, requested_us=1)
-        gone = backtest_of(session, family, "running", requested_us=7, lease_until_us=100, done=5, total=9)
+        gone = backtest_of(session, family, "running", requested_us=7, lease_until_us=100, done=5, total=9, attempts=1)
         backtest_of(session, family, "running", requested_us=2, lease_until_us=101)
-        assert [claim_backtest(session, 100, 200) for _ in range(4)] == [first.id, gone.id, later.id, None]
+        claimed = [claim_backtest(session, 100, 200) for _ in range(4)]
+        assert claimed == [(first.id, 1), (gone.id, 2), (later.id, 1), None]
         session.refresh(gone)
         assert (gone.state, gone.lease_until_us, gone.done, gone.total) == ("running", 200, 0, 0)
         assert (waits(session, 100), waits(session, 101)) == (False, True)
@@ -71,7 +72,7 @@ def test_one_that_somebody_claims_is_left_to_them(tmp_path: Path) -> None:
             for _ in range(2):
                 backtest_of(session, family)
         with writing(engine) as first, writing(engine) as second, writing(engine) as third:
-            assert [claim_backtest(each, 100, 200) for each in (first, second, third)] == [1, 2, None]
+            assert [claim_backtest(each, 100, 200) for each in (first, second, third)] == [(1, 1), (2, 1), None]
 
 
 def report(**parts: Any) -> str:

@@ -57,7 +57,7 @@ def run(engine: Engine, actor: Actor, text: str) -> tuple[dict[str, Any], list[t
         family = family_named(session, actor.organisation_id, ruleset.name)
         setting = setting_of(session, family, ruleset.canonical, NOW)
     told: list[tuple[int, int]] = []
-    report = run_backtest(engine, setting, lambda done, of: told.append((done, of)))
+    report = run_backtest(engine, setting, lambda done, of, _: told.append((done, of)))
     return json.loads(report), told
 
 
@@ -109,10 +109,10 @@ def test_parts_come_to_the_same_as_one(engine: Engine, ana: Actor, monkeypatch: 
         stand(engine, entity_id, None if number % 5 == 0 else 1 + number % 3, entered_us=NOW - number * 3 * DAY)
     whole, _ = run(engine, ana, document(medium=31))
     assert whole["changed"]["later"] is not None
-    monkeypatch.setattr(backtest_running, "PART", 7)
+    monkeypatch.setattr(backtest_running, "MOST_ENTITIES", 7)
     parts, told = run(engine, ana, document(medium=31))
     assert parts == whole
-    assert told == [(0, 30), (7, 30), (14, 30), (21, 30), (28, 30), (30, 30), (30, 30)]
+    assert told == [(0, 30), (0, 30), (7, 30), (14, 30), (21, 30), (28, 30), (30, 30)]
 
 
 def test_what_decides_now_and_what_stands_are_compared(engine: Engine, ana: Actor) -> None:

@@ -246,7 +246,7 @@ def test_progress_is_written_as_it_goes_and_keeps_the_lease(
     from usecases import backtest_running
 
     customers(engine, three[0], 7)
-    monkeypatch.setattr(backtest_running, "PART", 3)
+    monkeypatch.setattr(backtest_running, "MOST_ENTITIES", 3)
     seen = []
     real = backtests.hold_on
 
@@ -257,7 +257,7 @@ def test_progress_is_written_as_it_goes_and_keeps_the_lease(
     monkeypatch.setattr(backtests, "hold_on", watching)
     request_backtest(engine, three[0], "retail")
     run_next_backtest(engine, NOW)
-    assert [(done, total) for done, total, _ in seen] == [(0, 7), (3, 7), (6, 7), (7, 7), (7, 7), (None, None)]
+    assert [(done, total) for done, total, _ in seen] == [(0, 7), (0, 7), (3, 7), (6, 7), (7, 7), (None, None)]
     leases = [lease for *_, lease in seen[:-1]]
     assert leases == sorted(leases)
     assert leases[0] >= NOW + LEASE_US

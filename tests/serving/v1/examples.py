@@ -112,6 +112,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_backtests": Example(_RETAIL, own=_FAMILY),
     "request_backtest": Example(_RETAIL, {"version": 1}, own=_FAMILY),
     "read_backtest": Example({"backtest": "1"}, own=("backtest",)),
+    "cancel_backtest": Example({"backtest": "5"}, {"reason": WHY}, own=("backtest",)),
     "list_activations": Example(_RETAIL, own=_FAMILY),
     "activate": Example(_RETAIL, {"version": 2, "reason": WHY}, own=_FAMILY),
     "roll_back": Example(_SECOND, {"version": 1, "reason": WHY, "per_second": 7}, own=_FAMILY),
@@ -152,6 +153,7 @@ def furnish(place: Place) -> Place:
             if (name, version) != ("retail", 2):
                 activate(place, name, version)
     save(place, maker, "drafted", "d")
+    place.good("POST", "/v1/rulesets/drafted/backtests", {}, token=maker)
     place.good("GET", f"{customer}/risk?freshness=now", role="app")
     override(place)
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")

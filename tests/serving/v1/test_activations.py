@@ -17,7 +17,8 @@ def written(place: Place, editor: str, committer: str) -> None:
     place.good("POST", f"{NEW}/commit", {"revision": 1, "accept_warnings": WHY}, token=committer)
     asked = place.good("POST", f"{NEW}/backtests", {"version": 1}, token=editor)
     assert asked["state"] == "queued"
-    assert run_next_backtest(place.engine)
+    while run_next_backtest(place.engine):
+        pass
 
 
 @pytest.mark.parametrize("maker", ["editor", "committer"])
@@ -59,6 +60,16 @@ def test_backtests_and_activations_are_listed_and_read(place: Place) -> None:
     place.good("POST", "/v1/rulesets/second/rollback", BODY, role="publisher")
     kinds = [line["kind"] for line in place.good("GET", "/v1/rulesets/second/activations", role="publisher")]
     assert kinds == ["rollback", "activation", "activation"]
+
+
+def test_a_backtest_that_waits_is_cancelled_for_a_reason(place: Place) -> None:
+    (line,) = place.good("GET", "/v1/rulesets/drafted/backtests", role="publisher")
+    assert (line["state"], line["attempts"], line["part"]) == ("queued", 0, None)
+    path = f"/v1/backtests/{line['id']}/cancel"
+    assert place.ask("POST", path, {"reason": " "}, role="publisher").status_code == 422
+    done = place.good("POST", path, {"reason": "another one"}, role="publisher")
+    assert (done["state"], done["error"].partition(" ")[2]) == ("cancelled", "cancelled it: another one")
+    assert place.ask("POST", path, {"reason": WHY}, role="publisher").status_code == 409
 
 
 @pytest.mark.parametrize("body", [{"version": 0, "reason": "x"}, {"version": 1}, {"version": 1, "reason": " "}, {}])
