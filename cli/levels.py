@@ -25,17 +25,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def level(
-    customer: Annotated[str, typer.Argument(help="The customer's identifier, as it was imported.")],
+    customer: Annotated[
+        str | None, typer.Argument(help="The customer's identifier, as it was imported; without it all are counted.")
+    ] = None,
     kind: Annotated[str, typer.Option("--type", help="The type of the entity.")] = "customer",
     organisation: OrganisationOption = "default",
     now: Annotated[bool, typer.Option("--now", help="Compute it again first, with everything known by now.")] = False,
     past: Annotated[bool, typer.Option("--history", help="Show past assessments too, the latest first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """Show the level of a stored customer. It says why, and since when."""
+    """Show a stored customer's level and why, or count all levels."""
     from usecases.levels import Freshness, history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
+    if customer is None:
+        show_distribution(engine, organisation, kind)
+        return
     try:
         actor = acting_in(engine, organisation)
         valuer = _valuer(engine) if now else None
@@ -94,6 +99,32 @@ def _show(found: "LevelShown") -> None:
         say("Something happened since: a worker will compute it again; --now does so at once.")
     if found.problem is not None:
         say(f"The last attempt to compute it failed: {found.problem}")
+
+
+def show_distribution(engine: "Engine", organisation: str, kind: str = "customer") -> None:
+    """Print how many entities of a type stand at which level, and why the others have none."""
+    from usecases.distribution import distribution  # noqa: PLC0415 (imports SQLAlchemy)
+
+    found = distribution(engine, acting_in(engine, organisation), kind)
+    counts = dict.fromkeys(reversed(found.levels), 0)
+    for version in found.versions:
+        for name, count in version.levels.items():
+            counts[name] += count
+    for overridden in found.overridden:
+        if overridden.level is not None:
+            counts[overridden.level] += overridden.entities
+    others = {
+        "failed": sum(version.failed for version in found.versions),
+        "no tier has the total": sum(version.unclassified for version in found.versions),
+        "no ruleset applies": found.no_level if found.deciding else 0,
+        "no ruleset decides yet": 0 if found.deciding else found.no_level,
+        "not assessed yet": found.not_assessed,
+    }
+    rows = [[name, f"{count:,}", f"{count / max(found.entities, 1):.1%}"] for name, count in counts.items()]
+    rows += [
+        [f"({why})", f"{count:,}", f"{count / max(found.entities, 1):.1%}"] for why, count in others.items() if count
+    ]
+    show_table(f"{found.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
 
 
 def _ruleset(found: "LevelShown") -> str:

@@ -10,7 +10,7 @@ from risk.engine.assessments import Status
 from store.backfills import count_of_type
 from store.distribution import Group, count_quarantined, groups_of
 from store.entities import type_named
-from store.rulesets import families_of, versions_of
+from store.rulesets import active_versions, families_of, versions_of
 from usecases.actors import Actor
 from usecases.settings import settings_of
 
@@ -48,12 +48,16 @@ class Distribution:
     """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, and in one of them alone.
 
     Attributes:
+        levels: the organisation's, the lowest first; empty where it has none yet.
+        deciding: whether any ruleset of the type is active; without one there are no levels.
         no_level: no ruleset applies to them.
         not_assessed: they are still to be assessed for the first time.
         quarantined: of all of these, how many failed so often that they are not tried again by themselves.
     """
 
     entity_type: str
+    levels: tuple[str, ...]
+    deciding: bool
     entities: int
     versions: tuple[AtVersion, ...]
     overridden: tuple[Overridden, ...]
@@ -72,6 +76,8 @@ def distribution(engine: Engine, actor: Actor, type_name: str) -> Distribution:
         by_rules = [group for group in groups if not group.overridden]
         return Distribution(
             entity_type=type_name,
+            levels=names,
+            deciding=bool(active_versions(session, actor.organisation_id, kind.id)),
             entities=everyone,
             versions=tuple(_versions(session, actor, kind.id, by_rules, names)),
             overridden=_overridden([group for group in groups if group.overridden], names),

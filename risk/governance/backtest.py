@@ -20,6 +20,12 @@ from risk.language.ruleset import Ruleset
 MOVERS = 20
 """How many of those who change most are named."""
 
+NO_REACH = (
+    "The draft applies to none of these entities, so it gives none of them a level: "
+    "compare its `applies_to` with the fields that they have."
+)
+"""The first caution where all are not applicable."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -151,7 +157,7 @@ def backtest(
         matrix(table, ALONE) if before is not None or has_standing else (),
         matrix(table, LATER) if has_standing else None,
         movers(table, after, before, MOVERS),
-        (*cautions, *_cautions(after, before)),
+        (*_reach(after), *cautions, *_cautions(after, before)),
     )
 
 
@@ -179,6 +185,11 @@ def _standing(
     levels = held.select(ENTITY, pl.col(RULES_LEVEL).alias("level"), entered)
     since = f"those of {before.program.ruleset.name}, taken to stand since {day_text(standing.entered)}"
     return levels, since, []
+
+
+def _reach(after: Assessments) -> list[str]:
+    applies = after.outcomes[STATUS] != Status.NOT_APPLICABLE.value
+    return [] if applies.any() or applies.is_empty() else [NO_REACH]
 
 
 def _cautions(after: Assessments, before: Assessments | None) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from domain.errors import PROBLEMS_LISTED
-from risk.governance.backtest import MOVERS, Backtest, Side
+from risk.governance.backtest import MOVERS, NO_REACH, Backtest, Side
 from risk.governance.backtest_hits import CaseHits, Failure
 from risk.governance.backtest_moves import Cell, Mover
 
@@ -18,6 +18,8 @@ def joined(parts: Sequence[Backtest]) -> Backtest:
         parts: one at least, in the order of the portfolio.
     """
     first = parts[0]
+    cautions = dict.fromkeys(caution for part in parts for caution in part.cautions if caution != NO_REACH)
+    reach = [NO_REACH] if all(NO_REACH in part.cautions for part in parts) else []
     presents = [part.present for part in parts if part.present is not None]
     return replace(
         first,
@@ -28,7 +30,7 @@ def joined(parts: Sequence[Backtest]) -> Backtest:
         alone=_cells(part.alone for part in parts),
         later=None if first.later is None else _cells(part.later or () for part in parts),
         movers=tuple(sorted((mover for part in parts for mover in part.movers), key=_furthest)[:MOVERS]),
-        cautions=tuple(dict.fromkeys(caution for part in parts for caution in part.cautions)),
+        cautions=(*reach, *cautions),
     )
 
 

@@ -40,3 +40,12 @@ def test_everything_as_json(var: Path) -> None:
 def test_a_customer_that_was_never_imported_is_refused_by_name(var: Path) -> None:
     assert "'b'" in refuse(var, "level", "b")
     assert "no account 'a'" in refuse(var, "level", "a", "--type", "account")
+
+
+def test_without_a_name_everyone_is_counted_with_why_there_are_no_levels(var: Path) -> None:
+    assert "(not assessed yet)" in succeed(var, "level")
+    said = succeed(var, "worker", "--once")
+    assert said.startswith("1 assessed")
+    out = succeed(var, "level")
+    assert out.startswith("1 of type customer in default\n")
+    assert "(no ruleset decides yet)" in out

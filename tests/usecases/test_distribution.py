@@ -64,6 +64,8 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
         stand(engine, entity_id, **standing)
     assert distribution(engine, ana, "customer") == Distribution(
         "customer",
+        tuple(none()),
+        True,
         12,
         (
             AtVersion("retail", 2, True, none(low=2, high=1), 1, 1),

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.facts.portfolio import ENTITY
-from risk.governance.backtest import Backtest, Standing, backtest
+from risk.governance.backtest import NO_REACH, Backtest, Standing, backtest
 from risk.governance.backtest_parts import joined
-from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, ruleset
+from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")
 EVERYONE = mixed(240)
@@ -49,3 +49,16 @@ def test_of_failures_the_first_hundred_entities_are_kept() -> None:
     ]
     assert joined(parts) == whole
     assert len({failure.entity for failure in joined(parts).draft.failures}) == 100
+
+
+def test_a_draft_that_applies_to_none_is_said_first_for_the_whole_alone() -> None:
+    applies = "applies_to: {field: income, above: 1000000000}"
+    nobody = ruleset(DRAFT.replace("applies_to: {field: kind, equals: person}", applies))
+    everyone = backtest(nobody, portfolio([{}, {}]), AS_OF, ruleset())
+    assert everyone.cautions[0] == NO_REACH
+    one = portfolio([{}])
+    rich = portfolio([{"income": "2000000000"}])
+    parts = [backtest(nobody, part, AS_OF, ruleset()) for part in (one, rich)]
+    assert [NO_REACH in part.cautions for part in parts] == [True, False]
+    assert NO_REACH not in joined(parts).cautions
+    assert joined([parts[0], parts[0]]).cautions[0] == NO_REACH
