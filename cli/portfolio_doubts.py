@@ -30,12 +30,27 @@ def warn_of_doubts(files: PortfolioFiles, portfolio: Portfolio, *rulesets: Rules
 
 
 def warn_of_strangers(path: Path, rows: pl.DataFrame, entities: pl.DataFrame) -> None:
-    """Warn where there are rows, and not one of them is of an entity that was read: their names differ."""
-    if len(rows) and len(entities) and not rows[ENTITY].is_in(entities[ENTITY].implode()).any():
+    """Warn where rows are of no entity that was read, or say of none: they count for no one."""
+    if not len(rows) or not len(entities):
+        return
+    known = rows[ENTITY].is_in(entities[ENTITY].implode())
+    strangers = rows.filter(~known & rows[ENTITY].is_not_null())[ENTITY]
+    if not known.any() and len(strangers):
         warn(
             f"none of the {len(rows):,} rows of {path} is of an entity that was read; "
-            f"it has {rows[ENTITY][0]!r}, where entities are called {entities[ENTITY][0]!r}"
+            f"it has {strangers[0]!r}, where entities are called {entities[ENTITY][0]!r}"
         )
+    elif len(strangers):
+        names = strangers.unique(maintain_order=True)
+        shown = ", ".join(map(repr, names.head(SHOWN)))
+        warn(f"{len(strangers):,} of the {len(rows):,} rows of {path} are of no entity that was read, such as {shown}")
+    nameless = rows[ENTITY].null_count()
+    if nameless:
+        warn(f"{nameless:,} of the {len(rows):,} rows of {path} have no {ENTITY}, and count for no entity")
+
+
+SHOWN = 5
+"""How many identifiers a warning names."""
 
 
 def _words_apart(portfolio: Portfolio, ruleset: Ruleset) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from cli.terminal import load_model
+from cli.terminal import load_model, warn
 from domain.clock import from_microseconds
 from domain.errors import ConfigError, LayoutError
 from domain.money import RateTable, ecb_rates, read_rates
@@ -20,11 +20,14 @@ from risk.facts.lists import NamedList
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.facts.reading import refuse_link
 from risk.facts.records import KNOWN_AT
+from risk.facts.transactions import CONTRADICTS
 from risk.language.fields import FieldType
 from risk.language.inputs import IndicatorInput, ValueInput
 from risk.language.ruleset import Ruleset
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
+SHOWN = 5
+"""How many rows a warning names."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,18 @@ class PortfolioFiles:
 def read_frame(path: Path) -> pl.DataFrame:
     """Read a table from Parquet, CSV, JSON or JSON lines; everything in CSV is text until a ruleset says more.
 
-    LayoutError where it cannot be read; ConfigError where the suffix is none of these.
+    LayoutError where it cannot be read or a row does not say whose it is; ConfigError where the suffix is none of
+    these.
     """
+    frame = read_linked(path)
+    nameless = frame[ENTITY].null_count()
+    if nameless:
+        raise LayoutError(f"{path} has {nameless:,} rows without {ENTITY}; every row must say whose it is")
+    return frame
+
+
+def read_linked(path: Path) -> pl.DataFrame:
+    """Read a table as `read_frame` does; rows that do not say whose they are have a null."""
     suffix = _suffix(path)
     try:
         if suffix == ".parquet":
@@ -85,13 +98,15 @@ def read_entities(path: Path, *rulesets: Ruleset) -> pl.DataFrame:
     """
     suffix = _suffix(path)
     if suffix in {".parquet", ".csv"}:
-        return read_frame(path)
-    rows = _json_rows(path, lines=suffix != ".json")
+        frame = read_linked(path)
+        return frame[_with_names(frame[ENTITY].to_list(), path)]
+    read = [{ENTITY: row.get("user_id"), **row} for row in _json_rows(path, lines=suffix != ".json")]
+    rows = [read[number] for number in _with_names([row[ENTITY] for row in read], path)]
     there = {name for row in rows for name in row}
     dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in there else {}
     declared = {name: form for ruleset in reversed(rulesets) for name, form in ruleset.fields.items()}
     fields = {name: form for name, form in declared.items() if name in there}
-    return entities_from_rows([{ENTITY: row.get("user_id"), **row} for row in rows], {**fields, **dated})
+    return entities_from_rows(rows, {**fields, **dated})
 
 
 def _json_rows(path: Path, *, lines: bool) -> list[dict[str, Any]]:
@@ -119,26 +134,35 @@ def _with_entity(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
         raise LayoutError(f"{path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
     refuse_link(str(path), owner, frame.schema[owner])
     named = frame.rename({owner: ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
-    nobodys = int((named[ENTITY].fill_null("") == "").sum())
-    if nobodys:
-        raise LayoutError(f"{path} has {nobodys:,} rows without {owner}; every row must say whose it is")
+    return named.with_columns(pl.when(pl.col(ENTITY) != "").then(pl.col(ENTITY)).alias(ENTITY))
+
+
+def _with_names(names: Sequence[Any], path: Path) -> list[int]:
+    """Number the rows that have an identifier, and warn of the others; LayoutError where none has one."""
+    named = [number for number, name in enumerate(names) if name not in {None, ""}]
+    if names and not named:
+        raise LayoutError(f"{path} has no row with an {ENTITY}; every row must have one")
+    if len(named) < len(names):
+        nameless = sorted(set(range(len(names))).difference(named))
+        shown = ", ".join(str(number + 1) for number in nameless[:SHOWN]) + (", ..." if len(nameless) > SHOWN else "")
+        warn(
+            f"{len(nameless):,} of the {len(names):,} entities of {path} have no {ENTITY}, and are not assessed: "
+            f"{shown} (the first is 1)"
+        )
     return named
 
 
-def without_repeats(transactions: pl.DataFrame, path: Path) -> pl.DataFrame:
+def without_repeats(transactions: pl.DataFrame) -> pl.DataFrame:
     """Take out rows that repeat a row with a transaction_id to the letter, as the value side does.
 
-    LayoutError where rows of one entity have the same transaction_id and say different things.
+    Rows of one entity with the same transaction_id that say different things stay, marked as what fails their entity.
     """
     if "transaction_id" not in transactions.columns:
         return transactions
     named = pl.col("transaction_id").cast(pl.String).fill_null("") != ""
     kept = transactions.filter(~named | pl.struct(pl.all()).is_first_distinct())
-    twice = kept.filter(named & pl.struct(ENTITY, "transaction_id").is_duplicated())
-    if len(twice):
-        entity, name = twice.select(ENTITY, "transaction_id").row(0)
-        raise LayoutError(f"{path} has transaction {name} of entity {entity} more than once, with different content")
-    return kept
+    twice = kept.select(named & pl.struct(ENTITY, "transaction_id").is_duplicated()).to_series()
+    return kept.with_columns(twice.alias(CONTRADICTS)) if twice.any() else kept
 
 
 def read_portfolio(
@@ -152,7 +176,7 @@ def read_portfolio(
     """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions."""
     rates = _rates(files, as_of)
     parts = {
-        part: None if path is None else read_frame(path)
+        part: None if path is None else read_linked(path)
         for part, path in (
             ("transactions", files.transactions),
             ("cases", files.cases),
@@ -161,8 +185,8 @@ def read_portfolio(
             ("screenings", files.screenings),
         )
     }
-    if parts["transactions"] is not None and files.transactions is not None:
-        parts["transactions"] = without_repeats(parts["transactions"], files.transactions)
+    if parts["transactions"] is not None:
+        parts["transactions"] = without_repeats(parts["transactions"])
     indicators, values = _value_side(files, rulesets, rates, as_of, model, name)
     return Portfolio(
         read_entities(files.entities, *rulesets), rates, **parts, indicators=indicators, values=values, lists=lists

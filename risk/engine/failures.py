@@ -9,7 +9,7 @@ from risk.engine.program import Program
 from risk.engine.seen import SeenInput, seen_inputs
 from risk.engine.totals import WEIGHTS_USED
 from risk.engine.words import input_words
-from risk.facts.portfolio import error_of
+from risk.facts.portfolio import NOT_KNOWN, error_of
 from risk.language.base import Part
 from risk.language.fields import FieldType, OneOf
 from risk.language.inputs import DaysSince, FieldInput, Ratio, key_of
@@ -87,7 +87,7 @@ def _words_of(misfit: Misfit, met: Mapping[str, Any]) -> Iterator[str]:
     for one in told:
         problem = met.get(one.error)
         if problem is not None:
-            yield f"{one.before}{problem}{one.after}"
+            yield f"{one.before}{problem}{'' if problem.startswith(NOT_KNOWN) else one.after}"
 
 
 @dataclass(frozen=True)

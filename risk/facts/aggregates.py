@@ -71,7 +71,7 @@ def _of_source(
     grouped, key = _grouped(asked, partials, bounded=all(made.over is not None for made in wanted.values()))
     counted = grouped.agg(pl.col(SPOILT).any(), **partials.sums).collect(engine="streaming")
     values = partials.values(asked.join(counted, on=key, how="left", maintain_order="left"))
-    return spoilt(values, asked, facts, wanted) if counted[SPOILT].any() else values
+    return spoilt(values, asked, partials.masks, wanted) if counted[SPOILT].any() else values
 
 
 def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:

@@ -17,8 +17,8 @@ from risk.facts.fields import read_field
 from risk.facts.partials import quotient
 from risk.facts.patterns import find
 from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
-from risk.facts.records import prepare_records, screened, tagged
-from risk.facts.source import FIELD, LINK, PROBLEM, TIME, Facts
+from risk.facts.records import Recorded, prepare_records, screened, tagged
+from risk.facts.source import FACT, FIELD, LINK, PROBLEM, TIME, Facts
 from risk.facts.transactions import prepare
 from risk.language.base import Part
 from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, Kind
@@ -185,10 +185,13 @@ def _of_entity(made: Part, names: Vocabulary, portfolio: Portfolio, entities: pl
     if part is None and isinstance(made, DaysSince):
         return _days_since(made.days_since, key, names, entities)
     read = _LOOKUPS.get(type(made))
-    return {} if read is None else {key: read(getattr(portfolio, str(part)), made, entities)}
+    if read is None:
+        return {}
+    found = read(getattr(portfolio, str(part)), made, entities)
+    return {key: found.values} if found.wrong is None else {key: found.values, error_of(key): found.wrong}
 
 
-_LOOKUPS: Mapping[type, Callable[[pl.DataFrame, Any, pl.DataFrame], pl.Series]] = {
+_LOOKUPS: Mapping[type, Callable[[pl.DataFrame, Any, pl.DataFrame], Recorded]] = {
     TagInput: lambda tags, made, entities: tagged(tags, made.tag, entities),
     ScreeningInput: lambda screenings, made, entities: screened(screenings, made.screening, entities),
     IndicatorInput: lambda indicators, made, entities: _looked_up(indicators, made.indicator, entities, pl.Float64),
@@ -220,7 +223,7 @@ def _days_since(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) 
     return {**made, key: elapsed.to_frame().select(quotient(pl.first(), DAY_US)).to_series()}
 
 
-def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> pl.Series:
+def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> Recorded:
     if column not in frame.columns:
         raise RulesetNotValid([Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs")
     if frame[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
@@ -229,16 +232,17 @@ def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: A
         wanted = frame.select(ENTITY, pl.col(column).cast(kind))
         joined = entities.select(ENTITY).join(wanted, on=ENTITY, how="left", validate="m:1", maintain_order="left")
         found = joined[column]
-    return found.fill_nan(None) if kind == pl.Float64 else found
+    return Recorded(found.fill_nan(None) if kind == pl.Float64 else found)
 
 
 def _with_pattern(frame: pl.DataFrame, made: Any, facts: Facts, units: int) -> pl.DataFrame:
     found = find(frame, facts.rows, made, units).drop(ENTITY)
     key = key_of(made)
     frame = frame.with_columns(*found)
-    met = facts.problems.select(pl.col(LINK).alias(ENTITY), TIME, FIELD, PROBLEM).join(
-        frame.select(ENTITY, AS_OF), on=ENTITY, maintain_order="left"
-    )
+    # A pattern looks at settled transactions alone; what is known to be another one spoils nothing.
+    settled = (pl.col(FACT).struct.field("state") == "settled").fill_null(True)
+    bad = facts.found_problems.filter(settled).select(pl.col(LINK).alias(ENTITY), TIME, FIELD, PROBLEM)
+    met = bad.join(frame.select(ENTITY, AS_OF), on=ENTITY, maintain_order="left")
     first = met.filter(_concerns(made)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
     problems = [frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]]
     problems += [

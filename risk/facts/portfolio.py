@@ -12,6 +12,9 @@ from risk.facts.lists import NamedList
 ENTITY = "entity_id"
 AS_OF = "as_of"
 
+NOT_KNOWN = "not known, since "
+"""How an error begins that is about the whole row of an entity, and not about the value of one field."""
+
 
 @dataclass(frozen=True)
 class Portfolio:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from risk.facts.portfolio import AS_OF, error_of
-from risk.facts.source import FIELD, LINK, PROBLEM, SPOILT, TIME, Facts, nothing_wrong
-from risk.facts.windows import fields_in, start_of, value_field
+from risk.facts.source import FACT, FIELD, LINK, PROBLEM, SPOILT, TIME, nothing_wrong
+from risk.facts.windows import Masks, fields_in, start_of, value_field
 from risk.language.inputs import Window
 
 LONGEST_SHOWN = 40
@@ -42,9 +42,18 @@ def marked(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
     return timed.with_columns((pl.col(TIME).is_null() | parts.fill_null(False)).alias(SPOILT))
 
 
-def find_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.DataFrame:
-    """Name everything that is wrong, in the order of the checks."""
+def find_problems(
+    rows: pl.LazyFrame, checks: Sequence[Check], fields: Mapping[str, pl.Expr] | None = None
+) -> pl.DataFrame:
+    """Name everything that is wrong, in the order of the checks.
+
+    Args:
+        rows: the facts.
+        checks: what may be wrong with them.
+        fields: those of each fact that stand beside what is wrong with it, as one struct.
+    """
     bad = rows.filter(pl.any_horizontal([check.wrong for check in checks])).collect(engine="streaming")
+    beside = [pl.struct([value.alias(name) for name, value in fields.items()]).alias(FACT)] if fields else []
     found = [
         bad.lazy()
         .filter(check.wrong)
@@ -53,10 +62,11 @@ def find_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.DataFrame:
             TIME,
             pl.lit(check.field, pl.String).alias(FIELD),
             _in_words(check).alias(PROBLEM),
+            *beside,
         )
         for check in checks
     ]
-    return pl.concat([nothing_wrong(), *pl.collect_all(found)])
+    return pl.concat([nothing_wrong(), *pl.collect_all(found)], how="diagonal")
 
 
 def _in_words(check: Check) -> pl.Expr:
@@ -67,23 +77,29 @@ def _in_words(check: Check) -> pl.Expr:
     return pl.coalesce(shown, missing) + pl.lit(allowed)
 
 
-def spoilt(values: pl.DataFrame, asked: pl.DataFrame, facts: Facts, wanted: Mapping[str, Window]) -> pl.DataFrame:
+def spoilt(values: pl.DataFrame, asked: pl.DataFrame, masks: Masks, wanted: Mapping[str, Window]) -> pl.DataFrame:
     """Take away every value that a fact which cannot be read may belong to, and tell the first such problem.
 
-    A problem counts for an aggregate that reads its field, where its moment is in the window or cannot be told.
+    A problem counts for an aggregate that reads its field, where its moment is in the window or cannot be told, and
+    where what could be read of the fact does not keep it out: one that is known to have failed is not counted anyway.
 
     Args:
         values: a column for each of *wanted*, in the order of *asked*.
         asked: `entity`, `as_of` and the openings of the windows.
-        facts: with their problems.
+        masks: of the facts with their problems.
         wanted: the aggregates by the names of their columns.
     """
     numbered = asked.with_row_index("@number")
-    met = facts.problems.join(numbered, on=LINK, how="inner", maintain_order="left")
+    named = {FIELD: _FIELD, PROBLEM: _PROBLEM}
+    met = masks.facts.found_problems.join(numbered, on=LINK, how="inner", maintain_order="left").rename(named)
+    legible = FACT in met.columns
+    met = met.unnest(FACT) if legible else met
     for key, made in wanted.items():
-        first = met.filter(_concerns(made)).group_by("@number").agg(pl.col(PROBLEM).first())
+        may_count = _may_count(made, masks) if legible else []
+        concerned = met.filter(pl.all_horizontal(_concerns(made), *may_count))
+        first = concerned.group_by("@number").agg(pl.col(_PROBLEM).first())
         if len(first):
-            problem = numbered.join(first, on="@number", how="left", maintain_order="left")[PROBLEM]
+            problem = numbered.join(first, on="@number", how="left", maintain_order="left")[_PROBLEM]
             own = values[error_of(key)] if error_of(key) in values.columns else pl.lit(None, pl.String)
             values = values.with_columns(
                 pl.when(problem.is_null()).then(pl.col(key)).alias(key), pl.coalesce(problem, own).alias(error_of(key))
@@ -91,9 +107,19 @@ def spoilt(values: pl.DataFrame, asked: pl.DataFrame, facts: Facts, wanted: Mapp
     return values
 
 
+_FIELD, _PROBLEM = "@field", "@problem"
+"""As they are called beside the fields of facts, which may have any name without @."""
+
+
+def _may_count(made: Window, masks: Masks) -> list[pl.Expr]:
+    """Ask what a fact must be to be counted; what is asked of a field that could not be read is not known."""
+    unknown = pl.any_horizontal([pl.lit(False), *(pl.col(name).is_null() for name in sorted(fields_in(made)))])
+    return [met.fill_null(True) | unknown for _, met in masks.conditions(made)]
+
+
 def _concerns(made: Window) -> pl.Expr:
     read = {*fields_in(made), value_field(made)} - {None}
     inside = pl.col(TIME) <= pl.col(AS_OF)
     if made.over is not None:
         inside &= pl.col(TIME) > pl.col(start_of(made.over))
-    return inside.fill_null(True) & (pl.col(FIELD).is_null() | pl.col(FIELD).is_in(sorted(map(str, read))))
+    return inside.fill_null(True) & (pl.col(_FIELD).is_null() | pl.col(_FIELD).is_in(sorted(map(str, read))))

@@ -1,13 +1,14 @@
 """What people recorded - attributes, cases, alerts, tags, screenings - as it was known at as-of."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from domain.errors import LayoutError
-from risk.facts.fields import read_field, read_moments
-from risk.facts.portfolio import AS_OF, ENTITY
+from risk.facts.fields import read_field
+from risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, error_of
 from risk.facts.problems import Check, find_problems, marked
 from risk.facts.reading import Read, read_declared, read_text, read_time, refuse_link, refuse_missing
 from risk.facts.source import LINK, SPOILT, TIME, Facts
@@ -20,13 +21,29 @@ OPEN: Final = "open"
 
 _TAKEN = frozenset({LINK, AS_OF, ENTITY, OPENED, *CASE_FIELDS})
 _NUMBER = "@number"
+_UNREAD = "@unread "
+_MOMENT = "it must be an ISO 8601 date or time"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded of each entity that asks.
+
+    Attributes:
+        values: one for each, null where unknown.
+        wrong: as text, what could not be read and may change the value; null elsewhere. None where everything could.
+    """
+
+    values: pl.Series
+    wrong: pl.Series | None = None
 
 
 def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
     """Take the attributes of every entity as they were known at its moment.
 
     Of several rows of an entity the latest by `known_at` holds; of two at the same moment the later one in the frame;
-    one without a moment was known from the start. Nothing is known of an entity all whose rows come later.
+    one without a moment was known from the start. Nothing is known of an entity all whose rows come later. A moment
+    that cannot be read may be the latest: every attribute of that entity is then an error, and of no other entity.
 
     Args:
         rows: `entity_id`, attributes, and perhaps `known_at`.
@@ -36,8 +53,8 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
         One row for each entity, in the order of their first rows: `entity_id`, `as_of`, the attributes.
 
     Raises:
-        LayoutError: no entity_id, several rows of an entity without `known_at` or with different moments, moments that
-            are no microseconds or not one for each row, or a `known_at` that cannot be read.
+        LayoutError: no entity_id, several rows of an entity without `known_at` or with different moments, or moments
+            that are no microseconds or not one for each row.
     """
     if ENTITY not in rows.columns:
         raise LayoutError(f"entities have no {ENTITY}; there are {', '.join(rows.columns) or 'none'}")
@@ -70,9 +87,26 @@ def _latest_rows(dated: pl.DataFrame) -> pl.DataFrame:
         raise LayoutError(
             f"entity {name!r} has several rows, and there is no column {KNOWN_AT} to tell which one holds"
         )
-    known = dated.with_columns(_moments(dated, KNOWN_AT)).filter(_has_come(KNOWN_AT))
+    read, wrong = _moments(dated, KNOWN_AT)
+    known = dated.with_columns(read).filter(_has_come(KNOWN_AT))
     last = known.sort(KNOWN_AT, nulls_last=False, maintain_order=True).unique(ENTITY, keep="last", maintain_order=True)
-    return asked.join(last.drop(AS_OF, KNOWN_AT), on=ENTITY, how="left", maintain_order="left")
+    latest = asked.join(last.drop(AS_OF, KNOWN_AT), on=ENTITY, how="left", maintain_order="left")
+    return latest if wrong is None else _unknown(latest, dated.select(ENTITY, wrong.alias(_NUMBER)))
+
+
+def _unknown(latest: pl.DataFrame, unread: pl.DataFrame) -> pl.DataFrame:
+    """Make every attribute an error where a moment of the entity could not be read."""
+    first = unread.drop_nulls().unique(ENTITY, keep="first")
+    problem = latest.join(first, on=ENTITY, how="left", maintain_order="left")[_NUMBER]
+    text = latest.select(pl.when(problem.is_not_null()).then(pl.format("{}{}", pl.lit(NOT_KNOWN), problem))).to_series()
+    attributes = [name for name in latest.columns if name not in {ENTITY, AS_OF} and not name.endswith(error_of(""))]
+    before = [
+        pl.col(error_of(name)) if error_of(name) in latest.columns else pl.lit(None, pl.String) for name in attributes
+    ]
+    return latest.with_columns(
+        *(pl.when(text.is_null()).then(pl.col(name)).alias(name) for name in attributes),
+        *(pl.coalesce(text, own).alias(error_of(name)) for name, own in zip(attributes, before, strict=True)),
+    )
 
 
 def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what: str = "cases or alerts") -> Facts:
@@ -124,22 +158,28 @@ def _as_known() -> tuple[pl.Expr, ...]:
     return (*(pl.when(known).then(pl.col(name)).alias(name) for name in (CLOSED, OUTCOME)), status.alias(STATUS), time)
 
 
-def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> pl.Series:
-    """Tell which entities had a tag at their moment; never null.
+def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> Recorded:
+    """Tell which entities had a tag at their moment; unknown only where a moment that decides it cannot be read.
 
     Args:
         tags: `entity_id`, `tag`, and perhaps `from` (no moment: from the start) and `until` (not included).
         tag: which.
         entities: `entity_id` and `as_of`.
     """
-    held = _asked(tags, "tag", tag, entities, "from", "until").filter(
-        _has_come("from") & (pl.col("until").is_null() | (pl.col(AS_OF) < pl.col("until")))
-    )
-    return pl.int_range(len(entities), eager=True).is_in(held[_NUMBER].unique().implode())
+    asked = _asked(tags, "tag", tag, entities, "from", "until")
+    read = pl.all_horizontal(pl.col(_UNREAD + "from", _UNREAD + "until").is_null())
+    begun, lasts = _has_come("from"), pl.col("until").is_null() | (pl.col(AS_OF) < pl.col("until"))
+    held = asked.filter(read & begun & lasts)
+    # What cannot be read has no moment: so it may have begun, and may last.
+    doubtful = asked.filter(~read & begun & lasts & ~pl.col(_NUMBER).is_in(held[_NUMBER].unique().implode()))
+    values = pl.int_range(len(entities), eager=True).is_in(held[_NUMBER].unique().implode())
+    return _recorded(values, doubtful.select(_NUMBER, pl.coalesce(_UNREAD + "from", _UNREAD + "until")))
 
 
-def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -> pl.Series:
-    """Tell what the latest screening by each entity's moment found; null where there was none.
+def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -> Recorded:
+    """Tell what the latest screening by each entity's moment found; unknown where there was none.
+
+    Where the latest one cannot be read, or one whose moment cannot be read may be the latest, that is an error.
 
     Args:
         screenings: `entity_id`, `screening`, `found` (true or false), and perhaps `at`; of two at the same moment
@@ -148,17 +188,30 @@ def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -
         entities: `entity_id` and `as_of`.
 
     Raises:
-        LayoutError: a `found` is neither true nor false.
+        LayoutError: there is no column `found`.
     """
     met = _asked(screenings, "screening", screening, entities, "at")
     if "found" not in met.columns:
         raise LayoutError(f"screenings have no found; there are {', '.join(screenings.columns)}")
     found, wrong = read_field(met["found"], "flag")
-    if wrong is not None:
-        raise LayoutError(f"screenings: found is {wrong.drop_nulls()[0]!r}; it must be true or false")
-    known = met.with_columns(found).filter(_has_come("at")).sort("at", nulls_last=False, maintain_order=True)
-    last = known.unique(_NUMBER, keep="last").select(_NUMBER, "found")
-    return entities.select(_numbered()).join(last, on=_NUMBER, how="left", maintain_order="left")["found"]
+    unread = pl.lit(None, pl.String) if wrong is None else pl.format("found is {}; it must be true or false", wrong)
+    known = met.with_columns(found, unread.alias(_UNREAD + "found")).filter(_has_come("at"))
+    undated = known.filter(pl.col(_UNREAD + "at").is_not_null()).select(_NUMBER, _UNREAD + "at")
+    last = known.sort("at", nulls_last=False, maintain_order=True).unique(_NUMBER, keep="last")
+    joined = entities.select(_numbered()).join(last, on=_NUMBER, how="left", maintain_order="left")
+    unreadable = last.select(_NUMBER, pl.col(_UNREAD + "found").alias(_UNREAD + "at")).drop_nulls()
+    return _recorded(joined["found"], pl.concat([undated, unreadable]))
+
+
+def _recorded(values: pl.Series, doubtful: pl.DataFrame) -> Recorded:
+    """Take away the values that something unreadable may change; *doubtful* has whose, by number, and what."""
+    if not len(doubtful):
+        return Recorded(values)
+    first = doubtful.rename(dict(zip(doubtful.columns, (_NUMBER, _UNREAD), strict=True)))
+    first = first.unique(_NUMBER, keep="first", maintain_order=True)
+    numbers = pl.DataFrame({_NUMBER: pl.int_range(len(values), dtype=pl.Int64, eager=True)})
+    wrong = numbers.join(first, on=_NUMBER, how="left", maintain_order="left")[_UNREAD]
+    return Recorded(values.set(wrong.is_not_null(), None), wrong)
 
 
 def _asked(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str) -> pl.DataFrame:
@@ -169,23 +222,35 @@ def _asked(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, 
         raise LayoutError(f"{column}s have no {', '.join(missing)}; there are {there}")
     refuse_link(f"{column}s", ENTITY, frame.schema[ENTITY])
     about = frame.filter(pl.col(column).cast(pl.String) == word)
-    times = [_moments(about, name) if name in frame.columns else pl.lit(None, pl.Int64).alias(name) for name in moments]
-    linked = about.with_columns(read_field(about[ENTITY], "text")[0], *times).drop(AS_OF, strict=False)
+    columns = [column for name in moments for column in _dated(about, name)]
+    linked = about.with_columns(read_field(about[ENTITY], "text")[0], *columns).drop(AS_OF, strict=False)
     return linked.join(entities.select(_numbered(), ENTITY, AS_OF), on=ENTITY, how="inner", maintain_order="left")
+
+
+def _dated(frame: pl.DataFrame, name: str) -> list[pl.Series]:
+    """Read a column of moments, and beside it what of it could not be read."""
+    unread = _UNREAD + name
+    if name not in frame.columns:
+        return [pl.Series(name, [None], pl.Int64).new_from_index(0, len(frame)), _nothing(unread, len(frame))]
+    read, wrong = _moments(frame, name)
+    return [read, _nothing(unread, len(frame)) if wrong is None else wrong.alias(unread)]
+
+
+def _nothing(name: str, rows: int) -> pl.Series:
+    return pl.Series(name, [None], pl.String).new_from_index(0, rows)
 
 
 def _numbered() -> pl.Expr:
     return pl.int_range(pl.len(), dtype=pl.Int64).alias(_NUMBER)
 
 
-def _moments(frame: pl.DataFrame, name: str) -> pl.Series:
-    read = read_moments(frame[name]) if frame[name].dtype != pl.Null else frame[name].cast(pl.Int64)
-    wrong = frame.filter(read.is_null() & frame[name].is_not_null())
-    if len(wrong):
-        raise LayoutError(
-            f"{name} of entity {wrong[ENTITY][0]!r} is {wrong[name][0]!r}; it must be an ISO 8601 date or time"
-        )
-    return read
+def _moments(frame: pl.DataFrame, name: str) -> tuple[pl.Series, pl.Series | None]:
+    """Read moments, null where there is none; and in words what could not be read, None where everything could."""
+    read, wrong = read_field(frame[name], "date")
+    if wrong is None:
+        return read, None
+    words = pl.when(wrong.is_not_null()).then(pl.format("{} is {}; {}", pl.lit(name), wrong, pl.lit(_MOMENT)))
+    return read, frame.select(words.alias(name)).to_series()
 
 
 def _has_come(name: str) -> pl.Expr:

@@ -15,6 +15,7 @@ LINK = "entity"
 TIME = "time"
 FIELD = "field"
 PROBLEM = "problem"
+FACT = "fact"
 SPOILT = "@spoilt"
 
 PROBLEM_SCHEMA: Mapping[str, Any] = {LINK: pl.String, TIME: pl.Int64, FIELD: pl.String, PROBLEM: pl.String}
@@ -38,7 +39,8 @@ class Facts:
         rows: `entity` (String), `time` (Int64, microseconds UTC) and the fields; and `@spoilt`, true where something
             cannot be read. A row that cannot be used at all has no time, and so lies in no window.
         fields: the declared type of every field.
-        find_problems: names what cannot be read.
+        find_problems: names what cannot be read, as `PROBLEM_SCHEMA` says, and perhaps beside it, in a struct `fact`,
+            the fields of the fact as far as they could be read.
         base: the base currency; None where no field is money.
         usual: what holds of the facts that count where `where` does not speak of `usual_field`.
         usual_field: the field that `usual` is about.
@@ -54,9 +56,14 @@ class Facts:
     as_known: tuple[pl.Expr, ...] = ()
 
     @cached_property
-    def problems(self) -> pl.DataFrame:
-        """Name everything that cannot be read, in the form of `PROBLEM_SCHEMA`; found when first asked for."""
+    def found_problems(self) -> pl.DataFrame:
+        """Name everything that cannot be read; found when first asked for."""
         return self.find_problems()
+
+    @property
+    def problems(self) -> pl.DataFrame:
+        """Name everything that cannot be read, in the form of `PROBLEM_SCHEMA`."""
+        return self.found_problems.select(*PROBLEM_SCHEMA)
 
     def column(self, name: str, currency: str | None = None) -> Column:
         """Tell what a field is to a condition; with a *currency*, money is the original amount in it."""

@@ -27,6 +27,8 @@ from risk.facts.source import LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
 from risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
+CONTRADICTS: Final = "@contradicts"
+"""A column that may stand beside: true where another row of the entity has the same number and other content."""
 _TAKEN = frozenset({LINK, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
 _NUMBER, _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@number", "@position", "@units", "@limit", "@own", "@based"
 _WORDS = {SETTLED: "settled", PENDING: "pending", FAILED: "failed"}
@@ -65,10 +67,11 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
     checks = parts.checks() + [Check(name, name, read.wrong) for name, read in fields.items() if read.wrong is not None]
     columns = {**{name: read.value for name, read in fields.items()}, **parts.columns()}
     read = parts.read(lazy)
+    fact = {name: value for name, value in columns.items() if name not in {LINK, TIME, SPOILT}}
     return Facts(
         marked(read, checks).select(**columns),
         {**declared, **TRANSACTION_FIELDS},
-        lambda: find_problems(read, checks),
+        lambda: find_problems(read, checks, fact),
         base=rates.base,
         usual=pl.col("state") == "settled",
         usual_field="state",
@@ -137,6 +140,9 @@ class _Parts:
             Check(DATE, None, pl.col(TIME).is_null(), "an ISO 8601 date or time"),
             Check(AMOUNT, None, (number.abs() > limit).fill_null(False), f"at most {MOST_MINOR:.0f} minor units"),
         ]
+        if CONTRADICTS in self.schema:
+            allowed = "one row for each transaction, or exact repeats"
+            made.append(Check(TRANSACTION_ID, None, pl.col(CONTRADICTS), allowed))
         if self.state.wrong is not None:
             made.append(Check(STATE, None, self.state.wrong, ", ".join(STATES)))
         return made

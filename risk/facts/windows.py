@@ -1,6 +1,6 @@
 """Which facts each aggregate counts: windows and conditions as columns, each computed once however many share it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_
@@ -81,13 +81,16 @@ class Masks:
             parts = [self._part(_DATED, pl.col(TIME).is_not_null())]
         else:
             parts = [self._part(f"@in {made.over}", pl.col(TIME) > pl.col(start_of(made.over)))]
+        return parts + [self._part(name, met) for name, met in self.conditions(made)]
+
+    def conditions(self, made: Window) -> Iterator[tuple[str, pl.Expr]]:
+        """Give what is asked of a fact beside its moment, each by a name; unknown where what is read is unknown."""
         if self.facts.usual is not None and self.facts.usual_field not in fields_in(made):
-            parts.append(self._part("@usual", self.facts.usual))
+            yield "@usual", self.facts.usual
         if made.in_currency is not None:
-            parts.append(self._part(f"@in {made.in_currency}", pl.col("currency") == made.in_currency))
+            yield f"@in {made.in_currency}", pl.col("currency") == made.in_currency
         if made.where is not None:
-            parts.append(self._part(*self._condition(made)))
-        return parts
+            yield self._condition(made)
 
     def _condition(self, made: Window) -> tuple[str, pl.Expr]:
         def resolve(wanted: Part) -> Column:

@@ -38,7 +38,8 @@ def test_rows_of_nobody_who_was_read_are_told(folder: Path) -> None:
     assert done.code == 0
     assert "none of the 2 rows of" in done.err
     assert "tags.csv is of an entity that was read; it has '001', where entities are called '1'" in done.err
-    assert "found.csv" not in done.err
+    assert "1 of the 2 rows of" in done.err
+    assert "found.csv are of no entity that was read, such as '9'" in done.err
 
 
 @pytest.mark.parametrize(("tag", "screening"), [("Very important", "PEP"), ("VERY_IMPORTANT", "Pep")])

@@ -36,10 +36,11 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
     else:  # nothing is known of a case before it was opened, whatever it says of its end
         known = [_case(row, entity["as_of"]) for row in rows if row["opened"] <= entity["as_of"]]
     inside = [fact for fact in known if _window(made, fact["time"], entity["as_of"])]
-    if any(fact.get("bad") for fact in inside):
-        return BAD
     where = made.get("where")
-    asks_state = any(test.get("field") == "state" for test in inputs_in(where))
+    read = {test.get("field") for test in inputs_in(where)} - {None}
+    asks_state = "state" in read
+    if any(fact.get("bad") and _may_count(fact, made, read, world, entity["as_of"]) for fact in inside):
+        return BAD
     counted = []
     for fact in inside:
         if source == "transactions" and not asks_state and fact["state"] != "settled":
@@ -53,15 +54,31 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
     return counted
 
 
+def _may_count(fact: Data, made: Data, read: set[Any], world: World, as_of: datetime) -> bool:
+    """Tell whether a fact of which something could not be read may be one of those that are counted."""
+    if any(fact.get(name) is None for name in read):
+        return True
+    if "state" not in read and fact["state"] != "settled":
+        return False
+    if fact["currency"] != made.get("in_currency", fact["currency"]):
+        return False
+    return "where" not in made or holds(made["where"], lambda test: fact.get(test["field"]), world, as_of) is not False
+
+
 def _transaction(row: Data) -> Data:
     amount, currency = row["transaction_amount"], row["transaction_currency"]
-    fact = {"time": row["transaction_date"], "operation": row.get("operation") or None, "currency": currency}
+    words = {None: "settled", "SUCCEEDED": "settled", "PENDING": "pending", "FAILED": "failed"}
+    fact = {
+        "time": row["transaction_date"],
+        "operation": row.get("operation") or None,
+        "currency": currency,
+        "state": words[row["transaction_state"]],
+    }
     if amount is None or not isfinite(amount) or currency not in UNITS:
         return {**fact, "bad": True}
     own = Fraction(round(Fraction(Decimal(repr(abs(amount)))) * UNITS[currency]), UNITS[currency])
     size = own if currency == "EUR" else Fraction(round(own * RATES[currency] * 100), 100)
     sign = -1 if amount < 0 else 1
-    words = {None: "settled", "SUCCEEDED": "settled", "PENDING": "pending", "FAILED": "failed"}
     return {
         **fact,
         "amount": size,
@@ -69,7 +86,6 @@ def _transaction(row: Data) -> Data:
         "own_amount": own,
         "own_signed_amount": sign * own,
         "direction": "deposit" if amount > 0 else "withdrawal" if amount < 0 else None,
-        "state": words[row["transaction_state"]],
     }
 
 

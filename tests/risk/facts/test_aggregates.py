@@ -394,3 +394,34 @@ def test_each_entity_sees_cases_as_of_its_own_moment() -> None:
     entities = entities_of([("a", moment(2024, 1, 15)), ("a", moment(2024, 2, 15)), ("b", moment(2024, 7, 1))])
     made = aggregate(entities, {"cases": prepare_records(CASES, {})}, [form], {})
     assert made[key_of(form)].to_list() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("written", "more", "spoils"),
+    [
+        ({"count": "transactions"}, {"transaction_state": ("COMPLETED", "FAILED")}, False),
+        ({"count": "transactions"}, {"transaction_state": ("COMPLETED", "pending")}, False),
+        ({"count": "transactions"}, {"transaction_state": ("COMPLETED", "perhaps")}, True),
+        ({"count": "transactions", "where": {"field": "state", "equals": "failed"}}, {}, False),
+        (
+            {"count": "transactions", "where": {"field": "state", "equals": "failed"}},
+            {"transaction_state": ("COMPLETED", "FAILED")},
+            True,
+        ),
+        ({"count": "transactions", "where": {"field": "size", "above": 5}}, {"size": ("1", "2")}, False),
+        ({"count": "transactions", "where": {"field": "size", "above": 5}}, {"size": ("1", "9")}, True),
+        ({"count": "transactions", "where": {"field": "size", "above": 5}}, {"size": ("1", "many")}, True),
+        ({"count": "transactions", "where": {"field": "size", "is": "absent"}}, {"size": ("1", "many")}, True),
+        ({"sum": "amount", "in_currency": "USD"}, {}, False),
+        ({"sum": "amount", "in_currency": "EUR"}, {}, True),
+    ],
+)
+@pytest.mark.parametrize(
+    "bad", [{"transaction_amount": ("1", "many")}, {"transaction_date": ("2024-06-01", "one day")}]
+)
+def test_a_transaction_that_is_known_not_to_count_spoils_nothing(
+    written: Mapping[str, Any], more: Mapping[str, Any], spoils: bool, bad: Mapping[str, Any]
+) -> None:
+    values, errors = spoilt(written, **more, **bad)
+    assert (values[1] is None) == spoils
+    assert (errors[1] is not None) == spoils

@@ -53,6 +53,7 @@ def rows(*facts: Data) -> pl.DataFrame:
         "transaction_amount": pl.Float64,
         "transaction_currency": pl.String,
         "transaction_date": pl.Datetime("us", "UTC"),
+        "transaction_state": pl.String,
         "purpose": pl.String,
         "size": pl.String,
     }
@@ -150,6 +151,7 @@ OLD = JULY - timedelta(days=31)
         ({"transaction_amount": float("inf"), "transaction_date": OLD}, None),  # outside the window
         ({"transaction_amount": float("inf"), "transaction_date": JULY + timedelta(days=1)}, None),
         ({"transaction_amount": float("inf"), "entity_id": "e1"}, None),
+        ({"transaction_amount": float("inf"), "transaction_state": "FAILED"}, None),
     ],
 )
 def test_pattern_is_spoilt_by_what_it_reads_alone(wrong: Data, problem: str | None) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.clock import to_microseconds
+from domain.clock import DAY_US, to_microseconds
 from domain.errors import LayoutError, RulesetNotValid
-from risk.facts.portfolio import AS_OF, ENTITY
+from risk.facts.portfolio import AS_OF, ENTITY, error_of
 from risk.facts.records import known_entities, prepare_records, screened, tagged
 
 names = st.sampled_from(["a", "b", "c"])
@@ -42,7 +42,7 @@ def latest(rows: Sequence[tuple[int | None, Any]], as_of: int) -> Any:
 @given(st.lists(st.tuples(names, st.sampled_from(["vip", "other"]), perhaps, perhaps), max_size=12), asked)
 def test_a_tag_holds_from_its_first_moment_until_its_last(rows: Any, entities: Any) -> None:
     times = {name: pl.Datetime("us") for name in ("from", "until")}
-    made = tagged(frame(rows, entity_id=pl.String, tag=pl.String, **times), "vip", entities_of(entities))
+    made = tagged(frame(rows, entity_id=pl.String, tag=pl.String, **times), "vip", entities_of(entities)).values
     assert made.dtype == pl.Boolean
     assert made.to_list() == [
         any(
@@ -62,7 +62,7 @@ def test_a_tag_holds_from_its_first_moment_until_its_last(rows: Any, entities: A
 )
 def test_the_latest_screening_decides(rows: Any, entities: Any) -> None:
     screenings = frame(rows, entity_id=pl.String, screening=pl.String, found=pl.Boolean, at=pl.Datetime("us"))
-    made = screened(screenings, "pep", entities_of(entities))
+    made = screened(screenings, "pep", entities_of(entities)).values
     assert made.dtype == pl.Boolean
     assert made.to_list() == [
         latest([(at, found) for owner, word, found, at in rows if (owner, word) == (entity, "pep")], as_of)
@@ -84,9 +84,9 @@ def test_the_latest_attributes_hold(rows: Any, as_of: int) -> None:
 
 def test_tags_and_screenings_without_moments_hold_always() -> None:
     entities = entities_of([("a", 0), ("b", 0)])
-    assert tagged(pl.DataFrame({ENTITY: ["a"], "tag": ["vip"]}), "vip", entities).to_list() == [True, False]
+    assert tagged(pl.DataFrame({ENTITY: ["a"], "tag": ["vip"]}), "vip", entities).values.to_list() == [True, False]
     screenings = pl.DataFrame({ENTITY: ["a"], "screening": ["pep"], "found": ["true"]})
-    assert screened(screenings, "pep", entities).to_list() == [True, None]
+    assert screened(screenings, "pep", entities).values.to_list() == [True, None]
 
 
 def test_moments_may_be_text() -> None:
@@ -94,12 +94,12 @@ def test_moments_may_be_text() -> None:
     tags = pl.DataFrame(
         {ENTITY: ["a", "b"], "tag": ["vip", "vip"], "from": ["2024-07-01", "2024-07-01T00:00:00.000001"]}
     )
-    assert tagged(tags, "vip", entities_of([("a", as_of), ("b", as_of)])).to_list() == [True, False]
+    assert tagged(tags, "vip", entities_of([("a", as_of), ("b", as_of)])).values.to_list() == [True, False]
 
 
 def test_identifiers_may_be_numbers() -> None:
     tags = pl.DataFrame({ENTITY: [7], "tag": ["vip"]})
-    assert tagged(tags, "vip", entities_of([("7", 0)])).to_list() == [True]
+    assert tagged(tags, "vip", entities_of([("7", 0)])).values.to_list() == [True]
 
 
 def test_each_row_may_have_its_own_moment() -> None:
@@ -122,7 +122,6 @@ def test_without_known_at_rows_are_taken_as_they_are() -> None:
         ({ENTITY: ["a", None]}, 0, "entity 1 has no entity_id"),
         ({ENTITY: ["a", "a"]}, 0, "entity 'a' has several rows, and there is no column known_at"),
         ({ENTITY: ["a", "a"], "known_at": [None, None]}, pl.Series([0, 1]), "'a' has rows with different moments"),
-        ({ENTITY: ["a"], "known_at": ["soon"]}, 0, "known_at of entity 'a' is 'soon'; it must be an ISO 8601 date"),
     ],
 )
 def test_entities_that_cannot_be_told_apart_are_refused(rows: Any, as_of: Any, message: str) -> None:
@@ -130,17 +129,55 @@ def test_entities_that_cannot_be_told_apart_are_refused(rows: Any, as_of: Any, m
         known_entities(pl.DataFrame(rows), as_of)
 
 
+def test_screenings_without_what_was_found_are_refused() -> None:
+    with pytest.raises(LayoutError, match="screenings have no found; there are entity_id, screening"):
+        screened(pl.DataFrame({ENTITY: ["a"], "screening": ["pep"]}), "pep", entities_of([("a", 0)]))
+
+
+NOT_A_MOMENT = "is soon; it must be an ISO 8601 date or time"
+
+
 @pytest.mark.parametrize(
-    ("columns", "message"),
+    ("rows", "values", "wrong"),
     [
-        ({}, "screenings have no found; there are entity_id, screening"),
-        ({"found": ["perhaps"]}, "found is 'perhaps'; it must be true or false"),
-        ({"found": [True], "at": ["soon"]}, "at of entity 'a' is 'soon'"),
+        ([("a", "1970-01-02", "soon")], [None, False], [f"until {NOT_A_MOMENT}", None]),
+        ([("a", "soon", None)], [None, False], [f"from {NOT_A_MOMENT}", None]),
+        ([("a", "soon", "1970-01-02")], [False, False], None),  # however it began, it ended before
+        ([("a", "1971-01-01", "soon")], [False, False], None),  # however it ends, it has not begun
+        ([("a", "soon", None), ("a", None, None)], [True, False], None),  # it has it anyway
+        ([("b", "soon", None), ("a", None, None)], [True, None], [None, f"from {NOT_A_MOMENT}"]),
     ],
 )
-def test_screenings_that_cannot_be_read_are_refused(columns: Any, message: str) -> None:
-    with pytest.raises(LayoutError, match=message):
-        screened(pl.DataFrame({ENTITY: ["a"], "screening": ["pep"], **columns}), "pep", entities_of([("a", 0)]))
+def test_a_tag_whose_moments_cannot_be_read_fails_its_own_entity(rows: Any, values: Any, wrong: Any) -> None:
+    tags = pl.DataFrame(rows, schema=[ENTITY, "from", "until"], orient="row").with_columns(tag=pl.lit("vip"))
+    found = tagged(tags, "vip", entities_of([("a", 40 * DAY_US), ("b", 40 * DAY_US)]))
+    assert found.values.to_list() == values
+    assert (None if found.wrong is None else found.wrong.to_list()) == wrong
+
+
+@pytest.mark.parametrize(
+    ("rows", "value", "wrong"),
+    [
+        ([("perhaps", "1970-01-02")], None, "found is perhaps; it must be true or false"),
+        ([("perhaps", "1970-01-02"), ("true", "1970-01-03")], True, None),  # a later one says it
+        ([("perhaps", "1971-01-02"), ("true", "1970-01-03")], True, None),  # it is still to come
+        ([("true", "1970-01-03"), ("false", "soon")], None, f"at {NOT_A_MOMENT}"),  # it may be the latest
+    ],
+)
+def test_a_screening_that_cannot_be_read_fails_its_own_entity(rows: Any, value: Any, wrong: Any) -> None:
+    screenings = pl.DataFrame([("a", *row) for row in rows], schema=[ENTITY, "found", "at"], orient="row")
+    others = pl.DataFrame({ENTITY: ["b"], "found": ["true"], "at": ["1970-01-02"]})
+    asked = pl.concat([screenings, others]).with_columns(screening=pl.lit("pep"))
+    found = screened(asked, "pep", entities_of([("a", 40 * DAY_US), ("b", 40 * DAY_US)]))
+    assert found.values.to_list() == [value, True]
+    assert (None if found.wrong is None else found.wrong.to_list()) == (None if wrong is None else [wrong, None])
+
+
+def test_attributes_are_unknown_where_the_moment_they_were_known_at_cannot_be_read() -> None:
+    rows = pl.DataFrame({ENTITY: ["a", "a", "b"], "size": [1, 2, 3], "known_at": ["1970-01-02", "soon", "1970-01-02"]})
+    made = known_entities(rows, 40 * DAY_US)
+    assert made["size"].to_list() == [None, 3]
+    assert made[error_of("size")].to_list() == [f"not known, since known_at {NOT_A_MOMENT}", None]
 
 
 def test_tags_without_the_column_of_words_are_refused() -> None:
