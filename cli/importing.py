@@ -92,9 +92,14 @@ def transactions(
 
 
 def _take(take: Callable[..., "Progress"], path: Path, kind: str, organisation: str, as_of: str | None) -> None:
+    from usecases.clock_repair import refuse_future  # noqa: PLC0415 (imports SQLAlchemy)
+
     engine = open_current_database()
+    clock = _clock(as_of)
+    if as_of is not None:
+        refuse_future(engine, clock(), "--as-of")
     who = acting_in(engine, organisation)
-    done = take(engine, who, kind, path, read_settings().var / "imports", _bar(path), _clock(as_of))
+    done = take(engine, who, kind, path, read_settings().var / "imports", _bar(path), clock)
     say(f"{done.rows:,} rows: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
 
 

@@ -85,7 +85,8 @@ def open_current_database() -> "Engine":
     """Open the database of the settings, brought forward to the schema that this program knows."""
     from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
 
-    engine = open_database(read_settings().database)
+    settings = read_settings()
+    engine = open_database(settings.database, settings.clock_tolerance_seconds)
     upgrade(engine)
     return engine
 

@@ -38,12 +38,16 @@ def worker(
 ) -> None:
     """Assess whoever is due, and tell others of levels reached. Any number may run on PostgreSQL, one on SQLite."""
     from serving.logs import configure_logs  # noqa: PLC0415 (as below)
+    from usecases.clock_repair import refuse_future  # noqa: PLC0415 (as below)
 
     if as_of is not None and not once:
         raise ConfigError("--as-of is for --once: a worker that goes on lives in the present")
     configure_logs()
-    clock = now_microseconds if as_of is None else _clock_from(moment(as_of, "--as-of"))
+    at = None if as_of is None else moment(as_of, "--as-of")
     engine = open_current_database()
+    if at is not None:
+        refuse_future(engine, at, "--as-of")
+    clock = now_microseconds if at is None else _clock_from(at)
     alone = _alone() if engine.dialect.name == "sqlite" else None
     try:
         _work(engine, clock, batch, once=once)

@@ -10,6 +10,7 @@ FivefoldError                 anything below; its text is meant for a person
 │   ├── FingerprintMismatch   it was trained on other indicators
 │   └── ModelNotFound         the registry has no such version
 ├── StoreError                a database that cannot be reached, or has an unknown schema
+│   └── ClockNotTrusted       this machine's clock and the database's differ too much
 ├── PromotionRefused          the gate, or the operator's own words, forbid it
 ├── NotThere                  nothing of that name, for this organisation
 └── ActionRefused             what is asked for is well formed, and a rule of the platform forbids it now
@@ -129,6 +130,10 @@ class ModelNotFound(ModelError):
 
 class StoreError(FivefoldError):
     """A database that cannot be reached, or whose schema this program does not know."""
+
+
+class ClockNotTrusted(StoreError):
+    """This machine's clock and the database's differ by more than is allowed: what it would store would be misdated."""
 
 
 class PromotionRefused(FivefoldError):

@@ -37,6 +37,8 @@ class Settings:
         plans_file: the operator's plans (`FIVEFOLD_PLANS_FILE`); None for those that ship.
         model_name: name of the registered model that is served (`FIVEFOLD_MODEL`).
         limits: of one request.
+        clock_tolerance_seconds: how far a machine's clock may be off the database's
+            (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`).
         pinned_models: BentoML's store of models (`BENTOML_HOME`); None for a folder in *var*.
     """
 
@@ -46,6 +48,7 @@ class Settings:
     model_name: str = "fivefold-value"
     limits: Limits = Limits()
     pinned_models: Path | None = None
+    clock_tolerance_seconds: int = 60
 
     @property
     def tracking_uri(self) -> str:
@@ -105,6 +108,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             _positive(found, "FIVEFOLD_LIMIT_USERS", defaults.users),
             _positive(found, "FIVEFOLD_LIMIT_SECONDS", defaults.seconds),
         ),
+        clock_tolerance_seconds=_positive(found, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
     )
 
 

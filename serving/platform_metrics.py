@@ -57,6 +57,10 @@ class PlatformMetrics:
         up = GaugeMetricFamily("fivefold_platform_up", "1 where the database could be asked for what follows")
         up.add_metric([], float(found is not None))
         yield up
+        if found is not None:
+            clock = GaugeMetricFamily("fivefold_clock_ahead_seconds", "Of this machine's clock, to the database's")
+            clock.add_metric([], self._figures.clock_ahead_us() / SECOND_US)
+            yield clock
         if found:
             yield from families(found, self._clock())
 
@@ -110,6 +114,7 @@ Values = dict[tuple[str, ...], float | None]
 _COUNTS: tuple[tuple[str, str, Callable[[OrganisationFigures], int]], ...] = (
     ("due_entities", "Entities to be assessed", lambda each: each.due),
     ("quarantined_entities", "Entities that failed too often", lambda each: each.quarantined),
+    ("assessments_from_the_future", "Entities last assessed after now, by a clock ahead", lambda each: each.ahead),
     ("overrides_live", "Overrides that hold", lambda each: each.overrides),
     ("deliveries_waiting", "Webhook deliveries that wait", lambda each: each.waiting),
     ("deliveries_dead", "Webhook deliveries that were given up", lambda each: each.dead),

@@ -38,7 +38,7 @@ refuse_in_arrays()
 log = structlog.get_logger("fivefold.service")
 
 SETTINGS = read_settings()
-ENGINE: Engine = open_database(SETTINGS.database)
+ENGINE: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds)
 HOLDER = ModelHolder(SETTINGS)
 LEDGER = Ledger(ENGINE)
 COUNTER = Counter(ENGINE)

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, 
 from sqlalchemy.orm import Session
 
 from store.arrays import array_named
+from store.clocks import LONGEST_LEASE_US
 from store.due import BULK, EVENT, Reason, Subject
 from store.level_tables import DueMark
 
@@ -52,7 +53,12 @@ class Batch:
     claims: tuple[Claim, ...]
 
 
-_OPEN = or_(_MARKS.c.lease.is_(None), _MARKS.c.lease_until_us <= bindparam("now_us"))
+_OPEN = or_(
+    _MARKS.c.lease.is_(None),
+    _MARKS.c.lease_until_us <= bindparam("now_us"),
+    _MARKS.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,
+)
+"""A lease that ends too late was taken by a worker whose clock was ahead: nobody waits for years."""
 _WAITING = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= bindparam("now_us"), _OPEN)
 _LEFT = _MARKS.c.lease.is_not(None)
 """Of those who wait: whoever was at them did not come back."""

@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused, ConfigError, StoreError
+from store import clocks
 from store.tables import Base
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -31,20 +32,29 @@ _UPGRADING = 5_550_001
 """Number of PostgreSQL's lock that lets one program at a time change the schema; any would do."""
 
 
-def open_database(url: str) -> Engine:
-    """Open a database; ConfigError where the address is none that is supported. Connects at first use."""
+def open_database(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS) -> Engine:
+    """Open a database; ConfigError where the address is none that is supported. Connects at first use.
+
+    *clock_tolerance_seconds*: how far this machine's clock may be off the database's, before nothing is written.
+    """
+    options = clocks.options(clock_tolerance_seconds)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # the second for a port that is no number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
     if parsed.get_backend_name() == "postgresql":
         waiting = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS}
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=waiting)
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args=waiting,
+            execution_options=options,
+        )
     if parsed.get_backend_name() != "sqlite":
         raise ConfigError(f"FIVEFOLD_DATABASE_URL names {parsed.get_backend_name()!r}; it must be {_EXAMPLES}")
     if parsed.database:
         _make_folder(Path(parsed.database).parent)
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, execution_options=options)
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
@@ -86,11 +96,13 @@ def writing(engine: Engine) -> Iterator[Session]:
     """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
 
     On SQLite it is the one writer from the beginning: a transaction that read first and wrote then would be refused
-    where another had written in between. StoreError where the database is out of reach.
+    where another had written in between. StoreError where the database is out of reach, and ClockNotTrusted where
+    this machine's clock is off: what it stored would be misdated.
     """
     with reachable(), Session(engine) as session, session.begin():
         if engine.dialect.name == "sqlite":
             session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+        clocks.clock_of(engine).compare(session.connection())
         yield session
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 from sqlalchemy import Table, and_, bindparam, exists, func, insert, literal, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
+from store.clocks import LONGEST_LEASE_US
 from store.entity_tables import Entity, EntityType
 from store.event_tables import Delivery, Endpoint, OutboxEvent
 
@@ -110,7 +111,11 @@ class Claim:
     external_id: str | None = field(repr=False)
 
 
-_OPEN = or_(_DELIVERIES.c.lease.is_(None), _DELIVERIES.c.lease_until_us <= bindparam("now_us"))
+_OPEN = or_(
+    _DELIVERIES.c.lease.is_(None),
+    _DELIVERIES.c.lease_until_us <= bindparam("now_us"),
+    _DELIVERIES.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,  # of a clock that was ahead
+)
 _IN_THE_WAY = exists().where(
     _BEFORE.c.endpoint_id == _DELIVERIES.c.endpoint_id,
     _BEFORE.c.entity_id == _DELIVERIES.c.entity_id,

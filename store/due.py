@@ -40,6 +40,8 @@ class Reason(IntFlag):
     ACTIVATION = 16384
     DATED = 32768
     """Something known before begins or ends now: a tag, a transaction dated ahead."""
+    CLOCK = 65536
+    """What a clock that was ahead had written was mended."""
 
 
 _MARKS = cast("Table", DueMark.__table__)

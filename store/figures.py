@@ -50,6 +50,12 @@ def level_counts(session: Session) -> list[Counted]:
     return [Counted(*row) for row in session.execute(wanted)]
 
 
+def ahead_counts(session: Session, latest_us: int) -> list[tuple[int, int]]:
+    """Count whose last assessment is dated after a moment: organisation, how many."""
+    of = Standing.organisation_id
+    return _pairs(session, select(of, func.count()).where(Standing.assessed_us > latest_us).group_by(of))
+
+
 def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
     """Count who is due: organisation, how many, since when the first of them is."""
     # Both priorities are named, so that the index leads to those that are due, and to nobody else.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from store.entity_tables import Entity, EntityType
@@ -74,11 +74,22 @@ def standings_with(
 
     An erased entity is left out.
     """
+    return _standings(session, most, Standing.organisation_id == organisation_id, Standing.status.in_(statuses))
+
+
+def standings_after(
+    session: Session, organisation_id: int, latest_us: int, most: int
+) -> list[tuple[str, str, Standing]]:
+    """List whose last assessment is dated after a moment, as `standings_with` does."""
+    return _standings(session, most, Standing.organisation_id == organisation_id, Standing.assessed_us > latest_us)
+
+
+def _standings(session: Session, most: int, *conditions: ColumnElement[bool]) -> list[tuple[str, str, Standing]]:
     wanted = (
         select(EntityType.name, Entity.external_id, Standing)
         .join(Entity, Entity.id == Standing.entity_id)
         .join(EntityType, EntityType.id == Entity.type_id)
-        .where(Standing.organisation_id == organisation_id, Standing.status.in_(statuses), Entity.erased_us.is_(None))
+        .where(Entity.erased_us.is_(None), *conditions)
     )
     found = session.execute(wanted.order_by(Standing.entity_id).limit(most))
     return [(kind, name, standing) for kind, name, standing in found]

@@ -1,7 +1,7 @@
 """Assess entities from what is stored: one frame for all of them, the first ruleset that applies decides for each."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import polars as pl
@@ -12,7 +12,7 @@ from risk.engine.assessments import STATUS, Assessments, Status
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.language.reading import read_ruleset
 from risk.language.ruleset import Ruleset
-from store import loading
+from store import clocks, loading
 from store.rulesets import active_versions
 from usecases.moments import Made, Moment
 from usecases.portfolios import parts_of, read_portfolio, transactions_of
@@ -25,12 +25,14 @@ class Result:
 
     Attributes:
         absent: those of whom nothing is known any more.
+        ahead: those whose last assessment is dated after now, with what is wrong, and who were not assessed.
         values: what the value model said of them, at each moment.
     """
 
     made: tuple[Made, ...]
     absent: tuple[int, ...] = ()
     values: tuple[Values, ...] = ()
+    ahead: Mapping[int, str] = field(default_factory=dict)
 
 
 def assess_entities(
@@ -48,17 +50,18 @@ def assess_entities(
         organisation_id: whose they are.
         type_id: their type.
         reasons: why each is due, by its number.
-        now_us: the moment; never before an entity's last assessment, whatever a machine's clock says.
+        now_us: the moment; never before an entity's last assessment, as long as that is not still to come.
         valuer: the value model; without it what it said last is read.
 
     Raises:
         RulesetNotValid: a ruleset lacks something that it reads, such as a list; then nobody is assessed.
     """
-    ids = sorted(reasons)
-    standing = loading.standings(session, ids)
+    standing = loading.standings(session, sorted(reasons))
     last = dict(standing.select("entity", "assessed_us").iter_rows())
+    latest = clocks.latest_us(session, now_us, max(last.values(), default=now_us))
+    ahead = {entity: clocks.said_ahead(at) for entity, at in last.items() if at > latest}
     moments: dict[int, dict[int, int]] = {}
-    for entity in ids:
+    for entity in sorted(set(reasons).difference(ahead)):
         moments.setdefault(max(now_us, last.get(entity, 0)), {})[entity] = reasons[entity]
     results = [
         _assess_at(session, organisation_id, type_id, of_moment, as_of, valuer, _those(standing, of_moment))
@@ -68,6 +71,7 @@ def assess_entities(
         tuple(sorted((made for result in results for made in result.made), key=lambda each: each.entity_id)),
         tuple(absent for result in results for absent in result.absent),
         tuple(values for result in results for values in result.values),
+        ahead,
     )
 
 

@@ -12,14 +12,17 @@ from sqlalchemy.orm import Session
 from domain.clock import DAY_US, from_microseconds
 from risk.columns.kinds import vocabulary
 from risk.columns.policies import inputs_of_policy
+from risk.engine.assessments import Status
 from risk.engine.policies import kept_policy
 from risk.engine.reads import lists_of_policy
 from risk.facts.inputs import Needs, resolve, sources_of
 from risk.facts.lists import ListVersion, members_at
 from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from risk.language.policy import Policy
+from store.clocks import dated_ahead
 from store.decisions import Parties, Standpoint
 from store.entity_tables import ValueScore
+from store.level_tables import Standing
 from store.levels import refreshing
 from store.settings import base_currency_of
 from usecases.at_hand import AtHand, rate_said, read_at_hand
@@ -84,6 +87,7 @@ def gather(
         RulesetNotValid: something that the policy reads is not there, such as a list.
     """
     policy, reads = kept_policy(canonical), _reads(canonical)
+    ahead = point.standing is not None and dated_ahead(session, point.standing.assessed_us, now_us) is not None
     entity, value = parties.entity, point.value
     rates = rates_of(base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date())
     declared = FIELDS.validate_json(parties.kind.transaction_fields)
@@ -91,12 +95,15 @@ def gather(
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     read = read_parts(session, *whose, reads.parts, now_us, lists=bool(reads.lists))
     portfolio = replace(
-        read, at_hand=at_hand.frame, levels=_levels(entity.id, point, now_us), values=_values(entity.id, value)
+        read,
+        at_hand=at_hand.frame,
+        levels=_levels(entity.id, point, now_us, ahead=ahead),
+        values=_values(entity.id, value),
     )
     versions = members_at(portfolio.lists, reads.lists, now_us)
     resolved = _resolved(reads.needs, portfolio, versions, now_us)
     said = {
-        "level": _level_said(point, policy, now_us),
+        "level": _level_said(point, policy, now_us, ahead=ahead),
         "value": _value_said(value),
         "transaction": _transaction_said(at_hand),
         "rate": rate_said(rates, at_hand.said["currency"]),
@@ -127,12 +134,14 @@ def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVer
     return resolve(needs, portfolio, sources_of(needs, portfolio), members, entities)
 
 
-def _levels(entity_id: int, point: Standpoint, now_us: int) -> pl.DataFrame:
+def _levels(entity_id: int, point: Standpoint, now_us: int, *, ahead: bool) -> pl.DataFrame:
+    """Give the level as policies read it; one that is dated *ahead* has failed, and nobody knows how old it is."""
     standing = point.standing
     row: dict[str, Any] = {ENTITY: str(entity_id)}
     if standing is not None:
-        row |= {"in_force": standing.level, "rules": standing.rules_level, "status": standing.status}
-        row |= {"source": standing.source, "age_days": max(now_us - standing.assessed_us, 0) / DAY_US}
+        row |= {"in_force": standing.level, "rules": standing.rules_level, "status": _status(standing, ahead=ahead)}
+        age = None if ahead else max(now_us - standing.assessed_us, 0) / DAY_US
+        row |= {"source": standing.source, "age_days": age}
     return pl.DataFrame([row], schema=_LEVELS)
 
 
@@ -154,7 +163,11 @@ def _values(entity_id: int, value: ValueScore | None) -> pl.DataFrame:
     return pl.DataFrame([row], schema=schema)
 
 
-def _level_said(point: Standpoint, policy: Policy, now_us: int) -> dict[str, Any]:
+def _status(standing: Standing, *, ahead: bool) -> str:
+    return Status.FAILED.value if ahead else standing.status
+
+
+def _level_said(point: Standpoint, policy: Policy, now_us: int, *, ahead: bool) -> dict[str, Any]:
     """Tell where the entity stands: the level that holds, that of the rules beneath it, and what made it."""
     standing, names = point.standing, (None, *policy.levels)
     waits = refreshing(point.mark, now_us)
@@ -163,7 +176,7 @@ def _level_said(point: Standpoint, policy: Policy, now_us: int) -> dict[str, Any
     return {
         "level": names[standing.level or 0],
         "rules_level": names[standing.rules_level or 0],
-        "status": standing.status,
+        "status": _status(standing, ahead=ahead),
         "source": standing.source,
         "override": standing.override_id,
         "assessment": f"{standing.entity_id}.{standing.number}",

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from store import figures
+from store.clocks import clock_of, latest_us
 from store.database import reachable
 from usecases.revalidation import TRIGGERS, still_measured, triggers_now, worst
 
@@ -43,6 +44,7 @@ class OrganisationFigures:
     Attributes:
         oldest_us: since when the first of those that are due is.
         levels: entities by their type and level.
+        ahead: entities whose last assessment is dated after now, and who are not assessed again before it is mended.
         with_level: of all types.
         overrides: that hold.
         downward: of these, below what the rules say.
@@ -52,6 +54,7 @@ class OrganisationFigures:
     due: int = 0
     oldest_us: int | None = None
     quarantined: int = 0
+    ahead: int = 0
     levels: dict[tuple[str, str], int] = field(default_factory=dict)
     with_level: int = 0
     overrides: int = 0
@@ -96,6 +99,7 @@ class PlatformFigures:
             for number, overrides, downward in figures.override_counts(session, now):
                 found[number].overrides, found[number].downward = overrides, downward
             for name, counts in (
+                ("ahead", figures.ahead_counts(session, latest_us(session, now))),
                 ("quarantined", figures.quarantined_counts(session)),
                 ("waiting", figures.delivery_counts(session, "waiting")),
                 ("dead", figures.delivery_counts(session, "dead")),
@@ -106,6 +110,10 @@ class PlatformFigures:
             for number, validation in self._last(session).items():
                 found[number].validation = validation
         return [found[number] for number in sorted(found)]
+
+    def clock_ahead_us(self) -> int:
+        """Tell by how much this machine's clock was ahead of the database's when they were compared last."""
+        return clock_of(self._engine).ahead_us
 
     def _last(self, session: Session) -> dict[int, LastValidation]:
         latest = figures.latest_runs(session)

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import NotThere
+from risk.engine.assessments import Status
 from store import backlog, due, levels
+from store.clocks import dated_ahead, latest_us, said_ahead
 from store.database import reachable, writing
 from store.due import Reason
 from store.entities import entity_named, subject_of
@@ -27,6 +29,7 @@ HOUR_US = 3_600_000_000
 """A profile that is viewed shows nothing older."""
 
 NEVER = "never assessed"
+FAILED = Status.FAILED.value
 
 
 class Freshness(StrEnum):
@@ -198,6 +201,7 @@ def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: 
         standing, mark = levels.standing_of(session, entity.id), levels.mark_of(session, entity.id)
         waits = levels.refreshing(mark, now)
         problem = None if mark is None else mark.error
+        ahead = None if standing is None else dated_ahead(session, standing.assessed_us, now)
         if standing is None:
             nothing = (None, None, NEVER, None, None, None, None, None, None, None)
             return LevelShown(type_name, external_id, *nothing, waits, problem, None)
@@ -208,7 +212,7 @@ def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: 
             external_id,
             names[standing.level or 0],
             names[standing.rules_level or 0],
-            standing.status,
+            standing.status if ahead is None else FAILED,
             levels.level_since(session, entity.id),
             standing.may_move_down_us,
             standing.assessed_us,
@@ -217,7 +221,7 @@ def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: 
             levels.ruleset_named(session, standing.version_id),
             _override(session, standing, names),
             waits,
-            problem,
+            ahead or problem,
             None if made is None or made.breakdown is None else json.loads(made.breakdown),
         )
 
@@ -236,14 +240,24 @@ def _override(session: Session, standing: Standing, names: tuple[str | None, ...
     )
 
 
-def list_failed(engine: Engine, actor: Actor, most: int = 1000) -> list[tuple[str, str, str]]:
-    """List who could not be assessed in full: type, external id, and why: failed, unclassified, or quarantined."""
+def list_failed(
+    engine: Engine, actor: Actor, most: int = 1000, *, clock: Callable[[], int] = now_microseconds
+) -> list[tuple[str, str, str]]:
+    """List who could not be assessed in full: type, external id, and why.
+
+    That is failed, unclassified, quarantined, or an assessment that is dated after now.
+    """
     with reachable(), Session(engine) as session:
         found = [
             (type_name, external_id, standing.status)
             for type_name, external_id, standing in levels.standings_with(
                 session, actor.organisation_id, ("failed", "unclassified"), most
             )
+        ]
+        latest = latest_us(session, clock())
+        found += [
+            (type_name, external_id, said_ahead(standing.assessed_us))
+            for type_name, external_id, standing in levels.standings_after(session, actor.organisation_id, latest, most)
         ]
         for entity_id, attempts, error in backlog.quarantined(session, actor.organisation_id)[:most]:
             entity = session.get_one(Entity, entity_id)

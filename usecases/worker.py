@@ -129,7 +129,7 @@ class _Work:
     def on(self, reasons: Mapping[int, int]) -> tuple[int, dict[int, str]]:
         """Assess and store entities together; where that fails by one of them, each half alone, down to the one."""
         try:
-            return self._all_of(reasons), {}
+            return self._all_of(reasons)
         except StoreError:
             raise
         except (RulesetNotValid, ModelError) as error:  # the same for each of them
@@ -146,12 +146,14 @@ class _Work:
             errors |= failed
         return assessed, errors
 
-    def _all_of(self, reasons: Mapping[int, int]) -> int:
+    def _all_of(self, reasons: Mapping[int, int]) -> tuple[int, dict[int, str]]:
         of = (self.batch.organisation_id, self.batch.type_id)
         with reachable(), Session(self.engine) as session:
             result = assess_entities(session, *of, reasons, self.now, self.valuer)
+        if result.ahead:
+            log.error("assessments dated after now", entities=len(result.ahead), repair="fivefold clock repair")
         with writing(self.engine) as session:
-            return store_result(session, self.batch, result, self.actor)
+            return store_result(session, self.batch, result, self.actor), dict(result.ahead)
 
 
 _WHATEVER = (Exception, PanicException)

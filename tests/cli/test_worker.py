@@ -25,6 +25,14 @@ def test_the_past_is_for_once(tmp_path: Path) -> None:
     assert "--as-of is for --once" in refuse(tmp_path, "worker", "--as-of", "2020-01-01")
 
 
+@pytest.mark.parametrize("arguments", [("worker", "--once"), ("import", "entities", "e.jsonl")])
+def test_a_present_to_come_is_refused_and_nothing_is_stored(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    said = refuse(tmp_path, *arguments, "--as-of", "2262-01-01")
+    assert "--as-of is 2262-01-01, and by the database's clock it is 20" in said
+    assert "Nothing is dated after now." in succeed(tmp_path, "clock", "check")
+    assert "nothing was changed" in succeed(tmp_path, "clock", "repair", "--reason", "to be sure")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_works_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     var = tmp_path / "var"

@@ -28,6 +28,9 @@ class Figures:
             raise self.error
         return self.found
 
+    def clock_ahead_us(self) -> int:
+        return 2_500_000
+
     error: Exception | None
 
 
@@ -105,7 +108,10 @@ def test_however_many_there_are_labels_are_few() -> None:
 
 
 def test_without_organisations_there_are_no_series() -> None:
-    assert samples(metrics_of(Figures())) == {("fivefold_platform_up", ()): 1}
+    assert samples(metrics_of(Figures())) == {
+        ("fivefold_platform_up", ()): 1,
+        ("fivefold_clock_ahead_seconds", ()): 2.5,
+    }
 
 
 def test_the_database_is_asked_once_in_a_while() -> None:

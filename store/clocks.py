@@ -1,0 +1,108 @@
+"""Which time it is by the database, how far this machine's clock is off it, and what is dated after it.
+
+Every instant that is stored is later compared with a clock: leases, due marks, ends of overrides, waits. So whoever
+writes must have the right time. PostgreSQL has a clock of its own, which all machines share; a SQLite file is used on
+one machine, and that machine's clock is the reference.
+"""
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.orm import Session
+
+from domain.clock import day_text, now_microseconds
+from domain.errors import ClockNotTrusted
+
+SECOND_US: Final = 1_000_000
+TOLERANCE_SECONDS: Final = 60
+"""How far clocks may differ unless `FIVEFOLD_CLOCK_TOLERANCE_SECONDS` says otherwise: kept ones differ by far less."""
+LOOK_SECONDS: Final = 10.0
+"""So long a comparison that was fine is relied on; one that was not is made again at once."""
+LONGEST_LEASE_US: Final = 900 * SECOND_US
+"""No lease is longer: one that ends later was written by a clock that was ahead, and holds nothing."""
+
+_CLOCK: Final = "fivefold_clock"
+_NOW = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)")
+
+
+@dataclass
+class DatabaseClock:
+    """The clock of one database, as this process sees it; it travels with the engine.
+
+    Attributes:
+        tolerance_us: how far a machine's clock may differ from it.
+        ahead_us: by how much this machine's clock was ahead when it was compared last; negative where it is behind.
+    """
+
+    tolerance_us: int = TOLERANCE_SECONDS * SECOND_US
+    ahead_us: int = 0
+    _trusted_until: float = field(default=float("-inf"), repr=False)
+
+    def compare(self, connection: Connection) -> None:
+        """Raise ClockNotTrusted where the machine's clock is off by more than the tolerance; asks now and then."""
+        if connection.dialect.name == "sqlite" or monotonic() < self._trusted_until:
+            return
+        before = now_microseconds()
+        there: int = connection.execute(_NOW).scalar_one()
+        after = now_microseconds()
+        # The answer was made somewhere between the two: only what no delay explains is a difference.
+        self.ahead_us = before - there if there < before else min(after - there, 0)
+        if abs(self.ahead_us) > self.tolerance_us:
+            side = "ahead of" if self.ahead_us > 0 else "behind"
+            raise ClockNotTrusted(
+                f"this machine's clock is {_seconds(abs(self.ahead_us))} s {side}"
+                f" the database's, and at most {_seconds(self.tolerance_us)} s are allowed: nothing is stored from here"
+                " until the clocks agree"
+            )
+        self._trusted_until = monotonic() + LOOK_SECONDS
+
+
+def _seconds(time_us: int) -> str:
+    return f"{time_us / SECOND_US:,.0f}"
+
+
+def options(tolerance_seconds: int) -> dict[str, DatabaseClock]:
+    """Give the options of an engine with which its clock travels."""
+    return {_CLOCK: DatabaseClock(tolerance_seconds * SECOND_US)}
+
+
+def clock_of(engine: Engine) -> DatabaseClock:
+    """Give the clock of a database; one of the usual tolerance where it was not opened by `open_database`."""
+    found: DatabaseClock | None = engine.get_execution_options().get(_CLOCK)
+    return found or DatabaseClock()
+
+
+def database_now_us(session: Session) -> int:
+    """Tell the present by the database's own clock; on SQLite by that of the machine."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        return now_microseconds()
+    found: int = connection.execute(_NOW).scalar_one()
+    return found
+
+
+def latest_us(session: Session, now_us: int, newest_us: int | None = None) -> int:
+    """Tell after which moment nothing can have happened yet: the present and the tolerance.
+
+    *now_us* is the present of whoever asks, which histories of the past set back; the database's own counts as well.
+    It is asked only where *newest_us*, the latest instant in question, lies after the former.
+    """
+    tolerance_us = clock_of(session.get_bind().engine).tolerance_us
+    if newest_us is not None and newest_us <= now_us + tolerance_us:
+        return now_us + tolerance_us
+    return max(now_us, database_now_us(session)) + tolerance_us
+
+
+def dated_ahead(session: Session, assessed_us: int, now_us: int) -> str | None:
+    """Say what is wrong with an assessment that is dated after now; None where nothing is."""
+    return said_ahead(assessed_us) if assessed_us > latest_us(session, now_us, assessed_us) else None
+
+
+def said_ahead(assessed_us: int) -> str:
+    """Say what is wrong with an assessment that is dated after now, and what mends it."""
+    return (
+        f"the last assessment is dated {day_text(assessed_us)}, which is still to come: a clock was ahead;"
+        " `fivefold clock repair` mends it"
+    )
