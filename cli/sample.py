@@ -67,7 +67,7 @@ def serve_until_stopped(port: int) -> None:
     console.print(curl(port, secret), markup=False, soft_wrap=True)
     console.print("\nStop it with Ctrl-C.", markup=False)
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "cli.main", "serve", "--port", str(port)])  # noqa: S606 (our own words)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "cli.main", "serve", "--port", str(port)])  # noqa: S606 (our own words)
 
 
 def curl(port: int, secret: str) -> str:
@@ -90,7 +90,7 @@ def _running(port: int) -> Iterator[None]:
     """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file."""
     log = read_settings().var / "demo" / "service.log"
     with log.open("wb") as file:
-        command = [sys.executable, "-m", "cli.main", "serve", "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "cli.main", "serve", "--port", str(port)]
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)  # noqa: S603 (our own words)
         try:
             _wait_until_ready(process, port, log)

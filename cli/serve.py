@@ -4,14 +4,16 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import ROOT
 from cli.terminal import actor, console, open_current_database, show_table, warn
 from domain.clock import day_text, now_microseconds
 from domain.errors import ConfigError
-from domain.settings import read_settings
+from domain.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from store.plans import Plan
@@ -39,15 +41,31 @@ def serve(
     read_plans(settings.plans_file)  # what is wrong with them is told here, not by workers that start over and over
     open_current_database().dispose()
     os.environ |= {
-        "FIVEFOLD_VAR": str(settings.var),
+        **_absolute_paths(settings),
+        # The folder where this was started may have packages of the same names as ours.
+        "PYTHONSAFEPATH": "1",
         "BENTOML_HOME": str(settings.bentoml_home),
         # BentoML 1.4 takes `--api-workers` and leaves it aside; the number of workers is the service's configuration.
         "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"fivefold": {"workers": workers}}}),
     }
-    arguments = ["serving.service:Fivefold", "--host", host, "--port", str(port)]
+    arguments = ["serving.service:Fivefold", "--host", host, "--port", str(port), "--working-dir", str(ROOT)]
     sys.stdout.flush()
     # BentoML's own command takes this process's place, so that signals reach it and nobody else.
-    os.execv(sys.executable, [sys.executable, "-m", "bentoml", "serve", *arguments])  # noqa: S606 (our own words)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "bentoml", "serve", *arguments])  # noqa: S606 (our own words)
+
+
+def _absolute_paths(settings: Settings) -> dict[str, str]:
+    """Spell out what is relative to this folder: the service runs in another one."""
+    found = {"FIVEFOLD_VAR": str(settings.var), "FIVEFOLD_DATABASE_URL": _absolute(settings.database_url)}
+    found |= {"MLFLOW_TRACKING_URI": _absolute(settings.tracking)}
+    if settings.plans_file:
+        found["FIVEFOLD_PLANS_FILE"] = str(settings.plans_file.absolute())
+    return {name: value for name, value in found.items() if value}
+
+
+def _absolute(address: str) -> str:
+    kind, _, path = address.partition(":///")
+    return f"{kind}:///{Path(path).absolute()}" if kind == "sqlite" and path else address
 
 
 def create(

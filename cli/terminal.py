@@ -74,11 +74,15 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
 
     ConfigError where no model can have that name.
     """
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
+    _require_name(name)
     from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
     return Registry(read_settings(), name)
+
+
+def _require_name(name: str) -> None:
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
 
 
 def open_current_database() -> "Engine":
@@ -107,6 +111,15 @@ def acting_in(engine: "Engine", organisation: str) -> "Actor":
 
 
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
-    """Load the model that a command was asked for, the champion by default."""
+    """Load the model that a command was asked for, the champion by default.
+
+    The champion of the embedded registry is read where it lies: opening MLflow takes longer than scoring a file.
+    """
+    from models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
+
+    _require_name(name)
+    kept = None if uri else kept_champion(read_settings(), name)
+    if kept is not None:
+        return load_kept(kept)
     registry = open_registry(name)
     return registry.load_uri(uri) if uri else registry.load_champion()

@@ -8,7 +8,8 @@ FivefoldError                 anything below; its text is meant for a person
 ├── NotEnoughData             valid data from which nothing can be learnt
 ├── ModelError                a model that cannot be loaded or used here
 │   ├── FingerprintMismatch   it was trained on other indicators
-│   └── ModelNotFound         the registry has no such version
+│   ├── ModelNotFound         the registry has no such version
+│   └── RegistryError         the registry named by the settings cannot be asked
 ├── StoreError                a database that cannot be reached, or has an unknown schema
 │   └── ClockNotTrusted       this machine's clock and the database's differ too much
 ├── PromotionRefused          the gate, or the operator's own words, forbid it
@@ -126,6 +127,10 @@ class FingerprintMismatch(ModelError):
 
 class ModelNotFound(ModelError):
     """The registry has no such model, version or alias."""
+
+
+class RegistryError(ModelError):
+    """The registry that the settings name cannot be asked."""
 
 
 class StoreError(FivefoldError):

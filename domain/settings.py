@@ -1,6 +1,7 @@
 """Settings: what the environment says, read once at entry and frozen."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class Settings:
         clock_tolerance_seconds: how far a machine's clock may be off the database's
             (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`).
         pinned_models: BentoML's store of models (`BENTOML_HOME`); None for a folder in *var*.
+        tracking: another MLflow than the embedded one, a server or a database (`MLFLOW_TRACKING_URI`).
     """
 
     var: Path
@@ -49,11 +51,27 @@ class Settings:
     limits: Limits = Limits()
     pinned_models: Path | None = None
     clock_tolerance_seconds: int = 60
+    tracking: str = ""
 
     @property
     def tracking_uri(self) -> str:
-        """The embedded MLflow's database."""
-        return f"sqlite:///{self.registry}"
+        """MLflow's address: of the embedded one's database where no other was named."""
+        return self.tracking or f"sqlite:///{self.registry}"
+
+    @property
+    def tracking_shown(self) -> str:
+        """MLflow's address without the password that it may hold, for messages."""
+        return without_password(self.tracking_uri)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the registry is the file in *var*, and not another MLflow."""
+        return self.tracking_uri == f"sqlite:///{self.registry}"
+
+    @property
+    def has_registry(self) -> bool:
+        """Whether there is a registry to be asked; no embedded one is there before a model was trained."""
+        return not self.embedded or self.registry.is_file()
 
     @property
     def registry(self) -> Path:
@@ -86,6 +104,15 @@ class Settings:
         return self.var / "kernels"
 
 
+def without_password(text: str) -> str:
+    """Take names and passwords out of the addresses in a text.
+
+    >>> without_password("https://ann:secret@host/path does not answer")
+    'https://host/path does not answer'
+    """
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text)
+
+
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from *environment* (by default the process's own); ConfigError for a wrong one.
 
@@ -102,6 +129,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         database_url=found.get("FIVEFOLD_DATABASE_URL", ""),
         plans_file=Path(plans).expanduser() if plans else None,
         model_name=found.get("FIVEFOLD_MODEL") or "fivefold-value",
+        tracking=found.get("MLFLOW_TRACKING_URI", ""),
         limits=Limits(
             _positive(found, "FIVEFOLD_LIMIT_BYTES", defaults.body_bytes),
             _positive(found, "FIVEFOLD_LIMIT_ROWS", defaults.rows),

@@ -7,7 +7,7 @@ import getpass
 from dataclasses import dataclass
 
 from domain.clock import DAY_US, now_microseconds
-from domain.errors import PromotionRefused
+from domain.errors import ModelError, PromotionRefused
 from models.registry import CHAMPION, Registry, Version
 
 PROMOTE, ROLLBACK = "promote", "rollback"
@@ -104,6 +104,7 @@ def _record(
     registry: Registry, action: str, number: int, champion: Version | None, why: str, *, forced: bool
 ) -> Promotion:
     replaced = champion.number if champion else None
+    _require_loads(registry, number)
     made = Promotion(now_microseconds(), action, number, replaced, getpass.getuser(), why, forced)
     tags = {name: "" if value is None else str(value) for name, value in vars(made).items()}
     run = registry.client.create_run(
@@ -116,6 +117,14 @@ def _record(
         raise
     registry.client.set_terminated(run.info.run_id, "FINISHED")
     return made
+
+
+def _require_loads(registry: Registry, number: int) -> None:
+    """Raise PromotionRefused where a version could not serve; force does not overrule that."""
+    try:
+        registry.load(number)
+    except ModelError as error:
+        raise PromotionRefused(f"version {number} does not load, so the champion stays: {error}") from error
 
 
 def _read(tags: dict[str, str]) -> Promotion:

@@ -1,5 +1,9 @@
-"""How MLflow loads a registered value model: indicators in, scores out. Logged as code, not pickled."""
+"""How MLflow loads a registered value model: indicators in, scores out. Logged as code, not pickled.
 
+The packages that it needs go with the model, so it loads where fivefold is not installed.
+"""
+
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +11,13 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from models.value_model import ValueModel
+for _name, _part in (("domain", "errors.py"), ("features", "doorway.py"), ("models", "value_model.py")):
+    _file = getattr(sys.modules.get(_name), "__file__", None)
+    if _name in sys.modules and not (_file and Path(_file).with_name(_part).is_file()):
+        _where = _file or list(getattr(sys.modules[_name], "__path__", []))
+        raise ImportError(f"{_where} is a module named {_name!r} that is not fivefold's: load the model before it")
+
+from models.value_model import ValueModel  # noqa: E402 (another package of that name is named first)
 
 
 class ScoringModel(PythonModel):

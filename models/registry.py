@@ -1,7 +1,12 @@
-"""The registry: MLflow, embedded in SQLite, keeps every version; the alias `champion` says which one serves."""
+"""The registry: MLflow keeps every version; the alias `champion` says which one serves.
+
+It is embedded in SQLite, or another MLflow where `MLFLOW_TRACKING_URI` names one: a server keeps the files then.
+"""
 
 import json
 import logging
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +18,23 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from domain.errors import ConfigError, ModelNotFound
-from domain.settings import Settings
+from domain.errors import ConfigError, ModelNotFound, RegistryError
+from domain.settings import Settings, without_password
+from models.embedded import ARTIFACT, relocate, require_registered
 from models.value_model import ValueModel
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-_ARTIFACT = "artifacts/value_model"
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers where there is no such model, or no such alias of it."""
 
-for _noisy in ("mlflow", "alembic"):
+_ADDRESS = "MLFLOW_TRACKING_URI"
+_SERVED = ("http://", "https://", "databricks")
+"""Addresses of servers, which say themselves where files are kept."""
+
+# MLflow would try for minutes to reach a server that is down.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+for _noisy in ("mlflow", "alembic", "urllib3"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
 
 
@@ -62,24 +73,49 @@ class Registry:
     """The versions of one named model in one MLflow."""
 
     def __init__(self, settings: Settings, name: str) -> None:
-        """Open the registry, making the embedded one where there is none yet."""
+        """Open the registry, making the embedded one where there is none yet; RegistryError where it cannot be asked.
+
+        Where the folder of the embedded one was moved, its models are found where they are now.
+        """
         settings.var.mkdir(parents=True, exist_ok=True)
         self.settings = settings
         self.name = name
         # One process at a time: where there is none yet this makes it, and MLflow lets two spoil each other's.
         with FileLock(settings.var / "mlflow.lock"):
-            self.client = MlflowClient(settings.tracking_uri, settings.tracking_uri)
+            relocate(settings)
+            self.client = self._client()
+
+    def _client(self) -> MlflowClient:
+        uri = self.settings.tracking_uri
+        try:
+            client = MlflowClient(uri, uri)
+            if not self.settings.embedded:
+                client.search_registered_models(max_results=1)  # what is wrong with the address is said here, once
+        except Exception as error:
+            if self.settings.embedded:
+                raise
+            # MLflow, its drivers and its HTTP client have no error in common.
+            shown, why = self.settings.tracking_shown, _one_line(error)
+            raise RegistryError(f"{_ADDRESS} is {shown}, which cannot be asked: {why}") from None
+        return client
 
     def use(self) -> None:
-        """Make this registry the one at MLflow's global address, by which it logs runs and looks artifacts up."""
+        """Make this registry the one at MLflow's global address, by which it logs runs."""
+        before = os.environ.get(_ADDRESS)
         mlflow.set_tracking_uri(self.settings.tracking_uri)
+        # MLflow writes the environment as well, which would speak for every registry that is opened later.
+        if before is None:
+            os.environ.pop(_ADDRESS, None)
+        else:
+            os.environ[_ADDRESS] = before
 
     def experiment(self, name: str) -> str:
         """Give the identifier of an experiment, making it where there is none yet."""
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        location = (self.settings.artifacts / name).as_uri()
+        served = self.settings.tracking_uri.startswith(_SERVED)
+        location = None if served else (self.settings.artifacts / name).as_uri()
         return str(self.client.create_experiment(name, artifact_location=location))
 
     def versions(self) -> list[Version]:
@@ -115,8 +151,17 @@ class Registry:
         self.client.set_registered_model_alias(self.name, alias, str(number))
 
     def load(self, number: int) -> ValueModel:
-        """Load a version; FingerprintMismatch where it is of another catalogue."""
-        return self._load(f"models:/{self.name}/{number}")
+        """Load a version.
+
+        Raises:
+            ModelNotFound: there is none of that number, or its files are gone.
+            ModelError: it is damaged, or not the one that was registered.
+            FingerprintMismatch: it is of another catalogue.
+        """
+        uri = f"models:/{self.name}/{number}"
+        model = self._load(uri)
+        require_registered(model, self.version(number).tags.get("content_hash"), uri)
+        return model
 
     def load_champion(self) -> ValueModel:
         """Load the version that serves; ModelNotFound where nothing was promoted yet."""
@@ -136,11 +181,15 @@ class Registry:
 
     def _load(self, uri: str) -> ValueModel:
         self.use()
-        try:
-            folder = mlflow.artifacts.download_artifacts(uri)
-        except (MlflowException, OSError) as error:
-            raise ModelNotFound(f"{uri} cannot be loaded from {self.settings.tracking_uri}: {error}") from None
-        return ValueModel.load(Path(folder) / _ARTIFACT)
+        # Files of the embedded registry are read where they are; those of a server are copied here for the moment.
+        with tempfile.TemporaryDirectory(prefix="fivefold-") as folder:
+            there = None if self.settings.embedded else folder
+            try:
+                found = mlflow.artifacts.download_artifacts(uri, dst_path=there)
+            except (MlflowException, OSError) as error:
+                why = _one_line(error)
+                raise ModelNotFound(f"{uri} cannot be loaded from {self.settings.tracking_shown}: {why}") from None
+            return ValueModel.load(Path(found) / ARTIFACT)
 
     def _aliased(self, alias: str) -> Version | None:
         try:
@@ -161,3 +210,10 @@ class Registry:
             dict(found.tags),
             metrics,
         )
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip()
+    if text.startswith("No such artifact"):
+        return "its files are gone"
+    return without_password(text.splitlines()[0]) if text else type(error).__name__

@@ -25,7 +25,7 @@ from models.estimator import expected_value
 from models.one_row import OneRow
 from models.reference import Reference
 
-FORMAT = 1
+FORMAT = 2
 _BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"
 
 
@@ -86,10 +86,10 @@ class ValueModel:
         """The moment (microseconds) until which values were used to judge the model."""
         return self.test_as_of + self.horizon_days * DAY_US
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over the trees and the curve: the same data, configuration and seed give the same one."""
-        return _content_hash(self._trees, self.curve)
+        """SHA-256 over everything that `save` writes: the same data, configuration, seed and rates give the same."""
+        return _content_hash(self._trees, self.curve, self._rest())
 
     @cached_property
     def _one_row(self) -> OneRow:
@@ -116,9 +116,13 @@ class ValueModel:
         (folder / _BOOSTER).write_text(self._trees, encoding="utf-8")
         curve = pa.table({"value": self.curve.values, "percentile": self.curve.percentiles})
         pyarrow.parquet.write_table(curve, folder / _CURVE)
-        rest = {
+        rest = {"content_hash": self.content_hash, **self._rest()}
+        (folder / _REST).write_text(json.dumps(rest, indent=1), encoding="utf-8")
+
+    def _rest(self) -> dict[str, Any]:
+        """Everything but the trees and the curve."""
+        return {
             "format": FORMAT,
-            "content_hash": self.content_hash,
             "objective": self.objective,
             "cut_points": self.cut_points,
             "curve_customers": self.curve.customers,
@@ -130,7 +134,6 @@ class ValueModel:
             "test_as_of": self.test_as_of,
             "reference": self.reference.to_dict(),
         }
-        (folder / _REST).write_text(json.dumps(rest, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -144,7 +147,8 @@ class ValueModel:
             rest = dict(json.loads((folder / _REST).read_text(encoding="utf-8")))
             if rest.get("format") != FORMAT:
                 raise ModelError(
-                    f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}"
+                    f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}: "
+                    "run `fivefold train` again"
                 )
             catalogue().require(rest["fingerprint"], f"the model in {folder}")
             return cls._read(folder, rest)
@@ -158,8 +162,8 @@ class ValueModel:
         table = pyarrow.parquet.read_table(folder / _CURVE)
         curve = ScoreCurve(table["value"].to_numpy(), table["percentile"].to_numpy(), rest["curve_customers"])
         # Before LightGBM sees the trees: it ends the process over text that is cut short.
-        if _content_hash(trees, curve) != rest["content_hash"]:
-            raise ModelError(f"{folder} is damaged: its trees or its curve are not those that were saved")
+        if _content_hash(trees, curve, rest) != rest["content_hash"]:
+            raise ModelError(f"{folder} is damaged: its trees, its curve or {_REST} are not what was saved")
         return cls(
             lightgbm.Booster(model_str=trees),
             rest["objective"],
@@ -175,8 +179,12 @@ class ValueModel:
         )
 
 
-def _content_hash(trees: str, curve: ScoreCurve) -> str:
+def _content_hash(trees: str, curve: ScoreCurve, rest: Mapping[str, Any]) -> str:
+    """Hash all that decides: trees, curve, and every other field as JSON has it, but for the hash itself."""
     content = hashlib.sha256(trees.encode())
     content.update(curve.values.tobytes())
     content.update(curve.percentiles.tobytes())
+    kept = {name: value for name, value in rest.items() if name != "content_hash"}
+    read = json.loads(json.dumps(kept))  # so that what is in memory is what a file gives back
+    content.update(json.dumps(read, sort_keys=True, separators=(",", ":")).encode())
     return content.hexdigest()

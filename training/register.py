@@ -13,6 +13,9 @@ from mlflow.data.dataset import Dataset
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
+import domain
+import features
+import models
 from domain.clock import day_text
 from features.document import catalogue_markdown
 from models import pyfunc_entry
@@ -24,7 +27,21 @@ from training.gate import Verdict
 from training.judge import Judged
 from training.report import write_pictures
 
-REQUIREMENTS = ("lightgbm", "mlflow", "numba", "numpy", "pandas", "polars", "pyarrow", "scikit-learn")
+SHIPPED = (domain, features, models)
+"""Packages of ours that go with a registered model: it loads where fivefold is not installed."""
+REQUIREMENTS = (
+    "currencyconverter",
+    "filelock",
+    "lightgbm",
+    "mlflow",
+    "numba",
+    "numpy",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "scikit-learn",
+    "tqdm",
+)
 """What a registered model needs to be loaded and to predict, pinned to what it was trained with."""
 
 
@@ -70,11 +87,17 @@ def signature(model: ValueModel) -> ModelSignature:
     return ModelSignature(inputs=inputs, outputs=Schema([*money, ColSpec("string", "category")]))
 
 
+def shipped_code() -> list[str]:
+    """List the folders of code that go with a registered model."""
+    return [str(Path(str(package.__file__)).parent) for package in SHIPPED]
+
+
 def _log_model(model: ValueModel, judged: Judged, folder: Path) -> Any:
     return mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(pyfunc_entry.__file__)),
         artifacts={"value_model": folder.as_uri()},
+        code_paths=shipped_code(),
         signature=signature(model),
         input_example=pd.DataFrame(judged.matrix[:2], columns=list(model.indicators)),
         pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],

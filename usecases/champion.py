@@ -56,7 +56,7 @@ class Champion:
 
     def load(self) -> None:
         """Load the champion where it is another one than before; where it cannot be loaded, that is logged."""
-        if not self._settings.registry.exists():
+        if not self._settings.has_registry:
             return  # at once: MLflow takes seconds to import
         from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 

@@ -26,7 +26,7 @@ def models_part(settings: Settings, quarter: Quarter) -> Part:
 
     A machine without a registry has none of that, which is told; none is made.
     """
-    if not Path(settings.tracking_uri.removeprefix("sqlite:///")).is_file():
+    if not settings.has_registry:
         return Part([text_file("models/none.txt", NONE)], {"models": 0, "promotions": 0})
     from models.promotions import served_between  # noqa: PLC0415 (imports MLflow)
     from models.registry import Registry  # noqa: PLC0415 (as above)

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from cli import demo, sample, train
@@ -12,6 +11,7 @@ from cli.terminal import say
 from domain.settings import read_settings
 from features.matrix import warm
 from tests.cli.running import CONFIG, Home, run
+from tests.mlflow_address import kept_address
 from training.config import read_config
 
 CUSTOMERS = 300
@@ -20,9 +20,8 @@ CUSTOMERS = 300
 @pytest.fixture(autouse=True)
 def keep_mlflow_address() -> Iterator[None]:
     """Give MLflow's global address back as it was."""
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
+    with kept_address():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -42,15 +41,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     (var / "kernels").symlink_to(read_settings().kernels)
     config = var / "tiny.yaml"
     config.write_text(CONFIG)
-    address = mlflow.get_tracking_uri()
-    with pytest.MonkeyPatch.context() as patch:
+    with kept_address(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "DEMO_CUSTOMERS", CUSTOMERS)
         patch.setattr(sample, "serve_once", lambda port: say(f"served on {port}"))
         patch.setattr(demo, "TrainingConfig", lambda: read_config(config))
         first = run(var, "demo")
-    rows = var / "demo" / "transactions.parquet"
-    second = run(var, "train", "--data", rows, "--config", config)
-    mlflow.set_tracking_uri(address)
+    with kept_address():
+        rows = var / "demo" / "transactions.parquet"
+        second = run(var, "train", "--data", rows, "--config", config)
     assert (first.code, second.code) == (0, 0), (first, second)
     return Home(var, rows, config, first, second)
 

@@ -62,6 +62,7 @@ def run(var: Path, *arguments: object, columns: int = 100) -> Done:
     out, err = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setenv("FIVEFOLD_VAR", str(var))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setenv("COLUMNS", str(columns))
         patch.setattr(sys, "argv", ["fivefold", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from math import fsum
 from pathlib import Path
@@ -246,3 +249,17 @@ def test_the_advice_for_rows_that_are_not_grouped_works(home: Home, scored: pl.D
     succeed(home.var, *advice[1].split(), tmp_path / advice[2])
     again = scores(home, tmp_path / advice[2], tmp_path, "--as-of", AS_OF)
     assert_frame_equal(again.sort("user_id"), scored.sort("user_id"), check_exact=True)
+
+
+def test_the_champion_is_scored_with_without_opening_mlflow(home: Home, tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.argv = ['fivefold', *sys.argv[1:]]\n"
+        "from cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'mlflow', 'shap', 'sqlalchemy', 'altair', 'optuna', 'bentoml'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, "score", str(home.rows), "--as-of", AS_OF, "-o", str(tmp_path / "s.csv")]
+    environment = {**os.environ, "FIVEFOLD_VAR": str(home.var)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (tmp_path / "s.csv").is_file(), done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cli import ROOT
+from store import plans as plans_module
 from tests.cli.running import refuse, run, succeed
 
 
@@ -56,14 +58,31 @@ def test_serving_hands_over_to_bentoml(var: Path, monkeypatch: pytest.MonkeyPatc
         assert json.loads(os.environ["BENTOML_CONFIG_OVERRIDES"]) == {"services": {"fivefold": {"workers": 2}}}
         asked.append(arguments)
 
-    for name in ("BENTOML_HOME", "BENTOML_CONFIG_OVERRIDES"):
+    for name in ("BENTOML_HOME", "BENTOML_CONFIG_OVERRIDES", "PYTHONSAFEPATH"):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(os, "execv", execv)
     succeed(var, "serve", "--port", 3456, "--workers", 2)
-    assert asked == [
-        [sys.executable, "-m", "bentoml", "serve", "serving.service:Fivefold", "--host", "127.0.0.1", "--port", "3456"]
-    ]
+    address = ["--host", "127.0.0.1", "--port", "3456", "--working-dir", str(ROOT)]
+    assert asked == [[sys.executable, "-P", "-m", "bentoml", "serve", "serving.service:Fivefold", *address]]
     assert (var / "fivefold.db").exists()
+
+
+def test_the_service_finds_what_was_named_from_this_folder(
+    var: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plans = (Path(plans_module.__file__).parent / "plans.yaml").read_bytes()
+    (tmp_path / "mine.yaml").write_bytes(plans)
+    monkeypatch.chdir(tmp_path)
+    for name in ("BENTOML_HOME", "BENTOML_CONFIG_OVERRIDES", "PYTHONSAFEPATH"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("FIVEFOLD_PLANS_FILE", "mine.yaml")
+    monkeypatch.setenv("FIVEFOLD_DATABASE_URL", "sqlite:///accounts.db")
+    found: dict[str, str] = {}
+    monkeypatch.setattr(os, "execv", lambda *_: found.update(os.environ))
+    succeed(var, "serve")
+    assert found["FIVEFOLD_PLANS_FILE"] == str(tmp_path / "mine.yaml")
+    assert found["FIVEFOLD_DATABASE_URL"] == f"sqlite:///{tmp_path}/accounts.db"
+    assert found["PYTHONSAFEPATH"] == "1"
 
 
 def test_plans_that_cannot_be_read_are_told_before_anything_starts(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from models.registry import Registry
 from models.value_model import ValueModel
+from tests.mlflow_address import kept_address
 from tests.models import making
 
 
 @pytest.fixture(autouse=True)
 def keep_mlflow_address() -> Iterator[None]:
     """Give MLflow's global address back as it was."""
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
+    with kept_address():
+        yield
 
 
 @pytest.fixture

@@ -67,10 +67,43 @@ def _through(model: ValueModel, folder: Path) -> ValueModel:
     return ValueModel.load(folder)
 
 
-def test_the_content_hash_tells_trees_and_curves_apart(model: ValueModel) -> None:
-    other_curve = replace(model, curve=ScoreCurve.of(np.array([1.0, 2.0])))
-    assert len({model.content_hash, other_curve.content_hash, value_model("poisson").content_hash}) == 3
-    assert replace(model, cut_points=(1.5, 3.0, 4.0)).content_hash == model.content_hash
+def test_the_content_hash_covers_everything_that_decides(model: ValueModel) -> None:
+    others = [
+        value_model("poisson"),
+        replace(model, curve=ScoreCurve.of(np.array([1.0, 2.0]))),
+        replace(model, cut_points=(1.5, 3.0, 4.0)),
+        replace(model, rates=replace(model.rates, rates={})),
+        replace(model, horizon_days=91),
+        replace(model, definition={**model.definition, "yearly_margin": 0.03}),
+        replace(model, test_as_of=model.test_as_of + 1),
+    ]
+    assert len({made.content_hash for made in (model, *others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cut_points", [1.5, 3.0, 4.0]),
+        ("horizon_days", 30),
+        ("objective", "regression"),
+        ("test_as_of", 0),
+        ("definition", {}),
+        ("curve_customers", 1),
+        ("added", "later"),
+    ],
+)
+def test_a_changed_field_does_not_load(saved: Path, field: str, value: object) -> None:
+    change(saved, **{field: value})
+    with pytest.raises(ModelError, match=r"damaged: its trees, its curve or model\.json"):
+        ValueModel.load(saved)
+
+
+def test_a_changed_rate_does_not_load(saved: Path) -> None:
+    text = (saved / "model.json").read_text(encoding="utf-8")
+    assert "1.16" in text
+    (saved / "model.json").write_text(text.replace("1.16", "1.61"), encoding="utf-8")
+    with pytest.raises(ModelError, match="damaged"):
+        ValueModel.load(saved)
 
 
 def test_another_format_is_refused(saved: Path) -> None:
@@ -156,10 +189,10 @@ def test_a_missing_file_is_a_model_error(saved: Path) -> None:
         (saved / "away").rename(saved / name)
 
 
-def test_wrong_cut_points_are_refused(saved: Path) -> None:
-    change(saved, cut_points=[4, 3, 2])
+def test_wrong_cut_points_are_refused(model: ValueModel, tmp_path: Path) -> None:
+    replace(model, cut_points=(4.0, 3.0, 2.0)).save(tmp_path)
     with pytest.raises((ModelError, ConfigError), match="cut points"):
-        ValueModel.load(saved)
+        ValueModel.load(tmp_path)
 
 
 def test_segments_are_cut_on_the_unrounded_score_and_a_boundary_belongs_to_the_upper(model: ValueModel) -> None:

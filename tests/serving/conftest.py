@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mlflow
 import pytest
+
+from tests.mlflow_address import kept_address
 
 if TYPE_CHECKING:
     from tests.serving.process_registry import Template
@@ -24,10 +25,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> "Template":
     """A registry with a model of every kind."""
     from tests.serving.process_registry import make_template
 
-    before = mlflow.get_tracking_uri()
-    made = make_template(tmp_path_factory.mktemp("template"))
-    mlflow.set_tracking_uri(before)
-    return made
+    with kept_address():
+        return make_template(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,10 @@ _PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Never used, for nothing is encrypted here; but httpx would load all certificates for each client."""
 
 
+FOREIGN = ("domain", "features", "models", "serving")
+"""Packages in the folder where a service is started, which are not fivefold's."""
+
+
 @dataclass
 class Service:
     """One service: its folder, its database, its processes and what they write.
@@ -85,7 +89,9 @@ class Service:
         self.engine: Engine = open_database(self.settings.database)
         self.logs = [self.var / "stdout.log", self.var / "stderr.log"]
         self.stand = self.var.parent / "stand"
-        self.stand.mkdir()
+        for name in FOREIGN:  # a project of anybody's, with names like ours
+            (self.stand / name).mkdir(parents=True)
+            (self.stand / name / "__init__.py").write_text("raise RuntimeError('not of fivefold')")
         self._seen: dict[int, psutil.Process] = {}
 
     def __enter__(self) -> Self:
@@ -109,7 +115,9 @@ class Service:
         if self.database_url:
             environment["FIVEFOLD_DATABASE_URL"] = self.database_url
         fivefold = (
-            [sys.executable, "-c", _WITH_FAULTS] if self.faults else [str(Path(sys.executable).parent / "fivefold")]
+            [sys.executable, "-P", "-c", _WITH_FAULTS]
+            if self.faults
+            else [str(Path(sys.executable).parent / "fivefold")]
         )
         out, error = (log.open("ab") for log in self.logs)
         with out, error:

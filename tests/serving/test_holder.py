@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-import mlflow
 import numpy as np
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
@@ -19,6 +18,7 @@ from models.registry import CHAMPION, Registry
 from models.value_model import ValueModel
 from serving import holder
 from serving.holder import ModelHolder
+from tests.mlflow_address import kept_address
 from tests.models.making import reference_matrix
 from tests.serving.process_registry import (
     BROKEN,
@@ -35,13 +35,13 @@ from tests.serving.process_registry import (
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path) -> Iterator[ModelStore]:
     """BentoML's models in a folder of the test; MLflow's global address is given back as it was."""
-    folder, before = tmp_path / "bentoml", mlflow.get_tracking_uri()
+    folder = tmp_path / "bentoml"
     folder.mkdir()
     found = ModelStore(folder)
     BentoMLContainer.model_store.set(found)
-    yield found
+    with kept_address():
+        yield found
     BentoMLContainer.model_store.reset()
-    mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture

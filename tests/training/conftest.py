@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +11,7 @@ import pytest
 import training.retrain as retraining
 from features.tables import Source
 from models.registry import Registry
+from tests.mlflow_address import kept_address
 from tests.models.making import new_registry
 from training.config import Snapshots, TrainingConfig, Trees
 from training.data import Portfolio
@@ -36,9 +36,8 @@ class Runs:
 @pytest.fixture(autouse=True)
 def keep_mlflow_address() -> Iterator[None]:
     """Give MLflow's global address back as it was."""
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
+    with kept_address():
+        yield
 
 
 @pytest.fixture(scope="session")

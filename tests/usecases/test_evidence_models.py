@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 
 from domain.settings import Settings
 from models.promotions import promote
 from models.registry import Registry
+from tests.mlflow_address import kept_address
 from tests.models import making
 from usecases.evidence_models import models_part
 from usecases.quarters import Quarter, quarter_named
@@ -24,9 +24,8 @@ CARD = "# value\n\nTrained on simulated customers.\n"
 @pytest.fixture(autouse=True)
 def keep_mlflow_address() -> Iterator[None]:
     """Give MLflow's global address back as it was."""
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
+    with kept_address():
+        yield
 
 
 @pytest.fixture(scope="module")

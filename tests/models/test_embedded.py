@@ -1,0 +1,159 @@
+"""The embedded registry is a folder: it may be moved, copied and restored, and its champion is found without MLflow."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from domain.errors import ModelError, ModelNotFound, PromotionRefused
+from domain.settings import Settings
+from models.embedded import kept_champion, load_kept, relocate
+from models.promotions import promote, rollback
+from models.registry import CHAMPION, Registry
+from tests.models.making import add_bare_version, add_version, new_registry, reference_matrix, value_model
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one version, the champion; copied, never changed."""
+    folder = tmp_path_factory.mktemp("original")
+    registry = new_registry(folder / "var")
+    model = value_model()
+    number = add_version(registry, model, folder / "saved", content_hash=model.content_hash, gate_promote="true")
+    promote(registry, number)
+    registry.client._tracking_client.store.engine.dispose()
+    return folder / "var"
+
+
+@pytest.fixture
+def copied(original: Path, tmp_path: Path) -> Path:
+    """The folder at another place, as a restore puts it there."""
+    return Path(shutil.copytree(original, tmp_path / "restored here" / "var"))
+
+
+@pytest.fixture
+def moved(copied: Path) -> Path:
+    """The folder at another place, and nothing where it was."""
+    gone = copied.parent / "gone"
+    with sqlite3.connect(copied / "mlflow.db") as database:
+        for (before,) in database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall():
+            after = (gone / "artifacts" / "value").as_uri()
+            for table, column in (
+                ("experiments", "artifact_location"),
+                ("runs", "artifact_uri"),
+                ("logged_models", "artifact_location"),
+                ("model_versions", "storage_location"),
+            ):
+                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (before, after))
+    return copied
+
+
+def locations(var: Path) -> list[str]:
+    with sqlite3.connect(var / "mlflow.db") as database:
+        return [row[0] for row in database.execute("SELECT storage_location FROM model_versions")]
+
+
+def test_a_folder_that_was_moved_keeps_its_models(moved: Path) -> None:
+    registry = Registry(Settings(var=moved), "value")
+    assert registry.load_champion().content_hash == value_model().content_hash
+    assert locations(moved)[0].startswith((moved / "artifacts").as_uri())
+    registry.use()
+    loaded = mlflow.pyfunc.load_model("models:/value@champion")
+    assert loaded.unwrap_python_model().value_model.content_hash == value_model().content_hash
+
+
+def test_a_copy_reads_its_own_files_and_not_those_of_the_original(original: Path, copied: Path) -> None:
+    registry = Registry(Settings(var=copied), "value")
+    (written,) = copied.rglob("value_model/booster.txt")
+    written.unlink()
+    with pytest.raises(ModelError, match="booster"):
+        registry.load(1)
+    assert Registry(Settings(var=original), "value").load(1).content_hash == value_model().content_hash
+
+
+def test_the_same_folder_under_another_name_is_left_alone(original: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(original)
+    before = locations(original)
+    assert relocate(Settings(var=tmp_path / "linked")) == 0
+    assert locations(original) == before
+    assert Registry(Settings(var=tmp_path / "linked"), "value").load(1)
+
+
+def test_records_without_files_still_read_those_that_are_elsewhere(original: Path, tmp_path: Path) -> None:
+    shutil.copy(original / "mlflow.db", tmp_path)
+    assert relocate(Settings(var=tmp_path)) == 0
+    assert Registry(Settings(var=tmp_path), "value").load(1)
+
+
+def test_what_is_registered_after_a_move_is_kept_in_the_new_folder(moved: Path, tmp_path: Path) -> None:
+    registry = Registry(Settings(var=moved), "value")
+    assert add_version(registry, value_model("poisson"), tmp_path / "saved") == 2
+    assert registry.load(2).objective == "poisson"
+    assert not (moved.parent / "gone").exists()
+
+
+def test_a_file_that_is_no_registry_is_left_to_mlflow(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database")
+    assert relocate(Settings(var=tmp_path)) == 0
+    assert kept_champion(Settings(var=tmp_path), "value") is None
+    assert relocate(Settings(var=tmp_path / "nothing")) == 0
+    assert kept_champion(Settings(var=tmp_path / "nothing"), "value") is None
+
+
+def test_the_champion_is_found_without_mlflow(moved: Path) -> None:
+    kept = kept_champion(Settings(var=moved), "value")
+    assert kept is not None
+    assert (kept.version, kept.content_hash) == (1, value_model().content_hash)
+    assert load_kept(kept).content_hash == value_model().content_hash
+    assert kept_champion(Settings(var=moved), "nobody") is None
+
+
+def test_a_version_whose_files_were_saved_anew_is_not_the_one_that_was_registered(copied: Path) -> None:
+    registry = Registry(Settings(var=copied), "value")
+    (written,) = copied.rglob("value_model/model.json")
+    value_model("poisson").save(written.parent)
+    kept = kept_champion(registry.settings, "value")
+    assert kept is not None
+    with pytest.raises(ModelError, match="version 1 is not the model that was registered"):
+        load_kept(kept)
+    with pytest.raises(ModelError, match="not the model that was registered"):
+        registry.load(1)
+
+
+def test_a_version_that_does_not_load_is_never_made_champion(copied: Path, tmp_path: Path) -> None:
+    registry = Registry(Settings(var=copied), "value")
+    empty = add_bare_version(registry)
+    with pytest.raises(PromotionRefused, match=f"version {empty} does not load, so the champion stays"):
+        promote(registry, empty, force=True, reason="because")
+    champion = registry.champion()
+    assert champion is not None
+    assert champion.number == 1
+
+
+def test_a_rollback_to_a_version_that_does_not_load_is_refused(copied: Path, tmp_path: Path) -> None:
+    registry = Registry(Settings(var=copied), "value")
+    second = add_version(registry, value_model("poisson"), tmp_path / "saved")
+    promote(registry, second, force=True, reason="a change")
+    first = next(path for path in copied.rglob("value_model/model.json") if "tweedie" in path.read_text())
+    first.unlink()
+    with pytest.raises(PromotionRefused, match="version 1 does not load"):
+        rollback(registry)
+    assert registry.champion() == registry.version(second)
+    assert CHAMPION in registry.version(second).aliases
+
+
+def test_artifacts_that_are_gone_are_named_in_one_line(copied: Path) -> None:
+    shutil.rmtree(copied / "artifacts")
+    with sqlite3.connect(copied / "mlflow.db") as database:
+        database.execute("UPDATE model_versions SET storage_location = 'file:///nowhere/artifacts/value/models/m-1'")
+    with pytest.raises(ModelNotFound, match="models:/value/1") as refused:
+        Registry(Settings(var=copied), "value").load(1)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_loaded_version_scores_the_same_bits(moved: Path) -> None:
+    loaded = Registry(Settings(var=moved), "value").load(1)
+    before, after = value_model().scores(reference_matrix()), loaded.scores(reference_matrix())
+    assert before.score.tobytes() == after.score.tobytes()

@@ -1,0 +1,91 @@
+"""A registered model brings the code that it needs: it loads where fivefold is not installed, beside foreign code."""
+
+import ast
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.registry import Registry
+from tests.models.making import reference_matrix, value_model
+from training.register import REQUIREMENTS, SHIPPED, shipped_code
+
+LOAD = """
+import json, sys
+sys.path[:] = [path for path in sys.path if path != sys.argv[1]]
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
+import mlflow, pandas
+{before}
+model = mlflow.pyfunc.load_model(sys.argv[2])
+import models
+frame = pandas.DataFrame(json.loads(sys.stdin.read()), columns=model.metadata.get_input_schema().input_names())
+print(json.dumps([models.__file__, model.predict(frame)["score"].tolist()]))
+"""
+"""Loads a model with neither the sources nor the installed package on the path."""
+
+
+def load(registry: Registry, cwd: Path, before: str = "", *path: Path) -> subprocess.CompletedProcess[str]:
+    root = Path(shipped_code()[0]).parent
+    registry.use()
+    folder = next(registry.settings.artifacts.rglob("MLmodel")).parent
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"PYTHONPATH": os.pathsep.join(map(str, path))} if path else {}
+    rows = reference_matrix()[:3]
+    return subprocess.run(
+        [sys.executable, "-c", LOAD.format(before=before), str(root), str(folder)],
+        cwd=cwd,
+        env=environment,
+        input=json.dumps(rows.tolist()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def foreign(folder: Path) -> Path:
+    for name in ("domain", "features", "models"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text("mine = True\n")
+    return folder
+
+
+def test_it_loads_where_only_its_own_code_is_and_beside_folders_of_the_same_names(
+    filled: Registry, tmp_path: Path
+) -> None:
+    done = load(filled, foreign(tmp_path / "project"))
+    assert done.returncode == 0, done.stderr
+    where, scores = json.loads(done.stdout.splitlines()[-1])
+    assert Path(where).is_relative_to(filled.settings.artifacts)
+    assert scores == value_model().scores(reference_matrix()[:3]).score.tolist()
+
+
+def test_a_foreign_module_that_was_imported_before_is_named(filled: Registry, tmp_path: Path) -> None:
+    project = foreign(tmp_path / "project")
+    done = load(filled, tmp_path, "import features", project)
+    assert done.returncode != 0
+    assert f"{project / 'features' / '__init__.py'} is a module named 'features' that is not fivefold's" in done.stderr
+
+
+def test_the_requirements_are_all_that_the_code_imports() -> None:
+    own, needed = {package.__name__ for package in SHIPPED}, set()
+    for folder in shipped_code():
+        for file in Path(folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+                names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+                needed |= {name.partition(".")[0] for name in names}
+    installed = importlib.metadata.packages_distributions()
+    modules = needed - own - set(sys.stdlib_module_names)
+    assert modules
+    assert not [module for module in modules if not {name.lower() for name in installed[module]} & set(REQUIREMENTS)]
+    assert len(modules) == len(REQUIREMENTS)
+
+
+@pytest.mark.parametrize("name", ["domain", "features", "models"])
+def test_the_code_travels_with_the_model(filled: Registry, name: str) -> None:
+    (code,) = {path.parent.parent for path in filled.settings.artifacts.rglob(f"code/{name}/__init__.py")}
+    assert not list(code.rglob("__pycache__"))
