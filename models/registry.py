@@ -16,6 +16,7 @@ import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
 
 from domain.errors import ConfigError, ModelNotFound, RegistryError
@@ -101,13 +102,13 @@ class Registry:
 
     def use(self) -> None:
         """Make this registry the one at MLflow's global address, by which it logs runs."""
-        before = os.environ.get(_ADDRESS)
+        before = MLFLOW_TRACKING_URI.get_raw()
         mlflow.set_tracking_uri(self.settings.tracking_uri)
         # MLflow writes the environment as well, which would speak for every registry that is opened later.
         if before is None:
-            os.environ.pop(_ADDRESS, None)
+            MLFLOW_TRACKING_URI.unset()
         else:
-            os.environ[_ADDRESS] = before
+            MLFLOW_TRACKING_URI.set(before)
 
     def experiment(self, name: str) -> str:
         """Give the identifier of an experiment, making it where there is none yet."""
