@@ -30,6 +30,7 @@ _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers where there is no such model, or no such alias of it."""
 
 _ADDRESS = "MLFLOW_TRACKING_URI"
+_VARIABLE: Any = MLFLOW_TRACKING_URI
 _SERVED = ("http://", "https://", "databricks")
 """Addresses of servers, which say themselves where files are kept."""
 
@@ -102,13 +103,13 @@ class Registry:
 
     def use(self) -> None:
         """Make this registry the one at MLflow's global address, by which it logs runs."""
-        before = MLFLOW_TRACKING_URI.get_raw()
+        before = _VARIABLE.get_raw()
         mlflow.set_tracking_uri(self.settings.tracking_uri)
         # MLflow writes the environment as well, which would speak for every registry that is opened later.
         if before is None:
-            MLFLOW_TRACKING_URI.unset()
+            _VARIABLE.unset()
         else:
-            MLFLOW_TRACKING_URI.set(before)
+            _VARIABLE.set(before)
 
     def experiment(self, name: str) -> str:
         """Give the identifier of an experiment, making it where there is none yet."""
