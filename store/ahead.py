@@ -93,6 +93,7 @@ def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: in
         elif row.entered_us is not None:
             row.entered_us = min(row.entered_us, now_us)
         row.assessed_us, row.may_move_down_us, row.status = now_us, None, "failed"
+        row.digest = None
     return len(rows)
 
 

@@ -48,7 +48,13 @@ class AssessmentInputs(Base):
 
 
 class Standing(Base):
-    """Where an entity stands: its latest assessment, in short."""
+    """Where an entity stands: its latest assessment, in short.
+
+    Attributes:
+        number: of the last assessment that came to something else than the one before.
+        assessed_us: when it was assessed last, to the same or to something else.
+        digest: of what that came to, `usecases.moments.digest_of_told`; None where the next one is to be stored anyway.
+    """
 
     __tablename__ = "standings"
     __table_args__ = (Index("ix_standings_organisation_id_level", "organisation_id", "level"),)
@@ -67,6 +73,7 @@ class Standing(Base):
     entered_us: Mapped[int | None] = mapped_column(BigInteger)
     may_move_down_us: Mapped[int | None] = mapped_column(BigInteger)
     override_id: Mapped[int | None] = mapped_column(BIG)
+    digest: Mapped[str | None] = mapped_column(String(64))
 
 
 class Transition(Base):

@@ -39,6 +39,8 @@ _STANDINGS: Mapping[str, Any] = {
     "rules_level": pl.Int64,
     "entered_us": pl.Int64,
     "override_id": pl.Int64,
+    "source": pl.String,
+    "digest": pl.String,
 }
 _OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl.Int64, "until_us": pl.Int64}
 

@@ -1,7 +1,8 @@
 """What entities of one call had before and what they have now, brought into the form that is stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import polars as pl
@@ -48,13 +49,15 @@ class Made:
     """One assessment, ready to be stored.
 
     Attributes:
-        number: counted from 1 for each entity.
+        number: counted from 1 for each entity; that of the last one where this comes to the same.
         version_id: the ruleset that decided; None where none applied.
         source: what made the difference: rules, override, decay or expiry.
         level_before: what held until now.
         override_id: the override that is live.
         breakdown: canonical JSON.
         inputs: what it was made from, JSON.
+        digest: of all that is told of it but its moment.
+        same: it comes to the same as the last one, so that it is no assessment of its own.
         next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
     """
 
@@ -75,8 +78,21 @@ class Made:
     override_id: int | None
     breakdown: str
     inputs: str
+    digest: str
+    same: bool
     next_us: int | None
     next_reason: Reason
+
+
+def digest_of_told(made: Made) -> str:
+    """Hash all that is told of an assessment but its moment: what comes to the same is not stored twice.
+
+    Inputs are part of it as far as they are told: an age that has grown by a second is no change.
+    """
+    told = (made.version_id, made.status, made.level, made.rules_level, made.floor, made.hard_floor, made.override_id)
+    # The breakdown is canonical JSON and begins with its moment; without a ruleset it has none.
+    _, _, content = made.breakdown.partition(',"content_hash":')
+    return sha256(f"{told}\n{content or made.breakdown}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -117,26 +133,30 @@ class Moment:
                 if at is not None and at < next_us:
                     next_us, reason = at, why
             applies = version_id is not None
-            yield Made(
-                entity_id=entity,
-                number=self._number(entity),
-                as_of_us=row[AS_OF],
-                version_id=version_id,
-                source=self._source(entity, bool(row["overridden"])),
-                status=row[STATUS],
-                level=row["level"],
-                level_before=self._level_before(entity),
-                rules_level=row["rules_level"],
-                floor=row["floor"] if applies else 0,
-                hard_floor=row["hard_floor"],
-                score=explained.score if applies else "",
-                entered_us=row["entered"],
-                may_move_down_us=row["may_move_down_on"],
-                override_id=self.overrides[entity]["id"] if row["overridden"] else None,
-                breakdown=as_json_text(explained),
-                inputs=inputs,
-                next_us=next_us,
-                next_reason=reason,
+            yield self._compared(
+                Made(
+                    entity_id=entity,
+                    number=self._number(entity),
+                    as_of_us=row[AS_OF],
+                    version_id=version_id,
+                    source=self._source(entity, bool(row["overridden"])),
+                    status=row[STATUS],
+                    level=row["level"],
+                    level_before=self._level_before(entity),
+                    rules_level=row["rules_level"],
+                    floor=row["floor"] if applies else 0,
+                    hard_floor=row["hard_floor"],
+                    score=explained.score if applies else "",
+                    entered_us=row["entered"],
+                    may_move_down_us=row["may_move_down_on"],
+                    override_id=self.overrides[entity]["id"] if row["overridden"] else None,
+                    breakdown=as_json_text(explained),
+                    inputs=inputs,
+                    digest="",
+                    same=False,
+                    next_us=next_us,
+                    next_reason=reason,
+                )
             )
 
     def without_ruleset(self, entity: int) -> Made:
@@ -145,27 +165,38 @@ class Moment:
         until = None if override is None else override["until_us"]
         live = override if until is None or self.as_of < until else None
         line = "No ruleset is active for this type, so there is no level" + (" but the one set by hand" if live else "")
-        return Made(
-            entity_id=entity,
-            number=self._number(entity),
-            as_of_us=self.as_of,
-            version_id=None,
-            source=self._source(entity, live is not None),
-            status=NO_RULESET,
-            level=live["level"] if live else None,
-            level_before=self._level_before(entity),
-            rules_level=None,
-            floor=0,
-            hard_floor=0,
-            score="",
-            entered_us=None,
-            may_move_down_us=None,
-            override_id=live["id"] if live else None,
-            breakdown=canonical_json({"status": NO_RULESET, "line": line, "level": ""}),
-            inputs="{}",
-            next_us=until if live else None,
-            next_reason=Reason.EXPIRY if live and until else Reason(0),
+        return self._compared(
+            Made(
+                entity_id=entity,
+                number=self._number(entity),
+                as_of_us=self.as_of,
+                version_id=None,
+                source=self._source(entity, live is not None),
+                status=NO_RULESET,
+                level=live["level"] if live else None,
+                level_before=self._level_before(entity),
+                rules_level=None,
+                floor=0,
+                hard_floor=0,
+                score="",
+                entered_us=None,
+                may_move_down_us=None,
+                override_id=live["id"] if live else None,
+                breakdown=canonical_json({"status": NO_RULESET, "line": line, "level": ""}),
+                inputs="{}",
+                digest="",
+                same=False,
+                next_us=until if live else None,
+                next_reason=Reason.EXPIRY if live and until else Reason(0),
+            )
         )
+
+    def _compared(self, made: Made) -> Made:
+        """Number an assessment, or give it the number of the last one where it comes to the same."""
+        before, digest = self.before.get(made.entity_id), digest_of_told(made)
+        if before is None or before["digest"] != digest:
+            return replace(made, digest=digest)
+        return replace(made, digest=digest, same=True, number=int(before["number"]), source=before["source"])
 
     def _next_version(self, portfolio: Portfolio, passed: Sequence[Ruleset]) -> int | None:
         """Tell when a ruleset that did not apply may: when a list begins that it asks for."""

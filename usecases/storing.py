@@ -57,6 +57,7 @@ _STANDING = (
     "entered_us",
     "may_move_down_us",
     "override_id",
+    "digest",
 )
 _TRANSITION = ("entity_id", "number", "organisation_id", "at_us", "from_level", "to_level", "source")
 
@@ -72,8 +73,9 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     if not made:
         return 0
     of = batch.organisation_id
-    write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of) for each in made))
-    kept = ((each.entity_id, each.number, each.inputs) for each in made)
+    new = [each for each in made if not each.same]
+    write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of) for each in new))
+    kept = ((each.entity_id, each.number, each.inputs) for each in new)
     write_rows(session, "assessment_inputs", ("entity_id", "number", "content"), kept)
     _store_standings(session, batch, made)
     moved = [each for each in made if each.level != each.level_before]
@@ -83,15 +85,16 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     for values in result.values:
         _store_values(session, values, held)
     claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in made})
-    audit.record(
-        session,
-        of,
-        "assessments.made",
-        ("assessment", None),
-        actor=actor,
-        details={"assessed": len(made), "moved": len(moved)},
-        bulk=(len(made), digest_of(f"{each.entity_id}.{each.number}:{each.level}" for each in made)),
-    )
+    if new:
+        audit.record(
+            session,
+            of,
+            "assessments.made",
+            ("assessment", None),
+            actor=actor,
+            details={"assessed": len(new), "moved": len(moved)},
+            bulk=(len(new), digest_of(f"{each.entity_id}.{each.number}:{each.level}" for each in new)),
+        )
     return len(made)
 
 
@@ -114,7 +117,7 @@ def _assessment(made: Made, organisation_id: int) -> tuple[Any, ...]:
 
 
 def _store_standings(session: Session, batch: Batch, made: Sequence[Made]) -> None:
-    delete_rows(session, "standings", "entity_id", [each.entity_id for each in made if each.number > 1])
+    delete_rows(session, "standings", "entity_id", [each.entity_id for each in made if each.number > 1 or each.same])
     rows = (
         (
             each.entity_id,
@@ -131,6 +134,7 @@ def _store_standings(session: Session, batch: Batch, made: Sequence[Made]) -> No
             each.entered_us,
             each.may_move_down_us,
             each.override_id,
+            each.digest,
         )
         for each in made
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 
 import store.all_tables  # noqa: F401 (so that all tables are among those of Base)
+from store.clocks import TOLERANCE_SECONDS
 from store.database import open_database, upgrade
 from store.tables import Base
 
@@ -83,9 +84,9 @@ def _empty() -> str:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Engine]:
+def opened(url: str, clock_tolerance_seconds: int = TOLERANCE_SECONDS) -> Iterator[Engine]:
     """Open a database as the program does, and close every connection at the end."""
-    engine = open_database(url)
+    engine = open_database(url, clock_tolerance_seconds)
     try:
         yield engine
     finally:

@@ -165,6 +165,7 @@ def test_standings_are_of_those_assessed_alone(filled: Engine) -> None:
                 hard_floor=1,
                 entered_us=7,
                 override_id=5,
+                digest="d",
             )
         )
         session.flush()
@@ -178,6 +179,8 @@ def test_standings_are_of_those_assessed_alone(filled: Engine) -> None:
                 "rules_level": 2,
                 "entered_us": 7,
                 "override_id": 5,
+                "source": "rules",
+                "digest": "d",
             }
         ]
 

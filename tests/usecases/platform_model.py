@@ -4,11 +4,13 @@ Two rulesets decide on customers - the first on companies, the second on persons
 accounts that customers own. Times are microseconds; levels are numbers from 1.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
 
 from domain.clock import DAY_US
+from store.clocks import LONGEST_LEASE_US
 from store.due import Reason
 from tests.usecases import banks
 
@@ -112,6 +114,11 @@ class Outcome:
     next_us: int | None
     next_reason: Reason
 
+    def told(self) -> tuple[Any, ...]:
+        """Give what an assessment must have stored where any of it is another than before."""
+        level = (self.status, self.level, self.rules_level, self.may_move_down, self.hard_floor)
+        return self.family, self.number, *level, self.override
+
 
 @dataclass
 class Entity:
@@ -126,6 +133,7 @@ class Entity:
     tags: list[tuple[int, int | None]] = field(default_factory=list)
     screenings: list[tuple[int, int, bool]] = field(default_factory=list)
     history: list[Outcome] = field(default_factory=list)
+    last: Outcome | None = None
     due: int | None = None
     reasons: Reason = NOTHING
     revision: int = 0
@@ -134,10 +142,6 @@ class Entity:
     quarantined: bool = False
     lease: str | None = None
     lease_until: int = 0
-
-    @property
-    def last(self) -> Outcome | None:
-        return self.history[-1] if self.history else None
 
     @property
     def overtaken(self) -> bool | None:
@@ -173,7 +177,7 @@ class Model:
         return self.entities[name].owner
 
     def is_free(self, entity: Entity, now: int) -> bool:
-        return entity.lease is None or entity.lease_until <= now
+        return entity.lease is None or not now < entity.lease_until <= now + LONGEST_LEASE_US
 
     def due(self, now: int) -> set[str]:
         """Name those whom a worker may take."""
@@ -201,15 +205,24 @@ class Model:
             claimed[name] = (entity.revision, entity.reasons if waits else Reason.VIEW)
         return claimed
 
-    def store(self, outcomes: Mapping[str, tuple[int, Outcome]], lease: str) -> int:
-        """Take over what was computed for those whose lease is held still."""
+    def store(self, outcomes: Mapping[str, tuple[int, Outcome]], lease: str, unchanged: Collection[str]) -> int:
+        """Take over what was computed for those whose lease is held still.
+
+        *unchanged* are those of whom no row was written: what is told of them must be what was told before.
+        """
         held = sorted(
             (self.entities[name] for name in outcomes if self.entities[name].lease == lease), key=lambda one: one.id
         )
         for entity in held:
             revision, outcome = outcomes[entity.name]
-            before = None if entity.last is None else entity.last.level
-            entity.history.append(outcome)
+            last, before = entity.last, None if entity.last is None else entity.last.level
+            if entity.name in unchanged:
+                assert last is not None
+                assert outcome.told() == last.told()
+                outcome = replace(outcome, source=last.source)
+            else:
+                entity.history.append(outcome)
+            entity.last = outcome
             entity.lease, entity.attempts, entity.quarantined = None, 0, False
             if entity.revision == revision:
                 entity.due, entity.reasons = outcome.next_us, outcome.next_reason
@@ -221,7 +234,7 @@ class Model:
                 self.events.append(
                     (entity.name, len(entity.history), LEVELS[moved[0] or 0], LEVELS[moved[1] or 0], outcome.source)
                 )
-        self.audited += bool(held)
+        self.audited += any(entity.name not in unchanged for entity in held)
         return len(held)
 
     def assess(self, name: str, reasons: Reason, now: int) -> Outcome:

@@ -274,7 +274,7 @@ def test_one_is_assessed_at_once_whether_it_is_due_or_not(bank: Bank) -> None:
     with writing(bank.engine) as session:
         claims.claim_one(session, subject, "other", bank.now, bank.now + LEASE_US)
     assert assess_now(bank.engine, subject, clock=lambda: bank.now) is None
-    assert len(bank.assessments("a")) == 2
+    assert len(bank.assessments("a")) == 1, "it came to the same"
 
 
 def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> None:
