@@ -8,27 +8,38 @@ import typer
 from tqdm import tqdm
 
 from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
-from cli.terminal import acting_in, actor, moment, open_current_database, say
+from cli.terminal import acting_in, actor, moment, open_current_database, say, warn
 from domain.clock import now_microseconds
-from domain.errors import ConfigError
+from domain.errors import ConfigError, first_row_of, problem_lines
 from domain.settings import read_settings
 
 if TYPE_CHECKING:
     from usecases.importing import Progress
 
-import_app = typer.Typer(help="Entities and transactions from files into the platform.", no_args_is_help=True)
+import_app = typer.Typer(
+    help="Entities, and what is known of them, from files into the platform.", no_args_is_help=True
+)
 
-FileArgument = Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines, one row each.")]
+FileArgument = Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines (these perhaps .gz), one row each.")]
+MapOption = Annotated[
+    list[str] | None, typer.Option("--map", help="What a column of the file is, such as customer_id=entity_id.")
+]
+RefusedOption = Annotated[
+    Path | None, typer.Option("--refused", help="The file of refused rows; beside the import by default.")
+]
 TypeOption = Annotated[str, typer.Option("--type", help="The type of the entities.")]
 OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose they are.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The present moment, for histories of the past.")]
 
 
+SOME_REFUSED = 1
+"""Exit code where some rows were refused and the others are stored."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    import_app.command()(setup)
-    import_app.command()(entities)
-    import_app.command()(transactions)
+    for command in (setup, entities, transactions, tags, screenings, cases, alerts):
+        import_app.command()(command)
     app.add_typer(import_app, name="import")
 
 
@@ -72,11 +83,13 @@ def entities(
     kind: TypeOption = "customer",
     organisation: OrganisationOption = "default",
     as_of: AsOfOption = None,
+    names: MapOption = None,
+    refused: RefusedOption = None,
 ) -> None:
-    """Take entities: entity_id, their fields, perhaps owner_id. Whoever is new or changed becomes due."""
+    """Take entities: entity_id, their fields, perhaps owner_id. Those that are new or changed become due."""
     from usecases.importing import import_entities  # noqa: PLC0415 (imports SQLAlchemy)
 
-    _take(import_entities, path, kind, organisation, as_of)
+    _take(import_entities, path, kind, organisation, as_of, names, refused)
 
 
 def transactions(
@@ -84,23 +97,103 @@ def transactions(
     kind: TypeOption = "customer",
     organisation: OrganisationOption = "default",
     as_of: AsOfOption = None,
+    names: MapOption = None,
+    refused: RefusedOption = None,
 ) -> None:
     """Take transactions as the API names their columns, with transaction_id: each once, however often it is sent."""
     from usecases.importing import import_transactions  # noqa: PLC0415 (imports SQLAlchemy)
 
-    _take(import_transactions, path, kind, organisation, as_of)
+    _take(import_transactions, path, kind, organisation, as_of, names, refused)
 
 
-def _take(take: Callable[..., "Progress"], path: Path, kind: str, organisation: str, as_of: str | None) -> None:
+def tags(
+    path: FileArgument,
+    kind: TypeOption = "customer",
+    organisation: OrganisationOption = "default",
+    as_of: AsOfOption = None,
+    names: MapOption = None,
+    refused: RefusedOption = None,
+) -> None:
+    """Take tags: entity_id, tag, perhaps from and until. What is sent again is known."""
+    from usecases.importing import import_tags  # noqa: PLC0415 (imports SQLAlchemy)
+
+    _take(import_tags, path, kind, organisation, as_of, names, refused)
+
+
+def screenings(
+    path: FileArgument,
+    kind: TypeOption = "customer",
+    organisation: OrganisationOption = "default",
+    as_of: AsOfOption = None,
+    names: MapOption = None,
+    refused: RefusedOption = None,
+) -> None:
+    """Take screenings: entity_id, screening, found (true or false), at. What is sent again is known."""
+    from usecases.importing import import_screenings  # noqa: PLC0415 (imports SQLAlchemy)
+
+    _take(import_screenings, path, kind, organisation, as_of, names, refused)
+
+
+def cases(
+    path: FileArgument,
+    kind: TypeOption = "customer",
+    organisation: OrganisationOption = "default",
+    as_of: AsOfOption = None,
+    names: MapOption = None,
+    refused: RefusedOption = None,
+) -> None:
+    """Take cases: entity_id, number, opened, perhaps closed, outcome, status and fields; the number is the case."""
+    from usecases.importing import import_cases  # noqa: PLC0415 (imports SQLAlchemy)
+
+    _take(import_cases, path, kind, organisation, as_of, names, refused)
+
+
+def alerts(
+    path: FileArgument,
+    kind: TypeOption = "customer",
+    organisation: OrganisationOption = "default",
+    as_of: AsOfOption = None,
+    names: MapOption = None,
+    refused: RefusedOption = None,
+) -> None:
+    """Take alerts, in the columns of cases."""
+    from usecases.importing import import_alerts  # noqa: PLC0415 (imports SQLAlchemy)
+
+    _take(import_alerts, path, kind, organisation, as_of, names, refused)
+
+
+def _take(
+    take: Callable[..., "Progress"],
+    path: Path,
+    kind: str,
+    organisation: str,
+    as_of: str | None,
+    names: list[str] | None,
+    refused: Path | None,
+) -> None:
+    from features.text_files import ColumnMap  # noqa: PLC0415 (imports Arrow with its room)
     from usecases.clock_repair import refuse_future  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.importing import ImportFile  # noqa: PLC0415 (as above)
 
+    file = ImportFile(path, read_settings().var / "imports", ColumnMap.read(names or []), refused)
     engine = open_current_database()
     clock = _clock(as_of)
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
     who = acting_in(engine, organisation)
-    done = take(engine, who, kind, path, read_settings().var / "imports", _bar(path), clock)
+    done = take(engine, who, kind, file, _bar(path), clock)
     say(f"{done.rows:,} rows: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
+    if done.refused:
+        _show_refused(done, path)
+        raise typer.Exit(SOME_REFUSED)
+
+
+def _show_refused(done: "Progress", path: Path) -> None:
+    numbering = "the header is row 1" if first_row_of(str(path)) > 1 else "rows count from 1"
+    warn(f"{done.refused:,} rows were refused, and nothing of them was stored ({numbering}):")
+    for line in problem_lines(done.problems):
+        warn(line)
+    warn(f"they are in {done.refused_path}, each with the reason; mend them there and import that file")
 
 
 def _clock(as_of: str | None) -> Callable[[], int]:

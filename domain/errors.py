@@ -17,7 +17,8 @@ FivefoldError                 anything below; its text is meant for a person
 └── ActionRefused             what is asked for is well formed, and a rule of the platform forbids it now
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 PROBLEMS_LISTED = 100
 """How many bad rows an error lists by name; all of them are counted."""
@@ -49,13 +50,15 @@ class DataNotValid(FivefoldError):
 
     Attributes:
         problems: the first hundred, in row order (rows count from 0).
+        every: all that were collected, in row order.
         count: how many problems there are in all.
-        source: what was being read, where that is a file.
+        source: what was being read, where that is a file; its rows are then shown as people count them.
     """
 
     def __init__(self, problems: list[Problem], count: int | None = None, source: str = "") -> None:
-        """Keep the first hundred *problems*, in row order, and their *count*."""
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.row)[:PROBLEMS_LISTED])
+        """Keep the *problems*, in row order, and their *count*."""
+        self.every = tuple(sorted(problems, key=lambda problem: problem.row))
+        self.problems = self.every[:PROBLEMS_LISTED]
         self.count = len(problems) if count is None else count
         self.source = source
         super().__init__(self._message())
@@ -63,9 +66,50 @@ class DataNotValid(FivefoldError):
     def _message(self) -> str:
         where = f" in {self.source}" if self.source else ""
         head = f"{self.count} {'problem' if self.count == 1 else 'problems'}{where}"
-        rest = self.count - len(self.problems)
+        first = first_row_of(self.source)
+        listed = self.problems if not first else [replace(one, row=one.row + first) for one in self.every]
+        lines = list(map(str, listed)) if not first else problem_lines(listed)
+        rest = self.count - len(listed)
         tail = [f"... and {rest} more"] if rest else []
-        return "\n".join([f"Data not valid: {head} (rows count from 0)", *map(str, self.problems), *tail])
+        return "\n".join([f"Data not valid: {head} ({_NUMBERING[first]})", *lines, *tail])
+
+
+_NUMBERING = {0: "rows count from 0", 1: "rows count from 1", 2: "the header is row 1"}
+ROWS_NAMED = 3
+"""How many rows of equal problems a line names."""
+
+
+def first_row_of(source: str) -> int:
+    """Tell the number of the first row of a source as people count: a spreadsheet's header is row 1.
+
+    >>> first_row_of("rows.csv"), first_row_of("rows.parquet"), first_row_of("")
+    (2, 1, 0)
+    """
+    if not source:
+        return 0
+    return 2 if source.lower().removesuffix(".gz").endswith(".csv") else 1
+
+
+def problem_lines(problems: Sequence[Problem]) -> list[str]:
+    """Write problems, one line for all that are equal but for the row.
+
+    >>> print(*problem_lines([Problem(row, "a", "is missing", "text") for row in range(2, 9)]))
+    rows 2, 3, 4 and 4 more: a is missing; allowed: text
+    """
+    rows: dict[tuple[str, str, str], list[int]] = {}
+    for one in problems:
+        rows.setdefault((one.field, one.problem, one.allowed), []).append(one.row)
+    lines = []
+    for (field, problem, allowed), found in rows.items():
+        if len(found) == 1:
+            lines.append(str(Problem(found[0], field, problem, allowed)))
+            continue
+        rest = len(found) - ROWS_NAMED
+        shown = ", ".join(map(str, found[:ROWS_NAMED])) + (f" and {rest:,} more" if rest > 0 else "")
+        lines.append(f"rows {shown}: {field} {problem}; allowed: {allowed}")
+    if len(lines) > PROBLEMS_LISTED:
+        lines[PROBLEMS_LISTED:] = [f"... and {len(lines) - PROBLEMS_LISTED:,} kinds of problems more"]
+    return lines
 
 
 class LayoutError(FivefoldError):

@@ -9,13 +9,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from domain.clock import day_text
-from domain.errors import LayoutError
+from domain.errors import PROBLEMS_LISTED, LayoutError
 from domain.money import RateTable
 from features import columns as c
 from features.histories import Floats, Histories, Integers
 from features.order import Rows, positions_in_order
 from features.texts import Texts, Words, fast, texts_of
-from features.values import Column, Findings, is_text, read_identifiers, read_numbers, read_times, read_words
+from features.values import (
+    MOST_NAMED_IN_FILES,
+    Column,
+    Findings,
+    is_text,
+    read_identifiers,
+    read_numbers,
+    read_times,
+    read_words,
+)
 
 FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
 """Columns that may come as dictionaries: whoever repeats is stored and checked once."""
@@ -63,8 +72,12 @@ class Doorway:
             DataNotValid: rows with bad values, every one of them named.
             LayoutError: a required column is missing, or a column is there twice.
         """
-        findings = Findings(first_row)
+        findings = self.findings(first_row)
         return self.checked(table, findings)
+
+    def findings(self, first_row: int = 0) -> Findings:
+        """Start to look through a source, whose rows are numbered from *first_row*."""
+        return Findings(first_row, MOST_NAMED_IN_FILES if self.source else PROBLEMS_LISTED)
 
     def checked(self, source: pa.Table | Columns, findings: Findings) -> Histories:
         """Do the same with *findings* that already hold what an earlier step found."""

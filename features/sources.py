@@ -26,7 +26,7 @@ from features.tables import (
     table_from_rows,
     too_large,
 )
-from features.values import Findings
+from features.values import MOST_NAMED_IN_FILES, Findings
 
 ROWS_A_BATCH = 1 << 19
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
@@ -86,7 +86,7 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _in_memory(source: Source, doorway: Doorway) -> Histories:
-    findings = Findings()
+    findings = doorway.findings()
     if isinstance(source, pa.Table | pl.DataFrame) or hasattr(source, "iloc"):
         table = table_from_frame(source, findings)
     else:
@@ -106,7 +106,7 @@ def _stream_parquet(path: Path, rates: RateTable) -> Iterator[Histories]:
         try:
             part = doorway.histories(table, first_row)
         except DataNotValid as error:  # go on: every bad row is to be named, not only the first batch's
-            problems += error.problems
+            problems += error.every[: max(0, MOST_NAMED_IN_FILES - len(problems))]
             count += error.count
         else:
             met.add(table[c.USER_ID], part.user_ids)

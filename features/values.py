@@ -33,6 +33,8 @@ _LATEST_US = to_microseconds(datetime(9999, 12, 31, 23, 59, 59, 999_999))  # noq
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ZONED = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _LONGEST_SHOWN = 40
+MOST_NAMED_IN_FILES = 10_000
+"""Problems of one kind that are kept by name of a file's rows, so that equal ones can be told in one line."""
 
 
 class Findings:
@@ -42,9 +44,13 @@ class Findings:
         count: how many problems were found in all.
     """
 
-    def __init__(self, first_row: int = 0) -> None:
-        """Start with nothing found; rows are numbered from *first_row*."""
+    def __init__(self, first_row: int = 0, most_named: int | None = PROBLEMS_LISTED) -> None:
+        """Start with nothing found; rows are numbered from *first_row*.
+
+        *most_named* is how many problems of one kind are kept by name; None for all of them.
+        """
         self.first_row = first_row
+        self.most_named = most_named
         self.count = 0
         self._problems: list[Problem] = []
         self._noted: dict[str, Mask] = {}
@@ -61,7 +67,7 @@ class Findings:
         rows = np.flatnonzero(bad & ~noted)
         self.count += len(rows)
         self._problems += [
-            Problem(self.first_row + int(row), field, describe(int(row)), allowed) for row in rows[:PROBLEMS_LISTED]
+            Problem(self.first_row + int(row), field, describe(int(row)), allowed) for row in rows[: self.most_named]
         ]
 
     def noted_in(self, field: str, rows: int) -> Mask:

@@ -1,118 +1,248 @@
-"""Files into the platform, part by part: each part is taken whole or not at all, and none is taken twice."""
+"""Files into the platform, part by part. A row that cannot be taken is set aside; none is taken twice."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import polars as pl
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
-from domain.errors import ConfigError, DataNotValid, LayoutError, Problem
+from domain.errors import DataNotValid, Problem, first_row_of
 from domain.files import replacing
-from risk.facts.fields import read_field
-from risk.language.fields import FieldType, Kind, kind_of
+from features.text_files import ColumnMap, suffix_of_name
 from store.entities import type_named
+from usecases import import_rows
 from usecases.actors import Actor
-from usecases.ingest_checks import FIELDS, EntityRow, allowed_values
+from usecases.import_parts import (
+    RefusedRows,
+    format_of,
+    named,
+    parts,
+    problems_by_row,
+    reasons_of,
+    refused_path,
+)
+from usecases.ingest_bulk import add_screenings, put_records, put_tags
+from usecases.ingest_checks import FIELDS
 from usecases.ingest_entities import put_entities
 from usecases.ingest_transactions import add_transactions
 
-SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 ROWS = {"entities": 5_000, "transactions": 50_000}
-"""Rows in a part, which is one transaction of the database."""
-NAMES = ("entity_id", "user_id")
-OWNER, OWNER_TYPE = "owner_id", "owner_type"
+"""Rows in a part, which is one transaction of the database; of everything else as many as of entities."""
+MOST_TOLD = 1000
+"""Problems of one import that are kept to be told; the file of refused rows has them all."""
+
+Counts = tuple[int, int, int]
+Take = Callable[[pl.DataFrame], Counts]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an import is: rows of the file that were read and are stored, and what became of them so far."""
+    """How far an import is: rows of the file that were read, what became of them so far, and which were refused.
+
+    Attributes:
+        rows: read and done with.
+        new: of them, how many were new.
+        changed: how many changed something.
+        same: how many said what was known.
+        refused: how many could not be taken.
+        finished: the file is read to its end.
+        refused_path: the file of those refused; None where there is none.
+        problems: the first of what is wrong, rows numbered as people count them.
+    """
 
     rows: int
     new: int
     changed: int
     same: int
+    refused: int = 0
     finished: bool = False
+    refused_path: Path | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportFile:
+    """What is imported, and how.
+
+    Attributes:
+        path: Parquet, CSV or JSON lines; CSV and JSON lines perhaps gzipped.
+        notes: folder in which it is kept how far it is: an import that was stopped goes on there.
+        names: what its columns are called here.
+        refused: the file of refused rows; beside the import where it is None.
+    """
+
+    path: Path
+    notes: Path
+    names: ColumnMap = field(default_factory=ColumnMap)
+    refused: Path | None = None
+
+
+def _ignore(_: Progress) -> None:
+    pass
 
 
 def import_entities(
     engine: Engine,
     actor: Actor,
     type_name: str,
-    path: Path,
-    notes: Path,
-    told: Callable[[Progress], None] = lambda _: None,
+    file: ImportFile,
+    told: Callable[[Progress], None] = _ignore,
     clock: Callable[[], int] = now_microseconds,
 ) -> Progress:
-    """Take entities from Parquet, CSV or JSON lines: `entity_id` (or `user_id`), attributes, perhaps `owner_id`.
+    """Take entities: `entity_id` (or `user_id`), attributes, perhaps `owner_id` and `owner_type`.
 
     Args:
         engine: the database.
         actor: whose organisation it is for.
         type_name: of the entities.
-        path: the file. Beside the attributes it may have `owner_type`, their own type where it has not.
-        notes: folder in which it is kept how far it is: an import that was stopped goes on there.
-        told: is told after each part.
+        file: what is imported.
+        told: hears of each part.
         clock: the present.
 
     Raises:
-        LayoutError: a column is missing, or is no field of the type.
-        DataNotValid: rows that cannot be taken, numbered from the beginning of the file; the parts before are stored.
+        LayoutError: the file cannot be read, a column is missing, or is no field of the type.
     """
     with Session(engine) as session:
         fields = FIELDS.validate_json(type_named(session, actor.organisation_id, type_name).fields)
 
-    def take(part: pl.DataFrame) -> tuple[int, int, int]:
-        taken = put_entities(engine, actor, type_name, _rows_of(part, fields, type_name, path), clock())
+    def take(part: pl.DataFrame) -> Counts:
+        rows = import_rows.entity_rows(part, fields, type_name, str(file.path))
+        taken = put_entities(engine, actor, type_name, rows, clock())
         return taken.new, taken.changed, taken.same
 
-    return _import(engine, actor, ("entities", type_name), path, notes, told, take)
+    return _import(engine, actor, ("entities", type_name), file, told, take)
 
 
 def import_transactions(
     engine: Engine,
     actor: Actor,
     type_name: str,
-    path: Path,
-    notes: Path,
-    told: Callable[[Progress], None] = lambda _: None,
+    file: ImportFile,
+    told: Callable[[Progress], None] = _ignore,
     clock: Callable[[], int] = now_microseconds,
 ) -> Progress:
     """Take transactions of entities that are there, as `add_transactions` does; the rest as for `import_entities`."""
-    text = path.suffix.lower() == ".csv"
+    text = suffix_of_name(file.path) == ".csv"
 
-    def take(part: pl.DataFrame) -> tuple[int, int, int]:
-        taken = add_transactions(engine, actor, part, type_name, text=text, now_us=clock())
+    def take(part: pl.DataFrame) -> Counts:
+        taken = add_transactions(engine, actor, part, type_name, text=text, now_us=clock(), most_named=None)
         return taken.new, taken.changed, taken.repeated
 
-    return _import(engine, actor, ("transactions", type_name), path, notes, told, take)
+    return _import(engine, actor, ("transactions", type_name), file, told, take)
+
+
+def import_tags(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    file: ImportFile,
+    told: Callable[[Progress], None] = _ignore,
+    clock: Callable[[], int] = now_microseconds,
+) -> Progress:
+    """Take tags: `entity_id`, `tag`, perhaps `from` and `until`; the rest as for `import_entities`."""
+
+    def take(part: pl.DataFrame) -> Counts:
+        taken = put_tags(engine, actor, type_name, import_rows.tag_rows(part, str(file.path)), clock())
+        return taken.new, taken.changed, taken.same
+
+    return _import(engine, actor, ("tags", type_name), file, told, take)
+
+
+def import_screenings(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    file: ImportFile,
+    told: Callable[[Progress], None] = _ignore,
+    clock: Callable[[], int] = now_microseconds,
+) -> Progress:
+    """Take screenings: `entity_id`, `screening`, `found`, `at`; the rest as for `import_entities`."""
+
+    def take(part: pl.DataFrame) -> Counts:
+        taken = add_screenings(engine, actor, type_name, import_rows.screening_rows(part, str(file.path)), clock())
+        return taken.new, taken.changed, taken.same
+
+    return _import(engine, actor, ("screenings", type_name), file, told, take)
+
+
+def import_cases(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    file: ImportFile,
+    told: Callable[[Progress], None] = _ignore,
+    clock: Callable[[], int] = now_microseconds,
+) -> Progress:
+    """Take cases: `entity_id`, `number`, `opened`, perhaps `closed`, `outcome`, `status` and the type's own fields."""
+    return _import_records("case", engine, actor, type_name, file, told, clock)
+
+
+def import_alerts(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    file: ImportFile,
+    told: Callable[[Progress], None] = _ignore,
+    clock: Callable[[], int] = now_microseconds,
+) -> Progress:
+    """Take alerts, in the columns of `import_cases`."""
+    return _import_records("alert", engine, actor, type_name, file, told, clock)
+
+
+def _import_records(
+    kind: Literal["case", "alert"],
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    file: ImportFile,
+    told: Callable[[Progress], None],
+    clock: Callable[[], int],
+) -> Progress:
+    with Session(engine) as session:
+        fields = FIELDS.validate_json(type_named(session, actor.organisation_id, type_name).case_fields)
+
+    def take(part: pl.DataFrame) -> Counts:
+        rows = import_rows.record_rows(part, fields, str(file.path))
+        taken = put_records(engine, actor, type_name, rows, kind, clock())
+        return taken.new, taken.changed, taken.same
+
+    return _import(engine, actor, (f"{kind}s", type_name), file, told, take)
 
 
 def _import(
     engine: Engine,
     actor: Actor,
     what: tuple[str, str],
-    path: Path,
-    notes: Path,
+    file: ImportFile,
     told: Callable[[Progress], None],
-    take: Callable[[pl.DataFrame], tuple[int, int, int]],
+    take: Take,
 ) -> Progress:
-    note = _note(engine, actor, what, path, notes)
-    done = Progress(**json.loads(note.read_text())) if note.exists() else Progress(0, 0, 0, 0)
+    path = file.path
+    format_of(path)
+    note = _note(engine, actor, what, file)
+    done, refused = _begun(note, file)
+    _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
     told(done)
-    for part in parts(path, ROWS[what[0]], done.rows):
-        try:
-            new, changed, same = take(part)
-        except DataNotValid as error:
-            raise _numbered(error, done.rows, path) from None
-        done = Progress(done.rows + len(part), done.new + new, done.changed + changed, done.same + same)
-        with replacing(note) as unfinished:
-            unfinished.write_text(json.dumps(vars(done)))
+    for part in parts(path, ROWS.get(what[0], ROWS["entities"]), done.rows):
+        counts, problems = _take_sound(named(part, file.names, path), take)
+        if problems:
+            rows, reasons = sorted(problems), reasons_of(problems)
+            first = first_row_of(str(path)) + done.rows
+            refused.add(part[rows], [first + row for row in rows], [reasons[row] for row in rows])
+            done = replace(done, problems=_told(done, problems, first), refused_path=refused.path)
+        new, changed, same = (
+            before + now for before, now in zip((done.new, done.changed, done.same), counts, strict=True)
+        )
+        done = replace(
+            done, rows=done.rows + len(part), new=new, changed=changed, same=same, refused=done.refused + len(problems)
+        )
+        _keep(note, done, refused)
         told(done)
     note.unlink(missing_ok=True)
     done = replace(done, finished=True)
@@ -120,78 +250,56 @@ def _import(
     return done
 
 
-def _note(engine: Engine, actor: Actor, what: tuple[str, str], path: Path, notes: Path) -> Path:
+def _take_sound(part: pl.DataFrame, take: Take) -> tuple[Counts, dict[int, list[Problem]]]:
+    """Take a part without the rows that cannot be taken; give these by their places, with what is wrong."""
+    places = list(range(len(part)))
+    refused: dict[int, list[Problem]] = {}
+    while places:
+        try:
+            return take(part if len(places) == len(part) else part[places]), refused
+        except DataNotValid as error:
+            found = problems_by_row(error)
+            if not found:
+                raise
+            refused |= {places[row]: problems for row, problems in found.items()}
+            places = [place for row, place in enumerate(places) if row not in found]
+    return (0, 0, 0), refused
+
+
+def _told(done: Progress, problems: dict[int, list[Problem]], first: int) -> tuple[Problem, ...]:
+    """Keep the first problems, rows numbered as people count them."""
+    more = (replace(problem, row=first + row) for row, found in sorted(problems.items()) for problem in found)
+    return (*done.problems, *more)[:MOST_TOLD]
+
+
+def _note(engine: Engine, actor: Actor, what: Sequence[str], file: ImportFile) -> Path:
     """Name the note of how far an import is: of this file as it is now, into this database."""
-    found = path.stat()
-    where = [engine.url.render_as_string(hide_password=True), actor.organisation_id, *what, str(path.absolute())]
-    name = sha256(json.dumps([*where, found.st_size, found.st_mtime_ns]).encode()).hexdigest()[:16]
-    notes.mkdir(parents=True, exist_ok=True)
-    return notes / f"import-{name}.json"
+    found = file.path.stat()
+    where = [engine.url.render_as_string(hide_password=True), actor.organisation_id, *what, str(file.path.absolute())]
+    how = sorted(file.names.ours.items())
+    name = sha256(json.dumps([*where, found.st_size, found.st_mtime_ns, how]).encode()).hexdigest()[:16]
+    file.notes.mkdir(parents=True, exist_ok=True)
+    return file.notes / f"import-{name}.json"
 
 
-def _numbered(error: DataNotValid, first: int, path: Path) -> DataNotValid:
-    problems = [Problem(one.row + first, one.field, one.problem, one.allowed) for one in error.problems]
-    return DataNotValid(problems, error.count, str(path))
+def _begun(note: Path, file: ImportFile) -> tuple[Progress, RefusedRows]:
+    """Read how far an import is; a new one is at its beginning, and its file of refused rows has a name of its own."""
+    if not note.exists():
+        return Progress(0, 0, 0, 0), RefusedRows(refused_path(file.path, file.refused), file.path)
+    kept = json.loads(note.read_text(encoding="utf-8"))
+    refused = RefusedRows(Path(kept["refused_path"]), file.path, kept["refused_bytes"])
+    problems = tuple(Problem(**problem) for problem in kept["problems"])
+    counts = {name: kept[name] for name in ("rows", "new", "changed", "same", "refused")}
+    return Progress(**counts, refused_path=refused.path if kept["refused"] else None, problems=problems), refused
 
 
-def parts(path: Path, size: int, skip: int = 0) -> Iterator[pl.DataFrame]:
-    """Read a file in parts of so many rows, without those to be skipped; everything in CSV is text."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ConfigError(f"{path} ends in {path.suffix!r}; it must end in {', '.join(SUFFIXES)}")
-    try:
-        if suffix == ".parquet":
-            lazy = pl.scan_parquet(path)
-        elif suffix == ".csv":
-            lazy = pl.scan_csv(path, infer_schema=False)
-        else:
-            lazy = pl.scan_ndjson(path, infer_schema_length=None)
-        for part in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
-            yield from part.iter_slices(size)
-    except pl.exceptions.PolarsError as error:
-        raise LayoutError(f"{path} cannot be read: {error}") from None
-
-
-def _rows_of(part: pl.DataFrame, fields: Mapping[str, FieldType], type_name: str, path: Path) -> list[EntityRow]:
-    name = next((name for name in NAMES if name in part.columns), None)
-    if name is None:
-        raise LayoutError(f"{path} has no column {' or '.join(NAMES)}; it has {', '.join(part.columns)}")
-    given = [column for column in part.columns if column not in {name, OWNER, OWNER_TYPE}]
-    strange = [column for column in given if column not in fields]
-    if strange:
-        known = ", ".join(fields) or "none"
-        raise LayoutError(
-            f"{path} has {', '.join(strange)}, which are no fields of {type_name}; its fields are {known}"
-        )
-    columns = {column: _values(part[column], fields[column]) for column in given}
-    owners = _owners(part, type_name)
-    ids = part[name].cast(pl.String).to_list()
-    return [
-        EntityRow(
-            ids[number] or "",
-            {column: values[number] for column, values in columns.items() if values[number] is not None},
-            owners[number],
-        )
-        for number in range(len(part))
-    ]
-
-
-def _owners(part: pl.DataFrame, type_name: str) -> list[tuple[str, str] | None]:
-    if OWNER not in part.columns:
-        return [None] * len(part)
-    types = part[OWNER_TYPE].fill_null(type_name) if OWNER_TYPE in part.columns else [type_name] * len(part)
-    names = part[OWNER].cast(pl.String).to_list()
-    return [None if not name else (kind, name) for kind, name in zip(types, names, strict=True)]
-
-
-def _values(column: pl.Series, declared: FieldType) -> list[Any]:
-    """Read a column as the engine will, into values as JSON has them; DataNotValid where one is not right."""
-    values, wrong = read_field(column, declared)
-    if wrong is not None:
-        bad = [(row, text) for row, text in enumerate(wrong.to_list()) if text is not None]
-        raise DataNotValid(
-            [Problem(row, column.name, f"is {text!r}", allowed_values(declared)) for row, text in bad], len(bad)
-        )
-    if kind_of(declared) is Kind.MOMENT:
-        return values.cast(pl.Datetime("us")).dt.to_string("iso:strict").to_list()
-    return values.to_list()
+def _keep(note: Path, done: Progress, refused: RefusedRows) -> None:
+    counts = {name: getattr(done, name) for name in ("rows", "new", "changed", "same", "refused")}
+    kept = {
+        **counts,
+        "problems": [vars(problem) for problem in done.problems],
+        "refused_path": str(refused.path.absolute()),
+        "refused_bytes": refused.size,
+    }
+    with replacing(note) as unfinished:
+        unfinished.write_text(json.dumps(kept), encoding="utf-8")

@@ -38,6 +38,13 @@ class EntityRow:
 
 def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> None:
     """Raise DataNotValid where a name or a value cannot be taken, each of them named."""
+    problems = problems_of_rows(rows, fields)
+    if problems:
+        raise DataNotValid(problems)
+
+
+def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
+    """Name everything that is wrong with names and values; these are looked at once all else is right."""
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_name(number, row.external_id)]
     first: dict[str, int] = {}
     for number, row in enumerate(rows):
@@ -49,10 +56,7 @@ def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) 
             if name not in fields
         ]
         problems += _unstorable(number, row.attributes)
-    if not problems:
-        problems = _problems_of_values(rows, fields)
-    if problems:
-        raise DataNotValid(problems)
+    return problems or _problems_of_values(rows, fields)
 
 
 def _problems_of_name(number: int, name: Any) -> list[Problem]:
@@ -116,6 +120,11 @@ def allowed_values(declared: FieldType) -> str:
     if isinstance(declared, str):
         return words.get(declared, declared)
     return "a list of texts" if isinstance(declared, tuple) else f"one of {', '.join(declared.one_of)}"
+
+
+def problems_of_fields(given: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> list[Problem]:
+    """Name what is wrong with the fields of several things, by their places."""
+    return problems_of_rows([EntityRow(str(number), one) for number, one in enumerate(given)], fields)
 
 
 def refuse_bad_fields(given: Mapping[str, Any], fields: Mapping[str, FieldType]) -> None:

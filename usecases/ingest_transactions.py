@@ -41,6 +41,7 @@ def add_transactions(
     *,
     text: bool = False,
     now_us: int | None = None,
+    most_named: int | None = PROBLEMS_LISTED,
 ) -> TransactionsTaken:
     """Take transactions of entities that are there. One whose number was taken before, with the same content, is left.
 
@@ -55,6 +56,7 @@ def add_transactions(
         type_name: the type of their entities.
         text: numbers may be written as text, as in CSV.
         now_us: the present moment.
+        most_named: how many rows with problems of one kind are named; None for all of them.
 
     Raises:
         NotThere: there is no such type.
@@ -67,11 +69,11 @@ def add_transactions(
         declared = FIELDS.validate_json(kind.transaction_fields)
         frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, declared)
         rates = rates_of(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
-        read = read_columns(frame, declared, rates, now, text=text)
+        read = read_columns(frame, declared, rates, now, text=text, most_named=most_named)
         named = numbered(session, kind.id, read["external_id"])
-        staged = _once(_with_entities(read, named, type_name)).drop("external_id", "owner_id")
+        staged = _once(_with_entities(read, named, type_name, most_named), most_named).drop("external_id", "owner_id")
         added = transactions.add(session, actor.organisation_id, staged, now)
-        _refuse_conflicts(added.conflicts, read)
+        _refuse_conflicts(added.conflicts, read, most_named)
         priority = BULK if len(staged) > AT_ONCE else EVENT
         organisation_id, type_id = kind.organisation_id, kind.id
         concerned = [Subject(entity, organisation_id, type_id) for entity in added.touched]
@@ -92,34 +94,43 @@ def add_transactions(
         return taken
 
 
-def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str) -> pl.DataFrame:
+def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str, most_named: int | None) -> pl.DataFrame:
     """Say whose each transaction is by its number; DataNotValid where somebody is not there."""
     found = read.join(named, on="external_id", how="left", maintain_order="left")
     strangers = found.select("external_id").with_row_index("row").filter(found["entity_id"].is_null())
-    _refuse(strangers, "user_id", lambda name: f"is {name!r}: there is no such {type_name}", "one that was added")
+    problem = f": there is no such {type_name}"
+    _refuse(strangers, "user_id", lambda name: f"is {name!r}{problem}", "one that was added", most_named)
     return found
 
 
-def _once(staged: pl.DataFrame) -> pl.DataFrame:
+def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
     """Take each transaction once; DataNotValid where the same number stands for different content."""
     if staged["transaction_id"].n_unique() == len(staged):
         return staged
     kept = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
     twice = kept.select("row", "transaction_id").filter(kept["transaction_id"].is_duplicated())
-    _refuse(twice, "transaction_id", lambda name: f"{name!r} stands for different content", "each once")
+    _refuse(twice, "transaction_id", lambda name: f"{name!r} stands for different content", "each once", most_named)
     return kept.drop("row")
 
 
-def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame) -> None:
+def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame, most_named: int | None) -> None:
     if conflicts:
         rows = read.select("transaction_id").with_row_index("row")
         rows = rows.filter(read["transaction_id"].is_in(conflicts)).unique("transaction_id", keep="first")
         allowed = "the content that was taken first; only a pending state may change"
-        _refuse(rows.sort("row"), "transaction_id", lambda name: f"{name!r} was taken with other content", allowed)
+        _refuse(
+            rows.sort("row"),
+            "transaction_id",
+            lambda name: f"{name!r} was taken with other content",
+            allowed,
+            most_named,
+        )
 
 
-def _refuse(rows: pl.DataFrame, field: str, problem: Callable[[str], str], allowed: str) -> None:
+def _refuse(
+    rows: pl.DataFrame, field: str, problem: Callable[[str], str], allowed: str, most_named: int | None
+) -> None:
     """Raise DataNotValid for rows, given by number and name; none are fine."""
     if len(rows):
-        told = rows.head(PROBLEMS_LISTED).iter_rows()
-        raise DataNotValid([Problem(row, field, problem(name), allowed) for row, name in told], len(rows))
+        shown = rows if most_named is None else rows.head(most_named)
+        raise DataNotValid([Problem(row, field, problem(name), allowed) for row, name in shown.iter_rows()], len(rows))

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow.compute as pc
 
 from domain.clock import DAY_US, day_text
-from domain.errors import DataNotValid, LayoutError, Problem
+from domain.errors import PROBLEMS_LISTED, DataNotValid, LayoutError, Problem
 from domain.money import RateTable
 from features import columns as c
 from features.texts import Words
@@ -34,7 +34,13 @@ _CATEGORIES = Words(c.CATEGORIES)
 
 
 def read_columns(
-    frame: pl.DataFrame, own: Mapping[str, FieldType], rates: RateTable, now: int, *, text: bool
+    frame: pl.DataFrame,
+    own: Mapping[str, FieldType],
+    rates: RateTable,
+    now: int,
+    *,
+    text: bool,
+    most_named: int | None = PROBLEMS_LISTED,
 ) -> pl.DataFrame:
     """Check transactions and bring them into the columns of the table; `external_id` says whose each is.
 
@@ -44,13 +50,14 @@ def read_columns(
         rates: a currency without a rate is refused.
         now: the present moment.
         text: numbers may be written as text.
+        most_named: how many problems of one kind are named; None for all of them.
 
     Raises:
         LayoutError: a column that all have is missing.
         DataNotValid: rows that cannot be taken, each named.
     """
     owner = _owner_among(frame.columns)
-    columns = _Columns(frame, text=text)
+    columns = _Columns(frame, text=text, most_named=most_named)
     made = {
         "transaction_id": columns.names(c.TRANSACTION_ID),
         "external_id": columns.names(owner),
@@ -79,8 +86,8 @@ def _owner_among(names: Sequence[str]) -> str:
 class _Columns:
     """The columns of a frame; what is wrong with them is noted in `findings`."""
 
-    def __init__(self, frame: pl.DataFrame, *, text: bool) -> None:
-        self.findings = Findings()
+    def __init__(self, frame: pl.DataFrame, *, text: bool, most_named: int | None) -> None:
+        self.findings = Findings(most_named=most_named)
         self._frame = frame
         self._text = text
 

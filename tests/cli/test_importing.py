@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.cli.running import refuse, succeed
+from tests.cli.running import refuse, run, succeed
 
 ENTITIES = {"entity_id": ["a", "b"], "kind": ["person", "person"], "country": ["NO", "IR"]}
 TRANSACTIONS = {
@@ -71,20 +71,63 @@ def test_who_owns_what_comes_with_it(var: Path, tmp_path: Path) -> None:
     [
         ({**ENTITIES, "shoe_size": ["1", "2"]}, "shoe_size, which are no fields of customer; its fields are country"),
         ({"name": ["a"]}, "has no column entity_id or user_id; it has name"),
-        ({**ENTITIES, "country": ["NO", "Norway"]}, "row 1: country is 'Norway'; allowed: two capital letters"),
-        ({**ENTITIES, "entity_id": ["a", "a"]}, "row 1: entity_id 'a' came before; allowed: each once"),
-        ({**ENTITIES, "owner_id": ["zz", ""]}, "row 0: owner customer 'zz' is not there"),
     ],
 )
-def test_what_is_wrong_with_entities_is_named(
+def test_columns_that_no_entity_has_are_refused(
     var: Path, tmp_path: Path, columns: dict[str, list[object]], words: str
 ) -> None:
     assert words in refuse(var, "import", "entities", write(tmp_path / "e.csv", columns))
 
 
-def test_transactions_of_nobody_are_named(var: Path, tmp_path: Path) -> None:
-    words = refuse(var, "import", "transactions", write(tmp_path / "t.csv", TRANSACTIONS))
-    assert "row 0: user_id is 'a': there is no such customer; allowed: one that was added" in words
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({**ENTITIES, "country": ["NO", "Norway"]}, "row 3: country is 'Norway'; allowed: two capital letters"),
+        ({**ENTITIES, "entity_id": ["a", "a"]}, "row 3: entity_id 'a' came before; allowed: each once"),
+        ({**ENTITIES, "owner_id": ["zz", ""]}, "row 2: owner customer 'zz' is not there"),
+    ],
+)
+def test_a_row_that_is_wrong_is_named_and_the_others_are_stored(
+    var: Path, tmp_path: Path, columns: dict[str, list[object]], words: str
+) -> None:
+    done = run(var, "import", "entities", write(tmp_path / "e.csv", columns))
+    assert (done.code, done.out) == (1, "2 rows: 1 new, 0 changed, 0 known before.\n")
+    assert words in done.err
+    assert "1 rows were refused, and nothing of them was stored (the header is row 1)" in done.err
+    assert f"they are in {tmp_path / 'e.refused.csv'}, each with the reason" in done.err
+
+
+def test_equal_problems_are_one_line(var: Path, tmp_path: Path) -> None:
+    many = {name: [values[0]] * 500 for name, values in TRANSACTIONS.items()}
+    path = write(tmp_path / "t.csv", {**many, "transaction_id": [*range(500)]})
+    done = run(var, "import", "transactions", path, "--refused", tmp_path / "mine.csv")
+    assert done.code == 1
+    (line,) = [line for line in done.err.splitlines() if "user_id" in line]
+    assert line.startswith(
+        "warning: rows 2, 3, 4 and 497 more: user_id is 'a': there is no such customer; allowed: one"
+    )
+    assert len(pl.read_csv(tmp_path / "mine.csv")) == 500
+
+
+def test_everything_that_is_known_of_entities_comes_from_files(var: Path, tmp_path: Path) -> None:
+    people = {"customer": ["a", "b"], "kind": ["person", "person"]}
+    succeed(var, "import", "entities", write(tmp_path / "e.csv", people), "--map", "customer=entity_id")
+    files: dict[str, dict[str, list[object]]] = {
+        "tags": {"entity_id": ["a"], "tag": ["vip"], "from": ["2024-01-01"]},
+        "screenings": {"entity_id": ["a"], "screening": ["pep"], "found": ["false"], "at": ["2024-01-01"]},
+        "cases": {"entity_id": ["a"], "number": [7], "opened": ["2024-01-01"]},
+        "alerts": {"entity_id": ["a"], "number": [7], "opened": ["2024-01-01"]},
+    }
+    for part, columns in files.items():
+        path = write(tmp_path / f"{part}.csv", columns)
+        assert succeed(var, "import", part, path) == "1 rows: 1 new, 0 changed, 0 known before.\n"
+        assert succeed(var, "import", part, path) == "1 rows: 0 new, 0 changed, 1 known before.\n"
+
+
+def test_a_map_that_cannot_be_is_refused(var: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "e.csv", ENTITIES)
+    assert "it must be the file's column, =" in refuse(var, "import", "entities", path, "--map", "customer")
+    assert "has no column nobody to map" in refuse(var, "import", "entities", path, "--map", "nobody=entity_id")
 
 
 def test_files_that_cannot_be_read_are_told(var: Path, tmp_path: Path) -> None:

@@ -202,8 +202,8 @@ def test_what_is_refused_leaves_no_file(home: Home, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("features.sources.ROWS_A_BATCH", 1_000)
         said = refuse(home.var, "score", tmp_path / "bad.parquet", "-o", tmp_path / "a.csv", "--as-of", AS_OF)
-    assert said.startswith(f"Data not valid: 1 problem in {tmp_path / 'bad.parquet'} (rows count from 0)\n")
-    assert f"row {len(table) - 1}: transaction_currency is 'EURO'; allowed: " in said
+    assert said.startswith(f"Data not valid: 1 problem in {tmp_path / 'bad.parquet'} (rows count from 1)\n")
+    assert f"row {len(table)}: transaction_currency is 'EURO'; allowed: " in said
     assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
 
 

@@ -29,8 +29,23 @@ def test_all_problems_are_in_the_message_up_to_a_hundred() -> None:
 def test_problems_beyond_a_hundred_are_counted() -> None:
     error = DataNotValid([problem(row) for row in reversed(range(150))], count=1000, source="a.csv")
     assert [found.row for found in error.problems] == list(range(100))
-    assert str(error).startswith("Data not valid: 1000 problems in a.csv (rows count from 0)\n")
-    assert str(error).endswith("\n... and 900 more")
+    assert str(error).startswith("Data not valid: 1000 problems in a.csv (the header is row 1)\n")
+    assert str(error).endswith("\n... and 850 more")
+
+
+def test_equal_problems_of_a_file_are_one_line() -> None:
+    equal = [Problem(row, "user_balance", "is missing", "a number") for row in range(2000)]
+    text = str(DataNotValid([*equal, Problem(7, "user_id", "is missing", "text")], source="rows.csv.gz"))
+    assert text.splitlines()[1:] == [
+        "rows 2, 3, 4 and 1,997 more: user_balance is missing; allowed: a number",
+        "row 9: user_id is missing; allowed: text",
+    ]
+
+
+def test_very_many_kinds_of_problems_are_counted() -> None:
+    text = str(DataNotValid([Problem(row, "a", f"is {row}", "a number") for row in range(150)], source="rows.parquet"))
+    assert text.splitlines()[1] == "row 1: a is 0; allowed: a number"
+    assert text.splitlines()[-1] == "... and 50 kinds of problems more"
 
 
 @pytest.mark.parametrize(("count", "word"), [(1, "1 problem "), (2, "2 problems ")])

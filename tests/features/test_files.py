@@ -42,7 +42,7 @@ def test_text_in_csv_stays_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", c.REQUIRED)
 def test_an_empty_field_in_csv_is_missing(field: str, tmp_path: Path) -> None:
-    with pytest.raises(DataNotValid, match=f"1 problem in .*rows.csv .*\nrow 1: {field} is missing"):
+    with pytest.raises(DataNotValid, match=f"1 problem in .*rows.csv .*\nrow 3: {field} is missing"):
         read(as_csv([row(), row(**{field: None})], tmp_path))
 
 
@@ -93,10 +93,10 @@ def test_json_as_people_write_it(tmp_path: Path) -> None:
     assert read(written(tmp_path / "A.JSON", "\ufeff" + json.dumps([row()]))).rows == 1
     for number in ("1e400", "NaN", "-Infinity", str(2**70), "true", '"5"'):
         text = json.dumps([row(user_balance="?")]).replace('"?"', number)
-        with pytest.raises(DataNotValid, match="row 0: user_balance is "):
+        with pytest.raises(DataNotValid, match="row 1: user_balance is "):
             read(written(tmp_path / "b.json", text))
 
 
 def test_half_a_surrogate_pair_in_json_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataNotValid, match=r"row 0: user_id is '\\udc00'"):
+    with pytest.raises(DataNotValid, match=r"row 1: user_id is '\\udc00'"):
         read(written(tmp_path / "a.json", json.dumps([row(user_id="\udc00")])))

@@ -143,7 +143,7 @@ def test_nothing_comes_after_the_first_bad_batch(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 1)
     stream = stream_histories(lay_out([*of("ab"), row(user_id="c", user_balance=None), *of("de")], [], tmp_path), RATES)
     assert [next(stream).user_ids.to_pylist(), next(stream).user_ids.to_pylist()] == [["a"], ["b"]]
-    with pytest.raises(DataNotValid, match="row 2: user_balance is missing"):
+    with pytest.raises(DataNotValid, match="row 3: user_balance is missing"):
         next(stream)
 
 

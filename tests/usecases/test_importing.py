@@ -1,15 +1,29 @@
 """Imports go on where they were stopped, name rows of the whole file, and take nothing by halves."""
 
+import gzip
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from domain.errors import ConfigError, DataNotValid
+from domain.errors import ConfigError, LayoutError
+from features.text_files import ColumnMap
+from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import importing
-from usecases.importing import Progress, import_entities, import_transactions, parts
+from usecases.import_parts import parts
+from usecases.importing import (
+    ImportFile,
+    Progress,
+    import_alerts,
+    import_cases,
+    import_entities,
+    import_screenings,
+    import_tags,
+    import_transactions,
+)
 
 COUNT = 25
 
@@ -43,10 +57,10 @@ def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -
             raise Stopped
 
     with pytest.raises(Stopped):
-        import_entities(bank.engine, bank.actor, "customer", path, notes, stop)
+        import_entities(bank.engine, bank.actor, "customer", ImportFile(path, notes), stop)
     assert count(bank, "entities") == 20
     told: list[Progress] = []
-    done = import_entities(bank.engine, bank.actor, "customer", path, notes, told.append)
+    done = import_entities(bank.engine, bank.actor, "customer", ImportFile(path, notes), told.append)
     assert done == Progress(COUNT, COUNT, 0, 0, finished=True)
     assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
     assert count(bank, "entities") == COUNT
@@ -61,21 +75,139 @@ def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> No
             raise Stopped
 
     with pytest.raises(Stopped):
-        import_entities(bank.engine, bank.actor, "customer", path, notes, stop)
+        import_entities(bank.engine, bank.actor, "customer", ImportFile(path, notes), stop)
     entities(path, income=["77"] * COUNT)
-    assert import_entities(bank.engine, bank.actor, "customer", path, notes).changed == 10
+    assert import_entities(bank.engine, bank.actor, "customer", ImportFile(path, notes)).changed == 10
 
 
-def test_rows_are_numbered_from_the_beginning_of_the_file(bank: Bank, tmp_path: Path) -> None:
+def bad_rows(bank: Bank, path: Path, tmp_path: Path, **more: Any) -> Progress:
+    return import_entities(bank.engine, bank.actor, "customer", ImportFile(path, tmp_path / "notes", **more))
+
+
+def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank: Bank, tmp_path: Path) -> None:
     path = entities(tmp_path / "e.csv", income=["5"] * 22 + ["much"] + ["5"] * 2)
-    with pytest.raises(DataNotValid, match="row 22: income is 'much'"):
-        import_entities(bank.engine, bank.actor, "customer", path, tmp_path / "notes")
-    assert count(bank, "entities") == 20, "the parts before it are stored, and nothing of its own"
-    assert import_entities(bank.engine, bank.actor, "customer", entities(path), tmp_path / "notes").same == 20
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.rows, done.new, done.refused) == (COUNT, COUNT - 1, 1)
+    assert count(bank, "entities") == COUNT - 1
+    assert [str(problem) for problem in done.problems] == ["row 24: income is 'much'; allowed: a finite number"]
+    refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False)
+    assert refused.rows() == [("c22", "much", "24", "income is 'much' (allowed: a finite number)")]
+    assert refused.columns == ["entity_id", "income", "refused_row", "refused_reason"]
+
+
+def test_the_file_of_refused_rows_is_mended_and_imported_as_it_is(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv", income=["much"] * 2 + ["5"] * 21 + ["more"] * 2)
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.new, done.refused) == (COUNT - 4, 4)
+    mended = tmp_path / "e.refused.csv"
+    assert done.refused_path == mended
+    mended.write_text(mended.read_text().replace(",much,", ",7,").replace(",more,", ",8,"))
+    assert bad_rows(bank, mended, tmp_path).new == 4
+    again = bad_rows(bank, path, tmp_path)
+    assert (again.same, again.refused, count(bank, "entities")) == (COUNT - 4, 4, COUNT)
+    assert again.refused_path == tmp_path / "e.refused-2.csv", "what was mended by hand is not written over"
+
+
+def test_every_row_of_a_kind_is_refused_with_its_reason(bank: Bank, tmp_path: Path) -> None:
+    bank.put("a")
+    columns = {
+        "transaction_id": [f"t{number}" for number in range(300)],
+        "user_id": ["a"] * 100 + ["nobody"] * 200,
+        "transaction_amount": ["1"] * 50 + ["x"] * 150 + ["1"] * 100,
+        "transaction_currency": ["EUR"] * 300,
+        "transaction_date": ["2026-01-01"] * 300,
+    }
+    pl.DataFrame(columns).write_csv(tmp_path / "t.csv")
+    file = ImportFile(tmp_path / "t.csv", tmp_path / "notes")
+    done = import_transactions(bank.engine, bank.actor, "customer", file)
+    assert (done.new, done.refused) == (50, 250)
+    reasons = pl.read_csv(tmp_path / "t.refused.csv")["refused_reason"].str.slice(0, 25).value_counts()
+    assert dict(reasons.iter_rows()) == {"transaction_amount is 'x'": 150, "user_id is 'nobody': ther": 100}
+
+
+def test_one_that_was_stopped_writes_no_refused_row_twice(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv", income=["much"] * COUNT)
+
+    def stop(progress: Progress) -> None:
+        if progress.rows == 10:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        import_entities(bank.engine, bank.actor, "customer", ImportFile(path, tmp_path / "notes"), stop)
+    with (tmp_path / "e.refused.csv").open("a") as file:
+        file.write("what was written before the plug was pulled\n")
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.refused, len(done.problems)) == (COUNT, COUNT)
+    assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == list(range(2, COUNT + 2))
+
+
+def test_columns_of_other_names_semicolons_and_gzip(bank: Bank, tmp_path: Path) -> None:
+    text = "kunde;einkommen\n" + "".join(f"c{number};5\n" for number in range(24)) + "c24;viel\n"
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(text.encode()))
+    names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
+    done = bad_rows(bank, tmp_path / "e.csv.gz", tmp_path, names=names)
+    assert (done.new, done.refused) == (24, 1)
+    first, second = (tmp_path / "e.refused.csv").read_text().splitlines()
+    assert (first, second[:12]) == ("kunde;einkommen;refused_row;refused_reason", "c24;viel;26;")
+
+
+def imported(bank: Bank, take: Any, path: Path, rows: str) -> tuple[int, int, int, int]:
+    path.write_text(rows)
+    done = take(bank.engine, bank.actor, "customer", ImportFile(path, path.parent / "notes"), clock=lambda: bank.now)
+    return done.new, done.changed, done.same, done.refused
+
+
+def test_tags_are_known_again_and_get_another_end(bank: Bank, tmp_path: Path) -> None:
+    bank.put("a")
+    rows = "entity_id,tag,from,until\na,vip,2020-01-01,\na,watch,,\nz,vip,,\na,,,\na,vip,soon,\n"
+    assert imported(bank, import_tags, tmp_path / "t.csv", rows) == (2, 0, 0, 3)
+    assert imported(bank, import_tags, tmp_path / "t2.csv", rows) == (0, 0, 2, 3)
+    ended = "entity_id,tag,from,until\na,vip,2020-01-01,2021-01-01\na,watch,,\n"
+    assert imported(bank, import_tags, tmp_path / "t3.csv", ended) == (0, 1, 1, 0)
+    assert count(bank, "tags") == 2
+
+
+def test_screenings_are_known_again(bank: Bank, tmp_path: Path) -> None:
+    bank.put("a")
+    rows = "entity_id,screening,found,at\na,pep,true,2020-01-01\na,pep,perhaps,2020-01-02\na,pep,true,\n"
+    assert imported(bank, import_screenings, tmp_path / "s.csv", rows) == (1, 0, 0, 2)
+    assert imported(bank, import_screenings, tmp_path / "s2.csv", rows) == (0, 0, 1, 2)
+    assert count(bank, "screenings") == 1
+
+
+@pytest.mark.parametrize("take", [import_cases, import_alerts])
+def test_cases_and_alerts_are_known_by_their_numbers(bank: Bank, tmp_path: Path, take: Any) -> None:
+    bank.put("a")
+    bank.put("b")
+    rows = (
+        "entity_id,number,opened,closed,outcome\na,1,2020-01-01,,\na,2,2020-01-01,2020-02-01,confirmed\n"
+        "a,3,2020-01-01,,confirmed\na,4,2020-02-01,2020-01-01,\n"
+    )
+    assert imported(bank, take, tmp_path / "c.csv", rows) == (2, 0, 0, 2)
+    assert imported(bank, take, tmp_path / "c2.csv", rows) == (0, 0, 2, 2)
+    closed = "entity_id,number,opened,closed,outcome\na,1,2020-01-01,2020-03-01,dismissed\nb,2,2020-01-01,,\n"
+    assert imported(bank, take, tmp_path / "c3.csv", closed) == (0, 1, 0, 1)
+    reason = pl.read_csv(tmp_path / "c3.refused.csv")["refused_reason"].item()
+    assert reason.startswith("number is '2', which is about another entity")
+
+
+def test_what_an_import_of_tags_changes_becomes_due(bank: Bank, tmp_path: Path) -> None:
+    bank.put("a")
+    bank.activate(banks.document({"watch": banks.WATCH}))
+    bank.settle()
+    imported(bank, import_tags, tmp_path / "t.csv", "entity_id,tag\na,watch\n")
+    bank.settle()
+    assert bank.level("a") == 3
+
+
+def test_a_column_that_no_tag_has_is_refused_with_what_would_be_right(bank: Bank, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("customer,tag\na,vip\n")
+    with pytest.raises(LayoutError, match="such as --map customer=entity_id"):
+        import_tags(bank.engine, bank.actor, "customer", ImportFile(tmp_path / "t.csv", tmp_path / "notes"))
 
 
 def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
-    import_entities(bank.engine, bank.actor, "customer", entities(tmp_path / "e.csv"), tmp_path)
+    import_entities(bank.engine, bank.actor, "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path))
     rows = {
         "transaction_id": [f"t{number}" for number in range(COUNT)],
         "user_id": [f"c{number}" for number in range(COUNT)],
@@ -84,7 +216,7 @@ def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
         "transaction_date": ["2026-01-01"] * COUNT,
     }
     pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
-    done = import_transactions(bank.engine, bank.actor, "customer", tmp_path / "t.csv", tmp_path)
+    done = import_transactions(bank.engine, bank.actor, "customer", ImportFile(tmp_path / "t.csv", tmp_path))
     assert (done.rows, done.new) == (COUNT, COUNT)
     assert count(bank, "transactions") == COUNT
 

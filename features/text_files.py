@@ -1,0 +1,100 @@
+"""Files as people have them: CSV with commas, semicolons or tabs, perhaps gzipped; columns under names of their own."""
+
+import csv
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, Self, cast
+
+from domain.errors import ConfigError, LayoutError
+
+GZIP: Final = ".gz"
+DELIMITERS: Final = (",", ";", "\t", "|")
+_SPOKEN = {"\t": "tab"}
+
+
+def suffix_of_name(path: Path) -> str:
+    """Tell the format of a file by its name, whether it is gzipped or not.
+
+    >>> suffix_of_name(Path("rows.CSV.gz"))
+    '.csv'
+    """
+    name = path.with_suffix("") if path.suffix.lower() == GZIP else path
+    return name.suffix.lower()
+
+
+def is_gzipped(path: Path) -> bool:
+    """Tell whether a file is gzipped, by its name.
+
+    >>> is_gzipped(Path("rows.csv.gz")), is_gzipped(Path("rows.csv"))
+    (True, False)
+    """
+    return path.suffix.lower() == GZIP
+
+
+def open_text(path: Path) -> IO[str]:
+    """Open a text file in UTF-8, gzipped or not; a byte order mark is left out."""
+    if is_gzipped(path):
+        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def header_of(path: Path) -> tuple[list[str], str]:
+    """Read the header line of a CSV file: the names of its columns, and what stands between them.
+
+    That is the sign which gives the most columns; a comma where none does. LayoutError where there is no such line.
+    """
+    try:
+        with open_text(path) as file:
+            line = file.readline()
+            delimiter = max(DELIMITERS, key=lambda sign: len(next(csv.reader([line], delimiter=sign), [])))
+            file.seek(0)
+            return next(csv.reader(file, delimiter=delimiter), []), delimiter
+    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        raise LayoutError(f"{path} is not CSV with a header line: {error}") from None
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """What the columns of a file are called here.
+
+    Attributes:
+        ours: our name by that of the file.
+    """
+
+    ours: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, pairs: Sequence[str], option: str = "--map") -> Self:
+        """Read pairs such as customer_id=user_id: the file's name, then ours.
+
+        Raises:
+            ConfigError: a pair has another form, or a name stands in two of them.
+        """
+        ours: dict[str, str] = {}
+        for pair in pairs:
+            theirs, equals, own = (part.strip() for part in pair.partition("="))
+            if not (theirs and equals and own):
+                raise ConfigError(
+                    f"{option} is {pair!r}; it must be the file's column, =, and its name here, "
+                    "such as customer_id=user_id"
+                )
+            if theirs in ours or own in ours.values():
+                raise ConfigError(f"{option} {pair}: {theirs if theirs in ours else own} is in another pair already")
+            ours[theirs] = own
+        return cls(ours)
+
+    def rename(self, names: Sequence[str], source: str) -> dict[str, str]:
+        """Give the pairs for the columns of one file.
+
+        Raises:
+            LayoutError: the file lacks a column, or has one of the name that another is to get.
+        """
+        missing = [theirs for theirs in self.ours if theirs not in names]
+        if missing:
+            raise LayoutError(f"{source} has no column {', '.join(missing)} to map; it has {', '.join(names)}")
+        twice = [own for theirs, own in self.ours.items() if own in names and own not in self.ours and own != theirs]
+        if twice:
+            raise LayoutError(f"{source} has a column {twice[0]} itself; map that one to another name as well")
+        return dict(self.ours)

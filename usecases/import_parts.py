@@ -1,0 +1,119 @@
+"""Files of an import, read part by part, and the file of the rows that were refused."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from domain.errors import ConfigError, DataNotValid, LayoutError, Problem
+from features.text_files import GZIP, ColumnMap, header_of, is_gzipped, suffix_of_name
+
+SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
+REFUSED_ROW: Final = "refused_row"
+REFUSED_REASON: Final = "refused_reason"
+_ADDED = (REFUSED_ROW, REFUSED_REASON)
+
+
+def format_of(path: Path) -> str:
+    """Tell the format of a file by its name; ConfigError where it is none that is imported."""
+    suffix = suffix_of_name(path)
+    if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
+        raise ConfigError(
+            f"{path} ends in {path.suffix!r}; it must end in {', '.join(SUFFIXES)} (text also with {GZIP})"
+        )
+    return suffix
+
+
+def parts(path: Path, size: int, skip: int = 0) -> Iterator[pl.DataFrame]:
+    """Read a file in parts of so many rows, without those to be skipped; everything in CSV is text."""
+    suffix = format_of(path)
+    with path.open("rb"):  # so that a file that is not there is told by its name
+        pass
+    try:
+        if suffix == ".parquet":
+            lazy = pl.scan_parquet(path)
+        elif suffix == ".csv":
+            lazy = pl.scan_csv(path, infer_schema=False, separator=header_of(path)[1])
+        else:
+            lazy = pl.scan_ndjson(path, infer_schema_length=None)
+        for part in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
+            yield from part.iter_slices(size)
+    except pl.exceptions.PolarsError as error:
+        raise LayoutError(f"{path} cannot be read: {error}") from None
+
+
+def named(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
+    """Give a part under our names, without what an earlier import wrote beside refused rows."""
+    own = part.drop(*_ADDED, strict=False)
+    return own.rename(names.rename(own.columns, str(path)))
+
+
+@dataclass
+class RefusedRows:
+    """The file of refused rows: the columns of the import, and beside them the row's number and why.
+
+    CSV where the import is CSV, and JSON lines otherwise. So it can be mended and imported as it is.
+
+    Attributes:
+        path: where it is, once there is a row.
+        source: the file that is imported.
+        size: bytes that belong to parts which are done; what an import that was stopped wrote after them is dropped.
+    """
+
+    path: Path
+    source: Path
+    size: int = 0
+
+    def add(self, rows: pl.DataFrame, numbers: Sequence[int], reasons: Sequence[str]) -> None:
+        """Add rows, their numbers as people count them, and why each was refused."""
+        columns = [pl.Series(REFUSED_ROW, numbers, pl.Int64), pl.Series(REFUSED_REASON, reasons, pl.String)]
+        frame = rows.drop(*_ADDED, strict=False).hstack(columns)
+        with self.path.open("ab") as file:
+            file.truncate(self.size)
+            file.seek(self.size)
+            if format_of(self.path) == ".csv":
+                separator = header_of(self.source)[1]
+                file.write(frame.write_csv(include_header=not self.size, separator=separator).encode())
+            else:
+                lines = (json.dumps(row, ensure_ascii=False, default=str) for row in frame.iter_rows(named=True))
+                file.write("".join(f"{line}\n" for line in lines).encode())
+            self.size = file.tell()
+
+
+def refused_path(path: Path, wanted: Path | None = None) -> Path:
+    """Name the file of refused rows: beside the import, and none that is there already.
+
+    A *wanted* one is taken as it is, and written anew; ConfigError where it is of another format.
+    """
+    suffix = ".csv" if format_of(path) == ".csv" else ".jsonl"
+    if wanted is not None:
+        if wanted.suffix.lower() != suffix:
+            raise ConfigError(f"the file of refused rows is {wanted}; for {path} it must end in {suffix}")
+        return wanted
+    stem = path.name.removesuffix(GZIP).rsplit(".", 1)[0]
+    tried = [
+        path.with_name(f"{stem}.refused{'' if number == 1 else f'-{number}'}{suffix}") for number in range(1, 1000)
+    ]
+    free = next((each for each in tried if not each.exists()), None)
+    if free is None:
+        raise ConfigError(f"there are {len(tried)} files such as {tried[0]}; move them away, or name one by --refused")
+    return free
+
+
+def reasons_of(problems: Mapping[int, Sequence[Problem]]) -> dict[int, str]:
+    """Write why each row was refused, in one line."""
+    return {
+        row: "; ".join(f"{one.field} {one.problem} (allowed: {one.allowed})" for one in found)
+        for row, found in sorted(problems.items())
+    }
+
+
+def problems_by_row(error: DataNotValid) -> dict[int, list[Problem]]:
+    """Sort everything that is wrong by rows."""
+    found: dict[int, list[Problem]] = {}
+    for problem in error.every:
+        found.setdefault(problem.row, []).append(problem)
+    return found

@@ -1,0 +1,292 @@
+"""Tags, screenings, cases and alerts in bulk: all rows of one call, each known again however often it is sent."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
+
+from domain.clock import now_microseconds
+from domain.errors import DataNotValid, Problem
+from features.values import shown
+from store import bulk_facts
+from store.bulk import write_rows
+from store.chain import digest_of
+from store.database import writing
+from store.due import BULK, EVENT, Reason, Subject
+from store.entities import numbered, type_named
+from store.entity_tables import EntityType, Record, Tag
+from usecases import audit
+from usecases.actors import Actor
+from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, problems_of_fields, storable
+from usecases.ingest_entities import AT_ONCE, Taken
+from usecases.ingest_facts import MOST_WORD_CHARACTERS, RecordGiven
+from usecases.owners import mark_with_owners
+
+MOMENT = "a moment that is not after now"
+WORD = f"text of 1 to {MOST_WORD_CHARACTERS} characters, none of them NUL"
+NUMBER = f"text of 1 to {MOST_CHARACTERS} characters, none of them NUL"
+
+
+@dataclass(frozen=True)
+class TagRow:
+    """A tag of an entity, from a moment (now where it is None) until another (without end where it is None)."""
+
+    external_id: str
+    tag: str
+    from_us: int | None = None
+    until_us: int | None = None
+
+
+@dataclass(frozen=True)
+class ScreeningRow:
+    """What an entity was screened for at a moment, and whether anything was found."""
+
+    external_id: str
+    screening: str
+    found: bool
+    at_us: int
+
+
+@dataclass(frozen=True)
+class RecordRow:
+    """A case or an alert about an entity."""
+
+    external_id: str
+    given: RecordGiven
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The type of the entities of some rows, and their numbers by their names."""
+
+    kind: EntityType
+    numbers: Mapping[str, int]
+    owners: Mapping[int, int]
+
+
+def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow], now_us: int | None = None) -> Taken:
+    """Set tags. One that the entity has from the same moment on is known, and gets the end that the row gives.
+
+    A tag without a first moment holds from now on; an entity that has it already keeps it, with the row's end.
+
+    Raises:
+        NotThere: there is no such type.
+        DataNotValid: rows that cannot be taken, each named; then nothing was taken.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    problems = [problem for number, row in enumerate(rows) for problem in _problems_of_tag(number, row, now)]
+    problems += _twice(rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us)
+    with writing(engine) as session:
+        known = _known(session, actor, type_name, rows, problems)
+        there = bulk_facts.tags(session, [*known.numbers.values()])
+        of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
+        live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}
+        added: dict[tuple[int, str, int], TagRow] = {}
+        changed: dict[int, tuple[int, TagRow]] = {}
+        for row in dict.fromkeys(rows):
+            entity = known.numbers[row.external_id]
+            found = (
+                live.get((entity, row.tag)) if row.from_us is None else of_moment.get((entity, row.tag, row.from_us))
+            )
+            if found is None:
+                added[entity, row.tag, now if row.from_us is None else row.from_us] = row
+            elif found[1] != row.until_us:
+                changed[found[0]] = (entity, row)
+        write_rows(
+            session,
+            "tags",
+            ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by"),
+            [
+                (known.kind.organisation_id, entity, tag, begin, row.until_us, actor.name)
+                for (entity, tag, begin), row in added.items()
+            ],
+        )
+        for key, (_, row) in changed.items():
+            session.execute(update(Tag).where(Tag.id == key).values(until_us=row.until_us))
+        touched = [entity for entity, _, _ in added] + [entity for entity, _ in changed.values()]
+        said = [f"{known.numbers[row.external_id]}:{row.tag}:{row.from_us}:{row.until_us}" for row in rows]
+        taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
+        _finish(session, actor, "tags.put", known, taken, touched, said, Reason.TAG, now)
+        return taken
+
+
+def add_screenings(
+    engine: Engine, actor: Actor, type_name: str, rows: Sequence[ScreeningRow], now_us: int | None = None
+) -> Taken:
+    """Note screenings. One of the same entity, word, moment and result is known; errors are those of `put_tags`."""
+    now = now_microseconds() if now_us is None else now_us
+    problems = [problem for number, row in enumerate(rows) for problem in _problems_of_screening(number, row, now)]
+    with writing(engine) as session:
+        known = _known(session, actor, type_name, rows, problems)
+        there = set(bulk_facts.screenings(session, [*known.numbers.values()]))
+        wanted = {(known.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
+        added = {key: row for key, row in wanted.items() if key not in there}
+        write_rows(
+            session,
+            "screenings",
+            ("organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us"),
+            [
+                (known.kind.organisation_id, entity, screening, row.found, at, now)
+                for (entity, screening, at, _), row in added.items()
+            ],
+        )
+        said = [":".join(map(str, key)) for key in wanted]
+        taken = Taken(len(added), 0, len(rows) - len(added))
+        _finish(
+            session, actor, "screenings.added", known, taken, [key[0] for key in added], said, Reason.SCREENING, now
+        )
+        return taken
+
+
+def put_records(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    rows: Sequence[RecordRow],
+    kind: Literal["case", "alert"],
+    now_us: int | None = None,
+) -> Taken:
+    """Open, change or close cases or alerts, known by their numbers; errors are those of `put_tags`."""
+    now = now_microseconds() if now_us is None else now_us
+    problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
+    problems += _twice(rows, "number", lambda row: row.given.external_id, lambda row: row)
+    with writing(engine) as session:
+        declared = FIELDS.validate_json(type_named(session, actor.organisation_id, type_name).case_fields)
+        problems += problems_of_fields([row.given.fields for row in rows], declared)
+        known = _known(session, actor, type_name, rows, problems)
+        of = known.kind.organisation_id
+        there = bulk_facts.records(session, of, kind, [row.given.external_id for row in rows])
+        _refuse_others(rows, kind, known.numbers, there)
+        wanted = {row.given.external_id: row for row in rows}
+        added, changed = [], []
+        for name, row in wanted.items():
+            said = _said(row.given)
+            if name not in there:
+                added.append((of, kind, name, known.numbers[row.external_id], *said))
+            elif there[name].said != said:
+                changed.append((there[name], said))
+        columns = ("opened_us", "closed_us", "outcome", "status", "content")
+        names = ("organisation_id", "kind", "external_id", "entity_id", *columns)
+        write_rows(session, "records", names, added)
+        for record, said in changed:
+            values = dict(zip(columns, said, strict=True))
+            session.execute(update(Record).where(Record.id == record.id).values(**values))
+        touched = [row[3] for row in added] + [record.entity_id for record, _ in changed]
+        taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
+        lines = [json.dumps([name, *_said(row.given)]) for name, row in wanted.items()]
+        _finish(session, actor, f"{kind}s.put", known, taken, touched, lines, Reason.RECORD, now)
+        return taken
+
+
+def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], problems: list[Problem]) -> _Known:
+    """Find the entities of the rows; DataNotValid for everything that is wrong, unknown entities among it."""
+    kind = type_named(session, actor.organisation_id, type_name, locked=True)
+    named = numbered(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
+    numbers = dict(named.select("external_id", "entity_id").iter_rows())
+    problems += [
+        Problem(number, "entity_id", f"is {shown(row.external_id)}: there is no such {type_name}", "one that was added")
+        for number, row in enumerate(rows)
+        if row.external_id not in numbers
+    ]
+    if problems:
+        raise DataNotValid(problems)
+    owned = named.filter(pl.col("owner_id").is_not_null())
+    return _Known(kind, numbers, dict(owned.select("entity_id", "owner_id").iter_rows()))
+
+
+def _finish(
+    session: Session,
+    actor: Actor,
+    action: str,
+    known: _Known,
+    taken: Taken,
+    touched: Sequence[int],
+    said: Sequence[str],
+    reason: Reason,
+    now: int,
+) -> None:
+    """Mark those about whom anything is new, and their owners; record the call once."""
+    if not touched:
+        return
+    kind = known.kind
+    subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched)]
+    owners = {known.owners[subject.entity_id] for subject in subjects if subject.entity_id in known.owners}
+    mark_with_owners(session, subjects, owners, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("entity", None),
+        actor=actor.name,
+        details=vars(taken),
+        bulk=(taken.new + taken.changed, digest_of(said)),
+    )
+
+
+def _refuse_others(
+    rows: Sequence[RecordRow], kind: str, numbers: Mapping[str, int], there: Mapping[str, bulk_facts.StoredRecord]
+) -> None:
+    problems = [
+        Problem(number, "number", f"is {shown(row.given.external_id)}, which is about another entity", f"a new {kind}")
+        for number, row in enumerate(rows)
+        if row.given.external_id in there and there[row.given.external_id].entity_id != numbers[row.external_id]
+    ]
+    if problems:
+        raise DataNotValid(problems)
+
+
+def _said(given: RecordGiven) -> tuple[Any, ...]:
+    content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
+    return (given.opened_us, given.closed_us, given.outcome, given.status, content)
+
+
+def _twice(rows: Sequence[Any], field: str, name: Callable[[Any], Any], content: Callable[[Any], Any]) -> list[Problem]:
+    """Name rows that stand for the same thing as an earlier one, with other content."""
+    first: dict[Any, Any] = {}
+    return [
+        Problem(number, field, "came before with other content", "each once, or exact repeats")
+        for number, row in enumerate(rows)
+        if first.setdefault(name(row), content(row)) != content(row)
+    ]
+
+
+def _problems_of_tag(number: int, row: TagRow, now: int) -> list[Problem]:
+    problems = _problem_of_word(number, "tag", row.tag)
+    begin = now if row.from_us is None else row.from_us
+    if begin > now:
+        problems.append(Problem(number, "from", "is still to come", MOMENT))
+    if row.until_us is not None and row.until_us <= begin:
+        problems.append(Problem(number, "until", "is not after from", "a later moment, or nothing"))
+    return problems
+
+
+def _problems_of_screening(number: int, row: ScreeningRow, now: int) -> list[Problem]:
+    problems = _problem_of_word(number, "screening", row.screening)
+    if row.at_us > now:
+        problems.append(Problem(number, "at", "is still to come", MOMENT))
+    return problems
+
+
+def _problems_of_record(number: int, row: RecordRow, now: int) -> list[Problem]:
+    given = row.given
+    problems = _problem_of_word(number, "number", given.external_id, MOST_CHARACTERS)
+    for field, word in (("outcome", given.outcome), ("status", given.status)):
+        problems += [] if word is None else _problem_of_word(number, field, word)
+    for field, at in (("opened", given.opened_us), ("closed", given.closed_us)):
+        if at is not None and at > now:
+            problems.append(Problem(number, field, "is still to come", MOMENT))
+    if given.closed_us is not None and given.closed_us < given.opened_us:
+        problems.append(Problem(number, "closed", "is before opened", "a later moment, or nothing"))
+    if given.closed_us is None and given.outcome is not None:
+        problems.append(Problem(number, "outcome", "has no closed beside it", "closed, the moment it was known from"))
+    return problems
+
+
+def _problem_of_word(number: int, field: str, word: str, most: int = MOST_WORD_CHARACTERS) -> list[Problem]:
+    if 1 <= len(word) <= most and storable(word):
+        return []
+    return [Problem(number, field, f"is {shown(word)}", WORD if most == MOST_WORD_CHARACTERS else NUMBER)]
