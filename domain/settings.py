@@ -20,12 +20,16 @@ class Limits:
         rows: transactions (`FIVEFOLD_LIMIT_ROWS`).
         users: customers (`FIVEFOLD_LIMIT_USERS`).
         seconds: time until it is answered (`FIVEFOLD_LIMIT_SECONDS`).
+        explained: customers with a breakdown (`FIVEFOLD_LIMIT_EXPLAINED`): each takes as long as a hundred scores.
+        connections: open at once, of each worker (`FIVEFOLD_LIMIT_CONNECTIONS`).
     """
 
     body_bytes: int = 64_000_000
     rows: int = 200_000
     users: int = 50_000
     seconds: int = 30
+    explained: int = 2_000
+    connections: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             _positive(found, "FIVEFOLD_LIMIT_ROWS", defaults.rows),
             _positive(found, "FIVEFOLD_LIMIT_USERS", defaults.users),
             _positive(found, "FIVEFOLD_LIMIT_SECONDS", defaults.seconds),
+            _positive(found, "FIVEFOLD_LIMIT_EXPLAINED", defaults.explained),
+            _positive(found, "FIVEFOLD_LIMIT_CONNECTIONS", defaults.connections),
         ),
         clock_tolerance_seconds=_positive(found, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
     )

@@ -11,6 +11,7 @@ from domain.errors import PROBLEMS_LISTED, Problem
 from domain.segments import segment_of
 from domain.settings import Limits
 from features.scanned import Scanned, scan
+from features.shape import shape_of
 from features.values import shown
 from models.explain import breakdown
 from models.value_model import ValueModel
@@ -40,6 +41,10 @@ ROWS = TypeAdapter(Annotated[list[Row], FailFast()])
 _ROW = TypeAdapter(Row)
 _ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
 TOO_LARGE = "Request Entity Too Large"
+WIDEST = 1_000
+"""Most fields of one object: what is wrong is told with the object that it is in, which is copied for each of them."""
+VALUES_PER_ROW = 20
+"""Most values on average, where there are many rows: twice as many as a row has of its own."""
 
 
 def read_rows(body: bytes, limits: Limits) -> Scanned | list[Row]:
@@ -50,6 +55,7 @@ def read_rows(body: bytes, limits: Limits) -> Scanned | list[Row]:
     scanned = scan(body, min(limits.rows, limits.users))  # as many rows cannot have more users
     if scanned is not None:
         return scanned
+    require_shape(body, limits.rows)
     try:
         rows = ROWS.validate_json(body)
     except ValidationError as error:
@@ -58,6 +64,27 @@ def read_rows(body: bytes, limits: Limits) -> Scanned | list[Row]:
         raise Refusal(422, UNPROCESSABLE, _problems(found) or [_problem(error.errors(include_url=False)[0])]) from None
     _require_small(rows, limits)
     return rows
+
+
+def require_shape(body: bytes, most_rows: int | None) -> None:
+    """Raise Refusal 413 where a JSON body holds more than is read of one, as far as that can be counted.
+
+    Args:
+        body: JSON, or what is sent for it.
+        most_rows: elements that the outermost array may have; None where it is to be no array of rows.
+    """
+    shape = shape_of(body)
+    if most_rows is not None and shape.rows > most_rows:
+        raise _too_large(most_rows, "body", f"has {shape.rows} rows", f"{most_rows} rows")
+    if shape.widest > WIDEST:
+        raise _too_large(shape.widest_row, "row", f"has {shape.widest} fields", f"{WIDEST} fields")
+    most_values = VALUES_PER_ROW * max(WIDEST, most_rows or 0)
+    if shape.values > most_values:
+        raise _too_large(0, "body", f"has {shape.values} values", f"{most_values} values")
+
+
+def _too_large(row: int, field: str, problem: str, allowed: str) -> Refusal:
+    return Refusal(413, TOO_LARGE, [Problem(row, field, problem, allowed)])
 
 
 def _lenient(body: bytes) -> list[Any]:
@@ -69,11 +96,9 @@ def _lenient(body: bytes) -> list[Any]:
 
 
 def _require_small(rows: Sequence[Any], limits: Limits) -> None:
-    if len(rows) > limits.rows:
-        raise Refusal(413, TOO_LARGE, [Problem(limits.rows, "body", f"has {len(rows)} rows", f"{limits.rows} rows")])
     users = {row.get("user_id") for row in rows if isinstance(row, dict) and isinstance(row.get("user_id"), str)}
     if len(users) > limits.users:
-        raise Refusal(413, TOO_LARGE, [Problem(0, "body", f"has {len(users)} users", f"{limits.users} users")])
+        raise _too_large(0, "body", f"has {len(users)} users", f"{limits.users} users")
 
 
 def _problems(rows: Sequence[Any]) -> list[Problem]:

@@ -11,12 +11,14 @@ import structlog
 from sqlalchemy import Engine
 
 from domain.errors import StoreError
-from store.accounts import Charge
+from store.accounts import Charge, Used
 from store.till import Till
 from usecases.tokens import charge_all
 
 MOST_TOGETHER = 64
 """Charges in one commit: more would keep the first of them waiting."""
+MOST_NOTED = 10_000
+"""Tokens of which it is known what they have used up."""
 CHECKPOINT_COMMITS = 1_000
 """So often the thread brings SQLite's write-ahead log back into the file, which waits for the disk."""
 
@@ -78,11 +80,13 @@ class Ledger:
         self._queue: queue.SimpleQueue[_Waiting | _Word] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._till = Till(engine)
+        self.engine = engine
         self._quick = Till(engine, quick=True) if engine.dialect.name == "sqlite" else None
         self._turn = threading.Lock()
         self._arrived: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._commits = 0
         self._busy = False
+        self._used: dict[tuple[int, str], Used] = {}
 
     def start(self) -> None:
         """Begin to write."""
@@ -94,6 +98,15 @@ class Ledger:
         self._thread.join()
         if self._quick is not None:
             self._quick.close()
+
+    def used(self, cost: Charge) -> Used | None:
+        """Tell what the token of a charge had used up when this process charged it last; None where that is unknown."""
+        return self._used.get((cost.token_id, cost.month))
+
+    def _note(self, cost: Charge, used: Used) -> None:
+        if len(self._used) >= MOST_NOTED:
+            self._used.clear()
+        self._used[cost.token_id, cost.month] = used
 
     async def charge(self, cost: Charge) -> bool | None:
         """Charge one request: True charged, False refused by its plan, None where the token ended meanwhile.
@@ -162,7 +175,7 @@ class Ledger:
 
         results: list[bool | None] | Exception
         try:
-            results = charge_all(till, [waiting.cost for waiting in batch], wanted)
+            results = charge_all(till, [waiting.cost for waiting in batch], wanted, self._note)
         except Exception as error:  # noqa: BLE001 (each request is told; the thread must live on)
             if till is self._quick and isinstance(error, StoreError) and not any(claimed):
                 return batch

@@ -1,8 +1,8 @@
 """Queries about organisations, tokens and usage. None of them begins or ends a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -40,6 +40,13 @@ class Charge:
     calls: int = 1
 
 
+class Used(NamedTuple):
+    """What a token used up in a month."""
+
+    calls: int
+    users: int
+
+
 # Built once: to build and to look up such a statement takes longer than SQLite takes to run it.
 _USAGE, _TOKENS = cast("Table", Usage.__table__).c, cast("Table", Token.__table__).c
 _SPEND = (
@@ -51,6 +58,7 @@ _SPEND = (
         _USAGE.users + bindparam("more_users") <= bindparam("most_users"),
     )
     .values(calls=_USAGE.calls + bindparam("more_calls"), users=_USAGE.users + bindparam("more_users"))
+    .returning(_USAGE.calls, _USAGE.users)
 )
 _TOUCH = (
     update(Token.__table__)  # type: ignore[arg-type]  # as above
@@ -106,10 +114,16 @@ def usage_in(session: Session, month: str) -> dict[int, Usage]:
     return {found.token_id: found for found in session.scalars(select(Usage).where(Usage.month == month))}
 
 
-def charge(till: Till, cost: Charge) -> bool:
+def usage_of(session: Session, token_id: int, month: str) -> Usage | None:
+    """Give what a token used up in a month; None where it has not been used."""
+    return session.scalar(select(Usage).where(Usage.token_id == token_id, Usage.month == month))
+
+
+def charge(till: Till, cost: Charge, note: Callable[[Charge, Used], None] = lambda *_: None) -> bool:
     """Use up one call and its users, if that stays within the allowance; tell whether it did.
 
-    One conditional update decides, so that any number of callers and processes never go beyond it.
+    One conditional update decides, so that any number of callers and processes never go beyond it. *note* is given
+    what was used up then, which holds if the transaction is committed.
     """
     usage = {
         "of_token": cost.token_id,
@@ -119,10 +133,13 @@ def charge(till: Till, cost: Charge) -> bool:
         "most_calls": cost.allowance.calls,
         "most_users": cost.allowance.users,
     }
-    if till.run(_SPEND, usage):
-        return True
-    till.run(_OPEN_MONTH[till.engine.dialect.name], {"of_token": cost.token_id, "in_month": cost.month})
-    return bool(till.run(_SPEND, usage))
+    used = till.first(_SPEND, usage)
+    if used is None:
+        till.run(_OPEN_MONTH[till.engine.dialect.name], {"of_token": cost.token_id, "in_month": cost.month})
+        used = till.first(_SPEND, usage)
+    if used is not None:
+        note(cost, Used(*used))
+    return used is not None
 
 
 def live(till: Till, token_id: int, now_us: int) -> bool:

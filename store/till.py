@@ -77,11 +77,19 @@ class Till:
 
     def run(self, statement: ClauseElement, values: Mapping[str, Any]) -> int:
         """Run a statement in the transaction that was begun; give the number of rows that it changed."""
+        return int(self._executed(statement, values).rowcount)
+
+    def first(self, statement: ClauseElement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Run a statement that returns rows; give the first of them, None where there is none."""
+        rows = self._executed(statement, values).fetchall()  # all: one that is not read to its end is not ended
+        return rows[0] if rows else None
+
+    def _executed(self, statement: ClauseElement, values: Mapping[str, Any]) -> Any:
         _, known = self._statements.get(id(statement), (None, None))
         if known is None:
             known = Statement(self.engine, statement)
             self._statements[id(statement)] = (statement, known)  # kept, so that no other ever has its number
-        return int(self._connection.execute(known.text, known.bound(values)).rowcount)
+        return self._connection.execute(known.text, known.bound(values))
 
     def bring_back_log(self) -> None:
         """Write SQLite's write-ahead log back into the file, as far as nobody reads it."""

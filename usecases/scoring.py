@@ -38,10 +38,33 @@ class Answer:
     explanations: Explanations | None
 
 
+@dataclass(frozen=True)
+class Checked:
+    """The rows of a request, checked and in order: nothing behind this can be wrong with them.
+
+    Attributes:
+        moment: as of when its customers are scored, microseconds.
+    """
+
+    histories: Histories
+    moment: int
+
+    def __len__(self) -> int:
+        """Count the customers."""
+        return len(self.histories.offsets) - 1
+
+
 def score_rows(
     model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int, explained: bool
 ) -> Answer:
-    """Score the customers of a request.
+    """Score the customers of a request: `check_rows`, then `score_checked`."""
+    return score_checked(model, check_rows(model, rows, as_of=as_of, now=now), explained=explained)
+
+
+def check_rows(
+    model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int
+) -> Checked:
+    """Check the rows of a request, which takes a small part of the time that scoring them does.
 
     Without *as_of* it is now (microseconds): rows dated up to a day ahead count as now, later ones are refused.
     With it, rows after it are ignored.
@@ -59,10 +82,16 @@ def score_rows(
     if as_of is None:
         histories = replace(histories, time=np.minimum(histories.time, now))
     moment = now if as_of is None else as_of
-    matrix, seen = indicators(histories, moment)
-    user_ids: list[str] = histories.user_ids.to_pylist()
-    if not seen.all():
-        raise _unseen(rows, histories, seen == 0, moment)
+    unseen = histories.time[histories.offsets[:-1]] > moment  # the first row of each customer is the earliest
+    if unseen.any():
+        raise _unseen(rows, histories, unseen, moment)
+    return Checked(histories, moment)
+
+
+def score_checked(model: ValueModel, checked: Checked, *, explained: bool) -> Answer:
+    """Score the customers of a request whose rows were checked."""
+    matrix, _ = indicators(checked.histories, checked.moment)
+    user_ids: list[str] = checked.histories.user_ids.to_pylist()
     explanations = explain(model, matrix) if explained else None
     return Answer(user_ids, explanations.scores if explanations else model.scores(matrix), matrix, explanations)
 

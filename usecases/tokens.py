@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from domain.clock import DAY_US, from_microseconds, now_microseconds
 from domain.errors import ConfigError
 from store import accounts
-from store.accounts import Charge
+from store.accounts import Charge, Used
 from store.database import reachable, writing
 from store.event_tables import Member
 from store.members import member_named, roles_of
@@ -239,10 +239,16 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
         ]
 
 
-def charge_all(till: Till, costs: list[Charge], wanted: Callable[[int], bool] = lambda _: True) -> list[bool | None]:
+def charge_all(
+    till: Till,
+    costs: list[Charge],
+    wanted: Callable[[int], bool] = lambda _: True,
+    note: Callable[[Charge, Used], None] = lambda *_: None,
+) -> list[bool | None]:
     """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since.
 
-    *wanted* is asked once the database is ready to write: a charge that nobody waits for any more is left out.
+    *wanted* is asked once the database is ready to write: a charge that nobody waits for any more is left out. *note*
+    is given what each token has used up then.
     """
     results: list[bool | None] = [None] * len(costs)
     with till.transaction():
@@ -253,19 +259,27 @@ def charge_all(till: Till, costs: list[Charge], wanted: Callable[[int], bool] = 
         for (token_id, _), group in groupby(numbers, key=lambda number: (costs[number].token_id, costs[number].month)):
             members = list(group)
             if accounts.live(till, token_id, max(costs[number].at_us for number in members)):
-                charged = _charge_group(till, [costs[number] for number in members])
+                charged = _charge_group(till, [costs[number] for number in members], note)
                 for number, result in zip(members, charged, strict=True):
                     results[number] = result
     return results
 
 
-def _charge_group(till: Till, costs: list[Charge]) -> list[bool]:
+def within_allowance(engine: Engine, cost: Charge) -> bool:
+    """Tell whether a charge would be taken now; nothing is charged. StoreError where the database is out of reach."""
+    with reachable(), Session(engine) as session:
+        used = accounts.usage_of(session, cost.token_id, cost.month)
+    calls, users = (0, 0) if used is None else (used.calls, used.users)
+    return calls + cost.calls <= cost.allowance.calls and users + cost.users <= cost.allowance.users
+
+
+def _charge_group(till: Till, costs: list[Charge], note: Callable[[Charge, Used], None]) -> list[bool]:
     """Charge one token's requests as one where all fit, which is nearly always; else one by one."""
     if len(costs) > 1 and len({cost.allowance for cost in costs}) == 1:
         calls, users = sum(cost.calls for cost in costs), sum(cost.users for cost in costs)
-        if accounts.charge(till, replace(costs[0], calls=calls, users=users)):
+        if accounts.charge(till, replace(costs[0], calls=calls, users=users), note):
             return [True] * len(costs)
-    return [accounts.charge(till, cost) for cost in costs]
+    return [accounts.charge(till, cost, note) for cost in costs]
 
 
 def seconds_to_next_month(now_us: int) -> int:

@@ -16,9 +16,9 @@ from domain.clock import now_microseconds
 from domain.errors import FivefoldError, Problem, StoreError
 from domain.settings import Limits
 from serving.answers import NO_CREDENTIALS, Refusal
+from serving.bodies import read_body, secret_of
 from serving.contract import TOO_LARGE
 from serving.metrics import ROUTE
-from serving.scoring import header_of, read_body
 from serving.v1.errors import LATER, answer_of, misplaced, not_as_asked
 from serving.v1.paths import parts_of
 from serving.v1.route import Asked, Route
@@ -66,12 +66,6 @@ class PlatformDesk:
 
 async def _threaded(function: Callable[[], Result]) -> Result:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, function)
-
-
-def secret_of(request: Request) -> str:
-    """Give the token of a request, from `token` or else from `Authorization`; empty where there is none."""
-    scheme, _, rest = (header_of(request, b"authorization") or "").partition(" ")
-    return header_of(request, b"token") or (rest.strip() if scheme.lower() == "bearer" else "")
 
 
 def admit(engine: Engine, secret: str) -> Credential:

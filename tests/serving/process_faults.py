@@ -12,18 +12,18 @@ from serving import holder, scoring
 from serving.service import Fivefold
 from tests.serving.process_rows import told
 from tests.serving.process_service import BREAKS, DIES, SLEEPS
-from usecases.scoring import Answer
+from usecases.scoring import Checked
 
 __all__ = ["Fivefold"]
 
 SLEEP_SECONDS = 4.0
 
 holder.POLL_SECONDS = 1.0
-_sound = scoring.score_rows
+_sound = scoring.check_rows
 
 
-def score_rows(model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], **more: Any) -> Answer:
-    """Score, unless the first user asks for something else."""
+def check_rows(model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], **more: Any) -> Checked:
+    """Check, unless the first user asks for something else."""
     seen = told(rows) if isinstance(rows, Scanned) else rows
     asked = str(seen[0]["user_id"]) if seen else ""
     if asked.startswith(BREAKS):
@@ -35,4 +35,4 @@ def score_rows(model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], *
     return _sound(model, rows, **more)
 
 
-scoring.score_rows = score_rows
+scoring.check_rows = check_rows

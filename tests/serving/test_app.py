@@ -254,7 +254,7 @@ def test_nothing_of_a_request_is_kept_or_said(
         message = f"{MARK} is in the message"
         raise ValueError(message)
 
-    monkeypatch.setattr("serving.scoring.score_rows", crash)
+    monkeypatch.setattr("serving.scoring.check_rows", crash)
     crashed = place.post(sound, token, headers)
     statuses.append(crashed.status_code)
     assert statuses == [200, 400, 422, 422, 413, 401, 405, 400, 404, 500]

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -187,12 +188,12 @@ def test_who_would_leave_during_the_commit_gets_its_result(engine: Engine, monke
     book, token = started(engine), add(engine)
     begun, go_on = threading.Event(), threading.Event()
 
-    def claimed_and_held(till: Till, costs: list[Charge], wanted: Wanted = lambda _: True) -> list[bool | None]:
+    def claimed_and_held(till: Till, costs: list[Charge], wanted: Wanted, *note: Any) -> list[bool | None]:
         locked(till)
         claimed = [wanted(number) for number in range(len(costs))]
         begun.set()
         assert go_on.wait(20)
-        return charge_all(till, costs, claimed.__getitem__)
+        return charge_all(till, costs, claimed.__getitem__, *note)
 
     monkeypatch.setattr(ledger, "charge_all", claimed_and_held)
 

@@ -380,7 +380,7 @@ def test_an_error_is_logged_by_its_kind_and_place(ended: Sent) -> None:
     assert [event["error"] for event in failed] == ["RuntimeError"] * 2
     for event in failed:
         assert set(event) == {"event", "level", "timestamp", "request_id", "error", "at"}
-        assert event["at"].startswith("score_rows:")
+        assert event["at"].startswith("check_rows:")
 
 
 def test_counts_are_all_that_is_kept_of_a_customer(ended: Sent) -> None:

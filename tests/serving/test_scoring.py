@@ -2,11 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import resource
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -19,9 +22,11 @@ from domain.clock import DAY_US, from_microseconds, now_microseconds, parse_mome
 from domain.settings import Limits
 from serving import scoring
 from serving.answers import Refusal
+from serving.bodies import read_body
 from serving.gatekeeper import Gatekeeper
+from serving.lanes import Lane
 from serving.ledger import Ledger
-from serving.scoring import Asked, read_body, read_query
+from serving.scoring import Asked, read_query
 from store.accounts import Charge
 from store.database import open_database
 from store.tables import Token
@@ -232,18 +237,18 @@ def test_a_large_request_in_a_thread_is_answered_in_the_same_way(
 ) -> None:
     monkeypatch.setattr(scoring, "ROWS_IN_LOOP", scoring.EXPLAINED_IN_LOOP)
     used: list[str] = []
-    real = asyncio.to_thread
+    real = scoring.score_checked
 
-    async def noted(what: Callable[..., Any], *words: Any) -> Any:
-        used.append(what.__name__)
-        return await real(what, *words)
+    def noted(*given: Any, **more: Any) -> Any:
+        used.append(threading.current_thread().name)
+        return real(*given, **more)
 
-    monkeypatch.setattr(asyncio, "to_thread", noted)
+    monkeypatch.setattr(scoring, "score_checked", noted)
     with started(tmp_path, Limits()) as place:
         token = place.token()
         answer = place.post(rows_of(*[str(number % 3) for number in range(rows)]), token, explain=explain)
         assert [element["user_id"] for element in answer.json()] == ["0", "1", "2"]
-        assert used.count("score") == (rows > scoring.EXPLAINED_IN_LOOP)
+        assert used[0].startswith("large") is (rows > scoring.EXPLAINED_IN_LOOP)
         bad = rows_of(*"a" * rows, user_category="APP")
         assert place.post(bad, token, explain=explain).status_code == 400
 
@@ -413,3 +418,98 @@ def test_a_request_takes_one_model_and_keeps_it_to_its_end(place: Place, monkeyp
     for answer, version in ((first, 7), (second, 8)):
         assert answer.headers["x-model-version"] == str(version)
         assert answer.json()[0]["model"]["version"] == version
+
+
+def test_a_bearer_token_does_as_well(place: Place) -> None:
+    token = place.token()
+    for headers in ({"Authorization": f"Bearer {token}"}, {"authorization": f"bearer  {token}"}):
+        assert place.post(rows_of("a"), None, headers).status_code == 200
+    for headers in ({"Authorization": token}, {"Authorization": f"Basic {token}"}, {"Authorization": "Bearer"}):
+        assert place.post(rows_of("a"), None, headers).status_code == 401
+
+
+def test_a_misspelt_parameter_is_named_and_costs_nothing(place: Place) -> None:
+    answer = place.post(rows_of("a"), place.token(), asof="2020-01-01")
+    assert answer.status_code == 400
+    assert answer.json()[0]["errors"] == [
+        {"row": 0, "field": "asof", "problem": "is no parameter of this route", "allowed": "as_of, explain, user_type"}
+    ]
+    assert place.usage() == (0, 0)
+
+
+def test_an_answer_says_what_is_left_of_the_quota(place: Place) -> None:
+    token = place.token("five_users")
+    left = [place.post(rows_of("a", "b"), token).headers for _ in range(2)]
+    assert [headers["x-quota-users-left"] for headers in left] == ["3", "1"]
+    assert [int(headers["x-quota-calls-left"]) for headers in left] == [10**9 - 1, 10**9 - 2]
+    assert "x-quota-users-left" not in place.post(rows_of("a", "b"), token).headers
+
+
+@pytest.mark.parametrize("rows", [3, 150])
+def test_a_plan_is_looked_at_before_the_work(place: Place, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Eight explained requests of a trial token once kept another token from any answer."""
+    worked: list[int] = []
+    real = scoring.score_checked
+
+    def noted(*given: Any, **more: Any) -> Any:
+        worked.append(1)
+        return real(*given, **more)
+
+    monkeypatch.setattr(scoring, "score_checked", noted)
+    monkeypatch.setattr(scoring, "EXPLAINED_IN_LOOP", 2)
+    few = rows_of(*"abc")
+    assert place.post(rows_of(*"abcd"), place.token("three_rows"), explain="true").status_code == 406
+    assert worked == []
+    token = place.token("used_up")
+    assert [place.post(few, token, explain="true").status_code for _ in range(3)] == [200, 429, 429]
+    assert worked == [1]
+
+
+def test_large_requests_wait_for_each_other_and_too_many_are_refused(tmp_path: Path) -> None:
+    with started(tmp_path, Limits()) as place:
+        desk = replace(place.desk, lane=Lane("test", 1, each=1, waiting_each=1, waiting=9))
+        place.desk = desk
+        token, rows = place.token(), rows_of(*map(str, range(scoring.EXPLAINED_IN_LOOP + 1)))
+
+        async def ask() -> list[int]:
+            asked = [
+                place.asked("POST", SCORING, json=rows, headers={"token": token}, params={"explain": "1"})
+                for _ in range(4)
+            ]
+            answers = await asyncio.gather(*asked)
+            assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
+            return sorted(answer.status_code for answer in answers)
+
+        assert asyncio.run(ask()) == [200, 200, 429, 429]
+        assert place.usage()[0] == 2
+
+
+HOSTILE = {
+    "a million ones": b"[" + b"1," * 10**6 + b"1]",
+    "a million unknown fields": b'[{"user_id":"a",' + b",".join(b'"k%d":%d' % (n, n) for n in range(10**6)) + b"}]",
+    "a million nested": b'[{"user_id":"a","x":' + b"[" * 10**6,
+    "many values": b'[{"user_id":"a","x":[' + b"1," * (10**6 * 5) + b"1]}]",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_body_is_refused_in_no_time_and_little_memory(body: bytes, tmp_path: Path) -> None:
+    """Each of these froze a worker for seconds, or took gigabytes."""
+    with started(tmp_path, Limits()) as place:
+        token = place.token()
+        place.post(b"[{}]", token)  # loops are compiled
+        before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, perf_counter()
+        answer = place.post(body, token)
+        assert answer.status_code in {413, 422}
+        assert len(answer.content) < 50_000
+        assert perf_counter() - begun < 2
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+def test_more_customers_than_are_explained_at_once_are_413(tmp_path: Path) -> None:
+    with started(tmp_path, Limits(explained=3)) as place:
+        token = place.token()
+        assert place.post(rows_of(*"abcd"), token).status_code == 200
+        answer = place.post(rows_of(*"abcd"), token, explain="true")
+        assert (answer.status_code, answer.json()[0]["errors"][0]["problem"]) == (413, "has 4 users")
+        assert place.post(rows_of(*"abcabc"), token, explain="true").status_code in {200, 400}

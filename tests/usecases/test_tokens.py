@@ -358,7 +358,7 @@ def test_charges_that_fail_together_cost_nothing(engine: Engine, monkeypatch: py
     first, second = add(engine)[0], add(engine)[0]
     real = tokens.accounts.charge
 
-    def fails_at_the_second(till: Till, cost: Charge) -> bool:
+    def fails_at_the_second(till: Till, cost: Charge, *_: object) -> bool:
         charged = real(till, cost)
         if cost.token_id == second:
             raise ConnectionError
