@@ -119,6 +119,13 @@ EVERYWHERE = {
     "X-Request-Id": {"description": "Names this request in the log", "schema": {"type": "string"}},
     "X-Model-Version": {"description": "Which model answered, or none", "schema": {"type": "string"}},
 }
+QUOTA = {
+    f"X-Quota-{what}-Left": {
+        "description": f"{what} that the plan still allows this month",
+        "schema": {"type": "integer"},
+    }
+    for what in ("Calls", "Users")
+}
 LATER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -206,7 +213,7 @@ def build_app(desk: Desk) -> FastAPI:
         documented,
         methods=["POST"],
         summary="Score customers",
-        responses={200: {"model": list[Score] | list[Explained], "headers": EVERYWHERE}, **ERRORS},
+        responses={200: {"model": list[Score] | list[Explained], "headers": {**EVERYWHERE, **QUOTA}}, **ERRORS},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _rows_schema()}}}},
     )
     of_indicators: dict[int | str, dict[str, Any]] = {

@@ -66,19 +66,20 @@ def read_rows(body: bytes, limits: Limits) -> Scanned | list[Row]:
     return rows
 
 
-def require_shape(body: bytes, most_rows: int | None) -> None:
+def require_shape(body: bytes, most_rows: int | None, rows_worth: int | None = None) -> None:
     """Raise Refusal 413 where a JSON body holds more than is read of one, as far as that can be counted.
 
     Args:
         body: JSON, or what is sent for it.
         most_rows: elements that the outermost array may have; None where it is to be no array of rows.
+        rows_worth: it may have as many values as so many rows; *most_rows* where it is not given.
     """
     shape = shape_of(body)
     if most_rows is not None and shape.rows > most_rows:
         raise _too_large(most_rows, "body", f"has {shape.rows} rows", f"{most_rows} rows")
     if shape.widest > WIDEST:
         raise _too_large(shape.widest_row, "row", f"has {shape.widest} fields", f"{WIDEST} fields")
-    most_values = VALUES_PER_ROW * max(WIDEST, most_rows or 0)
+    most_values = VALUES_PER_ROW * max(WIDEST, rows_worth or most_rows or 0)
     if shape.values > most_values:
         raise _too_large(0, "body", f"has {shape.values} values", f"{most_values} values")
 

@@ -43,9 +43,10 @@ HOLDER = ModelHolder(SETTINGS)
 LEDGER = Ledger(ENGINE)
 COUNTER = Counter(ENGINE)
 WATCH = Watch(HOLDER, COUNTER, PlatformMetrics(PlatformFigures(ENGINE)))
-DESK = Desk(SETTINGS, read_plans(SETTINGS.plans_file), HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER)
+PLANS = read_plans(SETTINGS.plans_file)
+DESK = Desk(SETTINGS, PLANS, HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER)
 APP = build_app(DESK)
-add_platform(APP, PlatformDesk(ENGINE, SETTINGS.limits, HOLDER.valuer))
+add_platform(APP, PlatformDesk(ENGINE, SETTINGS.limits, HOLDER.valuer, PLANS))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""

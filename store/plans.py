@@ -23,7 +23,9 @@ class Plan(BaseModel):
         rows_per_request: most transactions in one request.
         calls_per_month: most answered requests in a calendar month (UTC).
         users_per_month: most customers scored in a calendar month (UTC).
-        expires_days: a token of this plan ends so many days after it was made; never where it is not given.
+        requests_per_minute: most requests to the platform's routes in a minute, of each worker; no limit where it is
+            not given.
+        expires_days: a program's token of this plan ends so many days after it was made; never where it is not given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +33,7 @@ class Plan(BaseModel):
     rows_per_request: Positive
     calls_per_month: Positive
     users_per_month: Positive
+    requests_per_minute: Positive | None = None
     expires_days: Annotated[int, Field(gt=0, le=MOST_DAYS)] | None = None
 
 

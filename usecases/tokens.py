@@ -110,7 +110,8 @@ def create_token(
     _require_owner(role, member)
     for what, name in (("organisation", organisation), ("label", label)):
         refuse_long_name(what, name)
-    days = limits.expires_days if expires_days is None else expires_days
+    # A trial ends; a person's access ends with their role, or when somebody says so.
+    days = (None if member else limits.expires_days) if expires_days is None else expires_days
     if days is not None and not 1 <= days <= MOST_DAYS:
         raise ConfigError(f"expires_days is {days}; it must be from 1 to {MOST_DAYS}")
     now = now_microseconds()

@@ -17,6 +17,9 @@ from risk.language.complaints import in_plain_words
 MOST_BYTES = 5_000_000
 """Largest document read: a ruleset of a thousand rules is a tenth of that."""
 
+MOST_NODES = 50_000
+"""Most names and values of a document: each takes a tenth of a millisecond, and a thousand rules have half of that."""
+
 MOST_DEPTH = 60
 """Deepest nesting read."""
 
@@ -31,7 +34,7 @@ class _Loader(yaml.SafeLoader):
     """Reads YAML 1.2's core: true, false, null, whole and decimal numbers, text."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's way)
-    depth = 0
+    depth = nodes = 0
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         found: dict[Hashable, Any] = {}
@@ -50,6 +53,9 @@ class _Loader(yaml.SafeLoader):
             raise _complaint("anchors (&name) and aliases (*name) are not part of the language", event.start_mark)
         if event.tag is not None:
             raise _complaint("tags (!name) are not part of the language", event.start_mark)
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise _complaint(f"has more than {MOST_NODES:,} names and values", event.start_mark)
         self.depth += 1
         if self.depth > MOST_DEPTH:
             raise _complaint(f"is nested deeper than {MOST_DEPTH}", event.start_mark)

@@ -5,44 +5,62 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import cast
 
-from pydantic import ValidationError
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.clock import now_microseconds
-from domain.errors import FivefoldError, Problem, StoreError
+from domain.errors import FivefoldError, StoreError
 from domain.settings import Limits
 from serving.answers import NO_CREDENTIALS, Refusal
-from serving.bodies import read_body, secret_of
-from serving.contract import TOO_LARGE
+from serving.bodies import read_body, room_of, secret_of
+from serving.lanes import Lane
 from serving.metrics import ROUTE
-from serving.v1.errors import LATER, answer_of, misplaced, not_as_asked
+from serving.rates import Rates
+from serving.v1.errors import LATER, answer_of
 from serving.v1.paths import parts_of
-from serving.v1.route import Asked, Route
+from serving.v1.reading import is_refused, read_form, read_part, read_query
+from serving.v1.route import Asked, Route, Work
 from store.database import reachable
+from store.plans import Plan
 from usecases.roles import OF_MEMBERS, Role
 from usecases.tokens import Credential, find_credential, note_use
 from usecases.valuing import Valuer
 
-THREADS = 8
+LANES: Mapping[Work, Lane] = {
+    Work.QUICK: Lane("v1", 8, each=6, waiting_each=64, waiting=512),
+    Work.BULK: Lane("v1-bulk", 2, each=1, waiting_each=4, waiting=32),
+    Work.READING: Lane("v1-reading", 1, each=1, waiting_each=4, waiting=32),
+}
 """Of their own, so that scoring never waits behind them; their connections and scoring's are what the pool holds."""
 
-_THREADS = ThreadPoolExecutor(THREADS, thread_name_prefix="v1")
+_ADMISSIONS = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
+"""Who asks is looked up in threads that nobody's work has; only then is it known whose turn it takes."""
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
-Result = TypeVar("Result")
 
 
 class PlatformDesk:
     """Answers the routes of the table; one in each worker."""
 
-    def __init__(self, engine: Engine, limits: Limits, valuer: Callable[[], Valuer | None]) -> None:
-        """Answer from a database, within the limits of one request, with the value model that *valuer* gives."""
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        valuer: Callable[[], Valuer | None],
+        plans: Mapping[str, Plan] | None = None,
+    ) -> None:
+        """Answer from a database, within the limits of one request, with the value model that *valuer* gives.
+
+        A token whose plan is not among *plans* has no limits of its own.
+        """
         self._engine = engine
         self._limits = limits
         self._valuer = valuer
+        self._plans = plans or {}
+        self._rates = Rates()
+        self._room = room_of()
 
     async def answer(self, route: Route, request: Request) -> Response:
         """Answer one request, whether well or with an error."""
@@ -53,19 +71,26 @@ class PlatformDesk:
 
     async def _answered(self, route: Route, request: Request) -> Response:
         try:
-            credential = await _threaded(partial(admit, self._engine, secret_of(request)))
+            credential = await _soon(partial(admit, self._engine, secret_of(request)))
             require_role(route, credential)
-            body = await read_body(request, self._limits.body_bytes)
-            asked = Asked(self._engine, credential, self._valuer())
-            return await _threaded(partial(answered_by, route, asked, request, body, self._limits.rows))
+            plan = self._plans.get(credential.plan)
+            self._rates.require(credential.token_id, None if plan is None else plan.requests_per_minute)
+            with self._room.held_by(credential.organisation_id) as hold:
+                body = await read_body(request, route.most_bytes(self._limits.body_bytes), hold)
+                asked = Asked(self._engine, credential, self._valuer())
+                answer = partial(answered_by, route, asked, request, body, self._most_rows(plan))
+                return await LANES[route.work].run(credential.organisation_id, answer)
         except Refusal as refusal:
             return refusal.response()
         except StoreError:
             return Refusal(503, headers=LATER).response()
 
+    def _most_rows(self, plan: Plan | None) -> int:
+        return self._limits.rows if plan is None else min(self._limits.rows, plan.rows_per_request)
 
-async def _threaded(function: Callable[[], Result]) -> Result:
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, function)
+
+async def _soon(function: Callable[[], Credential]) -> Credential:
+    return await asyncio.get_running_loop().run_in_executor(_ADMISSIONS, function)
 
 
 def admit(engine: Engine, secret: str) -> Credential:
@@ -73,8 +98,6 @@ def admit(engine: Engine, secret: str) -> Credential:
     found = find_credential(engine, secret) if secret else None
     if found is None:
         raise Refusal(401, NO_CREDENTIALS, headers=_CHALLENGE)
-    with suppress(StoreError):  # it is for people to look at; a locked database is no reason to refuse
-        note_use(engine, found.token_id, now_microseconds())
     return found
 
 
@@ -89,13 +112,19 @@ def require_role(route: Route, credential: Credential) -> None:
 
 def answered_by(route: Route, asked: Asked, request: Request, body: bytes, most_rows: int) -> Response:
     """Read what is asked, let the route's handler do it, and write what came of it."""
-    given = {name: _part(route, name, text) for name, text in parts_of(request).items()}
-    for name, read in (("query", partial(_query, route, request)), ("body", partial(_body, route, body, most_rows))):
-        if name in route.takes:
+    with suppress(StoreError):  # it is for people to look at; a locked database is no reason to refuse
+        note_use(asked.engine, asked.credential.token_id, now_microseconds())
+    given = {name: read_part(route, name, text) for name, text in parts_of(request).items()}
+    for name, read in (
+        ("query", partial(read_query, route, request)),
+        ("body", partial(read_form, route, body, most_rows)),
+    ):
+        if name in route.takes or name == "query":  # where there is none, nothing may be said in it
             found = read()
-            if isinstance(found, Response):
-                return found
-            given[name] = found
+            if is_refused(found):
+                return cast("Response", found)
+            if name in route.takes:
+                given[name] = found
     try:
         with reachable():
             made = route.called(asked, given)
@@ -107,32 +136,3 @@ def answered_by(route: Route, asked: Asked, request: Request, body: bytes, most_
     if route.gives is type(None):
         return Response(status_code=204)
     return Response(route.writer.dump_json(made), route.status, media_type="application/json")
-
-
-def _part(route: Route, name: str, text: str) -> Any:
-    """Read a part of the path; what can be nothing's name names nothing."""
-    try:
-        return route.readers[name].validate_strings(text)
-    except ValidationError:
-        raise Refusal(404) from None
-
-
-def _query(route: Route, request: Request) -> Any:
-    pairs = request.query_params.multi_items()
-    given: Mapping[str, str] = dict(pairs)
-    if len(given) < len(pairs):
-        return misplaced("query", "says the same thing twice")
-    try:
-        return route.readers["query"].validate_strings(given)
-    except ValidationError as error:
-        return not_as_asked("query", error)
-
-
-def _body(route: Route, body: bytes, most_rows: int) -> Any:
-    try:
-        found = route.readers["body"].validate_json(body)
-    except ValidationError as error:
-        return not_as_asked("body", error)
-    if isinstance(found, list) and len(found) > most_rows:
-        raise Refusal(413, TOO_LARGE, [Problem(most_rows, "body", f"has {len(found)} rows", f"{most_rows} rows")])
-    return found

@@ -35,6 +35,8 @@ STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
 """Whatever else is raised is a 500, of which only the place is logged."""
 
 LATER = {"Retry-After": "10"}
+MOST_CHARACTERS = 2_000
+"""Of any text that an error repeats."""
 
 
 class Row(BaseModel):
@@ -74,18 +76,37 @@ def answer_of(error: FivefoldError) -> Response | None:
     if status is None:
         return None
     if isinstance(error, DataNotValid):
-        return _listed(str(error).partition("\n")[0], [asdict(problem) for problem in error.problems])
+        return _listed(_headline(error), [_cut(asdict(problem)) for problem in error.problems])
     if isinstance(error, RulesetNotValid):
-        return _listed(str(error).partition("\n")[0], [asdict(finding) for finding in error.findings])
+        more = _rest(len(error.findings))
+        return _listed(_headline(error) + more, [_cut(asdict(each)) for each in error.findings[:PROBLEMS_LISTED]])
     if status == 503:
         return refused(503, headers=LATER)  # whoever asks need not know how the database fails
     return refused(status, str(error))
 
 
+def _headline(error: FivefoldError) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _cut(said: dict[str, Any]) -> dict[str, Any]:
+    return {name: _short(value) if isinstance(value, str) else value for name, value in said.items()}
+
+
 def not_as_asked(what: str, error: ValidationError) -> Response:
     """Write what is wrong with the form of a request: its body or its query."""
-    found = error.errors(include_url=False, include_context=False)[:PROBLEMS_LISTED]
-    return _listed(UNPROCESSABLE, [_place(what, each) for each in found])
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return _listed(f"{UNPROCESSABLE}{_rest(len(found))}", [_place(what, each) for each in found[:PROBLEMS_LISTED]])
+
+
+def rows_not_as_asked(found: Sequence[ErrorDetails]) -> Response:
+    """Write what is wrong with rows, as far as it was looked for: to one more than are listed."""
+    more = f": the first {PROBLEMS_LISTED} problems, and there are more" if len(found) > PROBLEMS_LISTED else ""
+    return _listed(f"{UNPROCESSABLE}{more}", [_place("body", each) for each in found[:PROBLEMS_LISTED]])
+
+
+def _rest(count: int) -> str:
+    return f": the first {PROBLEMS_LISTED} of {count} problems" if count > PROBLEMS_LISTED else ""
 
 
 def misplaced(where: str, problem: str) -> Response:
@@ -101,7 +122,12 @@ def _place(what: str, found: ErrorDetails) -> dict[str, Any]:
 
 
 def _said(where: str, problem: str) -> dict[str, Any]:
-    return {"where": where, "problem": problem, "line": None, "fatal": True}
+    return {"where": _short(where), "problem": _short(problem), "line": None, "fatal": True}
+
+
+def _short(text: str) -> str:
+    """Cut what was sent itself: a name of a megabyte, a hundred times, is no answer."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
 
 
 def _listed(detail: str, errors: Sequence[dict[str, Any]]) -> Response:

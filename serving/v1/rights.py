@@ -17,7 +17,7 @@ from serving.v1 import (
     validations,
     webhooks,
 )
-from serving.v1.route import Route
+from serving.v1.route import Route, Work
 from usecases.roles import OF_MEMBERS, Role
 
 ADMINS = frozenset({Role.ADMIN})
@@ -44,7 +44,7 @@ _ENDPOINT = "/v1/webhooks/{endpoint}"
 
 TABLE: tuple[Route, ...] = (
     Route("GET", "/v1/entities/{type}", READERS, facts.list_entities),
-    Route("POST", "/v1/entities/{type}", FEEDERS, entities.put_entities),
+    Route("POST", "/v1/entities/{type}", FEEDERS, entities.put_entities, work=Work.BULK),
     Route("GET", _ENTITY, READERS, facts.view_entity),
     Route("PUT", _ENTITY, FEEDERS, entities.put_entity),
     Route("GET", f"{_ENTITY}/risk", EVERYBODY, levels.read_risk),
@@ -60,7 +60,7 @@ TABLE: tuple[Route, ...] = (
     Route("GET", f"{_ENTITY}/alerts", READERS, facts.list_alerts),
     Route("PUT", f"{_ENTITY}/alerts/{{number}}", FEEDERS, entities.put_alert),
     Route("GET", f"{_ENTITY}/transactions", READERS, facts.list_transactions),
-    Route("POST", "/v1/transactions", FEEDERS, entities.post_transactions),
+    Route("POST", "/v1/transactions", FEEDERS, entities.post_transactions, work=Work.BULK),
     Route("GET", f"{_ENTITY}/overrides", READERS, overrides.list_overrides_of),
     Route("POST", f"{_ENTITY}/overrides", INVESTIGATORS, overrides.request_override, 201),
     Route("GET", "/v1/overrides", READERS, overrides.list_overrides),
@@ -72,15 +72,15 @@ TABLE: tuple[Route, ...] = (
     Route("GET", "/v1/decisions/{decision}", EVERYBODY, decisions.read_decision),
     Route("GET", f"{_ENTITY}/decisions", READERS, decisions.list_decisions),
     Route("GET", "/v1/policies", PUBLISHERS, policies.list_policies),
-    Route("POST", "/v1/policies", PUBLISHERS, policies.propose_policy, 201),
-    Route("POST", "/v1/policies/check", PUBLISHERS, policies.check_policy),
+    Route("POST", "/v1/policies", PUBLISHERS, policies.propose_policy, 201, work=Work.READING),
+    Route("POST", "/v1/policies/check", PUBLISHERS, policies.check_policy, work=Work.READING),
     Route("GET", _POLICY, PUBLISHERS, policies.read_policy),
     Route("POST", f"{_POLICY}/approve", PUBLISHERS, policies.approve_policy),
     Route("POST", f"{_POLICY}/retire", PUBLISHERS, policies.retire_policy),
     Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),
     Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
     Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),
-    Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201),
+    Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201, work=Work.BULK),
     Route("GET", "/v1/validations/{validation}", REVIEWERS, validations.read_validation),
     Route("GET", "/v1/revalidation", REVIEWERS, validations.read_revalidation),
     Route("GET", "/v1/material-changes", REVIEWERS, validations.list_changes),
@@ -94,12 +94,12 @@ TABLE: tuple[Route, ...] = (
     Route("PUT", "/v1/entity-types/{type}/rulesets", PUBLISHERS, rulesets.order_families),
     Route("GET", "/v1/rulesets", PUBLISHERS, rulesets.list_families),
     Route("GET", f"{_FAMILY}/draft", PUBLISHERS, rulesets.read_draft),
-    Route("PUT", f"{_FAMILY}/draft", PUBLISHERS, rulesets.save_draft),
-    Route("GET", f"{_FAMILY}/draft/review", PUBLISHERS, rulesets.review_draft),
-    Route("POST", f"{_FAMILY}/commit", PUBLISHERS, rulesets.commit, 201),
+    Route("PUT", f"{_FAMILY}/draft", PUBLISHERS, rulesets.save_draft, work=Work.READING),
+    Route("GET", f"{_FAMILY}/draft/review", PUBLISHERS, rulesets.review_draft, work=Work.READING),
+    Route("POST", f"{_FAMILY}/commit", PUBLISHERS, rulesets.commit, 201, work=Work.READING),
     Route("GET", f"{_FAMILY}/versions", PUBLISHERS, rulesets.list_versions),
     Route("GET", f"{_FAMILY}/versions/{{number}}", PUBLISHERS, rulesets.read_version),
-    Route("GET", f"{_FAMILY}/versions/{{number}}/diff", PUBLISHERS, rulesets.compare_versions),
+    Route("GET", f"{_FAMILY}/versions/{{number}}/diff", PUBLISHERS, rulesets.compare_versions, work=Work.READING),
     Route("GET", f"{_FAMILY}/backtests", PUBLISHERS, activations.list_backtests),
     Route("POST", f"{_FAMILY}/backtests", PUBLISHERS, activations.request_backtest, 202),
     Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
@@ -109,7 +109,7 @@ TABLE: tuple[Route, ...] = (
     Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back),
     Route("POST", f"{_FAMILY}/switch", PUBLISHERS, rulesets.switch_family),
     Route("GET", "/v1/lists", PUBLISHERS, lists.list_lists),
-    Route("POST", "/v1/lists/{name}/versions", PUBLISHERS, lists.add_list_version, 201),
+    Route("POST", "/v1/lists/{name}/versions", PUBLISHERS, lists.add_list_version, 201, work=Work.BULK),
     Route("GET", "/v1/webhooks", ADMINS, webhooks.list_endpoints),
     Route("POST", "/v1/webhooks", ADMINS, webhooks.add_endpoint, 201),
     Route("DELETE", _ENDPOINT, ADMINS, webhooks.remove_endpoint),

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from functools import cached_property
 from inspect import getdoc
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import FailFast, TypeAdapter
 from sqlalchemy import Engine
 
 from usecases.actors import Actor
@@ -41,6 +42,21 @@ class Asked:
         return Role(self.credential.role)
 
 
+class Work(StrEnum):
+    """How much there is to do for a request."""
+
+    QUICK = auto()
+    """Milliseconds: nearly all."""
+    BULK = auto()
+    """Rows by the thousand."""
+    READING = auto()
+    """Documents that people write, such as rulesets: to read one takes up to seconds of a processor."""
+
+
+FORM_BYTES, DOCUMENT_BYTES = 1_000_000, 256_000
+"""Largest body of a form, and of one with a document in it; a ruleset of a hundred rules has a fifth of that."""
+
+
 @dataclass(frozen=True)
 class Route:
     """One route, which is all that its handler's annotations and these say.
@@ -50,6 +66,7 @@ class Route:
     the answer, and nothing is 204.
 
     Attributes:
+        work: how much there is to do for it; it decides where it waits, and how large a body may be.
         method: GET, POST, PUT, PATCH or DELETE.
         path: with the names of its variable parts in braces.
         roles: who may ask; all others are refused before anything is looked at.
@@ -62,6 +79,7 @@ class Route:
     roles: frozenset[Role]
     handler: Callable[..., Any]
     status: int = 200
+    work: Work = Work.QUICK
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -82,7 +100,22 @@ class Route:
     @cached_property
     def readers(self) -> Mapping[str, TypeAdapter[Any]]:
         """Give what reads each name of the path, the query and the body."""
-        return {name: TypeAdapter(made) for name, made in self.takes.items()}
+        return {
+            name: TypeAdapter(Annotated[made, FailFast()] if name == "body" and self.row is not None else made)
+            for name, made in self.takes.items()
+        }
+
+    @cached_property
+    def row(self) -> TypeAdapter[Any] | None:
+        """Give what reads one row of the body; None where the body is no array of rows."""
+        made = self.takes.get("body")
+        plain = get_args(made)[0] if get_origin(made) is Annotated else made
+        return TypeAdapter(get_args(plain)[0]) if get_origin(plain) is list else None
+
+    def most_bytes(self, limit: int) -> int:
+        """Give how large a body may be, where the server takes up to *limit*."""
+        own = {Work.QUICK: FORM_BYTES, Work.READING: DOCUMENT_BYTES, Work.BULK: limit}[self.work]
+        return min(own, limit)
 
     @cached_property
     def writer(self) -> TypeAdapter[Any]:

@@ -26,10 +26,11 @@ _ERRORS: Mapping[int, str] = {
     403: "Not for this role",
     404: "Nothing of that name for this organisation",
     409: "A rule of the platform forbids it now",
-    413: "More bytes than the server takes",
+    413: "More bytes, rows, fields or values than the route takes",
     422: UNPROCESSABLE,
+    429: "Too many requests of this token in a minute, or too many of this organisation that wait",
     500: "Internal Server Error",
-    503: "The database is out of reach",
+    503: "The database is out of reach, or too much waits already",
     504: "Gateway Timeout; what was asked may have been done",
 }
 _WHICH: Mapping[str, Any] = {"query": Query(), "body": Body()}
@@ -119,7 +120,7 @@ def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
             "description": text,
             "headers": {
                 **EVERYWHERE,
-                **(LATER if status == 503 else {}),
+                **(LATER if status in {429, 503} else {}),
                 **(_CHALLENGE if status == 401 else {}),
             },
         }

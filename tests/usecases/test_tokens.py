@@ -31,6 +31,8 @@ from store.till import Till
 from tests.store import databases
 from usecases import tokens
 from usecases.audit_verify import verify
+from usecases.members import add_member
+from usecases.organisations import actor_in_new
 from usecases.tokens import (
     Credential,
     charge_all,
@@ -439,3 +441,13 @@ def test_a_use_is_noted_once_a_day(engine: Engine, now: list[int]) -> None:
     for at, noted in ((day, day), (day + DAY_US - 1, day), (day + DAY_US, day + DAY_US)):
         note_use(engine, number, at)
         assert [line.last_used_us for line in list_tokens(engine, MONTH)] == [noted]
+
+
+def test_a_persons_token_does_not_end_as_a_trial_does(engine: Engine) -> None:
+    add_member(engine, actor_in_new(engine, "default", "cli:test"), "ana", ["admin"])
+    plans = read_plans(None)
+    for expires, ends in ((None, False), (3, True)):
+        _, secret = create_token(engine, plans, plan="trial", role="admin", member="ana", expires_days=expires)
+        found = find_credential(engine, secret)
+        assert found is not None
+        assert (found.expires_us is not None) is ends

@@ -1,15 +1,24 @@
 """What is looked at first, and what a request may be."""
 
+import asyncio
+import re
+import threading
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from domain.errors import StoreError
+from serving.rates import Rates
 from serving.v1 import desk
+from serving.v1.rights import TABLE
+from serving.v1.route import Route
 from store.tables import Token
-from tests.serving.v1.places import LIMITS, OURS, Place
+from tests.serving.inprocess import client
+from tests.serving.v1.places import LIMITS, OURS, PLANS, Place, routes
+from usecases.roles import Role
 from usecases.tokens import hash_of
 
 MARK = "MARKED-7f3a9"
@@ -144,3 +153,106 @@ def test_slow_use_cases_do_not_stop_the_others(place: Place, monkeypatch: pytest
             return quick
 
     assert asyncio.run(both()) < 0.5
+
+
+def test_rows_are_counted_before_they_are_read(place: Place) -> None:
+    """Of each a problem was made once: four megabytes took two gigabytes."""
+    for path in ("/v1/transactions", "/v1/entities/customer"):
+        answer = place.ask("POST", path, b"[" + b"1," * 20_000 + b"1]", role="app")
+        assert answer.status_code == 413
+        assert answer.json()[0]["errors"][0]["problem"] == "has 20001 rows"
+
+
+def test_an_object_of_very_many_names_is_not_read(place: Place) -> None:
+    wide = b'{"a":1,' + b",".join(b'"k%d":1' % number for number in range(3_000)) + b"}"
+    for method, path, body in (
+        ("PUT", "/v1/entities/customer/a", wide),
+        ("POST", "/v1/transactions", b"[1," + wide + b"]"),
+        ("POST", "/v1/decisions", b'{"transaction":' + wide + b"}"),
+    ):
+        answer = place.ask(method, path, body, role="app")
+        assert answer.status_code == 413
+        assert answer.json()[0]["errors"][0]["problem"] == "has 3001 fields"
+
+
+def test_problems_are_named_up_to_a_hundred_and_it_is_said_that_there_are_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes()[1], "_limits", replace(LIMITS, rows=500))
+    answer = place.ask("POST", "/v1/transactions", [1] * 300, role="app")
+    assert answer.status_code == 422
+    assert answer.json()[0]["detail"] == "Unprocessable Entity: the first 100 problems, and there are more"
+    assert [error["where"] for error in answer.json()[0]["errors"]] == [f"body.{number}" for number in range(100)]
+    wide = {f"k{number}": 1 for number in range(300)}
+    answer = place.ask("PUT", "/v1/entities/customer/a", wide, role="app")
+    assert answer.json()[0]["detail"] == "Unprocessable Entity: the first 100 of 300 problems"
+    assert len(answer.json()[0]["errors"]) == 100
+    few = place.ask("POST", "/v1/entities/customer", [{"external_id": "a"}, {"external_id": 1}, {"x": 1}], role="app")
+    assert few.json()[0]["detail"] == "Unprocessable Entity"
+    assert [error["where"] for error in few.json()[0]["errors"]] == [
+        "body.1.external_id",
+        "body.2.external_id",
+        "body.2.x",
+    ]
+
+
+def test_what_was_sent_is_not_repeated_at_any_length(place: Place) -> None:
+    name = "x" * 40_000
+    for method, path, body in (
+        ("PUT", "/v1/entities/customer/a", {name: 1}),
+        ("PUT", "/v1/entities/customer/a", {"attributes": {name: 1}}),
+    ):
+        answer = place.ask(method, path, body, role="app")
+        assert answer.status_code == 422
+        assert len(answer.content) < 10_000
+
+
+@pytest.mark.parametrize("route", TABLE, ids=lambda route: f"{route.method} {route.path}")
+def test_a_parameter_that_a_route_does_not_have_is_refused(furnished: Place, route: Route) -> None:
+    path = re.sub("{[a-z_]+}", "1", route.path)
+    role = next(role for role in Role if role in route.roles)
+    answer = furnished.ask(route.method, f"{path}?nosuch=1", role=role)
+    assert answer.status_code == 422
+    assert "query.nosuch" in [error["where"] for error in answer.json()[0]["errors"]]
+
+
+def test_a_route_takes_no_larger_body_than_its_work_needs() -> None:
+    most = {route.path: route.most_bytes(64_000_000) for route in TABLE if route.method in {"POST", "PUT"}}
+    assert most["/v1/transactions"] == 64_000_000
+    assert most["/v1/rulesets/{family}/draft"] == 256_000
+    assert most["/v1/members"] == 1_000_000
+
+
+def test_drafts_that_take_long_keep_nobody_else_waiting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight drafts of a megabyte once kept all of the platform's routes for minutes."""
+    gate = threading.Event()
+
+    def slow(*_: object) -> tuple[str, str]:
+        assert gate.wait(20)
+        return "retail", "customer"
+
+    monkeypatch.setattr("usecases.rulesets.named_in", slow)
+
+    async def ask() -> tuple[int, list[int]]:
+        async with client(place.edge) as asking:
+            headers = {"token": place.tokens[OURS, "admin"]}
+            draft = {"json": {"document": "a: 1"}, "headers": headers}
+            drafts = [asyncio.create_task(asking.put("/v1/rulesets/other/draft", **draft)) for _ in range(8)]
+            await asyncio.sleep(0.2)
+            quick = await asyncio.wait_for(asking.get("/v1/settings", headers=headers), 10)
+            gate.set()
+            return quick.status_code, sorted(answer.status_code for answer in await asyncio.gather(*drafts))
+
+    quick, drafts = asyncio.run(ask())
+    assert quick == 200
+    assert drafts == [422] * 5 + [429] * 3
+
+
+def test_a_token_asks_no_more_often_than_its_plan_says(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLANS["unlimited"].model_copy(update={"requests_per_minute": 2})
+    monkeypatch.setattr(routes()[1], "_plans", {"unlimited": plan})
+    monkeypatch.setattr(routes()[1], "_rates", Rates())
+    assert [place.ask("GET", "/v1/settings", role="admin").status_code for _ in range(3)] == [200, 200, 429]
+    refused = place.ask("GET", "/v1/settings", role="admin")
+    assert int(refused.headers["retry-after"]) <= 30
+    assert place.ask("GET", "/v1/settings", role="approver").status_code == 200, "each token for itself"
