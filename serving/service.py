@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.errors import FivefoldError
 from domain.settings import read_settings
+from features.shape import shape_of
 from serving.answers import answered, refused
 from serving.app import SCORING, Front, build_app
 from serving.counter import Counter
@@ -132,6 +133,7 @@ class Fivefold:
         LEDGER.start()
         COUNTER.start()
         HOLDER.start()
+        shape_of(b"[]")  # loads, or compiles, what counts a body before it is read
         APP.openapi()  # kept from here on: it takes a second, for which requests would wait
         # What is there now stays: the collector need not look at it again, which took the long tail away.
         gc.collect()
