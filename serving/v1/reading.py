@@ -15,7 +15,6 @@ from serving.contract import require_shape
 from serving.v1.errors import misplaced, not_as_asked, rows_not_as_asked
 from serving.v1.route import Route, Work
 
-
 ROWS_WORTH = 100_000
 """A body may have as many values as so many rows with twice the usual fields: each value may be a problem to name."""
 
