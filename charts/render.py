@@ -5,10 +5,9 @@ from pathlib import Path
 import altair as alt
 import vl_convert
 
-from domain.errors import ConfigError
+from charts.files import require_picture
 from domain.files import replacing
 
-SUFFIXES = (".svg", ".png")
 PNG_SCALE = 2.0
 """Pixels for each point of the drawing: sharp on present screens and in print."""
 
@@ -35,9 +34,7 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
     Raises:
         ConfigError: the suffix is another one, or the folder does not exist.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ConfigError(f"cannot draw into {path}: the name must end in {' or '.join(SUFFIXES)}")
-    content = png(chart) if suffix == ".png" else svg(chart).encode()
+    require_picture(path)
+    content = png(chart) if path.suffix.lower() == ".png" else svg(chart).encode()
     with replacing(path) as unfinished:
         unfinished.write_bytes(content)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_current_database, open_registry, show_table
+from cli.terminal import NameOption, console, open_current_database, open_registry, require_name, show_table
 from domain.clock import DAY_US, day_text, now_microseconds
 from domain.errors import ModelNotFound
 from training.config import DEFAULT_NAME
@@ -24,6 +24,7 @@ def drift(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
+    require_name(name)
     from usecases.drift import counted_as, measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
 
     registry = open_registry(name)

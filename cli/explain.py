@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import AsOfOption, ModelOption, NameOption, PathArgument, console, load_model, moment, say
+from charts.files import require_picture
+from cli.terminal import (
+    AsOfOption,
+    ModelOption,
+    NameOption,
+    PathArgument,
+    console,
+    load_model,
+    moment,
+    require_source,
+    say,
+)
 from domain.clock import day_text
 from domain.errors import ConfigError
 from training.config import DEFAULT_NAME
@@ -30,7 +41,11 @@ def explain(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Show what one customer's score is made of."""
-    show(load_model(model, name), path, user, moment(as_of, "--as-of"), png=png, most=most)
+    when = moment(as_of, "--as-of")
+    require_source(path)
+    if png:
+        require_picture(png)
+    show(load_model(model, name), path, user, when, png=png, most=most)
 
 
 def show(model: "ValueModel", path: Path, user: str, as_of: int, *, png: Path | None = None, most: int = 12) -> None:

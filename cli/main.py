@@ -1,70 +1,37 @@
 """The entry point: every command, and one place where errors meet the person at the terminal."""
 
+import platform
 import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import (
-    audit,
-    backtests,
-    catalogue,
-    clock,
-    demo,
-    drift,
-    evidence,
-    explain,
-    files,
-    importing,
-    levels,
-    members,
-    privacy,
-    registry,
-    replay,
-    rules,
-    score,
-    serve,
-    train,
-    validating,
-    webhooks,
-)
-from cli import worker as working
-from cli.terminal import errors
+from cli.lazy import LazyGroup
 from domain.errors import FivefoldError
+from domain.release import release
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
 
-app = typer.Typer(
-    help="What each customer is worth, from 1 to 5, and exactly why.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for module in (
-    demo,
-    train,
-    score,
-    explain,
-    registry,
-    catalogue,
-    files,
-    serve,
-    members,
-    importing,
-    levels,
-    backtests,
-    working,
-    webhooks,
-    privacy,
-    replay,
-    audit,
-    clock,
-    validating,
-    evidence,
-    drift,
-    rules,
-):
-    module.add_to(app)
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"fivefold {release()}, Python {platform.python_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def overview(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What each customer is worth, from 1 to 5, and exactly why."""
 
 
 def main() -> None:
@@ -72,17 +39,23 @@ def main() -> None:
     try:
         app(prog_name="fivefold")
     except FivefoldError as error:
-        errors.print(f"fivefold: {error}", soft_wrap=True)
+        _errors().print(f"fivefold: {error}", soft_wrap=True)
         sys.exit(2)
     except OSError as error:
         if error.filename is None:
             raise
-        errors.print(f"fivefold: {error.filename2 or error.filename}: {error.strerror}", soft_wrap=True)
+        _errors().print(f"fivefold: {error.filename2 or error.filename}: {error.strerror}", soft_wrap=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == STOPPED:  # what typer makes of Ctrl-C, without a word
-            errors.print("fivefold: stopped; no file is half written")
+            _errors().print("fivefold: stopped; no file is half written")
         raise
+
+
+def _errors() -> "Console":
+    from cli.terminal import errors  # noqa: PLC0415 (the overview needs none of it)
+
+    return errors
 
 
 if __name__ == "__main__":

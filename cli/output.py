@@ -9,9 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from domain.errors import ConfigError
-from domain.files import replacing
+from domain.files import replacing, require_folder
 
 Write = Callable[[pl.DataFrame], None]
+
+
+def require_output(path: Path) -> None:
+    """Raise ConfigError where the suffix is none that can be written, or there is no folder for the file."""
+    if path.suffix.lower() not in _OPENERS:
+        raise ConfigError(f"--output is {path}; it must end in {', '.join(_OPENERS)}")
+    require_folder(path)
 
 
 @contextmanager
@@ -20,10 +27,8 @@ def open_output(path: Path) -> Iterator[Write]:
 
     ConfigError where the suffix is none that can be written.
     """
-    opened = _OPENERS.get(path.suffix.lower())
-    if opened is None:
-        raise ConfigError(f"--output is {path}; it must end in {', '.join(_OPENERS)}")
-    with replacing(path) as unfinished, opened(unfinished) as write:
+    require_output(path)
+    with replacing(path) as unfinished, _OPENERS[path.suffix.lower()](unfinished) as write:
         yield write
 
 

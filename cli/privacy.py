@@ -41,7 +41,7 @@ def erase_again(
         Path | None, typer.Option("--register", help="The register of erasures and holds, if not in var.")
     ] = None,
 ) -> None:
-    """Put legal holds again, and erase again what was erased before: after a restore."""
+    """Put legal holds and erasures again, after a restore."""
     from usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
 
     path = register or read_settings().erasures

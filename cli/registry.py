@@ -6,6 +6,7 @@ import typer
 
 from cli.terminal import NameOption, console, open_registry, say, show_table
 from domain.clock import day_text, from_microseconds, parse_moment
+from domain.errors import PromotionRefused
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ def models(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """List the registered versions, or what served on a date."""
+    moment = None if on is None else parse_moment(on, "--on")
+    registry = open_registry(name)
     from models.promotions import history, served_on  # noqa: PLC0415 (imports MLflow)
 
-    registry = open_registry(name)
-    if on is not None:
-        _show_promotions(f"{name}: what served on {on}", served_on(registry, parse_moment(on, "--on")))
+    if moment is not None:
+        _show_promotions(f"{name}: what served on {on}", served_on(registry, moment))
         return
     versions = registry.versions()
     if not versions:
@@ -59,16 +61,20 @@ def promote(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Make a version champion, if the gate allowed it."""
+    if force and not reason.strip():
+        raise PromotionRefused("--force needs --reason TEXT: it is recorded with the promotion")
+    registry = open_registry(name)
     from models.promotions import promote as promote_version  # noqa: PLC0415 (imports MLflow)
 
-    _tell(promote_version(open_registry(name), version, force=force, reason=reason))
+    _tell(promote_version(registry, version, force=force, reason=reason))
 
 
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
     """Make the champion before the present one champion again."""
+    registry = open_registry(name)
     from models.promotions import rollback as roll_back  # noqa: PLC0415 (imports MLflow)
 
-    _tell(roll_back(open_registry(name), reason))
+    _tell(roll_back(registry, reason))
 
 
 def _tell(made: "Promotion") -> None:

@@ -10,7 +10,7 @@ import typer
 from tqdm import tqdm
 
 from charts.numbers import one_line
-from cli.output import Write, open_output
+from cli.output import Write, open_output, require_output
 from cli.terminal import (
     AsOfOption,
     ModelOption,
@@ -18,6 +18,7 @@ from cli.terminal import (
     PathArgument,
     load_model,
     moment,
+    require_source,
     say,
     show_table,
     warn,
@@ -60,6 +61,9 @@ def score(
         raise ConfigError(f"--compare-as-of is {day_text(before)}; it must be before {day_text(when)}, the as-of")
     if output and output.exists() and path.exists() and output.samefile(path):
         raise ConfigError(f"--output is {output}, the file that is read; the scores need a file of their own")
+    if output:
+        require_output(output)
+    require_source(path)
     used = load_model(model, name)
     summary = score_file(used, path, output, when, explain=explain, compare_as_of=before)
     summary.show(used, when, asked=as_of is not None)

@@ -1,5 +1,6 @@
 """What commands print with: tables, warnings, and options that several of them share."""
 
+import logging
 import os
 import pwd
 import re
@@ -14,6 +15,7 @@ from rich.table import Table
 from domain.clock import now_microseconds, parse_moment
 from domain.errors import ConfigError
 from domain.settings import read_settings
+from features.paths import suffix_of
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -74,13 +76,14 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
 
     ConfigError where no model can have that name.
     """
-    _require_name(name)
+    require_name(name)
     from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
     return Registry(read_settings(), name)
 
 
-def _require_name(name: str) -> None:
+def require_name(name: str) -> None:
+    """Raise ConfigError where no model can have that name."""
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
 
@@ -93,6 +96,21 @@ def open_current_database() -> "Engine":
     engine = open_database(settings.database, settings.clock_tolerance_seconds)
     upgrade(engine)
     return engine
+
+
+class _Compiling(logging.Handler):
+    """Prints that the indicators are being compiled, while that happens."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it once, beside what is piped on."""
+        errors.print(record.getMessage(), soft_wrap=True)
+
+
+_compiling = logging.getLogger("fivefold.compiling")
+if not _compiling.handlers:
+    _compiling.addHandler(_Compiling())
+    _compiling.setLevel(logging.INFO)
+    _compiling.propagate = False
 
 
 def actor() -> str:
@@ -110,6 +128,11 @@ def acting_in(engine: "Engine", organisation: str) -> "Actor":
     return actor_in(engine, organisation, actor())
 
 
+def require_source(path: Path) -> None:
+    """Raise LayoutError where a file of transactions is none that is read, before anything heavy is imported."""
+    suffix_of(path)
+
+
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
     """Load the model that a command was asked for, the champion by default.
 
@@ -117,7 +140,7 @@ def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
     """
     from models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
 
-    _require_name(name)
+    require_name(name)
     kept = None if uri else kept_champion(read_settings(), name)
     if kept is not None:
         return load_kept(kept)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_registry, say, show_table
+from cli.terminal import NameOption, console, open_registry, require_name, require_source, say, show_table
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME, TrainingConfig, read_config
 
@@ -27,9 +27,12 @@ def train(
     name: NameOption = "",
 ) -> None:
     """Train, judge, register, and promote if the gate allows it."""
+    if data:
+        require_source(data)
     settings = read_config(config)
     if name:
         settings = settings.model_copy(update={"name": name})
+    require_name(settings.name)
     show_outcome(run(data or simulated_file(), settings, tune), settings)
 
 

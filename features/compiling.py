@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import inspect
+import logging
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,6 +17,8 @@ import numpy as np
 from domain.files import replacing
 from domain.settings import read_settings
 
+log = logging.getLogger("fivefold.compiling")
+
 
 def module_of(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleType:
     """Import *text* as a module that is kept on disk; *sources* are what it depends on besides."""
@@ -23,10 +26,17 @@ def module_of(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleTy
     path = read_settings().kernels / f"{prefix}_{key}.py"
     with _ONE_AT_A_TIME:
         if not path.exists():
+            _announce()
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as unfinished:
                 unfinished.write_text(text, encoding="utf-8")
         return _imported(path)
+
+
+@lru_cache(maxsize=1)
+def _announce() -> None:
+    """Say once what takes so long; the command line prints it."""
+    log.info("The indicators are compiled now, once on this machine and release: about half a minute.")
 
 
 _ONE_AT_A_TIME = Lock()

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from domain.errors import LayoutError
 from domain.files import replacing
 from features import columns as c
-from features.tables import csv_batches, parquet_files, read_json, suffix_of
+from features.paths import suffix_of
+from features.tables import csv_batches, parquet_files, read_json
 from features.values import Findings, read_numbers
 
 ROWS_A_BUCKET = 2_000_000

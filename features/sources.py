@@ -16,12 +16,12 @@ from domain.money import RateTable
 from features import columns as c
 from features.doorway import FEW_VALUES, Doorway
 from features.histories import Histories, Integers, concatenate
+from features.paths import suffix_of
 from features.tables import (
     Source,
     parquet_files,
     read_csv,
     read_json,
-    suffix_of,
     table_from_frame,
     table_from_rows,
     too_large,

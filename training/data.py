@@ -13,8 +13,9 @@ from domain.errors import NotEnoughData
 from domain.money import RateTable
 from features.histories import Floats, Histories, Integers
 from features.matrix import snapshots
+from features.paths import suffix_of
 from features.sources import read_ahead, stream_histories
-from features.tables import Source, suffix_of
+from features.tables import Source
 from training.config import TrainingConfig
 from training.dates import Dates, Period
 from training.target import realised_values

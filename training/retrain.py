@@ -1,10 +1,10 @@
 """A retraining run, from top to bottom."""
 
 from dataclasses import dataclass
-from importlib.metadata import version as installed
 from pathlib import Path
 
 from domain.errors import ModelError
+from domain.release import release
 from features.matrix import catalogue, warm
 from features.tables import Source
 from models.curve import ScoreCurve
@@ -64,7 +64,7 @@ def retrain(source: Source, config: TrainingConfig, registry: Registry, *, tune_
     model = build_model(fitted, judged, portfolio, config, dates)
     evaluation = evaluate(judged, model)
     verdict = decide(evaluation, incomparable)
-    lineage = Lineage(_name(source), overview, dates, rows, config, trees, installed("fivefold"))
+    lineage = Lineage(_name(source), overview, dates, rows, config, trees, release())
     number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
     if verdict.promote:
         promote(registry, number)

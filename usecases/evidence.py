@@ -6,13 +6,13 @@ People and customers are in it by internal numbers alone; values before and afte
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
+from domain.release import release
 from domain.settings import Settings
 from risk.governance.evidence import as_html
 from store.audit_reading import names, picture
@@ -84,7 +84,7 @@ def build_evidence(engine: Engine, actor: Actor, quarter: Quarter, path: Path, s
 
         def said() -> dict[str, Any]:
             return {
-                "program": installed("fivefold"),
+                "program": release(),
                 "organisation": {"number": actor.organisation_id, "name": name},
                 "quarter": _said_of(quarter),
                 "counts": counts | {"audit_entries": log.entries},

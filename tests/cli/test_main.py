@@ -1,17 +1,23 @@
 """The entry point: whatever a beginner gets wrong is told in plain words, with exit code 2 and no traceback."""
 
+import re
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import polars as pl
 import pytest
 import typer
 
+from cli import lazy
 from cli.main import app
 from features.document import catalogue_markdown
 from features.matrix import catalogue
 from tests.cli.running import AS_OF, Done, Home, refuse, run, succeed
 
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group of commands
+GROUP = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group of commands
+COMMANDS = sorted(GROUP)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +110,44 @@ def test_every_command_helps(command: str, fresh: Path) -> None:
     out = succeed(fresh, command, "--help", columns=80)
     assert out.startswith(f"Usage: fivefold {command} ")
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_overview_imports_no_command_and_nothing_heavy() -> None:
+    program = (
+        "import sys; sys.argv = ['fivefold', '--help']\n"
+        "from cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(' '.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = set(done.stderr.split())
+    assert done.stdout.startswith("Usage: fivefold")
+    heavy = {"numpy", "pandas", "polars", "pyarrow", "pydantic", "rich.console", "sqlalchemy", "mlflow", "altair"}
+    assert imported & heavy == set()
+    assert {name for name in imported if name.startswith("cli.")} == {"cli.lazy", "cli.main"}
+    assert len(imported) < 400
+
+
+def test_every_command_is_summed_up_by_its_own_first_sentence() -> None:
+    """A command that is added, renamed or described anew is to be named so in cli/lazy.py."""
+    assert {name: GROUP[name].get_short_help_str(200) for name in GROUP} == {
+        name: summary for name, (_, summary) in lazy.COMMANDS.items()
+    }
+    added = {name for module, _ in lazy.COMMANDS.values() for name in _added_by(module)}
+    assert added == set(lazy.COMMANDS)
+    files = {path.stem for path in Path(lazy.__file__).parent.glob("*.py") if "def add_to(" in path.read_text()}
+    assert {stem for stem in files if not stem.startswith("rules_")} == {module for module, _ in lazy.COMMANDS.values()}
+
+
+def _added_by(module: str) -> list[str]:
+    alone = typer.Typer()
+    alone.callback()(lambda: None)
+    import_module(f"cli.{module}").add_to(alone)
+    return list(typer.main.get_command(alone).commands)  # type: ignore[attr-defined]  # as above
+
+
+def test_the_version_is_shown(fresh: Path) -> None:
+    assert re.fullmatch(r"fivefold [0-9.]+, Python 3\.[0-9.]+\n", succeed(fresh, "--version"))
 
 
 def test_the_overview_names_every_command(fresh: Path) -> None:

@@ -1,0 +1,15 @@
+"""Which files a picture can be drawn into."""
+
+from pathlib import Path
+
+from domain.errors import ConfigError
+from domain.files import require_folder
+
+SUFFIXES = (".svg", ".png")
+
+
+def require_picture(path: Path) -> None:
+    """Raise ConfigError where the suffix is none that is drawn, or there is no folder for the file."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"cannot draw into {path}: the name must end in {' or '.join(SUFFIXES)}")
+    require_folder(path)

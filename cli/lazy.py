@@ -1,0 +1,91 @@
+"""Commands that are imported when they are asked for: an overview of all of them loads none.
+
+Each command is named here with its module and its summary, the first sentence of its docstring; a test compares them.
+"""
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = {
+    "demo": ("demo", "Show everything on simulated customers."),
+    "train": ("train", "Train, judge, register, and promote if the gate allows it."),
+    "score": ("score", "Score every customer of a file."),
+    "explain": ("explain", "Show what one customer's score is made of."),
+    "models": ("registry", "List the registered versions, or what served on a date."),
+    "promote": ("registry", "Make a version champion, if the gate allowed it."),
+    "rollback": ("registry", "Make the champion before the present one champion again."),
+    "indicators": ("catalogue", "Print the catalogue of indicators."),
+    "warm": ("catalogue", "Compile the indicators now."),
+    "simulate": ("files", "Simulate customers to try things out on."),
+    "sample": ("files", "Write a sample portfolio for the ruleset fatf-retail."),
+    "sort": ("files", "Group a file's rows by customer."),
+    "serve": ("serve", "Serve the champion over HTTP until stopped."),
+    "tokens": ("serve", "Tokens: who may call the service, and what they used up."),
+    "members": ("members", "Members: the people of an organisation, and their roles."),
+    "import": ("importing", "Entities and transactions from files into the platform."),
+    "level": ("levels", "Show a stored customer's level and why, or count all levels."),
+    "backtests": ("backtests", "Backtests of rulesets, which workers run."),
+    "worker": ("worker", "Assess whoever is due, and tell others of levels reached."),
+    "webhooks": ("webhooks", "Webhooks: who is told of what happens, and what came of it."),
+    "erase": ("privacy", "Erase what is known of an entity, and of what it owns."),
+    "erase-again": ("privacy", "Put legal holds and erasures again, after a restore."),
+    "hold": ("privacy", "Put a legal hold on an entity, against erasure."),
+    "replay": ("replay", "Make a stored assessment or decision again, to the byte."),
+    "audit": ("audit", "The audit log: prove it whole, keep its heads, read it."),
+    "clock": ("clock", "The clocks of this machine and of the database."),
+    "validate": ("validating", "Measure what levels were worth in a time that is over."),
+    "evidence": ("evidence", "Put what decided in a quarter into one archive."),
+    "drift": ("drift", "Tell how far scored customers drifted."),
+    "rules": ("rules", "Rulesets as files: lint, test, apply, compare."),
+}
+"""Every command in the order of the overview: the module in `cli` that adds it, and its summary."""
+
+
+class LazyCommands(MutableMapping[str, Any]):
+    """Commands by name, each built when it is looked up."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            module, _ = COMMANDS[name]
+            alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+            alone.callback()(_nothing)  # so that one command is a group too
+            import_module(f"cli.{module}").add_to(alone)
+            built: Any = typer.main.get_command(alone)
+            self._built |= built.commands
+        return self._built[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._built[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class LazyGroup(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": None})
+        self.commands = LazyCommands()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the overview without importing what it lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,47 @@
+"""The release, where fivefold is installed and where it runs from its sources."""
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import pytest
+
+from domain import release as module
+from domain.release import release
+
+
+def test_the_release_is_that_of_the_package() -> None:
+    assert release() == importlib.metadata.version("fivefold")
+
+
+def test_sources_without_an_installed_package_know_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = release()
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(module, "version", missing)
+    assert release() == installed
+
+
+NOT_OURS = ["", "not toml [", '[project]\nname = "other"\nversion = "9"', '[project]\nname = "a"']
+
+
+@pytest.mark.parametrize("text", NOT_OURS)
+def test_another_project_s_file_is_not_taken_for_ours(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert module._of_sources(tmp_path / "pyproject.toml") == "unknown"
+    assert module._of_sources(tmp_path / "none.toml") == "unknown"
+
+
+def test_no_module_asks_for_the_installed_package_otherwise() -> None:
+    """Where it is not installed, as in a container, that ends in an error."""
+    root = Path(module.__file__).parent.parent
+    asks = re.compile(r"""(version|installed|distribution|metadata)\(["']fivefold""")
+    found = [
+        str(file.relative_to(root))
+        for folder in ("charts", "cli", "features", "models", "risk", "serving", "store", "training", "usecases")
+        for file in (root / folder).rglob("*.py")
+        if asks.search(file.read_text(encoding="utf-8"))
+    ]
+    assert found == []
