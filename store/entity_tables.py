@@ -11,6 +11,7 @@ BIG = BigInteger().with_variant(Integer, "sqlite")
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"
 _WORD = String(100)
+_IS_SETTLED = text("settled_batch IS NOT NULL")
 _IS_ERASED = text("erased_us IS NOT NULL")
 
 
@@ -77,10 +78,19 @@ class Attributes(Base):
 
 
 class Transaction(Base):
-    """A deposit (positive) or a withdrawal (negative), known by its own number within the organisation."""
+    """A deposit (positive) or a withdrawal (negative), known by its own number within the organisation.
+
+    Attributes:
+        batch: of the call that added it; None where that was before calls sealed what they add.
+        settled_batch: of the call that gave a pending one its state.
+    """
 
     __tablename__ = "transactions"
-    __table_args__ = (Index("ix_transactions_entity_id_at_us", "entity_id", "at_us"),)
+    __table_args__ = (
+        Index("ix_transactions_entity_id_at_us", "entity_id", "at_us"),
+        Index("ix_transactions_batch", "batch"),
+        Index("ix_transactions_settled_batch", "settled_batch", sqlite_where=_IS_SETTLED, postgresql_where=_IS_SETTLED),
+    )
 
     organisation_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     transaction_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -94,6 +104,8 @@ class Transaction(Base):
     category: Mapped[str | None] = mapped_column(Text)
     account_created_us: Mapped[int | None] = mapped_column(BigInteger)
     content: Mapped[str | None] = mapped_column(Text)
+    batch: Mapped[int | None] = mapped_column(BigInteger)
+    settled_batch: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Tag(Base):

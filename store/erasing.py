@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, ScalarSelect, Text, delete, func, or_, sel
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
-from store import audit
 from store.arrays import among
 from store.audit_tables import AuditEntry
 from store.backtests import forget_entities
@@ -25,7 +24,7 @@ _DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Tag, Screen
 """Rows that are about the person alone. Due marks come first: whoever is at them stores nothing any more."""
 
 _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
-    (AssessmentInputs, {"content": None}),
+    (AssessmentInputs, {"content": None, "salt": None}),
     (Assessment, {"breakdown": None}),
     (OutboxEvent, {"body": None}),
     (Delivery, {"error": None}),
@@ -104,20 +103,19 @@ def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -
     return max((moment for moment in found if moment is not None), default=now_us)
 
 
-def erase(session: Session, entities: Sequence[Entity], now_us: int) -> int:
-    """Take everything out; tell how many entries of the audit log lost their values."""
+def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
+    """Take everything out, but for the values of the audit log."""
     ids = [entity.id for entity in entities]
-    numbers = _entries_about(session, entities[0].organisation_id, ids)
+    for entity in entities:
+        entity.external_id, entity.owner_id, entity.hold_reason = erased_name(entity.id), None, None
+        entity.erased_us = now_us
+    session.flush()  # the guards of history ask for it
     for table in _DELETED:
         session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
     for table, emptied in _EMPTIED:
         changed = update(table).where(among(session, _of(table), ids)).values(**emptied)
         session.execute(changed, execution_options=_UNSEEN)
-    for entity in entities:
-        entity.external_id, entity.owner_id, entity.hold_reason = erased_name(entity.id), None, None
-        entity.erased_us = now_us
     forget_entities(session, entities[0].organisation_id, ids)
-    return audit.erase_values(session, entities[0].organisation_id, numbers, now_us)
 
 
 _UNSEEN = {"synchronize_session": False}
@@ -128,7 +126,7 @@ def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
     return cast("ColumnElement[int]", table.__table__.c.entity_id)
 
 
-def _entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
+def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
     """Find the entries of the audit log about entities, their overrides and their decisions, however many these are."""
 
     def numbers_of(table: type[Any]) -> ScalarSelect[str]:

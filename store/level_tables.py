@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.entity_tables import BIG
-from store.tables import Base
+from store.tables import HASH_CHARACTERS, Base
 
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"
@@ -18,9 +18,11 @@ class Assessment(Base):
         source: rules, override, decay or expiry.
         level: what holds, from 1; None for no level.
         breakdown: canonical JSON; None once erased.
+        batch: of the call that made it; None where that was before calls sealed what they make.
     """
 
     __tablename__ = "assessments"
+    __table_args__ = (Index("ix_assessments_batch", "batch"),)
 
     entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -35,16 +37,24 @@ class Assessment(Base):
     score: Mapped[str] = mapped_column(Text)
     engine: Mapped[str] = mapped_column(String(20))
     breakdown: Mapped[str | None] = mapped_column(Text)
+    batch: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class AssessmentInputs(Base):
-    """What an assessment was made from, apart from it so that it can be erased (canonical JSON, None then)."""
+    """What an assessment was made from, apart from it so that it can be erased (canonical JSON, None then).
+
+    Attributes:
+        salt: of `sha256`; None once erased.
+        sha256: of the inputs and the breakdown, as `store.history.content_digest` makes it.
+    """
 
     __tablename__ = "assessment_inputs"
 
     entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
     content: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(32))
+    sha256: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))
 
 
 class Standing(Base):

@@ -1,6 +1,6 @@
 """Transactions, added in bulk: staged, then added where their number is new. Begins and ends no transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 from psycopg.errors import UniqueViolation
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from store.arrays import literal_of
 from store.bulk import write_frame
+from store.history import new_batch, settled_lines, transaction_lines
 
 COLUMNS = (
     "transaction_id",
@@ -37,9 +38,9 @@ _EMPTY = text("DELETE FROM staged")
 def _add(order: str) -> TextClause:
     """Write what adds: in one order for everybody, since two that send the same in others would block each other."""
     return text(
-        f"INSERT INTO transactions (organisation_id, recorded_us, {_ALL})"  # noqa: S608 (our own words)
-        f" SELECT :of, :now, {_ALL} FROM staged WHERE true ORDER BY transaction_id {order}"
-        " ON CONFLICT (organisation_id, transaction_id) DO NOTHING RETURNING entity_id"
+        f"INSERT INTO transactions (organisation_id, recorded_us, batch, {_ALL})"  # noqa: S608 (our own words)
+        f" SELECT :of, :now, :batch, {_ALL} FROM staged WHERE true ORDER BY transaction_id {order}"
+        " ON CONFLICT (organisation_id, transaction_id) DO NOTHING RETURNING entity_id, transaction_id"
     )
 
 
@@ -55,8 +56,9 @@ def _statements(differs: str) -> tuple[TextClause, TextClause]:
     final = f"{state} AND coalesce(transactions.state, '') <> 'PENDING'"
     contradicts = f"SELECT staged.transaction_id FROM staged JOIN transactions ON {_JOINED} WHERE {other} OR ({final})"  # noqa: S608 (our own words)
     change = (
-        "UPDATE transactions SET state = staged.state FROM staged"  # noqa: S608 (as above)
-        f" WHERE {_JOINED} AND transactions.state = 'PENDING' AND {state} RETURNING transactions.entity_id"
+        "UPDATE transactions SET state = staged.state, settled_batch = :batch FROM staged"  # noqa: S608 (as above)
+        f" WHERE {_JOINED} AND transactions.state = 'PENDING' AND {state}"
+        " RETURNING transactions.entity_id, transactions.transaction_id, transactions.state"
     )
     return text(contradicts), text(change)
 
@@ -73,12 +75,16 @@ class Added:
         changed: how many changed their state.
         touched: entities of either.
         conflicts: numbers that were taken before with other content; then the transaction must be undone.
+        batch: by which what was added or changed is found again.
+        lines: of what was added and changed, as `store.history` seals them.
     """
 
     new: int
     changed: int
     touched: set[int]
     conflicts: list[str]
+    batch: int = field(default=0, compare=False)
+    lines: list[str] = field(default_factory=list, compare=False)
 
 
 _KNOWN = text(
@@ -87,16 +93,17 @@ _KNOWN = text(
 )
 
 
-def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> bool:
+def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int, batch: int) -> bool:
     """Copy transactions straight into the table, which takes half the time; False where one was taken before."""
     ordered = staged.select(COLUMNS).sort("transaction_id")
     ids = literal_of(ordered["transaction_id"])
     if session.scalar(_KNOWN, {"of": organisation_id, "ids": ids}):
         return False
     of, now = pl.lit(organisation_id).alias("organisation_id"), pl.lit(now_us).alias("recorded_us")
+    in_batch = pl.lit(batch).alias("batch")
     try:
         with session.begin_nested():
-            write_frame(session, "transactions", ordered.with_columns(of, now))
+            write_frame(session, "transactions", ordered.with_columns(of, now, in_batch))
     except UniqueViolation:  # somebody else sent it at this moment
         return False
     return True
@@ -112,18 +119,22 @@ def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: in
         now_us: when they were recorded.
     """
     dialect = session.get_bind().dialect.name
-    if dialect == "postgresql" and _copied(session, organisation_id, staged, now_us):
-        return Added(len(staged), 0, set(staged["entity_id"]), [])
+    batch = new_batch()
+    if dialect == "postgresql" and _copied(session, organisation_id, staged, now_us, batch):
+        return Added(len(staged), 0, set(staged["entity_id"]), [], batch, transaction_lines(staged))
     session.execute(text(_STAGED[dialect]))
     if dialect == "sqlite":
         session.execute(_EMPTY)
     write_frame(session, "staged", staged.select(COLUMNS))
     of = {"of": organisation_id}
-    new = session.scalars(_ADD[dialect], {**of, "now": now_us}).all()
+    new = session.execute(_ADD[dialect], {**of, "now": now_us, "batch": batch}).all()
     if len(new) == len(staged):
-        return Added(len(new), 0, set(new), [])
+        return Added(len(new), 0, {row.entity_id for row in new}, [], batch, transaction_lines(staged))
     contradicts, change = _LATER[dialect]
     # Changed first: whoever settles the same one at this moment is waited for, and then contradicted.
-    changed = session.scalars(change, of).all()
+    changed = session.execute(change, {**of, "batch": batch}).all()
     conflicts = session.scalars(contradicts, of).all()
-    return Added(len(new), len(changed), {*new, *changed}, list(conflicts))
+    added = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
+    lines = transaction_lines(added) + settled_lines((row.transaction_id, row.state) for row in changed)
+    touched = {row.entity_id for row in (*new, *changed)}
+    return Added(len(new), len(changed), touched, list(conflicts), batch, lines)

@@ -1,6 +1,6 @@
 """The audit log as use cases write it, and as people read it. `usecases.audit_verify` proves it whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from domain.files import replacing
 from store import audit, audit_reading
 from store.audit import Appended
 from store.chain import Entry
+from store.history import new_salt, seal
+from usecases.actors import Actor
 
 SYSTEM = "system"
 """Who acts where nobody asked: the program itself."""
@@ -63,6 +65,32 @@ def record(
         bulk_digest=digest,
     )
     return audit.append(session, entry)
+
+
+def record_rows(
+    session: Session, actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]
+) -> Appended:
+    """Record a call that wrote many rows, with a seal over their content: `audit verify` compares them.
+
+    Args:
+        session: in the use case's transaction.
+        actor: who, and for which organisation.
+        about: the action, the kind of what was written, and the batch that its rows have.
+        lines: of all rows, as `store.history` writes them.
+        details: as for `record`.
+    """
+    action, kind, batch = about
+    made = seal(lines, new_salt())
+    return record(
+        session,
+        actor.organisation_id,
+        action,
+        (kind, None),
+        actor=actor.name,
+        after={"salt": made.salt, "marks": made.marks},
+        details={**details, "batch": batch},
+        bulk=(len(lines), made.digest),
+    )
 
 
 class _Part(BaseModel):

@@ -1,4 +1,4 @@
-"""Proving the audit log whole: every change, gap, reorder and missing value is found, and its place told."""
+"""Proving the audit log whole, and history as it says: every change, gap, reorder and missing value is found."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from domain.errors import ConfigError
+from store.audit_expected import Expected
 from store.audit_reading import Head, chains, heads, names, picture, stray_values
 from store.chain import GENESIS, Side, hash_of_entry, hash_of_value
 from usecases.audit import ExportedHead, ExportedHeads
+from usecases.audit_history import HistoryCheck
 
 _SIDES: tuple[Side, ...] = ("before", "after")
 
@@ -26,6 +28,9 @@ class AuditFinding:
 
     >>> print(AuditFinding(1, "acme", 7, "is missing"))
     organisation acme (1), entry 7: is missing
+
+    Attributes:
+        number: of the entry; 0 for rows of which no entry speaks.
     """
 
     organisation_id: int
@@ -34,7 +39,8 @@ class AuditFinding:
     problem: str
 
     def __str__(self) -> str:
-        return f"organisation {self.organisation} ({self.organisation_id}), entry {self.number}: {self.problem}"
+        entry = f", entry {self.number}" if self.number else ""
+        return f"organisation {self.organisation} ({self.organisation_id}){entry}: {self.problem}"
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,9 @@ def verify(
 ) -> Verified:
     """Look through every chain, or one organisation's, and *tell* each finding as it is met.
 
-    With *exported* heads also a tail that was cut off, or a chain that was written anew, is seen. The log is streamed:
-    memory does not grow with it. ConfigError where there is no such organisation.
+    History is compared with what the entries say of it. With *exported* heads also a tail that was cut off, or a chain
+    that was written anew, is seen. Everything is streamed: memory does not grow with it. ConfigError where there is no
+    such organisation.
     """
     with picture(engine) as connection:
         return verify_picture(connection, tell, organisation=organisation, exported=exported)
@@ -83,14 +90,23 @@ def verify_picture(
     named = {number: head.organisation for number, head in kept.items()} | names(connection)
     only = None if organisation is None else _numbered(organisation, named)
     log = _Log(named, tell)
-    for number, rows in groupby(chains(connection, only), key=itemgetter("organisation_id")):
-        log.look_through(number, rows, made.pop(number, None), kept.pop(number, None))
-    for number in sorted({*made, *kept}):  # those without a single entry
-        if only in {None, number}:
-            log.look_through(number, iter(()), made.get(number), kept.get(number))
+    with Expected() as expected:
+        history = HistoryCheck(expected, log.found)
+        for number, rows in groupby(chains(connection, only), key=itemgetter("organisation_id")):
+            log.look_through(number, _told_of(rows, history), made.pop(number, None), kept.pop(number, None))
+        for number in sorted({*made, *kept}):  # those without a single entry
+            if only in {None, number}:
+                log.look_through(number, iter(()), made.get(number), kept.get(number))
+        history.compare(connection, only)
     for row in stray_values(connection, only):
         log.found(row["organisation_id"], row["number"], "is missing, and its values are there")
     return Verified(log.chains, log.entries, log.erased, log.findings)
+
+
+def _told_of(rows: Iterator[Row], history: HistoryCheck) -> Iterator[Row]:
+    for row in rows:
+        history.entry(row)
+        yield row
 
 
 def _numbered(name: str, named: Mapping[int, str]) -> int:

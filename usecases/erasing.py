@@ -3,16 +3,21 @@
 What `usecases.erasure_register` keeps outside the database is done again by `erase_again`: holds first, then erasures.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US, day_text, now_microseconds
 from domain.errors import ActionRefused, ConfigError, FivefoldError, NotThere
-from store import due, erasing
+from store import due, erasing, history_reading
+from store.audit import erase_values
 from store.database import writing
 from store.due import Reason
 from store.entities import entity_named
@@ -21,6 +26,7 @@ from store.settings import settings_row
 from store.tables import Organisation
 from usecases import audit
 from usecases.actors import Actor
+from usecases.audit_history import ranges_text
 from usecases.erasure_register import ErasureLine, HoldLine, Numbered, add_erasure, add_hold, read_register
 
 MOST_REASON_CHARACTERS = 500
@@ -112,7 +118,7 @@ def erase_entity(
             has the name that would be left to it.
     """
     now = now_microseconds() if now_us is None else now_us
-    with writing(engine) as session:
+    with _permitted(), writing(engine) as session:
         found = entity_named(session, actor.organisation_id, type_name, external_id)
         entities = erasing.with_owned(session, found)
         if found not in entities:  # it was erased, perhaps just now
@@ -127,20 +133,52 @@ def erase_entity(
         return erased
 
 
+@contextmanager
+def _permitted() -> Iterator[None]:
+    """Say who may erase where the database's role may not: docs/audit.md gives a service no right to."""
+    try:
+        yield
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise ActionRefused(
+                "this role of the database may not erase; give the command the FIVEFOLD_DATABASE_URL of the role that"
+                " owns the tables; nothing was erased"
+            ) from error
+        raise
+
+
 def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int) -> Erased:
     owners = erasing.owners_of(session, entities)
-    entries = erasing.erase(session, entities, now)
-    due.mark(session, owners, Reason.ATTRIBUTE, now)
     ids = tuple(entity.id for entity in entities)
+    about = erasing.entries_about(session, actor.organisation_id, ids)
+    batches = history_reading.batches_of(session, ids)
+    erasing.erase(session, entities, now)
+    due.mark(session, owners, Reason.ATTRIBUTE, now)
+    numbers = sorted({*about, *_seal_again(session, actor, batches)})
+    entries = erase_values(session, actor.organisation_id, numbers, now)
     audit.record(
         session,
         actor.organisation_id,
         "entity.erased",
         ("entity", ids[0]),
         actor=actor.name,
-        details={"entities": list(ids), "entries": entries},
+        details={"entities": list(ids), "entries": entries, "values": ranges_text(numbers)},
     )
     return Erased(ids, entries)
+
+
+def _seal_again(session: Session, actor: Actor, batches: Sequence[int]) -> list[int]:
+    """Seal what is left of batches that lost transactions; give the entries whose seals are over what is gone."""
+    former = []
+    if batches:
+        wanted = set(batches)
+        for number, details in history_reading.sealing_entries(session, actor.organisation_id):
+            if json.loads(details).get("batch") in wanted:
+                former.append(number)
+    for batch in batches:
+        lines = history_reading.lines_of_batch(session, batch)
+        audit.record_rows(session, actor, (history_reading.SEALED, "transaction", batch), lines, {})
+    return former
 
 
 def _refuse_held(entities: Sequence[Entity], now: int) -> None:
@@ -242,7 +280,7 @@ def _hold_again(engine: Engine, who: str, line: HoldLine, now: int) -> int:
 
 
 def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
-    with writing(engine) as session:
+    with _permitted(), writing(engine) as session:
         of, entities = _present(session, line.organisation, line.entities)
         if entities:
             _refuse_held(entities, now)

@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 from domain.clock import from_microseconds, now_microseconds
 from domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
 from store import transactions
-from store.chain import digest_of
 from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
 from store.entities import numbered, type_named
@@ -81,16 +80,8 @@ def add_transactions(
         mark_with_owners(session, concerned, owners, Reason.TRANSACTION, now, priority)
         taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed)
         if added.touched:
-            digest = digest_of(sorted(added.touched))
-            audit.record(
-                session,
-                actor.organisation_id,
-                "transactions.added",
-                ("transaction", None),
-                actor=actor.name,
-                details=vars(taken),
-                bulk=(added.new + added.changed, digest),
-            )
+            about = ("transactions.added", "transaction", added.batch)
+            audit.record_rows(session, actor, about, added.lines, vars(taken))
         return taken
 
 

@@ -8,9 +8,8 @@ from sqlalchemy.orm import Session
 
 from domain.canonical import canonical_json
 from domain.clock import from_microseconds
-from store import claims
+from store import claims, history
 from store.bulk import delete_rows, write_rows
-from store.chain import digest_of
 from store.claims import Batch
 from store.due import Reason
 from store.entity_tables import Entity, EntityType, ValueScore
@@ -18,6 +17,7 @@ from store.ruleset_tables import Family, RulesetVersion
 from store.settings import levels_of
 from store.webhooks import NewEvent, add_events
 from usecases import audit
+from usecases.actors import Actor
 from usecases.assessing import Result
 from usecases.moments import Made
 from usecases.valuing import Values
@@ -41,6 +41,7 @@ _ASSESSMENT = (
     "score",
     "engine",
     "breakdown",
+    "batch",
 )
 _STANDING = (
     "entity_id",
@@ -74,9 +75,10 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
         return 0
     of = batch.organisation_id
     new = [each for each in made if not each.same]
-    write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of) for each in new))
-    kept = ((each.entity_id, each.number, each.inputs) for each in new)
-    write_rows(session, "assessment_inputs", ("entity_id", "number", "content"), kept)
+    batch_number = history.new_batch()
+    write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of, batch_number) for each in new))
+    kept = [(each.entity_id, each.number, each.inputs, *_bound(each)) for each in new]
+    write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), kept)
     _store_standings(session, batch, made)
     moved = [each for each in made if each.level != each.level_before]
     transitions = (_transition(each, of) for each in moved)
@@ -86,19 +88,44 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
         _store_values(session, values, held)
     claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in made})
     if new:
-        audit.record(
+        lines = {(each.entity_id, each.number): _line(each, row[4]) for each, row in zip(new, kept, strict=True)}
+        audit.record_rows(
             session,
-            of,
-            "assessments.made",
-            ("assessment", None),
-            actor=actor,
-            details={"assessed": len(new), "moved": len(moved)},
-            bulk=(len(new), digest_of(f"{each.entity_id}.{each.number}:{each.level}" for each in new)),
+            Actor(of, actor),
+            ("assessments.made", "assessment", batch_number),
+            [lines[key] for key in sorted(lines)],
+            {"assessed": len(new), "moved": len(moved)},
         )
     return len(made)
 
 
-def _assessment(made: Made, organisation_id: int) -> tuple[Any, ...]:
+def _bound(made: Made) -> tuple[str, str]:
+    salt = history.new_salt()
+    return salt, history.content_digest(salt, made.inputs, made.breakdown)
+
+
+def _line(made: Made, content_sha256: str) -> str:
+    moved = (made.level_before or 0, made.level or 0) if made.level != made.level_before else (None, None)
+    return history.line_of(
+        (
+            made.entity_id,
+            made.number,
+            made.as_of_us,
+            made.version_id,
+            made.source,
+            made.status,
+            made.level,
+            made.rules_level,
+            made.floor,
+            made.score,
+            ENGINE,
+            content_sha256,
+            *moved,
+        )
+    )
+
+
+def _assessment(made: Made, organisation_id: int, batch: int) -> tuple[Any, ...]:
     return (
         made.entity_id,
         made.number,
@@ -113,6 +140,7 @@ def _assessment(made: Made, organisation_id: int) -> tuple[Any, ...]:
         made.score,
         ENGINE,
         made.breakdown,
+        batch,
     )
 
 

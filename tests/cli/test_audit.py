@@ -71,7 +71,13 @@ def test_each_finding_is_named_and_the_code_is_1(var: Path) -> None:
 
 def test_erased_values_are_counted(var: Path) -> None:
     tamper(var, "UPDATE audit_values SET salt = NULL, before = NULL, after = NULL, erased_us = 1 WHERE number = 1")
-    assert "whole; values of 2 entries erased.\n" in succeed(var, "audit", "verify", columns=200)
+    done = run(var, "audit", "verify", columns=200)
+    assert done.code == 1, "no erasure says so"
+    assert done.out.splitlines() == [
+        "organisation default (1), entry 1: its values are gone, and no erasure in the log says so",
+        "organisation acme (2), entry 1: its values are gone, and no erasure in the log says so",
+        "4 entries of 2 organisations: 2 findings, values of 2 entries erased.",
+    ]
 
 
 def test_the_last_entries_are_shown_with_who_made_them(var: Path) -> None:

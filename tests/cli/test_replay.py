@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from store.database import open_database
 from tests.cli.running import refuse, run, succeed
+from tests.store.audits import forged
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import CASH, Desk
@@ -44,7 +45,7 @@ def test_a_decision_comes_out_again(var: Path) -> None:
 
 def test_where_they_differ_is_told(var: Path) -> None:
     engine = open_database(f"sqlite:///{var / 'fivefold.db'}")
-    with engine.begin() as connection:
+    with forged(engine) as connection:
         connection.execute(
             text("""UPDATE assessments SET breakdown = replace(breakdown, '"score":"5"', '"score":"6"')""")
         )

@@ -55,6 +55,22 @@ def fill(engine: Engine, name: str, count: int) -> list[Appended]:
 
 
 @contextmanager
+def forged(engine: Engine) -> Iterator[Connection]:
+    """Give a connection that may do everything, as who owns the database can; what it did stays."""
+    with engine.begin() as connection:
+        guards = []
+        if engine.dialect.name == "sqlite":
+            guards = list(connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")))
+            for name, _ in guards:
+                connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        else:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+        yield connection
+        for _, written in guards:
+            connection.exec_driver_sql(written)
+
+
+@contextmanager
 def unguarded(engine: Engine) -> Iterator[Connection]:
     """Give a connection that may do everything, as who owns the database can; what it did is taken back at the end."""
     with engine.connect() as connection:

@@ -329,9 +329,13 @@ def test_erased_values_leave_the_chain_whole_and_are_counted(engine: Engine) -> 
     fill(engine, "acme", LENGTH)
     with Session(engine) as session, session.begin():
         assert erase_values(session, 1, [1, 2, 4], 9) == 2
-    assert verify(engine, print) == Verified(chains=1, entries=LENGTH, erased=2, findings=0)
-    fill(engine, "acme", 1)
+    assert verify(engine, print) == Verified(chains=1, entries=LENGTH, erased=2, findings=2), "nothing says so"
+    with Session(engine) as session, session.begin():
+        said = {"entities": [1], "entries": 2, "values": "1-2,4"}
+        append(session, entry(1, 4, action="entity.erased", details=said))
     assert verify(engine, print) == Verified(chains=1, entries=LENGTH + 1, erased=2, findings=0)
+    fill(engine, "acme", 1)
+    assert verify(engine, print) == Verified(chains=1, entries=LENGTH + 2, erased=2, findings=0)
 
 
 def test_a_log_can_be_verified_while_it_is_written(engine: Engine) -> None:

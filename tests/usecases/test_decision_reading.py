@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, update
-from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US
 from domain.errors import ActionRefused, NotThere
 from store.event_tables import Decision
+from tests.store.audits import forged
 from tests.usecases import banks
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 from usecases.audit_verify import verify
@@ -25,8 +25,8 @@ def desk(engine: Engine) -> Desk:
 
 
 def rewrite(desk: Desk, number: int, **values: Any) -> None:
-    with Session(desk.bank.engine) as session, session.begin():
-        session.execute(update(Decision).where(Decision.id == number).values(**values))
+    with forged(desk.bank.engine) as connection:
+        connection.execute(update(Decision).where(Decision.id == number).values(**values))
 
 
 def test_a_decision_is_read_as_it_was_made(desk: Desk) -> None:

@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import pytest
 from sqlalchemy import Engine, update
-from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
 from store.event_tables import Decision
+from tests.store.audits import forged
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 from usecases.decision_views import view_decision
 from usecases.views import ValueSeen
@@ -59,8 +59,8 @@ def test_a_value_is_not_shown_rounded_across_a_threshold(desk: Desk) -> None:
 def test_of_an_erased_one_nothing_is_seen(desk: Desk) -> None:
     desk.publish(CASH)
     made = desk.decide()
-    with Session(desk.bank.engine) as session, session.begin():
-        session.execute(update(Decision).values(inputs=None, answer=None))
+    with forged(desk.bank.engine) as connection:
+        connection.execute(update(Decision).values(inputs=None, answer=None))
     assert view_decision(desk.bank.engine, desk.ana, made.number) is None
 
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -93,18 +94,22 @@ def _decision(bank: Bank, name: str) -> None:
         )
         session.add(policy)
         session.flush()
-        session.add(
-            Decision(
-                organisation_id=bank.of,
-                policy_id=policy.id,
-                entity_id=bank.id_of(name),
-                at_us=bank.now,
-                actor="token:1",
-                action="allow",
-                inputs=json.dumps({"who": name}),
-                answer=json.dumps({"who": name}),
-            )
+        said = json.dumps({"who": name})
+        made = Decision(
+            organisation_id=bank.of,
+            policy_id=policy.id,
+            entity_id=bank.id_of(name),
+            at_us=bank.now,
+            actor="token:1",
+            action="allow",
+            inputs=said,
+            answer=said,
         )
+        session.add(made)
+        session.flush()
+        digests = dict.fromkeys(("inputs", "answer"), sha256(said.encode()).hexdigest())
+        subject, details = ("decision", made.id), {"action": "allow"}
+        record(session, bank.of, "decision.made", subject, actor="token:1", after=digests, details=details)
 
 
 def everything(engine: Engine) -> dict[str, str]:
@@ -409,12 +414,17 @@ def test_a_register_that_cannot_be_read_erases_nobody(bank: Bank, tmp_path: Path
         erase_again(bank.engine, "cli:ana", register)
 
 
-def test_a_service_that_does_not_own_its_tables_can_do_it_all(tmp_path: Path) -> None:
+def test_a_service_that_does_not_own_its_tables_does_all_but_erase(tmp_path: Path) -> None:
     url = databases.new_url("postgresql", tmp_path, migrated=False)
     with databases.opened(url) as owner:
         upgrade(owner)
     with databases.with_least_rights(url) as engine:
         bank = peopled(engine)
-        erase_entity(engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "erased.jsonl", now_us=bank.now)
+        erasure = (bank.actor, "customer", f"{WORD}-1", tmp_path / "erased.jsonl")
+        with pytest.raises(ActionRefused, match="the role that owns the tables"):
+            erase_entity(engine, *erasure, now_us=bank.now)
+        assert not erasure[-1].exists()
+        with databases.opened(url) as owner:
+            erase_entity(owner, *erasure, now_us=bank.now)
         chain_holds(engine)
         assert bank.level("bystander") is not None

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from domain.clock import DAY_US
 from domain.errors import DataNotValid, LayoutError, NotThere
 from store.due import Reason
+from tests.store.audits import forged
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
 from tests.usecases.platforms import transaction
@@ -174,9 +175,9 @@ def test_it_does_not_matter_what_comes_with_what(bank: Bank, rows: list[dict[str
         take(bank, *rows[begin : begin + size])
     in_parts = stored(bank)
     assert take(bank, *rows) == (0, 0, len(rows))
-    with bank.engine.begin() as connection:
+    with forged(bank.engine) as connection:
         connection.execute(text("DELETE FROM transactions"))
     take(bank, *rows)
     assert stored(bank) == in_parts
-    with bank.engine.begin() as connection:
+    with forged(bank.engine) as connection:
         connection.execute(text("DELETE FROM transactions"))

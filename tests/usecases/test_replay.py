@@ -8,6 +8,7 @@ from domain.clock import DAY_US
 from domain.errors import ActionRefused, NotThere
 from store.entity_tables import ListVersionRow
 from store.level_tables import Assessment
+from tests.store.audits import forged
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.actors import Actor
@@ -88,17 +89,18 @@ def test_every_assessment_comes_out_again_to_the_byte(bank: Bank) -> None:
 def test_one_that_was_changed_does_not(bank: Bank) -> None:
     name = numbers(bank)[-1]
     entity, number = (int(part) for part in name.split("."))
-    with Session(bank.engine) as session, session.begin():
+    with forged(bank.engine) as connection, Session(bind=connection) as session:
         found = session.get_one(Assessment, (entity, number))
         assert found.breakdown is not None
         found.breakdown = found.breakdown.replace('"score":"', '"score":"1')
+        session.flush()
     replayed = replay(bank.engine, bank.actor, name)
     assert not replayed.same
     assert replayed.stored != replayed.made
 
 
 def test_an_erased_one_says_so(bank: Bank) -> None:
-    with bank.engine.begin() as connection:
+    with forged(bank.engine) as connection:
         connection.execute(text("UPDATE assessment_inputs SET content = NULL"))
         connection.execute(update(Assessment).values(breakdown=None))
     with pytest.raises(ActionRefused, match=r"assessment 1\.2 was erased"):

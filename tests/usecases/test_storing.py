@@ -109,7 +109,7 @@ def test_what_does_not_move_is_in_the_history_and_told_to_nobody(bank: Bank) -> 
     assert len(bank.events("a")) == 1
     with bank.engine.connect() as connection:
         said = connection.execute(text("SELECT details FROM audit_entries ORDER BY number DESC LIMIT 1")).scalar_one()
-    assert json.loads(said) == {"assessed": 1, "moved": 0}
+    assert json.loads(said).items() >= {"assessed": 1, "moved": 0}.items()
 
 
 def test_an_error_is_kept_short() -> None:

@@ -16,6 +16,7 @@ from store.claims import Batch
 from store.database import writing
 from store.entities import subject_of
 from store.entity_tables import Entity
+from tests.store.audits import forged
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import storing, worker
@@ -290,8 +291,9 @@ def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> Non
 
 
 def test_who_has_nothing_known_any_more_is_not_claimed_for_ever(bank: Bank) -> None:
-    with Session(bank.engine) as session, session.begin():
-        session.execute(text("DELETE FROM attributes WHERE entity_id = :of"), {"of": bank.id_of("c")})
+    number = bank.id_of("c")
+    with forged(bank.engine) as connection:
+        connection.execute(text("DELETE FROM attributes WHERE entity_id = :of"), {"of": number})
     assert bank.run() == Done(4, 0)
     mark = bank.mark_of("c")
     assert (mark.due_us, mark.lease, mark.quarantined) == (None, None, False)

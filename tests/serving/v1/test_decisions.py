@@ -8,6 +8,7 @@ import pytest
 from serving.v1.paths import path_to
 from tests.serving.v1.examples import CUSTOMER, WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
+from tests.store.audits import forged
 from tests.usecases.deciding import cash
 from tests.usecases.deciding import document as policy
 
@@ -143,13 +144,12 @@ def test_another_organisation_decides_by_policies_and_about_entities_of_its_own(
 
 def test_an_erased_decision_keeps_its_action_alone(deciding: Place) -> None:
     from sqlalchemy import update
-    from sqlalchemy.orm import Session
 
     from store.event_tables import Decision
 
     made = deciding.good("POST", "/v1/decisions", body(), role="app")
-    with Session(deciding.engine) as session, session.begin():
-        session.execute(update(Decision).values(inputs=None, answer=None, decision_key=None))
+    with forged(deciding.engine) as connection:
+        connection.execute(update(Decision).values(inputs=None, answer=None, decision_key=None))
     for role in ("app", "investigator", "admin"):
         told = deciding.good("GET", f"/v1/decisions/{made['decision']}", role=role)
         assert (told["action"], told["decided_by"], told["unknown"], told["level"]) == ("review", None, None, None)

@@ -1,0 +1,93 @@
+"""What the audit log says history must hold, kept in a file of its own while it is compared: memory does not grow."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A batch as an entry sealed it; `salt` and `marks` are None once they were erased."""
+
+    batch: int
+    organisation_id: int
+    number: int
+    count: int
+    digest: str
+    salt: str | None
+    marks: str | None
+
+
+@dataclass(frozen=True)
+class DecisionSaid:
+    """A decision as its entry has it; the digests are None once they were erased."""
+
+    id: int
+    organisation_id: int
+    number: int
+    action: str
+    inputs: str | None
+    answer: str | None
+
+
+class Expected:
+    """A temporary database, gone when it is closed."""
+
+    def __init__(self) -> None:
+        """Make it; SQLite keeps one without a name in a file that it deletes."""
+        self._kept = sqlite3.connect("")
+        self._kept.executescript(
+            "CREATE TABLE sealed (kind TEXT, batch INTEGER, organisation_id INTEGER, number INTEGER, count INTEGER,"
+            " digest TEXT, salt TEXT, marks TEXT, PRIMARY KEY (kind, batch)) WITHOUT ROWID;"
+            "CREATE TABLE decisions (id INTEGER PRIMARY KEY, organisation_id INTEGER, number INTEGER, action TEXT,"
+            " inputs TEXT, answer TEXT);"
+            "CREATE TABLE emptied (organisation_id INTEGER, number INTEGER);"
+            "CREATE TABLE erased (organisation_id INTEGER, first INTEGER, last INTEGER);"
+            "CREATE INDEX ix_erased ON erased (organisation_id, first, last);"
+        )
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Delete it."""
+        self._kept.close()
+
+    def add_sealed(self, kind: str, sealed: Sealed) -> None:
+        """Expect a batch; a later entry about the same batch takes the place of an earlier one."""
+        row = (kind, *vars(sealed).values())
+        self._kept.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def add_decision(self, said: DecisionSaid) -> None:
+        """Expect a decision."""
+        self._kept.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?)", tuple(vars(said).values()))
+
+    def add_emptied(self, organisation_id: int, number: int) -> None:
+        """Note that the values of an entry are gone."""
+        self._kept.execute("INSERT INTO emptied VALUES (?, ?)", (organisation_id, number))
+
+    def add_erased(self, organisation_id: int, ranges: Iterable[tuple[int, int]]) -> None:
+        """Note that an erasure says it emptied the entries of these numbers, both ends included."""
+        rows = ((organisation_id, first, last) for first, last in ranges)
+        self._kept.executemany("INSERT INTO erased VALUES (?, ?, ?)", rows)
+
+    def sealed(self, kind: str) -> Iterator[Sealed]:
+        """Give the batches that are expected, by their numbers."""
+        asked = "SELECT batch, organisation_id, number, count, digest, salt, marks FROM sealed WHERE kind = ?"
+        for row in self._kept.execute(f"{asked} ORDER BY batch", (kind,)):
+            yield Sealed(*row)
+
+    def decisions(self) -> Iterator[DecisionSaid]:
+        """Give the decisions that are expected, by their numbers."""
+        for row in self._kept.execute("SELECT * FROM decisions ORDER BY id"):
+            yield DecisionSaid(*row)
+
+    def emptied_without_erasure(self) -> Iterator[tuple[int, int]]:
+        """Give organisation and number of entries whose values are gone though no erasure says so."""
+        named = "SELECT 1 FROM erased e WHERE e.organisation_id = m.organisation_id AND m.number BETWEEN first AND last"
+        yield from self._kept.execute(
+            f"SELECT organisation_id, number FROM emptied m WHERE NOT EXISTS ({named}) ORDER BY 1, 2"  # noqa: S608 (our own words)
+        )

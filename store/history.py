@@ -1,0 +1,151 @@
+"""What history is bound by: lines of text of its rows, and a seal over them for the audit log.
+
+`docs/audit.md` describes these bytes for those who verify a log with a program of their own. A call writes rows, gives
+all of them one random number, the batch, and records an audit entry that seals them. Nothing here touches a database.
+"""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import polars as pl
+
+TRANSACTION = (
+    "transaction_id",
+    "entity_id",
+    "at_us",
+    "amount",
+    "currency",
+    "state",
+    "balance",
+    "category",
+    "account_created_us",
+    "content",
+)
+"""Columns of a transaction that are sealed, in this order; `state` as it was when the transaction was added."""
+
+ASSESSMENT = (
+    "entity_id",
+    "number",
+    "as_of_us",
+    "version_id",
+    "source",
+    "status",
+    "level",
+    "rules_level",
+    "floor",
+    "score",
+    "engine",
+    "content_sha256",
+    "moved_from",
+    "moved_to",
+)
+"""What is sealed of an assessment; the last two of its transition, absent where it changed no level."""
+
+BATCH_BITS = 62
+_BETWEEN = "\0"
+"""Between fields: no stored text has it."""
+_SALT_BYTES = 16
+_MARK_CHARACTERS = 8
+
+
+@dataclass(frozen=True)
+class Seal:
+    """A seal over lines.
+
+    Attributes:
+        salt: in hexadecimal; the digest says nothing about the lines once it is erased.
+        digest: SHA-256 of the salt, a line feed and all lines, in hexadecimal.
+        marks: the CRC-32 of each line, to name those that differ.
+    """
+
+    salt: str
+    digest: str
+    marks: str
+
+
+def new_batch() -> int:
+    """Draw the number of a batch; among so many numbers no two calls draw the same."""
+    return secrets.randbits(BATCH_BITS)
+
+
+def new_salt() -> str:
+    """Draw a salt."""
+    return secrets.token_hex(_SALT_BYTES)
+
+
+def seal(lines: Sequence[str], salt: str) -> Seal:
+    """Seal lines in their order."""
+    coded = [line.encode() for line in lines]
+    digest = sha256(f"{salt}\n".encode() + _BETWEEN.encode().join(coded)).hexdigest()
+    return Seal(salt, digest, "".join([f"{crc32(line):08x}" for line in coded]))
+
+
+def line_of(fields: Iterable[Any]) -> str:
+    r"""Write fields as one line: nothing for an absent one, an equals sign and its text for any other.
+
+    >>> line_of([12, None, "a"])
+    '=12\x00\x00=a'
+    """
+    return _BETWEEN.join(["" if field is None else f"={field}" for field in fields])
+
+
+def transaction_lines(rows: pl.DataFrame) -> list[str]:
+    """Write transactions, `TRANSACTION` among their columns, by `transaction_id` in the order of code points.
+
+    A float is written as the whole number that its 64 bits are, with 0 for minus 0.
+    """
+    ordered = rows.select(TRANSACTION).sort("transaction_id")
+    texts = [("=" + _exact(ordered[name]).cast(pl.String)).fill_null("").alias(name) for name in TRANSACTION]
+    return pl.DataFrame(texts).select(pl.concat_str(pl.all(), separator=_BETWEEN)).to_series().to_list()
+
+
+def _exact(values: pl.Series) -> pl.Series:
+    if values.dtype != pl.Float64:
+        return values
+    bits = pl.Series(values.name, (values.fill_null(0.0).to_numpy() + 0.0).view(np.int64))
+    return bits.zip_with(values.is_not_null(), pl.Series([None], dtype=pl.Int64))
+
+
+def settled_lines(rows: Iterable[tuple[str, str | None]]) -> list[str]:
+    """Write which pending transactions got which state, by their numbers in the order of code points."""
+    return [f"settled{_BETWEEN}{line_of(row)}" for row in sorted(rows, key=lambda row: row[0])]
+
+
+def content_digest(salt: str, inputs: str | None, breakdown: str | None) -> str:
+    """Hash what an assessment was made from, and why it came to what it did: SHA-256, in hexadecimal."""
+    return sha256(f"{salt}\n{line_of((inputs, breakdown))}".encode()).hexdigest()
+
+
+def differing(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
+    """Find the lines that are not among those that were sealed, and how many sealed ones are not there.
+
+    >>> differing(["a", "c"], seal(["a", "b"], "").marks)
+    (['c'], 1)
+    """
+    kept: dict[str, int] = {}
+    for begin in range(0, len(marks), _MARK_CHARACTERS):
+        mark = marks[begin : begin + _MARK_CHARACTERS]
+        kept[mark] = kept.get(mark, 0) + 1
+    other = []
+    for line in lines:
+        mark = f"{crc32(line.encode()):08x}"
+        if kept.get(mark, 0):
+            kept[mark] -= 1
+        else:
+            other.append(line)
+    return other, sum(kept.values())
+
+
+def subject_of_line(line: str, fields: int = 1) -> str:
+    r"""Name what a line is about, by its first fields.
+
+    >>> subject_of_line("=12\0=3\0=x", 2)
+    '12.3'
+    """
+    parts = line.removeprefix(f"settled{_BETWEEN}").split(_BETWEEN)
+    return ".".join(part.removeprefix("=") for part in parts[:fields])

@@ -1,0 +1,163 @@
+"""Reading sealed history: the lines of each batch, in the order of the batches' numbers. Begins no transaction."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, cast
+
+import polars as pl
+from sqlalchemy import Connection, TextClause, text
+from sqlalchemy.orm import Session
+
+from store.arrays import among
+from store.audit_tables import AuditEntry
+from store.entity_tables import Transaction
+from store.history import ASSESSMENT, TRANSACTION, content_digest, line_of, settled_lines, transaction_lines
+
+ROWS_AT_A_TIME = 1_000
+ADDED, SEALED = "transactions.added", "transactions.sealed"
+"""Actions that seal transactions: when they come, and again when others of their batch were erased."""
+
+_SCHEMA: Mapping[str, Any] = {
+    name: pl.Float64
+    if name in {"amount", "balance"}
+    else pl.Int64
+    if name in {"entity_id", "at_us", "account_created_us"}
+    else pl.String
+    for name in TRANSACTION
+}
+_AS_ADDED = ", ".join(
+    "CASE WHEN settled_batch IS NULL THEN state ELSE 'PENDING' END AS state" if name == "state" else name
+    for name in TRANSACTION
+)
+_ADDED = "SELECT organisation_id, batch, {columns} FROM transactions WHERE batch {which}{of} ORDER BY batch"
+_SETTLED = (
+    "SELECT organisation_id, settled_batch AS batch, transaction_id, state FROM transactions"
+    " WHERE settled_batch {which}{of} ORDER BY settled_batch"
+)
+_ASSESSED = (
+    "SELECT a.organisation_id, a.batch, a.entity_id, a.number, a.as_of_us, a.version_id, a.source, a.status, a.level,"
+    " a.rules_level, a.floor, a.score, a.engine, a.breakdown, i.content, i.salt, i.sha256 AS content_sha256,"
+    " CASE WHEN t.entity_id IS NOT NULL THEN coalesce(t.from_level, 0) END AS moved_from,"
+    " CASE WHEN t.entity_id IS NOT NULL THEN coalesce(t.to_level, 0) END AS moved_to,"
+    " t.at_us AS moved_us, t.source AS moved_source, e.erased_us FROM assessments a"
+    " LEFT JOIN assessment_inputs i ON i.entity_id = a.entity_id AND i.number = a.number"
+    " LEFT JOIN transitions t ON t.entity_id = a.entity_id AND t.number = a.number"
+    " LEFT JOIN entities e ON e.id = a.entity_id"
+    " WHERE a.batch IS NOT NULL{of} ORDER BY a.batch, a.entity_id, a.number"
+)
+
+Batch = tuple[int, int, list[str]]
+"""The number of a batch, its organisation, and its lines as `store.history` writes them."""
+Row = Mapping[str, Any]
+
+
+def transaction_batches(connection: Connection, organisation_id: int | None = None) -> Iterator[Batch]:
+    """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
+    of = _only(organisation_id, "organisation_id")
+    added = _streamed(connection, text(_ADDED.format(columns=_AS_ADDED, which="IS NOT NULL", of=of)))
+    settled = _streamed(connection, text(_SETTLED.format(which="IS NOT NULL", of=of)))
+    yield from _joined(added, settled)
+
+
+def lines_of_batch(session: Session, batch: int) -> list[str]:
+    """Write the lines of one batch of transactions, as it is now."""
+    given = {"batch": batch}
+    asked = (_ADDED.format(columns=_AS_ADDED, which="= :batch", of=""), _SETTLED.format(which="= :batch", of=""))
+    added, settled = (
+        iter(cast("Sequence[Row]", session.execute(text(each), given).mappings().all())) for each in asked
+    )
+    return next((lines for _, _, lines in _joined(added, settled)), [])
+
+
+def _joined(added: Iterator[Row], settled: Iterator[Row]) -> Iterator[Batch]:
+    """Put together what each batch added and what it settled; both come in the order of the batches."""
+    groups = [groupby(rows, key=itemgetter("batch")) for rows in (added, settled)]
+    heads = [next(group, None) for group in groups]
+    while any(head is not None for head in heads):
+        batch = min(head[0] for head in heads if head is not None)
+        found: list[Sequence[Row]] = [[], []]
+        for side, head in enumerate(heads):
+            if head is not None and head[0] == batch:
+                found[side] = list(head[1])
+                heads[side] = next(groups[side], None)
+        organisation_id = next(row["organisation_id"] for rows in found for row in rows)
+        yield batch, organisation_id, _lines(*found)
+
+
+def _lines(added: Sequence[Row], settled: Sequence[Row]) -> list[str]:
+    rows = [tuple(row[name] for name in TRANSACTION) for row in added]
+    frame = pl.DataFrame(rows, schema=dict(_SCHEMA), orient="row", strict=False)
+    return transaction_lines(frame) + settled_lines((row["transaction_id"], row["state"]) for row in settled)
+
+
+def assessment_batches(
+    connection: Connection, organisation_id: int | None = None
+) -> Iterator[tuple[int, int, list[str], list[str]]]:
+    """Stream the batches of assessments: number, organisation, lines, and what is wrong with the content of some."""
+    rows = _streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id"))))
+    for batch, group in groupby(rows, key=itemgetter("batch")):
+        found = list(group)
+        lines = [line_of(row[name] for name in ASSESSMENT) for row in found]
+        yield batch, found[0]["organisation_id"], lines, [wrong for row in found for wrong in _wrong_content(row)]
+
+
+def _wrong_content(row: Row) -> Iterator[str]:
+    name = f"assessment {row['entity_id']}.{row['number']}"
+    if row["moved_from"] is not None and (row["moved_us"], row["moved_source"]) != (row["as_of_us"], row["source"]):
+        yield f"the transition of {name} has another moment or source than the assessment"
+    if row["erased_us"] is not None:
+        return
+    if row["salt"] is None:
+        yield f"the inputs of {name} are missing, and the entity was not erased"
+    elif content_digest(row["salt"], row["content"], row["breakdown"]) != row["content_sha256"]:
+        yield f"the inputs or the breakdown of {name} were changed"
+
+
+def decisions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream decisions by their numbers: what is bound of them, and whether the entity was erased."""
+    asked = (
+        "SELECT d.id, d.organisation_id, d.action, d.inputs, d.answer, e.erased_us FROM decisions d"
+        " LEFT JOIN entities e ON e.id = d.entity_id WHERE TRUE{of} ORDER BY d.id"
+    )
+    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "d.organisation_id"))))
+
+
+def untrue_standings(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the standings whose level is not that of the assessment that they name."""
+    differs = "IS NOT" if connection.dialect.name == "sqlite" else "IS DISTINCT FROM"
+    asked = (
+        "SELECT s.organisation_id, s.entity_id, s.number FROM standings s LEFT JOIN assessments a"  # noqa: S608 (our own words)
+        " ON a.entity_id = s.entity_id AND a.number = s.number"
+        f" WHERE (a.entity_id IS NULL OR a.level {differs} s.level){_only(organisation_id, 's.organisation_id')}"
+        " ORDER BY s.entity_id"
+    )
+    yield from _streamed(connection, text(asked))
+
+
+def _only(organisation_id: int | None, column: str) -> str:
+    return "" if organisation_id is None else f" AND {column} = {organisation_id:d}"
+
+
+def _streamed(connection: Connection, wanted: TextClause) -> Iterator[Row]:
+    with connection.execute(wanted, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+        yield from cast("Iterator[Row]", rows.mappings())
+
+
+def batches_of(session: Session, entity_ids: Sequence[int]) -> list[int]:
+    """List the batches that have transactions of some entities."""
+    found: set[int] = set()
+    for column in (Transaction.batch, Transaction.settled_batch):
+        asked = Transaction.__table__.select().with_only_columns(column).distinct()
+        of = among(session, Transaction.entity_id, entity_ids)
+        found.update(session.scalars(asked.where(of, column.is_not(None))))
+    return sorted(found)
+
+
+def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[int, str]]:
+    """Stream the entries that sealed transactions: number, details."""
+    columns = cast("Any", AuditEntry.__table__).c
+    asked = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
+    chosen = asked.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, SEALED)))
+    for row in session.execute(chosen.execution_options(yield_per=ROWS_AT_A_TIME)):
+        yield row.number, row.details
