@@ -1,5 +1,6 @@
 """The worker: nothing is lost, nothing is done twice, and nobody holds up anybody else."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -284,7 +285,9 @@ def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> Non
         rows = connection.execute(
             text("SELECT actor, bulk_count, details FROM audit_entries WHERE action = 'assessments.made'")
         ).all()
-    assert [tuple(row) for row in rows] == [("system", 5, '{"assessed":5,"moved":5}')]
+    ((actor, count, details),) = rows
+    assert (actor, count) == ("system", 5)
+    assert json.loads(details).items() >= {"assessed": 5, "moved": 5}.items()
     problems: list[AuditFinding] = []
     verify(bank.engine, problems.append)
     assert not problems
