@@ -1,10 +1,10 @@
-"""`fivefold demo`: the whole value side on simulated customers, in one go, up to a served request."""
+"""`fivefold demo`: both sides on simulated customers, in one go: a scored file, a request, an explained level."""
 
 from typing import Annotated
 
 import typer
 
-from cli import explain, sample, score, train
+from cli import demo_levels, explain, sample, score, train
 from cli.terminal import load_model, open_registry, say
 from domain.clock import to_microseconds
 from domain.settings import read_settings
@@ -33,11 +33,14 @@ def demo(
         return
     _show_scores()
     sample.serve_once(port)
+    demo_levels.show_levels()
     say(
         f"""
 What next:
   make serve                                              the service again, and a call to paste
   .venv/bin/fivefold models                               which model serves, and why
+  .venv/bin/fivefold level user_000002 --organisation demo   where a customer stands, and why
+  .venv/bin/fivefold sample var/sample                    tables to try rulesets on
   .venv/bin/fivefold indicators                           what the model sees
   .venv/bin/fivefold explain {path} --user user_000002 --as-of 2025-01-01 --png why.png
   .venv/bin/fivefold train --data YOUR_FILE                on your own customers: README.md has the columns

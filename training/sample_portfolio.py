@@ -49,8 +49,8 @@ class SamplePortfolio:
         transactions: the API's columns, and operation, purpose, counterparty_id and counterparty_country.
         screenings: `entity_id`, `screening`, `found`, `at`.
         tags: `entity_id`, `tag`, `from`.
-        cases: `entity_id`, `case_id`, `opened`, `closed`, `outcome`.
-        alerts: `entity_id`, `alert_id`, `opened`, `closed`, `outcome`.
+        cases: `entity_id`, `number`, `opened`, `closed`, `outcome`.
+        alerts: `entity_id`, `number`, `opened`, `closed`, `outcome`.
         stories: a customer for each of `PROMPTED`.
         ordinary: a customer without a story of their own, whom one transaction can raise.
     """
@@ -220,7 +220,7 @@ def _records(kind: str, customers: Sequence[str], last: date) -> pl.DataFrame:
         [
             {
                 "entity_id": customer,
-                f"{kind}_id": f"{kind}-{number}",
+                "number": f"{kind}-{number}",
                 "opened": _at(last, 120),
                 "closed": _at(last, 90),
                 "outcome": "confirmed",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import demo, sample, train
+from cli import demo, demo_levels, sample, train
 from cli.terminal import say
 from domain.settings import read_settings
 from features.matrix import warm
@@ -44,6 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     with kept_address(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "DEMO_CUSTOMERS", CUSTOMERS)
         patch.setattr(sample, "serve_once", lambda port: say(f"served on {port}"))
+        patch.setattr(demo_levels, "show_levels", lambda: say("levels shown"))
         patch.setattr(demo, "TrainingConfig", lambda: read_config(config))
         first = run(var, "demo")
     with kept_address():

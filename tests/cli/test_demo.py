@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli import demo, sample, train
+from cli import demo, demo_levels, sample, train
 from cli.terminal import say
 from tests.cli.running import AS_OF, Home, run
 from tests.test_docs import wrong
@@ -25,6 +25,7 @@ def test_the_first_time_shows_everything(home: Home) -> None:
         rf"^Customer user_000027 as of {AS_OF}: score \d\.\d\d, ",
         r"^starting point ",
         r"^served on 3000$",
+        r"^levels shown$",
         r"^What next:$",
     ):
         assert re.search(words, out, re.MULTILINE), words
@@ -42,6 +43,7 @@ def test_what_comes_next_can_be_typed(home: Home) -> None:
 
 def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "serve_once", lambda port: say(f"served on {port}"))
+    monkeypatch.setattr(demo_levels, "show_levels", lambda: say("levels shown"))
 
     def must_not(*_: object) -> None:
         raise AssertionError("trained or simulated again")
