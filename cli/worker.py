@@ -87,13 +87,15 @@ def _duties(
     from usecases.backtests import run_next_backtest  # noqa: PLC0415 (as above)
     from usecases.champion import Champion  # noqa: PLC0415 (as above)
     from usecases.duties import Duty  # noqa: PLC0415 (as above)
+    from usecases.turns import Turns  # noqa: PLC0415 (as above)
     from usecases.worker import BATCH, run_batch  # noqa: PLC0415 (as above)
 
     champion = Champion(engine, read_settings(), clock)
     champion.look()
+    turns = Turns()
 
     def assess() -> bool:
-        done = run_batch(engine, clock=clock, most=batch or BATCH, valuer=champion.valuer)
+        done = run_batch(engine, clock=clock, most=batch or BATCH, valuer=champion.valuer, turns=turns)
         if done is not None:
             counts["assessed"] += done.assessed
             counts["failed"] += done.failed

@@ -5,17 +5,31 @@ an assessment. What was computed clears the mark only while its lease is held an
 claimed: a fact that came in between keeps the entity due.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from store.arrays import array_named
 from store.clocks import LONGEST_LEASE_US
 from store.due import BULK, EVENT, Reason, Subject
 from store.level_tables import DueMark
+from store.tables import Organisation
 
 _MARKS = cast("Table", DueMark.__table__)
 _COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST)
@@ -45,12 +59,16 @@ class Batch:
     Attributes:
         lease: the name of the lease, of nobody else.
         claims: in the order of their entities.
+        queue: whose turn it was; None where one entity was asked for.
+        of_queue: how many are of that queue; the others fill the batch.
     """
 
     organisation_id: int
     type_id: int
     lease: str
     claims: tuple[Claim, ...]
+    queue: "Queue | None" = None
+    of_queue: int = 0
 
 
 _OPEN = or_(
@@ -62,11 +80,50 @@ _OPEN = or_(
 _WAITING = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= bindparam("now_us"), _OPEN)
 _LEFT = _MARKS.c.lease.is_not(None)
 """Of those who wait: whoever was at them did not come back."""
-_ORDER = (_MARKS.c.priority, _MARKS.c.due_us)
-_HEAD = (
-    select(_MARKS.c.entity_id, _MARKS.c.organisation_id, _MARKS.c.type_id, _MARKS.c.attempts, _LEFT.label("left"))
-    .where(_WAITING)
-    .order_by(*_ORDER)
+
+
+class Queue(NamedTuple):
+    """Those of one organisation and priority who are due; the first of them since `due_us`."""
+
+    priority: int
+    due_us: int
+    organisation_id: int
+
+
+# Priorities are named one by one, so that an index leads to the first of each; and nobody compares with now before it
+# is found: PostgreSQL plans once for whatever moment comes, and would go through the whole table for that.
+_NOT_QUARANTINED = _MARKS.c.quarantined.is_(False)
+
+
+def _first(*conditions: Any) -> Any:
+    return select(func.min(_MARKS.c.due_us)).where(_NOT_QUARANTINED, *conditions)
+
+
+def _priority(priority: int) -> Any:
+    return _MARKS.c.priority == literal_column(str(priority))
+
+
+FIRST = union_all(*(_first(_priority(priority)) for priority in (EVENT, BULK)))
+"""Since, or from, when the first of each priority is due: what a worker asks that has nothing to do."""
+_FIRSTS = union_all(
+    *(
+        select(
+            literal_column(str(priority)).label("priority"),
+            _first(_MARKS.c.organisation_id == Organisation.id, _priority(priority))
+            .correlate(Organisation)
+            .scalar_subquery()
+            .label("due_us"),
+            Organisation.id,
+        )
+        for priority in (EVENT, BULK)
+    )
+).subquery()
+QUEUES = select(_FIRSTS).where(_FIRSTS.c.due_us <= bindparam("now_us"))
+_OF_QUEUE = (_MARKS.c.organisation_id == bindparam("organisation"), _MARKS.c.priority == bindparam("of_priority"))
+HEAD = (
+    select(_MARKS.c.entity_id, _MARKS.c.type_id, _MARKS.c.attempts, _LEFT.label("left"))
+    .where(_WAITING, *_OF_QUEUE)
+    .order_by(_MARKS.c.due_us)
     .limit(1)
 )
 LEFT_ALONE = "whoever assessed it ended without a word each time; perhaps it takes more memory than there is"
@@ -84,29 +141,67 @@ _GIVE_UP = (
 )
 
 
-def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, most_left: int) -> Batch | None:
+Order = Callable[[Sequence[Queue]], Sequence[Queue]]
+
+
+def queues(session: Session, now_us: int) -> list[Queue]:
+    """List the queues in which anybody is due, whether somebody is at them or not."""
+    return [Queue(*row) for row in session.execute(QUEUES, {"now_us": now_us})]
+
+
+def claim(
+    session: Session, lease: str, now_us: int, until_us: int, most: int, most_left: int, order: Order = sorted
+) -> Batch | None:
     """Lease up to *most* entities that are due, of one organisation and type; None where nobody is due.
+
+    The queues are tried in the *order* given: urgent ones first unless it says otherwise. A batch that the first of
+    them does not fill is filled from the organisation's other one.
 
     Those whose worker did not come back are taken apart from the others, each time in an eighth of the number: so one
     that ends every worker is alone soon, and is quarantined when it was left *most_left* times in a row.
     """
-    while (head := session.execute(_HEAD, {"now_us": now_us}).first()) is not None:
+    if all(first is None or first > now_us for first in session.scalars(FIRST)):
+        return None
+    for queue in order(queues(session, now_us)):
+        batch = _claim_of(session, queue, lease, (now_us, until_us), most, most_left)
+        if batch is not None:
+            return batch
+    return None
+
+
+def _claim_of(
+    session: Session, queue: Queue, lease: str, moments: tuple[int, int], most: int, most_left: int
+) -> Batch | None:
+    now_us, until_us = moments
+    asked = {"now_us": now_us, "organisation": queue.organisation_id, "of_priority": queue.priority}
+    while (head := session.execute(HEAD, asked).first()) is not None:
         if head.left and head.attempts + 1 >= most_left:
             session.connection().execute(_GIVE_UP, {"of": head.entity_id, "now_us": now_us})
             continue
-        alike = and_(_LEFT, _MARKS.c.attempts == head.attempts) if head.left else _MARKS.c.lease.is_(None)
+        attempts = head.attempts if head.left else None
         size = max(1, most >> 3 * (head.attempts + 1)) if head.left else most
-        same = (_MARKS.c.organisation_id == head.organisation_id, _MARKS.c.type_id == head.type_id, alike)
-        wanted = select(_MARKS.c.entity_id).where(_WAITING, *same).order_by(*_ORDER).limit(size)
-        claims = _lease(session, wanted, lease, now_us, until_us)
-        return Batch(head.organisation_id, head.type_id, lease, claims) if claims else None
+        first = _lease(session, waiting(head.type_id, attempts, size), lease, until_us, asked)
+        rest = size - len(first)
+        asked["of_priority"] = BULK if queue.priority == EVENT else EVENT
+        more = _lease(session, waiting(head.type_id, attempts, rest), lease, until_us, asked) if rest else ()
+        if not first and not more:
+            return None
+        claims = tuple(sorted(first + more, key=lambda claim: claim.entity_id))
+        return Batch(queue.organisation_id, head.type_id, lease, claims, queue, len(first))
     return None
+
+
+def waiting(type_id: int, attempts: int | None, most: int) -> Any:
+    """Ask for those of a queue who wait: nobody was at them, or whoever was left them after so many *attempts*."""
+    alike = _MARKS.c.lease.is_(None) if attempts is None else and_(_LEFT, _MARKS.c.attempts == attempts)
+    of = (_WAITING, *_OF_QUEUE, _MARKS.c.type_id == type_id, alike)
+    return select(_MARKS.c.entity_id).where(*of).order_by(_MARKS.c.due_us).limit(most)
 
 
 def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until_us: int) -> Batch | None:
     """Lease one entity, whether it is due or not; None where somebody else is at it, or it has no mark."""
     wanted = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
-    claims = _lease(session, wanted, lease, now_us, until_us)
+    claims = _lease(session, wanted, lease, until_us, {"now_us": now_us})
     return Batch(subject.organisation_id, subject.type_id, lease, claims) if claims else None
 
 
@@ -114,7 +209,7 @@ _REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), 
 """Why it is assessed: what lies ahead, such as a decay step, is no reason yet."""
 
 
-def _lease(session: Session, wanted: Any, lease: str, now_us: int, until_us: int) -> tuple[Claim, ...]:
+def _lease(session: Session, wanted: Any, lease: str, until_us: int, asked: Mapping[str, int]) -> tuple[Claim, ...]:
     # A part of its own is looked up once: what stands in the condition may be looked up for each row, and lock more.
     ready = wanted.with_for_update(skip_locked=True).cte("ready")
     taken = (
@@ -128,7 +223,7 @@ def _lease(session: Session, wanted: Any, lease: str, now_us: int, until_us: int
         )
         .returning(_MARKS.c.entity_id, _MARKS.c.revision, _REASONS_NOW, _MARKS.c.attempts)
     )
-    rows = session.execute(taken, {"now_us": now_us}).all()
+    rows = session.execute(taken, dict(asked)).all()
     return tuple(sorted((Claim(*row) for row in rows), key=lambda claim: claim.entity_id))
 
 

@@ -116,7 +116,10 @@ class DueMark(Base):
     """
 
     __tablename__ = "due_marks"
-    __table_args__ = (Index("ix_due_marks_waiting", "quarantined", "priority", "due_us"),)
+    __table_args__ = (
+        Index("ix_due_marks_waiting", "quarantined", "priority", "due_us"),
+        Index("ix_due_marks_queue", "quarantined", "organisation_id", "priority", "due_us"),
+    )
 
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
     organisation_id: Mapped[int] = mapped_column(Integer)

@@ -18,6 +18,7 @@ from store.database import reachable, writing
 from store.due import Subject
 from usecases.assessing import assess_entities
 from usecases.storing import failures_of, store_result
+from usecases.turns import Turns
 from usecases.valuing import Valuer
 
 log = structlog.get_logger("fivefold.worker")
@@ -62,11 +63,17 @@ def run_batch(
     most: int = BATCH,
     valuer: Valuer | None = None,
     actor: str = "system",
+    turns: Turns | None = None,
 ) -> Done | None:
-    """Assess up to *most* entities that are due; None where nobody is."""
-    now = clock()
+    """Assess up to *most* entities that are due; None where nobody is.
+
+    *turns* remember whose turn it is; without them what is urgent, and then what waits longest, is first.
+    """
+    now, order = clock(), sorted if turns is None else turns.order
     with writing(engine) as session:
-        batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MOST_LEFT)
+        batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MOST_LEFT, order)
+    if batch is not None and turns is not None:
+        turns.charge(batch)
     return None if batch is None else work_on(engine, batch, clock=clock, valuer=valuer, actor=actor)
 
 
