@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli import demo_levels, explain, sample, score, train
-from cli.terminal import load_model, open_registry, say
+from cli.terminal import load_model, open_registry, quoted, say
 from domain.clock import to_microseconds
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME, TrainingConfig
@@ -42,9 +42,9 @@ What next:
   .venv/bin/fivefold level user_000002 --organisation demo   where a customer stands, and why
   .venv/bin/fivefold sample var/sample                    tables to try rulesets on
   .venv/bin/fivefold indicators                           what the model sees
-  .venv/bin/fivefold explain {path} --user user_000002 --as-of 2025-01-01 --png why.png
+  .venv/bin/fivefold explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png
   .venv/bin/fivefold train --data YOUR_FILE                on your own customers: README.md has the columns
-  .venv/bin/mlflow ui --backend-store-uri {read_settings().tracking_uri}""",
+  .venv/bin/mlflow ui --backend-store-uri {quoted(read_settings().tracking_shown)}""",
     )
 
 

@@ -1,7 +1,9 @@
 """`fivefold explain`: one customer's score as a waterfall, in the terminal or as a picture."""
 
+import json
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +24,7 @@ from domain.errors import ConfigError
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from domain.breakdown import Breakdown
     from features.histories import Floats
     from models.value_model import ValueModel
 
@@ -38,6 +41,7 @@ def explain(
     png: Annotated[Path | None, typer.Option("--png", help="Draw the waterfall into a .png or .svg file.")] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="Indicators shown one by one.")] = 12,
     model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every indicator, for programs.")] = False,
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Show what one customer's score is made of."""
@@ -45,36 +49,64 @@ def explain(
     require_source(path)
     if png:
         require_picture(png)
-    show(load_model(model, name), path, user, when, png=png, most=most)
+    show(load_model(model, name), path, user, when, png=png, most=most, as_json=as_json)
 
 
-def show(model: "ValueModel", path: Path, user: str, as_of: int, *, png: Path | None = None, most: int = 12) -> None:
-    """Print one customer's score and its waterfall, and draw it where a file is named."""
-    from charts.numbers import signed  # noqa: PLC0415 (with Altair below, seconds to import)
-    from charts.waterfall_text import waterfall_text  # noqa: PLC0415 (as above)
-    from models.explain import breakdown  # noqa: PLC0415 (loads the indicators)
+def show(
+    model: "ValueModel",
+    path: Path,
+    user: str,
+    as_of: int,
+    *,
+    png: Path | None = None,
+    most: int = 12,
+    as_json: bool = False,
+) -> None:
+    """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
+    from models.explain import breakdown, explained  # noqa: PLC0415 (loads the indicators)
     from models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
 
     explanations = explain_matrix(model, _matrix_of(model, path, user, as_of))
-    found = breakdown(explanations, 0, model.currency)
-    scores = explanations.scores
+    scores, found = explanations.scores, breakdown(explanations, 0, model.currency)
     headline = (
         f"Customer {user} as of {day_text(as_of)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
         f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days, "
         f"more than {scores.percentile[0]:.0%} of customers"
     )
+    if as_json:
+        known = {"user_id": user, "as_of": day_text(as_of), "score": float(scores.score[0])}
+        content = {**known, "category": str(scores.category[0]), **explained(model, explanations, 0)}
+        typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        _print(headline, found, most)
+    if png:
+        from charts.render import save  # noqa: PLC0415 (imports Altair)
+        from charts.waterfall import waterfall  # noqa: PLC0415 (as above)
+
+        save(waterfall(found, title=headline, most=most), png)
+        if not as_json:
+            say(f"Drawn into {png}")
+
+
+def _print(headline: str, found: "Breakdown", most: int) -> None:
+    from charts.numbers import signed  # noqa: PLC0415 (the room imports what draws)
+    from charts.waterfall_text import waterfall_text  # noqa: PLC0415 (as above)
+
     say(headline)
     say()
     say(waterfall_text(found, width_columns=max(console.width, 72), most=most))
     say()
     families = ", ".join(f"{family} {signed(points)}" for family, points in found.families().items())
     say(f"By family: {families}")
-    if png:
-        from charts.render import save  # noqa: PLC0415 (imports Altair)
-        from charts.waterfall import waterfall  # noqa: PLC0415 (as above)
 
-        save(waterfall(found, title=headline, most=most), png)
-        say(f"Drawn into {png}")
+
+def _plain(value: Any) -> Any:
+    """Write what is undefined as null: JSON has no other word for it."""
+    if isinstance(value, dict):
+        return {name: _plain(below) for name, below in value.items()}
+    if isinstance(value, list):
+        return [_plain(below) for below in value]
+    return None if isinstance(value, float) and isnan(value) else value
 
 
 def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int) -> "Floats":

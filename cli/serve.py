@@ -1,8 +1,10 @@
 """`fivefold serve` and `fivefold tokens`: the service and who may call it."""
 
+import errno
 import json
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +41,7 @@ def serve(
 
     settings = read_settings()
     read_plans(settings.plans_file)  # what is wrong with them is told here, not by workers that start over and over
+    require_free(host, port)
     open_current_database().dispose()
     os.environ |= {
         **_absolute_paths(settings),
@@ -52,6 +55,21 @@ def serve(
     sys.stdout.flush()
     # BentoML's own command takes this process's place, so that signals reach it and nobody else.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "bentoml", "serve", *arguments])  # noqa: S606 (our own words)
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise ConfigError where the service could not listen on an address, before anything is started."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as error:
+        raise ConfigError(f"--host is {host!r}, which is no address of this machine: {error.strerror}") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(f"port {port} of {host} is in use; choose another one with --port") from None
+        raise ConfigError(f"nothing can listen on port {port} of {host}: {error.strerror}") from None
 
 
 def _absolute_paths(settings: Settings) -> dict[str, str]:

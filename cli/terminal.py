@@ -4,6 +4,7 @@ import logging
 import os
 import pwd
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -64,6 +65,11 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def quoted(path: Path | str) -> str:
+    """Write a path as a shell takes it, so that the command around it can be pasted."""
+    return shlex.quote(str(path))
 
 
 def warn(text: str) -> None:

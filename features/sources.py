@@ -1,5 +1,6 @@
 """Histories from any source, in batches of whole customers: Parquet streams, everything else is one batch."""
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -206,7 +207,7 @@ class _Met:
     def _refusal(self, user_id: str) -> LayoutError:
         return LayoutError(
             f"{self._path} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
-            f"first: fivefold sort {self._path} --output grouped.parquet"
+            f"first: fivefold sort {shlex.quote(str(self._path))} --output grouped.parquet"
         )
 
 

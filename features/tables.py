@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def too_large(source: str) -> LayoutError:
     """Make the error of a source that is too large to be sorted in memory, saying how to sort it."""
     return LayoutError(
         f"{source} has more than {c.ROWS_SORTED_IN_MEMORY:,} rows that are not grouped by customer; group them first: "
-        f"fivefold sort {source} --output grouped.parquet"
+        f"fivefold sort {shlex.quote(source)} --output grouped.parquet"
     )
 
 

@@ -7,6 +7,7 @@ for each customer turns them into points that add up to score - base.
 
 from dataclasses import dataclass
 from math import fsum, isnan
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,30 @@ def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
         )
     ]
     return Breakdown(explanations.base, Breakdown(explanations.base, tuple(parts)).largest_first())
+
+
+def explained(model: ValueModel, explanations: Explanations, row: int) -> dict[str, Any]:
+    """Write everything behind one customer's score as JSON has it, in the service and at the terminal."""
+    found = breakdown(explanations, row, model.currency)
+    return {
+        "expected_value": float(explanations.scores.expected_value[row]),
+        "currency": model.currency,
+        "horizon_days": model.horizon_days,
+        "percentile": float(explanations.scores.percentile[row]),
+        "base": found.base,
+        "contributions": [
+            {
+                "indicator": part.name,
+                "family": part.family,
+                "value": part.value,
+                "unit": part.unit,
+                "points": part.points,
+                "sentence": part.sentence,
+            }
+            for part in found.contributions
+        ],
+        "families": found.families(),
+    }
 
 
 def value_text(value: float, unit: str, currency: str) -> str:

@@ -22,7 +22,7 @@ from features.histories import Floats
 from features.matrix import catalogue
 from models.curve import ScoreCurve, score_at
 from models.estimator import expected_value
-from models.one_row import OneRow
+from models.one_row import OneRow, one_row
 from models.reference import Reference
 
 FORMAT = 2
@@ -92,8 +92,8 @@ class ValueModel:
         return _content_hash(self._trees, self.curve, self._rest())
 
     @cached_property
-    def _one_row(self) -> OneRow:
-        return OneRow(self.booster)
+    def _one_row(self) -> OneRow | None:
+        return one_row(self.booster)
 
     @property
     def _trees(self) -> str:

@@ -13,7 +13,7 @@ from domain.settings import Limits
 from features.scanned import Scanned, scan
 from features.shape import shape_of
 from features.values import shown
-from models.explain import breakdown
+from models.explain import explained
 from models.value_model import ValueModel
 from serving.answers import UNPROCESSABLE, Refusal
 from usecases.scoring import Answer
@@ -150,30 +150,7 @@ def written(answer: Answer, model: ValueModel, named: Mapping[str, Any]) -> list
     ]
     if answer.explanations is not None:
         return [
-            {**element, **_explained(answer, model, number), "model": named} for number, element in enumerate(elements)
+            {**element, **explained(model, answer.explanations, number), "model": named}
+            for number, element in enumerate(elements)
         ]
     return elements
-
-
-def _explained(answer: Answer, model: ValueModel, number: int) -> dict[str, Any]:
-    assert answer.explanations is not None
-    found = breakdown(answer.explanations, number, model.currency)
-    return {
-        "expected_value": float(answer.scores.expected_value[number]),
-        "currency": model.currency,
-        "horizon_days": model.horizon_days,
-        "percentile": float(answer.scores.percentile[number]),
-        "base": found.base,
-        "contributions": [
-            {
-                "indicator": part.name,
-                "family": part.family,
-                "value": part.value,
-                "unit": part.unit,
-                "points": part.points,
-                "sentence": part.sentence,
-            }
-            for part in found.contributions
-        ],
-        "families": found.families(),
-    }

@@ -4,6 +4,11 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from tests.pace import slowness
+
+# A test that hangs must fail and say where it hung; on a slow machine, or one with much else to do, later.
+os.environ.setdefault("PYTEST_TIMEOUT", str(round(300 * slowness())))
+
 # No deadline: the first example of a test may load the compiled kernel, and coverage slows all of them.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 # `make test` asks the same each time; `make soak` goes on looking.

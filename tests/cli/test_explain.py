@@ -1,11 +1,14 @@
 """`fivefold explain`: one customer's score in the terminal, and as a picture."""
 
+import json
 import re
+from math import fsum
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from features.matrix import catalogue
 from tests.cli.running import AS_OF, Home, refuse, succeed
 
 NUMBER = r"[+-]?\d+\.\d+"
@@ -94,3 +97,13 @@ def test_half_of_a_customer_is_never_explained(home: Home, tmp_path: Path, monke
     split.write_parquet(tmp_path / "split.parquet")
     said = refuse(home.var, "explain", tmp_path / "split.parquet", "--user", user, "--as-of", AS_OF)
     assert "is not grouped by customer" in said
+
+
+def test_a_program_reads_all_of_it_as_json(home: Home) -> None:
+    user = home.table["user_id"][0]
+    found = json.loads(succeed(home.var, "explain", home.rows, "--user", user, "--as-of", AS_OF, "--json"))
+    assert (found["user_id"], found["as_of"]) == (user, AS_OF)
+    assert fsum([found["base"], *(part["points"] for part in found["contributions"])]) == pytest.approx(found["score"])
+    assert [part["indicator"] for part in found["contributions"]] != []
+    assert set(found["contributions"][0]) == {"indicator", "family", "value", "unit", "points", "sentence"}
+    assert len(found["contributions"]) == len(catalogue().names)

@@ -57,7 +57,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     popen = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        assert command[:-1] == [sys.executable, "-m", "cli.main", "serve", "--port"]
+        assert command[:-1] == [sys.executable, "-P", "-m", "cli.main", "serve", "--port"]
         processes.append(popen([sys.executable, "-c", FAKE, command[-1]], **options))
         return processes[-1]
 
@@ -90,6 +90,7 @@ def test_a_service_that_does_not_come_up_says_where_it_told_why(
     demo_var: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sample, "START_SECONDS", 0)
+    monkeypatch.setattr(sample, "AS_LONG_AS_BEFORE", 0.0)
     with pytest.raises(FivefoldError, match=f"what it said is in {demo_var}/demo/service.log"):
         sample.serve_once(sample.any_port())
     assert [process.poll() is not None for process in started] == [True]
@@ -101,7 +102,7 @@ def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkey
     (registry / "demo").mkdir()
     (registry / "demo" / "transactions.parquet").touch()
     out = succeed(registry, "demo", "--serve", "--port", 3456)
-    assert asked == [[sys.executable, "-m", "cli.main", "serve", "--port", "3456"]]
+    assert asked == [[sys.executable, "-P", "-m", "cli.main", "serve", "--port", "3456"]]
     assert out.startswith("When it is up, in another terminal:\n\ncurl -s 'http://127.0.0.1:3456/v4/scoring")
     assert out.endswith("\nStop it with Ctrl-C.\n")
     assert "champion" not in out

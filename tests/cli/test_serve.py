@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 
@@ -83,6 +84,27 @@ def test_the_service_finds_what_was_named_from_this_folder(
     assert found["FIVEFOLD_PLANS_FILE"] == str(tmp_path / "mine.yaml")
     assert found["FIVEFOLD_DATABASE_URL"] == f"sqlite:///{tmp_path}/accounts.db"
     assert found["PYTHONSAFEPATH"] == "1"
+
+
+def test_a_port_that_is_in_use_is_one_line(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it started"))
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        assert refuse(var, "serve", "--port", port) == (
+            f"port {port} of 127.0.0.1 is in use; choose another one with --port"
+        )
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("192.0.2.1", "nothing can listen on port 3456 of 192.0.2.1"), ("no such", "--host is 'no such'")],
+)
+def test_an_address_of_another_machine_is_one_line(host: str, words: str, var: Path) -> None:
+    said = refuse(var, "serve", "--port", 3456, "--host", host)
+    assert said.startswith(words)
+    assert "\n" not in said
 
 
 def test_plans_that_cannot_be_read_are_told_before_anything_starts(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.estimator import expected_value
-from models.one_row import OneRow
+from models.one_row import OneRow, one_row
 from tests.models.making import value_model
 
 MODEL = value_model()
@@ -45,3 +45,21 @@ def test_threads_may_ask_together() -> None:
 def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="it must be"):
         ONE_ROW.predict(np.zeros(shape))
+
+
+@pytest.mark.parametrize("name", ["_LIB", "_safe_call"])
+def test_a_release_without_the_call_answers_the_slower_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = np.zeros((1, COLUMNS))
+    wanted = expected_value(MODEL.booster, row)
+    monkeypatch.delattr(f"lightgbm.basic.{name}")
+    assert one_row(MODEL.booster) is None
+    monkeypatch.undo()
+    assert expected_value(MODEL.booster, row, None).tobytes() == wanted.tobytes()
+
+
+def test_a_booster_without_its_handle_answers_the_slower_way() -> None:
+    class Other:
+        def num_feature(self) -> int:
+            return COLUMNS
+
+    assert one_row(Other()) is None  # type: ignore[arg-type]  # a booster of another release

@@ -25,10 +25,11 @@ from domain.settings import read_settings
 from store.database import open_database, upgrade
 from store.plans import read_plans
 from store.tables import Token, Usage
+from tests.pace import slowness
 from usecases.tokens import create_token
 
 ROOT = Path(__file__).parent.parent.parent
-START_SECONDS, STOP_SECONDS = 120, 30
+START_SECONDS, STOP_SECONDS = 120 * slowness(), 30 * slowness()
 
 BREAKS, SLEEPS, DIES = "breaks", "sleeps", "dies"
 """How the identifier of a request's first user begins where a service with faults is to show one."""
