@@ -7,6 +7,7 @@ import polars as pl
 from cli.portfolio_files import read_frame
 from domain.clock import day_text
 from domain.errors import ConfigError
+from risk.engine.lost_floors import FLOORS_LOST, from_text
 from risk.facts.fields import read_moments
 
 
@@ -23,7 +24,24 @@ def read_standings(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFr
             f"{path}: entity {later['entity_id'][0]} entered its level on {later['entered'][0]}, "
             f"which is after --as-of, {day_text(as_of)}"
         )
-    return frame.select("entity_id", _numbers(frame["rules_level"], levels, path), entered)
+    held = frame.select("entity_id", _numbers(frame["rules_level"], levels, path), entered)
+    return held.with_columns(_floors(frame, levels, path))
+
+
+def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl.Series]:
+    """Read the floors that were held, where the file has them: files that were written by hand need none."""
+    floors = [
+        _level_numbers(frame[column], levels, path).fill_null(0).alias(name)
+        for column, name in (("held_floor", "floor"), ("held_hard_floor", "hard_floor"))
+        if column in frame.columns
+    ]
+    if FLOORS_LOST not in frame.columns:
+        return floors
+    texts = frame[FLOORS_LOST].cast(pl.String)
+    try:
+        return [*floors, *from_text(texts.set(texts == "", None))]
+    except pl.exceptions.PolarsError:
+        raise ConfigError(f"{path}: {FLOORS_LOST} is not as `fivefold rules assess --output` writes it") from None
 
 
 def read_overrides(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
@@ -47,8 +65,17 @@ def _numbers(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series
     unknown = sorted(set(names.drop_nulls().cast(pl.String)) - set(levels))
     if unknown or names.null_count():
         raise ConfigError(f"{path} has the level {', '.join(unknown) or 'empty'}; there are {', '.join(levels)}")
-    numbers = {level: number for number, level in enumerate(levels, 1)}
-    return names.cast(pl.String).replace_strict(numbers, return_dtype=pl.Int8).alias("level")
+    return _level_numbers(names, levels, path).alias("level")
+
+
+def _level_numbers(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series:
+    given = names.cast(pl.String)
+    unknown = sorted(set(given.drop_nulls()) - {*levels, ""})
+    if unknown:
+        raise ConfigError(f"{path}: {names.name} is {', '.join(unknown)}; there are {', '.join(levels)}")
+    return given.replace_strict(
+        {level: number for number, level in enumerate(levels, 1)}, default=None, return_dtype=pl.Int8
+    )
 
 
 def _moments(times: pl.Series, path: Path) -> pl.Series:

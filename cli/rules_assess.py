@@ -104,6 +104,8 @@ def _show_one(found: Assessments, entity: str) -> None:
     made = explain(found, position)
     say(f"{entity}: {made.level or 'no level'}, as of {day_text(made.as_of)}")
     say(made.line)
+    for failure in made.failures:
+        warn(failure)
     rows = [
         [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
         for outcome in made.rules
@@ -118,7 +120,7 @@ def _show_all(found: Assessments, as_of: int) -> None:
     rows = [[name, f"{counts.get(name, 0):,}", f"{counts.get(name, 0) / max(len(table), 1):.1%}"] for name in names]
     title = f"{len(table):,} of type {found.program.ruleset.entity_type}, as of {day_text(as_of)}"
     show_table(title, ("level", "entities", "share"), rows)
-    for status in (Status.FAILED, Status.UNCLASSIFIED, Status.NOT_APPLICABLE):
+    for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED, Status.NOT_APPLICABLE):
         listed = found.outcomes.filter(pl.col(STATUS) == status.value)["entity_id"]
         if len(listed):
             warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")

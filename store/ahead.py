@@ -89,7 +89,7 @@ def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: in
     before = _before(session, [row.entity_id for row in rows], latest_us)
     for row in rows:
         if row.entity_id in before:
-            row.rules_level, row.entered_us = before[row.entity_id]
+            row.rules_level, row.entered_us, row.floor, row.hard_floor, row.floors_lost = before[row.entity_id]
         elif row.entered_us is not None:
             row.entered_us = min(row.entered_us, now_us)
         row.assessed_us, row.may_move_down_us, row.status = now_us, None, "failed"
@@ -97,8 +97,12 @@ def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: in
     return len(rows)
 
 
-def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict[int, tuple[int | None, int | None]]:
-    """Give the rules' level, and since when it held, before the first assessment ahead, if kept."""
+_Held = tuple[int | None, int | None, int, int, str | None]
+"""The rules' level, since when it held, the floors that held, and since when they rest on what is unknown."""
+
+
+def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict[int, _Held]:
+    """Give what held before the first assessment ahead, if kept."""
     first = (
         select(Assessment.entity_id, func.min(Assessment.number).label("number"))
         .where(Assessment.entity_id.in_(entity_ids), Assessment.as_of_us > latest_us)
@@ -106,14 +110,15 @@ def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict
         .subquery()
     )
     same = and_(AssessmentInputs.entity_id == first.c.entity_id, AssessmentInputs.number == first.c.number)
-    found: dict[int, tuple[int | None, int | None]] = {}
+    found: dict[int, _Held] = {}
     for entity_id, content in session.execute(
         select(AssessmentInputs.entity_id, AssessmentInputs.content).join(first, same)
     ):
         kept = {} if content is None else json.loads(content)
         if "previous" in kept:
-            level, entered = (kept["previous"] or (None, None))[:2]
-            found[entity_id] = (level, entered)
+            level, entered, *floors = kept["previous"] or (None, None)
+            floor, hard_floor, lost = floors or (0, 0, None)
+            found[entity_id] = (level, entered, floor, hard_floor, lost)
     return found
 
 

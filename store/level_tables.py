@@ -64,6 +64,9 @@ class Standing(Base):
         number: of the last assessment that came to something else than the one before.
         assessed_us: when it was assessed last, to the same or to something else.
         digest: of what that came to, `usecases.moments.digest_of_told`; None where the next one is to be stored anyway.
+        floor: the highest floor that holds, 0 for none; it may have been triggered before.
+        hard_floor: the same of those that no override goes below.
+        floors_lost: since when floors rest on what is unknown (`risk.engine.lost_floors`); None where none does.
     """
 
     __tablename__ = "standings"
@@ -79,7 +82,9 @@ class Standing(Base):
     source: Mapped[str] = mapped_column(String(10))
     level: Mapped[int | None] = mapped_column(SmallInteger)
     rules_level: Mapped[int | None] = mapped_column(SmallInteger)
+    floor: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     hard_floor: Mapped[int] = mapped_column(SmallInteger)
+    floors_lost: Mapped[str | None] = mapped_column(Text)
     entered_us: Mapped[int | None] = mapped_column(BigInteger)
     may_move_down_us: Mapped[int | None] = mapped_column(BigInteger)
     override_id: Mapped[int | None] = mapped_column(BIG)

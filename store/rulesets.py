@@ -26,6 +26,12 @@ def all_active_versions(session: Session, organisation_id: int) -> list[tuple[in
     return [(type_id, version) for type_id, version in session.execute(wanted)]
 
 
+def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, int]:
+    """Tell to which family each of some versions belongs."""
+    wanted = select(RulesetVersion.id, RulesetVersion.family_id).where(RulesetVersion.id.in_(version_ids))
+    return {row.id: row.family_id for row in session.execute(wanted)} if version_ids else {}
+
+
 def families_of(session: Session, organisation_id: int, type_id: int | None = None) -> Sequence[Family]:
     """List families, of one type or of all, in the order in which they are tried."""
     wanted = select(Family).where(Family.organisation_id == organisation_id)

@@ -8,12 +8,15 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from risk.engine.assess import assess
-from risk.engine.assessments import STATUS, Assessments, Status
+from risk.engine.assessments import STATUS, Assessments
+from risk.engine.deciding import DECIDES, deciders
+from risk.engine.lost_floors import from_text
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.language.reading import read_ruleset
 from risk.language.ruleset import Ruleset
 from store import clocks, loading
-from store.rulesets import active_versions
+from store.ruleset_tables import RulesetVersion
+from store.rulesets import active_versions, families_of_versions
 from usecases.moments import Made, Moment
 from usecases.portfolios import parts_of, read_portfolio, transactions_of
 from usecases.valuing import Valuer, Values
@@ -109,7 +112,8 @@ def _assess_at(
     live = {row["entity"]: row for row in overrides.iter_rows(named=True)}
     moment = Moment(as_of, before, live, reasons, _dated_after(portfolio, stored, as_of))
     made: list[Made] = []
-    for version, found in _decided(rulesets, portfolio, as_of, standing, overrides):
+    decided_before = _decided_before(session, versions, standing)
+    for version, found in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):
         version_id = None if version is None else versions[version].id
         made += moment.made(found, version_id, portfolio, rulesets[:version])
     if not rulesets:
@@ -128,22 +132,50 @@ def ruleset_of(canonical: str) -> Ruleset:
     return read_ruleset(canonical)
 
 
+def _decided_before(session: Session, versions: Sequence[RulesetVersion], standing: pl.DataFrame) -> Mapping[str, int]:
+    """Tell which of the rulesets decided on each entity before, by the entity's number as text: its place in order."""
+    families = families_of_versions(session, standing["version_id"].drop_nulls().unique().to_list())
+    places = {version.family_id: place for place, version in enumerate(versions)}
+    found = standing.select("entity", "version_id").drop_nulls().iter_rows()
+    return {str(entity): places[families[of]] for entity, of in found if families.get(of) in places}
+
+
 def _decided(
-    rulesets: Sequence[Ruleset], portfolio: Portfolio, as_of: int, standing: pl.DataFrame, overrides: pl.DataFrame
+    rulesets: Sequence[Ruleset],
+    portfolio: Portfolio,
+    as_of: int,
+    standing: pl.DataFrame,
+    overrides: pl.DataFrame,
+    decided_before: Mapping[str, int],
 ) -> Iterator[tuple[int | None, Assessments]]:
-    """Try the rulesets in order: each assesses those that none before it applied to; None for whom none applies to."""
-    previous = standing.select(_entity(), level="rules_level", entered="entered_us")
+    """Try the rulesets in order: each assesses those that none before it applied to; None for whom none applies to.
+
+    One of which it is unknown whether it applies does not let go: see `risk.engine.deciding`.
+    """
+    previous = standing.select(_entity(), "floor", "hard_floor", level="rules_level", entered="entered_us")
+    previous = previous.with_columns(from_text(standing["floors_lost"]))
     set_by_hand = overrides.select(_entity(), level="level", until="until_us")
-    left = portfolio.entities
-    for number, ruleset in enumerate(rulesets):
+    left, tried = portfolio.entities, []
+    for ruleset in rulesets:
         if not len(left):
-            return
+            break
         found = assess(ruleset, _only(portfolio, left), as_of, previous, set_by_hand)
-        applies = found.outcomes[STATUS] != Status.NOT_APPLICABLE.value
-        yield number, _some(found, applies)
-        left = left.filter(~applies)
-        if number == len(rulesets) - 1:
-            yield None, _some(found, ~applies)
+        tried.append(found)
+        left = left.filter(~found.outcomes[STATUS].is_in(DECIDES))
+    if not tried:
+        return
+    deciding = deciders(tried, decided_before)
+    for number, found in enumerate(tried):
+        mine = _places_of(found, deciding).eq_missing(number)
+        if mine.any():
+            yield number, _some(found, mine)
+    none = _places_of(tried[-1], deciding).is_null()
+    if len(tried) == len(rulesets) and none.any():
+        yield None, _some(tried[-1], none)
+
+
+def _places_of(found: Assessments, deciding: Mapping[str, int]) -> pl.Series:
+    return pl.Series([deciding.get(entity) for entity in found.outcomes[ENTITY]], dtype=pl.Int64)
 
 
 def _only(portfolio: Portfolio, entities: pl.DataFrame) -> Portfolio:

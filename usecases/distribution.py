@@ -24,6 +24,7 @@ class AtVersion:
         levels: how many are in each level, by name, the lowest first.
         failed: a rule met what it could not read; where they stood before is kept.
         unclassified: no tier has their total.
+        undetermined: it is unknown whether it applies to them; where they stood before is kept.
     """
 
     ruleset: str
@@ -32,6 +33,7 @@ class AtVersion:
     levels: Mapping[str, int]
     failed: int
     unclassified: int
+    undetermined: int
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,11 @@ def _versions(
 def _at_version(ruleset: str, number: int, active: bool, mine: list[Group], names: tuple[str, ...]) -> AtVersion:
     assessed = [group for group in mine if group.status == Status.ASSESSED.value]
     levels = {name: _count(group for group in assessed if group.level == level) for level, name in enumerate(names, 1)}
-    failed, unclassified = (
+    failed, unclassified, undetermined = (
         _count(group for group in mine if group.status == status.value)
-        for status in (Status.FAILED, Status.UNCLASSIFIED)
+        for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED)
     )
-    return AtVersion(ruleset, number, active, levels, failed, unclassified)
+    return AtVersion(ruleset, number, active, levels, failed, unclassified, undetermined)
 
 
 def _overridden(groups: list[Group], names: tuple[str, ...]) -> tuple[Overridden, ...]:

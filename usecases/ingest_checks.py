@@ -115,7 +115,7 @@ def allowed_values(declared: FieldType) -> str:
         "number": "a finite number",
         "flag": "true or false",
         "date": "an ISO 8601 date or time",
-        "country": "two capital letters, ISO 3166",
+        "country": "two capital letters, ISO 3166 (GB, not UK; GR, not EL)",
     }
     if isinstance(declared, str):
         return words.get(declared, declared)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from risk.engine.assessments import VERSIONS, Assessments
+from risk.engine.lost_floors import from_text
 from risk.facts.portfolio import AS_OF, ENTITY
 
 _LETTERS: Mapping[str, Any] = {
@@ -25,9 +26,9 @@ def kept_inputs(
 ) -> list[str]:
     """Write for each assessment what it was made from, as JSON.
 
-    Keys: `inputs` (by the key of each input), `types` (a letter for each, in their order), `previous` (level and when
-    it was entered, or null), `override` (level and end, or null), `base` (the currency), `lists` (the version of each
-    list, by when it began).
+    Keys: `inputs` (by the key of each input), `types` (a letter for each, in their order), `previous` (level, when it
+    was entered and, where floors held, those: floor, hard floor, since when they are unknown; or null), `override`
+    (level and end, or null), `base` (the currency), `lists` (the version of each list, by when it began).
     """
     columns = found.inputs.drop(ENTITY, AS_OF)
     types = types_of(columns)
@@ -41,7 +42,7 @@ def kept_inputs(
         entity = int(name)
         said = json.dumps(
             {
-                "previous": _pair(before.get(entity), "rules_level", "entered_us"),
+                "previous": _held_before(before.get(entity)),
                 "override": _pair(overrides.get(entity), "level", "until_us"),
             }
         )[:-1]
@@ -53,6 +54,24 @@ def types_of(columns: pl.DataFrame) -> str:
     """Write the types of columns, a letter for each, in their order."""
     letters = {str(kind): letter for letter, kind in _LETTERS.items()}
     return "".join(letters[str(kind)] for kind in columns.dtypes)
+
+
+def _held_before(row: Mapping[str, Any] | None) -> list[Any] | None:
+    pair: list[Any] | None = _pair(row, "rules_level", "entered_us")
+    if pair is None or row is None or not row["floor"]:
+        return pair
+    return [*pair, row["floor"], row["hard_floor"], row["floors_lost"]]
+
+
+def previous_of(held: list[Any] | None, entity: str) -> pl.DataFrame | None:
+    """Give what was held before, as it was kept, in the frame that the engine reads; None for nothing."""
+    if held is None:
+        return None
+    level, entered, *floors = held
+    floor, hard_floor, lost = floors or (0, 0, None)
+    row = {ENTITY: entity, "level": level, "entered": entered, "floor": floor, "hard_floor": hard_floor}
+    schema = {ENTITY: pl.String, **dict.fromkeys(("level", "entered", "floor", "hard_floor"), pl.Int64)}
+    return pl.DataFrame([row], schema=schema).with_columns(from_text(pl.Series([lost], dtype=pl.String)))
 
 
 def _pair(row: Mapping[str, Any] | None, level: str, moment: str) -> list[int | None] | None:

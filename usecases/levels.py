@@ -245,13 +245,13 @@ def list_failed(
 ) -> list[tuple[str, str, str]]:
     """List who could not be assessed in full: type, external id, and why.
 
-    That is failed, unclassified, quarantined, or an assessment that is dated after now.
+    That is failed, unclassified, undetermined, quarantined, or an assessment that is dated after now.
     """
     with reachable(), Session(engine) as session:
         found = [
             (type_name, external_id, standing.status)
             for type_name, external_id, standing in levels.standings_with(
-                session, actor.organisation_id, ("failed", "unclassified"), most
+                session, actor.organisation_id, ("failed", "unclassified", "undetermined"), most
             )
         ]
         latest = latest_us(session, clock())

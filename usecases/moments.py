@@ -10,6 +10,8 @@ import polars as pl
 from domain.canonical import canonical_json
 from risk.engine.assessments import STATUS, Assessments
 from risk.engine.breakdown import as_json_text, explain_all
+from risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR
+from risk.engine.lost_floors import FLOORS_LOST, as_text
 from risk.engine.next_change import NEXT, WHY, Change, next_changes
 from risk.engine.reads import lists_of_ruleset
 from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
@@ -36,7 +38,8 @@ _KEPT = (
     "level",
     "rules_level",
     "floor",
-    "hard_floor",
+    HELD_FLOOR,
+    HELD_HARD_FLOOR,
     "overridden",
     "entered",
     "may_move_down_on",
@@ -53,6 +56,10 @@ class Made:
         version_id: the ruleset that decided; None where none applied.
         source: what made the difference: rules, override, decay or expiry.
         level_before: what held until now.
+        floor: the highest floor that is triggered.
+        held_floor: the highest one that holds, triggered now or before.
+        hard_floor: the highest one that holds and that no override goes below.
+        floors_lost: since when floors rest on what is unknown, as text; None where none does.
         override_id: the override that is live.
         breakdown: canonical JSON.
         inputs: what it was made from, JSON.
@@ -71,7 +78,9 @@ class Made:
     level_before: int | None
     rules_level: int | None
     floor: int
+    held_floor: int
     hard_floor: int
+    floors_lost: str | None
     score: str
     entered_us: int | None
     may_move_down_us: int | None
@@ -89,7 +98,10 @@ def digest_of_told(made: Made) -> str:
 
     Inputs are part of it as far as they are told: an age that has grown by a second is no change.
     """
-    told = (made.version_id, made.status, made.level, made.rules_level, made.floor, made.hard_floor, made.override_id)
+    told: tuple[Any, ...] = (made.version_id, made.status, made.level, made.rules_level)
+    told += (made.floor, made.hard_floor, made.override_id)
+    if made.floors_lost is not None or made.held_floor != made.floor:
+        told += (made.held_floor, made.floors_lost)
     # The breakdown is canonical JSON and begins with its moment; without a ruleset it has none.
     _, _, content = made.breakdown.partition(',"content_hash":')
     return sha256(f"{told}\n{content or made.breakdown}".encode()).hexdigest()
@@ -120,7 +132,7 @@ class Moment:
         list_begins = self._next_version(portfolio, passed)
         kept = kept_inputs(found, self.before, self.overrides)
         rows = zip(
-            found.outcomes.select(_KEPT).iter_rows(named=True),
+            found.outcomes.select(*_KEPT, as_text()).iter_rows(named=True),
             following.iter_rows(named=True),
             kept,
             explain_all(found),
@@ -145,7 +157,9 @@ class Moment:
                     level_before=self._level_before(entity),
                     rules_level=row["rules_level"],
                     floor=row["floor"] if applies else 0,
-                    hard_floor=row["hard_floor"],
+                    held_floor=row[HELD_FLOOR],
+                    hard_floor=row[HELD_HARD_FLOOR],
+                    floors_lost=row[FLOORS_LOST],
                     score=explained.score if applies else "",
                     entered_us=row["entered"],
                     may_move_down_us=row["may_move_down_on"],
@@ -177,7 +191,9 @@ class Moment:
                 level_before=self._level_before(entity),
                 rules_level=None,
                 floor=0,
+                held_floor=0,
                 hard_floor=0,
+                floors_lost=None,
                 score="",
                 entered_us=None,
                 may_move_down_us=None,

@@ -22,7 +22,7 @@ from store.lists import list_rows
 from store.ruleset_tables import RulesetVersion
 from usecases.actors import Actor
 from usecases.assessing import ruleset_of
-from usecases.inputs_kept import read_inputs
+from usecases.inputs_kept import previous_of, read_inputs
 from usecases.levels import find_assessment
 from usecases.storing import ENGINE
 
@@ -85,14 +85,14 @@ def list_versions_used(session: Session, organisation_id: int, used: Mapping[str
 
 def _assessed(ruleset: Ruleset, versions: dict[str, ListVersion], inputs: pl.DataFrame, kept: dict[str, Any]) -> str:
     program = program_for(ruleset, versions, kept["base"])
-    previous = _held(inputs, kept["previous"], "entered")
-    override = _held(inputs, kept["override"], "until")
+    previous = previous_of(kept["previous"], inputs[ENTITY][0])
+    override = _override(inputs, kept["override"])
     outcomes = assess_inputs(program, inputs, previous, override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
     return as_json_text(explain(Assessments(program, inputs, outcomes, (versions,), kept["base"]), 0))
 
 
-def _held(inputs: pl.DataFrame, pair: list[int | None] | None, moment: str) -> pl.DataFrame | None:
+def _override(inputs: pl.DataFrame, pair: list[int | None] | None) -> pl.DataFrame | None:
     if pair is None:
         return None
-    schema = {ENTITY: pl.String, "level": pl.Int64, moment: pl.Int64}
+    schema = {ENTITY: pl.String, "level": pl.Int64, "until": pl.Int64}
     return pl.DataFrame([(inputs[ENTITY][0], *pair)], schema=schema, orient="row")

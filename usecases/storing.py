@@ -22,8 +22,11 @@ from usecases.assessing import Result
 from usecases.moments import Made
 from usecases.valuing import Values
 
-ENGINE = "1"
-"""Of the engine that assesses: another one where the same inputs could come to something else."""
+ENGINE = "2"
+"""Of the engine that assesses: another one where the same inputs could come to something else.
+
+2: floors hold while they are missing, and a ruleset of which it is unknown whether it applies lets nobody go.
+"""
 
 REACHED = "level.reached"
 
@@ -54,7 +57,9 @@ _STANDING = (
     "source",
     "level",
     "rules_level",
+    "floor",
     "hard_floor",
+    "floors_lost",
     "entered_us",
     "may_move_down_us",
     "override_id",
@@ -158,7 +163,9 @@ def _store_standings(session: Session, batch: Batch, made: Sequence[Made]) -> No
             each.source,
             each.level,
             each.rules_level,
+            each.held_floor,
             each.hard_floor,
+            each.floors_lost,
             each.entered_us,
             each.may_move_down_us,
             each.override_id,

@@ -20,6 +20,7 @@ from risk.language.inputs import FieldInput, ValueInput
 from risk.language.operators import OPERATOR_KINDS, Operators
 from risk.language.policy_inputs import SOURCES_OF_LEVELS, STATUSES, LevelInput, TransactionInput
 from risk.language.ruleset import Ruleset
+from risk.language.suggestions import perhaps
 
 
 def check(ruleset: Ruleset) -> list[Finding]:
@@ -92,7 +93,8 @@ def kind_at(subject: Any, place: Place, names: Vocabulary) -> Kind:
     fields = names.linked(place.source)
     if subject.field not in fields:
         known = ", ".join(fields)
-        raise Misnamed(f"names the field {subject.field}, which {place.source} do not have; declared are {known}")
+        near = perhaps(subject.field, fields)
+        raise Misnamed(f"names the field {subject.field}, which {place.source} do not have{near}; declared are {known}")
     if place.source == "transactions" and subject.field in MONEY_FIELDS:
         return Kind.MONEY
     return kind_of(fields[subject.field])

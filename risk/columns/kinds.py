@@ -27,6 +27,7 @@ from risk.language.inputs import (
 from risk.language.policy import Policy
 from risk.language.policy_inputs import LevelInput, TransactionInput
 from risk.language.ruleset import Rule, Ruleset
+from risk.language.suggestions import perhaps
 
 SOURCES = ("transactions", "cases", "alerts")
 _NUMBERS = frozenset({Kind.NUMBER, Kind.MONEY})
@@ -145,7 +146,9 @@ def column_for(made: Any, names: Vocabulary, base: str) -> Column:
 def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> Kind:
     if name not in fields:
         known = ", ".join(fields) or "none"
-        raise Misnamed(f"names the field {name}, which {whose} does not have; declared are {known}")
+        raise Misnamed(
+            f"names the field {name}, which {whose} does not have{perhaps(name, fields)}; declared are {known}"
+        )
     return kind_of(fields[name])
 
 

@@ -1,18 +1,17 @@
 """Values that a test compares with, and that its subject can never have."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from risk.columns.faults import Fault
 from risk.columns.values import level_number, misfit, ordinal
+from risk.language.countries import COUNTRIES, described
 from risk.language.documents import Path
 from risk.language.fields import FieldType, Kind, OneOf
+from risk.language.suggestions import perhaps
 
 _BY_VALUE = frozenset({"equals", "not_equals", "above", "at_least", "below", "at_most", "between", "in", "not_in"})
 """Operators that compare with values of the subject's own kind; the others take words of their own."""
-
-_COUNTRY = re.compile(r"^[A-Z]{2}$")
 
 
 def literal_faults(path: Path, operator: str, value: Any, kind: Kind, declared: FieldType | None) -> Iterator[Fault]:
@@ -36,10 +35,12 @@ def literal_faults(path: Path, operator: str, value: Any, kind: Kind, declared: 
 def _impossible(value: Any, kind: Kind, declared: FieldType | None) -> str | None:
     if kind is Kind.LEVEL and isinstance(declared, OneOf):
         names = declared.one_of
-        no_level = f"there is no level {value}; there are {', '.join(names)} (1 to {len(names)})"
+        no_level = f"there is no level {value}; there are {', '.join(names)} (1 to {len(names)}){perhaps(value, names)}"
         return no_level if level_number(value, names) is None else None
     if isinstance(declared, OneOf) and value not in declared.one_of:
-        return f"compares with {value!r}, which it can never be; it is one of {', '.join(declared.one_of)}"
-    if declared == "country" and not _COUNTRY.match(value):
-        return f"compares a country with {value!r}; write two capital letters (ISO 3166 alpha-2), such as NO"
+        known, near = ", ".join(declared.one_of), perhaps(value, declared.one_of)
+        return f"compares with {value!r}, which it can never be; it is one of {known}{near}"
+    if declared == "country" and value not in COUNTRIES:
+        met = described(value) if described(value) != value else repr(value)
+        return f"compares a country with {met}; write two capital letters (ISO 3166 alpha-2), such as NO"
     return None

@@ -14,6 +14,7 @@ from risk.language.inputs import FieldInput, Window
 from risk.language.policy import Policy
 from risk.language.ruleset import Outcome, Rule, Ruleset
 from risk.language.scoring import LevelName, PointsScore, TiersScore
+from risk.language.suggestions import perhaps
 
 TAKEN: dict[str, frozenset[str]] = {
     "fields": frozenset(
@@ -89,7 +90,8 @@ def _level(path: Path, level: LevelName, ruleset: Ruleset) -> Iterator[Fault]:
         ruleset.level_number(level)
     except KeyError:
         levels = ", ".join(ruleset.levels)
-        yield Fault(path, f"there is no level {level}; there are {levels} (1 to {len(ruleset.levels)})")
+        near = perhaps(level, ruleset.levels)
+        yield Fault(path, f"there is no level {level}; there are {levels} (1 to {len(ruleset.levels)}){near}")
 
 
 def outcomes_of(rule: Rule) -> Iterable[tuple[Path, Outcome]]:

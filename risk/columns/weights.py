@@ -7,6 +7,7 @@ from risk.columns.structure import outcomes_of
 from risk.language.documents import Path
 from risk.language.ruleset import Rule, Ruleset
 from risk.language.scoring import Weighted, WeightedScore
+from risk.language.suggestions import perhaps
 
 LEAST, MOST = 1, 100
 """What a factor scores, at least and at most."""
@@ -24,7 +25,7 @@ def weight_faults(ruleset: Ruleset) -> Iterator[Fault]:
     for column, weights in weighted.weights.items():
         for name in weights:
             if name not in rules:
-                yield Fault((*_WEIGHTS, column, name), f"there is no rule {name}")
+                yield Fault((*_WEIGHTS, column, name), f"there is no rule {name}{perhaps(name, rules)}")
         for name in factors:
             if name not in weights:
                 yield Fault(

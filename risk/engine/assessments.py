@@ -9,16 +9,35 @@ import polars as pl
 
 from risk.engine.levels import (
     ENTERED,
+    FLOOR_LOST,
+    HARD_FLOOR_LOST,
+    HELD_FLOOR,
+    HELD_HARD_FLOOR,
+    KEEPS_FLOORS,
     LEVEL,
     LEVELS,
     MAY_MOVE_DOWN_ON,
     OVERRIDDEN,
+    PREVIOUS,
     RAISED,
     RULES_LEVEL,
     WITHHELD,
+    floor_stages,
     level_stages,
+    settled_floors,
 )
-from risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, Program, floor_of
+from risk.engine.lost_floors import as_text
+from risk.engine.program import (
+    APPLIES,
+    FAILED,
+    FLOOR,
+    HARD_FLOOR,
+    TOTAL,
+    TOTAL_LEVEL,
+    UNDETERMINED,
+    Program,
+    floor_of,
+)
 from risk.facts.lists import ListVersion
 from risk.facts.partials import quotient
 from risk.facts.portfolio import AS_OF, ENTITY
@@ -30,13 +49,15 @@ class Status(StrEnum):
     """What became of an assessment.
 
     FAILED: a rule met a value that it could not read, or no column of weights was for this entity. UNCLASSIFIED: no
-    tier owns the total. In both a triggered floor may still raise the level, and nothing lowers it. NOT_APPLICABLE:
-    the ruleset's predicate is not true of the entity, so it has no level.
+    tier owns the total. UNDETERMINED: it is unknown whether the ruleset applies to the entity. In all three a triggered
+    floor may still raise the level, and nothing lowers it. NOT_APPLICABLE: the ruleset's predicate is false of the
+    entity, so it has no level.
     """
 
     ASSESSED = "assessed"
     FAILED = "failed"
     UNCLASSIFIED = "unclassified"
+    UNDETERMINED = "undetermined"
     NOT_APPLICABLE = "not applicable"
 
 
@@ -89,6 +110,9 @@ class Assessments:
             pl.col(MAY_MOVE_DOWN_ON).cast(pl.Datetime("us", "UTC")),
             named(WITHHELD, "withheld_level"),
             pl.col(OVERRIDDEN, RAISED),
+            named(HELD_FLOOR, "held_floor"),
+            named(HELD_HARD_FLOOR, "held_hard_floor"),
+            as_text(),
         )
 
     def _floor_by(self) -> pl.Expr:
@@ -106,7 +130,9 @@ class Assessments:
         return found if found is not None and self.outcomes[ENTITY][found] == entity else None
 
 
-_PREVIOUS = {"previous_level": pl.Int8, "previous_entered": pl.Int64}
+_LEVELS_BEFORE = {"level": "previous_level", "entered": "previous_entered"}
+_FLOORS_BEFORE = {"floor": "previous_floor", "hard_floor": "previous_hard_floor"}
+_LOST_BEFORE = {FLOOR_LOST: "previous_floor_lost", HARD_FLOOR_LOST: "previous_hard_floor_lost"}
 _OVERRIDE = {"override_level": pl.Int8, "override_until": pl.Int64}
 
 
@@ -121,13 +147,19 @@ def assess_inputs(
     Args:
         program: the compiled ruleset.
         inputs: a column for each input, `entity_id` and `as_of`.
-        previous: `entity_id`, `level`, `entered`: the rules levels held until now; everyone is new without it.
+        previous: `entity_id`, `level`, `entered`: the rules levels held until now; everyone is new without it. Perhaps
+            `floor` and `hard_floor` (numbers of levels, 0 for none), `floor_lost` and `hard_floor_lost` (as
+            `risk.engine.levels.MOMENTS`): the floors that held.
         overrides: `entity_id`, `level`, `until`: the overrides there are.
     """
-    frame, held = _beside(inputs, previous, {"level": "previous_level", "entered": "previous_entered"}, _PREVIOUS)
+    ruleset = program.ruleset
+    frame, held = _beside(inputs, previous, _LEVELS_BEFORE | _FLOORS_BEFORE | _LOST_BEFORE, PREVIOUS)
     frame, set_by_hand = _beside(frame, overrides, {"level": "override_level", "until": "override_until"}, _OVERRIDE)
-    plan = program.plan(frame, ENTITY, AS_OF, *held, *set_by_hand).with_columns(_COMPUTED)
-    for stage in level_stages(program.ruleset.cooldown):
+    floors_held = previous is not None and "floor" in previous.columns and bool((previous["floor"] > 0).any())
+    possible = program.possible_floors(frame) if floors_held else []
+    plan = program.plan(frame, ENTITY, AS_OF, *held, *set_by_hand, *possible).with_columns(_COMPUTED)
+    floors = floor_stages(ruleset.cooldown, len(ruleset.levels)) if floors_held else settled_floors()
+    for stage in (*floors, *level_stages(ruleset.cooldown)):
         plan = plan.with_columns(stage)
     made = program.collect(plan, frame)
     return made[[ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs]]
@@ -137,11 +169,15 @@ def _beside(
     made: pl.DataFrame, other: pl.DataFrame | None, names: Mapping[str, str], types: Mapping[Any, Any]
 ) -> tuple[pl.DataFrame, list[pl.Expr]]:
     """Bring what else is known of the entities beside them; the frame, and the columns to read: nulls without it."""
+    there = {} if other is None else {old: new for old, new in names.items() if old in other.columns}
+    columns = [
+        pl.col(name) if name in there.values() else pl.lit(None, kind).alias(name) for name, kind in types.items()
+    ]
     if other is None:
-        return made, [pl.lit(None, kind).alias(name) for name, kind in types.items()]
-    renamed = other.select(ENTITY, *names).rename(dict(names)).cast(types)
-    joined = made.join(renamed, on=ENTITY, how="left", validate="m:1", maintain_order="left")
-    return joined, [pl.col(name) for name in types]
+        return made, columns
+    kinds: dict[Any, Any] = {new: types[new] for new in there.values()}
+    renamed = other.select(ENTITY, *there).rename(there).cast(kinds)
+    return made.join(renamed, on=ENTITY, how="left", validate="m:1", maintain_order="left"), columns
 
 
 def _say(status: Status) -> pl.Expr:
@@ -151,6 +187,8 @@ def _say(status: Status) -> pl.Expr:
 _STATUS = (
     pl.when(~pl.col(APPLIES))
     .then(_say(Status.NOT_APPLICABLE))
+    .when(UNDETERMINED)
+    .then(_say(Status.UNDETERMINED))
     .when(FAILED)
     .then(_say(Status.FAILED))
     .when(pl.col(TOTAL_LEVEL).is_null())
@@ -158,15 +196,17 @@ _STATUS = (
     .otherwise(_say(Status.ASSESSED))
     .alias(STATUS)
 )
+_IN_FULL = ~pl.col(FAILED) & ~pl.col(UNDETERMINED)
 
 _COMPUTED = (
     _STATUS,
-    pl.when(pl.col(APPLIES) & ~pl.col(FAILED) & pl.col(TOTAL_LEVEL).is_not_null())
+    pl.when(pl.col(APPLIES) & _IN_FULL & pl.col(TOTAL_LEVEL).is_not_null())
     .then(pl.max_horizontal(TOTAL_LEVEL, FLOOR))
     .when(APPLIES)
     .then(pl.max_horizontal(pl.col("previous_level"), pl.when(pl.col(FLOOR) > 0).then(FLOOR)))
     .alias(COMPUTED),
-    pl.when(APPLIES).then(HARD_FLOOR).otherwise(pl.lit(0, pl.Int8)).alias(HARD_FLOOR),
-    *(pl.when(APPLIES).then(name).alias(name) for name in _PREVIOUS),
+    *(pl.when(APPLIES).then(name).otherwise(pl.lit(0, pl.Int8)).alias(name) for name in (FLOOR, HARD_FLOOR)),
+    *(pl.when(APPLIES).then(name).alias(name) for name in PREVIOUS),
+    (~_IN_FULL).alias(KEEPS_FLOORS),
 )
-"""What the rules alone ask for: nothing lowers a level where they could not be answered in full."""
+"""What the rules alone ask for: nothing lowers a level, or lets go of a floor, where they could not be answered."""

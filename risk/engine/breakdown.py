@@ -11,17 +11,28 @@ from domain.breakdown import Breakdown, Contribution
 from domain.canonical import canonical_json
 from domain.clock import day_text, from_microseconds
 from risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
-from risk.engine.levels import LEVEL, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, RULES_LEVEL, WITHHELD
+from risk.engine.failures import PREDICATE
+from risk.engine.levels import (
+    HELD_FLOOR,
+    HELD_HARD_FLOOR,
+    LEVEL,
+    MAY_MOVE_DOWN_ON,
+    OVERRIDDEN,
+    RAISED,
+    RULES_LEVEL,
+    WITHHELD,
+)
 from risk.engine.lines import NAMED, line_of
 from risk.engine.outcomes import RuleOutcome
-from risk.engine.program import FLOOR, TOTAL, TOTAL_LEVEL
+from risk.engine.program import FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL
 from risk.engine.tellers import Columns, Teller, columns_of, teller_of
 from risk.facts.portfolio import AS_OF, ENTITY
 
 _AT_ONCE = 1_024
 """So many entities are told together: enough to share words, and few enough for their words to fit in memory."""
 
-_ROW = (ENTITY, AS_OF, STATUS, TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, VERSIONS)
+_FLOORS = (HARD_FLOOR, HELD_FLOOR, HELD_HARD_FLOOR)
+_ROW = (ENTITY, AS_OF, STATUS, TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, *_FLOORS, VERSIONS)
 """The columns of outcomes that are told beside the rules."""
 
 
@@ -45,7 +56,7 @@ class Explanation:
         withheld: the lower level that the cooldown withholds.
         may_move_down_on: from when a lower level would be entered, microseconds.
         lists: the version in force of each list that was used, by name.
-        failures: what failed, and why; empty where nothing did.
+        failures: what failed or left open whether the ruleset applies, and why; empty where nothing did.
         line: the arithmetic in one line.
     """
 
@@ -131,9 +142,14 @@ class _Batch:
     ) -> Explanation:
         program, status = self._assessments.program, row[STATUS]
         names = {column: self._levels[row[column] or 0] for column in NAMED}
+        total = Decimal(row[TOTAL]) / program.total.scale
+        written = score if Decimal(score) == total else f"{score} (exactly {total.normalize():f})"
         failed = [(one.title, " and ".join(one.errors)) for one in rules if one.given.case == "failed"]
         if status == Status.FAILED:
             failed += self._teller.failures.words({name: values[place] for name, values in self._columns.items()})
+        failures = [f"{where}: {problem}" for where, problem in failed]
+        if unknown:
+            failures.append(f"{PREDICATE}: {', '.join(unknown)}")
         return Explanation(
             row[ENTITY],
             row[AS_OF],
@@ -141,7 +157,7 @@ class _Batch:
             program.ruleset.content_hash,
             status,
             rules,
-            Decimal(row[TOTAL]) / program.total.scale,
+            total,
             score,
             names[TOTAL_LEVEL] if status == Status.ASSESSED else "",
             names[FLOOR] if status != Status.NOT_APPLICABLE else "",
@@ -150,23 +166,17 @@ class _Batch:
             names[WITHHELD],
             row[MAY_MOVE_DOWN_ON],
             self._lists[row[VERSIONS]].copy(),
-            tuple([f"{where}: {problem}" for where, problem in failed]),
-            line_of(rules, score, row, names, [where for where, _ in failed], unknown),
+            tuple(failures),
+            line_of(rules, written, row, names, [where for where, _ in failed]),
         )
 
     def _open_questions(self) -> dict[int, list[str]]:
         """Name what is unknown of those entities of whom that leaves open whether the ruleset applies to them."""
-        statuses, applies = self._columns[STATUS], self._assessments.program.applies
-        places = [place for place, status in enumerate(statuses) if status == Status.NOT_APPLICABLE]
-        if applies is None or not places:
-            return {}
-        inputs = self._assessments.inputs[[self._positions[place] for place in places]]
-        left_open = inputs.select(applies=applies)["applies"].is_null().to_list()
         questions = self._teller.open_questions.items()
         return {
             place: [words for key, words in questions if self._columns[key][place] is None]
-            for place, is_open in zip(places, left_open, strict=True)
-            if is_open
+            for place, status in enumerate(self._columns[STATUS])
+            if status == Status.UNDETERMINED
         }
 
 

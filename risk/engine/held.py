@@ -17,10 +17,11 @@ def refuse_levels(what: str, given: pl.DataFrame, levels: int, moment: str, *, n
         needed: a level without a moment is refused: no cooldown could be told, and the level would be lost at once.
 
     Raises:
-        LayoutError: a column is missing or of another type, an entity stands there twice, a level is none of the
-            ruleset's, or a moment is missing.
+        LayoutError: a column is missing or of another type, an entity stands there twice, a level or a floor is none of
+            the ruleset's, or a moment is missing.
     """
     _refuse_columns(what, given, moment)
+    _refuse_floors(what, given, levels)
     level = given["level"]
     if given[ENTITY].n_unique() < len(given):
         twice = given.filter(given[ENTITY].is_duplicated())
@@ -45,6 +46,15 @@ def _refuse_columns(what: str, given: pl.DataFrame, moment: str) -> None:
         dtype = given.schema[name]
         if not (dtype == pl.Null or (dtype == pl.String if name == ENTITY else dtype.is_integer())):
             raise LayoutError(f"{what}: {name} is {dtype}; it must be {right}")
+
+
+def _refuse_floors(what: str, given: pl.DataFrame, levels: int) -> None:
+    for name in ("floor", "hard_floor"):
+        if name in given.columns and not given[name].drop_nulls().is_between(0, levels).all():
+            one = given.filter(~pl.col(name).is_between(0, levels)).row(0, named=True)
+            raise LayoutError(
+                f"{what}: entity {one[ENTITY]!r} has {name} {one[name]}; there are 1 to {levels}, 0 for none"
+            )
 
 
 def _times(twice: pl.DataFrame) -> str:

@@ -1,10 +1,14 @@
 """Levels over time: up at once, down after the cooldown, and a live override above it all. A pure function.
 
 The rules level and its cooldown live on beneath an override: it neither restarts the cooldown nor lets it be skipped.
+Floors outlive what they rest on where that is missing: all of them while an assessment could not be made in full, and
+one that is unknown for a cooldown from the moment at which it became so.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import polars as pl
 
@@ -20,18 +24,62 @@ LEVEL, RULES_LEVEL, ENTERED, MAY_MOVE_DOWN_ON, WITHHELD, OVERRIDDEN, RAISED = (
     "override_raised_by_floor",
 )
 
-LEVELS = (LEVEL, RULES_LEVEL, ENTERED, MAY_MOVE_DOWN_ON, WITHHELD, OVERRIDDEN, RAISED)
+HELD_FLOOR, HELD_HARD_FLOOR, FLOOR_LOST, HARD_FLOOR_LOST, FLOOR_HELD_UNTIL = (
+    "held_floor",
+    "held_hard_floor",
+    "floor_lost",
+    "hard_floor_lost",
+    "floor_held_until",
+)
+
+FLOORS = (HELD_FLOOR, HELD_HARD_FLOOR, FLOOR_LOST, HARD_FLOOR_LOST, FLOOR_HELD_UNTIL)
+"""The columns about floors of what `next_levels` gives."""
+
+LEVELS = (LEVEL, RULES_LEVEL, ENTERED, MAY_MOVE_DOWN_ON, WITHHELD, OVERRIDDEN, RAISED, *FLOORS)
 """The columns of what `next_levels` gives."""
 
-_SCHEMA = {
+MOMENTS = pl.List(pl.Int64)
+"""Of the levels from the second on: since when a floor there rests on what is unknown; null where none does."""
+
+PREVIOUS = {
     "previous_level": pl.Int8,
     "previous_entered": pl.Int64,
+    "previous_floor": pl.Int8,
+    "previous_hard_floor": pl.Int8,
+    "previous_floor_lost": MOMENTS,
+    "previous_hard_floor_lost": MOMENTS,
+}
+"""The columns of what was held until now."""
+
+POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR, KEEPS_FLOORS = "possible_floor", "possible_hard_floor", "keeps_floors"
+"""The columns of what floors may come to where something is unknown, and where no floor may be let go of."""
+
+_SCHEMA: dict[str, Any] = {
+    **PREVIOUS,
     "computed": pl.Int8,
+    "floor": pl.Int8,
     "hard_floor": pl.Int8,
+    POSSIBLE_FLOOR: pl.Int8,
+    POSSIBLE_HARD_FLOOR: pl.Int8,
+    KEEPS_FLOORS: pl.Boolean,
     "override_level": pl.Int8,
     "override_until": pl.Int64,
     "as_of": pl.Int64,
 }
+
+
+@dataclass(frozen=True)
+class HeldFloor:
+    """The floor that holds.
+
+    Attributes:
+        level: from 1; 0 for none.
+        lost: since when a floor rests on what is unknown, microseconds, for each level from the second on; None where
+            none does. Empty where nothing is unknown.
+    """
+
+    level: int = 0
+    lost: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,10 +89,14 @@ class Standing:
     Attributes:
         level: from 1.
         entered: when it was entered, microseconds; computing the same level again does not change it.
+        floor: the highest floor that holds.
+        hard_floor: the highest one that no override may go below.
     """
 
     level: int
     entered: int
+    floor: HeldFloor = field(default_factory=HeldFloor)
+    hard_floor: HeldFloor = field(default_factory=HeldFloor)
 
 
 @dataclass(frozen=True)
@@ -54,10 +106,18 @@ class Computed:
     Attributes:
         level: from 1; None where an assessment failed with nothing to hold on to.
         hard_floor: the highest triggered floor that no override may go below; 0 for none.
+        floor: the highest triggered floor of all; 0 for none.
+        possible_hard_floor: the highest one that may be triggered by what is unknown; 0 for none.
+        possible_floor: the same of all floors.
+        keeps_floors: the rules could not be answered in full, so no floor is let go of.
     """
 
     level: int | None
     hard_floor: int = 0
+    floor: int = 0
+    possible_hard_floor: int = 0
+    possible_floor: int = 0
+    keeps_floors: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,11 +139,12 @@ class Step:
 
     Attributes:
         level: what holds: the override's level while one is live, otherwise the rules level.
-        rules: the rules level and since when it is held; None where there is none yet.
+        rules: the rules level and since when it is held, with the floors; None where there is no level yet.
         may_move_down_on: from when a lower rules level would be entered, microseconds; None at the lowest level.
-        withheld: the lower level that the cooldown withholds; None where it withholds nothing.
+        withheld: the lower level that the cooldown, or a floor that is unknown, withholds; None where nothing does.
         overridden: an override is live.
-        override_raised_by_floor: it says less than a live floor, which holds instead.
+        override_raised_by_floor: it says less than a floor that holds, which wins.
+        floor_held_until: when the next floor is let go of that rests on what is unknown; None where none does.
     """
 
     level: int | None
@@ -92,46 +153,147 @@ class Step:
     withheld: int | None
     overridden: bool
     override_raised_by_floor: bool
+    floor_held_until: int | None = None
 
 
-def next_levels(frame: pl.DataFrame, cooldown: Duration | None) -> pl.DataFrame:
+def next_levels(frame: pl.DataFrame, cooldown: Duration | None, levels: int) -> pl.DataFrame:
     """Move a whole portfolio on: one row for each entity.
 
     Args:
-        frame: previous_level and previous_entered (null where there was none), computed (null where there is none),
-            hard_floor (0 for none), override_level (null for none) and override_until (null for no end), as_of.
+        frame: the columns of `PREVIOUS` (null where there was none), computed (null where there is none), floor and
+            hard_floor (0 for none), what they may come to (`POSSIBLE_FLOOR`, `POSSIBLE_HARD_FLOOR`), `KEEPS_FLOORS`,
+            override_level (null for none) and override_until (null for no end), as_of.
         cooldown: the least time at a level before a lower one is entered; None for none.
+        levels: how many there are.
 
     Returns:
-        The fields of `Step` as columns; `rules_level` and `entered` for its rules.
+        The fields of `Step` as columns; `rules_level`, `entered` and `FLOORS` for its rules.
     """
     made = frame.lazy()
-    for stage in level_stages(cooldown):
+    for stage in (*floor_stages(cooldown, levels), *level_stages(cooldown)):
         made = made.with_columns(stage)
     return made.select(LEVELS).collect()
 
 
 @cache
-def level_stages(cooldown: Duration | None) -> tuple[list[pl.Expr], list[pl.Expr]]:
-    """Give the expressions of `next_levels`, in two steps: the rules level, then what holds."""
+def level_stages(cooldown: Duration | None) -> tuple[list[pl.Expr], ...]:
+    """Give the expressions that follow those of floors, step by step: the rules level, then what holds."""
     previous, computed, as_of = pl.col("previous_level"), pl.col("computed"), pl.col("as_of")
-    lower = computed < previous
-    withheld = (lower & (as_of < _after(cooldown, pl.col("previous_entered")))).fill_null(False)
-    stays = computed.is_null() | (computed == previous).fill_null(False) | withheld
-    override, floor = pl.col("override_level"), pl.col("hard_floor")
-    return [
-        pl.when(stays).then(previous).otherwise(computed).alias(RULES_LEVEL),
-        pl.when(stays).then(pl.col("previous_entered")).otherwise(as_of).alias(ENTERED),
-        pl.when(withheld).then(computed).alias(WITHHELD),
-        _live().alias(OVERRIDDEN),
-    ], [
-        pl.when(OVERRIDDEN).then(pl.max_horizontal(override, floor)).otherwise(RULES_LEVEL).alias(LEVEL),
-        pl.when(pl.col(RULES_LEVEL) > 1).then(_after(cooldown, pl.col(ENTERED))).alias(MAY_MOVE_DOWN_ON),
-        (pl.col(OVERRIDDEN) & (override < floor)).fill_null(False).alias(RAISED),
-    ]
+    asked = pl.max_horizontal(computed, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR))
+    waits = ((asked < previous) & (as_of < after(cooldown, pl.col("previous_entered")))).fill_null(False)
+    stays = asked.is_null() | (asked == previous).fill_null(False) | waits
+    override, floor = pl.col("override_level"), pl.col(HELD_HARD_FLOOR)
+    level_ends = after(cooldown, pl.col(ENTERED))
+    by_floor = (pl.col(HELD_FLOOR) >= pl.col(RULES_LEVEL)) & pl.col(WITHHELD).is_not_null()
+    floor_ends = pl.when(by_floor).then(_FLOOR_ENDS)
+    return (
+        [
+            pl.when(stays).then(previous).otherwise(asked).alias(RULES_LEVEL),
+            pl.when(stays).then(pl.col("previous_entered")).otherwise(as_of).alias(ENTERED),
+            _live().alias(OVERRIDDEN),
+        ],
+        [
+            pl.when(computed < pl.col(RULES_LEVEL)).then(computed).alias(WITHHELD),
+            pl.when(OVERRIDDEN).then(pl.max_horizontal(override, floor)).otherwise(RULES_LEVEL).alias(LEVEL),
+            (pl.col(OVERRIDDEN) & (override < floor)).fill_null(False).alias(RAISED),
+        ],
+        [
+            pl.when(pl.col(RULES_LEVEL) > 1).then(pl.max_horizontal(level_ends, floor_ends)).alias(MAY_MOVE_DOWN_ON),
+        ],
+    )
 
 
-def _after(cooldown: Duration | None, moment: pl.Expr) -> pl.Expr:
+_FLOOR_ENDS = "@floor ends"
+"""The column that holds when the highest floor is let go of that rests on what is unknown."""
+
+
+@cache
+def settled_floors() -> tuple[list[pl.Expr], ...]:
+    """Give the expressions for those of whom no floor was held before: what is triggered holds."""
+    nothing = pl.lit(None, MOMENTS)
+    return (
+        [
+            pl.col("floor").alias(HELD_FLOOR),
+            pl.col("hard_floor").alias(HELD_HARD_FLOOR),
+            nothing.alias(FLOOR_LOST),
+            nothing.alias(HARD_FLOOR_LOST),
+            pl.lit(None, pl.Int64).alias(FLOOR_HELD_UNTIL),
+            pl.lit(None, pl.Int64).alias(_FLOOR_ENDS),
+        ],
+    )
+
+
+@cache
+def floor_stages(cooldown: Duration | None, levels: int) -> tuple[list[pl.Expr], ...]:
+    """Give the expressions of floors that were held before, step by step.
+
+    A floor holds where it is triggered; where it held and the rules could not be answered in full; and, until the
+    cooldown has passed since it was lost, where it held and what is unknown may trigger it.
+    """
+    hard = _Floor("hard_floor", HELD_HARD_FLOOR, HARD_FLOOR_LOST, POSSIBLE_HARD_FLOOR, "@hard floor ends")
+    kinds = (_Floor("floor", HELD_FLOOR, FLOOR_LOST, POSSIBLE_FLOOR, _FLOOR_ENDS), hard)
+    numbers = range(2, levels + 1)
+    return (
+        [expression for kind in kinds for expression in kind.lost(cooldown, numbers)],
+        [expression for kind in kinds for expression in kind.held(numbers)],
+        [expression for kind in kinds for expression in kind.ends(cooldown, numbers)],
+        [pl.min_horizontal(kind.end for kind in kinds).alias(FLOOR_HELD_UNTIL)],
+    )
+
+
+@dataclass(frozen=True)
+class _Floor:
+    """A kind of floor: the columns of what is triggered, what holds, since when it is lost, and what may be."""
+
+    triggered: str
+    held_name: str
+    lost_name: str
+    possible: str
+    end: str
+
+    def lost(self, cooldown: Duration | None, numbers: Sequence[int]) -> list[pl.Expr]:
+        """Tell of each level whether a floor that is not triggered there holds, and since when it is unknown."""
+        made = []
+        for number in numbers:
+            held = pl.col(f"previous_{self.triggered}").fill_null(0) >= number
+            missing = held & (pl.col(self.triggered) < number)
+            before = pl.col(f"previous_{self.lost_name}").list.get(number - 2, null_on_oob=True)
+            since = pl.coalesce(before, "as_of")
+            in_time = pl.col("as_of") < after(cooldown, since)
+            waits = missing & ~pl.col(KEEPS_FLOORS) & (pl.col(self.possible) >= number) & in_time
+            keeps = missing & pl.col(KEEPS_FLOORS)
+            made += [
+                (keeps | waits).alias(self._holds(number)),
+                pl.when(waits).then(since).when(keeps).then(before).alias(self._since(number)),
+            ]
+        return made
+
+    def held(self, numbers: Sequence[int]) -> list[pl.Expr]:
+        highest = [pl.when(self._holds(number)).then(pl.lit(number, pl.Int8)) for number in numbers]
+        moments = [pl.col(self._since(number)) for number in numbers]
+        known = pl.any_horizontal([moment.is_not_null() for moment in moments])
+        return [
+            pl.max_horizontal(self.triggered, *highest).alias(self.held_name),
+            pl.when(known).then(pl.concat_list(moments)).alias(self.lost_name),
+        ]
+
+    def ends(self, cooldown: Duration | None, numbers: Sequence[int]) -> list[pl.Expr]:
+        top = [
+            pl.when(pl.col(self.held_name) == number).then(after(cooldown, pl.col(self._since(number))))
+            for number in numbers
+        ]
+        waits = ~pl.col(KEEPS_FLOORS) & (pl.col(self.held_name) > pl.col(self.triggered))
+        return [pl.when(waits).then(pl.coalesce(top)).alias(self.end)]
+
+    def _holds(self, number: int) -> str:
+        return f"@{self.triggered} {number} holds"
+
+    def _since(self, number: int) -> str:
+        return f"@{self.triggered} {number} since"
+
+
+def after(cooldown: Duration | None, moment: pl.Expr) -> pl.Expr:
+    """Tell when a cooldown that began at a moment has passed."""
     return moment if cooldown is None else cooldown.after(moment)
 
 
@@ -142,7 +304,12 @@ def _live() -> pl.Expr:
 
 
 def next_level(
-    previous: Standing | None, computed: Computed, cooldown: Duration | None, override: Override | None, as_of: int
+    previous: Standing | None,
+    computed: Computed,
+    cooldown: Duration | None,
+    override: Override | None,
+    as_of: int,
+    levels: int = 6,
 ) -> Step:
     """Move one entity on; a batch of one.
 
@@ -154,12 +321,25 @@ def next_level(
     row = {
         "previous_level": previous.level if previous else None,
         "previous_entered": previous.entered if previous else None,
+        "previous_floor": previous.floor.level if previous else None,
+        "previous_hard_floor": previous.hard_floor.level if previous else None,
+        "previous_floor_lost": list(previous.floor.lost) if previous else None,
+        "previous_hard_floor_lost": list(previous.hard_floor.lost) if previous else None,
         "computed": computed.level,
+        "floor": computed.floor,
         "hard_floor": computed.hard_floor,
+        POSSIBLE_FLOOR: computed.possible_floor,
+        POSSIBLE_HARD_FLOOR: computed.possible_hard_floor,
+        KEEPS_FLOORS: computed.keeps_floors,
         "override_level": override.level if override else None,
         "override_until": override.until if override else None,
         "as_of": as_of,
     }
-    made = next_levels(pl.DataFrame([row], schema=_SCHEMA), cooldown).row(0, named=True)
-    rules = None if made[RULES_LEVEL] is None else Standing(made[RULES_LEVEL], made[ENTERED])
-    return Step(made[LEVEL], rules, made[MAY_MOVE_DOWN_ON], made[WITHHELD], made[OVERRIDDEN], made[RAISED])
+    made = next_levels(pl.DataFrame([row], schema=_SCHEMA), cooldown, levels).row(0, named=True)
+    rules = None
+    if made[RULES_LEVEL] is not None:
+        floor = HeldFloor(made[HELD_FLOOR], tuple(made[FLOOR_LOST] or ()))
+        hard_floor = HeldFloor(made[HELD_HARD_FLOOR], tuple(made[HARD_FLOOR_LOST] or ()))
+        rules = Standing(made[RULES_LEVEL], made[ENTERED], floor, hard_floor)
+    held = (made[MAY_MOVE_DOWN_ON], made[WITHHELD], made[OVERRIDDEN], made[RAISED], made[FLOOR_HELD_UNTIL])
+    return Step(made[LEVEL], rules, *held)

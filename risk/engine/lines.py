@@ -5,9 +5,18 @@ from typing import Any
 
 from domain.clock import day_text
 from risk.engine.assessments import STATUS, Status
-from risk.engine.levels import LEVEL, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, RULES_LEVEL, WITHHELD
+from risk.engine.levels import (
+    HELD_FLOOR,
+    HELD_HARD_FLOOR,
+    LEVEL,
+    MAY_MOVE_DOWN_ON,
+    OVERRIDDEN,
+    RAISED,
+    RULES_LEVEL,
+    WITHHELD,
+)
 from risk.engine.outcomes import RuleOutcome
-from risk.engine.program import FLOOR, TOTAL_LEVEL
+from risk.engine.program import FLOOR, HARD_FLOOR, TOTAL_LEVEL
 
 NAMED = (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)
 """The columns of levels' numbers whose names are told."""
@@ -21,25 +30,22 @@ def line_of(
     row: Row,
     names: Mapping[str, str],
     failed: Sequence[str],
-    unknown: Sequence[str],
 ) -> str:
     """Write the line.
 
     Args:
         rules: what each rule gave.
-        score: the total as it is shown.
+        score: the total as it is shown, with the exact one behind it where that is another.
         row: the entity's outcomes.
         names: of the levels in the columns of `NAMED`; empty where there is none.
         failed: where the assessment failed.
-        unknown: what leaves open whether the ruleset applies, in words.
     """
     if row[STATUS] == Status.NOT_APPLICABLE:
-        open_question = f"It is unknown whether the ruleset applies ({', '.join(unknown)})"
-        begin = open_question if unknown else "The ruleset does not apply"
-        return f"{begin}, so it gives no level{_override(row, names)}"
+        return f"The ruleset does not apply, so it gives no level{_override(row, names)}"
     line = f"Score {score.replace('-', '−')}: {_sum(rules)}; {_verdict(rules, row, names, failed)}"
     if row[WITHHELD]:
-        line += f"; held at {_title(names[RULES_LEVEL])} until {day_text(row[MAY_MOVE_DOWN_ON])} by the cooldown"
+        by = "a floor that is unknown now" if row[HELD_FLOOR] >= row[RULES_LEVEL] else "the cooldown"
+        line += f"; held at {_title(names[RULES_LEVEL])} until {day_text(row[MAY_MOVE_DOWN_ON])} by {by}"
     return line + _override(row, names)
 
 
@@ -52,23 +58,27 @@ def _sum(rules: Sequence[RuleOutcome]) -> str:
 
 
 def _verdict(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str], failed: Sequence[str]) -> str:
+    if row[STATUS] == Status.UNDETERMINED:  # what of it is unknown is named apart: not everybody may know the predicate
+        return f"it is unknown whether the ruleset applies: {_standing(rules, row, names)}"
     if row[STATUS] == Status.FAILED:
-        return f"failed in {', '.join(failed)}: {_standing(rules, names)}"
+        return f"failed in {', '.join(failed)}: {_standing(rules, row, names)}"
     if row[STATUS] == Status.UNCLASSIFIED:
-        return f"unclassified, as no tier owns this score: {_standing(rules, names)}"
+        return f"unclassified, as no tier owns this score: {_standing(rules, row, names)}"
     level = _title(names[TOTAL_LEVEL])
     if row[FLOOR] <= row[TOTAL_LEVEL]:
         return level
     return f"{level}, raised to {_title(names[FLOOR])} by the floor of {_floor_by(rules, names)}"
 
 
-def _standing(rules: Sequence[RuleOutcome], names: Mapping[str, str]) -> str:
+def _standing(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str]) -> str:
     """Say what holds where the rules could not be answered in full: a floor may raise, and nothing lowers."""
     if not names[RULES_LEVEL]:
         return "there is no level yet"
     level = _title(names[RULES_LEVEL])
     if names[FLOOR] == names[RULES_LEVEL]:
         return f"{level} by the floor of {_floor_by(rules, names)}"
+    if row[OVERRIDDEN]:
+        return "nothing lowers what the rules say"
     return f"nothing lowers the level, so {level} stays"
 
 
@@ -79,8 +89,15 @@ def _floor_by(rules: Sequence[RuleOutcome], names: Mapping[str, str]) -> str:
 def _override(row: Row, names: Mapping[str, str]) -> str:
     if not row[OVERRIDDEN]:
         return ""
-    floor = ", which a floor raised" if row[RAISED] else ""
+    floor = f", which {_raising_floor(row)} raised" if row[RAISED] else ""
     return f"; {_title(names[LEVEL])} by an override{floor}, the rules say {_title(names[RULES_LEVEL]) or 'nothing'}"
+
+
+def _raising_floor(row: Row) -> str:
+    """Name the floor that an override may not go below: one that is triggered, or one that held before."""
+    if row[HARD_FLOOR] == row[HELD_HARD_FLOOR]:
+        return "a floor"
+    return "a floor that is unknown now" if row[STATUS] == Status.ASSESSED else "the floor held until now"
 
 
 def _title(level: str) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 
 from risk.engine.assessments import STATUS, Assessments, Status
 from risk.engine.codes import points_column, slot_column
-from risk.engine.levels import MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
+from risk.engine.levels import FLOOR_HELD_UNTIL, MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
 from risk.engine.rules import CompiledRule, length_us
 from risk.facts.lists import NamedList
 from risk.facts.portfolio import AS_OF, ENTITY
@@ -49,7 +49,9 @@ def next_changes(
         frame = frame.join(ends, on=ENTITY, how="left", maintain_order="left")
     moments = {
         Change.EXPIRY: pl.when(OVERRIDDEN).then("override_until") if overrides is not None else pl.lit(None, pl.Int64),
-        Change.MOVE_DOWN: pl.when(pl.col(WITHHELD).is_not_null()).then(MAY_MOVE_DOWN_ON),
+        Change.MOVE_DOWN: pl.min_horizontal(
+            pl.when(pl.col(WITHHELD).is_not_null()).then(MAY_MOVE_DOWN_ON), FLOOR_HELD_UNTIL
+        ),
         Change.DECAY: pl.when(pl.col(STATUS) != pl.lit(Status.NOT_APPLICABLE.value)).then(
             _earliest([_next_step(rule) for rule in signals])
         ),

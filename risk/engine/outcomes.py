@@ -122,6 +122,8 @@ class RuleOutcome:
         if given.case == "failed":
             return f"{given.title}: failed, because {' and '.join(self.errors)}"
         reason = f"Not known: {', '.join(self.missing)}" if given.case == "unknown" else given.reason
+        if self.missing and given.case != "unknown":
+            reason += f"; not known: {', '.join(self.missing)}"
         return f"{given.title}: {self.seen}. {reason}: {given.effect}"
 
     @cached_property

@@ -11,6 +11,7 @@ from risk.columns.conditions import Compiler
 from risk.columns.kinds import column_for, vocabulary
 from risk.columns.values import Column
 from risk.engine.codes import slot_column
+from risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
 from risk.engine.reads import inputs_of_ruleset, signal_of_rule
 from risk.engine.rules import CompiledRule, compile_rule
 from risk.engine.totals import WEIGHTS_USED, Total, total_of
@@ -19,12 +20,13 @@ from risk.language.base import Part
 from risk.language.inputs import key_of
 from risk.language.ruleset import Ruleset
 
-TOTAL, TOTAL_LEVEL, FLOOR, HARD_FLOOR, APPLIES, FAILED = (
+TOTAL, TOTAL_LEVEL, FLOOR, HARD_FLOOR, APPLIES, UNDETERMINED, FAILED = (
     "total",
     "total_level",
     "floor",
     "hard_floor",
     "applies",
+    "undetermined",
     "failed",
 )
 """Columns beside the rules' codes. A hard floor is one that no override may go below."""
@@ -67,7 +69,8 @@ class Program:
         Returns:
             A column of codes for each rule, after decay, and the columns named above: total (in units of
             `total.scale`), total_level (null where no tier owns the total), floor and hard_floor (0 for none),
-            applies, failed. A failed rule adds nothing to the total.
+            applies (false where the predicate is false), undetermined (true where it is unknown), failed. A failed
+            rule adds nothing to the total.
         """
         return self.collect(self.plan(frame), frame)[self.outputs]
 
@@ -126,7 +129,18 @@ class Program:
             FLOOR,
             HARD_FLOOR,
             APPLIES,
+            UNDETERMINED,
             FAILED,
+        ]
+
+    def possible_floors(self, frame: pl.DataFrame) -> list[pl.Expr]:
+        """Give the expressions of the floors that what is unknown may trigger, of all rules and of hard ones."""
+        nulls = {name for name, count in zip(frame.columns, frame.null_count().row(0), strict=True) if count}
+        open_to = [rule for rule in self.rules if not nulls.isdisjoint(rule.reads)]
+        hard = [rule for rule in open_to if not rule.rule.overridable]
+        kinds = ((POSSIBLE_FLOOR, open_to), (POSSIBLE_HARD_FLOOR, hard))
+        return [
+            _highest([rule.possible_floor for rule in rules if any(rule.floors)]).alias(name) for name, rules in kinds
         ]
 
     def _entity_columns(self, errors: frozenset[str]) -> list[pl.Expr]:
@@ -134,22 +148,28 @@ class Program:
             met = [pl.col(error_of(name)).is_not_null() for name in sorted(errors.intersection(reads))]
             return pl.any_horizontal(met) if met else pl.lit(False)
 
-        # A predicate that is unknown is not true; one that could not be read is no reason to let go of an entity.
-        applies = pl.lit(True) if self.applies is None else self.applies.fill_null(unreadable(self.applies_reads))
+        # Only a predicate that is false lets go of an entity; what could not be read is told as a failure.
+        applies = pl.lit(True) if self.applies is None else self.applies.fill_null(True)
+        undetermined = pl.lit(False)
+        if self.applies is not None:
+            undetermined = self.applies.is_null() & ~unreadable(self.applies_reads)
         read = (name for rule in self.rules for name in rule.reads)
         failed = unreadable({*read, *self.applies_reads, *self.weights_reads})
-        made = [applies.alias(APPLIES), failed.alias(FAILED)]
+        made = [applies.alias(APPLIES), undetermined.alias(UNDETERMINED)]
         if self.total.column is not None:
-            made[1] = (failed | self.total.column.is_null()).alias(FAILED)
+            failed |= self.total.column.is_null()
             made.append(self.total.column.alias(WEIGHTS_USED))
-        return made
+        return [*made, failed.alias(FAILED)]
 
     def _decays(self) -> list[pl.Expr]:
         return [rule.decayed(pl.col(rule.column)).alias(rule.column) for rule in self.rules if rule.signal]
 
 
 def _highest_floor(rules: Sequence[CompiledRule]) -> pl.Expr:
-    floors = [floor_of(rule) for rule in rules if any(rule.floors)]
+    return _highest([floor_of(rule) for rule in rules if any(rule.floors)])
+
+
+def _highest(floors: Sequence[pl.Expr]) -> pl.Expr:
     return pl.max_horizontal(floors) if floors else pl.lit(0, pl.Int8)
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from domain.clock import DAY_US
 from risk.columns.conditions import Compiler
-from risk.engine.codes import SLOTS, code, points_column, rule_column, slot_column
+from risk.engine.codes import SLOTS, code, points_column, points_of, rule_column, slot_column
 from risk.facts.portfolio import AS_OF, error_of, signal_of
 from risk.language.durations import HOURS_A_DAY, Duration
 from risk.language.numbers import point_units
@@ -88,8 +88,26 @@ class CompiledRule:
         made: pl.Expr = chain.otherwise(_lit(self.codes[self.otherwise]))
         return made.alias(self.column)
 
+    @cached_property
+    def possible_floor(self) -> pl.Expr:
+        """Give the highest floor that a case which is unknown may trigger, as none before it holds; 0 for none.
+
+        Where no case holds and one is unknown, none may, so the floor of `otherwise` is possible too.
+        """
+        unknown = pl.any_horizontal([condition.is_null() for condition in self.conditions])
+        made: pl.Expr = pl.when(unknown).then(_floor(self.floors[self.otherwise])).otherwise(_floor(0))
+        for condition, floor in zip(reversed(self.conditions), self.floors[self.otherwise - 1 :: -1], strict=True):
+            later = pl.when(condition.fill_null(False)).then(_floor(0)).otherwise(made)
+            own = pl.when(condition.is_null()).then(_floor(floor)).otherwise(_floor(0))
+            made = pl.max_horizontal(own, later) if floor else later
+        return made
+
     def decayed(self, raw: pl.Expr) -> pl.Expr:
-        """Halve the points of a case for every half-life since the signal; without a signal it is unknown."""
+        """Halve the points of a case for every half-life since the signal.
+
+        Without a signal the points are those of the unknown. The floor does not depend on it: that of the case holds,
+        or that of the unknown where it is higher.
+        """
         assert self.signal is not None
         assert self.rule.decay is not None
         half_life = length_us(self.rule.decay.half_life)
@@ -97,18 +115,32 @@ class CompiledRule:
         halvings = (elapsed // half_life).clip(upper_bound=MOST_HALVINGS)
         points = points_column(raw)
         fades = (slot_column(raw) < self.otherwise) & (points != 0)
-        return (
-            pl.when(fades & pl.col(self.signal).is_null())
+        timeless = fades & pl.col(self.signal).is_null()
+        chain: Any = pl
+        for slot, floor in enumerate(self.floors[: self.otherwise]):
+            if floor and floor >= self.floors[self.unknown]:
+                chain = chain.when(timeless & (slot_column(raw) == slot)).then(_lit(self.timeless(slot)))
+        made: pl.Expr = (
+            chain.when(timeless)
             .then(_lit(self.codes[self.unknown]))
             .when(fades)
             .then(halved(points, halvings) * SLOTS + slot_column(raw))
             .otherwise(raw)
         )
+        return made
+
+    def timeless(self, slot: int) -> int:
+        """Give the code of a case whose floor holds, and whose points are those of the unknown."""
+        return code(points_of(self.codes[self.unknown]), slot)
 
 
 def length_us(half_life: Duration) -> int:
     """Give a number of days or hours in microseconds, exactly: 7 hours as a float of days are one too few."""
     return half_life.count * (DAY_US if half_life.unit == "day" else DAY_US // HOURS_A_DAY)
+
+
+def _floor(level: int) -> pl.Expr:
+    return pl.lit(level, pl.Int8)
 
 
 def _lit(joined: int) -> pl.Expr:

@@ -80,7 +80,7 @@ class RuleTeller:
         return RuleOutcome(
             given,
             ", ".join(words),
-            self._missing(values, fact[2]) if given.case == "unknown" else (),
+            self._missing_of(given, values, timeless=fact[2]),
             misfit_words(self.misfits, problems) if given.case == "failed" else (),
         )
 
@@ -107,6 +107,15 @@ class RuleTeller:
             factor,
             self.levels[level - 1] if level else "",
         )
+
+    def _missing_of(self, given: CaseOutcome, values: Sequence[Any], *, timeless: bool) -> tuple[str, ...]:
+        if given.case == "unknown":
+            return self._missing(values, timeless)
+        if timeless and isinstance(given.case, int) and points_of(self.compiled.codes[given.case - 1]):
+            key, words = self.signal  # the points are those of the unknown
+            known = {one.key for one, value in zip(self.seen, values, strict=True) if value is not None}
+            return (f"when the latest was, of {words}" if key in known else words,)
+        return ()
 
     def _missing(self, values: Sequence[Any], timeless: bool) -> tuple[str, ...]:
         known = {one.key: one for one, value in zip(self.seen, values, strict=True) if value is not None}

@@ -11,6 +11,7 @@ import polars as pl
 from domain.errors import LayoutError
 from features.values import Findings, read_times
 from risk.facts.portfolio import ENTITY, error_of
+from risk.language.countries import COUNTRIES, described
 from risk.language.fields import FieldType, Kind, OneOf, kind_of
 
 LIST_SEPARATOR = ";"
@@ -43,7 +44,8 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
         wrong &= ~column.is_nan()
     if not wrong.any():
         return values, None
-    shown = [str(value) if bad else None for value, bad in zip(column.to_list(), wrong, strict=True)]
+    write = described if declared == "country" else str
+    shown = [write(str(value)) if bad else None for value, bad in zip(column.to_list(), wrong, strict=True)]
     return values, pl.Series(error_of(column.name), shown, dtype=pl.String)
 
 
@@ -52,7 +54,7 @@ def _allowed(values: pl.Series, declared: FieldType) -> pl.Series:
     if isinstance(declared, OneOf):
         return values.is_in(list(declared.one_of)) | values.is_null()
     if declared == "country":
-        return values.str.contains("^[A-Z]{2}$").fill_null(True)
+        return values.is_in(COUNTRIES) | values.is_null()
     return pl.Series([True], dtype=pl.Boolean)
 
 
@@ -86,15 +88,34 @@ def _flags(column: pl.Series) -> pl.Series:
 
 
 def read_moments(column: pl.Series) -> pl.Series:
-    """Read times of any kind as microseconds UTC: Datetime, Date, or ISO text; null where it is none of them."""
+    """Read times of any kind as microseconds UTC: Datetime, Date, or ISO text; null where it is none of them.
+
+    What is finer is rounded up: a nanosecond after as-of is after it.
+    """
     if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
-        return column.cast(pl.Datetime("us", getattr(column.dtype, "time_zone", None))).cast(pl.Int64)
+        return column.to_frame().select(whole_microseconds(pl.first(), column.dtype)).to_series()
     if column.dtype != pl.String:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
     findings = Findings()
     times = read_times(column.to_arrow(compat_level=pl.CompatLevel.oldest()), column.name, findings)
     read = pl.Series(column.name, times, dtype=pl.Int64)
+    read = read + column.str.contains(_FINER).fill_null(False).cast(pl.Int64)
     return read.set(pl.Series(findings.noted(len(column))), None) if findings.count else read
+
+
+_FINER = r"\.[0-9]{6}[0-9]*[1-9]"
+"""A moment in text with more than whole microseconds, which reading it cuts off."""
+
+
+def whole_microseconds(moment: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Give moments of a column of type Date or Datetime in microseconds, rounded up."""
+    if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
+        return -(-moment.cast(pl.Int64) // _NANOSECONDS)
+    return moment.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))).cast(pl.Int64)
+
+
+_NANOSECONDS = 1_000
+"""So many are a microsecond."""
 
 
 def _lists(column: pl.Series) -> pl.Series:
@@ -155,9 +176,14 @@ def _column_of_rows(name: str, values: list[Any], declared: FieldType) -> dict[s
     wanted = pl.String if kind is Kind.MOMENT else _TYPES[kind]
     made = {name: pl.Series(name, kept, dtype=wanted)}
     if not all(fits):
-        wrong = [None if fit else repr(value) for value, fit in zip(values, fits, strict=True)]
+        wrong = [None if fit else _written(value) for value, fit in zip(values, fits, strict=True)]
         made[error_of(name)] = pl.Series(error_of(name), wrong, dtype=pl.String)
     return made
+
+
+def _written(value: Any) -> str:
+    """Write a value of any type as its source had it; a number stays a number, whatever holds it here."""
+    return str(value) if isinstance(value, Decimal) else repr(value)
 
 
 def _fits(value: Any, kind: Kind) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -15,6 +16,13 @@ from risk.language.inputs import Count, Distinct, Least, Mean, Sum, Window
 
 NUMBER_UNITS = 10**9
 """Numbers are added in whole billionths, so that a sum neither drifts nor depends on the order: 0.1 + 0.2 is 0.3."""
+
+NUMBER_DIGITS = 15
+"""So many digits of a number are as they were written; a float has no more."""
+SMALL_DIGITS = 6
+"""Numbers below a million have whole billionths as they are."""
+_EXACT = 2**53
+"""Up to here every whole number is a float."""
 
 
 @dataclass
@@ -78,7 +86,7 @@ class Partials:
     def _sum(self, key: str, made: Window, column: Column) -> pl.Expr:
         total = self._total(made, column).fill_null(0)
         if column.kind is not Kind.MONEY:
-            return quotient(total.cast(pl.Float64), NUMBER_UNITS)
+            return in_numbers(total)
         self._totals[key] = total
         return total.cast(pl.Int64, strict=False)
 
@@ -110,6 +118,32 @@ def quotient(value: pl.Expr, by: int) -> pl.Expr:
     return value / (value * 0 + by)
 
 
+def in_numbers(total: pl.Expr) -> pl.Expr:
+    """Give whole billionths as numbers: a large one in two parts, as it would lose digits before it is divided."""
+    small = quotient(total.cast(pl.Float64), NUMBER_UNITS)
+    whole = (total // NUMBER_UNITS).cast(pl.Float64)
+    large = whole + quotient((total % NUMBER_UNITS).cast(pl.Float64), NUMBER_UNITS)
+    return pl.when(total.abs() <= _EXACT).then(small).otherwise(large)
+
+
+def billionths(value: pl.Expr) -> pl.Expr:
+    """Give numbers in whole billionths as they were written, to 15 digits.
+
+    From a million on a billionth is finer than a float: 100000000.01 times a billion is not 100000000010000000. There
+    the part behind the point is rounded to as many decimals as 15 digits leave.
+    """
+    whole = value.floor()
+    large: Any = pl
+    for digits in range(SMALL_DIGITS + 1, NUMBER_DIGITS + 1):  # before the point
+        decimals = NUMBER_DIGITS - digits
+        rounded = ((value - whole) * 10**decimals).round(mode="half_to_even").cast(pl.Int128)
+        large = large.when(value.abs() < 10.0**digits).then(rounded * (NUMBER_UNITS // 10**decimals))
+    whole_units = whole.cast(pl.Int128) * NUMBER_UNITS
+    small = (value * NUMBER_UNITS).round(mode="half_to_even").cast(pl.Int128)
+    exact = whole_units + large.otherwise(pl.lit(0, pl.Int128))
+    return pl.when(value.abs() < 10.0**SMALL_DIGITS).then(small).otherwise(exact)
+
+
 def _units(column: Column) -> int:
     return 1 if column.kind is Kind.MONEY else NUMBER_UNITS
 
@@ -122,7 +156,7 @@ def _where(value: pl.Expr, mask: pl.Expr) -> pl.Expr:
 _PARTS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     "count": lambda _, mask: mask.sum(),
     "money": lambda value, mask: _where(value, mask).cast(pl.Int128).sum(),
-    "number": lambda value, mask: (_where(value, mask) * NUMBER_UNITS).round(mode="half_to_even").cast(pl.Int128).sum(),
+    "number": lambda value, mask: billionths(_where(value, mask)).sum(),
     "min": lambda value, mask: _where(value, mask).min(),
     "max": lambda value, mask: _where(value, mask).max(),
     "distinct": lambda value, mask: value.filter(mask).n_unique(),

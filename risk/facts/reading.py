@@ -2,19 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from string import ascii_uppercase
 from typing import Any
 
 import polars as pl
 
 from domain.errors import Finding, LayoutError, RulesetNotValid
 from features.columns import LARGEST_MAGNITUDE
-from risk.facts.fields import read_field, read_moments
+from risk.facts.fields import read_field, read_moments, whole_microseconds
+from risk.language.countries import COUNTRIES
 from risk.language.fields import FieldType, Kind, OneOf, kind_of
-
-_COUNTRIES = tuple(map("".join, product(ascii_uppercase, repeat=2)))
-"""Everything that an ISO 3166 alpha-2 code may be; the lists of a ruleset tell which of them matter."""
 
 _TYPES: dict[Kind, Any] = {Kind.FLAG: pl.Boolean, Kind.MOMENT: pl.Int64, Kind.TEXTS: pl.List(pl.String)}
 
@@ -82,15 +78,14 @@ def read_text(name: str, dtype: pl.DataType, words: Sequence[str] | None = None)
 def _words_of(declared: FieldType) -> tuple[str, ...] | None:
     if isinstance(declared, OneOf):
         return declared.one_of
-    return _COUNTRIES if declared == "country" else None
+    return COUNTRIES if declared == "country" else None
 
 
 def read_time(name: str, dtype: pl.DataType) -> Read:
     """Read moments as microseconds UTC: Datetime, Date, or ISO text."""
     raw = pl.col(name)
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
-        micro = pl.Datetime("us", getattr(dtype, "time_zone", None))
-        return Read(raw.cast(micro).cast(pl.Int64))
+        return Read(whole_microseconds(raw, dtype))
     if dtype != pl.String:
         return Read(pl.lit(None, pl.Int64), _given(name, dtype))
     value = raw.map_batches(read_moments, return_dtype=pl.Int64, is_elementwise=True)

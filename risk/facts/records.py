@@ -177,13 +177,15 @@ def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> Recorded:
 
 
 def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -> Recorded:
-    """Tell what the latest screening by each entity's moment found; unknown where there was none.
+    """Tell what the latest screening with a result found by each entity's moment; unknown where there was none.
 
-    Where the latest one cannot be read, or one whose moment cannot be read may be the latest, that is an error.
+    A later one without a result (null) changes nothing: the last known result holds until there is another. Where the
+    latest one cannot be read, or one whose moment cannot be read may be the latest, that is an error.
 
     Args:
         screenings: `entity_id`, `screening`, `found` (true or false), and perhaps `at`; of two at the same moment
-            the later one in the frame holds; one without a moment came before all others.
+            the later one in the frame holds; one without a moment came before all others; `found` is null where a
+            screening had no result.
         screening: what was looked for.
         entities: `entity_id` and `as_of`.
 
@@ -195,7 +197,8 @@ def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -
         raise LayoutError(f"screenings have no found; there are {', '.join(screenings.columns)}")
     found, wrong = read_field(met["found"], "flag")
     unread = pl.lit(None, pl.String) if wrong is None else pl.format("found is {}; it must be true or false", wrong)
-    known = met.with_columns(found, unread.alias(_UNREAD + "found")).filter(_has_come("at"))
+    read = met.with_columns(found, unread.alias(_UNREAD + "found"))
+    known = read.filter(_has_come("at") & (pl.col("found").is_not_null() | pl.col(_UNREAD + "found").is_not_null()))
     undated = known.filter(pl.col(_UNREAD + "at").is_not_null()).select(_NUMBER, _UNREAD + "at")
     last = known.sort("at", nulls_last=False, maintain_order=True).unique(_NUMBER, keep="last")
     joined = entities.select(_numbered()).join(last, on=_NUMBER, how="left", maintain_order="left")

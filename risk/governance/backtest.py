@@ -38,7 +38,7 @@ class Side:
         content_hash: of its canonical form.
         levels: their names, lowest first.
         lists: the days since which the versions of its lists are in force; several where as-ofs differ.
-        alone: how many entities the rules put where, every group named: levels, failed, unclassified, not applicable.
+        alone: how many entities the rules put where, every group named: levels, and the statuses that give none.
         later: the same after the cooldown; None where no standing levels were known.
         withheld: how many the cooldown keeps at a higher level.
         hits: every outcome of every rule.
@@ -202,7 +202,7 @@ def _cautions(after: Assessments, before: Assessments | None) -> list[str]:
 
 def _side(found: Assessments, has_standing: bool) -> Side:
     ruleset = found.program.ruleset
-    failed = found.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value])
+    failed = found.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value])
     return Side(
         ruleset.name,
         ruleset.content_hash,
@@ -218,7 +218,7 @@ def _side(found: Assessments, has_standing: bool) -> Side:
 
 
 def groups(found: Assessments, column: str) -> dict[str, int]:
-    """Count every entity once: in its level, or as failed, unclassified or not applicable."""
+    """Count every entity once: in its level, or as failed, unclassified, undetermined or not applicable."""
     status = found.outcomes[STATUS]
     assessed = found.outcomes.filter(status == Status.ASSESSED.value)
     counts = dict(assessed[column].value_counts().iter_rows())

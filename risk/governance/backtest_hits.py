@@ -90,7 +90,7 @@ def slot_name(rule: CompiledRule, slot: int) -> int | str:
 def failures(assessments: Assessments, most: int = PROBLEMS_LISTED) -> tuple[Failure, ...]:
     """Name what could not be assessed, rule by rule, of the first so many entities."""
     status = assessments.outcomes[STATUS]
-    broken = (status == Status.FAILED.value) | (status == Status.UNCLASSIFIED.value)
+    broken = status.is_in([Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value])
     return tuple(found for place in broken.arg_true()[:most].to_list() for found in _failures(assessments, place))
 
 

@@ -14,6 +14,7 @@ from risk.facts.fields import entities_from_rows
 from risk.facts.lists import NamedList
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.language.inputs import ScreeningInput
+from risk.language.numbers import shown
 from risk.language.ruleset import Example, Ruleset
 
 BASE = "EUR"
@@ -135,7 +136,7 @@ def _each(examples: Sequence[Example], part: str) -> list[tuple[int, Any]]:
 def _unreadable(example: Example, part: str, right: str) -> RulesetNotValid:
     given = example.given.get(part)
     return RulesetNotValid(
-        [Finding(f"example {example.name}, {part}", f"is {given!r}; it must be {right}")], "an example"
+        [Finding(f"example {example.name}, {part}", f"is {shown(given)}; it must be {right}")], "an example"
     )
 
 

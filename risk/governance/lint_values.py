@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, product
-from string import ascii_uppercase
 from typing import Any
 
 import polars as pl
@@ -16,6 +15,7 @@ import polars as pl
 from domain.clock import DAY_US
 from risk.columns.kinds import SOURCES, column_of, source_of
 from risk.columns.values import Column, ordinal
+from risk.language.countries import COUNTRIES
 from risk.language.fields import FieldType, Kind, OneOf
 from risk.language.inputs import (
     Count,
@@ -38,7 +38,6 @@ MOST_TEXTS = 4_000
 MOST_WORDS_OF_A_LIST = 10
 """Of so many words every choice is tried."""
 
-_COUNTRIES = tuple(first + second for first in ascii_uppercase for second in ascii_uppercase)
 _FRESH = "\N{REFERENCE MARK}"
 """Text that nobody writes in a ruleset: what is left when all that is written is something else."""
 
@@ -192,7 +191,7 @@ def _texts(declared: FieldType | None, comparisons: Comparisons, members: Member
         return list(declared.one_of), True
     named = _named(comparisons, members)
     if declared == "country":
-        return list(dict.fromkeys([*_COUNTRIES, *named])), True
+        return list(dict.fromkeys([*COUNTRIES, *named])), True
     fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)
     pieces = {word: _words(comparisons, word) for word in ("starts_with", "ends_with", "contains", "contains_any")}
     inner = list(dict.fromkeys([*pieces["contains"], *pieces["contains_any"]]))

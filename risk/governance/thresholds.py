@@ -253,7 +253,7 @@ def _nearer(before: Integers, after: Integers, wanted: Floats) -> tuple[str, ...
 
 def _cautions(left_out: dict[str, int]) -> list[str]:
     made = ["Shares say how the portfolio is spread, not where risk begins: a supervisor asks for the latter."]
-    lost = left_out[Status.FAILED.value] + left_out[Status.UNCLASSIFIED.value]
+    lost = sum(left_out[status.value] for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED))
     if lost:
         made.append(f"{lost} entities could not be assessed in full and were left out")
     return made

@@ -38,22 +38,23 @@ def exact(value: Any) -> Decimal:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(  # noqa: TRY004 (pydantic takes a ValueError as a finding)
-            f"{_shown(value)} is not a number; write one as 10000 or 0.5, without quotes and separators"
+            f"{shown(value)} is not a number; write one as 10000 or 0.5, without quotes and separators"
         )
     number = Decimal(str(value))
     if not number.is_finite():
-        raise ValueError(f"{_shown(value)} is not a finite number")
+        raise ValueError(f"{shown(value)} is not a finite number")
     if not number:
         return Decimal(0)
     if not -MOST_DIGITS <= number.adjusted() < MOST_DIGITS:
-        raise ValueError(f"{_shown(value)} is out of range; numbers are below {MOST_SIZE:,}, with {MOST_DIGITS} digits")
+        raise ValueError(f"{shown(value)} is out of range; numbers are below {MOST_SIZE:,}, with {MOST_DIGITS} digits")
     _, digits, exponent = number.normalize().as_tuple()
     if len(digits) > MOST_DIGITS or int(exponent) < -MOST_DIGITS:
-        raise ValueError(f"{_shown(value)} has too many digits; at most {MOST_DIGITS}")
+        raise ValueError(f"{shown(value)} has too many digits; at most {MOST_DIGITS}")
     return number
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Repeat what was written in place of a number or another form, where it is short."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

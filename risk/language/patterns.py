@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Plai
 
 from risk.language.base import Name, Part
 from risk.language.durations import Duration, DurationText
-from risk.language.numbers import Number, exact
+from risk.language.numbers import Number, exact, shown
 
 MOST_TIMES = 1_000_000
 """Largest factor; with it, what is compared fits 128 bits."""
@@ -18,15 +18,15 @@ _Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 def _share(value: Any) -> Decimal:
     if not (isinstance(value, str) and value.strip().endswith("%")):
-        raise ValueError(f"{value!r} is not a share; write one as 10%")
+        raise ValueError(f"{shown(value)} is not a share; write one as 10%")
     try:
         share = exact(Decimal(value.strip()[:-1].strip()))
     except InvalidOperation:
-        raise ValueError(f"{value!r} is not a share; write one as 10%") from None
+        raise ValueError(f"{shown(value)} is not a share; write one as 10%") from None
     if not 0 < share <= 100:
-        raise ValueError(f"{value!r} is out of range; above 0% and at most 100%")
+        raise ValueError(f"{shown(value)} is out of range; above 0% and at most 100%")
     if share != round(share, 2):
-        raise ValueError(f"{value!r} has more than two decimals")
+        raise ValueError(f"{shown(value)} has more than two decimals")
     return share
 
 

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Tag
 from risk.language.base import Name, Part
 from risk.language.inputs import NUMERIC_WORDS, PLAIN_INPUTS, Currency, Ratio, word_of
 
-STATUSES = ("assessed", "failed", "unclassified", "not applicable", "no ruleset")
+STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
 """What can have become of an entity's latest assessment."""
 
 SOURCES_OF_LEVELS = ("rules", "override", "decay", "expiry")

@@ -124,7 +124,7 @@ class Expectation(Part):
     level: LevelName | None = None
     total: Points | None = None
     floor_by: Identifier | None = None
-    status: Literal["assessed", "failed", "unclassified", "not applicable"] | None = None
+    status: Literal["assessed", "failed", "unclassified", "undetermined", "not applicable"] | None = None
     cases: dict[Identifier, Annotated[int, Field(strict=True, ge=1)] | Literal["otherwise", "unknown"]] = Field(
         default_factory=dict
     )

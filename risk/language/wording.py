@@ -1,13 +1,13 @@
 """What pydantic found, in the words of people who write rulesets."""
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
 
 from risk.language.base import Part
+from risk.language.suggestions import perhaps
 
 _LOOKS_LIKE = {
     "^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "names here are lower-case letters, digits and hyphens, such as cash-out",
@@ -47,22 +47,23 @@ def _unknown_word(word: str, fields: Iterable[str]) -> str:
         return f"{said}; a pattern can only be a rule's own input"
     if word in words_of_the_language():
         return "is a word of the language, but has no meaning here"
-    near = get_close_matches(word, words_of_the_language(), cutoff=0.75)
-    return f"{said}; perhaps {near[0]} was meant" if near else said
+    return said + perhaps(word, words_of_the_language())
 
 
 def _one_of(fault: Any) -> str:
     told = fault["ctx"].get("expected") or fault["ctx"].get("expected_tags") or ""
     words = [word.strip().strip("'") for word in told.replace(" or ", ", ").split(", ")]
     given = fault["ctx"].get("tag", fault["input"])
-    near = get_close_matches(given, words, n=1, cutoff=0.6) if isinstance(given, str) else []
     if words == ["present", "absent"]:
         return f"{_shown(given)}must be present, absent, or a comparison such as {{equals: ...}}"
-    return f"{_shown(given)}must be one of {', '.join(words)}" + (f"; perhaps {near[0]} was meant" if near else "")
+    return f"{_shown(given)}must be one of {', '.join(words)}" + perhaps(given, words, cutoff=0.6)
 
 
 def _looks_like(fault: Any) -> str:
-    return f"{_shown(fault['input'])}{_LOOKS_LIKE.get(fault['ctx']['pattern'], 'is written in another form')}"
+    pattern = fault["ctx"]["pattern"]
+    words = pattern.removeprefix("^(").removesuffix(")$").split("|") if pattern.startswith("^(") else ()
+    form = _LOOKS_LIKE.get(pattern, "is written in another form")
+    return f"{_shown(fault['input'])}{form}{perhaps(fault['input'], words)}"
 
 
 def _too_few(fault: Any) -> str:

@@ -24,6 +24,7 @@ class AtVersion(Shown):
     levels: dict[str, int]
     failed: int
     unclassified: int
+    undetermined: int
 
 
 class Overridden(Shown):
@@ -56,7 +57,10 @@ class Most(Given):
 
 
 class Failure(Shown):
-    """An entity that could not be assessed in full, and why: failed, unclassified, or quarantined with its error."""
+    """An entity that could not be assessed in full, and why: its status, or quarantined with its error.
+
+    The status is failed, unclassified (no tier owns its total) or undetermined (the ruleset may not apply).
+    """
 
     entity_type: str
     external_id: str

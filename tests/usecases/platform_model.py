@@ -113,6 +113,33 @@ class Outcome:
     override: int | None
     next_us: int | None
     next_reason: Reason
+    floor: int = 0
+    lost: int | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the rules of a family say: `found_unknown`, nobody looked for a sanction, whose floor is medium."""
+
+    computed: int
+    floor: int
+    hard_floor: int
+    found_unknown: bool
+    step: int | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """What holds after the rules were asked: nothing where no ruleset applies."""
+
+    level: int | None = None
+    entered: int | None = None
+    withheld: bool = False
+    may_move_down: int | None = None
+    floor: int = 0
+    hard_floor: int = 0
+    lost: int | None = None
+    floor_ends: int | None = None
 
     def told(self) -> tuple[Any, ...]:
         """Give what an assessment must have stored where any of it is another than before."""
@@ -245,43 +272,89 @@ class Model:
         override = self._override(name)
         live = override if override and (override.until is None or as_of < override.until) else None
         family = next((family for family in on if entity.occupation == family), None)
+        undetermined = entity.occupation is None and bool(on)
+        if undetermined:
+            family = self._may_decide(entity, on, as_of)
         moments: dict[Reason, int | None] = {Reason.EXPIRY: live.until if live else None}
-        rules_level = entered = may_move_down = None
-        hard_floor = 0
+        held = Held()
         if family is not None:
             version = VERSIONS[family][self.active[family] - 1]
-            computed, hard_floor, step = self._computed(entity, family, version, as_of)
-            held = (entity.last.rules_level, entity.last.entered) if entity.last else (None, None)
-            rules_level, entered = computed, as_of
-            withheld = False
-            if held[0] is not None and held[1] is not None:
-                ends = held[1] + version.cooldown_days * DAY_US
-                withheld = computed < held[0] and as_of < ends
-                if withheld or computed == held[0]:
-                    rules_level, entered = held[0], held[1]
-            if rules_level > 1:
-                may_move_down = entered + version.cooldown_days * DAY_US
-            moments[Reason.MOVE_DOWN] = may_move_down if withheld else None
-            moments[Reason.DECAY] = step
+            rules = self._rules(entity, family, version, as_of)
+            cooldown = version.cooldown_days * DAY_US
+            move = self._kept if undetermined else self._moved
+            held = move(entity.last if entity.last and entity.last.rules_level else None, rules, cooldown, as_of)
+            ends = [moment for moment in (held.may_move_down if held.withheld else None, held.floor_ends) if moment]
+            moments[Reason.MOVE_DOWN] = min((moment for moment in ends if moment > as_of), default=None)
+            moments[Reason.DECAY] = rules.step
         if on:
             last_tried = VERSIONS[family or on[-1]][self.active[family or on[-1]] - 1]
             moments[Reason.INTERVAL] = as_of + last_tried.interval_days * DAY_US
         next_us, next_reason = self._first(moments, self._dated(entity, on, as_of), as_of)
+        applies = "undetermined" if undetermined else "assessed" if family else "not applicable"
         return Outcome(
             as_of=as_of,
             family=family,
             number=self.active[family] if family else None,
-            status="assessed" if family else "not applicable" if on else "no ruleset",
+            status=applies if on else "no ruleset",
             source=self._source(entity, live, override, reasons),
-            level=max(live.level, hard_floor) if live else rules_level,
-            rules_level=rules_level,
-            entered=entered,
-            may_move_down=may_move_down,
-            hard_floor=hard_floor,
+            level=max(live.level, held.hard_floor) if live else held.level,
+            rules_level=held.level,
+            entered=held.entered,
+            may_move_down=held.may_move_down,
+            hard_floor=held.hard_floor,
             override=live.id if live else None,
             next_us=next_us,
             next_reason=next_reason,
+            floor=held.floor,
+            lost=held.lost,
         )
+
+    def _may_decide(self, entity: Entity, on: list[str], as_of: int) -> str:
+        """Choose the ruleset of somebody whose occupation is unknown: it keeps whom it decided on, or has a floor."""
+
+        def rank(family: str) -> tuple[int, bool, int]:
+            before = entity.last is not None and entity.last.family == family
+            rules = self._rules(entity, family, VERSIONS[family][self.active[family] - 1], as_of)
+            kept = entity.last.rules_level if before and entity.last else None
+            return max(kept or 0, rules.floor), before, -on.index(family)
+
+        return max(on, key=rank)
+
+    def _kept(self, last: Outcome | None, rules: Rules, cooldown: int, as_of: int) -> Held:
+        """Let nothing go, as it is unknown whether the ruleset applies; a floor raises."""
+        before = last.floor if last else 0
+        level, entered = (last.rules_level, last.entered) if last else (None, None)
+        if rules.floor > (level or 0):
+            level, entered = rules.floor, as_of
+        lost = last.lost if last and before >= 2 > rules.floor else None
+        return Held(
+            level,
+            entered,
+            may_move_down=entered + cooldown if level and entered and level > 1 else None,
+            floor=max(before, rules.floor),
+            hard_floor=max(last.hard_floor if last else 0, rules.hard_floor),
+            lost=lost,
+        )
+
+    def _moved(self, last: Outcome | None, rules: Rules, cooldown: int, as_of: int) -> Held:
+        """Up at once, down after the cooldown; medium holds so long where it held and nobody looked for a sanction."""
+        floor, lost = rules.floor, None
+        if last and last.floor >= 2 > floor and rules.found_unknown:
+            since = as_of if last.lost is None else last.lost
+            if as_of < since + cooldown:
+                floor, lost = 2, since
+        asked = max(rules.computed, floor)
+        level, entered = asked, as_of
+        if last and last.rules_level and last.entered is not None:
+            waits = asked < last.rules_level and as_of < last.entered + cooldown
+            if waits or asked == last.rules_level:
+                level, entered = last.rules_level, last.entered
+        withheld = rules.computed < level
+        may_move_down = entered + cooldown if level > 1 else None
+        floor_ends = None if lost is None else lost + cooldown
+        if may_move_down and floor_ends and withheld and floor >= level:
+            may_move_down = max(may_move_down, floor_ends)
+        return Held(level, entered, withheld, may_move_down, floor, rules.hard_floor, lost, floor_ends)
 
     def _override(self, name: str) -> Override | None:
         approved = [one for one in self.overrides.values() if one.entity == name and one.state == "approved"]
@@ -326,10 +399,10 @@ class Model:
         names = self._counts_for(entity)
         return [one for one in facts.values() if one.entity in names]
 
-    def _computed(self, entity: Entity, family: str, version: Version, as_of: int) -> tuple[int, int, int | None]:
-        """Add up what the rules give: the level, the floor that no override goes below, the next step of decay."""
+    def _rules(self, entity: Entity, family: str, version: Version, as_of: int) -> Rules:
+        """Add up what the rules give: the level, floors, the next step of decay."""
         watched = any(begin <= as_of and (end is None or as_of < end) for begin, end in entity.tags)
-        total, floor, hard_floor, step = Decimal(0), 0, 0, None
+        total, floor, hard_floor, step, found_unknown = Decimal(0), 0, 0, None, False
         if watched:
             total, floor, hard_floor = total + POINTS["watch"], 3, 3
         if family == "companies":
@@ -339,6 +412,7 @@ class Model:
             points, step = self._fading(entity, as_of)
             total += points
             known = [one for one in entity.screenings if one[0] <= as_of]
+            found_unknown = not known
             if known and max(known)[2]:
                 total, floor = total + POINTS["found"], max(floor, 2)
             confirmed = [
@@ -348,7 +422,7 @@ class Model:
             ]
             total += POINTS["confirmed"] if confirmed else 0
         level = 1 + sum(total >= threshold for threshold in version.thresholds)
-        return max(level, floor), hard_floor, step
+        return Rules(max(level, floor), floor, hard_floor, found_unknown, step)
 
     def _cash(self, entity: Entity, as_of: int) -> int:
         return sum(

@@ -46,7 +46,7 @@ def none(**levels: int) -> dict[str, int]:
 
 
 def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: Actor) -> None:
-    ids = add_entities(engine, ana, [f"c{number}" for number in range(12)])
+    ids = add_entities(engine, ana, [f"c{number}" for number in range(13)])
     standings: list[dict[str, Any]] = [
         {"rules_level": 1, "version_id": 1},
         {"rules_level": 1, "version_id": 2},
@@ -55,6 +55,7 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
         {"rules_level": 2, "version_id": 3},
         {"rules_level": 3, "version_id": 2, "status": "failed"},
         {"rules_level": None, "version_id": 2, "status": "unclassified"},
+        {"rules_level": 2, "version_id": 2, "status": "undetermined"},
         {"rules_level": 3, "version_id": 2, "level": 1, "override_id": 1, "source": "override"},
         {"rules_level": 3, "version_id": 1, "level": 1, "override_id": 2, "source": "rules"},
         {"rules_level": None, "version_id": None, "status": "not applicable"},
@@ -66,11 +67,11 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
         "customer",
         tuple(none()),
         True,
-        12,
+        13,
         (
-            AtVersion("retail", 2, True, none(low=2, high=1), 1, 1),
-            AtVersion("retail", 1, False, none(low=1), 0, 0),
-            AtVersion("other", 1, False, none(medium=1), 0, 0),
+            AtVersion("retail", 2, True, none(low=2, high=1), 1, 1, 1),
+            AtVersion("retail", 1, False, none(low=1), 0, 0, 0),
+            AtVersion("other", 1, False, none(medium=1), 0, 0, 0),
         ),
         (Overridden("low", "high", 2),),
         2,
@@ -81,7 +82,7 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
 
 def test_a_version_that_is_active_is_shown_before_anyone_stands_by_it(engine: Engine, ana: Actor) -> None:
     found = distribution(engine, ana, "customer")
-    assert found.versions == (AtVersion("retail", 2, True, none(), 0, 0),)
+    assert found.versions == (AtVersion("retail", 2, True, none(), 0, 0, 0),)
     assert (found.entities, found.no_level, found.not_assessed) == (0, 0, 0)
     switch_family(engine, ana, "retail", False, "why")
     assert distribution(engine, ana, "customer").versions == ()
@@ -116,7 +117,7 @@ def test_others_and_who_was_erased_are_not_counted(engine: Engine, ana: Actor) -
     st.lists(
         st.tuples(
             st.sampled_from([None, 1, 2, 3]),
-            st.sampled_from(["assessed", "failed", "unclassified"]),
+            st.sampled_from(["assessed", "failed", "unclassified", "undetermined"]),
             st.sampled_from([None, 1, 2, 3]),
             st.booleans(),
         ),
@@ -141,7 +142,7 @@ def test_everyone_is_counted_once(
                 override_id=entity_id if overridden else None,
             )
         found = distribution(engine, ana, "customer")
-    at_versions = sum(sum(at.levels.values()) + at.failed + at.unclassified for at in found.versions)
+    at_versions = sum(sum(at.levels.values()) + at.failed + at.unclassified + at.undetermined for at in found.versions)
     overridden = sum(each.entities for each in found.overridden)
     assert at_versions + overridden + found.no_level + found.not_assessed == found.entities == len(ids)
     assert found.not_assessed == new

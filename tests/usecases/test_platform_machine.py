@@ -602,7 +602,7 @@ class Machine(RuleBasedStateMachine):
         rows = connection.execute(
             text(
                 "SELECT entity_id, number, assessed_us, version_id, status, source, level, rules_level, entered_us,"
-                " may_move_down_us, hard_floor, override_id FROM standings"
+                " may_move_down_us, floor, hard_floor, override_id FROM standings"
             )
         )
         expected = {
@@ -613,6 +613,7 @@ class Machine(RuleBasedStateMachine):
                 last.rules_level,
                 last.entered,
                 last.may_move_down,
+                last.floor,
                 last.hard_floor,
                 last.override,
             )

@@ -107,6 +107,11 @@ def test_whom_nothing_applies_to_learns_nothing_of_the_predicate(bank: Bank) -> 
     bank.mark("a")
     bank.settle()
     assert "occupation" in bank.assessments()[-1].breakdown, "the engine's words would tell"  # type: ignore[operator]  # it has one
+    found = latest(bank)
+    assert found.line.endswith("it is unknown whether the ruleset applies: nothing lowers the level, so Low stays")
+    assert "occupation" not in str(found)
+    bank.put("a", occupation="clerk")
+    bank.settle()
     assert latest(bank) == Reasons(NOT_APPLICABLE, "", ())
 
 

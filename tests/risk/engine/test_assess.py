@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from domain.clock import parse_moment
+from domain.clock import from_microseconds, parse_moment
 from domain.errors import LayoutError, RulesetNotValid
 from domain.money import base_only
 from risk.engine.assess import assess, program_for, refuse_faulty
@@ -50,6 +50,12 @@ def answer_of(found: Assessments, position: int) -> Answer:
         row["total_level"] if row["status"] == "assessed" else None,
         row["floor"] if applies else 0,
         row["hard_floor"],
+        set(),
+        set(),
+        row["held_floor"],
+        row["held_hard_floor"],
+        lost_of(row["floor_lost"]),
+        lost_of(row["hard_floor_lost"]),
         row["computed"],
         row["level"],
         row["rules_level"],
@@ -61,12 +67,18 @@ def answer_of(found: Assessments, position: int) -> Answer:
     )
 
 
+def lost_of(moments: list[int | None] | None) -> dict[int, datetime]:
+    """Bring the moments since when floors are unknown into the form of the reference's."""
+    return {level: from_microseconds(one) for level, one in enumerate(moments or [], 2) if one is not None}
+
+
 def expected(ruleset: Data, world: World, entity: Data) -> Answer:
     answer = assess_slowly(ruleset, world, entity)
     if answer.status != "assessed":
         answer.score_level = None
     if answer.status == "not applicable":
         answer.floor = answer.hard_floor = 0
+    answer.possible, answer.possible_hard = set(), set()  # the engine does not say them
     return answer
 
 

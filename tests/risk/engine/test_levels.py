@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.clock import DAY_US, from_microseconds, parse_moment, to_microseconds
-from risk.engine.levels import Computed, Override, Standing, Step, next_level, next_levels
+from risk.engine.levels import Computed, HeldFloor, Override, Standing, Step, next_level, next_levels
 from risk.language.durations import Duration
 
 DAY = DAY_US
@@ -18,9 +18,33 @@ MONTH = Duration(30, "day")
 levels = st.integers(1, 6)
 moments = st.integers(START, START + 400 * DAY)
 cooldowns = st.none() | st.builds(Duration, st.integers(1, 90), st.just("day")) | st.just(Duration(2, "month"))
-standings = st.none() | st.builds(Standing, levels, moments)
 overrides = st.none() | st.builds(Override, levels, st.none() | moments)
-computed_levels = st.builds(Computed, st.none() | levels, st.integers(0, 6))
+computed_levels = st.builds(Computed, levels, st.just(0))
+
+
+@st.composite
+def standings_with_floors(draw: st.DrawFn) -> Standing:
+    level = draw(levels)
+    held = []
+    for _ in range(2):
+        floor = draw(st.integers(0, held[0].level if held else level))
+        since = st.none() | st.sampled_from([START, START + 20 * DAY, START + 100 * DAY])
+        held.append(
+            HeldFloor(floor, tuple(draw(st.lists(since, min_size=5, max_size=5)) if draw(st.booleans()) else ()))
+        )
+    return Standing(level, draw(moments), *held)
+
+
+@st.composite
+def computed_with_floors(draw: st.DrawFn) -> Computed:
+    floor, possible = draw(st.integers(0, 6)), draw(st.integers(0, 6))
+    hard, possible_hard = draw(st.integers(0, floor)), draw(st.integers(0, possible))
+    level = draw(st.none() | levels)
+    level = None if level is None else max(level, floor)
+    return Computed(level, hard, floor, possible_hard, possible, draw(st.booleans()))
+
+
+standings = st.none() | st.builds(Standing, levels, moments)
 
 
 def end_of(cooldown: Duration | None, entered: int) -> int:
@@ -31,33 +55,60 @@ def end_of(cooldown: Duration | None, entered: int) -> int:
     return entered + cooldown.count * DAY
 
 
+def held_floor(
+    before: HeldFloor,
+    now: int,
+    possible: int,
+    keeps: bool,
+    cooldown: Duration | None,
+    as_of: int,
+) -> tuple[HeldFloor, int | None]:
+    """Give the floor that holds, and until when the highest does that is unknown."""
+    held, lost, until = now, [None] * 5, None
+    for level in range(now + 1, before.level + 1) if before.level else ():
+        if level < 2:
+            continue
+        since = before.lost[level - 2] if before.lost else None
+        if keeps:
+            held, lost[level - 2], until = level, since, None
+        elif possible >= level and as_of < end_of(cooldown, as_of if since is None else since):
+            held, lost[level - 2] = level, as_of if since is None else since
+            until = end_of(cooldown, lost[level - 2] or 0)
+    return HeldFloor(held, tuple(lost) if any(one is not None for one in lost) else ()), until
+
+
 def reference(
     previous: Standing | None, computed: Computed, cooldown: Duration | None, override: Override | None, as_of: int
 ) -> Step:
-    rules, withheld = previous, None
-    if computed.level is not None:
-        if previous is None or computed.level > previous.level:
-            rules = Standing(computed.level, as_of)
-        elif computed.level < previous.level:
-            if as_of >= end_of(cooldown, previous.entered):
-                rules = Standing(computed.level, as_of)
-            else:
-                withheld = computed.level
+    before = previous or Standing(1, as_of)
+    certain = (computed.keeps_floors, cooldown, as_of)
+    floor, until = held_floor(before.floor, computed.floor, computed.possible_floor, *certain)
+    hard, hard_until = held_floor(before.hard_floor, computed.hard_floor, computed.possible_hard_floor, *certain)
+    asked = max(computed.level or 0, floor.level)
+    level, entered = (previous.level, previous.entered) if previous else (None, None)
+    if asked and (level is None or asked > level or (asked < level and as_of >= end_of(cooldown, entered or 0))):
+        level, entered = asked, as_of
+    rules = None if level is None else Standing(level, entered or 0, floor, hard)
+    withheld = computed.level if level and computed.level and computed.level < level else None
     may = end_of(cooldown, rules.entered) if rules is not None and rules.level > 1 else None
+    if may is not None and withheld and floor.level >= (level or 0) and until is not None:
+        may = max(may, until)
     live = override is not None and (override.until is None or as_of < override.until)
+    ends = min((one for one in (until, hard_until) if one is not None), default=None)
     if live:
         assert override is not None
-        raised = override.level < computed.hard_floor
-        return Step(
-            max(override.level, computed.hard_floor),
-            rules,
-            may,
-            withheld,
-            overridden=True,
-            override_raised_by_floor=raised,
-        )
-    level = None if rules is None else rules.level
-    return Step(level, rules, may, withheld, overridden=False, override_raised_by_floor=False)
+        raised = override.level < hard.level
+        return Step(max(override.level, hard.level), rules, may, withheld, True, raised, ends)
+    return Step(level, rules, may, withheld, False, False, ends)
+
+
+@given(standings_with_floors(), computed_with_floors(), cooldowns, overrides, moments)
+def test_floors_move_as_the_reference_says(
+    previous: Standing, computed: Computed, cooldown: Duration | None, override: Override | None, as_of: int
+) -> None:
+    assert next_level(previous, computed, cooldown, override, as_of) == reference(
+        previous, computed, cooldown, override, as_of
+    )
 
 
 @given(standings, computed_levels, cooldowns, overrides, moments)
@@ -67,6 +118,36 @@ def test_one_entity_moves_as_the_reference_says(
     assert next_level(previous, computed, cooldown, override, as_of) == reference(
         previous, computed, cooldown, override, as_of
     )
+
+
+ROW_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    **dict.fromkeys(("previous_level", "previous_floor", "previous_hard_floor"), pl.Int8),
+    **dict.fromkeys(("previous_floor_lost", "previous_hard_floor_lost"), pl.List(pl.Int64)),
+    **dict.fromkeys(("computed", "floor", "hard_floor", "possible_floor", "possible_hard_floor"), pl.Int8),
+    "override_level": pl.Int8,
+    "keeps_floors": pl.Boolean,
+    **dict.fromkeys(("previous_entered", "override_until", "as_of"), pl.Int64),
+}
+
+
+def row_of(previous: Standing | None, computed: Computed, override: Override | None, as_of: int) -> dict[str, object]:
+    return {
+        "previous_level": previous.level if previous else None,
+        "previous_entered": previous.entered if previous else None,
+        "previous_floor": previous.floor.level if previous else None,
+        "previous_hard_floor": previous.hard_floor.level if previous else None,
+        "previous_floor_lost": previous.floor.lost if previous else None,
+        "previous_hard_floor_lost": previous.hard_floor.lost if previous else None,
+        "computed": computed.level,
+        "floor": computed.floor,
+        "hard_floor": computed.hard_floor,
+        "possible_floor": computed.possible_floor,
+        "possible_hard_floor": computed.possible_hard_floor,
+        "keeps_floors": computed.keeps_floors,
+        "override_level": override.level if override else None,
+        "override_until": override.until if override else None,
+        "as_of": as_of,
+    }
 
 
 @dataclass(frozen=True)
@@ -144,7 +225,7 @@ def test_a_cooldown_of_a_month_from_the_31st_ends_on_the_last_day_of_a_short_mon
 
 
 def test_an_override_does_not_go_below_a_hard_floor_and_says_so() -> None:
-    step = next_level(None, Computed(3, hard_floor=3), None, Override(1), START)
+    step = next_level(None, Computed(3, hard_floor=3, floor=3), None, Override(1), START)
     assert (step.level, step.overridden, step.override_raised_by_floor) == (3, True, True)
 
 
@@ -154,32 +235,82 @@ def test_an_assessment_without_an_answer_moves_nothing() -> None:
     assert next_level(None, Computed(None), MONTH, None, START).level is None
 
 
-@given(st.lists(st.tuples(standings, computed_levels, overrides, moments), min_size=1, max_size=8), cooldowns)
+@given(
+    st.lists(
+        st.tuples(st.none() | standings_with_floors(), computed_with_floors(), overrides, moments),
+        min_size=1,
+        max_size=8,
+    ),
+    cooldowns,
+)
 def test_a_portfolio_moves_as_each_of_its_entities_does(
     rows: list[tuple[Standing | None, Computed, Override | None, int]], cooldown: Duration | None
 ) -> None:
-    frame = pl.DataFrame(
-        [
-            {
-                "previous_level": previous.level if previous else None,
-                "previous_entered": previous.entered if previous else None,
-                "computed": computed.level,
-                "hard_floor": computed.hard_floor,
-                "override_level": override.level if override else None,
-                "override_until": override.until if override else None,
-                "as_of": as_of,
-            }
-            for previous, computed, override, as_of in rows
-        ],
-        schema_overrides={
-            **dict.fromkeys(("previous_level", "computed", "hard_floor", "override_level"), pl.Int8),
-            **dict.fromkeys(("previous_entered", "override_until", "as_of"), pl.Int64),
-        },
-    )
-    together = next_levels(frame, cooldown)
+    frame = pl.DataFrame([row_of(*row) for row in rows], schema=ROW_SCHEMA)
+    together = next_levels(frame, cooldown, 6)
     alone = [next_level(previous, computed, cooldown, override, as_of) for previous, computed, override, as_of in rows]
     assert together["level"].to_list() == [step.level for step in alone]
     assert together["may_move_down_on"].to_list() == [step.may_move_down_on for step in alone]
+    assert together["floor_held_until"].to_list() == [step.floor_held_until for step in alone]
+
+
+HIGH = HeldFloor(4)
+
+
+def test_a_hard_floor_holds_while_the_rules_cannot_be_answered_however_long_that_takes() -> None:
+    """An override to low, and the field that the floor rests on is unreadable: it stays critical."""
+    held = Standing(4, START, HIGH, HIGH)
+    step = next_level(held, Computed(4, keeps_floors=True), MONTH, Override(1), START + 900 * DAY)
+    assert (step.level, step.rules, step.override_raised_by_floor) == (4, held, True)
+    gone = next_level(step.rules, Computed(1), MONTH, Override(1), START + 901 * DAY)
+    assert (gone.level, gone.override_raised_by_floor) == (1, False)
+
+
+def test_a_floor_that_is_lost_to_the_unknown_goes_a_cooldown_after_it_was_lost() -> None:
+    """Not at once, though the level was entered long ago."""
+    held, lost = Standing(4, START, HIGH, HIGH), START + 400 * DAY
+    unknown = Computed(1, possible_hard_floor=4, possible_floor=4)
+    step = next_level(held, unknown, MONTH, Override(1), lost)
+    assert (step.level, step.withheld, step.may_move_down_on) == (4, 1, lost + 30 * DAY)
+    assert step.floor_held_until == lost + 30 * DAY
+    again = next_level(step.rules, unknown, MONTH, None, lost + 30 * DAY - 1)
+    assert (again.level, again.may_move_down_on) == (4, lost + 30 * DAY)
+    after = next_level(again.rules, unknown, MONTH, Override(1), lost + 30 * DAY)
+    assert (after.level, after.rules, after.withheld) == (1, Standing(1, lost + 30 * DAY), None)
+    assert next_level(after.rules, unknown, MONTH, None, lost + 31 * DAY).level == 1  # lost once, gone for good
+
+
+def test_a_floor_that_comes_back_in_time_was_never_lost() -> None:
+    held, lost = Standing(4, START, HIGH, HIGH), START + 400 * DAY
+    unknown = Computed(1, possible_hard_floor=4, possible_floor=4)
+    first = next_level(held, unknown, MONTH, None, lost)
+    back = next_level(first.rules, Computed(4, 4, 4), MONTH, None, lost + 3 * DAY)
+    assert back.rules == held
+    later = next_level(back.rules, unknown, MONTH, None, lost + 20 * DAY)
+    assert later.floor_held_until == lost + 50 * DAY
+
+
+def test_each_floor_that_is_lost_has_its_own_time() -> None:
+    """The higher one is lost first, the lower one on the tenth day; they go thirty days after that, each."""
+    held, lost = Standing(4, START, HIGH), START + 400 * DAY
+    first = next_level(held, Computed(2, floor=2, possible_floor=4), MONTH, None, lost)
+    second = next_level(first.rules, Computed(1, possible_floor=4), MONTH, None, lost + 10 * DAY)
+    third = next_level(second.rules, Computed(1, possible_floor=4), MONTH, None, lost + 30 * DAY)
+    assert (second.level, third.level, third.floor_held_until) == (4, 2, lost + 40 * DAY)
+
+
+def test_a_failure_neither_begins_nor_ends_the_time_of_a_floor_that_is_unknown() -> None:
+    held, lost = Standing(4, START, HIGH), START + 400 * DAY
+    unknown, failed = Computed(1, possible_floor=4), Computed(4, keeps_floors=True)
+    first = next_level(held, unknown, MONTH, None, lost)
+    second = next_level(first.rules, failed, MONTH, None, lost + 40 * DAY)
+    assert (second.level, second.floor_held_until) == (4, None)
+    assert next_level(second.rules, unknown, MONTH, None, lost + 41 * DAY).level == 1
+
+
+def test_without_a_cooldown_a_floor_that_is_unknown_goes_at_once() -> None:
+    unknown = Computed(1, possible_hard_floor=4, possible_floor=4)
+    assert next_level(Standing(4, START, HIGH, HIGH), unknown, None, None, START + DAY).level == 1
 
 
 @pytest.mark.parametrize("until", [None, START + DAY])

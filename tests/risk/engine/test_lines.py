@@ -56,20 +56,32 @@ def test_line_tells_what_withholds_and_what_overrides() -> None:
 
 def test_line_where_the_ruleset_does_not_apply() -> None:
     made = ruleset(exactly(0), applies_to={"field": "kind", "equals": "person"})
-    found = explain(assess(made, portfolio([{"n0": 61}]), DAY, held(3, 10), overridden(2)), 0)
+    found = explain(assess(made, portfolio([{"n0": 61, "kind": "company"}]), DAY, held(3, 10), overridden(2)), 0)
     wanted = "so it gives no level; Medium by an override, the rules say nothing"
-    assert found.line == f"It is unknown whether the ruleset applies (kind is unknown), {wanted}"
-    known = explain(assess(made, portfolio([{"n0": 61, "kind": "company"}]), DAY, held(3, 10), overridden(2)), 0)
-    assert known.line == f"The ruleset does not apply, {wanted}"
+    assert found.line == f"The ruleset does not apply, {wanted}"
     assert (found.score_level, found.floor, found.rules_level) == ("", "", "")
 
 
-def test_line_names_what_is_unknown_of_the_predicate_alone() -> None:
+def test_line_where_it_is_unknown_whether_the_ruleset_applies() -> None:
+    made = ruleset(exactly(0), flagged("floored", 0, "high"), applies_to={"field": "kind", "equals": "person"})
+    begin = "Score 1: N0 1; it is unknown whether the ruleset applies: "
+    people = portfolio([{"n0": 1}])
+    held_high = explain(assess(made, people, DAY, held(3, 10)), 0)
+    assert held_high.line == f"{begin}nothing lowers the level, so High stays"
+    found = explain(assess(made, people, DAY, held(3, 10), overridden(2)), 0)
+    assert found.line == f"{begin}nothing lowers what the rules say; Medium by an override, the rules say High"
+    assert (found.score_level, found.status) == ("", "undetermined")
+    assert found.failures == ("whom the ruleset applies to: kind is unknown",)
+    assert explain(assess(made, people, DAY), 0).line == f"{begin}there is no level yet"
+    floored = explain(assess(made, portfolio([{"n0": 1, **YES}]), DAY), 0)
+    assert floored.line == f"{begin}High by the floor of Floored"
+
+
+def test_failures_name_what_is_unknown_of_the_predicate_alone() -> None:
     both = {"any": [{"field": "kind", "equals": "person"}, {"field": "flag", "equals": True}]}
     found = assessed(ruleset(exactly(0), applies_to=both), {"flag": False}, {"kind": "company"}, {})
     unknown = ["kind is unknown", "flag is unknown", "kind is unknown, flag is unknown"]
-    wanted = [f"It is unknown whether the ruleset applies ({words}), so it gives no level" for words in unknown]
-    assert [one.line for one in explain_all(found)] == wanted
+    assert [one.failures for one in explain_all(found)] == [(f"whom the ruleset applies to: {one}",) for one in unknown]
 
 
 NO_TIER = {"tiers": [{"title": "Low", "max": 9, "level": "low"}]}

@@ -32,7 +32,7 @@ def test_rules_may_have_the_names_of_the_engines_own_columns() -> None:
     [
         ("person", None, "assessed"),
         ("company", False, "not applicable"),
-        (None, False, "not applicable"),  # unknown is not true
+        (None, False, "undetermined"),  # unknown is neither true nor false
         (None, True, "assessed"),
         ("robot", False, "failed"),  # what cannot be read is no reason to let go
         ("robot", True, "failed"),
@@ -42,7 +42,7 @@ def test_predicate(kind: Any, flag: Any, status: str) -> None:
     asked = {"any": [{"field": "kind", "equals": "person"}, FLAG]}
     made = ruleset(exactly(0), applies_to=asked)
     found = assessed(made, {"kind": kind, "flag": flag, "n0": 31}, previous=3)
-    held = {"assessed": "medium", "failed": "high", "not applicable": None}
+    held = {"assessed": "medium", "failed": "high", "undetermined": "high", "not applicable": None}
     assert found.table()["status"].item() == status
     assert found.table()["level"].item() == held[status]
 

@@ -82,10 +82,12 @@ def test_thousand_rules_of_a_million_points_add_up() -> None:
     assert explained_all.total == 1000 * MOST_POINTS
 
 
-def fading(length: str, points: float = 20, **parts: Any) -> Data:
-    decay = {"half_life": length, "signal": {"field": "opened_on"}}
-    held = case({"field": "flag", "equals": True}, points, "high")
-    return rule("fading", held, decay=decay, otherwise={"points": 8}, **parts)
+FADING = {"half_life": "1 day", "signal": {"field": "opened_on"}}
+
+
+def fading(length: str, points: float = 20, floor: str = "high", **parts: Any) -> Data:
+    held = case({"field": "flag", "equals": True}, points, floor)
+    return rule("fading", held, decay={**FADING, "half_life": length}, otherwise={"points": 8}, **parts)
 
 
 def at(moment: int) -> Data:
@@ -118,8 +120,30 @@ def test_otherwise_does_not_fade() -> None:
     assert first(fading("1 day"), {**at(DAY - 100 * DAY_US), "flag": False}) == ("otherwise", 8, "")
 
 
-def test_no_signal_is_unknown() -> None:
-    outcome = explained(fading("1 day", on_unknown={"points": 3}), {"flag": True}).rules[0]
+def test_no_signal_leaves_the_points_unknown_and_the_floor_where_it_is() -> None:
+    found = explained(fading("1 day", on_unknown={"points": 3}), {"flag": True})
+    outcome = found.rules[0]
+    assert (outcome.case, float(outcome.points), outcome.missing) == (1, 3, ("opened on",))
+    assert (outcome.floor, found.floor, found.level) == ("high", "high", "high")
+    assert outcome.sentence.endswith("Case 1, flag is true; not known: opened on: +3 points; at least high")
+
+
+def test_floor_of_the_unknown_holds_without_a_signal_where_it_is_higher() -> None:
+    made = fading("1 day", on_unknown={"points": 3, "floor": "high"}, floor="medium")
+    assert first(made, {"flag": True}) == ("unknown", 3, "high")
+
+
+@pytest.mark.parametrize("points", [None, 0, 10])
+def test_floor_is_the_same_with_and_without_points_where_there_is_no_signal(points: float | None) -> None:
+    """A decaying rule that gives points as well lost its floor with its signal."""
+    made = rule("fading", case({"field": "flag", "equals": True}, points, "high"), decay=FADING)
+    found = explained(made, {"flag": True})
+    assert (found.floor, found.level, found.total) == ("high", "high", 0)
+
+
+def test_case_without_a_floor_is_unknown_without_a_signal() -> None:
+    made = rule("fading", case({"field": "flag", "equals": True}, 20), decay=FADING, on_unknown={"points": 3})
+    outcome = explained(made, {"flag": True}).rules[0]
     assert (outcome.case, float(outcome.points), outcome.missing) == ("unknown", 3, ("opened on",))
 
 

@@ -164,3 +164,12 @@ def test_totals_are_shown_together_as_one_by_one(totals: list[int]) -> None:
     for made in (weighted({"a": (1, 100)}), ruleset(exactly(0)), ruleset(exactly(0), score=tiers((0, 30, "low")))):
         total = program_for(made, {}, "EUR").total
         assert total.shown_of(totals) == [total.shown(one) for one in totals]
+
+
+def test_shown_arithmetic_adds_up_where_the_score_was_rounded() -> None:
+    """30.99 was shown as 29.45 + 1.5475."""
+    made = weighted({"a": (31, 95), "b": (30.95, 5)})
+    found = explain(assessed(made, {"income": 1}), 0)
+    assert (found.score, found.score_level) == ("30.99", "low")
+    assert found.line == "Score 30.99 (exactly 30.9975): A 29.45 + B 1.5475; Low"
+    assert sum(one.points for one in found.rules) == found.total

@@ -64,7 +64,7 @@ def entities(draw: Draw, number: int) -> Data:
     entity = {
         "entity_id": f"e{number}",
         "as_of": as_of,
-        "country": draw(st.sampled_from([None, "NO", "DE", "IR", "XX"])),
+        "country": draw(st.sampled_from([None, "NO", "DE", "IR", "XK"])),
         "kind": draw(st.sampled_from([None, "person", "company"])),
         "occupation": draw(st.sampled_from([None, "", *WORDS])),
         "income": draw(incomes),
@@ -77,9 +77,23 @@ def entities(draw: Draw, number: int) -> Data:
         "previous": draw(st.none() | st.tuples(st.integers(1, 4), moments)),
         "override": draw(st.none() | st.tuples(st.integers(1, 4), st.none() | st.sampled_from(MOMENTS))),
     }
+    if entity["previous"] is not None:
+        entity["floors"] = draw(_floors_before(entity["previous"][0], as_of))
     if draw(st.integers(0, 3)) == 0:
         entity |= draw(BAD_FIELDS)
     return entity
+
+
+@st.composite
+def _floors_before(draw: Draw, level: int, as_of: datetime) -> tuple[int, int, Data, Data] | None:
+    """Draw the floors that held: of all rules and of hard ones, and since when they rest on what is unknown."""
+    if draw(st.booleans()):
+        return None
+    floor = draw(st.integers(0, level))
+    hard = draw(st.integers(0, floor))
+    since = st.sampled_from([edge for edge in EDGES if edge <= as_of])
+    losts = [draw(st.dictionaries(st.integers(2, top), since, max_size=3)) if top > 1 else {} for top in (floor, hard)]
+    return floor, hard, losts[0], losts[1]
 
 
 people_drawn = (
@@ -203,6 +217,22 @@ def standing(people: list[Data], part: str, names: tuple[str, str]) -> pl.DataFr
     return pl.DataFrame(rows, schema={"entity_id": pl.String, names[0]: pl.Int64, names[1]: pl.Int64})
 
 
+def levels_before(people: list[Data]) -> pl.DataFrame:
+    """Give the levels held before, with their floors, as the engine reads them."""
+    levels = standing(people, "previous", ("level", "entered"))
+    held = [one.get("floors") or (0, 0, {}, {}) for one in people if one["previous"] is not None]
+
+    def lost(part: dict[int, datetime]) -> list[int | None] | None:
+        return [to_microseconds(part[level]) if level in part else None for level in (2, 3, 4)] if part else None
+
+    return levels.with_columns(
+        pl.Series("floor", [one[0] for one in held], pl.Int64),
+        pl.Series("hard_floor", [one[1] for one in held], pl.Int64),
+        pl.Series("floor_lost", [lost(one[2]) for one in held], pl.List(pl.Int64)),
+        pl.Series("hard_floor_lost", [lost(one[3]) for one in held], pl.List(pl.Int64)),
+    )
+
+
 def run(ruleset: Data, world: World, people: list[Data]) -> Assessments:
     """Assess drawn people by a drawn ruleset."""
     made = read(ruleset)
@@ -210,7 +240,7 @@ def run(ruleset: Data, world: World, people: list[Data]) -> Assessments:
         made,
         portfolio_of(world, people, made),
         as_ofs(people),
-        standing(people, "previous", ("level", "entered")),
+        levels_before(people),
         standing(people, "override", ("level", "until")),
     )
 

@@ -1,12 +1,15 @@
 """What several aggregates need of a group is computed once; constants divide exactly."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from risk.facts.partials import Partials, quotient
+from risk.facts.partials import NUMBER_UNITS, Partials, billionths, in_numbers, quotient
 from risk.facts.source import Facts
 from risk.facts.windows import Masks
 from risk.language.conditions import Condition
@@ -48,3 +51,27 @@ def test_the_unknown_stays_unknown() -> None:
         pl.DataFrame({"value": [None]}, schema={"value": pl.Float64}).select(quotient(pl.col("value"), 3)).item()
         is None
     )
+
+
+WRITTEN = st.integers(1, 15).flatmap(
+    lambda digits: st.tuples(st.integers(-(10**digits) + 1, 10**digits - 1), st.integers(0, min(digits, 9)))
+)
+"""Numbers of up to 15 digits, with up to nine of them behind the point."""
+
+
+@given(st.lists(WRITTEN.map(lambda pair: Decimal(pair[0]).scaleb(-pair[1])), min_size=1, max_size=20))
+def test_numbers_are_added_as_they_were_written(written: list[Decimal]) -> None:
+    """Sums of a few hundred million with cents were some billionths away from what paper says."""
+    frame = pl.DataFrame({"value": [float(one) for one in written]})
+    units = frame.select(billionths(pl.col("value"))).to_series().to_list()
+    assert [Fraction(one, NUMBER_UNITS) for one in units] == [Fraction(one) for one in written]
+    total = sum(written)
+    added = frame.select(in_numbers(billionths(pl.col("value")).sum())).item()
+    assert added == pytest.approx(float(total), rel=2**-52, abs=0)
+    if abs(total) < 10**15 and total == round(total, 2):
+        assert round(Decimal(repr(added)), 2) == total or abs(total) > 10**13
+
+
+def test_three_hundred_million_and_three_cents() -> None:
+    frame = pl.DataFrame({"value": [100_000_000.01] * 3})
+    assert frame.select(in_numbers(billionths(pl.col("value")).sum())).item() == 300_000_000.03

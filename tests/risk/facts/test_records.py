@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US, to_microseconds
+from domain.clock import DAY_US, parse_moment, to_microseconds
 from domain.errors import LayoutError, RulesetNotValid
 from risk.facts.portfolio import AS_OF, ENTITY, error_of
 from risk.facts.records import known_entities, prepare_records, screened, tagged
@@ -65,7 +65,10 @@ def test_the_latest_screening_decides(rows: Any, entities: Any) -> None:
     made = screened(screenings, "pep", entities_of(entities)).values
     assert made.dtype == pl.Boolean
     assert made.to_list() == [
-        latest([(at, found) for owner, word, found, at in rows if (owner, word) == (entity, "pep")], as_of)
+        latest(
+            [(at, found) for owner, word, found, at in rows if (owner, word) == (entity, "pep") and found is not None],
+            as_of,
+        )
         for entity, as_of in entities
     ]
 
@@ -278,3 +281,32 @@ def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s() -> No
 def test_moments_of_assessment_are_microseconds_one_for_each_row(moments: pl.Series) -> None:
     with pytest.raises(LayoutError, match="it must be one moment for each, in whole microseconds UTC"):
         known_entities(pl.DataFrame({ENTITY: ["a"]}), moments)
+
+
+def test_a_later_screening_without_a_result_changes_nothing() -> None:
+    """A hit stays a hit, and a clean one clean; who never had a result is unknown."""
+    rows = [
+        {"entity_id": "hit", "screening": "pep", "found": True, "at": datetime(2024, 1, 1, tzinfo=UTC)},
+        {"entity_id": "hit", "screening": "pep", "found": None, "at": datetime(2024, 2, 1, tzinfo=UTC)},
+        {"entity_id": "clean", "screening": "pep", "found": False, "at": datetime(2024, 1, 1, tzinfo=UTC)},
+        {"entity_id": "clean", "screening": "pep", "found": None, "at": datetime(2024, 2, 1, tzinfo=UTC)},
+        {"entity_id": "open", "screening": "pep", "found": None, "at": datetime(2024, 2, 1, tzinfo=UTC)},
+        {"entity_id": "again", "screening": "pep", "found": True, "at": datetime(2024, 1, 1, tzinfo=UTC)},
+        {"entity_id": "again", "screening": "pep", "found": None, "at": datetime(2024, 2, 1, tzinfo=UTC)},
+        {"entity_id": "again", "screening": "pep", "found": False, "at": datetime(2024, 3, 1, tzinfo=UTC)},
+    ]
+    screenings = pl.DataFrame(rows, schema_overrides={"found": pl.Boolean, "at": pl.Datetime("us", "UTC")})
+    asked = entities_of([(name, parse_moment("2024-06-01")) for name in ("hit", "clean", "open", "again")])
+    assert screened(screenings, "pep", asked).values.to_list() == [True, False, None, False]
+    texts = screenings.with_columns(pl.col("found").cast(pl.String).fill_null(""))
+    assert screened(texts, "pep", asked).values.to_list() == [True, False, None, False]
+
+
+def test_a_nanosecond_after_as_of_is_after_it() -> None:
+    at = parse_moment("2024-06-01")
+    asked = entities_of([("a", at)])
+    finest = pl.Series([at * 1000, at * 1000 + 1, at * 1000 - 999]).cast(pl.Datetime("ns"))
+    for times in (finest, finest.dt.to_string("iso:strict")):
+        rows = pl.DataFrame({"entity_id": ["a"] * 3, "tag": ["at", "after", "before"], "from": times})
+        held = [tagged(rows, tag, asked).values.item() for tag in ("at", "after", "before")]
+        assert held == [True, False, True], times.dtype

@@ -24,7 +24,8 @@ def test_everyone_is_in_one_place_on_both_sides() -> None:
         assert sum(side.alone.values()) == 50
         assert (side.alone["(failed)"], side.alone["(unclassified)"], side.alone["(not applicable)"]) == (5, 0, 5)
     assert found.present.alone == {
-        "low": 20, "medium": 5, "high": 10, "critical": 5, "(failed)": 5, "(unclassified)": 0, "(not applicable)": 5,
+        "low": 20, "medium": 5, "high": 10, "critical": 5, "(failed)": 5, "(unclassified)": 0, "(undetermined)": 0,
+        "(not applicable)": 5,
     }  # fmt: skip
     assert sum(cell.entities for cell in found.alone) == 50
     moved = {(cell.before, cell.after): cell.entities for cell in found.alone}

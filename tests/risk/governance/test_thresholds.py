@@ -122,7 +122,7 @@ def test_weights_are_cut_on_the_scale_that_thresholds_have() -> None:
     full = after.outcomes.filter(after.outcomes["status"] == "assessed")
     shares = [(full["computed"] == number).sum() / len(full) for number in range(1, 5)]
     assert [level.proposed for level in found.levels] == pytest.approx(shares)
-    assert found.left_out == {"failed": 100, "unclassified": 0, "not applicable": 100}
+    assert found.left_out == {"failed": 100, "unclassified": 0, "undetermined": 0, "not applicable": 100}
     assert any("100 entities could not be assessed" in caution for caution in found.cautions)
 
 

@@ -9,6 +9,7 @@ from risk.language.base import Part
 from risk.language.operators import Fuzzy, Operators
 from risk.language.patterns import Velocity
 from risk.language.ruleset import Coverage, Expectation, Rule, Ruleset
+from risk.language.suggestions import perhaps
 from risk.language.wording import problem_of, words_of_the_language
 
 
@@ -60,3 +61,19 @@ def test_words_are_those_that_files_have() -> None:
     words = words_of_the_language()
     assert {"points", "is", "in", "not", "ruleset", "thresholds", "fuzzy"} <= set(words)
     assert not {"state", "among", "negated"} & set(words)
+
+
+@pytest.mark.parametrize(
+    ("word", "names", "said"),
+    [
+        ("im", ["in", "not_in", "id"], "; perhaps in was meant"),
+        ("abvoe", ["above", "below"], "; perhaps above was meant"),
+        ("contry", ["country", "county"], "; perhaps country was meant"),
+        ("hgih", ["low", "medium", "high"], "; perhaps high was meant"),
+        ("country", ["country"], ""),
+        ("zzz", ["above"], ""),
+        (7, ["above"], ""),
+    ],
+)
+def test_one_letter_wrong_gets_a_suggestion(word: object, names: list[str], said: str) -> None:
+    assert perhaps(word, names) == said

@@ -1,0 +1,44 @@
+"""Which of several rulesets decides on an entity, where it is unknown whether some of them apply.
+
+The first that applies decides. One of which that is unknown lets nobody go on whom it decided before, and its floors
+count for everybody: so a value that is missing never brings an entity under a milder ruleset.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from risk.engine.levels import RULES_LEVEL
+from risk.engine.program import FLOOR
+from risk.facts.portfolio import ENTITY
+
+DECIDES: Final = (Status.ASSESSED.value, Status.FAILED.value, Status.UNCLASSIFIED.value)
+"""With such a status a ruleset applies, and no later one is tried."""
+
+
+def deciders(tried: Sequence[Assessments], decided_before: Mapping[str, int]) -> dict[str, int]:
+    """Tell which ruleset decides on each entity; those that none applies to, or may apply to, are left out.
+
+    Args:
+        tried: what each ruleset said of those whom none before it applied to, in the order of the rulesets.
+        decided_before: the place of the ruleset that decided on an entity before, by entity.
+
+    Returns:
+        By entity: of the rulesets that apply or may apply the one that asks for the highest level; of equal ones the
+        one that decided before, then the one that applies, then the first. One that may apply asks for the level that
+        it keeps where it decided before, and for its floors where it did not.
+    """
+    best: dict[str, tuple[int, bool, bool, int]] = {}
+    for place, found in enumerate(tried):
+        for entity, status, computed, rules_level, floor in found.outcomes.select(
+            ENTITY, STATUS, COMPUTED, RULES_LEVEL, FLOOR
+        ).iter_rows():
+            if status == Status.NOT_APPLICABLE:
+                continue
+            before = decided_before.get(entity) == place
+            applies = status != Status.UNDETERMINED
+            asked = computed if applies else rules_level if before else floor
+            rank = (asked or 0, before, applies, -place)
+            if entity not in best or rank > best[entity]:
+                best[entity] = rank
+    return {entity: -rank[3] for entity, rank in best.items()}
