@@ -48,15 +48,19 @@ def setup(
     organisation: OrganisationOption = "default",
     base: Annotated[str, typer.Option("--base", help="The currency that everything is converted into.")] = "EUR",
     lists: ListsOption = None,
+    sole_operator: Annotated[
+        str, typer.Option("--sole-operator", help="Why one person may approve what they proposed: for a try-out.")
+    ] = "",
 ) -> None:
     """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
     from cli.shipped import lists_with  # noqa: PLC0415 (imports the engine)
     from risk.engine.reads import lists_of_ruleset  # noqa: PLC0415 (as above)
     from risk.language.canonical import canonical_json  # noqa: PLC0415 (as above)
+    from usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.changes.people import allow_sole_operator  # noqa: PLC0415 (as above)
     from usecases.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.lists import put_list  # noqa: PLC0415 (as above)
     from usecases.organisations import actor_in_new  # noqa: PLC0415 (as above)
-    from usecases.settings import change_settings, choose_levels  # noqa: PLC0415 (as above)
+    from usecases.settings import SettingsGiven, choose_levels  # noqa: PLC0415 (as above)
 
     ruleset = load_ruleset(path)
     names, known = lists_of_ruleset(ruleset), lists_with(lists)
@@ -65,15 +69,17 @@ def setup(
         raise ConfigError(f"{path} reads the list {unknown[0]}, which nobody has; give a folder that has it by --lists")
     engine = open_current_database()
     who = actor_in_new(engine, organisation, actor())
-    choose_levels(engine, who, ruleset.levels)
-    change_settings(engine, who, base_currency=base)
+    if choose_levels(engine, who, ruleset.levels).base_currency != base:
+        change_settings(engine, who, SettingsGiven(base_currency=base), f"set-up of {ruleset.name}")
     said = ruleset.model_dump(mode="json", by_alias=True)
     fields, transaction_fields, case_fields = (
         said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
     )
     define_type(engine, who, ruleset.entity_type, fields, transaction_fields, case_fields)
     for name in names:
-        put_list(engine, who, canonical_json(known[name]))
+        put_list(engine, who, canonical_json(known[name]), reason=f"set-up of {ruleset.name}")
+    if sole_operator:
+        allow_sole_operator(engine, who, sole_operator)
     read = f", and the lists {', '.join(names)}" if names else ""
     say(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "import": ("importing", "Entities and transactions from files into the platform."),
     "level": ("levels", "Show a stored customer's level and why, or count all levels."),
     "backtests": ("backtests", "Backtests of rulesets, which workers run."),
+    "proposals": ("proposals", "Changes of what decides: one person proposes, another approves."),
     "worker": ("worker", "Assess whoever is due, and tell others of levels reached."),
     "webhooks": ("webhooks", "Webhooks: who is told of what happens, and what came of it."),
     "erase": ("privacy", "Erase what is known of an entity, and of what it owns."),

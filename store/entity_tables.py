@@ -19,6 +19,10 @@ class OrganisationSettings(Base):
     """What an organisation decided once for all of it.
 
     `levels` is a JSON array of names, lowest first; nothing changes it once a ruleset was written (`locked_us`).
+
+    Attributes:
+        minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach, whatever it says.
+        sole_operator_us: since when one person may approve what they proposed; None where two people are needed.
     """
 
     __tablename__ = "organisation_settings"
@@ -29,6 +33,8 @@ class OrganisationSettings(Base):
     base_currency: Mapped[str] = mapped_column(String(3), default="EUR")
     override_cap_percent: Mapped[int] = mapped_column(Integer, default=10)
     retention_days: Mapped[int] = mapped_column(Integer, default=1826)
+    minimum_coverage_percent: Mapped[int] = mapped_column(Integer, default=0)
+    sole_operator_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class EntityType(Base):

@@ -60,9 +60,12 @@ class RulesetVersion(Base):
 
 
 class Backtest(Base):
-    """A backtest of one content, in the background: how far it is, and what it found (JSON).
+    """A backtest of one content, or of a proposal, in the background: how far it is, and what it found (JSON).
 
     Attributes:
+        family_id: whose content it is of; None for a proposal's.
+        proposal_id: what it is of, where that is no content of a ruleset.
+        content_hash: of the ruleset; for a proposal's, of what decides before and after it.
         attempts: how often a worker began it and was not asked to stop.
         part: what the worker assesses now, in words.
         error: why it failed, was cancelled or is quarantined.
@@ -78,7 +81,9 @@ class Backtest(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
-    family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
+    family_id: Mapped[int | None] = mapped_column(ForeignKey(_FAMILY))
+    proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"), index=True)
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
     content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
     canonical: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(12))

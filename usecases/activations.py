@@ -27,6 +27,7 @@ from store.rulesets import editors_of, family_named, version_numbered
 from store.settings import settings_row
 from usecases import audit
 from usecases.actors import Actor
+from usecases.changes.people import refuse_same_person
 from usecases.reasons import checked_rate, checked_reason
 
 SECOND_US = 1_000_000
@@ -80,44 +81,31 @@ def activate(
     why, rate = checked_reason(reason), checked_rate(per_second)
     with writing(engine) as session:
         found, wanted = _held(session, actor, family, version)
-        if actor.name in {wanted.committed_by, *editors_of(wanted)}:
-            raise ActionRefused(
-                f"{actor.name} edited or committed version {version} of {family}: somebody else activates"
-            )
+        refuse_same_person(
+            session,
+            actor,
+            (wanted.committed_by, *editors_of(wanted)),
+            f"edited or committed version {version} of {family}: somebody else activates",
+        )
         backtest = _backtest(session, found, wanted)
         change = Change("activation", wanted.id, found.active_version_id, why, actor.name, rate, now, backtest.id)
         _switch(session, actor, found, wanted, change)
 
 
-def roll_back(
-    engine: Engine,
-    actor: Actor,
-    family: str,
-    version: int,
-    reason: str,
-    per_second: int = PER_SECOND,
-    now_us: int | None = None,
-) -> None:
-    """Let a version that was active before decide again.
+def roll_back_in(
+    session: Session, actor: Actor, family: str, version: int, why: str, per_second: int, now_us: int
+) -> Activation:
+    """Let a version that was active before decide again; what happens once that is approved, in its transaction.
 
     Raises:
-        ConfigError: the reason is empty, or the rate none.
         NotThere: there is no such family or version.
         ActionRefused: it is active, or never was.
     """
-    now = now_microseconds() if now_us is None else now_us
-    why, rate = checked_reason(reason), checked_rate(per_second)
-    with writing(engine) as session:
-        found, wanted = _held(session, actor, family, version)
-        if not was_active(session, wanted):
-            raise ActionRefused(f"version {version} of {family} was never active; it needs to be activated")
-        _switch(
-            session,
-            actor,
-            found,
-            wanted,
-            Change("rollback", wanted.id, found.active_version_id, why, actor.name, rate, now),
-        )
+    found, wanted = _held(session, actor, family, version)
+    if not was_active(session, wanted):
+        raise ActionRefused(f"version {version} of {family} was never active; it needs to be activated")
+    change = Change("rollback", wanted.id, found.active_version_id, why, actor.name, per_second, now_us)
+    return _switch(session, actor, found, wanted, change)
 
 
 def _held(session: Session, actor: Actor, family: str, version: int) -> tuple[Family, RulesetVersion]:
@@ -140,10 +128,10 @@ def _backtest(session: Session, family: Family, version: RulesetVersion) -> Back
     return found
 
 
-def _switch(session: Session, actor: Actor, family: Family, version: RulesetVersion, change: Change) -> None:
+def _switch(session: Session, actor: Actor, family: Family, version: RulesetVersion, change: Change) -> Activation:
     before = family.active_version_id
     family.active_version_id = version.id
-    begin(session, family, change)
+    made = begin(session, family, change)
     audit.record(
         session,
         actor.organisation_id,
@@ -154,6 +142,7 @@ def _switch(session: Session, actor: Actor, family: Family, version: RulesetVers
         after={"version_id": version.id, "reason": change.reason},
         details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
     )
+    return made
 
 
 def advance_backfills(engine: Engine, now_us: int | None = None) -> int:

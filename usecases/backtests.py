@@ -35,6 +35,7 @@ from store.settings import settings_row
 from usecases import audit
 from usecases.actors import Actor
 from usecases.backtest_running import run_backtest, setting_of
+from usecases.changes.backtesting import proposal_setting, run_proposal_backtest
 from usecases.reasons import checked_reason
 from usecases.ruleset_reviews import read_fitting, surroundings_of
 
@@ -59,7 +60,9 @@ class BacktestLine:
     """A backtest as it is listed.
 
     Attributes:
+        family: whose content it is of; None for a proposal's.
         version: that has its content; None for a draft's.
+        proposal: what it is of, where that is no content of a ruleset.
         state: queued, running, done, failed, cancelled or quarantined.
         done: entities that were assessed, of `total`; both 0 before it begins.
         error: why it failed, was cancelled or is quarantined.
@@ -68,8 +71,9 @@ class BacktestLine:
     """
 
     id: int
-    family: str
+    family: str | None
     version: int | None
+    proposal: int | None
     content_hash: str
     state: str
     done: int
@@ -99,10 +103,11 @@ def request_backtest(
         found = family_named(session, actor.organisation_id, family)
         running = under_way(session, found.id, ruleset.content_hash)
         if running is not None:
-            return _line(session, found, running)
+            return _line(session, running)
         made = Backtest(
             organisation_id=actor.organisation_id,
             family_id=found.id,
+            type_id=found.type_id,
             content_hash=ruleset.content_hash,
             canonical=ruleset.canonical,
             state="queued",
@@ -114,7 +119,7 @@ def request_backtest(
         session.add(made)
         session.flush()
         _record(session, made, "backtest.requested", actor.name)
-        return _line(session, found, made)
+        return _line(session, made)
 
 
 def _content(session: Session, family: Family, version: int | None) -> Ruleset:
@@ -124,7 +129,10 @@ def _content(session: Session, family: Family, version: int | None) -> Ruleset:
 
 
 def _record(session: Session, backtest: Backtest, action: str, actor: str, after: dict[str, str] | None = None) -> None:
-    details = {"ruleset_id": backtest.family_id, "content_hash": backtest.content_hash}
+    whose = (
+        {"ruleset_id": backtest.family_id} if backtest.proposal_id is None else {"proposal_id": backtest.proposal_id}
+    )
+    details = {**whose, "content_hash": backtest.content_hash}
     of = ("backtest", backtest.id)
     audit.record(session, backtest.organisation_id, action, of, actor=actor, after=after, details=details)
 
@@ -133,7 +141,7 @@ def list_backtests(engine: Engine, actor: Actor, family: str) -> list[BacktestLi
     """List the backtests of a family, the newest first; NotThere where there is none of that name."""
     with Session(engine) as session:
         found = family_named(session, actor.organisation_id, family)
-        return [_line(session, found, row) for row in backtests_of(session, found.id)]
+        return [_line(session, row) for row in backtests_of(session, found.id)]
 
 
 def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
@@ -161,12 +169,15 @@ def _name_customers(session: Session, organisation_id: int, found: dict[str, Any
         row["entity"] = names.get(int(row["entity"]), row["entity"])
 
 
-def _line(session: Session, family: Family, row: Backtest) -> BacktestLine:
-    same = (version.number for version in versions_of(session, family) if version.content_hash == row.content_hash)
+def _line(session: Session, row: Backtest) -> BacktestLine:
+    family = None if row.family_id is None else session.get_one(Family, row.family_id)
+    versions = () if family is None else versions_of(session, family)
+    same = (version.number for version in versions if version.content_hash == row.content_hash)
     return BacktestLine(
         row.id,
-        family.name,
+        None if family is None else family.name,
         max(same, default=None),
+        row.proposal_id,
         row.content_hash,
         row.state,
         row.done,
@@ -197,7 +208,7 @@ def cancel_backtest(engine: Engine, actor: Actor, number: int, reason: str, now_
         row.state, row.error = "cancelled", f"{actor.name} cancelled it: {why}"
         row.lease_until_us, row.finished_us = None, now
         _record(session, row, "backtest.cancelled", actor.name, {"reason": why})
-        return _line(session, session.get_one(Family, row.family_id), row)
+        return _line(session, row)
 
 
 def run_next_backtest(
@@ -272,12 +283,7 @@ class _Lease:
 def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
     number, attempt = claimed
     try:
-        with reachable(), Session(engine) as session:
-            row = session.get_one(Backtest, number)
-            setting = setting_of(
-                session, session.get_one(Family, row.family_id), row.canonical, lease.began_us, attempt
-            )
-        lease.end(report=run_backtest(engine, setting, lease.progress))
+        lease.end(report=_report(engine, number, attempt, lease))
     except _Lost:
         log.warning("backtest taken over or cancelled", backtest=number)
     except _Stopped:
@@ -291,6 +297,20 @@ def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
         raise_if_out_of_reach(error)
         log.warning("backtest not run", backtest=number, error=type(error).__name__)
         _fail(lease, f"it broke off: {type(error).__name__}")
+
+
+def _report(engine: Engine, number: int, attempt: int, lease: _Lease) -> str:
+    """Run a backtest of a ruleset's content, or of a proposal; give its report."""
+    with reachable(), Session(engine) as session:
+        row = session.get_one(Backtest, number)
+        setting = None
+        if row.family_id is not None:
+            family = session.get_one(Family, row.family_id)
+            setting = setting_of(session, family, row.canonical, lease.began_us, attempt)
+    if setting is not None:
+        return run_backtest(engine, setting, lease.progress)
+    proposed = proposal_setting(engine, number, lease.began_us, attempt)
+    return run_proposal_backtest(engine, proposed, lease.progress)
 
 
 def _fail(lease: _Lease, why: str) -> None:

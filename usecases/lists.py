@@ -15,15 +15,14 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.canonical import canonical_json
-from domain.clock import day_text, now_microseconds
+from domain.clock import day_text
 from domain.errors import ActionRefused, ConfigError
 from risk.engine.reads import lists_of_ruleset
-from risk.facts.lists import ListVersion, NamedList, read_list
+from risk.facts.lists import ListVersion, NamedList
 from risk.language.reading import read_ruleset
 from risk.language.wording import problem_of
 from store.backfills import mark_type
 from store.chain import digest_of
-from store.database import writing
 from store.due import Reason
 from store.entity_tables import ListVersionRow
 from store.lists import list_rows
@@ -86,22 +85,8 @@ def list_lists(engine: Engine, actor: Actor) -> list[ListLine]:
         return [_line(row) for row in list_rows(session, actor.organisation_id)]
 
 
-def put_list_version(
-    engine: Engine,
-    actor: Actor,
-    name: str,
-    since_us: int,
-    members: Sequence[str],
-    title: str,
-    source: str,
-    now_us: int | None = None,
-) -> ListPut:
-    """Add a version of a list, the first one or one later than all others; whoever it touches becomes due then.
-
-    Raises:
-        ConfigError: the name, a member, the title or the source is none.
-        ActionRefused: a version is there that is as late, or later.
-    """
+def list_version(name: str, since_us: int, members: Sequence[str], title: str, source: str) -> NamedList:
+    """Read one version of a list; ConfigError where the name, a member, the title or the source is none."""
     if isinstance(members, str) or not all(isinstance(member, str) for member in members):
         raise ConfigError(f"members of the list {name} must be a list of text")
     version: dict[str, Any] = {
@@ -110,45 +95,49 @@ def put_list_version(
         "source": source,
     }
     try:
-        made = NamedList(name=name, title=title, source=source, versions=(ListVersion(**version),))
+        return NamedList(name=name, title=title, source=source, versions=(ListVersion(**version),))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise ConfigError(f"list {name}: {'.'.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
-    return _put(engine, actor, made, now_us, newer_alone=True)
 
 
-def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = None) -> ListPut:
-    """Add the versions of a list in YAML or JSON that are not there yet; the others must be as they are there.
+def missing_versions(session: Session, organisation_id: int, given: NamedList) -> NamedList | None:
+    """Give a list with those of its versions that are not kept yet; None where all are.
+
+    ActionRefused where a version that is kept says something else.
+    """
+    rows = [_row(organisation_id, given, version, 0) for version in given.versions]
+    new = {row.since_us for row in _not_there(rows, list_rows(session, organisation_id, given.name))}
+    left = tuple(version for version in given.versions if version.since in new)
+    return given.model_copy(update={"versions": left}) if left else None
+
+
+def put_list_in(session: Session, actor: Actor, given: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
+    """Add versions of a list, later than all that are there; whoever they touch becomes due then.
+
+    What happens once that is approved, in its transaction. *marks*: where not, nobody becomes due, and `touched` is 0.
 
     Raises:
-        RulesetNotValid: it is no list.
         ConfigError: a member cannot be kept.
-        ActionRefused: a version that is there says something else, or would lie between others.
+        ActionRefused: a version is there that is as late, or later.
     """
-    return _put(engine, actor, read_list(document), now_us, newer_alone=False)
-
-
-def _put(engine: Engine, actor: Actor, given: NamedList, now_us: int | None, *, newer_alone: bool) -> ListPut:
-    now = now_microseconds() if now_us is None else now_us
-    rows = [_row(actor.organisation_id, given, version, now) for version in given.versions]
-    with writing(engine) as session:
-        hold_organisation(session, actor.organisation_id)
-        there = list_rows(session, actor.organisation_id, given.name)
-        new = rows if newer_alone else _not_there(rows, there)
-        if not new:
-            return ListPut((), 0)
-        if there and new[0].since_us <= there[-1].since_us:
-            raise ActionRefused(
-                f"the list {given.name} has a version since {day_text(there[-1].since_us)};"
-                f" another one must be later, not since {day_text(new[0].since_us)}"
-            )
-        session.add_all(new)
-        touched = sum(
-            mark_type(session, type_id, Reason.LIST, max(now, new[0].since_us))
-            for type_id in _types_reading(session, actor.organisation_id, given.name)
+    new = [_row(actor.organisation_id, given, version, now_us) for version in given.versions]
+    hold_organisation(session, actor.organisation_id)
+    there = list_rows(session, actor.organisation_id, given.name)
+    if there and new[0].since_us <= there[-1].since_us:
+        raise ActionRefused(
+            f"the list {given.name} has a version since {day_text(there[-1].since_us)};"
+            f" another one must be later, not since {day_text(new[0].since_us)}"
         )
-        _record(session, actor, new, touched)
-        return ListPut(tuple(map(_line, new)), touched)
+    session.add_all(new)
+    session.flush()
+    touched = sum(
+        mark_type(session, type_id, Reason.LIST, max(now_us, new[0].since_us))
+        for type_id in _types_reading(session, actor.organisation_id, given.name)
+        if marks
+    )
+    _record(session, actor, new, touched)
+    return ListPut(tuple(map(_line, new)), touched)
 
 
 def _row(organisation_id: int, given: NamedList, version: ListVersion, now_us: int) -> ListVersionRow:

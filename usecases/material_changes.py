@@ -13,6 +13,7 @@ from store.event_tables import MaterialChange
 from store.revalidating import change_numbered, changes_of, run_numbered
 from usecases import audit
 from usecases.actors import Actor
+from usecases.changes.people import refuse_same_person
 from usecases.ingest_checks import storable
 from usecases.reasons import MOST_CHARACTERS
 
@@ -91,8 +92,8 @@ def sign_off(
         run = run_numbered(session, actor.organisation_id, validation)
         if found.signed_us is not None:
             raise ActionRefused(f"material change {change} was signed off already, by {found.signed_by}")
-        if found.registered_by == actor.name:
-            raise ActionRefused(f"{actor.name} registered material change {change}: somebody else signs it off")
+        what = f"registered material change {change}: somebody else signs it off"
+        refuse_same_person(session, actor, (found.registered_by,), what)
         if run.made_us <= found.registered_us:
             raise ActionRefused(
                 f"validation {validation} is of {day_text(run.made_us)}, before the change was registered"

@@ -19,6 +19,7 @@ from store.level_tables import OverrideRow, Standing
 from store.overrides import count_below, count_with_level, live_overrides, override_numbered
 from usecases import audit
 from usecases.actors import Actor
+from usecases.changes.people import refuse_same_person
 from usecases.override_views import OverrideLine, line_of, state_of
 from usecases.reasons import checked_moment, checked_reason
 from usecases.settings import Settings, held_settings, settings_of
@@ -120,8 +121,8 @@ def _to_decide(session: Session, actor: Actor, override_id: int) -> OverrideRow:
     found = override_numbered(session, actor.organisation_id, override_id)
     if found.state != "requested":
         raise ActionRefused(f"override {override_id} was {found.state} already")
-    if found.requested_by == actor.name:
-        raise ActionRefused(f"{actor.name} asked for override {override_id}: somebody else decides")
+    what = f"asked for override {override_id}: somebody else decides"
+    refuse_same_person(session, actor, (found.requested_by,), what)
     return found
 
 

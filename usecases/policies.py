@@ -19,6 +19,7 @@ from store.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numb
 from store.settings import settings_row
 from usecases import audit
 from usecases.actors import Actor
+from usecases.changes.people import refuse_same_person
 from usecases.reasons import checked_reason
 from usecases.ruleset_reviews import Surroundings, misfits, surroundings_of_type
 from usecases.settings import lock_settings
@@ -162,7 +163,7 @@ def approve_policy(
         settings_row(session, actor.organisation_id, locked=True)
         row = policy_numbered(session, actor.organisation_id, name, number)
         before = active_policy(session, actor.organisation_id, name)
-        _refuse_approval(row, before, actor)
+        _refuse_approval(session, row, before, actor)
         if before is not None:
             before.state = RETIRED
         row.state, row.approved_by, row.approved_us = ACTIVE, actor.name, now
@@ -171,32 +172,54 @@ def approve_policy(
         return line_of(row)
 
 
-def _refuse_approval(row: Policy, active: Policy | None, actor: Actor) -> None:
+def _refuse_approval(session: Session, row: Policy, active: Policy | None, actor: Actor) -> None:
     if row.state != PROPOSED:
         raise ActionRefused(f"version {row.number} of {row.name} is {row.state}; what is proposed can be approved")
-    if row.written_by == actor.name:
-        raise ActionRefused(f"{actor.name} wrote version {row.number} of {row.name}; somebody else approves it")
+    of = f"version {row.number} of {row.name}"
+    refuse_same_person(session, actor, (row.written_by,), f"wrote {of}; somebody else approves it")
     if active is not None and active.number > row.number:
         raise ActionRefused(f"version {active.number} of {row.name} is active and newer; propose this one anew")
 
 
-def retire_policy(engine: Engine, actor: Actor, name: str, number: int, reason: str) -> PolicyLine:
-    """Refuse a proposed version, or let an active one decide no more; then nothing decides under its name.
+def refuse_policy(engine: Engine, actor: Actor, name: str, number: int, reason: str) -> PolicyLine:
+    """Refuse or withdraw a proposed version, which never decided.
 
     Raises:
         ConfigError: there is no reason.
         NotThere: there is no such version.
-        ActionRefused: it is retired already.
+        ActionRefused: it is active, or retired already.
     """
     why = checked_reason(reason)
     with writing(engine) as session:
         settings_row(session, actor.organisation_id, locked=True)
         row = policy_numbered(session, actor.organisation_id, name, number)
-        if row.state == RETIRED:
-            raise ActionRefused(f"version {number} of {name} is retired already")
-        was, row.state = row.state, RETIRED
-        _record(session, actor, "policy.retired", row, {"reason": why}, was=was)
-        return line_of(row)
+        if row.state == ACTIVE:
+            raise ActionRefused(f"version {number} of {name} is active; to retire it is proposed, and approved")
+        return _retired(session, actor, row, why)
+
+
+def retire_policy_in(session: Session, actor: Actor, name: str, number: int, why: str) -> PolicyLine:
+    """Let an active version decide no more; then nothing decides under its name.
+
+    What happens once that is approved, in its transaction.
+
+    Raises:
+        NotThere: there is no such version.
+        ActionRefused: it is not active.
+    """
+    row = policy_numbered(session, actor.organisation_id, name, number)
+    if row.state != ACTIVE:
+        raise ActionRefused(f"version {number} of {name} is {row.state}; one that is active can be retired")
+    return _retired(session, actor, row, why)
+
+
+def _retired(session: Session, actor: Actor, row: Policy, why: str) -> PolicyLine:
+    if row.state == RETIRED:
+        raise ActionRefused(f"version {row.number} of {row.name} is retired already")
+    was, row.state = row.state, RETIRED
+    session.flush()
+    _record(session, actor, "policy.retired", row, {"reason": why}, was=was)
+    return line_of(row)
 
 
 def policies_of(engine: Engine, actor: Actor, name: str | None = None) -> list[PolicyLine]:

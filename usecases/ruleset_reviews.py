@@ -26,12 +26,13 @@ from usecases.settings import settings_of
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a ruleset has to fit: the levels, the type's fields and the lists of its organisation."""
+    """What a ruleset has to fit: levels, the type's fields, lists and least coverage of its organisation."""
 
     levels: tuple[str, ...]
     type_name: str
     fields: Mapping[str, Fields]
     lists: Mapping[str, NamedList]
+    minimum_coverage_percent: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,13 @@ def surroundings_of(session: Session, family: Family) -> Surroundings:
 
 def surroundings_of_type(session: Session, kind: EntityType) -> Surroundings:
     """Read what rulesets and policies of a type have to fit."""
+    settings = settings_of(session, kind.organisation_id)
     return Surroundings(
-        settings_of(session, kind.organisation_id).levels,
+        settings.levels,
         kind.name,
         {part: read_fields(getattr(kind, part)) for part in PARTS},
         named_lists(session, kind.organisation_id),
+        settings.minimum_coverage_percent,
     )
 
 
@@ -110,7 +113,7 @@ def review(draft: Draft, name: str, around: Surroundings, now_us: int) -> tuple[
         except FivefoldError as wrong:  # such as a moment that is none
             errors.append(Finding("examples", str(wrong)))
     if tested is not None:
-        errors += _failures(tested, ruleset)
+        errors += _failures(tested, ruleset, around.minimum_coverage_percent)
     return _review(draft, name, ruleset, errors, warnings, tested), ruleset
 
 
@@ -145,17 +148,21 @@ def _percent(share: Decimal) -> str:
     return str(share.quantize(Decimal("0.1"), ROUND_DOWN))
 
 
-def _failures(tested: Tested, ruleset: Ruleset) -> Iterator[Finding]:
+def _failures(tested: Tested, ruleset: Ruleset, minimum: int) -> Iterator[Finding]:
     for result in tested.results:
         for difference in result.differences:
             yield Finding(f"example {result.name}", difference)
-    for what, share, least in (
+    for what, share, own in (
         ("rules", tested.rule_share, ruleset.coverage.rules),
         ("cases", tested.case_share, ruleset.coverage.cases),
     ):
+        least = own if own >= minimum else Decimal(minimum)
         if share < least:
             missing = ", ".join(tested.missing())
-            yield Finding("examples", f"reach {_percent(share)} % of {what}, at least {least} % are needed: {missing}")
+            whose = " by the organisation" if own < minimum else ""
+            yield Finding(
+                "examples", f"reach {_percent(share)} % of {what}, at least {least} % are needed{whose}: {missing}"
+            )
 
 
 def misfits(made: Ruleset | Policy, around: Surroundings) -> list[Finding]:

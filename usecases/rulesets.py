@@ -17,7 +17,7 @@ from domain.errors import ActionRefused, ConfigError, Finding, RulesetNotValid
 from risk.language.base import Identifier
 from risk.language.documents import Document
 from risk.language.wording import problem_of
-from store.activations import PER_SECOND, Change, begin
+from store.activations import Change, begin
 from store.database import writing
 from store.entities import type_named
 from store.ruleset_tables import Draft, Family
@@ -30,10 +30,8 @@ from store.rulesets import (
     next_position,
     revision_of,
 )
-from store.settings import settings_row
 from usecases import audit
 from usecases.actors import Actor
-from usecases.reasons import checked_rate, checked_reason
 from usecases.settings import lock_settings
 
 NO_DRAFT = 0
@@ -152,42 +150,33 @@ def refuse_other_revision(family: Family, draft: Draft | None, expected_revision
         raise ActionRefused(f"{family.name} {there}, not {expected_revision}: somebody was faster; look at it first")
 
 
-def order_families(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    names: Sequence[str],
-    reason: str,
-    per_second: int = PER_SECOND,
-    now_us: int | None = None,
+def order_families_in(
+    session: Session, actor: Actor, type_name: str, names: Sequence[str], why: str, per_second: int, now_us: int
 ) -> tuple[str, ...]:
     """Put the families of a type in order: the first one that applies assesses. Everyone is assessed again, gradually.
 
-    That is left out where the order of those that are in force stays the same.
+    That is left out where the order of those that are in force stays the same. Changes that need two people are
+    proposed (`usecases.changes`); this is what happens once one is approved, in its transaction.
 
     Raises:
-        ConfigError: the reason is empty, or the names are not those of all families of the type, each once.
+        ConfigError: the names are not those of all families of the type, each once.
         NotThere: there is no such type.
     """
-    now = now_microseconds() if now_us is None else now_us
-    why, rate = checked_reason(reason), checked_rate(per_second)
-    with writing(engine) as session:
-        settings_row(session, actor.organisation_id, locked=True)
-        kind = type_named(session, actor.organisation_id, type_name)
-        families = families_of(session, actor.organisation_id, kind.id)
-        before = [family.name for family in families]
-        if sorted(before) != sorted(names):
-            raise ConfigError(f"the families of {type_name} are {', '.join(before)}; name each of them once, in order")
-        in_force = _in_force(families)
-        for family in families:
-            family.position = list(names).index(family.name) + 1
-        moved = _moved(in_force, _in_force(sorted(families, key=lambda family: family.position)))
-        session.flush()
-        if moved is not None:
-            active = moved.active_version_id
-            begin(session, moved, Change("activation", active, active, why, actor.name, rate, now))
-        _record_change(session, actor, "rulesets.ordered", kind.id, {"order": before}, {"order": list(names)}, why)
-        return tuple(names)
+    kind = type_named(session, actor.organisation_id, type_name)
+    families = families_of(session, actor.organisation_id, kind.id)
+    before = [family.name for family in families]
+    if sorted(before) != sorted(names):
+        raise ConfigError(f"the families of {type_name} are {', '.join(before)}; name each of them once, in order")
+    in_force = _in_force(families)
+    for family in families:
+        family.position = list(names).index(family.name) + 1
+    moved = _moved(in_force, _in_force(sorted(families, key=lambda family: family.position)))
+    session.flush()
+    if moved is not None:
+        active = moved.active_version_id
+        begin(session, moved, Change("activation", active, active, why, actor.name, per_second, now_us))
+    _record_change(session, actor, "rulesets.ordered", kind.id, {"order": before}, {"order": list(names)}, why)
+    return tuple(names)
 
 
 def _in_force(families: Sequence[Family]) -> list[Family]:
@@ -199,35 +188,25 @@ def _moved(before: Sequence[Family], after: Sequence[Family]) -> Family | None:
     return next((now for was, now in zip(before, after, strict=True) if was is not now), None)
 
 
-def switch_family(
-    engine: Engine,
-    actor: Actor,
-    family: str,
-    on: bool,
-    reason: str,
-    per_second: int = PER_SECOND,
-    now_us: int | None = None,
+def switch_family_in(
+    session: Session, actor: Actor, family: str, on: bool, why: str, per_second: int, now_us: int
 ) -> None:
     """Switch a family on or off: while it is off others assess whom it applies to. All is done gradually, as above.
 
     Raises:
-        ConfigError: the reason is empty.
         NotThere: there is no such family.
         ActionRefused: it is switched like that already.
     """
-    now = now_microseconds() if now_us is None else now_us
-    why, rate = checked_reason(reason), checked_rate(per_second)
-    with writing(engine) as session:
-        settings_row(session, actor.organisation_id, locked=True)
-        found = family_named(session, actor.organisation_id, family)
-        if found.enabled == on:
-            raise ActionRefused(f"{family} is {'on' if on else 'off'} already")
-        found.enabled = on
-        active = found.active_version_id
-        if active is not None:
-            kind, version, previous = ("activation", active, None) if on else ("off", None, active)
-            begin(session, found, Change(kind, version, previous, why, actor.name, rate, now))
-        _record_change(session, actor, "ruleset.switched", found.id, {"on": not on}, {"on": on}, why)
+    found = family_named(session, actor.organisation_id, family)
+    if found.enabled == on:
+        raise ActionRefused(f"{family} is {'on' if on else 'off'} already")
+    found.enabled = on
+    active = found.active_version_id
+    if active is not None:
+        kind, version, previous = ("activation", active, None) if on else ("off", None, active)
+        begin(session, found, Change(kind, version, previous, why, actor.name, per_second, now_us))
+    session.flush()
+    _record_change(session, actor, "ruleset.switched", found.id, {"on": not on}, {"on": on}, why)
 
 
 def _record_change(

@@ -34,6 +34,8 @@ class Settings:
         base_currency: every amount is converted into it.
         override_cap_percent: of the entities with a level, so many may stand below what the rules say.
         retention_days: nobody is erased before they are over.
+        minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach.
+        sole_operator_us: since when one person may approve what they proposed; None where two are needed.
     """
 
     levels: tuple[str, ...]
@@ -41,6 +43,8 @@ class Settings:
     base_currency: str
     override_cap_percent: int
     retention_days: int
+    minimum_coverage_percent: int = 0
+    sole_operator_us: int | None = None
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
@@ -50,7 +54,15 @@ def settings_of(session: Session, organisation_id: int) -> Settings:
 
 def _settings(row: OrganisationSettings) -> Settings:
     levels = tuple(json.loads(row.levels))
-    return Settings(levels, row.locked_us, row.base_currency, row.override_cap_percent, row.retention_days)
+    return Settings(
+        levels,
+        row.locked_us,
+        row.base_currency,
+        row.override_cap_percent,
+        row.retention_days,
+        row.minimum_coverage_percent,
+        row.sole_operator_us,
+    )
 
 
 def read_settings(engine: Engine, actor: Actor) -> Settings:
@@ -71,6 +83,8 @@ def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settin
         hold_organisation(session, actor.organisation_id)
         row = session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
         before = None if row is None else _said(row)
+        if row is not None and row.levels == canonical_json(list(names)):
+            return _settings(row)
         if row is None:
             row = OrganisationSettings(organisation_id=actor.organisation_id)
             session.add(row)
@@ -101,43 +115,69 @@ def _checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def change_settings(
-    engine: Engine,
-    actor: Actor,
-    *,
-    base_currency: str | None = None,
-    override_cap_percent: int | None = None,
-    retention_days: int | None = None,
-) -> Settings:
-    """Change what is given, and leave the rest as it is.
+@dataclass(frozen=True)
+class SettingsGiven:
+    """What is to change; None for what stays as it is."""
+
+    base_currency: str | None = None
+    override_cap_percent: int | None = None
+    retention_days: int | None = None
+    minimum_coverage_percent: int | None = None
+
+
+def change_settings_in(session: Session, actor: Actor, given: SettingsGiven) -> Settings:
+    """Change what is given, and leave the rest as it is; what happens once that is approved, in its transaction.
 
     Raises:
         ConfigError: a value is none.
         ActionRefused: the levels were not chosen yet; or the base currency is to change although a ruleset was
             written: the sums of money in it would mean something else.
     """
-    _check_values(base_currency, override_cap_percent, retention_days)
-    with writing(engine) as session:
-        row = settings_row(session, actor.organisation_id, locked=True)
-        before = _said(row)
-        if base_currency not in {None, row.base_currency} and row.locked_us is not None:
-            raise ActionRefused(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
-        row.base_currency = row.base_currency if base_currency is None else base_currency
-        row.override_cap_percent = row.override_cap_percent if override_cap_percent is None else override_cap_percent
-        row.retention_days = row.retention_days if retention_days is None else retention_days
+    check_values(given)
+    row = settings_row(session, actor.organisation_id, locked=True)
+    before = _said(row)
+    if given.base_currency not in {None, row.base_currency} and row.locked_us is not None:
+        raise ActionRefused(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
+    for name, value in vars(given).items():
+        if value is not None:
+            setattr(row, name, value)
+    session.flush()
+    if _said(row) != before:
         _record(session, actor, "settings.changed", row, before)
-        return _settings(row)
+    return _settings(row)
 
 
-def _check_values(base_currency: str | None, override_cap_percent: int | None, retention_days: int | None) -> None:
-    if base_currency is not None and not re.fullmatch("[A-Z]{3}", base_currency):
-        raise ConfigError(f"base_currency is {base_currency!r}; it must be three capital letters such as EUR")
-    for name, value, least, most in (
-        ("override_cap_percent", override_cap_percent, 0, 100),
-        ("retention_days", retention_days, 0, MOST_RETENTION_DAYS),
+def check_values(given: SettingsGiven) -> None:
+    """Raise ConfigError where a value is none."""
+    if given.base_currency is not None and not re.fullmatch("[A-Z]{3}", given.base_currency):
+        raise ConfigError(f"base_currency is {given.base_currency!r}; it must be three capital letters such as EUR")
+    for name, most in (
+        ("override_cap_percent", 100),
+        ("retention_days", MOST_RETENTION_DAYS),
+        ("minimum_coverage_percent", 100),
     ):
-        if value is not None and (type(value) is not int or not least <= value <= most):
-            raise ConfigError(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
+        value = getattr(given, name)
+        if value is not None and (type(value) is not int or not 0 <= value <= most):
+            raise ConfigError(f"{name} is {value!r}; it must be a whole number from 0 to {most}")
+
+
+def set_sole_operator_in(session: Session, actor: Actor, since_us: int | None, why: str) -> Settings:
+    """Let one person approve what they proposed from a moment on, or need two again."""
+    row = settings_row(session, actor.organisation_id, locked=True)
+    before = {"sole_operator_us": row.sole_operator_us}
+    row.sole_operator_us = since_us
+    session.flush()
+    audit.record(
+        session,
+        actor.organisation_id,
+        "organisation.sole_operator" if since_us is not None else "organisation.two_people",
+        ("organisation", actor.organisation_id),
+        actor=actor.name,
+        before=before,
+        after={"sole_operator_us": since_us, "reason": why},
+        details={"sole_operator_us": since_us},
+    )
+    return _settings(row)
 
 
 def held_settings(session: Session, organisation_id: int) -> Settings:
@@ -175,4 +215,5 @@ def _said(row: OrganisationSettings) -> dict[str, object]:
         "base_currency": row.base_currency,
         "override_cap_percent": row.override_cap_percent,
         "retention_days": row.retention_days,
+        "minimum_coverage_percent": row.minimum_coverage_percent,
     }

@@ -4,11 +4,13 @@ from typing import Any
 
 from pydantic import Field
 
+from serving.v1.proposals import Proposed
 from serving.v1.route import Asked
 from serving.v1.rulesets import Rate
 from serving.v1.shapes import LARGEST, Given, Moment, Number, Shown, Text
 from store.activations import PER_SECOND
 from usecases import activations, backtests
+from usecases.changes import asks
 
 
 class ActivationGiven(Given):
@@ -54,8 +56,9 @@ class BacktestLine(Shown):
     """
 
     id: int
-    family: str
+    family: str | None
     version: int | None
+    proposal: int | None
     content_hash: str
     state: str
     done: int
@@ -73,9 +76,10 @@ def activate(asked: Asked, family: Text, body: ActivationGiven) -> None:
     activations.activate(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
 
 
-def roll_back(asked: Asked, family: Text, body: ActivationGiven) -> None:
-    """Let a version decide again that did before."""
-    activations.roll_back(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
+def roll_back(asked: Asked, family: Text, body: ActivationGiven) -> Proposed:
+    """Propose to let a version decide again that did before."""
+    made = asks.roll_back(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
+    return Proposed.of(made)
 
 
 def list_activations(asked: Asked, family: Text) -> list[ActivationLine]:

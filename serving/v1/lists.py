@@ -2,18 +2,24 @@
 
 from pydantic import Field
 
+from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, MomentGiven, Shown, Text
 from usecases import lists
+from usecases.changes import asks
 
 
 class ListVersionGiven(Given):
-    """A version of a list: its members, and from when on it is in force, later than all versions that are there."""
+    """A version of a list: its members, and from when on it is in force, later than all versions that are there.
+
+    `reason` is needed once anything decides: then the version is proposed.
+    """
 
     since: MomentGiven
     members: list[Text]
     title: Text
     source: Text
+    reason: Text = ""
 
 
 class ListVersion(Shown):
@@ -27,10 +33,11 @@ class ListVersion(Shown):
 
 
 class ListPut(Shown):
-    """The versions that were added, and how many entities are assessed again by that."""
+    """The versions that were added, and how many entities are assessed again by that; or the proposal to add them."""
 
     versions: list[ListVersion]
     touched: int
+    proposal: Proposal | None
 
 
 def list_lists(asked: Asked) -> list[ListVersion]:
@@ -39,6 +46,8 @@ def list_lists(asked: Asked) -> list[ListVersion]:
 
 
 def add_list_version(asked: Asked, name: Text, body: ListVersionGiven) -> ListPut:
-    """Add a version of a list; those that are there never change."""
-    made = lists.put_list_version(asked.engine, asked.actor, name, body.since, body.members, body.title, body.source)
-    return ListPut.of(made)
+    """Add a version of a list, or propose it once anything decides; those that are there never change."""
+    given = (name, body.since, body.members, body.title, body.source)
+    made = asks.put_list_version(asked.engine, asked.actor, *given, reason=body.reason)
+    done = made.result if isinstance(made.result, lists.ListPut) else lists.ListPut((), 0)
+    return ListPut.of({**vars(done), "proposal": made.proposal})

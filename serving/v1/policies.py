@@ -3,9 +3,12 @@
 from pydantic import Field
 
 from serving.v1.errors import Place
+from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Number, Shown, Text
+from store.policies import ACTIVE
 from usecases import policies
+from usecases.changes import asks
 
 
 class PolicyGiven(Given):
@@ -47,6 +50,12 @@ class PolicyLine(Shown):
     approved_at: Moment | None = Field(validation_alias="approved_us")
 
 
+class PolicyRetired(PolicyLine):
+    """The version as it is now, and the proposal to retire it, where it is active."""
+
+    proposal: Proposal | None
+
+
 class Policy(PolicyLine):
     """A version of a policy as it was written, and what is doubtful in it."""
 
@@ -80,6 +89,11 @@ def approve_policy(asked: Asked, policy: Text, number: Number, body: Why) -> Pol
     return PolicyLine.of(policies.approve_policy(asked.engine, asked.actor, policy, number, body.reason))
 
 
-def retire_policy(asked: Asked, policy: Text, number: Number, body: Why) -> PolicyLine:
-    """Refuse a proposed version, or let an active one decide no more."""
-    return PolicyLine.of(policies.retire_policy(asked.engine, asked.actor, policy, number, body.reason))
+def retire_policy(asked: Asked, policy: Text, number: Number, body: Why) -> PolicyRetired:
+    """Refuse a proposed version, or propose that an active one decides no more."""
+    shown = policies.show_policy(asked.engine, asked.actor, policy, number)
+    if shown.state != ACTIVE:
+        line = policies.refuse_policy(asked.engine, asked.actor, policy, number, body.reason)
+        return PolicyRetired.of({**vars(line), "proposal": None})
+    made = asks.retire_policy(asked.engine, asked.actor, policy, number, body.reason)
+    return PolicyRetired.of({**vars(made.result or shown), "proposal": made.proposal})

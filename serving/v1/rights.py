@@ -12,6 +12,7 @@ from serving.v1 import (
     overrides,
     policies,
     portfolio,
+    proposals,
     rulesets,
     settings,
     validations,
@@ -40,6 +41,7 @@ _ENTITY = "/v1/entities/{type}/{external_id}"
 _OVERRIDE = "/v1/overrides/{override}"
 _FAMILY = "/v1/rulesets/{family}"
 _POLICY = "/v1/policies/{policy}/versions/{number}"
+_PROPOSAL = "/v1/proposals/{proposal}"
 _ENDPOINT = "/v1/webhooks/{endpoint}"
 
 TABLE: tuple[Route, ...] = (
@@ -91,7 +93,7 @@ TABLE: tuple[Route, ...] = (
     Route("PATCH", "/v1/settings", ADMINS, settings.change_settings),
     Route("GET", "/v1/entity-types", READERS, settings.list_types),
     Route("PUT", "/v1/entity-types/{name}", ADMINS, settings.define_type),
-    Route("PUT", "/v1/entity-types/{type}/rulesets", PUBLISHERS, rulesets.order_families),
+    Route("PUT", "/v1/entity-types/{type}/rulesets", PUBLISHERS, rulesets.order_families, 202),
     Route("GET", "/v1/rulesets", PUBLISHERS, rulesets.list_families),
     Route("GET", f"{_FAMILY}/draft", PUBLISHERS, rulesets.read_draft),
     Route("PUT", f"{_FAMILY}/draft", PUBLISHERS, rulesets.save_draft, work=Work.READING),
@@ -106,8 +108,13 @@ TABLE: tuple[Route, ...] = (
     Route("POST", "/v1/backtests/{backtest}/cancel", PUBLISHERS, activations.cancel_backtest),
     Route("GET", f"{_FAMILY}/activations", PUBLISHERS, activations.list_activations),
     Route("POST", f"{_FAMILY}/activate", PUBLISHERS, activations.activate),
-    Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back),
-    Route("POST", f"{_FAMILY}/switch", PUBLISHERS, rulesets.switch_family),
+    Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back, 202),
+    Route("POST", f"{_FAMILY}/switch", PUBLISHERS, rulesets.switch_family, 202),
+    Route("GET", "/v1/proposals", PUBLISHERS, proposals.list_proposals),
+    Route("GET", _PROPOSAL, PUBLISHERS, proposals.read_proposal),
+    Route("POST", f"{_PROPOSAL}/approve", PUBLISHERS, proposals.approve_proposal),
+    Route("POST", f"{_PROPOSAL}/refuse", PUBLISHERS, proposals.refuse_proposal),
+    Route("POST", f"{_PROPOSAL}/backtests", PUBLISHERS, proposals.request_proposal_backtests, 202),
     Route("GET", "/v1/lists", PUBLISHERS, lists.list_lists),
     Route("POST", "/v1/lists/{name}/versions", PUBLISHERS, lists.add_list_version, 201, work=Work.BULK),
     Route("GET", "/v1/webhooks", ADMINS, webhooks.list_endpoints),

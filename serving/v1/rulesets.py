@@ -6,10 +6,12 @@ from pydantic import Field
 
 from domain.errors import Finding, RulesetNotValid
 from serving.v1.errors import Place
+from serving.v1.proposals import Proposed
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Number, Shown, Text
 from store.activations import PER_SECOND
 from usecases import ruleset_commits, ruleset_reading, ruleset_reviews, rulesets
+from usecases.changes import asks
 from usecases.reasons import MOST_PER_SECOND
 
 Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second")]
@@ -200,11 +202,13 @@ def compare_versions(asked: Asked, family: Text, number: Number, query: Compared
     return Difference.of(found)
 
 
-def order_families(asked: Asked, type_: Text, body: OrderGiven) -> list[str]:
-    """Put the rulesets of a type in order: the first that applies decides. Everyone is assessed again, gradually."""
-    return list(rulesets.order_families(asked.engine, asked.actor, type_, body.families, body.reason, body.per_second))
+def order_families(asked: Asked, type_: Text, body: OrderGiven) -> Proposed:
+    """Propose an order of the rulesets of a type: the first that applies decides."""
+    made = asks.order_families(asked.engine, asked.actor, type_, body.families, body.reason, body.per_second)
+    return Proposed.of(made)
 
 
-def switch_family(asked: Asked, family: Text, body: SwitchGiven) -> None:
-    """Switch a ruleset on or off; everyone is assessed again, gradually."""
-    rulesets.switch_family(asked.engine, asked.actor, family, body.on, body.reason, body.per_second)
+def switch_family(asked: Asked, family: Text, body: SwitchGiven) -> Proposed:
+    """Propose to switch a ruleset on or off."""
+    made = asks.switch_family(asked.engine, asked.actor, family, body.on, body.reason, body.per_second)
+    return Proposed.of(made)

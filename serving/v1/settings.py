@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Shown, Text
 from usecases import entity_types, settings
+from usecases.changes import asks
 
 
 class LevelsGiven(Given):
@@ -16,21 +18,34 @@ class LevelsGiven(Given):
 
 
 class SettingsGiven(Given):
-    """What is to change; what is not given stays."""
+    """What is to change; what is not given stays. `reason` is needed once anything decides: then it is proposed."""
 
     base_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
     override_cap_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     retention_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
+    minimum_coverage_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    reason: Text = ""
 
 
 class Settings(Shown):
-    """The settings; levels and base currency cannot change any more from `locked_at` on."""
+    """The settings; levels and base currency cannot change any more from `locked_at` on.
+
+    `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
+    """
 
     levels: list[str]
     locked_at: Moment | None = Field(validation_alias="locked_us")
     base_currency: str
     override_cap_percent: int
     retention_days: int
+    minimum_coverage_percent: int
+    sole_operator_since: Moment | None = Field(validation_alias="sole_operator_us")
+
+
+class SettingsAsked(Settings):
+    """The settings as they are now, and the proposal to change them, where one was made."""
+
+    proposal: Proposal | None
 
 
 class FieldsGiven(Given):
@@ -60,9 +75,12 @@ def choose_levels(asked: Asked, body: LevelsGiven) -> Settings:
     return Settings.of(settings.choose_levels(asked.engine, asked.actor, body.levels))
 
 
-def change_settings(asked: Asked, body: SettingsGiven) -> Settings:
-    """Change settings."""
-    return Settings.of(settings.change_settings(asked.engine, asked.actor, **body.model_dump()))
+def change_settings(asked: Asked, body: SettingsGiven) -> SettingsAsked:
+    """Change settings, or propose it once anything decides."""
+    given = settings.SettingsGiven(**body.model_dump(exclude={"reason"}))
+    made = asks.change_settings(asked.engine, asked.actor, given, body.reason)
+    present = settings.read_settings(asked.engine, asked.actor)
+    return SettingsAsked.of({**vars(present), "proposal": made.proposal})
 
 
 def list_types(asked: Asked) -> list[EntityType]:

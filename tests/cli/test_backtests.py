@@ -5,10 +5,10 @@ from pathlib import Path
 from sqlalchemy import create_engine
 
 from tests.cli.running import cells, refuse, succeed
+from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, document
 from usecases.backtests import request_backtest
 from usecases.entity_types import define_type
-from usecases.lists import put_list_version
 from usecases.organisations import actor_in_new
 from usecases.rulesets import save_draft
 from usecases.settings import choose_levels

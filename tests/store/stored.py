@@ -66,6 +66,7 @@ def backtest_of(session: Session, family: Family, state: str = "queued", **value
     made = Backtest(
         organisation_id=family.organisation_id,
         family_id=family.id,
+        type_id=family.type_id,
         canonical="",
         state=state,
         requested_by="member:1",

@@ -16,6 +16,8 @@ from store.level_tables import DueMark, Standing
 from store.tables import Organisation
 from tests.store import databases
 from usecases.actors import Actor
+from usecases.backtests import run_next_backtest
+from usecases.changes.proposals import Outcome, ProposalLine, approve_proposal
 from usecases.entity_types import define_type
 from usecases.settings import choose_levels
 
@@ -119,6 +121,14 @@ def stand(engine: Engine, entity_id: int, rules_level: int | None, **others: Any
             "entered_us": None if rules_level is None else NOW - 100 * DAY,
         } | others
         session.merge(Standing(entity_id=entity_id, **values))
+
+
+def agreed(engine: Engine, checker: Actor, outcome: Outcome, now_us: int | None = None) -> ProposalLine:
+    """Let workers run what a proposal needs, and another person approve it."""
+    assert outcome.proposal is not None, "it was done at once"
+    while run_next_backtest(engine, now_us):
+        pass
+    return approve_proposal(engine, checker, outcome.proposal.id, "agreed", now_us=now_us)
 
 
 def due_reasons(engine: Engine) -> dict[int, Reason]:

@@ -18,6 +18,7 @@ from store.due import BULK, Reason
 from store.entity_tables import Entity
 from store.level_tables import DueMark
 from store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
+from tests.usecases.at_once import order_families, put_list_version, roll_back, switch_family
 from tests.usecases.governed import (
     NOW,
     SECOND,
@@ -30,14 +31,13 @@ from tests.usecases.governed import (
     together,
 )
 from usecases import activations
-from usecases.activations import MOST_SECONDS, activate, advance_backfills, list_activations, roll_back
+from usecases.activations import MOST_SECONDS, activate, advance_backfills, list_activations
 from usecases.actors import Actor
 from usecases.audit_verify import verify
 from usecases.backtests import request_backtest, run_next_backtest
 from usecases.entity_types import define_type
-from usecases.lists import put_list_version
 from usecases.ruleset_commits import commit
-from usecases.rulesets import order_families, save_draft, switch_family
+from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]
 

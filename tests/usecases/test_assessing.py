@@ -17,13 +17,13 @@ from risk.facts.lists import ListVersion, NamedList
 from risk.facts.portfolio import Portfolio
 from risk.language.reading import read_ruleset
 from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from usecases.assessing import assess_entities
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import put_entities
 from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
 from usecases.ingest_transactions import add_transactions
-from usecases.lists import put_list_version
 
 EVERYTHING = {
     "country": banks.COUNTRY,

@@ -12,13 +12,13 @@ from risk.language.reading import read_ruleset
 from store.entity_tables import Entity
 from store.ruleset_tables import Family
 from store.rulesets import family_named, newest_version
+from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, document, founded, stand
 from usecases import backtest_running
 from usecases.actors import Actor
 from usecases.backtest_running import run_backtest, setting_of
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import put_entities
-from usecases.lists import put_list_version
 from usecases.ruleset_commits import commit
 from usecases.rulesets import save_draft
 

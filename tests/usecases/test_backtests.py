@@ -14,6 +14,7 @@ from risk.language.reading import read_ruleset
 from store.audit_tables import AuditEntry
 from store.entity_tables import Entity
 from store.ruleset_tables import Backtest
+from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, SECOND, audited, document, founded, rows_of, together
 from usecases import backtests
 from usecases.actors import Actor
@@ -21,7 +22,6 @@ from usecases.audit_verify import verify
 from usecases.backtests import LEASE_US, list_backtests, report_of, request_backtest, run_next_backtest
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import put_entities
-from usecases.lists import put_list_version
 from usecases.ruleset_commits import commit
 from usecases.rulesets import save_draft
 

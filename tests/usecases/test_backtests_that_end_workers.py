@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from domain.errors import ActionRefused, NotThere
 from store.ruleset_tables import Backtest
+from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of
 from tests.usecases.platforms import transaction
 from usecases import backtest_running, backtests
@@ -16,7 +17,6 @@ from usecases.backtests import LEASE_US, cancel_backtest, list_backtests, reques
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import put_entities
 from usecases.ingest_transactions import add_transactions
-from usecases.lists import put_list_version
 from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]

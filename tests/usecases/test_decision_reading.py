@@ -12,11 +12,11 @@ from domain.errors import ActionRefused, NotThere
 from store.event_tables import Decision
 from tests.store.audits import forged
 from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 from usecases.audit_verify import verify
 from usecases.decision_reading import list_decisions, read_decision, replay_decision, replay_named
 from usecases.erasing import erase_entity
-from usecases.lists import put_list_version
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from store.due import Reason
 from store.entity_tables import Transaction
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
 from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 from tests.usecases.governed import audited, together
@@ -22,7 +23,6 @@ from usecases.audit_verify import verify
 from usecases.decision_reading import read_decision, replay_decision
 from usecases.ingest_facts import set_tag
 from usecases.levels import Freshness
-from usecases.lists import put_list_version
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from store.entity_tables import Entity
 from store.level_tables import DueMark
 from store.ruleset_tables import Family
 from tests.store import databases
+from tests.usecases.at_once import put_list_version, switch_family
 from tests.usecases.governed import NOW, add_entities, document, founded, stand
 from usecases.actors import Actor
 from usecases.distribution import AtVersion, Distribution, Overridden, distribution
 from usecases.entity_types import define_type
-from usecases.lists import put_list_version
 from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft, switch_family
+from usecases.rulesets import save_draft
 
 
 def prepared(engine: Engine) -> Actor:

@@ -12,9 +12,10 @@ from sqlalchemy import Engine, text
 
 from domain.settings import Settings
 from store.audit_tables import AuditEntry
+from tests.usecases.at_once import put_list_version, roll_back
 from tests.usecases.governed import DAY, NOW, add_entities, document, founded, rows_of, stand
 from usecases import evidence
-from usecases.activations import activate, roll_back
+from usecases.activations import activate
 from usecases.actors import Actor
 from usecases.archive import MANIFEST, check_archive
 from usecases.audit_verify import verify
@@ -23,7 +24,6 @@ from usecases.evidence import Evidence, build_evidence
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import put_entities
 from usecases.ingest_facts import RecordGiven, put_record, set_tag
-from usecases.lists import put_list_version
 from usecases.material_changes import register_change, sign_off
 from usecases.members import add_member
 from usecases.overrides import approve_override, refuse_override, request_override, revoke_override

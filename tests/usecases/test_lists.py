@@ -16,6 +16,7 @@ from store.due import BULK, Reason
 from store.entity_tables import Entity, ListVersionRow
 from store.level_tables import DueMark
 from store.ruleset_tables import Family
+from tests.usecases.at_once import put_list, put_list_version, switch_family
 from tests.usecases.governed import (
     DAY,
     NOW,
@@ -32,9 +33,9 @@ from tests.usecases.governed import (
 from usecases.actors import Actor
 from usecases.audit_verify import verify
 from usecases.entity_types import define_type
-from usecases.lists import ListLine, ListPut, list_lists, named_lists, put_list, put_list_version
+from usecases.lists import ListLine, ListPut, list_lists, named_lists
 from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft, switch_family
+from usecases.rulesets import save_draft
 
 FILE = """\
 list: watched

@@ -13,6 +13,7 @@ from store.audit_tables import AuditEntry, AuditValues
 from store.due import EVENT, Reason
 from store.entity_tables import Entity
 from store.level_tables import DueMark, OverrideRow
+from tests.usecases.at_once import change_settings
 from tests.usecases.governed import (
     DAY,
     NOW,
@@ -30,7 +31,6 @@ from usecases.audit_verify import verify
 from usecases.override_views import OverrideLine, cap_of, overrides_of
 from usecases.overrides import approve_override, refuse_override, request_override, revoke_override
 from usecases.rulesets import save_draft
-from usecases.settings import change_settings
 
 People = tuple[Actor, Actor, Actor]
 

@@ -35,9 +35,10 @@ from store.entity_tables import OrganisationSettings
 from store.ruleset_tables import Backtest, Family, RulesetVersion
 from tests.store import databases
 from tests.usecases import platform_model
+from tests.usecases.at_once import roll_back
 from tests.usecases.banks import Bank
 from tests.usecases.platform_model import FAMILIES, LEVELS, Entity, Fact, Model, Outcome, Override, Transaction
-from usecases.activations import activate, advance_backfills, roll_back
+from usecases.activations import activate, advance_backfills
 from usecases.actors import Actor
 from usecases.assessing import Result, assess_entities
 from usecases.audit_verify import AuditFinding, verify

@@ -9,17 +9,13 @@ from sqlalchemy import Engine
 
 from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
 from store.event_tables import Policy
+from tests.usecases.at_once import retire_policy
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
 from tests.usecases.governed import audited, rows_of, together
 from usecases.audit_verify import verify
-from usecases.policies import (
-    approve_policy,
-    check_policy,
-    policies_of,
-    propose_policy,
-    retire_policy,
-    show_policy,
-)
+from usecases.changes import asks
+from usecases.changes.proposals import approve_proposal
+from usecases.policies import approve_policy, check_policy, policies_of, propose_policy, refuse_policy, show_policy
 
 WHY = "Because of the test."
 
@@ -83,12 +79,31 @@ def test_one_that_is_retired_decides_no_more(desk: Desk) -> None:
     retire_policy(desk.bank.engine, desk.ana, "payments", 1, WHY)
     with pytest.raises(NotThere, match="there is no active policy 'payments'"):
         desk.decide()
-    with pytest.raises(ActionRefused, match="retired already"):
+    with pytest.raises(ActionRefused, match="is retired; one that is active can be retired"):
         retire_policy(desk.bank.engine, desk.ana, "payments", 1, WHY)
     assert propose(desk, CASH).number == 2, "the same may be proposed again"
-    retire_policy(desk.bank.engine, desk.ana, "payments", 2, WHY)
+    assert refuse_policy(desk.bank.engine, desk.ana, "payments", 2, WHY).state == "retired"
+    with pytest.raises(ActionRefused, match="retired already"):
+        refuse_policy(desk.bank.engine, desk.ana, "payments", 2, WHY)
     with pytest.raises(ActionRefused, match="is retired; what is proposed"):
         approve(desk, 2)
+
+
+def test_an_active_one_is_not_retired_by_one_person(desk: Desk) -> None:
+    desk.publish(CASH)
+    desk.decide()
+    engine = desk.bank.engine
+    with pytest.raises(ActionRefused, match="is active; to retire it is proposed, and approved"):
+        refuse_policy(engine, desk.ana, "payments", 1, WHY)
+    outcome = asks.retire_policy(engine, desk.ana, "payments", 1, WHY, desk.bank.now)
+    assert outcome.proposal is not None
+    assert outcome.proposal.reach == {"days": 90, "decisions": {"allow": 1}}
+    with pytest.raises(ActionRefused, match="another person approves"):
+        approve_proposal(engine, desk.ana, outcome.proposal.id, WHY)
+    assert desk.decide().action == "allow"
+    approve_proposal(engine, desk.ben, outcome.proposal.id, WHY)
+    with pytest.raises(NotThere, match="there is no active policy 'payments'"):
+        desk.decide()
 
 
 def test_the_same_is_not_proposed_twice(desk: Desk) -> None:

@@ -12,13 +12,12 @@ from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
 from risk.language.reading import read_ruleset
 from store.audit_tables import AuditEntry
 from store.ruleset_tables import Draft, RulesetVersion
+from tests.usecases.at_once import change_settings, put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of, together
 from usecases.actors import Actor
 from usecases.audit_verify import verify
-from usecases.lists import put_list_version
 from usecases.ruleset_commits import Committed, commit
 from usecases.rulesets import save_draft
-from usecases.settings import change_settings
 
 DOUBTFUL = document().replace("    rationale: How much comes in.\n", "")
 People = tuple[Actor, Actor, Actor]

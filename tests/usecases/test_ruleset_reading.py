@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine
 
 from domain.errors import NotThere
+from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import document, founded
-from usecases.lists import put_list_version
 from usecases.ruleset_commits import commit
 from usecases.ruleset_reading import compare_versions, list_families, list_versions, read_draft, read_version
 from usecases.rulesets import save_draft

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from domain.errors import NotThere, RulesetNotValid
 from store.audit_tables import AuditEntry
 from store.rulesets import family_named
+from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import LEVELS, NOW, document, founded, rows_of
 from usecases.actors import Actor
 from usecases.entity_types import define_type
-from usecases.lists import put_list_version
 from usecases.ruleset_reviews import Review, read_fitting, review_draft, surroundings_of
 from usecases.rulesets import save_draft
 

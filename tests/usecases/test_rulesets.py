@@ -11,11 +11,12 @@ from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
 from store.activations import PER_SECOND
 from store.audit_tables import AuditEntry
 from store.ruleset_tables import Activation, Draft, Family
+from tests.usecases.at_once import order_families, switch_family
 from tests.usecases.governed import LEVELS, NOW, audited, document, founded, organisation, people, rows_of, together
 from usecases.actors import Actor
 from usecases.audit_verify import verify
 from usecases.entity_types import define_type
-from usecases.rulesets import DraftSaved, named_in, order_families, save_draft, switch_family
+from usecases.rulesets import DraftSaved, named_in, save_draft
 from usecases.settings import choose_levels, read_settings
 
 People = tuple[Actor, Actor, Actor]

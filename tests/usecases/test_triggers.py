@@ -8,10 +8,10 @@ from sqlalchemy import Engine
 from domain.clock import DAY_US
 from store.due import Reason
 from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from usecases.levels import Freshness, read_level, view_profile
-from usecases.lists import put_list_version
 
 HOUR_US = DAY_US // 24
 ALL = {

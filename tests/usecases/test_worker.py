@@ -133,7 +133,7 @@ def test_a_success_forgets_the_failures_before(bank: Bank, monkeypatch: pytest.M
 
 
 def test_a_ruleset_that_lacks_a_list_fails_all_of_them_until_the_list_is_there(engine: Engine) -> None:
-    from usecases.lists import put_list_version
+    from tests.usecases.at_once import put_list_version
 
     bank = Bank(engine)
     bank.activate(banks.document({"listed": banks.LISTED}))

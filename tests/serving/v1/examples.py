@@ -97,7 +97,7 @@ EXAMPLES: Mapping[str, Example] = {
     "sign_off": Example({"change": "1"}, {"validation": 1, "conclusion": WHY}, own=("change",)),
     "read_settings": Example(),
     "choose_levels": Example(body={"levels": ["low", "medium", "high", "critical"]}, status=409),
-    "change_settings": Example(body={"override_cap_percent": 20}),
+    "change_settings": Example(body={"override_cap_percent": 20, "reason": WHY}),
     "list_types": Example(),
     "define_type": Example({"name": "session"}, {"fields": {"device": "text"}}),
     "order_families": Example({"type": "customer"}, {"families": ["second", "retail", "drafted"], "reason": WHY}),
@@ -119,8 +119,14 @@ EXAMPLES: Mapping[str, Example] = {
     "switch_family": Example(_SECOND, {"on": False, "reason": WHY}, own=_FAMILY),
     "list_lists": Example(),
     "add_list_version": Example(
-        {"name": "watched"}, {"since": "2030-01-01", "members": ["NO"], "title": "Watched", "source": "Ourselves"}
+        {"name": "watched"},
+        {"since": "2030-01-01", "members": ["NO"], "title": "Watched", "source": "Ourselves", "reason": WHY},
     ),
+    "list_proposals": Example(query={"state": "proposed"}),
+    "read_proposal": Example({"proposal": "1"}, own=("proposal",)),
+    "approve_proposal": Example({"proposal": "1"}, {"reason": WHY}, own=("proposal",)),
+    "refuse_proposal": Example({"proposal": "2"}, {"reason": WHY}, own=("proposal",)),
+    "request_proposal_backtests": Example({"proposal": "3"}, own=("proposal",)),
     "list_endpoints": Example(),
     "add_endpoint": Example(body={"url": "https://example.com/hook", "kinds": ["level.reached"]}),
     "remove_endpoint": Example({"endpoint": "1"}, own=_ENDPOINT),
@@ -156,6 +162,7 @@ def furnish(place: Place) -> Place:
     place.good("POST", "/v1/rulesets/drafted/backtests", {}, token=maker)
     place.good("GET", f"{customer}/risk?freshness=now", role="app")
     override(place)
+    proposed(place, maker)
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
     validated(place)
     decided(place, maker)
@@ -179,6 +186,13 @@ def validated(place: Place) -> None:
     body = {"kind": "product", "description": "Loans"}
     place.good("POST", "/v1/material-changes", body, token=registrar)
     place.good("POST", "/v1/validations", QUARTER, role="publisher")
+
+
+def proposed(place: Place, maker: str) -> None:
+    """Propose three versions of a list that no ruleset reads."""
+    for year in (2031, 2032, 2033):
+        body = {"since": f"{year}-01-01", "members": ["NO"], "title": "Spare", "source": "Ourselves", "reason": WHY}
+        place.good("POST", "/v1/lists/spare/versions", body, token=maker)
 
 
 def override(place: Place) -> None:

@@ -5,6 +5,7 @@ import json
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
+from usecases.backtests import run_next_backtest
 
 NEW = "/v1/rulesets/new"
 
@@ -68,14 +69,24 @@ def test_two_versions_are_compared(place: Place) -> None:
     assert place.ask("GET", "/v1/rulesets/retail/versions/2/diff?before=9", role="publisher").status_code == 404
 
 
-def test_rulesets_are_put_in_order_and_switched_for_a_reason(place: Place) -> None:
+def test_rulesets_are_put_in_order_and_switched_by_two_people(place: Place) -> None:
     path = "/v1/entity-types/customer/rulesets"
     order = ["drafted", "second", "retail"]
-    assert place.good("PUT", path, {"families": order, "reason": WHY}, role="publisher") == order
-    listed = place.good("GET", "/v1/rulesets?type=customer", role="publisher")
-    assert [line["name"] for line in listed] == order
+    made = place.good("PUT", path, {"families": order, "reason": WHY}, role="publisher")["proposal"]
+    assert (made["kind"], made["content"]["families"], made["reach"]) == ("rulesets.order", order, {"entities": {"customer": 1}})  # fmt: skip  # noqa: E501 (one line is read more easily)
+    listed = [line["name"] for line in place.good("GET", "/v1/rulesets?type=customer", role="publisher")]
+    assert listed == ["retail", "second", "drafted"], "nothing is changed yet"
+    while run_next_backtest(place.engine):
+        pass
+    approve = f"/v1/proposals/{made['id']}/approve"
+    assert place.ask("POST", approve, {"reason": WHY}, role="publisher").status_code == 409
+    done = place.good("POST", approve, {"reason": WHY}, role="admin")
+    assert (done["state"], done["result"], done["backtests"][0]["state"]) == ("approved", {"families": order}, "done")
+    listed = [line["name"] for line in place.good("GET", "/v1/rulesets?type=customer", role="publisher")]
+    assert listed == order
     assert place.ask("PUT", path, {"families": order[1:], "reason": WHY}, role="publisher").status_code == 422
     assert place.ask("PUT", path, {"families": order, "reason": " "}, role="publisher").status_code == 422
-    body = {"on": False, "reason": WHY}
-    assert place.good("POST", "/v1/rulesets/retail/switch", body, role="publisher") is None
-    assert place.ask("POST", "/v1/rulesets/retail/switch", body, role="publisher").status_code == 409
+    switched = place.good("POST", "/v1/rulesets/retail/switch", {"on": False, "reason": WHY}, role="publisher")
+    refuse = f"/v1/proposals/{switched['proposal']['id']}/refuse"
+    assert place.good("POST", refuse, {"reason": WHY}, role="publisher")["state"] == "withdrawn"
+    assert place.ask("POST", "/v1/rulesets/retail/switch", {"on": True, "reason": WHY}, role="admin").status_code == 409

@@ -11,9 +11,23 @@ def test_settings_change_and_stay_within_the_organisation(tmp_path: Path) -> Non
         chosen = place.good("PUT", "/v1/settings/levels", {"levels": ["a", "b", "c", "d"]}, role="admin")
         assert (chosen["levels"], chosen["locked_at"]) == (["a", "b", "c", "d"], None)
         changed = place.good("PATCH", "/v1/settings", {"base_currency": "SEK", "retention_days": 10}, role="admin")
-        assert changed == {**chosen, "base_currency": "SEK", "retention_days": 10}
-        assert place.good("GET", "/v1/settings", role="investigator") == changed
+        assert changed == {**chosen, "base_currency": "SEK", "retention_days": 10, "proposal": None}
+        assert {**place.good("GET", "/v1/settings", role="investigator"), "proposal": None} == changed
         assert place.good("GET", "/v1/settings", token=place.tokens[THEIRS, "admin"]) == theirs
+
+
+def test_once_a_ruleset_decides_settings_are_changed_by_two_admins(place: Place) -> None:
+    body = {"override_cap_percent": 99, "minimum_coverage_percent": 50}
+    assert place.ask("PATCH", "/v1/settings", body, role="admin").status_code == 422, "no reason is given"
+    asked = place.good("PATCH", "/v1/settings", {**body, "reason": "the board"}, role="admin")
+    assert (asked["override_cap_percent"], asked["proposal"]["state"]) == (10, "proposed")
+    path = f"/v1/proposals/{asked['proposal']['id']}/approve"
+    for role in ("admin", "publisher"):
+        assert place.ask("POST", path, {"reason": "yes"}, role=role).status_code == 409
+    (other,) = place.join("another admin", "admin")
+    place.good("POST", path, {"reason": "yes"}, token=other)
+    found = place.good("GET", "/v1/settings", role="admin")
+    assert (found["override_cap_percent"], found["minimum_coverage_percent"]) == (99, 50)
 
 
 def test_types_gain_fields_and_lose_none(place: Place) -> None:

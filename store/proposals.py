@@ -1,0 +1,47 @@
+"""Proposals of changes, and whether anything of an organisation decides yet. No transactions begin or end here."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from domain.errors import NotThere
+from store.event_tables import Policy
+from store.proposal_tables import Proposal
+from store.ruleset_tables import Activation, Backtest
+
+PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "withdrawn"
+"""The states of a proposal."""
+
+
+def anything_decided(session: Session, organisation_id: int) -> bool:
+    """Tell whether a ruleset or a policy of an organisation ever decided; from then on changes need two people."""
+    activated = select(Activation.id).where(Activation.organisation_id == organisation_id).limit(1)
+    approved = select(Policy.id).where(Policy.organisation_id == organisation_id, Policy.approved_us.is_not(None))
+    return session.scalar(activated) is not None or session.scalar(approved.limit(1)) is not None
+
+
+def proposal_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Proposal:
+    """Find a proposal of an organisation; NotThere where it has none of that number. *locked*: until the end."""
+    found = session.get(Proposal, number, with_for_update=locked or None, populate_existing=locked)
+    if found is None or found.organisation_id != organisation_id:
+        raise NotThere(f"there is no proposal {number}")
+    return found
+
+
+def proposals_of(
+    session: Session, organisation_id: int, state: str | None, before: int | None, most: int
+) -> Sequence[Proposal]:
+    """List proposals, of one state or of all, the newest first; those before a number where one is given."""
+    wanted = select(Proposal).where(Proposal.organisation_id == organisation_id)
+    if state is not None:
+        wanted = wanted.where(Proposal.state == state)
+    if before is not None:
+        wanted = wanted.where(Proposal.id < before)
+    return session.scalars(wanted.order_by(Proposal.id.desc()).limit(most)).all()
+
+
+def backtests_of_proposal(session: Session, proposal_id: int) -> Sequence[Backtest]:
+    """List the backtests of a proposal, the newest first."""
+    wanted = select(Backtest).where(Backtest.proposal_id == proposal_id)
+    return session.scalars(wanted.order_by(Backtest.id.desc())).all()

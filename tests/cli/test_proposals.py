@@ -1,0 +1,93 @@
+"""`fivefold proposals`: a token says who acts; an account of the machine is nobody."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from tests.cli.running import cells, refuse, run, succeed
+from tests.usecases.governed import NOW, document
+from usecases.activations import activate
+from usecases.actors import Actor
+from usecases.backtests import request_backtest, run_next_backtest
+from usecases.changes.asks import put_list_version
+from usecases.entity_types import define_type
+from usecases.organisations import actor_in
+from usecases.ruleset_commits import commit
+from usecases.rulesets import save_draft
+from usecases.settings import choose_levels
+
+WHY = ("--reason", "as agreed")
+
+
+@pytest.fixture
+def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A ruleset that decides, and the tokens of two publishers and an investigator."""
+    monkeypatch.delenv("FIVEFOLD_TOKEN", raising=False)
+    tokens = {}
+    for name, role in (("ana", "publisher"), ("ben", "publisher"), ("eve", "investigator"), ("ada", "admin")):
+        succeed(tmp_path, "members", "add", name, "--role", role)
+        tokens[name] = run(tmp_path, "tokens", "create", "--role", role, "--member", name).out.strip()
+    engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
+    ana = actor_in(engine, "default", "member:1")
+    choose_levels(engine, ana, ("low", "medium", "high"))
+    define_type(engine, ana, "customer", {"country": "country", "income": "number"}, now_us=NOW)
+    put_list_version(engine, ana, "watched", 0, ["IR"], "Watched", "our own", NOW)
+    save_draft(engine, ana, document())
+    commit(engine, ana, "retail", 1)
+    request_backtest(engine, ana, "retail", 1)
+    assert run_next_backtest(engine)
+    activate(engine, Actor(ana.organisation_id, "member:2"), "retail", 1, "our first")
+    engine.dispose()
+    return tokens
+
+
+def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str]) -> None:
+    switch = ("proposals", "switch", "retail", "--off", *WHY)
+    assert "is no member: two people change what decides" in refuse(tmp_path, *switch)
+    said = succeed(tmp_path, *switch, "--token", people["ana"])
+    assert said.startswith("Proposal 1: ruleset retail off. Another person approves it")
+    approve = ("proposals", "approve", 1, *WHY)
+    assert "is no member" in refuse(tmp_path, *approve)
+    assert "member:1 proposed 1: another person approves it" in refuse(tmp_path, *approve, "--token", people["ana"])
+    assert "is of the role investigator" in refuse(tmp_path, *approve, "--token", people["eve"])
+    assert "the token is none of default" in refuse(tmp_path, *approve, "--token", "unknown")
+    (row,) = cells(succeed(tmp_path, "proposals", "list"), "Proposals")
+    assert row[:3] == ["1", "proposed", "ruleset retail off"]
+    assert succeed(tmp_path, *approve, "--token", people["ben"]) == "Proposal 1 is approved: ruleset retail off.\n"
+    shown = succeed(tmp_path, "proposals", "show", 1)
+    assert "approved by member:2: as agreed" in shown
+
+
+def test_a_token_of_the_environment_says_who_acts(
+    tmp_path: Path, people: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIVEFOLD_TOKEN", people["ada"])
+    assert "Proposal 1: override_cap_percent" in succeed(tmp_path, "proposals", "settings", "--override-cap", 5, *WHY)
+    assert succeed(tmp_path, "proposals", "refuse", 1, *WHY) == "Proposal 1 is withdrawn: override_cap_percent.\n"
+    monkeypatch.setenv("FIVEFOLD_TOKEN", people["ana"])
+    assert "proposed by admins" in refuse(tmp_path, "proposals", "settings", "--override-cap", 5, *WHY)
+
+
+def test_every_other_change_is_proposed_too(tmp_path: Path, people: dict[str, str]) -> None:
+    file = tmp_path / "watched.yaml"
+    file.write_text("{list: watched, title: W, source: us, versions: [{since: 2026-12-01, members: [KP]}]}")
+    token = ("--token", people["ana"])
+    assert "Proposal 1: list watched" in succeed(tmp_path, "proposals", "add-list", file, *WHY, *token)
+    assert "Proposal 2: order of the rulesets" in succeed(tmp_path, "proposals", "order", "retail", *WHY, *token)
+    assert "is active already" in refuse(tmp_path, "proposals", "rollback", "retail", 1, *WHY, *token)
+    assert "no version 1 of a policy" in refuse(tmp_path, "proposals", "retire-policy", "pay", 1, *WHY, *token)
+    assert "backtests are not needed" in succeed(tmp_path, "proposals", "backtests", 1, *token)
+
+
+def test_a_set_up_is_made_again_with_drafts_there_and_alone_where_that_is_chosen(tmp_path: Path) -> None:
+    setup = ("import", "setup", "fatf-retail")
+    succeed(tmp_path, *setup, "--sole-operator", "a try-out")
+    engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
+    from cli.shipped import shipped_text
+
+    save_draft(engine, actor_in(engine, "default", "cli:ana"), shipped_text("fatf-retail"))
+    engine.dispose()
+    assert succeed(tmp_path, *setup).startswith("default has the levels low, medium, high, critical")
+    assert "organisation.sole_operator" in succeed(tmp_path, "audit", "show", columns=200)
+    assert "Two people are needed" in succeed(tmp_path, "proposals", "two-people", *WHY)

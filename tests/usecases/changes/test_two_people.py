@@ -1,0 +1,334 @@
+"""Nobody changes alone what decides, and nobody approves it before its backtest on those whom it reaches."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from domain.errors import ActionRefused, ConfigError, NotThere
+from store.entity_tables import ListVersionRow, OrganisationSettings
+from store.level_tables import Standing
+from store.proposal_tables import Proposal
+from store.ruleset_tables import Activation, Family
+from tests.usecases.governed import DAY, NOW, SECOND, agreed, audited, document, founded, rows_of
+from usecases.activations import activate, advance_backfills
+from usecases.actors import Actor
+from usecases.audit_verify import verify
+from usecases.backtests import report_of, request_backtest, run_next_backtest
+from usecases.changes.asks import (
+    change_settings,
+    order_families,
+    put_list,
+    put_list_version,
+    roll_back,
+    switch_family,
+)
+from usecases.changes.people import allow_sole_operator, require_two_people
+from usecases.changes.proposals import (
+    Outcome,
+    approve_proposal,
+    list_proposals,
+    read_proposal,
+    refuse_proposal,
+    request_proposal_backtests,
+)
+from usecases.ingest_checks import EntityRow
+from usecases.ingest_entities import put_entities
+from usecases.overrides import approve_override, request_override
+from usecases.roles import Role
+from usecases.ruleset_commits import commit
+from usecases.rulesets import save_draft
+from usecases.settings import SettingsGiven, choose_levels, read_settings
+from usecases.worker import run_batch
+
+People = tuple[Actor, Actor, Actor]
+LENIENT = document("lenient", medium=59).replace("points: 10, floor: high", "points: 10").replace(
+    "expect: {level: high, floor_by: country}", "expect: {level: low}"
+).replace("expect: {level: medium}", "expect: {level: low}")  # fmt: skip
+LATER = NOW + DAY
+Ask = Callable[[Engine, Actor], Outcome]
+
+CHANGES: dict[str, Ask] = {
+    "order": lambda engine, who: order_families(engine, who, "customer", ["lenient", "retail"], "why", now_us=LATER),
+    "switch": lambda engine, who: switch_family(engine, who, "retail", False, "why", now_us=LATER),
+    "list": lambda engine, who: put_list_version(engine, who, "watched", LATER, [], "W", "us", LATER, "why"),
+    "file": lambda engine, who: put_list(
+        engine, who, "{list: watched, title: W, source: us, versions: [{since: 2026-11-21, members: []}]}", LATER, "why"
+    ),
+    "cap": lambda engine, who: change_settings(engine, who, SettingsGiven(override_cap_percent=99), "why", LATER),
+    "retention": lambda engine, who: change_settings(engine, who, SettingsGiven(retention_days=0), "why", LATER),
+    "coverage": lambda engine, who: change_settings(
+        engine, who, SettingsGiven(minimum_coverage_percent=0), "why", LATER
+    ),
+}
+every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+reaching = pytest.mark.parametrize("change", [CHANGES[name] for name in ("order", "switch", "list")])
+
+
+def work(engine: Engine, now_us: int) -> None:
+    advance_backfills(engine, now_us)
+    while run_batch(engine, clock=lambda: now_us) is not None:
+        pass
+
+
+def decide(engine: Engine, three: People, text: str, name: str, now_us: int = NOW) -> None:
+    """Bring a ruleset into force, by two people."""
+    save_draft(engine, three[0], text)
+    made = commit(engine, three[0], name, 1, "as it is", now_us=now_us)
+    request_backtest(engine, three[0], name, made.number, now_us)
+    assert run_next_backtest(engine, now_us)
+    activate(engine, three[2], name, made.number, "as agreed", 1000, now_us)
+
+
+@pytest.fixture
+def three(engine: Engine) -> People:
+    """Six customers at levels 1, 2 and 3, by the strict ruleset; the lenient one stands behind it."""
+    three = founded(engine)
+    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    rows = [EntityRow(f"c{one}", {"country": ("NO", "IR", "KP")[one % 3], "income": 5.0}) for one in range(6)]
+    put_entities(engine, three[0], "customer", rows, NOW)
+    for text, name in ((document(), "retail"), (LENIENT, "lenient")):
+        decide(engine, three, text, name)
+    work(engine, NOW + SECOND)
+    assert levels(engine) == [1, 2, 3, 1, 2, 3]
+    return three
+
+
+def levels(engine: Engine) -> list[int]:
+    return [row["level"] for row in rows_of(engine, Standing)]
+
+
+def governing(engine: Engine) -> Any:
+    """Everything that decides, as it is stored."""
+    tables = (Family, ListVersionRow, OrganisationSettings, Activation)
+    return [rows_of(engine, table) for table in tables]
+
+
+@every_change
+def test_asking_changes_nothing_until_another_person_approves(engine: Engine, three: People, change: Ask) -> None:
+    before = governing(engine)
+    outcome = change(engine, three[0])
+    assert (outcome.result, governing(engine)) == (None, before)
+    assert outcome.proposal is not None
+    while run_next_backtest(engine, LATER):
+        pass
+    with pytest.raises(ActionRefused, match=r"member:1 proposed \d+: another person approves it"):
+        approve_proposal(engine, three[0], outcome.proposal.id, "I said so")
+    assert governing(engine) == before
+    done = approve_proposal(engine, three[1], outcome.proposal.id, "seen", now_us=LATER)
+    assert (done.state, done.decided_by, done.decision_reason) == ("approved", "member:2", "seen")
+    coverage_stays = "minimum_coverage_percent" in done.content and done.content["minimum_coverage_percent"] == 0
+    assert (governing(engine) != before) or coverage_stays
+    with pytest.raises(ActionRefused, match="was approved already"):
+        approve_proposal(engine, three[2], outcome.proposal.id, "again")
+    assert [entry[1] for entry in audited(engine) if entry[1].startswith("proposal.")] == [
+        "proposal.made",
+        "proposal.approved",
+    ]
+    assert verify(engine, print).entries == len(audited(engine))
+
+
+@every_change
+@pytest.mark.parametrize("name", ["cli:ana", "token:7", "system"])
+def test_an_account_or_a_program_is_no_person(engine: Engine, three: People, change: Ask, name: str) -> None:
+    """The person of a token may have the machine's account too."""
+    nobody = Actor(three[0].organisation_id, name)
+    with pytest.raises(ActionRefused, match=f"{name} is no member"):
+        change(engine, nobody)
+    outcome = change(engine, three[0])
+    assert outcome.proposal is not None
+    while run_next_backtest(engine, LATER):
+        pass
+    with pytest.raises(ActionRefused, match=f"{name} is no member"):
+        approve_proposal(engine, nobody, outcome.proposal.id, "why")
+    assert read_proposal(engine, three[0], outcome.proposal.id).state == "proposed"
+
+
+@reaching
+def test_without_a_backtest_of_those_whom_it_reaches_nobody_approves(
+    engine: Engine, three: People, change: Ask
+) -> None:
+    outcome = change(engine, three[0])
+    assert outcome.proposal is not None
+    assert outcome.proposal.reach == {"entities": {"customer": 6}}
+    with pytest.raises(ActionRefused, match="has no backtest on customer that is done; look at it first"):
+        approve_proposal(engine, three[1], outcome.proposal.id, "unseen")
+    agreed(engine, three[1], outcome, LATER)
+
+
+def test_the_backtest_of_an_order_says_who_moves_across_families(engine: Engine, three: People) -> None:
+    """Fifty customers went from high to low by one person, and no backtest on them was asked for."""
+    outcome = CHANGES["order"](engine, three[0])
+    assert run_next_backtest(engine, LATER)
+    assert outcome.proposal is not None
+    (made,) = read_proposal(engine, three[1], outcome.proposal.id).backtests
+    assert (made.state, made.done, made.total) == ("done", 6, 6)
+    report = report_of(engine, three[1], made.id)
+    assert report["changed"] == {"alone": 4, "later": 0}, "for now the cooldown holds them"
+    cells = {(cell["before"], cell["after"]): cell["entities"] for cell in report["backtest"]["alone"]}
+    assert cells == {("low", "low"): 2, ("medium", "low"): 2, ("high", "low"): 2}
+    first = report["backtest"]["movers"][0]
+    assert (first["entity"], first["before"], first["after"], first["later"]) == ("c2", "high", "low", "high")
+    assert (first["decided_before"], first["decided_after"], first["steps"]) == ("retail", "lenient", -2)
+    assert report["backtest"]["draft"]["families"] == {"lenient": 6}
+    agreed(engine, three[1], outcome, LATER)
+    work(engine, LATER + SECOND)
+    assert levels(engine) == [1, 2, 3, 1, 2, 3]
+    work(engine, LATER + 31 * DAY)
+    assert levels(engine) == [1] * 6, "as the backtest said"
+
+
+def test_switching_the_last_ruleset_off_says_that_nobody_has_a_level(engine: Engine, three: People) -> None:
+    agreed(engine, three[1], switch_family(engine, three[0], "lenient", False, "unused", now_us=LATER), LATER)
+    outcome = CHANGES["switch"](engine, three[0])
+    run_next_backtest(engine, LATER)
+    assert outcome.proposal is not None
+    (made,) = read_proposal(engine, three[0], outcome.proposal.id).backtests
+    report = report_of(engine, three[0], made.id)
+    assert report["backtest"]["draft"]["alone"] == {"(no ruleset)": 6}
+    assert report["changed"]["later"] == 6
+
+
+def test_a_list_that_comes_into_force_later_is_tested_as_if_it_were_in_force(engine: Engine, three: People) -> None:
+    asked = (engine, three[0], "watched", LATER + 90 * DAY, ["NO"], "W", "us", LATER, "why")
+    outcome = put_list_version(*asked)
+    run_next_backtest(engine, LATER)
+    assert outcome.proposal is not None
+    (made,) = read_proposal(engine, three[0], outcome.proposal.id).backtests
+    cells = {
+        (cell["before"], cell["after"]): cell["entities"]
+        for cell in report_of(engine, three[0], made.id)["backtest"]["alone"]
+    }
+    assert cells == {("low", "medium"): 2, ("medium", "low"): 2, ("high", "high"): 2}
+
+
+def test_a_backtest_of_what_decided_before_does_not_count(engine: Engine, three: People) -> None:
+    first = CHANGES["order"](engine, three[0])
+    while run_next_backtest(engine, LATER):
+        pass
+    agreed(engine, three[1], CHANGES["list"](engine, three[0]), LATER)
+    assert first.proposal is not None
+    with pytest.raises(ActionRefused, match="what decides on customer has changed since the backtest of proposal"):
+        approve_proposal(engine, three[1], first.proposal.id, "seen")
+    request_proposal_backtests(engine, three[2], first.proposal.id, LATER)
+    agreed(engine, three[1], first, LATER)
+
+
+def test_a_list_that_no_ruleset_reads_needs_two_people_and_no_backtest(engine: Engine, three: People) -> None:
+    outcome = put_list_version(engine, three[0], "another", LATER, ["X"], "A", "us", LATER, "for a policy")
+    assert outcome.proposal is not None
+    assert outcome.proposal.backtests == ()
+    assert approve_proposal(engine, three[1], outcome.proposal.id, "yes").result is not None
+
+
+def test_what_cannot_be_done_is_refused_when_it_is_proposed_and_leaves_nothing(engine: Engine, three: People) -> None:
+    before = (governing(engine), audited(engine))
+    for ask, error in (
+        (lambda: order_families(engine, three[0], "customer", ["retail"], "why"), ConfigError),
+        (lambda: switch_family(engine, three[0], "retail", True, "why"), ActionRefused),
+        (lambda: switch_family(engine, three[0], "nothing", True, "why"), NotThere),
+        (lambda: put_list_version(engine, three[0], "watched", 0, [], "W", "us", LATER, "why"), ActionRefused),
+        (lambda: put_list_version(engine, three[0], "watched", LATER, [], "W", "us", LATER, " "), ConfigError),
+        (lambda: change_settings(engine, three[0], SettingsGiven(override_cap_percent=101), "why"), ConfigError),
+        (lambda: change_settings(engine, three[0], SettingsGiven(base_currency="USD"), "why"), ActionRefused),
+        (lambda: roll_back(engine, three[0], "retail", 1, "why"), ActionRefused),
+    ):
+        with pytest.raises(error):
+            ask()  # type: ignore[no-untyped-call]  # one of the above
+    assert (governing(engine), audited(engine), rows_of(engine, Proposal)) == (*before, [])
+
+
+def test_what_cannot_be_done_any_more_is_not_approved(engine: Engine, three: People) -> None:
+    first, second = (CHANGES["switch"](engine, person) for person in three[:2])
+    agreed(engine, three[2], first, LATER)
+    assert second.proposal is not None
+    with pytest.raises(ActionRefused, match="retail is off already"):
+        approve_proposal(engine, three[2], second.proposal.id, "why")
+
+
+def test_a_proposal_is_refused_by_another_and_withdrawn_by_who_made_it(engine: Engine, three: People) -> None:
+    for person, state in ((three[1], "refused"), (three[0], "withdrawn")):
+        outcome = CHANGES["switch"](engine, three[0])
+        assert outcome.proposal is not None
+        done = refuse_proposal(engine, person, outcome.proposal.id, "no", LATER)
+        assert (done.state, [made.state for made in done.backtests]) == (state, ["cancelled"])
+    assert run_next_backtest(engine, LATER) is False
+    assert [line.state for line in list_proposals(engine, three[0])] == ["withdrawn", "refused"]
+    assert list_proposals(engine, three[0], "proposed") == []
+    assert len(list_proposals(engine, three[0], before=2)) == 1
+
+
+def test_settings_are_approved_by_admins(engine: Engine, three: People) -> None:
+    outcome = CHANGES["cap"](engine, three[0])
+    assert outcome.proposal is not None
+    reach = {"from": 10, "to": 99, "overridden_below": 0, "with_level": 6}
+    assert outcome.proposal.reach == {"override_cap_percent": reach}
+    with pytest.raises(ActionRefused, match="is about settings, which admins decide"):
+        approve_proposal(engine, three[1], outcome.proposal.id, "why", Role.PUBLISHER)
+    approve_proposal(engine, three[1], outcome.proposal.id, "why", Role.ADMIN)
+    assert read_settings(engine, three[0]).override_cap_percent == 99
+
+
+def test_only_ones_own_proposals_are_there(engine: Engine, three: People) -> None:
+    outcome = CHANGES["switch"](engine, three[0])
+    other = founded(engine, "other")[1]
+    assert outcome.proposal is not None
+    number = outcome.proposal.id
+    for ask in (
+        lambda: read_proposal(engine, other, number),
+        lambda: approve_proposal(engine, other, number, "why"),
+        lambda: refuse_proposal(engine, other, number, "why"),
+        lambda: request_proposal_backtests(engine, other, number),
+    ):
+        with pytest.raises(NotThere, match=f"there is no proposal {number}"):
+            ask()
+    assert list_proposals(engine, other) == []
+
+
+def test_the_least_coverage_of_the_organisation_holds_whatever_a_ruleset_says(engine: Engine, three: People) -> None:
+    asked = change_settings(engine, three[0], SettingsGiven(minimum_coverage_percent=90), "why", LATER)
+    assert asked.proposal is not None
+    assert asked.proposal.reach["minimum_coverage_percent"]["active_below"] == []
+    agreed(engine, three[1], asked, LATER)
+    text = document("new")
+    text = text[: text.index("  - {name: north")] + "coverage: {rules: 0, cases: 0}\n"
+    save_draft(engine, three[0], text)
+    with pytest.raises(Exception, match=r"reach 50\.0 % of rules, at least 90 % are needed by the organisation"):
+        commit(engine, three[0], "new", 1, "as it is")
+
+
+def test_before_anything_decides_one_person_sets_up(engine: Engine) -> None:
+    ana = founded(engine)[0]
+    at_machine = Actor(ana.organisation_id, "cli:ana")
+    assert put_list_version(engine, at_machine, "watched", 0, ["IR"], "W", "us", NOW).proposal is None
+    assert change_settings(engine, at_machine, SettingsGiven(override_cap_percent=5)).proposal is None
+    save_draft(engine, ana, document())
+    assert switch_family(engine, ana, "retail", False, "not yet").proposal is None
+    assert choose_levels(engine, ana, ("low", "medium", "high")).locked_us is not None, "the same ones again"
+    assert rows_of(engine, Proposal) == []
+
+
+def test_a_sole_operator_is_chosen_before_anything_decides_and_is_in_the_log(engine: Engine) -> None:
+    ana = founded(engine)[0]
+    at_machine = Actor(ana.organisation_id, "cli:ana")
+    put_list_version(engine, ana, "watched", 0, ["IR"], "W", "us", NOW)
+    put_entities(engine, ana, "customer", [EntityRow("c1", {"country": "IR", "income": 5.0})], NOW)
+    assert allow_sole_operator(engine, at_machine, "a try-out", NOW).sole_operator_us == NOW
+    assert audited(engine)[-1][:2] == ("cli:ana", "organisation.sole_operator")
+    decide(engine, (ana, ana, ana), document(), "retail")
+    outcome = switch_family(engine, ana, "retail", False, "why", now_us=LATER)
+    agreed(engine, ana, outcome, LATER)
+    assert require_two_people(engine, at_machine, "it is real now").sole_operator_us is None
+    with pytest.raises(ActionRefused, match="two people decided"):
+        allow_sole_operator(engine, at_machine, "once more")
+    outcome = switch_family(engine, ana, "retail", True, "why", now_us=LATER)
+    with pytest.raises(ActionRefused, match="another person approves"):
+        agreed(engine, ana, outcome, LATER)
+
+
+def test_an_override_is_not_approved_by_an_account_of_the_machine(engine: Engine, three: People) -> None:
+    asked = request_override(engine, three[0], "customer", "c0", "high", "a hint", now_us=LATER)
+    with pytest.raises(ActionRefused, match="cli:ana is no member"):
+        approve_override(engine, Actor(three[0].organisation_id, "cli:ana"), asked.id, now_us=LATER)
+    approve_override(engine, three[1], asked.id, now_us=LATER)

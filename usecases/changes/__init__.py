@@ -1,0 +1,1 @@
+"""Changes of what decides: one person proposes, another approves."""

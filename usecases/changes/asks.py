@@ -1,0 +1,150 @@
+"""What people ask for, each by its name: done at once while nothing decides yet, and proposed from then on."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from risk.facts.lists import NamedList, read_list
+from risk.language.canonical import canonical_json
+from store.activations import PER_SECOND
+from store.database import reachable
+from usecases.actors import Actor
+from usecases.changes.contents import (
+    ListVersionsAdded,
+    PolicyRetired,
+    RulesetRolledBack,
+    RulesetsOrdered,
+    RulesetSwitched,
+    SettingsChanged,
+)
+from usecases.changes.proposals import Outcome, ask_for
+from usecases.lists import ListPut, list_version, missing_versions
+from usecases.reasons import checked_rate, checked_reason
+from usecases.settings import SettingsGiven, check_values
+
+
+def order_families(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    names: Sequence[str],
+    reason: str,
+    per_second: int = PER_SECOND,
+    now_us: int | None = None,
+) -> Outcome:
+    """Put the families of a type in another order: the first one that applies assesses.
+
+    Raises:
+        ConfigError: the reason is empty, or the names are not those of all families of the type, each once.
+        NotThere: there is no such type.
+        ActionRefused: who asks is no member.
+    """
+    content = RulesetsOrdered(type_name, tuple(names), checked_rate(per_second))
+    return ask_for(engine, actor, content, checked_reason(reason), now_us)
+
+
+def switch_family(
+    engine: Engine,
+    actor: Actor,
+    family: str,
+    on: bool,
+    reason: str,
+    per_second: int = PER_SECOND,
+    now_us: int | None = None,
+) -> Outcome:
+    """Switch a family on or off: while it is off others assess whom it applies to.
+
+    Raises:
+        ConfigError: the reason is empty.
+        NotThere: there is no such family.
+        ActionRefused: it is switched like that already; or who asks is no member.
+    """
+    content = RulesetSwitched(family, on, checked_rate(per_second))
+    return ask_for(engine, actor, content, checked_reason(reason), now_us)
+
+
+def roll_back(
+    engine: Engine,
+    actor: Actor,
+    family: str,
+    version: int,
+    reason: str,
+    per_second: int = PER_SECOND,
+    now_us: int | None = None,
+) -> Outcome:
+    """Let a version that was active before decide again.
+
+    Raises:
+        ConfigError: the reason is empty, or the rate none.
+        NotThere: there is no such family or version.
+        ActionRefused: it is active, or never was; or who asks is no member.
+    """
+    content = RulesetRolledBack(family, version, checked_rate(per_second))
+    return ask_for(engine, actor, content, checked_reason(reason), now_us)
+
+
+def put_list_version(
+    engine: Engine,
+    actor: Actor,
+    name: str,
+    since_us: int,
+    members: Sequence[str],
+    title: str,
+    source: str,
+    now_us: int | None = None,
+    reason: str = "",
+) -> Outcome:
+    """Add a version of a list, the first one or one later than all others; its result is a `ListPut`.
+
+    Raises:
+        ConfigError: the name, a member, the title or the source is none; or the reason is empty and it is proposed.
+        ActionRefused: a version is there that is as late, or later; or who asks is no member.
+    """
+    return _add(engine, actor, list_version(name, since_us, members, title, source), reason, now_us)
+
+
+def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = None, reason: str = "") -> Outcome:
+    """Add the versions of a list in YAML or JSON that are not there yet; its result is a `ListPut`.
+
+    Raises:
+        RulesetNotValid: it is no list.
+        ConfigError: a member cannot be kept; or the reason is empty and it is proposed.
+        ActionRefused: a version that is there says something else, or would lie between others; or who asks is no
+            member.
+    """
+    given = read_list(document)
+    with reachable(), Session(engine) as session:
+        missing = missing_versions(session, actor.organisation_id, given)
+    return Outcome(ListPut((), 0), None) if missing is None else _add(engine, actor, missing, reason, now_us)
+
+
+def _add(engine: Engine, actor: Actor, given: NamedList, reason: str, now_us: int | None) -> Outcome:
+    return ask_for(engine, actor, ListVersionsAdded(given.name, canonical_json(given)), reason, now_us)
+
+
+def retire_policy(
+    engine: Engine, actor: Actor, name: str, number: int, reason: str, now_us: int | None = None
+) -> Outcome:
+    """Let an active version of a policy decide no more; its result is a `PolicyLine`.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotThere: there is no such version.
+        ActionRefused: it is not active; or who asks is no member.
+    """
+    return ask_for(engine, actor, PolicyRetired(name, number), checked_reason(reason), now_us)
+
+
+def change_settings(
+    engine: Engine, actor: Actor, given: SettingsGiven, reason: str = "", now_us: int | None = None
+) -> Outcome:
+    """Change the settings that are given; its result are all `Settings`.
+
+    Raises:
+        ConfigError: a value is none; or the reason is empty and it is proposed.
+        ActionRefused: the levels were not chosen yet; the base currency is to change although a ruleset was written;
+            or who asks is no member.
+    """
+    check_values(given)
+    return ask_for(engine, actor, SettingsChanged(**vars(given)), reason, now_us)

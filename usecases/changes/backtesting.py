@@ -1,0 +1,138 @@
+"""The backtest of a proposal: everyone of a type at what decides now, and at what would, across all families."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import polars as pl
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from domain.errors import ActionRefused
+from risk.facts.lists import NamedList
+from risk.facts.portfolio import ENTITY
+from risk.governance.compositions import Comparison, Composition, compare, joined
+from store import loading
+from store.backfills import count_of_type
+from store.database import reachable, writing
+from store.entity_tables import Entity
+from store.proposals import PROPOSED, proposal_numbered
+from store.ruleset_tables import Backtest
+from usecases.actors import Actor
+from usecases.assessing import ruleset_of
+from usecases.backtest_running import Progress, parts_of_type
+from usecases.changes.contents import read_content
+from usecases.changes.effects import Deciding, Reached, rehearse
+from usecases.portfolios import read_portfolio
+
+
+@dataclass(frozen=True)
+class ProposalSetting:
+    """What a proposal is tested on.
+
+    Attributes:
+        until_id: entities that are added later are not looked at.
+        attempt: from 1; each takes fewer entities together.
+    """
+
+    organisation_id: int
+    type_id: int
+    reached: Reached
+    customers: int
+    until_id: int
+    as_of_us: int
+    attempt: int
+
+
+def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -> ProposalSetting:
+    """Read what a backtest of a proposal is run on, as it is now; its fingerprint becomes the backtest's content.
+
+    ActionRefused where the proposal was decided, or cannot be applied any more, or changes nothing for this type.
+    """
+    with writing(engine) as session:
+        row = session.get_one(Backtest, number)
+        assert row.proposal_id is not None
+        proposal = proposal_numbered(session, row.organisation_id, row.proposal_id)
+        if proposal.state != PROPOSED:
+            raise ActionRefused(f"proposal {proposal.id} was {proposal.state} already")
+        content = read_content(proposal.kind, proposal.content)
+        actor = Actor(row.organisation_id, proposal.proposed_by)
+        type_id, reason = row.type_id, proposal.reason
+        reached = rehearse(session, actor, content, reason, as_of_us).get(type_id)
+        if reached is None:
+            raise ActionRefused("what decides is the same with and without this change by now")
+        session.get_one(Backtest, number).content_hash = reached.fingerprint
+        until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == type_id)) or 0
+        customers = count_of_type(session, type_id, until_id)
+        return ProposalSetting(actor.organisation_id, type_id, reached, customers, until_id, as_of_us, attempt)
+
+
+def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Progress) -> str:
+    """Run the backtest of a proposal; the report is JSON.
+
+    RulesetNotValid where a ruleset lacks something that it needs.
+    """
+    before, after = _composition(setting.reached.before), _composition(setting.reached.after)
+    rulesets = list({made.content_hash: made for side in (before, after) for made in side.rulesets.values()}.values())
+    found: Comparison | None = None
+    of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
+    for part in parts_of_type(engine, *of):
+        progress(part.done, setting.customers, part.words)
+        with reachable(), Session(engine) as session:
+            whose = (setting.organisation_id, setting.type_id, list(part.ids))
+            portfolio = read_portfolio(session, *whose, rulesets, setting.as_of_us)
+            standing = _levels(session, part.ids)
+        then = replace(portfolio, lists=_in_force(setting, portfolio.lists))
+        made = compare(before, after, portfolio, then, setting.as_of_us, standing)
+        found = made if found is None else joined([found, made])
+    progress(setting.customers, setting.customers, "")
+    return _report(setting, found)
+
+
+def _composition(what: Deciding) -> Composition:
+    return Composition({made.family: ruleset_of(made.canonical) for made in what.versions})
+
+
+def _levels(session: Session, ids: tuple[int, ...]) -> pl.DataFrame:
+    rows = loading.standings(session, ids).drop_nulls(["rules_level", "entered_us"])
+    return rows.select(pl.col("entity").cast(pl.String).alias(ENTITY), level="rules_level", entered="entered_us")
+
+
+def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:
+    """Give the lists as they would be; what comes into force later counts as if it were in force now."""
+    return dict(present) | {
+        name: _as_if_now(made, present.get(name), setting.as_of_us)
+        for name, made in setting.reached.after.lists.items()
+    }
+
+
+def _as_if_now(made: NamedList, present: NamedList | None, as_of_us: int) -> NamedList:
+    known = () if present is None else present.versions
+    later = [version for version in made.versions if version not in known and version.since > as_of_us]
+    if not later:
+        return made
+    held = [version for version in made.versions if version.since < as_of_us]
+    return made.model_copy(update={"versions": (*held, later[-1].model_copy(update={"since": as_of_us}))})
+
+
+def _report(setting: ProposalSetting, found: Comparison | None) -> str:
+    said = {
+        "basis": "customers",
+        "as_of_us": setting.as_of_us,
+        "content_hash": setting.reached.fingerprint,
+        "customers": setting.customers,
+        "decides": {
+            "before": [[made.family, made.version_id] for made in setting.reached.before.versions],
+            "after": [[made.family, made.version_id] for made in setting.reached.after.versions],
+        },
+        "changed": {which: 0 if found is None else _changed(found, which) for which in ("alone", "later")},
+        "backtest": _EMPTY if found is None else asdict(found),
+    }
+    return json.dumps(said, ensure_ascii=False, allow_nan=False, sort_keys=True)
+
+
+_EMPTY = {"entities": 0, "movers": [], "draft": {"failures": []}, "present": {"failures": []}}
+
+
+def _changed(found: Comparison, which: str) -> int:
+    return sum(cell.entities for cell in getattr(found, which) if cell.before != cell.after)

@@ -1,0 +1,127 @@
+"""What can be proposed: each a form of its own, written as JSON with its kind."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from pydantic import TypeAdapter
+
+from domain.canonical import canonical_json
+from store.activations import PER_SECOND
+from usecases.settings import SettingsGiven
+
+
+@dataclass(frozen=True)
+class RulesetsOrdered:
+    """All families of a type, in the order in which they are to be tried."""
+
+    kind: ClassVar[str] = "rulesets.order"
+    entity_type: str
+    families: tuple[str, ...]
+    per_second: int = PER_SECOND
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"order of the rulesets of {self.entity_type}"
+
+
+@dataclass(frozen=True)
+class RulesetSwitched:
+    """A family that is to be on or off."""
+
+    kind: ClassVar[str] = "ruleset.switch"
+    family: str
+    on: bool
+    per_second: int = PER_SECOND
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"ruleset {self.family} {'on' if self.on else 'off'}"
+
+
+@dataclass(frozen=True)
+class RulesetRolledBack:
+    """A version that decided before, and is to decide again."""
+
+    kind: ClassVar[str] = "ruleset.rollback"
+    family: str
+    version: int
+    per_second: int = PER_SECOND
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"ruleset {self.family} back to version {self.version}"
+
+
+@dataclass(frozen=True)
+class ListVersionsAdded:
+    """Versions of a list, later than those that are there; `list` is the list as it is written, in JSON."""
+
+    kind: ClassVar[str] = "list.versions"
+    name: str
+    list: str
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"list {self.name}"
+
+
+@dataclass(frozen=True)
+class PolicyRetired:
+    """A version of a policy that is to decide no more."""
+
+    kind: ClassVar[str] = "policy.retire"
+    policy: str
+    number: int
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"policy {self.policy} version {self.number}"
+
+
+@dataclass(frozen=True)
+class SettingsChanged(SettingsGiven):
+    """Settings that are to have other values."""
+
+    kind: ClassVar[str] = "settings.change"
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return ", ".join(name for name, value in asdict(self).items() if value is not None)
+
+
+Content = RulesetsOrdered | RulesetSwitched | RulesetRolledBack | ListVersionsAdded | PolicyRetired | SettingsChanged
+
+KINDS: Mapping[str, type[Content]] = {
+    form.kind: form
+    for form in (
+        RulesetsOrdered,
+        RulesetSwitched,
+        RulesetRolledBack,
+        ListVersionsAdded,
+        PolicyRetired,
+        SettingsChanged,
+    )
+}
+
+
+def written(content: Content) -> str:
+    """Write a content as canonical JSON, without its kind."""
+    return canonical_json(asdict(content))
+
+
+def read_content(kind: str, text: str) -> Content:
+    """Read a content that was written.
+
+    >>> read_content("ruleset.switch", '{"family": "retail", "on": false, "per_second": 200}').subject
+    'ruleset retail off'
+    """
+    made: Any = TypeAdapter(KINDS[kind]).validate_python(json.loads(text))
+    return made  # type: ignore[no-any-return]  # one of the union

@@ -1,0 +1,128 @@
+"""What each kind of change does once it is approved; and, for a moment that is taken back, what decides after it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from risk.engine.reads import lists_of_ruleset
+from risk.facts.lists import NamedList, read_list
+from store.chain import digest_of
+from store.ruleset_tables import Family
+from store.rulesets import all_active_versions
+from usecases.activations import roll_back_in
+from usecases.actors import Actor
+from usecases.assessing import ruleset_of
+from usecases.changes.contents import (
+    Content,
+    ListVersionsAdded,
+    PolicyRetired,
+    RulesetRolledBack,
+    RulesetsOrdered,
+    RulesetSwitched,
+    SettingsChanged,
+)
+from usecases.lists import ListPut, named_lists, put_list_in
+from usecases.policies import PolicyLine, retire_policy_in
+from usecases.rulesets import order_families_in, switch_family_in
+from usecases.settings import Settings, SettingsGiven, change_settings_in
+
+Result = ListPut | PolicyLine | Settings | tuple[str, ...] | None
+"""What a change gave: of the order of families their names, of a switch or a roll-back nothing."""
+
+
+def apply_content(
+    session: Session, actor: Actor, content: Content, why: str, now_us: int, *, marks: bool = True
+) -> Result:
+    """Do what a content says, in a transaction that the caller ends; give what was changed.
+
+    *marks*: where not, nobody becomes due by a list. Whatever forbids it now is raised, as each kind says.
+    """
+    match content:
+        case RulesetsOrdered():
+            given = (content.entity_type, content.families, why, content.per_second, now_us)
+            return order_families_in(session, actor, *given)
+        case RulesetSwitched():
+            switch_family_in(session, actor, content.family, content.on, why, content.per_second, now_us)
+            return None
+        case RulesetRolledBack():
+            roll_back_in(session, actor, content.family, content.version, why, content.per_second, now_us)
+            return None
+        case ListVersionsAdded():
+            return put_list_in(session, actor, read_list(content.list), now_us, marks=marks)
+        case PolicyRetired():
+            return retire_policy_in(session, actor, content.policy, content.number, why)
+        case SettingsChanged():
+            return change_settings_in(session, actor, SettingsGiven(**asdict(content)))
+
+
+@dataclass(frozen=True)
+class ActiveVersion:
+    """A version that decides: its family, and its content."""
+
+    family: str
+    version_id: int
+    canonical: str
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """What decides on the entities of one type: versions in the order in which they are tried, and lists they read."""
+
+    versions: tuple[ActiveVersion, ...] = ()
+    lists: Mapping[str, NamedList] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> dict[str, Any]:
+        """Give what two of them are compared by."""
+        lists = {name: [[one.since, sorted(one.members)] for one in made.versions] for name, made in self.lists.items()}
+        return {"versions": [[made.family, made.version_id] for made in self.versions], "lists": digest_of([lists])}
+
+
+def deciding(session: Session, organisation_id: int) -> dict[int, Deciding]:
+    """Tell what decides now, by the number of each type for which anything does."""
+    lists = named_lists(session, organisation_id)
+    found: dict[int, list[ActiveVersion]] = {}
+    for type_id, version in all_active_versions(session, organisation_id):
+        family = session.get_one(Family, version.family_id).name
+        found.setdefault(type_id, []).append(ActiveVersion(family, version.id, version.canonical))
+    return {type_id: Deciding(tuple(versions), _read_by(versions, lists)) for type_id, versions in found.items()}
+
+
+def _read_by(versions: Sequence[ActiveVersion], lists: Mapping[str, NamedList]) -> dict[str, NamedList]:
+    names = {name for version in versions for name in lists_of_ruleset(ruleset_of(version.canonical))}
+    return {name: lists[name] for name in sorted(names) if name in lists}
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What decides on a type before and after a change."""
+
+    before: Deciding
+    after: Deciding
+
+    @property
+    def fingerprint(self) -> str:
+        """Give what a backtest of this change is of: another one as soon as anything else has changed before it."""
+        return digest_of([{"before": self.before.digest, "after": self.after.digest}])
+
+
+def rehearse(session: Session, actor: Actor, content: Content, why: str, now_us: int) -> dict[int, Reached]:
+    """Do what a content says, look at what decides then, and take it back; nothing of it stays.
+
+    Gives the types on which something else decides after it. Whatever forbids it now is raised.
+    """
+    before = deciding(session, actor.organisation_id)
+    nested = session.begin_nested()
+    try:
+        apply_content(session, actor, content, why, now_us, marks=False)
+        after = deciding(session, actor.organisation_id)
+    finally:
+        nested.rollback()
+        session.expire_all()
+    pairs = {
+        type_id: Reached(before.get(type_id, Deciding()), after.get(type_id, Deciding()))
+        for type_id in {*before, *after}
+    }
+    return {type_id: pair for type_id, pair in sorted(pairs.items()) if pair.before.digest != pair.after.digest}

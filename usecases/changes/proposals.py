@@ -1,0 +1,319 @@
+"""Changes of what decides: one person proposes, workers run the backtests, another person approves.
+
+Until the first ruleset of an organisation was activated nothing decides, and what would be proposed is done at once.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.canonical import canonical_json
+from domain.clock import now_microseconds
+from domain.errors import ActionRefused
+from store.backfills import count_of_type
+from store.chain import digest_of
+from store.database import reachable, writing
+from store.entity_tables import EntityType, OrganisationSettings
+from store.organisation_lock import hold_organisation
+from store.proposal_tables import Proposal
+from store.proposals import (
+    APPROVED,
+    PROPOSED,
+    REFUSED,
+    WITHDRAWN,
+    anything_decided,
+    backtests_of_proposal,
+    proposal_numbered,
+    proposals_of,
+)
+from store.ruleset_tables import Backtest
+from usecases import audit
+from usecases.actors import Actor
+from usecases.changes.contents import Content, SettingsChanged, read_content, written
+from usecases.changes.effects import Reached, Result, apply_content, rehearse
+from usecases.changes.people import refuse_nobody, refuse_same_person
+from usecases.changes.reach import reach_of
+from usecases.reasons import checked_reason
+from usecases.roles import Role
+
+LISTED = 100
+_UNDER_WAY = frozenset({"queued", "running"})
+
+
+@dataclass(frozen=True)
+class ProposalBacktest:
+    """A backtest of a proposal: of which type, its state, and whether it is of what decides now."""
+
+    id: int
+    entity_type: str
+    state: str
+    done: int
+    total: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class ProposalLine:
+    """A proposal.
+
+    Attributes:
+        content: what would change.
+        reach: whom it would reach, as far as that was counted when it was proposed.
+        state: proposed, approved, refused or withdrawn.
+        result: what was changed, once it is approved.
+        backtests: the newest of each type that it reaches.
+    """
+
+    id: int
+    kind: str
+    subject: str
+    content: Mapping[str, Any]
+    reach: Mapping[str, Any]
+    reason: str
+    proposed_by: str
+    proposed_us: int
+    state: str
+    decided_by: str | None
+    decided_us: int | None
+    decision_reason: str | None
+    result: Mapping[str, Any] | None
+    backtests: tuple[ProposalBacktest, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What asking for a change gave: it was done at once, with a result, or is proposed."""
+
+    result: Result
+    proposal: ProposalLine | None
+
+
+def ask_for(engine: Engine, actor: Actor, content: Content, reason: str, now_us: int | None = None) -> Outcome:
+    """Propose a change; it is done at once as long as nothing decides in the organisation.
+
+    Raises:
+        ConfigError: the reason is empty although it is proposed; or as the kind says.
+        NotThere, ActionRefused: it cannot be done now; or who asks is no member.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        _hold(session, actor)
+        if not anything_decided(session, actor.organisation_id):
+            return Outcome(apply_content(session, actor, content, reason.strip(), now), None)
+        why = checked_reason(reason)
+        refuse_nobody(session, actor)
+        reached = rehearse(session, actor, content, why, now)
+        row = Proposal(
+            organisation_id=actor.organisation_id,
+            kind=content.kind,
+            subject=content.subject,
+            content=written(content),
+            reach=canonical_json(reach_of(session, actor, content, reached, now)),
+            reason=why,
+            proposed_by=actor.name,
+            proposed_us=now,
+            state=PROPOSED,
+        )
+        session.add(row)
+        session.flush()
+        _request_backtests(session, actor, row, reached, now)
+        _record(session, actor, "proposal.made", row, {"reason": why})
+        return Outcome(None, _line(session, row))
+
+
+def _hold(session: Session, actor: Actor) -> None:
+    """Keep others that change what decides waiting; a new organisation has no settings yet."""
+    hold_organisation(session, actor.organisation_id)
+    session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
+
+
+def _request_backtests(session: Session, actor: Actor, row: Proposal, reached: Mapping[int, Reached], now: int) -> None:
+    waiting = {made.type_id for made in backtests_of_proposal(session, row.id) if made.state in _UNDER_WAY}
+    for type_id, pair in reached.items():
+        if type_id not in waiting and count_of_type(session, type_id):
+            made = Backtest(
+                organisation_id=row.organisation_id,
+                proposal_id=row.id,
+                type_id=type_id,
+                content_hash=pair.fingerprint,
+                canonical="",
+                state="queued",
+                requested_by=actor.name,
+                requested_us=now,
+                done=0,
+                total=0,
+            )
+            session.add(made)
+            session.flush()
+            details = {"proposal_id": row.id, "content_hash": made.content_hash}
+            of = ("backtest", made.id)
+            audit.record(session, row.organisation_id, "backtest.requested", of, actor=actor.name, details=details)
+
+
+def request_proposal_backtests(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> ProposalLine:
+    """Ask for the backtests of a proposal anew, such as after what decides has changed.
+
+    Raises:
+        NotThere: there is no such proposal.
+        ActionRefused: it was decided, or cannot be done any more.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        _hold(session, actor)
+        row = _open(session, actor, number)
+        reached = rehearse(session, actor, read_content(row.kind, row.content), row.reason, now)
+        _request_backtests(session, actor, row, reached, now)
+        return _line(session, row)
+
+
+def approve_proposal(
+    engine: Engine, actor: Actor, number: int, reason: str, role: Role = Role.ADMIN, now_us: int | None = None
+) -> ProposalLine:
+    """Do what another person proposed, in one transaction with the approval.
+
+    Raises:
+        ConfigError: the reason is empty.
+        NotThere: there is no such proposal.
+        ActionRefused: the actor proposed it, or is no member; it was decided; it cannot be done any more; a backtest of
+            what decides now is not done for a type that it reaches; or settings are not for the role.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        _hold(session, actor)
+        row = _open(session, actor, number)
+        refuse_same_person(session, actor, (row.proposed_by,), f"proposed {number}: another person approves it")
+        content = _for_role(row, role)
+        _refuse_untested(session, row, rehearse(session, actor, content, row.reason, now))
+        result = apply_content(session, actor, content, row.reason, now)
+        _decide(row, APPROVED, actor, why, now)
+        row.result = canonical_json(_plain(result))
+        session.flush()
+        _record(session, actor, "proposal.approved", row, {"reason": why})
+        return _line(session, row)
+
+
+def _open(session: Session, actor: Actor, number: int) -> Proposal:
+    row = proposal_numbered(session, actor.organisation_id, number, locked=True)
+    if row.state != PROPOSED:
+        raise ActionRefused(f"proposal {number} was {row.state} already")
+    return row
+
+
+def _for_role(row: Proposal, role: Role) -> Content:
+    content = read_content(row.kind, row.content)
+    if isinstance(content, SettingsChanged) and role is not Role.ADMIN:
+        raise ActionRefused(f"proposal {row.id} is about settings, which admins decide")
+    return content
+
+
+def _refuse_untested(session: Session, row: Proposal, reached: Mapping[int, Reached]) -> None:
+    """Raise ActionRefused where somebody would be reached without a backtest of what decides now."""
+    done = {(made.type_id, made.content_hash): made.id for made in _done(session, row)}
+    of_types = {type_id for type_id, _ in done}
+    for type_id, pair in reached.items():
+        if (type_id, pair.fingerprint) in done or not count_of_type(session, type_id):
+            continue
+        name = session.get_one(EntityType, type_id).name
+        if type_id in of_types:
+            raise ActionRefused(
+                f"what decides on {name} has changed since the backtest of proposal {row.id}; ask for another one"
+            )
+        raise ActionRefused(f"proposal {row.id} has no backtest on {name} that is done; look at it first")
+
+
+def _done(session: Session, row: Proposal) -> list[Backtest]:
+    return [made for made in backtests_of_proposal(session, row.id) if made.state == "done"]
+
+
+def _decide(row: Proposal, state: str, actor: Actor, why: str, now_us: int) -> None:
+    row.state, row.decided_by, row.decided_us, row.decision_reason = state, actor.name, now_us, why
+
+
+def _plain(result: Result) -> Any:
+    return asdict(result) if is_dataclass(result) else {"families": list(result)} if result else {}
+
+
+def refuse_proposal(engine: Engine, actor: Actor, number: int, reason: str, now_us: int | None = None) -> ProposalLine:
+    """Refuse a proposal, or withdraw one's own; its backtests that wait or run are cancelled.
+
+    Raises:
+        ConfigError: the reason is empty.
+        NotThere: there is no such proposal.
+        ActionRefused: it was decided already.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        _hold(session, actor)
+        row = _open(session, actor, number)
+        _decide(row, WITHDRAWN if row.proposed_by == actor.name else REFUSED, actor, why, now)
+        for made in backtests_of_proposal(session, number):
+            if made.state in _UNDER_WAY:
+                made.state, made.error = "cancelled", f"proposal {number} was {row.state}"
+                made.lease_until_us, made.finished_us = None, now
+        session.flush()
+        _record(session, actor, f"proposal.{row.state}", row, {"reason": why})
+        return _line(session, row)
+
+
+def list_proposals(
+    engine: Engine, actor: Actor, state: str | None = None, before: int | None = None, most: int = LISTED
+) -> list[ProposalLine]:
+    """List proposals, of one state or of all, the newest first; *before* is the last number of the page before."""
+    with reachable(), Session(engine) as session:
+        return [_line(session, row) for row in proposals_of(session, actor.organisation_id, state, before, most)]
+
+
+def read_proposal(engine: Engine, actor: Actor, number: int) -> ProposalLine:
+    """Show a proposal; NotThere where there is none of that number."""
+    with reachable(), Session(engine) as session:
+        return _line(session, proposal_numbered(session, actor.organisation_id, number))
+
+
+def _line(session: Session, row: Proposal) -> ProposalLine:
+    newest: dict[int, Backtest] = {}
+    for made in backtests_of_proposal(session, row.id):
+        newest.setdefault(made.type_id, made)
+    return ProposalLine(
+        row.id,
+        row.kind,
+        row.subject,
+        json.loads(row.content),
+        json.loads(row.reach),
+        row.reason,
+        row.proposed_by,
+        row.proposed_us,
+        row.state,
+        row.decided_by,
+        row.decided_us,
+        row.decision_reason,
+        None if row.result is None else json.loads(row.result),
+        tuple(
+            ProposalBacktest(
+                made.id,
+                session.get_one(EntityType, type_id).name,
+                made.state,
+                made.done,
+                made.total,
+                made.error,
+            )
+            for type_id, made in sorted(newest.items())
+        ),
+    )
+
+
+def _record(session: Session, actor: Actor, action: str, row: Proposal, after: dict[str, str]) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("proposal", row.id),
+        actor=actor.name,
+        after=after,
+        details={"kind": row.kind, "content": digest_of([json.loads(row.content)]), "proposed_by": row.proposed_by},
+    )

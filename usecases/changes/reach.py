@@ -1,0 +1,85 @@
+"""Whom a proposed change would reach, as far as a count says it; backtests say the rest."""
+
+import json
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from domain.clock import DAY_US
+from store.backfills import count_of_type
+from store.entity_tables import Entity, EntityType
+from store.event_tables import Decision
+from store.overrides import count_below, count_with_level
+from store.policies import policy_numbered
+from store.ruleset_tables import Family
+from store.rulesets import all_active_versions
+from usecases.actors import Actor
+from usecases.changes.contents import Content, PolicyRetired, SettingsChanged
+from usecases.changes.effects import Reached
+from usecases.settings import settings_of
+
+LOOKED_BACK_DAYS = 90
+
+
+def reach_of(
+    session: Session, actor: Actor, content: Content, reached: dict[int, Reached], now_us: int
+) -> dict[str, Any]:
+    """Count whom a change would reach: plain data, by what it is counted of."""
+    if isinstance(content, PolicyRetired):
+        return _of_policy(session, actor, content, now_us)
+    if isinstance(content, SettingsChanged):
+        return _of_settings(session, actor, content, now_us)
+    names = {type_id: session.get_one(EntityType, type_id).name for type_id in reached}
+    return {"entities": {names[type_id]: count_of_type(session, type_id) for type_id in reached}}
+
+
+def _of_policy(session: Session, actor: Actor, content: PolicyRetired, now_us: int) -> dict[str, Any]:
+    """Count what the version decided lately: so much would have been without a decision."""
+    row = policy_numbered(session, actor.organisation_id, content.policy, content.number)
+    wanted = (
+        select(Decision.action, func.count())
+        .where(Decision.policy_id == row.id, Decision.at_us > now_us - LOOKED_BACK_DAYS * DAY_US)
+        .group_by(Decision.action)
+        .order_by(Decision.action)
+    )
+    counts: dict[str, int] = dict(session.execute(wanted).tuples().all())
+    return {"days": LOOKED_BACK_DAYS, "decisions": counts}
+
+
+def _of_settings(session: Session, actor: Actor, content: SettingsChanged, now_us: int) -> dict[str, Any]:
+    present = settings_of(session, actor.organisation_id)
+    found: dict[str, Any] = {
+        name: {"from": getattr(present, name), "to": value}
+        for name, value in vars(content).items()
+        if value is not None
+    }
+    if content.override_cap_percent is not None:
+        found["override_cap_percent"] |= {
+            "overridden_below": count_below(session, actor.organisation_id, now_us, without=0),
+            "with_level": count_with_level(session, actor.organisation_id),
+        }
+    if content.retention_days is not None:
+        days = {"older_before": present.retention_days, "older_after": content.retention_days}
+        found["retention_days"] |= {
+            name: _added_before(session, actor, now_us - count * DAY_US) for name, count in days.items()
+        }
+    if content.minimum_coverage_percent is not None:
+        below = _covered_below(session, actor, content.minimum_coverage_percent)
+        found["minimum_coverage_percent"]["active_below"] = below
+    return found
+
+
+def _added_before(session: Session, actor: Actor, at_us: int) -> int:
+    of = (Entity.organisation_id == actor.organisation_id, Entity.erased_us.is_(None), Entity.created_us <= at_us)
+    return session.scalar(select(func.count()).where(*of)) or 0
+
+
+def _covered_below(session: Session, actor: Actor, percent: int) -> list[str]:
+    """Name the active versions whose examples reach less: they go on deciding, and none like them is committed."""
+    found = []
+    for _, version in all_active_versions(session, actor.organisation_id):
+        tests = json.loads(version.tests)
+        if min(float(tests.get(name, 0)) for name in ("rules_percent", "cases_percent")) < percent:
+            found.append(f"{session.get_one(Family, version.family_id).name} {version.number}")
+    return found
