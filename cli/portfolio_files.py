@@ -13,7 +13,8 @@ import polars as pl
 from cli.terminal import load_model, warn
 from domain.clock import from_microseconds
 from domain.errors import ConfigError, LayoutError
-from domain.money import RateTable, ecb_rates, read_rates
+from domain.money import RateTable, ecb_rates
+from domain.rate_files import read_rates
 from risk.engine.reads import simple_inputs_of
 from risk.facts.fields import entities_from_rows
 from risk.facts.lists import NamedList

@@ -26,7 +26,12 @@ ScreeningsOption = Annotated[
 ]
 BaseOption = Annotated[str, typer.Option("--base", help="The currency that money is in.")]
 RatesOption = Annotated[
-    Path | None, typer.Option("--rates", help="Your own rates (currency, date, rate); else the ECB's.")
+    Path | None,
+    typer.Option(
+        "--rates",
+        help="Your own rates: CSV with currency, date, rate (1 of the currency = rate of --base), or the ECB's file"
+        " eurofxref-hist.csv; else the ECB's as they are shipped.",
+    ),
 ]
 
 

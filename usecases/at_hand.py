@@ -39,7 +39,6 @@ class AtHand:
 def read_at_hand(
     given: Mapping[str, Any],
     declared: Mapping[str, FieldType],
-    rates: RateTable,
     entity: tuple[int, str],
     now_us: int,
 ) -> AtHand:
@@ -51,7 +50,6 @@ def read_at_hand(
     Args:
         given: as somebody sent it.
         declared: the fields that the entity type declares for its transactions.
-        rates: into the base currency; a currency without a rate is refused.
         entity: number and external id of whose it is.
         now_us: the present moment.
 
@@ -63,7 +61,7 @@ def read_at_hand(
     there = {name: value for name, value in given.items() if value is not None}
     moment = from_microseconds(now_us).replace(tzinfo=None).isoformat()
     usual = {c.TRANSACTION_ID: _UNNAMED, c.DATE: moment, c.STATE: _STATE, OWNERS[0]: external_id}
-    read = read_columns(frame_of([{**usual, **there}], declared), declared, rates, now_us, text=False)
+    read = read_columns(frame_of([{**usual, **there}], declared), declared, now_us, text=False)
     stored = read.hstack([pl.Series("entity", [number], dtype=pl.Int64)])
     if c.TRANSACTION_ID not in there:
         nothing = pl.Series("transaction_id", [None], dtype=pl.String)
@@ -91,6 +89,11 @@ def _refuse_strange(given: Mapping[str, Any], declared: Mapping[str, FieldType],
 
 
 def rate_said(rates: RateTable, currency: str) -> dict[str, Any]:
-    """Tell at which rate an amount is brought into the base currency, and of which day the table is."""
-    unit = repr(rates.per_unit(currency))
-    return {"base": rates.base, "currency": currency, "day": rates.as_known_on.isoformat(), "per_unit": unit}
+    """Tell at which rate an amount is brought into the base currency, and of which day that rate is.
+
+    Both are None for a currency without a rate, whose money is unknown in the base.
+    """
+    said: dict[str, Any] = {"base": rates.base, "currency": currency, "day": None, "per_unit": None}
+    if currency in rates.positions:
+        said |= {"day": rates.known_on(currency).isoformat(), "per_unit": repr(rates.per_unit(currency))}
+    return said

@@ -91,7 +91,7 @@ def gather(
     entity, value = parties.entity, point.value
     rates = rates_of(base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date())
     declared = FIELDS.validate_json(parties.kind.transaction_fields)
-    at_hand = read_at_hand(transaction, declared, rates, (entity.id, entity.external_id), now_us)
+    at_hand = read_at_hand(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     read = read_parts(session, *whose, reads.parts, now_us, lists=bool(reads.lists))
     portfolio = replace(

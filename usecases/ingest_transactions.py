@@ -25,11 +25,16 @@ from usecases.transaction_columns import frame_of, read_columns
 
 @dataclass(frozen=True)
 class TransactionsTaken:
-    """What became of transactions: how many were new, changed their state, and had been taken before."""
+    """What became of transactions: how many were new, changed their state, and had been taken before.
+
+    Attributes:
+        without_rate: of them all, how many are in a currency without a rate: their money is unknown in the base.
+    """
 
     new: int
     changed: int
     repeated: int
+    without_rate: int = 0
 
 
 def add_transactions(
@@ -68,7 +73,7 @@ def add_transactions(
         declared = FIELDS.validate_json(kind.transaction_fields)
         frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, declared)
         rates = rates_of(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
-        read = read_columns(frame, declared, rates, now, text=text, most_named=most_named)
+        read = read_columns(frame, declared, now, text=text, most_named=most_named)
         named = numbered(session, kind.id, read["external_id"])
         staged = _once(_with_entities(read, named, type_name, most_named), most_named).drop("external_id", "owner_id")
         added = transactions.add(session, actor.organisation_id, staged, now)
@@ -78,7 +83,8 @@ def add_transactions(
         concerned = [Subject(entity, organisation_id, type_id) for entity in added.touched]
         owners = named.filter(pl.col("entity_id").is_in(list(added.touched)))["owner_id"].drop_nulls()
         mark_with_owners(session, concerned, owners, Reason.TRANSACTION, now, priority)
-        taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed)
+        unknown = int((~read["currency"].is_in(rates.codes)).sum())
+        taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed, unknown)
         if added.touched:
             about = ("transactions.added", "transaction", added.batch)
             audit.record_rows(session, actor, about, added.lines, vars(taken))

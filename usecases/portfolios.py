@@ -135,12 +135,14 @@ def transactions_of(session: Session, whose: pl.DataFrame, *, for_value: bool) -
 
 
 def histories_of(transactions: pl.DataFrame, rates: RateTable) -> Histories:
-    """Bring stored transactions into histories; whoever has one without balance, account and channel is left out.
+    """Bring stored transactions into histories; an entity with one that the value model cannot read is left out.
 
-    The value model needs all three of every transaction, and a history with holes would say something wrong.
+    It needs balance, account and channel of every transaction, and a rate for its currency: a history with holes would
+    say something wrong.
     """
     whole = pl.col("balance", "category", "account_created_us").is_not_null()
-    complete = transactions.filter(pl.all_horizontal(whole).all().over("entity"))
+    convertible = pl.col("currency").is_in(rates.codes)
+    complete = transactions.filter(pl.all_horizontal(whole, convertible).all().over("entity"))
     table = complete.select(
         pl.col("entity").cast(pl.String).alias(c.USER_ID),
         pl.col("transaction_id").alias(c.TRANSACTION_ID),

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from domain.clock import DAY_US, day_text
 from domain.errors import PROBLEMS_LISTED, DataNotValid, LayoutError, Problem
-from domain.money import RateTable
 from features import columns as c
 from features.texts import Words
 from features.values import ALLOWED_TEXT, Findings, read_identifiers, read_numbers, read_times, read_words, shown
@@ -36,7 +35,6 @@ _CATEGORIES = Words(c.CATEGORIES)
 def read_columns(
     frame: pl.DataFrame,
     own: Mapping[str, FieldType],
-    rates: RateTable,
     now: int,
     *,
     text: bool,
@@ -47,7 +45,6 @@ def read_columns(
     Args:
         frame: as `usecases.ingest_transactions.add_transactions` takes them.
         own: the fields that the entity type declares for its transactions; kept as one JSON object.
-        rates: a currency without a rate is refused.
         now: the present moment.
         text: numbers may be written as text.
         most_named: how many problems of one kind are named; None for all of them.
@@ -63,7 +60,7 @@ def read_columns(
         "external_id": columns.names(owner),
         "at_us": columns.times(c.DATE, now + AHEAD_US),
         "amount": columns.numbers(c.AMOUNT),
-        "currency": columns.words(c.CURRENCY, Words({code: number for number, code in enumerate(rates.codes)})),
+        "currency": columns.currencies(c.CURRENCY),
         "state": columns.words(c.STATE, _STATES, optional=True),
         "balance": columns.numbers(c.BALANCE, optional=True),
         "category": columns.words(c.CATEGORY, _CATEGORIES, optional=True),
@@ -98,6 +95,15 @@ class _Columns:
         allowed = f"{ALLOWED_TEXT}, at most {MOST_CHARACTERS} characters, none of them NUL"
         wrong = bad.fill_null(False).to_numpy(zero_copy_only=False)
         self.findings.add(wrong, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
+        return pl.Series(found, dtype=pl.String)
+
+    def currencies(self, name: str) -> pl.Series:
+        """Read codes of currencies: a transaction whose currency has no rate is kept, and its money is unknown."""
+        found = read_identifiers(_arrow(self._frame[name]), name, self.findings)
+        wrong = pc.invert(pc.match_substring_regex(found, "^[A-Z]{3}$")).fill_null(False)
+        allowed = "three capital letters, ISO 4217, such as EUR"
+        bad = wrong.to_numpy(zero_copy_only=False)
+        self.findings.add(bad, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
         return pl.Series(found, dtype=pl.String)
 
     def times(self, name: str, latest: int, *, optional: bool = False) -> pl.Series:

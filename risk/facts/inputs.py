@@ -18,7 +18,7 @@ from risk.facts.partials import quotient
 from risk.facts.patterns import find
 from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
 from risk.facts.records import Recorded, prepare_records, screened, tagged
-from risk.facts.source import FACT, FIELD, LINK, PROBLEM, TIME, Facts
+from risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, TIME, Facts
 from risk.facts.transactions import prepare
 from risk.language.base import Part
 from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, Kind
@@ -262,6 +262,7 @@ def _concerns(made: Any) -> pl.Expr:
     What was before the window matters to a pattern that asks whether anything was.
     """
     read = [name for name in (getattr(made, word, None) for word in ("counterparty", "transaction_field")) if name]
+    read.append(CONVERTED)  # every pattern weighs amounts in the base currency
     inside = pl.col(TIME) <= pl.col(AS_OF)
     if hasattr(made, "over"):
         inside &= pl.col(TIME) > made.over.before(pl.col(AS_OF))

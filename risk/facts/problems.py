@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from risk.facts.portfolio import AS_OF, error_of
-from risk.facts.source import FACT, FIELD, LINK, PROBLEM, SPOILT, TIME, nothing_wrong
+from risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, SPOILT, TIME, nothing_wrong
 from risk.facts.windows import Masks, fields_in, start_of, value_field
+from risk.language.fields import MONEY_FIELDS
 from risk.language.inputs import Window
 
 LONGEST_SHOWN = 40
@@ -119,6 +120,8 @@ def _may_count(made: Window, masks: Masks) -> list[pl.Expr]:
 
 def _concerns(made: Window) -> pl.Expr:
     read = {*fields_in(made), value_field(made)} - {None}
+    if made.in_currency is None and read.intersection(MONEY_FIELDS):
+        read.add(CONVERTED)
     inside = pl.col(TIME) <= pl.col(AS_OF)
     if made.over is not None:
         inside &= pl.col(TIME) > pl.col(start_of(made.over))

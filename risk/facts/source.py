@@ -22,6 +22,9 @@ PROBLEM_SCHEMA: Mapping[str, Any] = {LINK: pl.String, TIME: pl.Int64, FIELD: pl.
 """One thing that could not be read: whose, when (null where that is what could not be read, or what makes the fact
 count at any time), in which field (null where the whole fact cannot be used), and the value in words."""
 
+CONVERTED = "@converted"
+"""Names, among the problems, the money of a fact in the base currency: there is no rate for the fact's own."""
+
 MOST_MINOR = 2**63 - 1024
 """Largest amount in minor units: the largest 64-bit float that a 64-bit integer holds."""
 

@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from domain.errors import LayoutError
-from domain.money import RateTable, minor_units
+from domain.money import RateTable, minor_units, unusual_minor_units
 from features.columns import (
     AMOUNT,
     CURRENCY,
@@ -23,7 +23,7 @@ from features.columns import (
 from risk.facts.portfolio import AS_OF, ENTITY
 from risk.facts.problems import Check, find_problems, marked
 from risk.facts.reading import Read, read_declared, read_number, read_text, read_time, refuse_link, refuse_missing
-from risk.facts.source import LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
+from risk.facts.source import CONVERTED, LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
 from risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
@@ -42,7 +42,8 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
 
     Money is brought to whole minor units of its own currency, then converted at the table's rate into whole minor
     units of the base, each step rounded half-even. A state that is absent is settled. Rows without amount, currency
-    or time that can be read, or with a state that is none, have no time and stand among the problems.
+    or time that can be read, or with a state that is none, have no time and stand among the problems. So does the money
+    of a currency without a rate, which is unknown in the base: the transaction counts, and its own amount is known.
 
     Args:
         frame: the API's columns, with `user_id` or `entity_id`.
@@ -98,7 +99,12 @@ class _Parts:
         }
         minor = [float(minor_units(code)) for code in rates.codes]
         dearest = [max(units, rate * minor_units(rates.base)) for units, rate in zip(minor, rates.units, strict=True)]
-        self.units = {_UNITS: _by_currency(minor), _LIMIT: _by_currency([_limit(units) for units in dearest])}
+        # Of a currency without a rate the amount is known in its own units, and in the base's it is not.
+        code = pl.col(CURRENCY).cast(pl.String)
+        own = code.replace_strict(unusual_minor_units(), default=100, return_dtype=pl.Float64)
+        units = pl.coalesce(_by_currency(minor), pl.when(_is_code()).then(own))
+        limit = pl.coalesce(_by_currency([_limit(units) for units in dearest]), LARGEST_MAGNITUDE)
+        self.units = {_UNITS: units, _LIMIT: limit}
         # 0.29 × 100 is 28.999999999999996: what was written is 29.
         self.own = {_OWN: (pl.col(_NUMBER).abs() * pl.col(_UNITS)).round(mode="half_to_even")}
         self.based = {_BASED: self._converted()}
@@ -136,7 +142,13 @@ class _Parts:
         made = [
             Check(self.owner, None, pl.col(LINK).is_null()),
             Check(AMOUNT, None, number.is_null(), f"a finite number of at most {LARGEST_MAGNITUDE:g}"),
-            Check(CURRENCY, None, limit.is_null(), f"a currency with a rate into {self.rates.base}"),
+            Check(CURRENCY, None, pl.col(_UNITS).is_null(), "three capital letters, ISO 4217"),
+            Check(
+                CURRENCY,
+                CONVERTED,
+                pl.col(_POSITION).is_null() & pl.col(_UNITS).is_not_null(),
+                f"a currency with a rate into {self.rates.base}",
+            ),
             Check(DATE, None, pl.col(TIME).is_null(), "an ISO 8601 date or time"),
             Check(AMOUNT, None, (number.abs() > limit).fill_null(False), f"at most {MOST_MINOR:.0f} minor units"),
         ]
@@ -154,6 +166,10 @@ class _Parts:
         units = float(minor_units(self.rates.base))
         converted = (pl.col(_OWN) / pl.col(_UNITS) * per_unit * units).round(mode="half_to_even")
         return pl.when(pl.col(_POSITION) == base).then(pl.col(_OWN)).otherwise(converted)
+
+
+def _is_code() -> pl.Expr:
+    return pl.col(CURRENCY).cast(pl.String).str.contains("^[A-Z]{3}$")
 
 
 def _limit(units: float) -> float:

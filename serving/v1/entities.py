@@ -44,11 +44,15 @@ class Taken(Shown):
 
 
 class TransactionsTaken(Shown):
-    """How many were new, changed their state, and had been taken before."""
+    """How many were new, changed their state, and had been taken before.
+
+    Of them all, `without_rate` are in a currency without a rate: they count, and their money is unknown in the base.
+    """
 
     new: int
     changed: int
     repeated: int
+    without_rate: int
 
 
 class TypeOfTransactions(Given):

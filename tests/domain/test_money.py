@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import ConfigError
-from domain.money import Rate, RateTable, base_only, ecb_rates, read_rates
+from domain.money import Rate, RateTable, base_only, ecb_rates
+from domain.rate_files import read_rates
 
 DAY = date(2024, 6, 28)
 HEAD = "currency,date,rate\n"
@@ -187,7 +188,7 @@ def test_an_empty_table_knows_the_base(tmp_path: Path) -> None:
         ("USD,,1", "they must be a number and an ISO date"),
         ('USD,2024-01-01,"1,5"', "rate is '1,5'"),
         ("USD,2024-01-01,", "rate is ''"),
-        ("USD,2024-01-01", "rate is None"),
+        ("USD,2024-01-01", "rate is ''"),
         ("USD", "they must be a number and an ISO date"),
         ("USD,2024-01-01,0", "rate is 0.0; it must be positive and finite"),
         ("USD,2024-01-01,-1", "rate is -1.0; it must be positive and finite"),
@@ -217,3 +218,44 @@ def test_a_table_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> Non
     (tmp_path / "rates.csv").write_bytes(HEAD.encode() + b"USD,2024-01-01,\xff\n")
     with pytest.raises(ConfigError, match=r"rates\.csv cannot be read"):
         read_rates(tmp_path / "rates.csv", "EUR", DAY)
+
+
+ECB = "Date,USD,JPY,RUB,\n2024-06-28,1.0705,171.94,N/A,\n2024-06-27,1.0700,171.90,N/A,\n2022-03-01,1.11,128,117.201,\n"
+
+
+def test_the_file_of_the_ecb_is_read_as_it_is_downloaded(tmp_path: Path, euros: RateTable) -> None:
+    path = tmp_path / "eurofxref-hist.csv"
+    path.write_text(ECB)
+    table = read_rates(path, "EUR", DAY)
+    assert table.per_unit("USD") == euros.per_unit("USD")
+    assert table.rates["RUB"] == Rate(1 / 117.201, date(2022, 3, 1)), "each rate says of which day it is"
+    dollars = read_rates(path, "USD", DAY)
+    assert dollars.per_unit("EUR") == pytest.approx(1.0705)
+    assert dollars.per_unit("JPY") == pytest.approx(1.0705 / 171.94)
+    assert dollars.known_on("RUB") == date(2022, 3, 1)
+
+
+def test_the_file_of_the_ecb_needs_the_base(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_text(ECB)
+    with pytest.raises(ConfigError, match="has no rate of AED by 2024-06-28; it has JPY, RUB, USD"):
+        read_rates(tmp_path / "rates.csv", "AED", DAY)
+
+
+def test_a_table_that_is_the_wrong_way_round_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_text(HEAD + "USD,2024-06-28,1.0705\nJPY,2024-06-28,171.94\n")
+    with pytest.raises(
+        ConfigError, match=r"the rate of JPY is 171\.94, where about 0\.00581598 would be right: the table is"
+    ):
+        read_rates(tmp_path / "rates.csv", "EUR", DAY)
+
+
+def test_what_has_no_order_of_magnitude_is_not_refused(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_text(HEAD + "USD,2024-06-28,1.0705\nAED,2024-06-28,0.25\nJPY,2024-06-28,9\n")
+    assert read_rates(tmp_path / "rates.csv", "EUR", DAY).codes == ("AED", "EUR", "JPY", "USD")
+
+
+def test_own_rates_stand_over_others(euros: RateTable) -> None:
+    own = RateTable("EUR", DAY, {"AED": Rate(0.25, DAY), "USD": Rate(0.9, DAY)}, "ours")
+    both = own.over(euros)
+    assert (both.per_unit("AED"), both.per_unit("USD"), both.per_unit("JPY")) == (0.25, 0.9, euros.per_unit("JPY"))
+    assert both.source == "ours; what it lacks: European Central Bank reference rates"

@@ -26,7 +26,7 @@ OWN: dict[str, Any] = {"operation": "text", "fee": "number"}
 
 
 def read(**changed: Any) -> AtHand:
-    return read_at_hand(cash(**changed), OWN, RATES, (7, "ada"), NOW)
+    return read_at_hand(cash(**changed), OWN, (7, "ada"), NOW)
 
 
 def test_what_is_missing_is_now_and_pending() -> None:
@@ -60,8 +60,8 @@ def test_what_is_missing_is_now_and_pending() -> None:
 def test_it_is_read_and_refused_as_a_stored_one_would_be(changed: Any) -> None:
     row = {**cash(**changed), "transaction_id": "t", "user_id": "ada"}
     row = {"transaction_state": "PENDING", "transaction_date": "2026-11-20", **row}
-    stored = tried(lambda: as_given(_with_entity(read_columns(frame_of([row], OWN), OWN, RATES, NOW, text=False)), OWN))
-    at_hand = tried(lambda: read_at_hand(row, OWN, RATES, (7, "ada"), NOW).frame)
+    stored = tried(lambda: as_given(_with_entity(read_columns(frame_of([row], OWN), OWN, NOW, text=False)), OWN))
+    at_hand = tried(lambda: read_at_hand(row, OWN, (7, "ada"), NOW).frame)
     assert at_hand.equals(stored) if isinstance(stored, pl.DataFrame) else at_hand == stored
 
 
@@ -78,15 +78,13 @@ def _with_entity(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_nothing_is_no_value() -> None:
-    assert (
-        read_at_hand({**cash(), "transaction_id": None, "fee": None}, OWN, RATES, (7, "ada"), NOW).said == read().said
-    )
+    assert read_at_hand({**cash(), "transaction_id": None, "fee": None}, OWN, (7, "ada"), NOW).said == read().said
 
 
 @pytest.mark.parametrize("name", ["amount", "Transaction_amount", "", "entity"])
 def test_a_field_that_nobody_knows_is_refused(name: str) -> None:
     with pytest.raises(DataNotValid, match=f"{name} is no field of it; allowed: transaction_id.*operation, fee"):
-        read_at_hand({**cash(), name: 5}, OWN, RATES, (7, "ada"), NOW)
+        read_at_hand({**cash(), name: 5}, OWN, (7, "ada"), NOW)
 
 
 NESTED = st.recursive(
@@ -101,13 +99,13 @@ NAMES = [c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE, c.STATE, c.BALANCE, c.C
 @given(st.dictionaries(st.sampled_from(NAMES), NESTED, max_size=4))
 def test_whatever_is_sent_is_taken_or_refused(changed: Any) -> None:
     """JSON of any form; nothing of it is a fault of the program."""
-    found = tried(lambda: read_at_hand({**cash(), **changed}, WHATEVER, RATES, (7, "ada"), NOW).frame)
+    found = tried(lambda: read_at_hand({**cash(), **changed}, WHATEVER, (7, "ada"), NOW).frame)
     assert isinstance(found, str) or len(found) == 1
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(DataNotValid) as told:
-        read_at_hand({"amount": 5, "user_id": "bo"}, OWN, RATES, (7, "ada"), NOW)
+        read_at_hand({"amount": 5, "user_id": "bo"}, OWN, (7, "ada"), NOW)
     assert sorted(problem.field for problem in told.value.problems) == [
         "amount",
         "transaction_amount",

@@ -261,7 +261,7 @@ def test_what_does_not_concern_the_entity_is_not_counted(desk: Desk) -> None:
     [
         ({"transaction_amount": None}, "transaction_amount is missing"),
         ({"transaction_currency": None}, "transaction_currency is missing"),
-        ({"transaction_currency": "XXX"}, "transaction_currency"),
+        ({"transaction_currency": "EURO"}, "transaction_currency"),
         ({"transaction_amount": "12"}, "transaction_amount"),
         ({"transaction_amount": [1]}, "transaction_amount"),
         ({"transaction_amount": float("inf")}, "transaction_amount"),

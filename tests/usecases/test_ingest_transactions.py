@@ -1,5 +1,6 @@
 """Transactions in: each once, nothing by halves, whatever is sent again and however it is cut into calls."""
 
+import json
 import threading
 from typing import Any
 
@@ -12,7 +13,7 @@ from domain.clock import DAY_US
 from domain.errors import DataNotValid, LayoutError, NotThere
 from store.due import Reason
 from tests.store.audits import forged
-from tests.usecases import platforms
+from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.platforms import transaction
 from usecases.actors import Actor
@@ -81,7 +82,7 @@ def test_only_a_pending_state_may_change(bank: Bank, before: str | None, after: 
         ({"transaction_amount": float("nan")}, "transaction_amount is nan"),
         ({"transaction_amount": 1e16}, "at most 1e"),
         ({"transaction_amount": "5"}, "transaction_amount is '5'"),
-        ({"transaction_currency": "XXX"}, "transaction_currency is 'XXX'; allowed: AUD"),
+        ({"transaction_currency": "EURO"}, "transaction_currency is 'EURO'; allowed: three capital letters"),
         ({"transaction_date": "tomorrow"}, "transaction_date is 'tomorrow'"),
         ({"transaction_date": "2026-11-21T00:00:01"}, "transaction_date is in the future"),
         ({"transaction_state": "LOST"}, "transaction_state is 'LOST'"),
@@ -181,3 +182,19 @@ def test_it_does_not_matter_what_comes_with_what(bank: Bank, rows: list[dict[str
     assert stored(bank) == in_parts
     with forged(bank.engine) as connection:
         connection.execute(text("DELETE FROM transactions"))
+
+
+def test_a_currency_without_a_rate_takes_no_other_row_with_it(bank: Bank) -> None:
+    """It is stored and counted; its money is unknown, which fails what adds it up and nothing else."""
+    rows = [platforms.transaction(1, "a"), platforms.transaction(2, "a", transaction_currency="AED")]
+    taken = add_transactions(bank.engine, bank.actor, rows, now_us=bank.now)
+    assert (taken.new, taken.without_rate) == (2, 1)
+    counted = {"input": {"count": "transactions"}, "cases": [{"when": {"at_least": 2}, "points": 40}]}
+    bank.activate(banks.document({"counted": counted, "cash": banks.CASH}))
+    bank.mark("a")
+    bank.settle()
+    made = bank.assessments("a")[-1]
+    assert made.status == "failed"
+    rules = {rule["rule"]: rule for rule in json.loads(made.breakdown)["rules"]}
+    assert rules["counted"]["points"] == "40"
+    assert "transaction_currency is AED; allowed: a currency with a rate into EUR" in json.dumps(rules["cash"])

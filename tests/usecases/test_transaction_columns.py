@@ -39,7 +39,7 @@ def row(**changed: Any) -> dict[str, Any]:
 
 
 def read(*rows: dict[str, Any], text: bool = False) -> pl.DataFrame:
-    return read_columns(frame_of(rows, OWN), OWN, RATES, NOW, text=text)
+    return read_columns(frame_of(rows, OWN), OWN, NOW, text=text)
 
 
 ROWS = st.builds(
@@ -118,7 +118,7 @@ def test_csv_and_parquet_say_the_same() -> None:
     texts = frame_of(
         [row(transaction_amount="1.0", fee="1.5", seen="true", booked="2026-02-01", user_balance="2")], OWN
     )
-    first, second = (read_columns(one, OWN, RATES, NOW, text=True) for one in (typed, texts))
+    first, second = (read_columns(one, OWN, NOW, text=True) for one in (typed, texts))
     assert first.drop("content").equals(second.drop("content"))
     contents = [json.loads(found["content"][0]) for found in (first, second)]
     assert [(one["fee"], one["seen"], one["booked"][:10]) for one in contents] == [(1.5, True, "2026-02-01")] * 2

@@ -39,7 +39,10 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
     where = made.get("where")
     read = {test.get("field") for test in inputs_in(where)} - {None}
     asks_state = "state" in read
-    if any(fact.get("bad") and _may_count(fact, made, read, world, entity["as_of"]) for fact in inside):
+    word = next((word for word in AGGREGATES if word in made), "")
+    of_money = "in_currency" not in made and bool({"amount", "signed_amount"} & {*read, made[word] if word else ""})
+    unread = [fact for fact in inside if fact.get("bad") or (of_money and fact["amount"] is None)]
+    if any(_may_count(fact, made, read, world, entity["as_of"]) for fact in unread):
         return BAD
     counted = []
     for fact in inside:
@@ -74,15 +77,18 @@ def _transaction(row: Data) -> Data:
         "currency": currency,
         "state": words[row["transaction_state"]],
     }
-    if amount is None or not isfinite(amount) or currency not in UNITS:
+    if amount is None or not isfinite(amount):
         return {**fact, "bad": True}
-    own = Fraction(round(Fraction(Decimal(repr(abs(amount)))) * UNITS[currency]), UNITS[currency])
-    size = own if currency == "EUR" else Fraction(round(own * RATES[currency] * 100), 100)
+    units = UNITS.get(currency, 100)
+    own = Fraction(round(Fraction(Decimal(repr(abs(amount)))) * units), units)
     sign = -1 if amount < 0 else 1
+    size = None  # without a rate
+    if currency in RATES:
+        size = own if currency == "EUR" else Fraction(round(own * RATES[currency] * 100), 100)
     return {
         **fact,
         "amount": size,
-        "signed_amount": sign * size,
+        "signed_amount": None if size is None else sign * size,
         "own_amount": own,
         "own_signed_amount": sign * own,
         "direction": "deposit" if amount > 0 else "withdrawal" if amount < 0 else None,
@@ -124,7 +130,7 @@ def aggregate_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime 
 
 def structuring_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | None]:
     """Count deposits just below a threshold, where there are enough of them and they come to the threshold."""
-    facts = _facts({"count": "transactions", "over": made["over"]}, world, entity)
+    facts = _facts({"sum": "amount", "over": made["over"]}, world, entity)
     if facts is BAD:
         return BAD, None
     threshold, margin = Fraction(str(made["threshold"])), Fraction(made["margin"].rstrip("%")) / 100

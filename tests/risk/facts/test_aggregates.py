@@ -425,3 +425,17 @@ def test_a_transaction_that_is_known_not_to_count_spoils_nothing(
     values, errors = spoilt(written, **more, **bad)
     assert (values[1] is None) == spoils
     assert (errors[1] is not None) == spoils
+
+
+def test_money_without_a_rate_is_unknown_and_its_transaction_counts() -> None:
+    aed = {"transaction_currency": ("EUR", "AED")}
+    assert spoilt({"count": "transactions"}, **aed) == ([1, 2], [None, None])
+    assert spoilt({"sum": "amount", "in_currency": "AED"}, **aed) == ([0, 100], [None, None])
+    assert spoilt({"sum": "amount", "in_currency": "EUR"}, **aed) == ([100, 100], [None, None])
+    values, errors = spoilt({"sum": "amount"}, **aed)
+    assert (values, errors) == (
+        [100, None],
+        [None, "transaction_currency is AED; allowed: a currency with a rate into EUR"],
+    )
+    assert spoilt({"sum": "size", "where": {"field": "amount", "above": 5}}, **aed)[0] == [0, None]
+    assert spoilt({"sum": "amount"}, **aed, transaction_state=("COMPLETED", "FAILED")) == ([100, 100], [None, None])

@@ -14,7 +14,7 @@ from domain.money import Rate, RateTable
 from risk.columns.kinds import Vocabulary
 from risk.facts.at_hand import at_hand, prepare_at_hand
 from risk.facts.inputs import Needs, own_fields, resolve, sources_of
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
 from risk.facts.transactions import prepare
 from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from risk.language.inputs import key_of, word_of
@@ -114,8 +114,20 @@ def test_an_entity_has_one_at_most() -> None:
 
 
 def test_one_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(LayoutError, match="a transaction at hand cannot be read: transaction_currency is XXX"):
-        resolved(deciding({"transaction_amount": 1.0, "transaction_currency": "XXX"}), {"transaction": "amount"})
+    with pytest.raises(LayoutError, match="a transaction at hand cannot be read: transaction_currency is EURO"):
+        resolved(deciding({"transaction_amount": 1.0, "transaction_currency": "EURO"}), {"transaction": "amount"})
+
+
+def test_money_without_a_rate_is_unknown_in_the_base_and_known_in_its_own_currency() -> None:
+    asked: list[Data] = [{"transaction": "amount"}, {"transaction": "amount", "in_currency": "AED"}]
+    portfolio = deciding({"transaction_amount": 1.5, "transaction_currency": "AED"})
+    assert resolved(portfolio, *asked) == [None, 150]
+    wanted = [TransactionInput.model_validate(one) for one in asked]
+    needs = Needs(wanted, [], NAMES)
+    found = resolve(needs, portfolio, sources_of(needs, portfolio), {}, ENTITIES)
+    wrong = found[error_of(key_of(wanted[0]))].to_list()
+    assert wrong == ["transaction_currency is AED; allowed: a currency with a rate into EUR", None]
+    assert error_of(key_of(wanted[1])) not in found.columns
 
 
 @pytest.mark.parametrize("data", [{"transaction": "amount"}, {"level": "in_force"}])

@@ -149,7 +149,7 @@ def test_the_owner_may_have_two_names_and_be_a_number(name: str) -> None:
 
 BAD = {
     "transaction_amount": {None: "missing", nan: "NaN", inf: "inf", -inf: "-inf", 2 * LARGEST_MAGNITUDE: "2"},
-    "transaction_currency": {None: "missing", "XXX": "XXX", "eur": "eur", "": ""},
+    "transaction_currency": {None: "missing", "EURO": "EURO", "eur": "eur", "": ""},
     "transaction_date": {None: "missing", "yesterday": "yesterday", "2024-13-01": "2024-13-01"},
     "transaction_state": {"DONE": "DONE", "?": "?"},
 }
@@ -197,7 +197,7 @@ def test_whatever_is_taken_fits(currency: str, amount: float) -> None:
 
 
 def test_every_problem_of_a_row_is_named() -> None:
-    found = problems(transaction_amount=[nan], transaction_currency=["XXX"])
+    found = problems(transaction_amount=[nan], transaction_currency=["EURO"])
     assert [problem.split(" is ")[0] for *_, problem in found] == ["transaction_amount", "transaction_currency"]
 
 

@@ -82,7 +82,10 @@ def test_the_same_transaction_is_taken_once_in_each_organisation(place: Place) -
         token = place.tokens[organisation, "app"]
         place.good("PUT", f"{CUSTOMER}/a", {}, token=token)
         rows = [transaction(77, "a")]
-        for taken in ({"new": 1, "changed": 0, "repeated": 0}, {"new": 0, "changed": 0, "repeated": 1}):
+        for taken in (
+            {"new": 1, "changed": 0, "repeated": 0, "without_rate": 0},
+            {"new": 0, "changed": 0, "repeated": 1, "without_rate": 0},
+        ):
             assert place.good("POST", "/v1/transactions?type=customer", rows, token=token) == taken
 
 

@@ -1,0 +1,159 @@
+"""Files of exchange rates: the operator's own table, and the European Central Bank's as it is downloaded."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import log10
+from pathlib import Path
+
+from domain.errors import ConfigError
+from domain.money import Rate, RateTable, base_only, ecb_rates
+
+COLUMNS = ("currency", "date", "rate")
+DIRECTION = "1 unit of the currency = rate units of the base"
+_ECB_DATE, _ECB_BASE, _ECB_NOTHING = "Date", "EUR", {"", "N/A"}
+_AN_ORDER = 1.0
+_NEARLY = 0.5
+"""Orders of magnitude: rates that far from the shipped ones are wrong, where their inverse is that near to them."""
+
+
+@dataclass(frozen=True)
+class DatedRate:
+    """What one unit of a currency was worth on a day, in whatever the file is in."""
+
+    currency: str
+    day: date
+    rate: float
+
+
+@dataclass(frozen=True)
+class DatedRates:
+    """Rates of many days.
+
+    Attributes:
+        base: what they are into; None for that of whoever asks.
+        rows: in the order of the file.
+        source: where they come from, for people.
+    """
+
+    base: str | None
+    rows: tuple[DatedRate, ...]
+    source: str
+
+    def table(self, base: str, day: date) -> RateTable:
+        """Give each currency's latest rate by *day*, into *base*.
+
+        Raises:
+            ConfigError: the rates are into another currency, and there is none of *base* by that day.
+        """
+        latest: dict[str, Rate] = {}
+        for row in self.rows:
+            known = latest.get(row.currency)
+            if row.day <= day and (known is None or known.known_on <= row.day):
+                latest[row.currency] = Rate(row.rate, row.day)
+        if self.base is None or self.base == base:
+            latest.pop(base, None)
+            return RateTable(base, day, latest, self.source)
+        anchor = latest.pop(base, None)
+        if anchor is None:
+            raise ConfigError(f"{self.source} has no rate of {base} by {day}; it has {', '.join(sorted(latest))}")
+        latest[self.base] = Rate(1.0, anchor.known_on)
+        rates = {
+            code: Rate(rate.per_unit / anchor.per_unit, min(rate.known_on, anchor.known_on))
+            for code, rate in latest.items()
+        }
+        return RateTable(base, day, rates, self.source)
+
+
+def read_rates(path: Path, base: str, day: date) -> RateTable:
+    """Read an operator's own table, as `read_dated_rates` does, as it was known on *day*; refused where it is inverse.
+
+    Raises:
+        ConfigError: a line cannot be read, or rates are the inverse of what they must be.
+    """
+    table = read_dated_rates(path).table(base, day)
+    refuse_inverse(table, path.name)
+    return table
+
+
+def read_dated_rates(path: Path) -> DatedRates:
+    """Read a table: CSV with the columns currency, date and rate, or the ECB's own file eurofxref-hist.csv.
+
+    In the first, *rate* is how many units of the base one unit of the currency buys. In the ECB's, which has a column
+    for each currency, it is the other way round: 1 EUR = x.
+
+    Raises:
+        ConfigError: names the line that cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.reader(lines)
+            names = [name.strip() for name in next(reader, [])]
+            if names[:1] == [_ECB_DATE] and not set(COLUMNS) <= set(names):
+                rows = tuple(_ecb_rows(reader, names, path))
+                return DatedRates(_ECB_BASE, rows, f"the operator's file {path.name}, in the form of the ECB")
+            if not set(COLUMNS) <= set(names):
+                raise ConfigError(
+                    f"{path} has the columns {', '.join(names) or 'none'}; it must have {', '.join(COLUMNS)} "
+                    f"({DIRECTION}), or be the ECB's eurofxref-hist.csv"
+                )
+            rows = tuple(_own_rows(reader, names, path))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    return DatedRates(None, rows, f"the operator's table {path.name}")
+
+
+def _own_rows(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> Iterator[DatedRate]:
+    for number, line in enumerate(reader, 2):
+        if line:
+            row = dict(zip(names, [*line, *[""] * len(names)], strict=False))
+            yield checked_rate(row, f"{path}, line {number}")
+
+
+def _ecb_rows(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> Iterator[DatedRate]:
+    for number, line in enumerate(reader, 2):
+        if not line:
+            continue
+        for name, text in zip(names[1:], line[1:], strict=False):
+            if name and text.strip() not in _ECB_NOTHING:
+                row = {"currency": name, "date": line[0], "rate": text}
+                found = checked_rate(row, f"{path}, line {number}")
+                yield DatedRate(found.currency, found.day, 1.0 / found.rate)
+
+
+def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
+    """Read one rate of a table; ConfigError where it is none, *where* says which."""
+    code = str(row.get("currency") or "").strip()
+    if len(code) != 3 or not code.isascii() or not code.isalpha() or not code.isupper():
+        raise ConfigError(f"{where}: currency is {code!r}; it must be three capital letters such as USD")
+    text, day = row.get("rate"), row.get("date")
+    try:
+        rate = DatedRate(code, date.fromisoformat(str(day).strip()), float(str(text)))
+    except ValueError:
+        raise ConfigError(
+            f"{where}: rate is {text!r} and date {day!r}; they must be a number and an ISO date"
+        ) from None
+    if not 0 < rate.rate < float("inf"):
+        raise ConfigError(f"{where}: rate is {rate.rate}; it must be positive and finite")
+    return rate
+
+
+def refuse_inverse(table: RateTable, name: str) -> None:
+    """Compare a table with the shipped rates, by order of magnitude.
+
+    Raises:
+        ConfigError: a rate is at least ten times too large or too small, and its inverse is about right.
+    """
+    shipped = ecb_rates(table.base, table.as_known_on)
+    if shipped == base_only(table.base, table.as_known_on):
+        return
+    for code, rate in sorted(table.rates.items()):
+        known = shipped.rates.get(code)
+        if known is None or abs(log10(rate.per_unit / known.per_unit)) < _AN_ORDER:
+            continue
+        if abs(log10(rate.per_unit * known.per_unit)) < _NEARLY:
+            raise ConfigError(
+                f"{name}: the rate of {code} is {rate.per_unit:g}, where about {known.per_unit:g} would be right: the "
+                f"table is the wrong way round. It says what one unit buys, 1 {code} = {known.per_unit:g} {table.base}"
+            )
