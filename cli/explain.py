@@ -120,7 +120,7 @@ def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int) -> "Float
             found = part.select(position, position + 1)
     if found is None:
         raise ConfigError(f"{path} has no customer {user!r}")
-    matrix, seen = indicators(found, as_of)
+    matrix, seen = indicators(found, as_of - model.settlement_lag_us)
     if not seen[0]:
         raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
     return matrix

@@ -23,7 +23,7 @@ from cli.terminal import (
     show_table,
     warn,
 )
-from domain.clock import DAY_US, day_text, parse_moment
+from domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
 from domain.errors import ConfigError, LayoutError
 from domain.segments import SEGMENTS
 from training.config import DEFAULT_NAME
@@ -113,6 +113,8 @@ class Summary:
         show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
         if self.left_out:
             say(f"Left out, for want of a row by {day_text(as_of)}: {_customers(self.left_out)}")
+        if not asked and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
+            warn(f"the newest row is dated {day_text(self.newest)}, in the future: no row after now was seen")
         if not asked and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
             midnight = day_text(-(-self.newest // DAY_US) * DAY_US)
             warn(

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_registry, require_name, require_source, say, show_table
+from cli.terminal import NameOption, console, open_registry, require_name, require_source, say, show_table, warn
+from domain.clock import day_text
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME, TrainingConfig, read_config
 
 if TYPE_CHECKING:
+    from training.plan import Plan
     from training.retrain import Outcome
 
 DEMO_CUSTOMERS = 5_000
@@ -40,7 +42,34 @@ def run(path: Path, config: TrainingConfig, tune: int = 0) -> "Outcome":
     """Run the training with the registry of the settings."""
     from training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
 
-    return retrain(path, config, open_registry(config.name), tune_trials=tune)
+    return retrain(path, config, open_registry(config.name), tune_trials=tune, show=show_plan)
+
+
+def show_plan(plan: "Plan") -> None:
+    """Print what a run is about to learn from, and warn of what is doubtful, before anything is fitted."""
+    overview, dates, windows, quality = plan.overview, plan.dates, plan.rows.windows, plan.overview.quality
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in quality.kinds.most_common())
+    currencies = ", ".join(f"{code} {count / quality.rows:.0%}" for code, count in quality.currencies.most_common(5))
+    say(
+        f"Data: {plan.source}, {overview.rows:,} rows of {overview.customers:,} customers, "
+        f"{day_text(overview.period.first)[:10]} to {day_text(overview.period.last)[:10]}"
+    )
+    say(f"Rows: {kinds}; {currencies}")
+    say(
+        f"Learns at {len(dates.training)} dates, {day_text(int(dates.training[0]))} to {day_text(dates.validation)}, "
+        f"{len(plan.rows.values):,} rows ({plan.rows.share:.0%} of the customers)"
+    )
+    last = len(windows.as_of) - 1
+    shown = {0: "first training", int(windows.rows[:last].argmin()): "thinnest training", last - 1: "last training"}
+    counted = (windows.known, windows.active, windows.rows)
+    rows = [
+        [name, windows.words(number), *(f"{counts[number]:,}" for counts in counted)]
+        for number, name in sorted((shown | {last: "test"}).items())
+    ]
+    columns = ("window", "days", "customers known before", "active in it", "rows in it")
+    show_table("What stands behind the windows", columns, rows, left=2)
+    for text in (*plan.warnings, *plan.refusals):
+        warn(text)
 
 
 def simulated_file() -> Path:

@@ -8,6 +8,9 @@ from domain.errors import ConfigError
 DAY_US = 86_400_000_000
 """One day of 24 hours in microseconds."""
 
+CLOCK_SLACK_US = DAY_US
+"""How far ahead of now a row may be dated: clocks and zones differ."""
+
 EARLIEST_YEAR = 1900
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

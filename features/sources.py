@@ -53,22 +53,24 @@ def read_histories(source: Source, rates: RateTable) -> Histories:
     return concatenate(parts) if parts else Doorway(rates).histories(table_from_rows([], Findings()))
 
 
-def stream_histories(source: Source, rates: RateTable) -> Iterator[Histories]:
+def stream_histories(source: Source, rates: RateTable, latest: int | None = None) -> Iterator[Histories]:
     """Read a source in batches of whole customers; the errors are those of `read_histories`.
 
     Parquet comes a few hundred thousand rows at a time, and its customers' rows must be adjacent. That no
     customer is met twice is known for certain only at the end, so results are not final before that.
+    Rows dated after *latest* (microseconds) are refused; None for no such limit.
     """
     if isinstance(source, Path | str):
         path = Path(source)
         suffix = suffix_of(path)
         if suffix in {"", ".parquet"}:
-            yield from _stream_parquet(path, rates)
+            yield from _stream_parquet(path, Doorway(rates, source=str(path), latest=latest))
             return
         text = suffix == ".csv"
-        yield _in_memory(read_csv(path) if text else read_json(path), Doorway(rates, text, str(path)))
+        doorway = Doorway(rates, text, str(path), latest)
+        yield _in_memory(read_csv(path) if text else read_json(path), doorway)
         return
-    yield _in_memory(source, Doorway(rates))
+    yield _in_memory(source, Doorway(rates, latest=latest))
 
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
@@ -98,8 +100,7 @@ def _in_memory(source: Source, doorway: Doorway) -> Histories:
     return doorway.checked(table, findings)
 
 
-def _stream_parquet(path: Path, rates: RateTable) -> Iterator[Histories]:
-    doorway = Doorway(rates, source=str(path))
+def _stream_parquet(path: Path, doorway: Doorway) -> Iterator[Histories]:
     met = _Met(path)
     problems: list[Problem] = []
     count = first_row = 0

@@ -45,7 +45,7 @@ def score_histories(
     model: ValueModel, histories: Histories, as_of: int, *, explained: bool = False, compare_as_of: int | None = None
 ) -> ScoredBatch:
     """Score the customers of one container; one customer is a batch of one."""
-    matrix, seen = indicators(histories, as_of)
+    matrix, seen = indicators(histories, as_of - model.settlement_lag_us)
     known = seen > 0
     scores = model.scores(matrix[known])
     user_ids = histories.user_ids.filter(known)
@@ -70,7 +70,7 @@ def score_histories(
 
 
 def _before(model: ValueModel, histories: Histories, as_of: int, known: np.ndarray, now: np.ndarray) -> list[pl.Series]:
-    matrix, seen = indicators(histories, as_of)
+    matrix, seen = indicators(histories, as_of - model.settlement_lag_us)
     there = seen[known] > 0
     before = model.scores(matrix[known])
     scores = pl.Series("score_before", np.where(there, before.score, np.nan)).fill_nan(None)

@@ -86,6 +86,11 @@ class ValueModel:
         """The moment (microseconds) until which values were used to judge the model."""
         return self.test_as_of + self.horizon_days * DAY_US
 
+    @property
+    def settlement_lag_us(self) -> int:
+        """Microseconds before an as-of of which the indicators see nothing, because rows of then may still arrive."""
+        return int(self.definition.get("settlement_lag_days", 0)) * DAY_US
+
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 over everything that `save` writes: the same data, configuration, seed and rates give the same."""

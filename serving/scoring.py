@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.clock import now_microseconds, parse_moment
+from domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
 from domain.errors import ConfigError, DataNotValid, Problem
 from domain.settings import Limits, Settings
 from serving.answers import (
@@ -30,7 +30,7 @@ from serving.lanes import Lane, Result, Room
 from serving.ledger import Ledger
 from store.accounts import Allowance, Charge
 from store.plans import Plan
-from usecases.scoring import CLOCK_SLACK_US, Answer, Checked, check_rows, score_checked
+from usecases.scoring import Answer, Checked, check_rows, score_checked
 from usecases.tokens import Credential, month_of, seconds_to_next_month, within_allowance
 
 ROWS_IN_LOOP = 2_000

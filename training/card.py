@@ -24,6 +24,7 @@ class Lineage:
         source: the data, as the operator named them.
         trees: the tree parameters that were used, the number of rounds included.
         code: the program's version.
+        warnings: what was doubtful about the data.
     """
 
     source: str
@@ -33,6 +34,7 @@ class Lineage:
     config: TrainingConfig
     trees: Trees
     code: str
+    warnings: tuple[str, ...] = ()
 
 
 def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: Verdict) -> str:
@@ -87,6 +89,7 @@ def _data(lineage: Lineage) -> list[str]:
             f"{day_text(int(dates.training[0]))} to {day_text(int(dates.training[-1]))}{sampled}; "
             "no value window reaches into the test window."
         ),
+        *_windows(lineage),
         f"- {len(catalogue().names)} indicators, catalogue `{catalogue().fingerprint[:12]}`.",
         (
             f"- Trees: {', '.join(f'{name} {value}' for name, value in lineage.trees.model_dump().items())}; "
@@ -94,6 +97,21 @@ def _data(lineage: Lineage) -> list[str]:
         ),
         "",
     ]
+
+
+def _windows(lineage: Lineage) -> list[str]:
+    windows = lineage.rows.windows
+    lag = lineage.dates.lag_days
+    lines = [
+        (
+            f"- Test window {windows.words(-1)}: {windows.known[-1]:,} customers known before it, "
+            f"{windows.active[-1]:,} active in it, {windows.rows[-1]:,} rows; training windows have "
+            f"{min(windows.rows[:-1]):,} to {max(windows.rows[:-1]):,} rows."
+        )
+    ]
+    if lag:
+        lines.append(f"- Settlement lag: indicators see nothing of the {lag} days before their as-of.")
+    return lines + [f"- Doubtful: {warning}." for warning in lineage.warnings]
 
 
 def _quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> list[str]:
@@ -124,6 +142,23 @@ def _quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> lis
         ),
         "",
         f"The gate: {verdict}.",
+        "",
+        *_differences(evaluation),
+    ]
+
+
+def _differences(evaluation: Evaluation) -> list[str]:
+    compared = evaluation.comparisons
+    times = "once" if compared.times_judged == 1 else f"{compared.times_judged} times"
+    return [
+        f"| normalised Gini less that of | difference | at least, with {100 * compared.confidence:.3g} % confidence |",
+        "|---|---|---|",
+        *(f"| {name} | {one.difference:+.4f} | {one.low:+.4f} |" for name, one in compared.gini.items()),
+        "",
+        (
+            f"By paired bootstrap of the customers. Under this name this window, or a part of it, was judged on "
+            f"{times}, this run included; the best of several tries looks better than it is."
+        ),
         "",
     ]
 

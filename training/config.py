@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from domain.clock import parse_moment, to_microseconds
+from domain.clock import DAY_US, parse_moment, to_microseconds
 from domain.errors import ConfigError
 from domain.money import RateTable, ecb_rates
 from domain.rate_files import read_rates
@@ -17,6 +17,8 @@ from domain.segments import DEFAULT_CUT_POINTS, check_cut_points
 DEFAULT_NAME = "fivefold-value"
 Positive = Annotated[int, Field(gt=0)]
 Checked = TypeVar("Checked")
+_LEAST_MICROSECONDS = 30 * DAY_US
+"""No moment is so close to 1970 as a date in digits, or one in seconds or milliseconds, would be in microseconds."""
 
 
 class _Section(BaseModel):
@@ -71,6 +73,39 @@ class Trees(_Section):
     threads: Positive = 2
 
 
+class Checks(_Section):
+    """What the data must hold before anything is learnt from them.
+
+    Attributes:
+        least_customers: customers known at the test as-of; with fewer a percentile says little.
+        least_active: customers with a row in the test window; with fewer nothing can be judged.
+        thin_share: a test window with fewer rows than this share of the busiest window is refused.
+        most_repeated_share: rows without an identifier that repeat another row in everything; a larger share of such
+            rows is refused.
+    """
+
+    least_customers: Positive = 100
+    least_active: Positive = 30
+    thin_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    most_repeated_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+
+
+class Gate(_Section):
+    """What a new model must show before it is promoted without a person's word.
+
+    Attributes:
+        margin: by how much normalised Gini must beat every baseline and the champion.
+        confidence: that the difference is above the margin; a window that was judged on before asks for more.
+        resamples: bootstrap draws of the customers.
+        most_calibration_error: predicted money may be off by this share of the realised money.
+    """
+
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = 1_000
+    most_calibration_error: Annotated[float, Field(gt=0)] = 0.25
+
+
 class TrainingConfig(_Section):
     """Everything that a training run depends on, besides the data.
 
@@ -82,6 +117,8 @@ class TrainingConfig(_Section):
         rates_on: the day whose last known rates hold; today where it is not given.
         horizon_days: length of the value window.
         test_as_of: the test window begins here; by default the latest moment whose window the data cover.
+        settlement_lag_days: rows may arrive so many days late. The last days of the data are not judged on, and no
+            indicator sees the last days before its as-of, neither in training nor in serving.
         cut_points: scores between low, medium, high and top.
         seed: of everything random.
     """
@@ -92,9 +129,12 @@ class TrainingConfig(_Section):
     rates_on: date | None = None
     horizon_days: Annotated[int, Field(gt=0, le=3650)] = 90
     test_as_of: int | None = None
+    settlement_lag_days: Annotated[int, Field(ge=0, le=365)] = 0
     snapshots: Snapshots = Snapshots()
     value: Value = Value()
     trees: Trees = Trees()
+    checks: Checks = Checks()
+    gate: Gate = Gate()
     cut_points: tuple[float, float, float] = DEFAULT_CUT_POINTS
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 
@@ -103,7 +143,12 @@ class TrainingConfig(_Section):
     def _moment(cls, value: Any) -> Any:
         if isinstance(value, date | datetime):  # YAML turns dates into Python's own
             return to_microseconds(value)
-        return _or_value_error(parse_moment, value) if isinstance(value, str) else value
+        return _or_value_error(parse_moment, value) if isinstance(value, str) else _no_date_as_number(value)
+
+    @field_validator("rates_on", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        return _no_date_as_number(value)
 
     @field_validator("cut_points", mode="before")
     @classmethod
@@ -112,7 +157,8 @@ class TrainingConfig(_Section):
 
     def definition(self) -> dict[str, Any]:
         """Say what is predicted: two models are comparable only where this is equal."""
-        return {"horizon_days": self.horizon_days, "currency": self.base_currency, **self.value.model_dump()}
+        said = {"horizon_days": self.horizon_days, "currency": self.base_currency, **self.value.model_dump()}
+        return {**said, "settlement_lag_days": self.settlement_lag_days} if self.settlement_lag_days else said
 
     def rate_table(self) -> RateTable:
         """Build the rate table of the training day."""
@@ -120,6 +166,13 @@ class TrainingConfig(_Section):
         if self.rates:
             return read_rates(self.rates, self.base_currency, day)
         return ecb_rates(self.base_currency, day)
+
+
+def _no_date_as_number(value: Any) -> Any:
+    """Refuse a number of a day's size: `20240101` was meant as a date, and is 20 s after 1970 in microseconds."""
+    if isinstance(value, int | float) and abs(value) < _LEAST_MICROSECONDS:
+        raise ValueError(f"{value} is a number; write a date as 2024-01-01")
+    return value
 
 
 def _or_value_error(check: Callable[[Any], Checked], value: Any) -> Checked:

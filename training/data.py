@@ -2,23 +2,32 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
 from tqdm import tqdm
 
+from domain.clock import CLOCK_SLACK_US, now_microseconds
 from domain.errors import NotEnoughData
-from domain.money import RateTable
+from domain.money import Rate, RateTable
+from features.columns import TRANSACTION_ID
 from features.histories import Floats, Histories, Integers
-from features.matrix import snapshots
+from features.matrix import catalogue, snapshots
 from features.paths import suffix_of
 from features.sources import read_ahead, stream_histories
-from features.tables import Source
+from features.tables import Source, parquet_files
 from training.config import TrainingConfig
 from training.dates import Dates, Period
+from training.quality import Quality
+from training.sample import places
 from training.target import realised_values
+from training.windows import Windows
+
+CELLS_AT_ONCE = 1 << 23
+"""Indicators computed at once, 64 MB: what training needs beyond the rows that it keeps does not grow with the data."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +39,14 @@ class LearningRows:
         values: m realised values, money, not floored.
         as_of: m dates, microseconds.
         share: share of the customers that were taken.
+        windows: what stands behind each date, of all customers.
     """
 
     matrix: Floats
     values: Floats
     as_of: Integers
     share: float
+    windows: Windows
 
 
 @dataclass(frozen=True)
@@ -44,13 +55,17 @@ class Overview:
 
     Attributes:
         first_rows: each customer's first moment, microseconds.
-        digest: BLAKE2 over everything that was read, as it stands behind the doorway, however it was batched.
+        digest: BLAKE2 over everything that was read, amounts as they were given, however it was batched.
+        places: each customer's place for sampling, see `training.sample`.
+        quality: what the rows hold, and what is doubtful about them.
     """
 
     period: Period
     first_rows: Integers
     rows: int
     digest: str
+    places: Floats
+    quality: Quality
 
     @property
     def customers(self) -> int:
@@ -61,77 +76,134 @@ class Overview:
         """Count the customers known at each of the moments (microseconds), all together."""
         return int(np.searchsorted(np.sort(self.first_rows), moments, side="right").sum())
 
+    def sampled_below(self, moments: Integers, most_rows: int) -> float:
+        """Find the place below which customers give at most *most_rows* rows, one for each moment they are known at."""
+        order = np.argsort(self.places, kind="stable")
+        rows = np.cumsum((self.first_rows[order][:, None] <= moments).sum(axis=1))
+        kept = int(np.searchsorted(rows, most_rows, side="right"))
+        return 1.0 if kept == len(order) else float(self.places[order[kept]])
+
 
 class Portfolio:
     """A source that can be read again and again, in batches of whole customers, with progress shown."""
 
-    def __init__(self, source: Source, rates: RateTable) -> None:
-        """Read nothing yet: Parquet is streamed at each pass, everything else is kept after the first."""
+    def __init__(self, source: Source, rates: RateTable, now: int | None = None) -> None:
+        """Read nothing yet: Parquet is streamed at each pass, everything else is kept after the first.
+
+        Rows dated more than a day after *now* (microseconds; the present by default) are refused, as in serving.
+        """
         self.source = source
         self.rates = rates
+        self._latest = (now_microseconds() if now is None else now) + CLOCK_SLACK_US
         self._streamed = isinstance(source, Path | str) and suffix_of(Path(source)) in {"", ".parquet"}
         self._kept: list[Histories] | None = None
 
     def batches(self, task: str) -> Iterator[Histories]:
         """Stream the histories; *task* is shown beside the progress bar."""
         with tqdm(desc=task, unit=" customers", disable=None, leave=False) as bar:
-            for part in self._parts():
+            for part in self._parts(self.rates):
                 yield part
                 bar.update(part.customers)
 
-    def _parts(self) -> Iterable[Histories]:
-        if self._streamed:
-            return read_ahead(stream_histories(self.source, self.rates))
-        if self._kept is None:
-            self._kept = list(stream_histories(self.source, self.rates))
-        return self._kept
+    def pieces(self, task: str, moments: int, columns: int) -> Iterator[Histories]:
+        """Stream the histories a few customers at a time: so many that their indicators fit `CELLS_AT_ONCE`."""
+        at_once = max(1, CELLS_AT_ONCE // (moments * columns))
+        for part in self.batches(task):
+            for first in range(0, part.customers, at_once):
+                yield part.select(first, min(first + at_once, part.customers))
 
-    def overview(self) -> Overview:
+    def _parts(self, rates: RateTable) -> Iterable[Histories]:
+        if self._streamed:
+            return read_ahead(stream_histories(self.source, rates, self._latest))
+        if self._kept is None:
+            self._kept = list(stream_histories(self.source, _as_given(self.rates), self._latest))
+        units = np.array(rates.units)
+        return (_converted(part, units) for part in self._kept)
+
+    def overview(self, seed: int = 1) -> Overview:
         """Look through all rows once: everything is checked here, before anything is learnt."""
-        firsts, lasts, rows = [np.empty(0, dtype=np.int64)], [], 0
+        firsts, lasts, found = [np.empty(0, dtype=np.int64)], [], [np.empty(0)]
         digests = {name: hashlib.blake2b(digest_size=16) for name in _DIGESTED}
-        for part in self.batches("checking rows"):
-            firsts.append(part.time[part.offsets[:-1]])
-            if part.rows:
-                lasts.append(int(part.time.max()))
-            rows += part.rows
-            for name, digest in digests.items():
-                digest.update(_bytes(part, name))
-        if not rows:
+        quality = Quality(has_identifiers(self.source))
+        given = _as_given(self.rates)
+        with tqdm(desc="checking rows", unit=" customers", disable=None, leave=False) as bar:
+            for part in self._parts(given):
+                firsts.append(part.time[part.offsets[:-1]])
+                found.append(places(part.user_ids, seed))
+                if part.rows:
+                    lasts.append(int(part.time.max()))
+                quality.add(part, given.codes)
+                for name, digest in digests.items():
+                    digest.update(_bytes(part, name, given.codes))
+                bar.update(part.customers)
+        if not quality.rows:
             raise NotEnoughData("the source has no rows")
         whole = hashlib.blake2b(b"".join(digest.digest() for digest in digests.values()), digest_size=16)
         first_rows = np.concatenate(firsts)
-        return Overview(Period(int(first_rows.min()), max(lasts)), first_rows, rows, whole.hexdigest())
+        period = Period(int(first_rows.min()), max(lasts))
+        return Overview(period, first_rows, quality.rows, whole.hexdigest(), np.concatenate(found), quality)
+
+
+def _as_given(rates: RateTable) -> RateTable:
+    """Make the table that leaves every amount as it stands in the source, so that a digest is of that alone."""
+    return replace(rates, rates={code: Rate(1.0, rate.known_on) for code, rate in rates.rates.items()})
+
+
+def _converted(part: Histories, units: Floats) -> Histories:
+    unit = units[part.currency]
+    return replace(part, amount=part.amount * unit, balance=part.balance * unit)
+
+
+def has_identifiers(source: Source) -> bool:
+    """Tell whether the rows of a source have transaction_ids, without reading them."""
+    if isinstance(source, pa.Table):
+        return TRANSACTION_ID in source.column_names
+    if hasattr(source, "columns"):
+        return TRANSACTION_ID in source.columns
+    if not isinstance(source, Path | str):
+        return any(TRANSACTION_ID in row for row in source)
+    path = Path(source)
+    if suffix_of(path) in {"", ".parquet"}:
+        return any(TRANSACTION_ID in pyarrow.parquet.read_schema(file).names for file in parquet_files(path))
+    with path.open("rb") as file:  # the header of a CSV, or the keys of a first object
+        return TRANSACTION_ID.encode() in file.read(1 << 16)
 
 
 _DIGESTED = ("user_ids", "counts", "time", "amount", "balance", "kind", "currency", "category", "created")
 
 
-def _bytes(part: Histories, name: str) -> bytes:
+def _bytes(part: Histories, name: str, codes: tuple[str, ...]) -> bytes:
     """Give one column so that the bytes of all batches together do not depend on where they were cut."""
     if name == "user_ids":
         return "".join(f"{len(user_id)} {user_id}" for user_id in part.user_ids.to_pylist()).encode()
+    if name == "currency":  # by its code: the position depends on which other currencies a table has
+        return np.array(codes, dtype="S3")[part.currency].tobytes()
     column = np.diff(part.offsets) if name == "counts" else getattr(part, name)
     return bytes(column.tobytes())
 
 
 def learning_rows(portfolio: Portfolio, dates: Dates, config: TrainingConfig, overview: Overview) -> LearningRows:
     """Take the snapshots at every training date, of a sample of the customers where there are very many."""
-    share = min(1.0, config.snapshots.most_rows / max(overview.known_at(dates.training), 1))
-    parts = [_learning_part(part, dates, config, share) for part in portfolio.batches("training snapshots")]
-    if not any(len(values) for _, values, _ in parts):
+    seen = dates.training - dates.lag_us
+    below = overview.sampled_below(seen, config.snapshots.most_rows)
+    sampled = overview.places < below if below < 1 else np.ones(overview.customers, dtype=np.bool_)
+    rows = int((overview.first_rows[sampled][:, None] <= seen).sum())
+    columns = len(catalogue().names)
+    matrix, values = np.empty((rows, columns)), np.empty(rows)
+    as_ofs, windows = np.empty(rows, dtype=np.int64), Windows.empty(dates)
+    first = end = 0
+    for piece in portfolio.pieces("training snapshots", len(seen), columns):
+        windows.add(piece, dates.lag_us)
+        chosen = np.flatnonzero(sampled[first : first + piece.customers])
+        first += piece.customers
+        part = piece if len(chosen) == piece.customers else piece.take(chosen)
+        taken = snapshots(part, seen)
+        known = taken.seen > 0
+        start, end = end, end + int(known.sum())
+        matrix[start:end] = taken.values[known]
+        of_windows = realised_values(part, dates.training, dates.horizon_days, config.value)
+        values[start:end] = of_windows[known]
+        as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]
+    if not rows:
         raise NotEnoughData("no customer has a history at any training date")
-    matrices, values, as_ofs = zip(*parts, strict=True)
-    return LearningRows(np.concatenate(matrices), np.concatenate(values), np.concatenate(as_ofs), share)
-
-
-def _learning_part(
-    part: Histories, dates: Dates, config: TrainingConfig, share: float
-) -> tuple[Floats, Floats, Integers]:
-    taken = snapshots(part, dates.training)
-    # Customers are sampled by a hash of their identifiers, so that the order of the file does not matter.
-    places = pl.Series(part.user_ids).hash(config.seed).to_numpy() / 2.0**64
-    known = (taken.seen > 0) & (places < share)[:, None]
-    values = realised_values(part, dates.training, dates.horizon_days, config.value)
-    as_ofs = np.broadcast_to(dates.training, known.shape)
-    return taken.values[known], values[known], as_ofs[known]
+    return LearningRows(matrix, values, as_ofs, rows / overview.known_at(seen), windows)

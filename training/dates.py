@@ -26,16 +26,23 @@ class Dates:
         training: rising; every value window ends at the test as-of or before.
         test: the as-of of the test window; its customers are the reference portfolio.
         horizon_days: length of every value window.
+        lag_days: indicators see nothing of so many days before their as-of: rows may still arrive.
     """
 
     training: Integers
     test: int
     horizon_days: int
+    lag_days: int = 0
 
     @property
     def horizon_us(self) -> int:
         """Length of a value window in microseconds."""
         return self.horizon_days * DAY_US
+
+    @property
+    def lag_us(self) -> int:
+        """What indicators leave out before their as-of, in microseconds."""
+        return self.lag_days * DAY_US
 
     @property
     def validation(self) -> int:
@@ -50,21 +57,24 @@ class Dates:
 
 def choose_dates(config: TrainingConfig, period: Period) -> Dates:
     """Lay out the dates; NotEnoughData where the data do not cover a test window and one training window."""
-    horizon_us = config.horizon_days * DAY_US
-    test = config.test_as_of if config.test_as_of is not None else (period.last - horizon_us) // DAY_US * DAY_US
+    horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
+    complete = period.last - lag_us
+    test = config.test_as_of if config.test_as_of is not None else (complete - horizon_us) // DAY_US * DAY_US
     covered = f"the data cover {day_text(period.first)} to {day_text(period.last)}"
     # A day's slack: data by the day have their last rows at midnight, and the day after is not theirs to cover.
-    if test + horizon_us > period.last + DAY_US:
+    if test + horizon_us > complete + DAY_US:
+        late = f", the last {config.settlement_lag_days} of them incomplete (settlement_lag_days)" if lag_us else ""
         raise NotEnoughData(
             f"test as-of {day_text(test)} plus {config.horizon_days} days ends {day_text(test + horizon_us)}, but "
-            f"{covered}: give an earlier test_as_of or a shorter horizon_days"
+            f"{covered}{late}: give an earlier test_as_of or a shorter horizon_days"
         )
     spacing_us = config.snapshots.spacing_days * DAY_US
     latest = test - horizon_us
-    training = np.arange(latest, period.first, -spacing_us, dtype=np.int64)[: config.snapshots.most][::-1].copy()
+    every = np.arange(latest, period.first + lag_us, -spacing_us, dtype=np.int64)
+    training = every[: config.snapshots.most][::-1].copy()
     if not len(training):
         raise NotEnoughData(
             f"nothing can be learnt before the test window: {covered}, and a training date needs a history before it "
             f"and {config.horizon_days} days up to the test as-of {day_text(test)}"
         )
-    return Dates(training, test, config.horizon_days)
+    return Dates(training, test, config.horizon_days, config.settlement_lag_days)

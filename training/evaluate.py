@@ -9,6 +9,8 @@ from scipy import stats
 from features.histories import Floats
 from models.value_model import ValueModel
 from training import baselines
+from training.comparing import Comparisons, compare
+from training.config import TrainingConfig
 from training.judge import Judged
 from training.metrics import (
     Metrics,
@@ -47,6 +49,7 @@ class Evaluation:
         lift: curves by name, see `metrics.lift_curve`.
         customers: in the test window.
         floored_share: share of them whose value was below 0 and was raised to it.
+        comparisons: how surely the model is better than the champion and the baselines.
     """
 
     by_name: dict[str, Metrics]
@@ -56,6 +59,7 @@ class Evaluation:
     stability: Stability
     customers: int
     floored_share: float
+    comparisons: Comparisons
 
     @property
     def segments_rise(self) -> bool:
@@ -73,6 +77,7 @@ class Evaluation:
         }
         for name, metrics in self.by_name.items():
             figures |= metrics.named(name)
+        figures |= self.comparisons.figures()
         return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
@@ -80,8 +85,8 @@ MODEL, CHAMPION, PERSISTENCE, RFM = "model", "champion", "persistence", "rfm"
 BASELINES = (PERSISTENCE, RFM)
 
 
-def evaluate(judged: Judged, model: ValueModel) -> Evaluation:
-    """Judge every prediction of the test window."""
+def evaluate(judged: Judged, model: ValueModel, config: TrainingConfig, times_judged: int = 1) -> Evaluation:
+    """Judge every prediction of the test window, which was judged on so many times, this time included."""
     predictions: dict[str, Floats] = {MODEL: judged.predicted}
     if judged.champion is not None:
         predictions[CHAMPION] = judged.champion
@@ -89,14 +94,16 @@ def evaluate(judged: Judged, model: ValueModel) -> Evaluation:
     scores = model.curve.score(judged.predicted)
     category = model.segments_of(scores)
     curves = [lift_curve(name, predicted, judged.realised) for name, predicted in predictions.items()]
+    metrics = {name: rank_metrics(predicted, judged.realised) for name, predicted in predictions.items()}
     return Evaluation(
-        {name: rank_metrics(predicted, judged.realised) for name, predicted in predictions.items()},
+        metrics,
         calibration_table(judged.predicted, judged.realised),
         segment_table(category, judged.realised),
         pl.concat([*curves, lift_curve("perfect", judged.realised, judged.realised)]),
         _stability(judged, model, scores),
         len(judged.realised),
         judged.floored_share,
+        compare(predictions, judged.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed),
     )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from training.comparing import Comparison, Comparisons
+from training.config import Gate
 from training.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
 
 
@@ -23,21 +25,69 @@ class Verdict:
         return "; ".join(self.reasons)
 
 
-def decide(evaluation: Evaluation, incomparable: str | None) -> Verdict:
-    """Decide by normalised Gini on the same out-of-time window.
+def decide(evaluation: Evaluation, gate: Gate, incomparable: str | None) -> Verdict:
+    """Decide by normalised Gini and calibration on the same out-of-time window.
 
-    Every baseline must be beaten, the mean realised value must rise from segment to segment, and the champion, where
-    there is one, must be beaten too: a tie keeps it. *incomparable* says why the champion cannot be compared.
+    The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
+    margin: what chance could have given keeps the champion. Predicted money must not surely be off by more than the
+    gate allows, nor surely further off than the champion's. The mean realised value must rise from segment to segment.
+    *incomparable* says why the champion cannot be compared.
     """
     gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}
+    compared, sure = evaluation.comparisons, _percent(evaluation.comparisons.confidence)
     rivals = [*BASELINES, *([CHAMPION] if CHAMPION in gini else [])]
-    lost = [name for name in rivals if not gini[MODEL] > gini[name]]
+    beaten = {name: compared.gini[name].low > gate.margin for name in rivals}
     reasons = [
-        f"normalised Gini {gini[MODEL]:.4f} {'does not beat' if name in lost else 'beats'} {name} {gini[name]:.4f}"
+        f"normalised Gini {gini[MODEL]:.4f} {'beats' if beaten[name] else 'does not beat'} {name} {gini[name]:.4f}: "
+        + _difference(compared.gini[name], gate.margin, sure, beaten=beaten[name])
         for name in rivals
     ]
+    calibrated = _calibrated(compared, gate, sure, reasons)
     rises = evaluation.segments_rise
     reasons.append(f"mean realised value {'rises' if rises else 'does not rise'} from segment to segment")
     if incomparable:
         reasons.append(f"not comparable with the champion: {incomparable}")
-    return Verdict(not lost and rises and not incomparable, incomparable is None, tuple(reasons))
+    reasons.append(_times(compared.times_judged))
+    promote = all(beaten.values()) and calibrated and rises and not incomparable
+    return Verdict(promote, incomparable is None, tuple(reasons))
+
+
+def _difference(found: Comparison, margin: float, sure: str, *, beaten: bool) -> str:
+    said = f"{found.difference:+.4f}, at least {found.low:+.4f} with {sure} confidence"
+    return said if beaten else f"{said}, which must be above {margin:g}"
+
+
+def _calibrated(compared: Comparisons, gate: Gate, sure: str, reasons: list[str]) -> bool:
+    """Say how predicted money holds; a bound that cannot be computed is no proof of anything wrong."""
+    off = compared.calibration > gate.most_calibration_error
+    reasons.append(
+        f"predicted money is off by at least {compared.calibration:.1%} of the realised ({sure} confidence); "
+        f"{gate.most_calibration_error:.0%} is allowed"
+        if off
+        else f"predicted money is within {gate.most_calibration_error:.0%} of the realised, or not surely outside"
+    )
+    worse = compared.calibration_worse is not None and compared.calibration_worse.low > 0
+    if worse and compared.calibration_worse is not None:
+        reasons.append(
+            f"predicted money is further off than the champion's: calibration error "
+            f"{compared.calibration_worse.difference:+.4f}, at least {compared.calibration_worse.low:+.4f}"
+        )
+    return not off and not worse
+
+
+def _times(times_judged: int) -> str:
+    if times_judged == 1:
+        return "this window was judged on for the first time"
+    return (
+        f"this window was judged on {times_judged} times, and the confidence asked for grows with each: a later window "
+        "judges better than another try"
+    )
+
+
+def _percent(share: float) -> str:
+    """Write a confidence.
+
+    >>> _percent(0.95), _percent(1 - 0.05 / 3)
+    ('95 %', '98.3 %')
+    """
+    return f"{100 * share:.3g} %"

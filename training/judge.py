@@ -4,19 +4,21 @@ from dataclasses import dataclass
 
 import lightgbm
 import numpy as np
+import pyarrow as pa
 
 from domain.errors import NotEnoughData
-from features.histories import Floats, Histories
+from features.histories import Floats, Histories, Integers
 from features.matrix import catalogue, snapshots
 from models.estimator import expected_value
 from models.value_model import ValueModel
 from training.config import TrainingConfig
 from training.data import Portfolio
 from training.dates import Dates
+from training.sample import places
 from training.target import floored, realised_values
 
 KEPT_CUSTOMERS = 20_000
-"""Customers whose indicators are kept, for the drift reference and the SHAP picture: the first ones of the source."""
+"""Customers whose indicators are kept, for the drift reference and the SHAP picture: a seeded sample by identifier."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Judged:
         floored_share: share of the customers whose value was below 0.
         persistence: value over the horizon before the as-of.
         recency, frequency, money: days, count and sum over the last year, for RFM.
-        matrix: indicators of the first customers, at most `KEPT_CUSTOMERS` x F.
+        matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
+        kept: their positions among all customers of the other arrays.
     """
 
     predicted: Floats
@@ -44,6 +47,7 @@ class Judged:
     frequency: Floats
     money: Floats
     matrix: Floats
+    kept: Integers
 
 
 def judge(
@@ -55,12 +59,11 @@ def judge(
 ) -> Judged:
     """Predict for every customer known at the test as-of, and compute what each was then worth."""
     columns: list[dict[str, Floats]] = []
-    shown: list[Floats] = []
-    for part in portfolio.batches("judging on the test window"):
-        matrix, found = _judge_part(part, dates, config, booster, champion)
+    sample = _Sample(config.seed)
+    for part in portfolio.pieces("judging on the test window", len(catalogue().names), 2):
+        matrix, found, user_ids = _judge_part(part, dates, config, booster, champion)
         columns.append(found)
-        if sum(map(len, shown)) < KEPT_CUSTOMERS:
-            shown.append(matrix[:KEPT_CUSTOMERS])
+        sample.add(matrix, user_ids)
     joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     realised = joined.pop("realised")
     if not len(realised):
@@ -77,8 +80,29 @@ def judge(
         recency=joined["recency"],
         frequency=joined["frequency"],
         money=joined["money"],
-        matrix=np.concatenate(shown)[:KEPT_CUSTOMERS],
+        matrix=sample.matrix,
+        kept=sample.positions,
     )
+
+
+class _Sample:
+    """Keeps the indicators of the customers whose places come first, in the order of these."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._met = 0
+        self._places = np.empty(0)
+        self.positions = np.empty(0, dtype=np.int64)
+        self.matrix = np.empty((0, len(catalogue().names)))
+
+    def add(self, matrix: Floats, user_ids: pa.Array) -> None:
+        """Take in a batch of customers."""
+        found = np.concatenate([self._places, places(user_ids, self._seed)])
+        positions = np.concatenate([self.positions, self._met + np.arange(len(matrix))])
+        order = np.argsort(found, kind="stable")[:KEPT_CUSTOMERS]
+        self.matrix = np.concatenate([self.matrix, matrix])[order]
+        self._places, self.positions = found[order], positions[order]
+        self._met += len(matrix)
 
 
 def _judge_part(
@@ -87,12 +111,12 @@ def _judge_part(
     config: TrainingConfig,
     booster: lightgbm.Booster,
     champion: ValueModel | None,
-) -> tuple[Floats, dict[str, Floats]]:
+) -> tuple[Floats, dict[str, Floats], pa.Array]:
     spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
-    taken = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64))
+    taken = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us)
     known = taken.seen[:, 0] > 0
     matrix, earlier = taken.values[known, 0], taken.values[known, 1]
-    windows = np.array([dates.test, dates.test - dates.horizon_us], dtype=np.int64)
+    windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
     values = realised_values(part, windows, dates.horizon_days, config.value)[known]
     column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
     found = {
@@ -106,4 +130,4 @@ def _judge_part(
     }
     if champion is not None:
         found["champion"] = expected_value(champion.booster, matrix)
-    return matrix, found
+    return matrix, found, part.user_ids.filter(pa.array(known))

@@ -74,7 +74,7 @@ def register(
         mlflow.log_text(catalogue_markdown(), "indicators.md")
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")
-        tags = _tags(model, lineage, verdict, judged_against)
+        tags = _tags(model, lineage, verdict, judged_against, evaluation.comparisons.times_judged)
         mlflow.set_tags(tags)
         logged = _log_model(model, judged, folder / "value_model")
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, card, tags)
@@ -106,11 +106,13 @@ def _log_model(model: ValueModel, judged: Judged, folder: Path) -> Any:
 
 
 def _parameters(lineage: Lineage) -> dict[str, Any]:
-    config = lineage.config.model_dump(exclude={"trees", "snapshots", "value", "test_as_of"})
+    config = lineage.config.model_dump(exclude={"trees", "snapshots", "value", "checks", "gate", "test_as_of"})
     sections = {
         "trees": lineage.trees.model_dump(),
         "snapshots": lineage.config.snapshots.model_dump(),
         "value": lineage.config.value.model_dump(),
+        "checks": lineage.config.checks.model_dump(),
+        "gate": lineage.config.gate.model_dump(),
     }
     flat = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
     return {**config, **flat, "test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}
@@ -145,7 +147,9 @@ class _Transactions(Dataset):
         }
 
 
-def _tags(model: ValueModel, lineage: Lineage, verdict: Verdict, judged_against: int | None) -> dict[str, str]:
+def _tags(
+    model: ValueModel, lineage: Lineage, verdict: Verdict, judged_against: int | None, times_judged: int
+) -> dict[str, str]:
     return {
         "fingerprint": model.fingerprint,
         "definition": json.dumps(dict(model.definition), sort_keys=True),
@@ -156,5 +160,6 @@ def _tags(model: ValueModel, lineage: Lineage, verdict: Verdict, judged_against:
         "code_version": lineage.code,
         "gate_promote": str(verdict.promote).lower(),
         "gate_reasons": str(verdict),
+        "window_times_judged": str(times_judged),
         "gate_champion": "" if judged_against is None else str(judged_against),
     }

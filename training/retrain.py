@@ -1,7 +1,7 @@
 """A retraining run, from top to bottom."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from domain.errors import ModelError
 from domain.release import release
@@ -14,13 +14,15 @@ from models.reference import Reference
 from models.registry import Registry, Version
 from models.value_model import ValueModel
 from training.card import Lineage
+from training.comparing import times_judged
 from training.config import TrainingConfig
-from training.data import Portfolio, learning_rows
-from training.dates import Dates, choose_dates
+from training.data import Portfolio
+from training.dates import Dates
 from training.evaluate import Evaluation, evaluate
 from training.fit import find_rounds, fit, validation_fold
 from training.gate import Verdict, decide
 from training.judge import Judged, judge
+from training.plan import Plan, make_plan
 from training.register import register
 from training.tune import tune
 
@@ -42,18 +44,36 @@ class Outcome:
     lineage: Lineage
 
 
-def retrain(source: Source, config: TrainingConfig, registry: Registry, *, tune_trials: int = 0) -> Outcome:
+def retrain(
+    source: Source,
+    config: TrainingConfig,
+    registry: Registry,
+    *,
+    tune_trials: int = 0,
+    show: Callable[[Plan], None] | None = None,
+    now: int | None = None,
+) -> Outcome:
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
+
+    Args:
+        source: the transactions.
+        config: everything else that the run depends on.
+        registry: where the version goes.
+        tune_trials: so many configurations are tried first.
+        show: is given the plan before anything is fitted.
+        now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
         DataNotValid, LayoutError: the source cannot be read; nothing was learnt or written.
-        NotEnoughData: the data do not cover a training window and a test window.
+        NotEnoughData: the data do not cover a training window and a test window, or too little stands behind them.
     """
     warm()
-    portfolio = Portfolio(source, config.rate_table())
-    overview = portfolio.overview()
-    dates = choose_dates(config, overview.period)
-    rows = learning_rows(portfolio, dates, config, overview)
+    portfolio = Portfolio(source, config.rate_table(), now)
+    plan = make_plan(portfolio, config)
+    if show is not None:
+        show(plan)
+    plan.check()
+    dates, rows = plan.dates, plan.rows
     fold = validation_fold(rows, dates)
     trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
     trees = trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
@@ -62,9 +82,9 @@ def retrain(source: Source, config: TrainingConfig, registry: Registry, *, tune_
     rival, incomparable = load_rival(registry, champion, incomparability(champion, config, dates))
     judged = judge(portfolio, dates, config, fitted.booster_, rival)
     model = build_model(fitted, judged, portfolio, config, dates)
-    evaluation = evaluate(judged, model)
-    verdict = decide(evaluation, incomparable)
-    lineage = Lineage(_name(source), overview, dates, rows, config, trees, release())
+    evaluation = evaluate(judged, model, config, times_judged(registry, dates))
+    verdict = decide(evaluation, config.gate, incomparable)
+    lineage = Lineage(plan.source, plan.overview, dates, rows, config, trees, release(), plan.warnings)
     number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
     if verdict.promote:
         promote(registry, number)
@@ -76,7 +96,7 @@ def build_model(
 ) -> ValueModel:
     """Put together everything that travels with the trees."""
     curve = ScoreCurve.of(judged.predicted)
-    scores = curve.score(judged.predicted[: len(judged.matrix)])
+    scores = curve.score(judged.predicted[judged.kept])
     return ValueModel(
         fitted.booster_,
         fitted.objective,
@@ -115,7 +135,3 @@ def load_rival(
         return registry.load(champion.number), None
     except ModelError as error:
         return None, f"champion {champion.number} cannot be loaded ({error})"
-
-
-def _name(source: Source) -> str:
-    return str(Path(source)) if isinstance(source, str | Path) else f"a {type(source).__name__} in memory"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from domain.clock import DAY_US, day_text
+from domain.clock import CLOCK_SLACK_US, DAY_US, day_text
 from domain.errors import DataNotValid, Problem
 from features import columns as c
 from features.doorway import Doorway
@@ -18,9 +18,6 @@ from features.tables import table_from_rows
 from features.values import Findings
 from models.explain import Explanations, explain
 from models.value_model import Scores, ValueModel
-
-CLOCK_SLACK_US = DAY_US
-"""How far ahead of now a row may be dated: clocks and zones differ."""
 
 
 @dataclass(frozen=True)
@@ -82,22 +79,23 @@ def check_rows(
     if as_of is None:
         histories = replace(histories, time=np.minimum(histories.time, now))
     moment = now if as_of is None else as_of
-    unseen = histories.time[histories.offsets[:-1]] > moment  # the first row of each customer is the earliest
+    # The first row of each customer is the earliest.
+    unseen = histories.time[histories.offsets[:-1]] > moment - model.settlement_lag_us
     if unseen.any():
-        raise _unseen(rows, histories, unseen, moment)
+        raise _unseen(rows, histories, unseen, moment, model.settlement_lag_us)
     return Checked(histories, moment)
 
 
 def score_checked(model: ValueModel, checked: Checked, *, explained: bool) -> Answer:
     """Score the customers of a request whose rows were checked."""
-    matrix, _ = indicators(checked.histories, checked.moment)
+    matrix, _ = indicators(checked.histories, checked.moment - model.settlement_lag_us)
     user_ids: list[str] = checked.histories.user_ids.to_pylist()
     explanations = explain(model, matrix) if explained else None
     return Answer(user_ids, explanations.scores if explanations else model.scores(matrix), matrix, explanations)
 
 
 def _unseen(
-    rows: Scanned | Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int
+    rows: Scanned | Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int, lag_us: int
 ) -> DataNotValid:
     """Name each customer who has no row by the as-of, at the customer's first row."""
     first: dict[str, int] = {}
@@ -106,6 +104,10 @@ def _unseen(
     )
     for number, user_id in enumerate(user_ids):
         first.setdefault(user_id, number)
-    what = f"is after as_of {day_text(as_of)} in every row of this user"
+    by, needed = f"as_of {day_text(as_of)}", "at least one row by as_of"
+    if lag_us:
+        by = f"{day_text(as_of - lag_us)}, {lag_us // DAY_US} days before {by},"
+        needed = f"at least one row {lag_us // DAY_US} days before as_of: this model counts later rows as incomplete"
+    what = f"is after {by} in every row of this user"
     ids = histories.user_ids.filter(unseen).to_pylist()
-    return DataNotValid([Problem(first[user_id], c.DATE, what, "at least one row by as_of") for user_id in ids])
+    return DataNotValid([Problem(first[user_id], c.DATE, what, needed) for user_id in ids])

@@ -21,6 +21,7 @@ AS_OF = "2025-01-01"
 CONFIG = """\
 snapshots: {most: 4, spacing_days: 60}
 trees: {threads: 1, rounds: 25, leaves: 7, min_rows_in_leaf: 20}
+gate: {confidence: 0.6, most_calibration_error: 1}
 """
 """Trees that are grown in a blink."""
 

@@ -17,7 +17,10 @@ def test_a_tie_keeps_the_champion_and_says_so(home: Home) -> None:
     assert metrics["model"] == metrics["champion"]
     flat = " ".join(out.split())
     assert re.search(r"Registered as fivefold-value version 2; model hash [0-9a-f]{12}\. The gate: ", flat)
-    assert re.search(r"normalised Gini (0\.\d{4}) does not beat champion \1; mean realised value rises", flat)
+    assert re.search(
+        r"normalised Gini (0\.\d{4}) does not beat champion \1: \+0\.0000, at least \+0\.0000 with 80 % confidence",
+        flat,
+    )
     assert flat.endswith(
         "Not promoted: version 2 is the challenger, and what served before still serves. "
         "To overrule: fivefold promote 2 --force --reason TEXT"
@@ -45,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a run would be asked, instead of the run."""
     found: dict[str, Any] = {}
 
-    def retrain(source: Path, config: Any, registry: Any, *, tune_trials: int) -> None:
+    def retrain(source: Path, config: Any, registry: Any, *, tune_trials: int, show: Any) -> None:
         found.update(source=source, config=config, name=registry.name, trials=tune_trials)
         raise NotEnoughData("asked enough")
 

@@ -91,7 +91,7 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
 
 def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:
     tables = [block for block in card.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 3
+    assert len(tables) == 4
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 

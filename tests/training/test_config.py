@@ -11,7 +11,7 @@ from pydantic import ValidationError
 import training
 from domain.clock import to_microseconds
 from domain.errors import ConfigError
-from training.config import DEFAULT_NAME, Snapshots, TrainingConfig, Trees, Value, read_config
+from training.config import DEFAULT_NAME, Checks, Gate, Snapshots, TrainingConfig, Trees, Value, read_config
 
 CONFIGS = Path(training.__file__).parent / "configs"
 
@@ -96,6 +96,15 @@ WRONG: dict[str, Any] = {
     "trees.l2": -1,
     "trees.path_smooth": -0.1,
     "trees.threads": 0,
+    "settlement_lag_days": -1,
+    "checks.least_customers": 0,
+    "checks.least_active": 0,
+    "checks.thin_share": 2,
+    "checks.most_repeated_share": -1,
+    "gate.margin": -0.1,
+    "gate.confidence": 0.2,
+    "gate.resamples": 1,
+    "gate.most_calibration_error": 0,
 }
 
 
@@ -121,7 +130,7 @@ def test_every_wrong_field_is_named_at_once(written: Any, tmp_path: Path) -> Non
 
 
 def test_the_fields_that_are_tried_are_all_that_there_are() -> None:
-    sections = {"snapshots": Snapshots, "value": Value, "trees": Trees}
+    sections = {"snapshots": Snapshots, "value": Value, "trees": Trees, "checks": Checks, "gate": Gate}
     flat = [name for name in TrainingConfig.model_fields if name not in sections and name != "rates"]
     flat += [f"{section}.{name}" for section, model in sections.items() for name in model.model_fields]
     assert sorted(flat) == sorted(WRONG)
@@ -224,6 +233,7 @@ def test_the_definition_tells_what_is_predicted_and_nothing_else() -> None:
     assert same.definition() == config.definition()
     others = [
         config.model_copy(update={"horizon_days": 30}),
+        config.model_copy(update={"settlement_lag_days": 3}),
         config.model_copy(update={"base_currency": "CZK"}),
         *[config.model_copy(update={"value": Value(**{name: 0.5})}) for name in Value.model_fields],
     ]

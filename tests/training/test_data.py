@@ -39,7 +39,7 @@ def overview_of(config: TrainingConfig) -> Any:
 
 def taken(source: Any, config: TrainingConfig) -> tuple[LearningRows, Dates, Overview]:
     portfolio = Portfolio(source, config.rate_table())
-    overview = portfolio.overview()
+    overview = portfolio.overview(config.seed)
     dates = choose_dates(config, overview.period)
     return learning_rows(portfolio, dates, config, overview), dates, overview
 
@@ -161,9 +161,9 @@ def test_a_source_in_memory_is_read_once_and_a_file_at_each_pass(
 
     reads: list[object] = []
 
-    def counted(source: Any, rates: Any) -> Any:
+    def counted(source: Any, rates: Any, latest: int | None) -> Any:
         reads.append(source)
-        return sources.stream_histories(source, rates)
+        return sources.stream_histories(source, rates, latest)
 
     monkeypatch.setattr(data, "stream_histories", counted)
     for source, times in ((frame, 1), (file, 3)):

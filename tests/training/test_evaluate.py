@@ -29,7 +29,7 @@ def judged(runs: Runs, portfolio: Portfolio, config: TrainingConfig, model: Valu
 
 @pytest.fixture(scope="module")
 def found(judged: Judged, model: ValueModel) -> Evaluation:
-    return evaluate(judged, model)
+    return evaluate(judged, model, TrainingConfig())
 
 
 def test_the_model_and_the_baselines_are_judged_on_the_same_customers(found: Evaluation, judged: Judged) -> None:
@@ -46,7 +46,7 @@ def test_the_registered_evaluation_is_this_one(found: Evaluation, runs: Runs) ->
 
 
 def test_a_champion_is_judged_beside_them(judged: Judged, model: ValueModel) -> None:
-    with_champion = evaluate(replace(judged, champion=judged.realised), model)
+    with_champion = evaluate(replace(judged, champion=judged.realised), model, TrainingConfig())
     assert list(with_champion.by_name) == ["model", "champion", "persistence", "rfm"]
     assert with_champion.by_name["champion"].normalised_gini == 1.0
     assert with_champion.lift["name"].unique(maintain_order=True).to_list() == [
@@ -74,7 +74,7 @@ def test_stability_compares_the_two_scores_of_customers_known_at_both_dates(
     assert found.stability.mean_absolute_move == pytest.approx(np.abs(now - before).mean())
     assert found.stability.same_segment_share == np.mean(model.segments_of(now) == model.segments_of(before))
     assert 0.9 < found.stability.spearman < 1
-    still = evaluate(replace(judged, before=judged.predicted), model).stability
+    still = evaluate(replace(judged, before=judged.predicted), model, TrainingConfig()).stability
     assert (still.same_segment_share, still.mean_absolute_move) == (1.0, 0.0)
     assert still.spearman == pytest.approx(1.0)
 
@@ -85,14 +85,14 @@ def test_without_two_customers_at_both_dates_stability_is_undefined_and_not_regi
 ) -> None:
     before = np.full_like(judged.before, np.nan)
     before[:known_before] = 5.0
-    found = evaluate(replace(judged, before=before), model)
+    found = evaluate(replace(judged, before=before), model, TrainingConfig())
     assert all(isnan(value) for value in vars(found.stability).values())
     assert not [name for name in found.registered_metrics() if name.startswith("stability")]
 
 
 def test_a_constant_score_has_no_rank_correlation(judged: Judged, model: ValueModel) -> None:
     same = np.full_like(judged.predicted, 5.0)
-    found = evaluate(replace(judged, predicted=same, before=same), model)
+    found = evaluate(replace(judged, predicted=same, before=same), model, TrainingConfig())
     assert isnan(found.stability.spearman)
     assert isnan(found.by_name["model"].spearman)
     assert "model_spearman" not in found.registered_metrics()
@@ -109,6 +109,10 @@ def test_every_registered_figure_is_a_finite_number_under_a_name_of_its_own(foun
         *[f"segment_{segment}_value_mean" for segment in SEGMENTS],
         *[f"{who}_{what}" for who in ("model", "persistence", "rfm") for what in
           ("normalised_gini", "top_decile_capture", "spearman")],
+        *[f"gini_over_{rival}{end}" for rival in ("persistence", "rfm") for end in ("", "_low")],
+        "window_times_judged",
+        "gate_confidence",
+        "calibration_error_low",
     }  # fmt: skip
     assert set(figures) == names
     assert all(np.isfinite(value) for value in figures.values())

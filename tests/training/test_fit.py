@@ -11,6 +11,7 @@ from training.config import Trees
 from training.data import LearningRows
 from training.dates import Dates
 from training.fit import FALLBACK_ROUNDS, Fold, find_rounds, fit, fold_gini, regressor, validation_fold
+from training.windows import Windows
 
 DATES = Dates(np.arange(0, 181, 30, dtype=np.int64) * DAY_US, 270 * DAY_US, 90)
 FEW = Trees(threads=1, leaves=7, min_rows_in_leaf=5, rounds=None, most_rounds=120, learning_rate=0.2)
@@ -20,7 +21,7 @@ def learning_rows(customers: int = 150, seed: int = 0) -> LearningRows:
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(customers * len(DATES.training), 4))
     values = np.exp(matrix[:, 0] + 0.5 * random.normal(size=len(matrix))) - 0.2
-    return LearningRows(matrix, values, np.repeat(DATES.training, customers), 1.0)
+    return LearningRows(matrix, values, np.repeat(DATES.training, customers), 1.0, Windows.empty(DATES))
 
 
 def test_the_last_date_is_held_out_with_a_horizon_s_gap_before_it() -> None:
@@ -106,7 +107,7 @@ def test_nothing_is_learnt_where_nobody_was_ever_worth_anything(objective: str) 
 
 def test_one_row_is_not_enough() -> None:
     rows = learning_rows()
-    one = LearningRows(rows.matrix[:1], np.array([5.0]), rows.as_of[:1], 1.0)
+    one = LearningRows(rows.matrix[:1], np.array([5.0]), rows.as_of[:1], 1.0, Windows.empty(DATES))
     with pytest.raises(NotEnoughData, match="one customer at one training date"):
         fit(one, FEW, 1, 5)
 

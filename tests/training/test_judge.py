@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from domain.clock import DAY_US
@@ -18,6 +19,7 @@ from training.config import TrainingConfig, Value
 from training.data import Portfolio
 from training.dates import Dates
 from training.judge import Judged, judge
+from training.sample import places
 from training.target import realised_values
 
 
@@ -39,7 +41,9 @@ def test_everybody_known_at_the_test_as_of_is_judged(
     known = seen > 0
     assert 0 < known.sum() < histories.customers
     assert judged.predicted.tobytes() == expected_value(runs.first.model.booster, matrix[known]).tobytes()
-    assert judged.matrix.tobytes() == matrix[known].tobytes()
+    places_of_known = places(histories.user_ids.filter(pa.array(known)), config.seed)
+    assert judged.kept.tolist() == np.argsort(places_of_known, kind="stable").tolist()
+    assert judged.matrix.tobytes() == matrix[known][judged.kept].tobytes()
     values = realised_values(histories, np.array([dates.test, dates.test - dates.horizon_us]), 90, config.value)
     assert judged.realised.tobytes() == np.maximum(values[known, 0], 0).tobytes()
     assert judged.persistence.tobytes() == values[known, 1].tobytes()

@@ -38,7 +38,7 @@ def test_the_run_is_finished_and_in_the_model_s_experiment(runs: Runs, run: Run)
 
 def test_every_parameter_is_kept(run: Run, config: TrainingConfig) -> None:
     kept = run.data.params
-    for section in ("trees", "snapshots", "value"):
+    for section in ("trees", "snapshots", "value", "checks", "gate"):
         for name, value in getattr(config, section).model_dump().items():
             assert kept[f"{section}.{name}"] == str(value)
     for name in ("name", "base_currency", "horizon_days", "seed", "cut_points", "rates"):
@@ -99,6 +99,7 @@ def test_run_and_version_carry_the_same_tags(run: Run, runs: Runs, config: Train
         "gate_promote": "true",
         "gate_reasons": str(runs.first.verdict),
         "gate_champion": "",
+        "window_times_judged": "1",
     }
     assert {name: run.data.tags[name] for name in tags} == tags
     assert runs.registry.version(2).tags["gate_champion"] == "1"

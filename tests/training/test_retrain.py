@@ -17,7 +17,7 @@ from models.registry import CHALLENGER, CHAMPION, Registry, Version
 from tests.models.making import new_registry
 from tests.training.conftest import FAST, Learn, Runs
 from training.baselines import rfm
-from training.config import TrainingConfig, Trees, Value
+from training.config import Gate, TrainingConfig, Trees, Value
 from training.data import Portfolio
 from training.dates import Dates
 from training.judge import judge
@@ -114,8 +114,9 @@ def registered(file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: 
 
 
 def test_a_better_model_takes_the_champion_s_place_and_can_be_rolled_back(registered: Registered) -> None:
-    weak = registered.train(trees=FAST.model_copy(update={"rounds": 12}))
-    strong = registered.train()
+    unsure = Gate(confidence=0.6, most_calibration_error=1.0)  # few customers: what is surely better needs thousands of them
+    weak = registered.train(trees=FAST.model_copy(update={"rounds": 30}), gate=unsure)
+    strong = registered.train(gate=unsure)
     gini = strong.evaluation.by_name
     assert weak.promoted, weak.verdict
     assert gini["model"].normalised_gini > gini["champion"].normalised_gini

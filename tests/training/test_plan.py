@@ -1,0 +1,223 @@
+"""What a run looks at before it learns: wrong dates, thin windows, repeats, rows that come late."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from domain.clock import DAY_US, from_microseconds, to_microseconds
+from domain.errors import DataNotValid, NotEnoughData
+from features.matrix import indicators
+from features.sources import read_histories
+from tests.training.conftest import Learn
+from training.config import Checks, TrainingConfig
+from training.data import Portfolio, has_identifiers, learning_rows
+from training.dates import choose_dates
+from training.plan import Plan, make_plan
+from training.sample import places
+from training.target import realised_values
+
+NOW = to_microseconds(datetime(2025, 1, 10))  # noqa: DTZ001 (no zone means UTC)
+
+Planned = Callable[..., Plan]
+
+
+@pytest.fixture(scope="session")
+def frame(rows: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(rows)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+@pytest.fixture
+def plan(config: TrainingConfig) -> Planned:
+    def planned(source: Any, **changes: Any) -> Plan:
+        changed = config.model_copy(update=changes)
+        return make_plan(Portfolio(source, changed.rate_table(), NOW), changed)
+
+    return planned
+
+
+def with_row(frame: pl.DataFrame, day: str, position: int = 100) -> pl.DataFrame:
+    """Date one row of one customer otherwise."""
+    wrong = pl.lit(day).str.to_datetime(time_unit="us")
+    number = pl.int_range(pl.len())
+    dates = pl.when(number == position).then(wrong).otherwise("transaction_date").alias("transaction_date")
+    return frame.with_columns(dates)
+
+
+def test_one_row_dated_2029_is_refused_by_number_and_moves_no_window(frame: pl.DataFrame, plan: Planned) -> None:
+    with pytest.raises(DataNotValid, match=r"row 100: transaction_date is in the future; allowed: a time up to 2025"):
+        plan(with_row(frame, "2029-03-01"))
+
+
+def test_a_row_of_tomorrow_is_taken_as_in_serving(frame: pl.DataFrame, plan: Planned) -> None:
+    tomorrow = from_microseconds(NOW + DAY_US).replace(tzinfo=None).isoformat()
+    assert plan(with_row(frame, tomorrow)).overview.period.last == NOW + DAY_US
+
+
+def test_a_file_is_refused_as_well_and_names_every_row(frame: pl.DataFrame, plan: Planned, tmp_path: Path) -> None:
+    with_row(with_row(frame, "2029-03-01"), "2031-01-01", 105).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(DataNotValid, match=r"2 problems in .*rows.parquet(.|\n)*row 100(.|\n)*row 105"):
+        plan(tmp_path / "rows.parquet")
+
+
+def test_one_late_row_that_is_not_in_the_future_is_refused_with_the_day_on_which_the_data_really_end(
+    frame: pl.DataFrame, plan: Planned, config: TrainingConfig
+) -> None:
+    """The data end with 2024; a single row of April 2026 would have moved the test window to January 2026."""
+    changed = with_row(frame, "2026-04-01")
+    later = make_plan(Portfolio(changed, config.rate_table(), to_microseconds(datetime(2026, 5, 1))), config)  # noqa: DTZ001
+    with pytest.raises(NotEnoughData) as caught:
+        later.check()
+    said = str(caught.value)
+    assert "1 customers have a row in the test window 2026-01-01 to 2026-04-01; it needs 30" in said
+    assert "has 1 rows, and the busiest 90 days of the data have" in said
+    assert "The bulk of the data ends on 2025-" in said or "The bulk of the data ends on 2024-12" in said
+    assert "give test_as_of: 202" in said
+    assert plan(frame).refusals == ()
+
+
+def test_a_handful_of_customers_is_no_portfolio(frame: pl.DataFrame, plan: Planned, learn: Learn) -> None:
+    one = frame.filter(pl.col("user_id") == frame["user_id"][0])
+    said = " ".join(plan(one).refusals)
+    assert "1 customers are known at the test as-of" in said
+    assert "a percentile needs 100 (checks.least_customers)" in said
+    with pytest.raises(NotEnoughData, match="nothing was learnt from these data:"):
+        learn(one)
+
+
+def test_the_least_can_be_set(frame: pl.DataFrame, plan: Planned) -> None:
+    some = frame.filter(pl.col("user_id").is_in(frame["user_id"].unique(maintain_order=True).head(60)))
+    assert plan(some).refusals
+    assert plan(some, checks=Checks(least_customers=10, least_active=5)).refusals == ()
+
+
+def test_every_row_twice_without_an_identifier_is_refused(frame: pl.DataFrame, plan: Planned) -> None:
+    bare = frame.drop("transaction_id")
+    twice = pl.concat([bare, bare]).sort("user_id", "transaction_date", maintain_order=True)
+    found = plan(twice)
+    assert found.overview.quality.repeated == len(frame)
+    assert "(50.0%) repeat another row of their customer in everything" in found.refusals[0]
+    assert "remove the repeats, add transaction_id" in found.refusals[0]
+    allowed = plan(twice, checks=Checks(most_repeated_share=0.6))
+    assert allowed.refusals == ()
+    assert "repeat another row" in allowed.warnings[0]
+    assert plan(bare).overview.quality.repeated == 0
+
+
+def test_every_row_twice_with_identifiers_counts_once(frame: pl.DataFrame, plan: Planned) -> None:
+    found = plan(pl.concat([frame, frame]).sort("user_id", "transaction_date", maintain_order=True))
+    assert found.overview.rows == len(frame)
+    assert found.refusals == found.warnings == ()
+
+
+def test_whether_there_are_identifiers_is_seen_in_every_kind_of_source(
+    frame: pl.DataFrame, rows: pa.Table, file: Path, tmp_path: Path
+) -> None:
+    few = frame.head(5)
+    few.write_csv(tmp_path / "with.csv")
+    few.drop("transaction_id").write_csv(tmp_path / "without.csv")
+    few.drop("transaction_id").write_parquet(tmp_path / "without.parquet")
+    having = [frame, rows, file, tmp_path / "with.csv", few.to_dicts()]
+    lacking = [few.drop("transaction_id"), tmp_path / "without.csv", tmp_path / "without.parquet", []]
+    assert [has_identifiers(source) for source in having] == [True] * len(having)
+    assert [has_identifiers(source) for source in lacking] == [False] * len(lacking)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"user_balance": pl.lit(0.0)}, "every balance is 0"),
+        ({"user_created": pl.lit(datetime(2025, 1, 1))}, "customers have user_created more than a day after"),  # noqa: DTZ001
+        ({"transaction_state": pl.lit("PENDING")}, "100.0% of the rows are pending or failed"),
+        ({"transaction_currency": pl.lit("USD")}, "no amount is in the base currency EUR; the most frequent are USD"),
+    ],
+)
+def test_what_is_doubtful_is_said(frame: pl.DataFrame, plan: Planned, change: dict[str, pl.Expr], says: str) -> None:
+    assert says in " ".join(plan(frame.with_columns(**change)).warnings)
+
+
+def test_one_customer_with_most_of_the_rows_is_said(frame: pl.DataFrame, plan: Planned) -> None:
+    first = frame.filter(pl.col("user_id") == frame["user_id"][0]).drop("transaction_id")
+    many = pl.concat([first.with_columns(transaction_amount=pl.lit(float(number))) for number in range(400)])
+    assert "one customer has" in " ".join(
+        plan(pl.concat([many, frame.drop("transaction_id").slice(len(first))])).warnings
+    )
+
+
+def test_the_plan_counts_customers_and_rows_of_every_window(frame: pl.DataFrame, plan: Planned) -> None:
+    windows = plan(frame).rows.windows
+    moments = frame.with_columns(at=pl.col("transaction_date").dt.epoch("us"))
+    for number, as_of in enumerate(windows.as_of.tolist()):
+        within = moments.filter((pl.col("at") > as_of) & (pl.col("at") <= as_of + 90 * DAY_US))
+        assert windows.rows[number] == len(within)
+        assert windows.active[number] == within["user_id"].n_unique()
+        assert windows.known[number] == moments.filter(pl.col("at") <= as_of)["user_id"].n_unique()
+
+
+def test_the_plan_is_shown_before_anything_is_fitted(
+    learn: Learn, file: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import retrain as retraining
+
+    seen: list[Plan] = []
+
+    def fitting(*_: object) -> None:
+        raise AssertionError("fitted before the plan was shown" if not seen else "fitted")
+
+    monkeypatch.setattr(retraining, "fit", fitting)
+    with pytest.raises(AssertionError, match=r"^fitted$"):
+        retraining.retrain(file, config, _NoChampion(), show=seen.append)
+    assert seen[0].dates.test == to_microseconds(datetime(2024, 10, 2))  # noqa: DTZ001 (no zone means UTC)
+
+
+class _NoChampion:
+    def champion(self) -> None:
+        return None
+
+
+def test_a_settlement_lag_leaves_the_last_days_out_of_windows_and_indicators(
+    file: Path, frame: pl.DataFrame, config: TrainingConfig
+) -> None:
+    lagged = config.model_copy(update={"settlement_lag_days": 5})
+    portfolio = Portfolio(file, config.rate_table())
+    overview = portfolio.overview()
+    plain, late = (choose_dates(one, overview.period) for one in (config, lagged))
+    assert plain.test - late.test == 5 * DAY_US
+    found = learning_rows(portfolio, late, lagged, overview)
+    histories = read_histories(file, config.rate_table())
+    for moment in late.training.tolist():
+        matrix, seen = indicators(histories, moment - 5 * DAY_US)
+        values = realised_values(histories, np.array([moment]), 90, config.value)[seen > 0, 0]
+        at = found.as_of == moment
+        assert found.matrix[at].tobytes() == matrix[seen > 0].tobytes()
+        assert found.values[at].tobytes() == values.tobytes()
+
+
+def test_rows_that_are_still_to_arrive_change_nothing_under_a_settlement_lag(learn: Learn, frame: pl.DataFrame) -> None:
+    """The same model and figures come out whether the rows of the last five days have arrived or not."""
+    ends = frame["transaction_date"].max()
+    assert isinstance(ends, datetime)
+    test = to_microseconds(ends) - 100 * DAY_US
+    whole = learn(frame, settlement_lag_days=5, test_as_of=test)
+    missing = learn(
+        frame.filter(pl.col("transaction_date") <= ends - timedelta(days=5)), settlement_lag_days=5, test_as_of=test
+    )
+    assert missing.model.content_hash == whole.model.content_hash
+    assert missing.evaluation.registered_metrics() == whole.evaluation.registered_metrics()
+    assert whole.model.settlement_lag_us == 5 * DAY_US
+
+
+def test_a_sample_depends_on_identifiers_and_seed_alone() -> None:
+    """Known answers: no library's hash, no order and no machine may change who is sampled."""
+    ids = ["user_1", "user_2", "größer", ""]
+    assert places(pa.array(ids), 1)[:2].round(6).tolist() == [0.083482, 0.244517]
+    backwards = places(pa.array(ids[::-1]), 1)[::-1]
+    assert places(pa.array(ids), 1).tolist() == backwards.tolist()
+    assert places(pa.array(ids), 2).tolist() != backwards.tolist()

@@ -1,0 +1,145 @@
+"""Paired bootstrap by customer: how far chance alone could move a difference between two rankings of one window.
+
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993): customers are drawn with replacement, and
+every prediction is judged on the same draw, so that what is easy or hard about a draw cancels out.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.histories import Floats, Integers
+
+RESAMPLES = 1_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate, and between which values it lies at a confidence.
+
+    Attributes:
+        estimate: on the customers as they are.
+        low: lower end of the two-sided interval.
+        high: upper end.
+        confidence: of the interval, such as 0.95.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+
+    def __str__(self) -> str:
+        """Write it for people.
+
+        >>> print(Interval(0.0123, -0.001, 0.02, 0.95))
+        +0.0123 (95 %: -0.0010 to +0.0200)
+        """
+        return f"{self.estimate:+.4f} ({100 * self.confidence:.4g} %: {self.low:+.4f} to {self.high:+.4f})"
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """What each draw of customers gave.
+
+    Attributes:
+        gini: normalised Gini by name, one figure for each draw; NaN where all drawn customers are worth the same.
+        calibration: calibration error by name, one figure for each draw; money predictions alone have one.
+    """
+
+    gini: Mapping[str, Floats]
+    calibration: Mapping[str, Floats]
+
+
+def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
+    """Draw n customers with replacement: how often each of them comes, once for each resample.
+
+    >>> [int(times.sum()) for times in draws(5, seed=1, resamples=2)]
+    [5, 5]
+    """
+    random = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield np.bincount(random.integers(customers, size=customers), minlength=customers).astype(np.float64)
+
+
+def resample(
+    predictions: Mapping[str, Floats], realised: Floats, drawn: Iterable[Floats], *, money: tuple[str, ...] = ()
+) -> Resamples:
+    """Judge every prediction on each draw of the customers.
+
+    Args:
+        predictions: by name, one for each of n customers, on any scale.
+        realised: what the n customers were worth, 0 or more.
+        drawn: how often each customer comes, an array of n for each resample.
+        money: names of predictions in money, whose calibration is judged too.
+    """
+    best = _Ranking(realised, realised)
+    ranked = {name: _Ranking(predicted, realised) for name, predicted in predictions.items()}
+    tenths = {name: _Tenths(predictions[name], realised) for name in money}
+    gini: dict[str, list[float]] = {name: [] for name in predictions}
+    calibration: dict[str, list[float]] = {name: [] for name in money}
+    for times in drawn:
+        top = best.gini(times)
+        for name, ranking in ranked.items():
+            gini[name].append(ranking.gini(times) / top if top > 0 else float("nan"))
+        for name, groups in tenths.items():
+            calibration[name].append(groups.error(times))
+    return Resamples(_arrays(gini), _arrays(calibration))
+
+
+def _arrays(lists: Mapping[str, list[float]]) -> dict[str, Floats]:
+    return {name: np.array(found) for name, found in lists.items()}
+
+
+class _Ranking:
+    """Customers in predicted order, highest first; equal predictions share their value evenly."""
+
+    def __init__(self, predicted: Floats, realised: Floats) -> None:
+        self._order = np.argsort(-predicted, kind="stable")
+        placed = predicted[self._order]
+        self._starts = np.flatnonzero(np.concatenate([[True], placed[1:] != placed[:-1]]))
+        self._ties = len(self._starts) < len(placed)
+        self._realised = realised[self._order]
+
+    def gini(self, times: Floats) -> float:
+        """Give the Gini, not yet normalised, of customers that were drawn so many *times* each."""
+        drawn = times[self._order]
+        value = drawn * self._realised
+        if self._ties:
+            drawn, value = np.add.reduceat(drawn, self._starts), np.add.reduceat(value, self._starts)
+        customers, total = drawn.sum(), value.sum()
+        if not total:
+            return 0.0
+        before = np.cumsum(value) - value
+        area = float((drawn * before + value * (drawn + 1.0) / 2.0).sum() / total)
+        return float((area - (customers + 1.0) / 2.0) / customers)
+
+
+class _Tenths:
+    """Ten groups of customers by prediction, equal in size before they are drawn."""
+
+    def __init__(self, predicted: Floats, realised: Floats, groups: int = 10) -> None:
+        order = np.argsort(predicted, kind="stable")
+        self._group: Integers = np.empty(len(predicted), dtype=np.int64)
+        self._group[order] = np.arange(len(predicted)) * groups // max(len(predicted), 1)
+        _, same, counts = np.unique(predicted, return_inverse=True, return_counts=True)
+        shared = (np.bincount(same, weights=realised) / counts)[same]  # equal predictions share their value
+        self._off = predicted - shared
+        self._realised = shared
+        self._groups = groups
+
+    def error(self, times: Floats) -> float:
+        """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""
+        off = np.abs(np.bincount(self._group, weights=times * self._off, minlength=self._groups)).sum()
+        total = float((times * self._realised).sum())
+        return float(off) / total if total else float("nan")
+
+
+def interval(estimate: float, drawn: Floats, confidence: float) -> Interval:
+    """Give an estimate with the interval between the percentiles of its resamples; NaN ends where there are none."""
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return Interval(estimate, float("nan"), float("nan"), confidence)
+    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high), confidence)

@@ -1,0 +1,110 @@
+"""Quality: what a source holds and what is doubtful about it, summed up before anything is learnt from it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from domain.clock import DAY_US
+from features.columns import DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
+from features.histories import Histories
+from training.config import Checks
+
+WARN_REPEATED_SHARE = 0.01
+WARN_UNSETTLED_SHARE = 0.5
+WARN_CUSTOMER_SHARE = 0.2
+_KINDS = {
+    DEPOSIT: "deposits",
+    WITHDRAWAL: "withdrawals",
+    NOTHING: "amounts of 0",
+    PENDING_ROW: "pending",
+    FAILED_ROW: "failed",
+}
+
+
+@dataclass
+class Quality:
+    """Counts of a source, added up batch by batch.
+
+    Attributes:
+        identified: rows have a transaction_id, so that repeats were taken out and equal rows are different ones.
+        rows: in all.
+        kinds: settled deposits and withdrawals, amounts of 0, pending and failed rows.
+        currencies: rows by currency code.
+        days: rows by day, counted from 1970-01-01.
+        repeated: rows that say in everything what another row of their customer says.
+        balances: rows whose balance is not 0.
+        created_late: customers whose account was created more than a day after their first row.
+        most_rows: of any one customer.
+    """
+
+    identified: bool
+    rows: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    currencies: Counter[str] = field(default_factory=Counter)
+    days: Counter[int] = field(default_factory=Counter)
+    repeated: int = 0
+    balances: int = 0
+    created_late: int = 0
+    most_rows: int = 0
+
+    def add(self, part: Histories, codes: tuple[str, ...]) -> None:
+        """Count one batch; *codes* are the currencies in the order of their positions."""
+        if not part.rows:
+            return
+        self.rows += part.rows
+        for kind, count in zip(*np.unique(part.kind, return_counts=True), strict=True):
+            self.kinds[_KINDS[int(kind)]] += int(count)
+        for position, count in zip(*np.unique(part.currency, return_counts=True), strict=True):
+            self.currencies[codes[position]] += int(count)
+        for day, count in zip(*np.unique(part.time // DAY_US, return_counts=True), strict=True):
+            self.days[int(day)] += int(count)
+        self.repeated += 0 if self.identified else _repeated(part)
+        self.balances += int(np.count_nonzero(part.balance))
+        filled = np.diff(part.offsets) > 0
+        firsts = part.offsets[:-1][filled]
+        created = np.maximum.reduceat(part.created, firsts)
+        self.created_late += int((created > part.time[firsts] + DAY_US).sum())
+        self.most_rows = max(self.most_rows, int(np.diff(part.offsets).max()))
+
+    def doubts(self, checks: Checks, base: str) -> tuple[list[str], list[str]]:
+        """Say what is doubtful: what is refused, and what is only a warning."""
+        refused: list[str] = []
+        doubtful: list[str] = []
+        share = self.repeated / self.rows if self.rows else 0.0
+        if share >= WARN_REPEATED_SHARE:
+            said = (
+                f"{self.repeated:,} of {self.rows:,} rows ({share:.1%}) repeat another row of their customer in "
+                "everything, and no transaction_id tells a repeat from a second payment"
+            )
+            if share > checks.most_repeated_share:
+                refused.append(f"{said}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
+            else:
+                doubtful.append(said)
+        unsettled = self.kinds["pending"] + self.kinds["failed"]
+        if unsettled > WARN_UNSETTLED_SHARE * self.rows:
+            doubtful.append(f"{unsettled / self.rows:.1%} of the rows are pending or failed, and move no money")
+        if not self.balances:
+            doubtful.append("every balance is 0: indicators of balances say nothing")
+        if self.created_late:
+            doubtful.append(
+                f"{self.created_late:,} customers have user_created more than a day after their first row: the service "
+                "would refuse them"
+            )
+        if self.most_rows > WARN_CUSTOMER_SHARE * self.rows:
+            doubtful.append(f"one customer has {self.most_rows / self.rows:.1%} of all rows")
+        if base not in self.currencies:
+            found = ", ".join(code for code, _ in self.currencies.most_common(3))
+            doubtful.append(f"no amount is in the base currency {base}; the most frequent are {found}")
+        return refused, doubtful
+
+
+def _repeated(part: Histories) -> int:
+    """Count rows that equal the row before them, of the same customer; the order puts equal rows together."""
+    columns = (part.time, part.amount, part.balance, part.kind, part.currency, part.category, part.created)
+    same = np.ones(part.rows - 1, dtype=np.bool_)
+    for column in columns:
+        same &= column[1:] == column[:-1]
+    begins = part.offsets[1:-1]
+    same[begins[(begins > 0) & (begins < part.rows)] - 1] = False
+    return int(same.sum())

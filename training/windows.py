@@ -1,0 +1,106 @@
+"""Windows: how many customers and rows stand behind every as-of date, and which of them are too thin to learn from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from domain.clock import DAY_US, day_text
+from features.histories import Histories, Integers
+from training.config import Checks
+from training.dates import Dates
+from training.quality import Quality
+
+WARN_SHARE = 0.25
+"""A test window with fewer rows than this share of the busiest one is worth a warning."""
+
+HARDLY_SHARE = 0.05
+"""Training windows with fewer are named: the model learns from them that customers stop."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Counts for every training date, and for the test as-of last.
+
+    Attributes:
+        as_of: k moments, microseconds.
+        horizon_days: length of the windows after them.
+        known: customers with a row that the indicators see.
+        rows: in the window after the moment.
+        active: customers who have them.
+    """
+
+    as_of: Integers
+    horizon_days: int
+    known: Integers
+    rows: Integers
+    active: Integers
+
+    @classmethod
+    def empty(cls, dates: Dates) -> "Windows":
+        """Begin to count."""
+        as_of = np.append(dates.training, dates.test)
+        zeros = (np.zeros(len(as_of), dtype=np.int64) for _ in range(3))
+        return cls(as_of, dates.horizon_days, *zeros)
+
+    def add(self, part: Histories, lag_us: int) -> None:
+        """Count one batch of whole customers, in place."""
+        filled = np.diff(part.offsets) > 0
+        starts = part.offsets[:-1][filled]
+        if not len(starts):
+            return
+        for number, moment in enumerate(self.as_of.tolist()):
+            within = (part.time > moment) & (part.time <= moment + self.horizon_days * DAY_US)
+            self.known[number] += int((part.time[starts] <= moment - lag_us).sum())
+            self.rows[number] += int(within.sum())
+            self.active[number] += int(np.logical_or.reduceat(within, starts).sum())
+
+    def words(self, number: int) -> str:
+        """Name a window by its days."""
+        ends = int(self.as_of[number]) + self.horizon_days * DAY_US
+        return f"{day_text(int(self.as_of[number]))} to {day_text(ends)}"
+
+    def doubts(self, checks: Checks, quality: Quality) -> tuple[list[str], list[str]]:
+        """Say which windows are thin: what is refused, and what is only a warning."""
+        refused: list[str] = []
+        doubtful: list[str] = []
+        busiest, ended = _busiest(quality, self.horizon_days)
+        known, active, rows = (int(counts[-1]) for counts in (self.known, self.active, self.rows))
+        test = f"the test window {self.words(-1)}"
+        if known < checks.least_customers:
+            refused.append(
+                f"{known:,} customers are known at the test as-of {day_text(int(self.as_of[-1]))}; a percentile needs "
+                f"{checks.least_customers:,} (checks.least_customers)"
+            )
+        if active < checks.least_active:
+            refused.append(
+                f"{active:,} customers have a row in {test}; it needs {checks.least_active:,} (checks.least_active)"
+            )
+        if rows < max(checks.thin_share, WARN_SHARE) * busiest:
+            at = (ended + 1 - self.horizon_days) * DAY_US
+            said = (
+                f"{test} has {rows:,} rows, and the busiest {self.horizon_days} days of the data have {busiest:,}. The "
+                f"bulk of the data ends on {day_text(ended * DAY_US)}: look for rows with a wrong date after it, or "
+                f"give test_as_of: {day_text(at)}"
+            )
+            (refused if rows < checks.thin_share * busiest else doubtful).append(said)
+        thin = [
+            self.words(number) for number in range(len(self.rows) - 1) if self.rows[number] < HARDLY_SHARE * busiest
+        ]
+        if thin and len(thin) < len(self.rows):
+            doubtful.append(f"{len(thin)} of {len(self.rows) - 1} training windows have hardly a row: {_listed(thin)}")
+        return refused, doubtful
+
+
+def _busiest(quality: Quality, horizon_days: int) -> tuple[int, int]:
+    """Give the rows of the busiest window of so many days, and the last day (from 1970) that ends one worth a look."""
+    days = np.array(sorted(quality.days), dtype=np.int64)
+    cumulated = np.cumsum([quality.days[day] for day in days.tolist()])
+    before = np.searchsorted(days, days - horizon_days, side="right")
+    rows = cumulated - np.where(before > 0, cumulated[before - 1], 0)
+    busiest = int(rows.max())
+    return busiest, int(days[np.flatnonzero(rows >= WARN_SHARE * busiest)[-1]])
+
+
+def _listed(words: list[str], most: int = 3) -> str:
+    rest = len(words) - most
+    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
