@@ -25,6 +25,7 @@ def judged(recency: list[float], frequency: list[float], money: list[float]) -> 
         frequency=np.array(frequency),
         money=np.array(money),
         matrix=np.empty((0, 0)),
+        kept=np.empty(0, dtype=np.int64),
     )
 
 

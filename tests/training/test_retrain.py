@@ -114,7 +114,8 @@ def registered(file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: 
 
 
 def test_a_better_model_takes_the_champion_s_place_and_can_be_rolled_back(registered: Registered) -> None:
-    unsure = Gate(confidence=0.6, most_calibration_error=1.0)  # few customers: what is surely better needs thousands of them
+    # Few customers: to be surely better, in rank or money, needs thousands of them.
+    unsure = Gate(confidence=0.6, most_calibration_error=1.0)
     weak = registered.train(trees=FAST.model_copy(update={"rounds": 30}), gate=unsure)
     strong = registered.train(gate=unsure)
     gini = strong.evaluation.by_name
