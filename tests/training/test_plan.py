@@ -72,7 +72,7 @@ def test_one_late_row_that_is_not_in_the_future_is_refused_with_the_day_on_which
 ) -> None:
     """The data end with 2024; a single row of April 2026 would have moved the test window to January 2026."""
     changed = with_row(frame, "2026-04-01")
-    later = make_plan(Portfolio(changed, config.rate_table(), to_microseconds(datetime(2026, 5, 1))), config)  # noqa: DTZ001
+    later = make_plan(Portfolio(changed, config.rate_table(), to_microseconds(datetime(2026, 5, 1))), config)  # noqa: DTZ001 (as above)
     with pytest.raises(NotEnoughData) as caught:
         later.check()
     said = str(caught.value)
@@ -134,7 +134,7 @@ def test_whether_there_are_identifiers_is_seen_in_every_kind_of_source(
     ("change", "says"),
     [
         ({"user_balance": pl.lit(0.0)}, "every balance is 0"),
-        ({"user_created": pl.lit(datetime(2025, 1, 1))}, "customers have user_created more than a day after"),  # noqa: DTZ001
+        ({"user_created": pl.lit(datetime(2025, 1, 1))}, "customers have user_created more than a day after"),  # noqa: DTZ001 (as above)
         ({"transaction_state": pl.lit("PENDING")}, "100.0% of the rows are pending or failed"),
         ({"transaction_currency": pl.lit("USD")}, "no amount is in the base currency EUR; the most frequent are USD"),
     ],
