@@ -189,9 +189,24 @@ async def scored(desk: Desk, request: Request) -> Response:
         return refused(503, headers={"Retry-After": "10"})
 
 
+class Documented(FastAPI):
+    """Says in its document how to sign in."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Give the document, made once."""
+        made = super().openapi()
+        made.setdefault("components", {})["securitySchemes"] = {
+            "token": {"type": "apiKey", "in": "header", "name": "token"},
+            "bearer": {"type": "http", "scheme": "bearer"},
+        }
+        made["security"] = [{"token": []}, {"bearer": []}]
+        made["paths"].get(INDICATORS, {}).get("get", {})["security"] = []
+        return made
+
+
 def build_app(desk: Desk) -> FastAPI:
     """Build the application around the desk of this worker; `Front` answers its main route."""
-    app = FastAPI(title="fivefold", version="4", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Documented(title="fivefold", version="4", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]  # each handler gets its own exception
     app.add_exception_handler(RequestValidationError, _validation)  # type: ignore[arg-type]  # as above
 

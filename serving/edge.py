@@ -1,6 +1,7 @@
 """The edge: what every answer carries, and that every error is an array, whoever made it."""
 
 import asyncio
+import re
 import secrets
 import traceback
 from time import perf_counter
@@ -10,13 +11,16 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.access import AccessLog, line_of
 from serving.answers import ARRAY, refused
-from serving.metrics import Watch
+from serving.metrics import Watch, route_of
 
 CALLER_LEFT = 499
 """Counted, never sent, where a caller leaves before its body is whole; the number is that of other servers."""
 
 _MARK = ARRAY.encode()
+SAFE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a caller may call a request: no longer, and nothing that a log or a header could take for something else."""
 
 log = structlog.get_logger("fivefold.request")
 
@@ -24,12 +28,14 @@ log = structlog.get_logger("fivefold.request")
 class Edge:
     """ASGI middleware around everything, BentoML's own answers included.
 
-    Every answer gets X-Request-Id and X-Model-Version; an error that is no array becomes one; an exception becomes a
-    500 and a log line that says where it arose, but never its message, which may quote the request.
+    Every answer gets X-Request-Id (the caller's own, where that is safe) and X-Model-Version; an error that is no array
+    becomes one; an exception becomes a 500 and a log line that says where it arose, but never its message, which may
+    quote the request.
     """
 
-    def __init__(self, app: ASGIApp, watch: Watch, limit_seconds: float) -> None:
-        """Wrap *app*."""
+    def __init__(self, app: ASGIApp, watch: Watch, limit_seconds: float, access: AccessLog | None = None) -> None:
+        """Wrap *app*; each request gets a line in the *access* log."""
+        self._access = access
         self._app = app
         self._watch = watch
         self._limit_seconds = limit_seconds
@@ -39,7 +45,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["fivefold.request_id"] = secrets.token_hex(8)
+        request_id = scope["fivefold.request_id"] = _own_id(scope) or secrets.token_hex(8)
         begun = perf_counter()
         outgoing = _Outgoing(scope, send, self._watch.model_version)
         deadline = scope["fivefold.deadline"] = asyncio.timeout(self._limit_seconds)
@@ -54,7 +60,10 @@ class Edge:
             else:
                 _report(scope, error)
                 await outgoing.instead(500)
-        self._watch.answered(scope, outgoing.status, perf_counter() - begun)
+        seconds = perf_counter() - begun
+        self._watch.answered(scope, outgoing.status, seconds)
+        if self._access is not None:
+            self._access.add(line_of(scope, route_of(scope), request_id, outgoing.status, seconds))
 
 
 class _Outgoing:
@@ -98,6 +107,14 @@ class _Outgoing:
             (b"x-request-id", self._scope["fivefold.request_id"].encode()),
             (b"x-model-version", str(version).encode()),
         ]
+
+
+def _own_id(scope: Scope) -> str:
+    """Give the caller's own name of a request, where it is one that can be logged and sent back as it is."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode("ascii") if SAFE_ID.fullmatch(value) else ""
+    return ""
 
 
 def _report(scope: Scope, error: BaseException) -> None:

@@ -10,13 +10,19 @@ from serving import counter
 from serving.holder import ModelHolder
 from serving.platform_metrics import PlatformMetrics
 
-ROUTES = ("/v4/scoring", "/v4/indicators", "/openapi.json", "/livez", "/readyz", "/healthz", "/metrics")
+ROUTES = ("/v4/scoring", "/v4/indicators", "/", "/docs", "/openapi.json", "/livez", "/readyz", "/healthz", "/metrics")
 OTHER = "other"
 ROUTE = "fivefold.route"
 """Where a request says which of the platform's routes it is for: by its pattern, of which there are few."""
 _NEWEST: Final = "mostrecent"
 """A state is as the worker says that looked last: an older worker's, or a dead one's, would be the past."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+def route_of(scope: Any) -> str:
+    """Name the route of a request, of which there are few: never its path."""
+    known: str | None = scope.get(ROUTE)
+    return known or (scope["path"] if scope["path"] in ROUTES else OTHER)
 
 
 class Watch:
@@ -55,7 +61,7 @@ class Watch:
 
     def answered(self, scope: Any, status: int, seconds: float) -> None:
         """Count one answer."""
-        route = scope.get(ROUTE) or (scope["path"] if scope["path"] in ROUTES else OTHER)
+        route = route_of(scope)
         found = self._labelled.get((route, status))
         if found is None:  # looked up once: that takes longer than to count
             found = self._requests.labels(route=route, status=str(status)), self._seconds.labels(route=route)

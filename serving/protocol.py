@@ -1,29 +1,198 @@
-"""What cannot be read as HTTP at all is answered by the server itself, before any application: as an array too."""
+"""HTTP itself, with bounds: what comes before any application sees a request, and connections that say nothing.
 
+uvicorn bounds neither the size of a head, which httptools joins in quadratic time, nor the time it takes, nor how many
+connections there are. All answers of this layer are arrays too.
+"""
+
+import resource
 import secrets
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import Receive, Scope, Send
+from uvicorn import config as uvicorn_config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.answers import ARRAY, refused
 
+HEAD_BYTES: Final = 32_768
+"""Largest head, address and headers together; also the most that may come of a body's end without a body."""
+HEAD_SECONDS: Final = 10.0
+"""So long a caller has to send the head of a request."""
+FLUSH_SECONDS: Final = 120.0
+"""So long a caller has to take what it was answered, after which it is cut off."""
+SPARE_FILES: Final = 200
+"""Open files that are no connections: the database's, the model's, logs."""
+MOST_FILES: Final = 65_536
+DEFAULT_CONNECTIONS: Final = 1_000
 
-def refuse_in_arrays() -> None:
-    """Make uvicorn's own 400, for an unknown method or a broken request line, an array in this process."""
-    protocols: tuple[Any, ...] = (HttpToolsProtocol, H11Protocol)
-    for protocol in protocols:
-        protocol.send_400_response = _send_400  # it offers no other way
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. Of those that wait for a request the oldest makes room for a new one where there are too many.
+
+    Attributes:
+        most_connections: of this process.
+        waiting: connections that have no request running, those that wait longest first.
+    """
+
+    most_connections = DEFAULT_CONNECTIONS
+    waiting: "dict[GuardedProtocol, None]" = {}  # noqa: RUF012 (shared by all, as it must be)
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        """Wait for the first request."""
+        super().__init__(*given, **more)
+        self._unread = self._head = 0
+        self._head_timer: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin, if there is room or can be made."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most_connections:
+            oldest = next(iter(self.waiting), None)
+            if oldest is None:
+                self._refuse(503, (b"retry-after", b"2"))
+                return
+            oldest.give_up()
+        self._wait()
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self.waiting.pop(self, None)
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; what is no end of a head, and no body, may not go on for ever."""
+        self._unread += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._unread > HEAD_BYTES:
+            self._refuse(431)
+        elif self in self.waiting and self._head_timer is None:
+            self._arm()
+
+    def on_message_begin(self) -> None:
+        """Begin to count a head."""
+        self._head = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        self._head += len(name) + len(value)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Let the request run, unless its head is too large."""
+        self._unread = 0
+        self.waiting.pop(self, None)
+        self._disarm()
+        if self._head + len(self.url) > HEAD_BYTES:
+            self.app = _too_large_a_head
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._unread = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or see that the connection ends."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.loop.call_later(FLUSH_SECONDS, self.transport.abort)
+        elif self.cycle.response_complete:
+            self._wait()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that is not used, whether its caller reads or not."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(FLUSH_SECONDS, self.transport.abort)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refuse(400)
+
+    def give_up(self) -> None:
+        """Make room for another connection."""
+        self.waiting.pop(self, None)
+        self.transport.abort()
+
+    def _should_upgrade(self) -> bool:
+        return False  # nothing here speaks WebSocket, and what does not go by this class is not bounded
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: the request is answered as any other."""
+
+    def _wait(self) -> None:
+        self.waiting[self] = None
+
+    def _arm(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_slow(self) -> None:
+        self._head_timer = None
+        self._refuse(408)
+
+    def _refuse(self, status: int, *more: tuple[bytes, bytes]) -> None:
+        """Answer without any application, and close; in the middle of an answer, close alone."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(_answer(status, *more))
+        self.transport.close()
+        self.loop.call_later(FLUSH_SECONDS, self.transport.abort)
 
 
-def _send_400(protocol: Any, _: str) -> None:
-    answer = refused(400)
-    headers = [pair for pair in answer.raw_headers if pair[0] != ARRAY.encode()]
-    headers += [
+def _answer(status: int, *more: tuple[bytes, bytes]) -> bytes:
+    answer = refused(status)
+    headers = [*_headers_of(answer.raw_headers), *more]
+    return b"".join(
+        [STATUS_LINE[status], *(name + b": " + value + b"\r\n" for name, value in headers), b"\r\n", bytes(answer.body)]
+    )
+
+
+def _headers_of(raw: Any) -> list[tuple[bytes, bytes]]:
+    return [
+        *(pair for pair in raw if pair[0] != ARRAY.encode()),
         (b"x-request-id", secrets.token_hex(8).encode()),
         (b"x-model-version", b"none"),
         (b"connection", b"close"),
     ]
-    lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers), b"", bytes(answer.body)]
-    protocol.transport.write(b"\r\n".join(lines))
-    protocol.transport.close()
+
+
+async def _too_large_a_head(_: Scope, __: Receive, send: Send) -> None:
+    answer = refused(431)
+    await send({"type": "http.response.start", "status": 431, "headers": _headers_of(answer.raw_headers)})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def guard(connections: int, limit: Callable[[], int] | None = None) -> int:
+    """Make uvicorn speak HTTP within bounds in this process; give how many connections there may be.
+
+    There are never more than there are files to be opened, of which as many are asked for as the system grants.
+    """
+    files = _more_files() if limit is None else limit()
+    GuardedProtocol.most_connections = max(1, min(connections, files - SPARE_FILES))
+    uvicorn_config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{GuardedProtocol.__name__}"
+    return GuardedProtocol.most_connections
+
+
+def _more_files() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return MOST_FILES if soft == resource.RLIM_INFINITY else soft

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
 from domain.errors import ConfigError, DataNotValid, Problem
 from domain.settings import Limits, Settings
+from serving.access import BAD_TOKEN, NO_TOKEN, SIGN_IN, WHO
 from serving.answers import (
     DATA_NOT_VALID,
     NO_CREDENTIALS,
@@ -79,7 +80,11 @@ class Desk:
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; Refusal for everything that is not a 200."""
-        credential = await self.gatekeeper.admit(secret_of(request))
+        secret = secret_of(request)
+        request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it is known to be a good one
+        credential = await self.gatekeeper.admit(secret)
+        del request.scope[SIGN_IN]
+        request.scope[WHO] = (credential.organisation_id, credential.actor.name)
         plan = self._plan(credential)
         if request.query_params.get("user_type", "PERSON") != "PERSON":
             raise Refusal(405, USER_TYPE)

@@ -16,17 +16,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from domain.errors import FivefoldError
 from domain.settings import read_settings
 from features.shape import shape_of
+from serving.access import AccessLog
 from serving.answers import answered, refused
 from serving.app import SCORING, Front, build_app
 from serving.counter import Counter
 from serving.edge import Edge
-from serving.gatekeeper import Gatekeeper, soon
+from serving.gatekeeper import Gatekeeper
 from serving.holder import ModelHolder
 from serving.ledger import Ledger
 from serving.logs import configure_logs
 from serving.metrics import Watch
+from serving.pages import Pages
 from serving.platform_metrics import PlatformMetrics
-from serving.protocol import refuse_in_arrays
+from serving.protocol import guard
 from serving.scoring import Desk
 from serving.v1.desk import PlatformDesk
 from serving.v1.routes import add_platform
@@ -35,13 +37,14 @@ from store.plans import read_plans
 from usecases.figures import PlatformFigures
 
 configure_logs()
-refuse_in_arrays()
 log = structlog.get_logger("fivefold.service")
 
 SETTINGS = read_settings()
+guard(SETTINGS.limits.connections)
 ENGINE: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds)
 HOLDER = ModelHolder(SETTINGS)
 LEDGER = Ledger(ENGINE)
+ACCESS = AccessLog()
 COUNTER = Counter(ENGINE)
 WATCH = Watch(HOLDER, COUNTER, PlatformMetrics(PlatformFigures(ENGINE)))
 PLANS = read_plans(SETTINGS.plans_file)
@@ -51,25 +54,6 @@ add_platform(APP, PlatformDesk(ENGINE, SETTINGS.limits, HOLDER.valuer, PLANS))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""
-
-
-class Health:
-    """Answers /readyz and /metrics in place of BentoML: the first says more, the second has bounded labels."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap *app*."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the two paths, pass everything else on."""
-        page = _PAGES.get(scope["path"]) if scope["type"] == "http" else None
-        if page is None:
-            await self._app(scope, receive, send)
-        elif scope["method"] not in {"GET", "HEAD"}:
-            await refused(405, headers={"Allow": "GET, HEAD"})(scope, receive, send)
-        else:
-            # In a thread: the database may be slow to answer, and the requests go on meanwhile.
-            await (await soon(page))(scope, receive, send)
 
 
 class Gate:
@@ -87,7 +71,8 @@ class Gate:
         """Move to the outside at the start; every request has come by the edge then."""
         if scope["type"] == "lifespan":
             whole = scope["app"]
-            whole.middleware_stack = Edge(Front(DESK, Health(whole.middleware_stack)), WATCH, SETTINGS.limits.seconds)
+            front = Front(DESK, Pages(whole.middleware_stack, COMPUTED))
+            whole.middleware_stack = Edge(front, WATCH, SETTINGS.limits.seconds, ACCESS)
         await self._app(scope, receive, send)
 
 
@@ -114,7 +99,7 @@ def metrics() -> Response:
     return Response(WATCH.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-_PAGES = {"/readyz": readiness, "/metrics": metrics}
+COMPUTED = {"/readyz": readiness, "/metrics": metrics}
 
 
 @bentoml.service(
@@ -130,6 +115,7 @@ class Fivefold:
 
     def __init__(self) -> None:
         """Start what this worker runs; a model that cannot be loaded never ends it."""
+        ACCESS.start()
         LEDGER.start()
         COUNTER.start()
         HOLDER.start()
@@ -153,6 +139,7 @@ class Fivefold:
         HOLDER.stop()
         LEDGER.stop()
         COUNTER.stop()
+        ACCESS.stop()
         ENGINE.dispose()
 
 

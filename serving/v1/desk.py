@@ -1,6 +1,7 @@
 """Answering a route: who asks, may they, what do they ask, and what comes of it; in that order."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from domain.clock import now_microseconds
 from domain.errors import FivefoldError, StoreError
 from domain.settings import Limits
+from serving.access import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
 from serving.answers import NO_CREDENTIALS, Refusal
 from serving.bodies import read_body, room_of, secret_of
 from serving.lanes import Lane
@@ -36,6 +38,7 @@ LANES: Mapping[Work, Lane] = {
 }
 """Of their own, so that scoring never waits behind them; their connections and scoring's are what the pool holds."""
 
+_NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
 _ADMISSIONS = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
 """Who asks is looked up in threads that nobody's work has; only then is it known whose turn it takes."""
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -65,14 +68,21 @@ class PlatformDesk:
     async def answer(self, route: Route, request: Request) -> Response:
         """Answer one request, whether well or with an error."""
         request.scope[ROUTE] = route.path
+        if record := record_of(request):
+            request.scope[RECORD] = record
         answer = await self._answered(route, request)
         answer.headers["Cache-Control"] = "no-store"  # it is about people, and somebody else may ask next
         return answer
 
     async def _answered(self, route: Route, request: Request) -> Response:
         try:
-            credential = await _soon(partial(admit, self._engine, secret_of(request)))
+            secret = secret_of(request)
+            request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it is known to be a good one
+            credential = await _soon(partial(admit, self._engine, secret))
+            request.scope[WHO] = (credential.organisation_id, credential.actor.name)
+            request.scope[SIGN_IN] = NOT_ALLOWED
             require_role(route, credential)
+            del request.scope[SIGN_IN]
             plan = self._plans.get(credential.plan)
             self._rates.require(credential.token_id, None if plan is None else plan.requests_per_minute)
             with self._room.held_by(credential.organisation_id) as hold:
@@ -87,6 +97,15 @@ class PlatformDesk:
 
     def _most_rows(self, plan: Plan | None) -> int:
         return self._limits.rows if plan is None else min(self._limits.rows, plan.rows_per_request)
+
+
+def record_of(request: Request) -> str | None:
+    """Name the record that a request is about, as the log may: an entity by a digest, others by their numbers."""
+    parts = parts_of(request)
+    if "external_id" in parts:
+        return digest_of_record(parts["type"], parts["external_id"])
+    numbers = [f"{name}:{text}" for name, text in parts.items() if _NUMBER.fullmatch(text)]
+    return " ".join(numbers) or None
 
 
 async def _soon(function: Callable[[], Credential]) -> Credential:

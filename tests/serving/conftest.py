@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from tests.serving.process_registry import Template
     from tests.serving.process_service import Service
 
-LIMITS = {"FIVEFOLD_LIMIT_BYTES": "3000000", "FIVEFOLD_LIMIT_ROWS": "10000", "FIVEFOLD_LIMIT_USERS": "500"}
+LIMITS = {
+    "FIVEFOLD_LIMIT_CONNECTIONS": "300",
+    "FIVEFOLD_LIMIT_BYTES": "3000000",
+    "FIVEFOLD_LIMIT_ROWS": "10000",
+    "FIVEFOLD_LIMIT_USERS": "500",
+}
 """Of the services that all tests share."""
 
 # A service to be run by a process of its own; to import it here would start one in the tests.

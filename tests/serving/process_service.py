@@ -170,9 +170,16 @@ class Service:
         return "".join(log.read_text(encoding="utf-8", errors="replace") for log in self.logs)
 
     def events(self) -> list[dict[str, Any]]:
-        """Read its structured log."""
+        """Read its structured log, but for the lines of requests."""
+        return [line for line in self._lines() if line["event"] != "request"]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Read the lines of requests."""
+        return [line for line in self._lines() if line["event"] == "request"]
+
+    def _lines(self) -> list[dict[str, Any]]:
         lines = self.logs[1].read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
     def wait_for(self, true: Callable[[], bool], seconds: float) -> float:
         """Wait until something is true; give how long it took."""

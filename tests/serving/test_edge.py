@@ -222,10 +222,19 @@ def test_every_request_has_an_identifier_of_its_own() -> None:
     assert all(len(one) == 16 and int(one, 16) >= 0 for one in found)
 
 
-def test_a_callers_own_headers_are_not_taken_over() -> None:
-    (start, _), _ = ask(answered([]), headers=[(b"x-request-id", SECRET.encode()), (b"x-model-version", b"99")])
-    assert SECRET not in repr(start)
-    assert headers_of(start)["x-model-version"] == "none"
+@pytest.mark.parametrize("own", ["order-17", "a" * 64, "0af7651916cd43dd8448eb211c80319c", "A.b_c-9"])
+def test_a_callers_own_name_of_a_request_is_kept(own: str) -> None:
+    (start, _), _ = ask(answered([]), headers=[(b"x-request-id", own.encode())])
+    assert headers_of(start)["x-request-id"] == own
+
+
+@pytest.mark.parametrize("own", ["", "a b", "a" * 65, "-a", "a\nb", "ä", "<b>", 'a"b', "{}"])
+def test_a_name_that_is_not_safe_to_repeat_is_not_taken_over(own: str) -> None:
+    headers = [(b"x-request-id", own.encode("latin-1")), (b"x-model-version", b"99")]
+    found = headers_of(ask(answered([]), headers=headers)[0][0])
+    assert len(found["x-request-id"]) == 16
+    assert found["x-request-id"] != own
+    assert found["x-model-version"] == "none"
 
 
 def test_the_version_is_that_of_the_request_or_else_of_now() -> None:

@@ -60,7 +60,7 @@ def test_answers_are_counted_by_route_and_status(watch: Watch) -> None:
 
 
 def test_no_path_of_a_caller_becomes_a_label(watch: Watch) -> None:
-    for path in ("/", "/v4/scoring/", "/V4/SCORING", "/metrics/../x", '/"quoted"\n', *map(str, range(500))):
+    for path in ("//", "/v4/scoring/", "/V4/SCORING", "/metrics/../x", '/"quoted"\n', *map(str, range(500))):
         watch.answered({"path": path}, 404, 0.0)
     counted = {labels: value for (name, labels), value in samples(watch).items() if name == "fivefold_requests_total"}
     assert counted == {(("route", OTHER), ("status", "404")): 505}

@@ -1,0 +1,84 @@
+"""What a browser is shown comes from this service alone; what is not documented is not there."""
+
+import asyncio
+import re
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Message
+
+from serving.answers import answered
+from serving.app import build_app
+from serving.edge import Edge
+from serving.pages import EXPLORER, FILES, OURS, Pages
+from tests.serving.inprocess import Holding, Watching, exchange
+
+FOREIGN = re.compile(r"(?:https?:)?//(?![*/])[\w-]+\.[\w.-]+")
+BENTOML = PlainTextResponse("BentoML's own page")
+
+
+def ask(path: str, method: str = "GET") -> list[Message]:
+    pages = Pages(BENTOML, dict.fromkeys(("/readyz", "/metrics", "/openapi.json"), lambda: answered([])))
+    return asyncio.run(exchange(Edge(pages, Watching(Holding(None)), 5), path=path, method=method))  # type: ignore[arg-type]  # stands in
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_every_page_and_its_parts_are_there(path: str) -> None:
+    start, body = ask(path)
+    assert start["status"] == 200
+    assert body["body"]
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert not FOREIGN.search(headers["content-security-policy"])
+
+
+@pytest.mark.parametrize("path", [path for path, (file, _) in FILES.items() if file.is_relative_to(OURS)])
+def test_no_page_names_another_host(path: str) -> None:
+    text = ask(path)[1]["body"].decode()
+    assert not FOREIGN.search(text)
+    for loaded in re.findall(r"""(?:src|href|url)[=:]\s*["']([^"']+)""", text):
+        assert loaded.startswith("/"), loaded
+        assert ask(loaded)[0]["status"] == 200, loaded
+
+
+def test_the_explorer_loads_nothing_from_elsewhere() -> None:
+    """Its script names hosts in comments and namespaces; the browser is forbidden to ask any of them."""
+    style = ask("/docs/swagger-ui.css")[1]["body"].decode()
+    assert not [found for found in re.findall(r"url\(([^)]{0,60})", style) if not found.startswith(("data:", '"data:'))]
+    assert "@import" not in style
+    assert b"validatorUrl: null" in ask("/docs/start.js")[1]["body"]
+
+
+def test_the_explorer_can_read_our_document() -> None:
+    """That is OpenAPI 3.1, which its fifth version was the first to read."""
+    text = (EXPLORER / "swagger-ui-bundle.js").read_text(encoding="utf-8")
+    found = re.search(r'PACKAGE_VERSION:"(\d+)\.', text)
+    assert found is not None
+    assert int(found[1]) >= 5
+
+
+def test_the_document_names_no_other_host_and_says_how_to_sign_in() -> None:
+    document = build_app(None).openapi()  # type: ignore[arg-type]  # nobody scores here
+    assert not FOREIGN.search(repr(document))
+    assert set(document["components"]["securitySchemes"]) == {"token", "bearer"}
+    assert document["security"] == [{"token": []}, {"bearer": []}]
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs.json", "/schema.json", "/static_content/index.css", "/assets/x", "/docs/", "//", "/v1", "/tasks"]
+)
+def test_what_the_framework_answers_besides_is_not_there(path: str) -> None:
+    assert ask(path)[0]["status"] == 404
+
+
+@pytest.mark.parametrize("path", ["/v4/scoring", "/v1/settings", "/livez", "/healthz"])
+def test_what_is_documented_is_passed_on(path: str) -> None:
+    assert ask(path)[1]["body"] == BENTOML.body
+
+
+def test_pages_are_only_read() -> None:
+    for path in ("/", "/docs", "/readyz"):
+        assert ask(path, "HEAD")[0]["status"] == 200
+        start = ask(path, "POST")[0]
+        assert start["status"] == 405
+        assert dict(start["headers"])[b"allow"] == b"GET, HEAD"
