@@ -44,7 +44,7 @@ What next:
   .venv/bin/fivefold indicators                           what the model sees
   .venv/bin/fivefold explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png
   .venv/bin/fivefold train --data YOUR_FILE                on your own customers: README.md has the columns
-  .venv/bin/mlflow ui --backend-store-uri {quoted(read_settings().tracking_shown)}""",
+  .venv/bin/fivefold ui                                  every run and version, in a browser""",
     )
 
 

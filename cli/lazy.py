@@ -19,6 +19,7 @@ COMMANDS = {
     "promote": ("registry", "Make a version champion, if the gate allowed it."),
     "rollback": ("registry", "Make the champion before the present one champion again."),
     "indicators": ("catalogue", "Print the catalogue of indicators."),
+    "ui": ("interface", "Show every run and version in a browser."),
     "warm": ("catalogue", "Compile the indicators now."),
     "simulate": ("files", "Simulate customers to try things out on."),
     "sample": ("files", "Write a sample portfolio for the ruleset fatf-retail."),
