@@ -11,6 +11,7 @@ FivefoldError                 anything below; its text is meant for a person
 │   ├── ModelNotFound         the registry has no such version
 │   └── RegistryError         the registry named by the settings cannot be asked
 ├── StoreError                a database that cannot be reached, or has an unknown schema
+│   ├── OutcomeUnknown        the database went away while it stored: it may have been done
 │   └── ClockNotTrusted       this machine's clock and the database's differ too much
 ├── PromotionRefused          the gate, or the operator's own words, forbid it
 ├── NotThere                  nothing of that name, for this organisation
@@ -179,6 +180,10 @@ class RegistryError(ModelError):
 
 class StoreError(FivefoldError):
     """A database that cannot be reached, or whose schema this program does not know."""
+
+
+class OutcomeUnknown(StoreError):
+    """The database went away just while it was asked to keep something: whether it did, nobody here can tell."""
 
 
 class ClockNotTrusted(StoreError):

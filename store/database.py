@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, StoreError
+from domain.errors import ActionRefused, ConfigError, OutcomeUnknown, StoreError
 from store import clocks
 from store.tables import Base
 
@@ -96,14 +96,21 @@ def writing(engine: Engine) -> Iterator[Session]:
     """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
 
     On SQLite it is the one writer from the beginning: a transaction that read first and wrote then would be refused
-    where another had written in between. StoreError where the database is out of reach, and ClockNotTrusted where
-    this machine's clock is off: what it stored would be misdated.
+    where another had written in between. StoreError where the database is out of reach: OutcomeUnknown where it goes
+    away at the very end, and ClockNotTrusted where this machine's clock is off, and what it stored would be misdated.
     """
-    with reachable(), Session(engine) as session, session.begin():
+    with reachable(), Session(engine) as session:  # which undoes at its end what was not committed
         if engine.dialect.name == "sqlite":
             session.connection().exec_driver_sql("BEGIN IMMEDIATE")
         clocks.clock_of(engine).compare(session.connection())
         yield session
+        session.flush()
+        try:
+            session.commit()
+        except DBAPIError as error:
+            if _may_be_kept(error.orig):
+                raise OutcomeUnknown(MAY_BE_DONE) from error
+            raise
 
 
 def add_alone(session: Session, row: Base) -> None:
@@ -115,6 +122,21 @@ def add_alone(session: Session, row: Base) -> None:
         if isinstance(error.orig, UniqueViolation):
             raise ActionRefused("somebody else stored the same at this moment; look, and send it again") from error
         raise
+
+
+MAY_BE_DONE = "the database went away while this was stored: it may have been done, so look before it is sent again"
+
+
+def _may_be_kept(error: BaseException | None) -> bool:
+    """Tell whether a commit that failed may have been kept: nothing was heard from the database any more.
+
+    What it says itself, such as a conflict, is an answer: nothing was kept. Only when it shuts down or breaks off, as
+    the classes 08 and 57 say, its last word may have been said before.
+    """
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    said = getattr(error, "sqlstate", None)
+    return isinstance(error, psycopg.OperationalError) and (said is None or said[:2] in {"08", "57"})
 
 
 @contextmanager

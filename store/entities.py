@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from store.arrays import among
 from store.due import Subject
 from store.entity_tables import Entity, EntityType
 from store.loading import read_rows
@@ -33,10 +34,11 @@ def type_named(
 
 
 def entity_named(
-    session: Session, organisation_id: int, type_name: str, external_id: str, *, kept: bool = False
+    session: Session, organisation_id: int, type_name: str, external_id: str, *, kept: bool = False, alone: bool = False
 ) -> Entity:
     """Find an entity; NotThere where the organisation has none of that type and name.
 
+    *alone* keeps others waiting who ask for it alone, until the transaction ends, and those who erase it.
     *kept*, for whoever adds a fact about it, keeps those waiting who erase it; one that was erased is then not there.
     Without it such a one is found by the name that it has now: what is left of it may be read.
     """
@@ -49,12 +51,19 @@ def entity_named(
             Entity.external_id == external_id,
         )
     )
-    if kept:
-        asked = asked.where(Entity.erased_us.is_(None)).with_for_update(key_share=True, read=True, of=Entity)
+    if kept or alone:
+        asked = asked.where(Entity.erased_us.is_(None)).with_for_update(key_share=True, read=not alone, of=Entity)
     found = session.scalar(asked)
     if found is None:
         raise NotThere(f"there is no {type_name} {external_id!r}")
     return found
+
+
+def hold_entities(session: Session, entity_ids: Iterable[int]) -> None:
+    """Keep those waiting who ask for one of these entities alone; in the order of their numbers."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer
+        wanted = select(Entity.id).where(among(session, Entity.id, sorted(entity_ids))).order_by(Entity.id)
+        session.execute(wanted.with_for_update(key_share=True))
 
 
 def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, Entity]:

@@ -17,7 +17,7 @@ from store.bulk import write_rows
 from store.chain import digest_of
 from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
-from store.entities import numbered, type_named
+from store.entities import hold_entities, numbered, type_named
 from store.entity_tables import EntityType, Record, Tag
 from usecases import audit
 from usecases.actors import Actor
@@ -82,6 +82,7 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
     problems += _twice(rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us)
     with writing(engine) as session:
         known = _known(session, actor, type_name, rows, problems)
+        hold_entities(session, known.numbers.values())
         there = bulk_facts.tags(session, [*known.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
         live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}

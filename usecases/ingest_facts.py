@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, case, select, update
 from sqlalchemy.orm import Session
 
 from domain.clock import day_text, now_microseconds
 from domain.errors import ActionRefused, ConfigError, NotThere
+from store.clocks import clock_of
 from store.database import add_alone, writing
 from store.due import Reason
 from store.entities import entity_named, subject_of
@@ -62,7 +63,7 @@ def set_tag(
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
     with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
         before = _end_live(session, entity, tag, now)
         session.add(
             Tag(
@@ -84,7 +85,7 @@ def end_tag(
     """Take a tag off an entity; NotThere where it does not have it."""
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
         before = _end_live(session, entity, tag, now)
         if before is None:
             raise NotThere(f"{type_name} {external_id!r} does not have the tag {tag!r}")
@@ -93,16 +94,18 @@ def end_tag(
 
 
 def _end_live(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
+    # Who was waited for may have looked at the clock a little later, on another machine: what they set is ended too.
+    near = now + clock_of(session.get_bind().engine).tolerance_us
     live = (
         Tag.entity_id == entity.id,
         Tag.tag == tag,
-        Tag.from_us <= now,
+        Tag.from_us <= near,
         Tag.until_us.is_(None) | (Tag.until_us > now),
     )
     before = session.execute(select(Tag.tag, Tag.until_us).where(*live)).first()
     if before is None:
         return None
-    session.execute(update(Tag).where(*live).values(until_us=now))
+    session.execute(update(Tag).where(*live).values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
     return {"tag": before.tag, "until_us": before.until_us}
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.clock import now_microseconds
-from domain.errors import FivefoldError, StoreError
+from domain.errors import FivefoldError, OutcomeUnknown, StoreError
 from domain.settings import Limits
 from serving.access import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
 from serving.answers import NO_CREDENTIALS, Refusal
@@ -92,6 +92,8 @@ class PlatformDesk:
                 return await LANES[route.work].run(credential.organisation_id, answer)
         except Refusal as refusal:
             return refusal.response()
+        except OutcomeUnknown as error:
+            return Refusal(504, str(error)).response()
         except StoreError:
             return Refusal(503, headers=LATER).response()
 

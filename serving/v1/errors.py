@@ -17,6 +17,7 @@ from domain.errors import (
     LayoutError,
     NotEnoughData,
     NotThere,
+    OutcomeUnknown,
     RulesetNotValid,
     StoreError,
 )
@@ -30,6 +31,7 @@ STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
     (RulesetNotValid, 422),
     (LayoutError, 422),
     (ConfigError, 422),
+    (OutcomeUnknown, 504),
     (StoreError, 503),
 )
 """Whatever else is raised is a 500, of which only the place is logged."""

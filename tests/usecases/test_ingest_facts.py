@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from time import sleep
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US
 from domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere
-from store.entity_tables import Record
+from store.entity_tables import Record, Tag
+from tests.usecases import platforms
 from tests.usecases.banks import Bank
 from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 
@@ -169,3 +171,25 @@ def test_two_who_open_the_same_case_at_once_are_no_fault_of_ours(bank: Bank) -> 
             other.result(10)
     record(bank, opened(bank, status="found"))
     assert rows(bank, "external_id, status", "records") == [("1", "found")]
+
+
+@pytest.mark.parametrize("until", [None, platforms.NOW + 10**12])
+def test_those_who_set_the_same_tag_at_the_same_time_leave_one(bank: Bank, until: int | None) -> None:
+    """Before, each of them ended what it saw, and added its own: three were live."""
+    engine, actor = bank.engine, bank.actor
+    together = Barrier(4)
+
+    def work(number: int) -> None:
+        together.wait()
+        for round_ in range(5):
+            set_tag(
+                engine, actor, "customer", "a", "watch", until_us=until, now_us=platforms.NOW + 10 * round_ + number
+            )
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(work, number) for number in range(4)]:
+            done.result()
+    now = platforms.NOW + 1000
+    with Session(engine) as session:
+        live = session.scalars(select(Tag).where(Tag.until_us.is_(None) | (Tag.until_us > now))).all()
+    assert len(live) == 1

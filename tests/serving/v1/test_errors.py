@@ -58,7 +58,8 @@ def test_what_is_wrong_with_a_ruleset_is_listed_with_its_lines() -> None:
 
 def test_every_error_that_use_cases_raise_for_people_is_in_the_table() -> None:
     """The others are faults of ours, or are never raised by what a route calls."""
-    ours = {errors.ModelError, errors.FingerprintMismatch, errors.ModelNotFound, errors.PromotionRefused}
+    of_models = {errors.ModelError, errors.FingerprintMismatch, errors.ModelNotFound, errors.RegistryError}
+    ours = of_models | {errors.PromotionRefused}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FivefoldError)]
     missing = {
         kind

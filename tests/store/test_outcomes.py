@@ -1,0 +1,70 @@
+"""What is known of a transaction whose end went wrong: that nothing was kept, or nothing at all."""
+
+import sqlite3
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from domain.errors import OutcomeUnknown, StoreError
+from store.database import writing
+
+
+def lost(engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception, *, kept: bool) -> None:
+    """Let the next commit end with an error, before or after the database has kept what there is."""
+    real = engine.dialect.do_commit
+
+    def commit(connection: Any) -> None:
+        monkeypatch.undo()
+        if kept:
+            real(connection)
+        else:
+            connection.rollback()
+        raise error
+
+    monkeypatch.setattr(engine.dialect, "do_commit", commit)
+
+
+def store_one(engine: Engine, times: int = 1) -> None:
+    with writing(engine) as session:
+        for _ in range(times):
+            session.execute(text("INSERT INTO organisations (name, created_us) VALUES ('acme', 1)"))
+
+
+def gone(engine: Engine) -> Exception:
+    if engine.dialect.name == "postgresql":
+        return psycopg.OperationalError("server closed the connection unexpectedly")
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    return error
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_where_the_database_goes_away_at_the_end_nobody_says_that_nothing_was_done(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    lost(engine, monkeypatch, gone(engine), kept=kept)
+    with pytest.raises(OutcomeUnknown, match="it may have been done, so look"):
+        store_one(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM organisations")).scalar() == int(kept)
+
+
+def test_where_the_database_itself_refuses_nothing_was_done(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    error: Exception = psycopg.errors.SerializationFailure("could not serialize")
+    if engine.dialect.name == "sqlite":
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY  # type: ignore[attr-defined]  # of the line above
+    lost(engine, monkeypatch, error, kept=False)
+    with pytest.raises(StoreError) as found:
+        store_one(engine)
+    assert not isinstance(found.value, OutcomeUnknown)
+
+
+def test_an_error_on_the_way_undoes_everything(engine: Engine) -> None:
+    with pytest.raises(IntegrityError):
+        store_one(engine, times=2)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM organisations")).scalar() == 0
