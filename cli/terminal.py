@@ -15,6 +15,7 @@ from rich.table import Table
 
 from domain.clock import now_microseconds, parse_moment
 from domain.errors import ConfigError
+from domain.files import protect_folder
 from domain.settings import read_settings
 from features.paths import suffix_of
 from training.config import DEFAULT_NAME
@@ -99,6 +100,7 @@ def open_current_database() -> "Engine":
     from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
 
     settings = read_settings()
+    protect_folder(settings.var)
     engine = open_database(settings.database, settings.clock_tolerance_seconds)
     upgrade(engine)
     return engine

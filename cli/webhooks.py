@@ -15,18 +15,21 @@ EndpointArgument = Annotated[int, typer.Argument(metavar="ENDPOINT", help="The n
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (add, list_, rotate, drop_old, disable, enable, remove, dead, replay):
+    for command in (add, list_, rotate, drop_old, disable, enable, remove, dead, replay, encrypt, new_key):
         webhooks_app.command(command.__name__.strip("_").replace("_", "-"))(command)
     app.add_typer(webhooks_app, name="webhooks")
 
 
 def add(
-    url: Annotated[str, typer.Argument(help="https:// or http://, without a user in it.")],
+    url: Annotated[str, typer.Argument(help="https://, without a user in it.")],
     kind: Annotated[
         list[str] | None, typer.Option("--kind", help="Of events, such as level.reached; all by default.")
     ] = None,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="It may be in your own network, or on this machine.")
+    ] = False,
+    allow_http: Annotated[
+        bool, typer.Option("--allow-http", help="It may be plain http, which others on the way can read.")
     ] = False,
     organisation: OrganisationOption = "default",
 ) -> None:
@@ -36,7 +39,8 @@ def add(
 
     engine = open_current_database()
     who = actor_in_new(engine, organisation, actor())
-    made = add_endpoint(engine, who, url, kinds=kind or (), private_allowed=allow_private)
+    allowed = {"private_allowed": allow_private, "http_allowed": allow_http}
+    made = add_endpoint(engine, who, url, kinds=kind or (), **allowed)
     warn(f"this is endpoint {made.endpoint_id}; keep its secret now, it is not shown again")
     typer.echo(made.secret)
 
@@ -156,3 +160,18 @@ def replay(
     engine = open_current_database()
     again = dead_letters.replay(engine, acting_in(engine, organisation), endpoint, numbers)
     say(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
+
+
+def encrypt() -> None:
+    """Encrypt the secrets of all endpoints with the newest of FIVEFOLD_WEBHOOK_KEYS; older keys may go then."""
+    from usecases.webhooks import encrypt_secrets  # noqa: PLC0415 (imports SQLAlchemy)
+
+    count = encrypt_secrets(open_current_database(), actor())
+    say(f"The secrets of {count:,} {'endpoint is' if count == 1 else 'endpoints are'} encrypted with the newest key.")
+
+
+def new_key() -> None:
+    """Print a new key for FIVEFOLD_WEBHOOK_KEYS."""
+    from usecases import webhook_keys  # noqa: PLC0415 (imports a library)
+
+    typer.echo(webhook_keys.new_key())

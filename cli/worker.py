@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from cli.terminal import moment, open_current_database, say
 from domain.clock import now_microseconds
 from domain.errors import ConfigError
+from domain.files import protect_folder
 from domain.settings import read_settings
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _clock_from(at_us: int) -> "Callable[[], int]":
 def _alone() -> FileLock:
     """Be the one worker: SQLite has one writer, and two workers would only wait for each other."""
     settings = read_settings()
-    settings.var.mkdir(parents=True, exist_ok=True)
+    protect_folder(settings.var)
     lock = FileLock(settings.var / "worker.lock")
     try:
         lock.acquire(timeout=0)

@@ -1,6 +1,8 @@
 """Writing files so that nothing is ever half written."""
 
+import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,33 @@ def require_folder(path: Path) -> None:
     """Raise ConfigError where there is no folder that *path* could be written into."""
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+
+
+_PRIVATE = 0o700
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder, and those above it, that their owner alone can enter; those that are there stay as they are."""
+    for folder in [*reversed(path.absolute().parents), path]:
+        folder.mkdir(mode=_PRIVATE, exist_ok=True)
+
+
+def protect_folder(path: Path) -> None:
+    """Make a folder private, or close one of our own to others; what is run or trusted is kept in it.
+
+    ConfigError where it belongs to another account (but root's) or is writable for everyone: another could put there
+    what this program would run.
+    """
+    make_private_folder(path)
+    found = path.stat()
+    if found.st_uid == os.geteuid():
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            path.chmod(_PRIVATE)
+    elif found.st_uid != 0 or (found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX):
+        raise ConfigError(
+            f"{path} belongs to the account with the number {found.st_uid} and has the mode"
+            f" {stat.S_IMODE(found.st_mode):o}; it must belong to this account ({os.geteuid()}), with mode 700"
+        )
 
 
 @contextmanager

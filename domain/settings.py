@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from domain.errors import ConfigError
@@ -42,6 +42,7 @@ class Settings:
         plans_file: the operator's plans (`FIVEFOLD_PLANS_FILE`); None for those that ship.
         model_name: name of the registered model that is served (`FIVEFOLD_MODEL`).
         limits: of one request.
+        webhook_keys: that encrypt the secrets of webhooks, the newest first (`FIVEFOLD_WEBHOOK_KEYS`, by commas).
         clock_tolerance_seconds: how far a machine's clock may be off the database's
             (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`).
         pinned_models: BentoML's store of models (`BENTOML_HOME`); None for a folder in *var*.
@@ -54,6 +55,7 @@ class Settings:
     model_name: str = "fivefold-value"
     limits: Limits = Limits()
     pinned_models: Path | None = None
+    webhook_keys: tuple[str, ...] = field(default=(), repr=False)
     clock_tolerance_seconds: int = 60
     tracking: str = ""
 
@@ -103,6 +105,11 @@ class Settings:
         return self.var / "erasures.jsonl"
 
     @property
+    def webhook_key_file(self) -> Path:
+        """The key that encrypts the secrets of webhooks, where `webhook_keys` names none."""
+        return self.var / "webhook.key"
+
+    @property
     def kernels(self) -> Path:
         """The compiled indicators."""
         return self.var / "kernels"
@@ -142,6 +149,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             _positive(found, "FIVEFOLD_LIMIT_EXPLAINED", defaults.explained),
             _positive(found, "FIVEFOLD_LIMIT_CONNECTIONS", defaults.connections),
         ),
+        webhook_keys=tuple(key for key in re.split(r"[,\s]+", found.get("FIVEFOLD_WEBHOOK_KEYS", "")) if key),
         clock_tolerance_seconds=_positive(found, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
     )
 

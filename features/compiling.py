@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import inspect
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ from types import FunctionType, ModuleType
 
 import numba
 import numpy as np
+from filelock import FileLock
 
-from domain.files import replacing
+from domain.files import protect_folder, replacing
 from domain.settings import read_settings
 
 log = logging.getLogger("fivefold.compiling")
@@ -23,14 +25,53 @@ log = logging.getLogger("fivefold.compiling")
 def module_of(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleType:
     """Import *text* as a module that is kept on disk; *sources* are what it depends on besides."""
     key = key_of(text, sources)
-    path = read_settings().kernels / f"{prefix}_{key}.py"
+    settings = read_settings()
+    path = settings.kernels / f"{prefix}_{key}.py"
     with _ONE_AT_A_TIME:
-        if not path.exists():
-            _announce()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as unfinished:
-                unfinished.write_text(text, encoding="utf-8")
-        return _imported(path)
+        for folder in (settings.var, settings.kernels):
+            protect_folder(folder)
+        # One process at a time: of what another is still writing there are no hashes yet.
+        with FileLock(settings.kernels / ".lock"):
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                _announce()
+                _forget(path)
+                with replacing(path) as unfinished:
+                    unfinished.write_text(text, encoding="utf-8")
+            elif not _is_as_kept(path):
+                _forget(path)
+            module = _imported(path)
+            _keep_sums(path)
+            return module
+
+
+def _compiled(path: Path) -> list[Path]:
+    """List what was compiled of a module: Python's bytecode, Numba's indexes (pickles) and machine code."""
+    return sorted((path.parent / "__pycache__").glob(f"{path.stem}.*"))
+
+
+def _sums(path: Path) -> dict[str, str]:
+    return {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in _compiled(path)}
+
+
+def _is_as_kept(path: Path) -> bool:
+    """Tell whether what would be run is what was compiled: every file, and no other."""
+    try:
+        kept = json.loads(path.with_suffix(".sha256.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(kept == _sums(path))
+
+
+def _keep_sums(path: Path) -> None:
+    if not _is_as_kept(path):
+        with replacing(path.with_suffix(".sha256.json")) as unfinished:
+            unfinished.write_text(json.dumps(_sums(path)), encoding="utf-8")
+
+
+def _forget(path: Path) -> None:
+    """Delete what was compiled, to be compiled again."""
+    for each in _compiled(path):
+        each.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)

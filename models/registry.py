@@ -20,6 +20,7 @@ from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
 
 from domain.errors import ConfigError, ModelNotFound, RegistryError
+from domain.files import make_private_folder
 from domain.settings import Settings, without_password
 from models.embedded import ARTIFACT, relocate, require_registered
 from models.value_model import ValueModel
@@ -79,7 +80,7 @@ class Registry:
 
         Where the folder of the embedded one was moved, its models are found where they are now.
         """
-        settings.var.mkdir(parents=True, exist_ok=True)
+        make_private_folder(settings.var)
         self.settings = settings
         self.name = name
         # One process at a time: where there is none yet this makes it, and MLflow lets two spoil each other's.

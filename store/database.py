@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused, ConfigError, OutcomeUnknown, StoreError
+from domain.files import make_private_folder
 from store import clocks
 from store.tables import Base
 
@@ -174,7 +175,7 @@ _EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError as error:
         raise StoreError(f"the database's folder {folder} cannot be made: {error.strerror}") from None
 

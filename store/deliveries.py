@@ -9,7 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sqlalchemy import Table, and_, bindparam, exists, func, insert, literal, literal_column, or_, select, update
+from sqlalchemy import (
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from store.clocks import LONGEST_LEASE_US
@@ -272,3 +286,11 @@ def endpoints_with_work(session: Session, now_us: int) -> Sequence[int]:
         _DELIVERIES.c.endpoint_id == _ENDPOINTS.c.id, is_in("waiting"), _DELIVERIES.c.next_us <= now_us
     )
     return session.scalars(select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.enabled, due).order_by(_ENDPOINTS.c.id)).all()
+
+
+def prune(session: Session, before_us: int, most: int) -> int:
+    """Delete up to *most* deliveries that arrived before a moment; tell how many."""
+    key = (_DELIVERIES.c.endpoint_id, _DELIVERIES.c.event_number)
+    old = select(*key).where(is_in("delivered"), _DELIVERIES.c.delivered_us < before_us).limit(most)
+    done: Any = session.execute(delete(_DELIVERIES).where(tuple_(*key).in_(old)))
+    return int(done.rowcount)

@@ -35,6 +35,12 @@ def endpoints_of(session: Session, organisation_id: int) -> Sequence[Row[Endpoin
     ).all()
 
 
+def all_endpoints(session: Session) -> Sequence[Endpoint]:
+    """List and lock the endpoints of all organisations, by organisation and number."""
+    wanted = select(Endpoint).order_by(Endpoint.organisation_id, Endpoint.id)
+    return session.scalars(wanted.with_for_update(key_share=True)).all()
+
+
 def _count(state: str) -> Any:
     return (
         select(func.count())

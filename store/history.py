@@ -82,7 +82,8 @@ def seal(lines: Sequence[str], salt: str) -> Seal:
     """Seal lines in their order."""
     coded = [line.encode() for line in lines]
     digest = sha256(f"{salt}\n".encode() + _BETWEEN.encode().join(coded)).hexdigest()
-    return Seal(salt, digest, "".join([f"{crc32(line):08x}" for line in coded]))
+    marks = np.fromiter(map(crc32, coded), dtype=">u4", count=len(coded)).tobytes().hex()
+    return Seal(salt, digest, marks)
 
 
 def line_of(fields: Iterable[Any]) -> str:

@@ -16,6 +16,9 @@ settings.register_profile("steady", settings(max_examples=60, derandomize=True, 
 settings.register_profile("soak", settings(max_examples=1000, print_blob=True, **_SHARED))
 settings.load_profile("soak" if os.environ.get("FIVEFOLD_SOAK") else "steady")
 
+# Encrypts what tests store, in this process and in those that it starts; no key is made in a folder of its own.
+os.environ["FIVEFOLD_WEBHOOK_KEYS"] = "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk="
+
 # A worker process of xdist exports both; a console would keep that width, whatever a test asks for.
 for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)

@@ -14,7 +14,7 @@ import httpx
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
+from domain.clock import DAY_US, now_microseconds
 from store import deliveries
 from store.database import reachable, writing
 from store.deliveries import Behind, Claim, Failure
@@ -25,6 +25,9 @@ from usecases.webhook_signing import live, read_secrets
 
 PLANNED_AT_ONCE = 5_000
 """Events in one transaction of the planner."""
+KEPT_DAYS = 30
+"""Deliveries that arrived are kept so long, to be replayed by their numbers."""
+PRUNED_AT_ONCE = 5_000
 LEASE_SECONDS = 60
 FIRST_WAIT_SECONDS = 30
 MOST_WAIT_SECONDS = 12 * 3600
@@ -61,6 +64,18 @@ def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
             with writing(engine) as session:
                 planned += deliveries.plan(session, behind, now)
     return planned
+
+
+def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:
+    """Delete deliveries that arrived more than `KEPT_DAYS` ago, some in each transaction; tell how many."""
+    before = (now_microseconds() if now_us is None else now_us) - KEPT_DAYS * DAY_US
+    pruned = 0
+    while True:
+        with writing(engine) as session:
+            part = deliveries.prune(session, before, PRUNED_AT_ONCE)
+        pruned += part
+        if part < PRUNED_AT_ONCE:
+            return pruned
 
 
 def _behind(engine: Engine, settled: int) -> list[Behind]:

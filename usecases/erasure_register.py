@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.errors import ConfigError
+from domain.files import make_private_folder
 
 Numbered = tuple[int, int]
 """An entity: its number, and when it was added, microseconds."""
@@ -55,7 +56,7 @@ def add_hold(register: Path, organisation: str, entity: Numbered, until_us: int,
 
 
 def _add(register: Path, line: Mapping[str, Any]) -> None:
-    register.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(register.parent)
     with register.open("a", encoding="utf-8") as kept:
         kept.write(json.dumps(line) + "\n")
         kept.flush()

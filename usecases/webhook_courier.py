@@ -7,6 +7,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any, TypeVar
 
 import httpx
@@ -21,6 +22,7 @@ from usecases.delivering import (
     claim_deliveries,
     endpoints_with_work,
     plan_deliveries,
+    prune_deliveries,
     record_attempts,
 )
 from usecases.webhook_sending import LIMIT_SECONDS, Destination, Found, look_up, open_transport, send
@@ -28,6 +30,8 @@ from usecases.webhook_sending import LIMIT_SECONDS, Destination, Found, look_up,
 SENT_AT_ONCE = 16
 """Webhooks on their way to one endpoint, each of another entity."""
 POLL_SECONDS = 1.0
+PRUNED_SECONDS = 3600
+"""Between two times that old deliveries are deleted."""
 LOOKUP_THREADS = 64
 """One for each endpoint whose host is being looked up: a name server that hangs holds up its own endpoint alone."""
 DATABASE_THREADS = 4
@@ -61,8 +65,12 @@ def keep_delivering(engine: Engine, stop: threading.Event) -> None:
         courier = _Courier(engine, now_microseconds, stop)
         with courier.threads:
             serving: dict[int, asyncio.Task[int]] = {}
+            pruned_at = float(-PRUNED_SECONDS)
             while not stop.is_set():
                 serving = await courier.look_after(serving)
+                if monotonic() - pruned_at >= PRUNED_SECONDS:
+                    pruned_at = monotonic()
+                    await courier.prune()
                 await asyncio.sleep(POLL_SECONDS)
             await asyncio.gather(*serving.values(), return_exceptions=True)
 
@@ -97,6 +105,13 @@ class _Courier:
             return going_on
         begun = {number: asyncio.create_task(self.serve(number)) for number in found if number not in going_on}
         return going_on | begun
+
+    async def prune(self) -> None:
+        """Delete what arrived long ago; where that fails it is tried again an hour later."""
+        try:
+            await self.ask(prune_deliveries, self._engine, self._clock())
+        except Exception as error:  # noqa: BLE001 (whatever it is, nothing else waits for it)
+            log.warning("deliveries not pruned", error=_said(error))
 
     async def serve(self, endpoint_id: int) -> int:
         """Send what an endpoint may be sent, and what follows that, until nothing is left; tell how many attempts."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from domain.canonical import canonical_json
+from usecases.webhook_keys import decrypted, encrypted
 
 SCHEME = "v1"
 """Of the signature: another one where what is signed, or how, changes."""
@@ -38,13 +39,14 @@ def live(secrets: Sequence[Secret], now_us: int) -> tuple[Secret, ...]:
 
 
 def read_secrets(written: str) -> tuple[Secret, ...]:
-    """Read secrets as the database keeps them."""
-    return tuple(Secret(**secret) for secret in json.loads(written))
+    """Read secrets as the database keeps them: encrypted, or plainly where they are from before that."""
+    plain = written if written.startswith("[") else decrypted(written)
+    return tuple(Secret(**secret) for secret in json.loads(plain))
 
 
 def written_secrets(secrets: Sequence[Secret]) -> str:
-    """Write secrets as the database keeps them."""
-    return canonical_json([vars(secret) for secret in secrets])
+    """Write secrets as the database keeps them: encrypted with the newest key."""
+    return encrypted(canonical_json([vars(secret) for secret in secrets]))
 
 
 def signature(secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> str:

@@ -70,6 +70,7 @@ def add_endpoint(
     *,
     kinds: Sequence[str] = (),
     private_allowed: bool = False,
+    http_allowed: bool = False,
     now_us: int | None = None,
 ) -> MadeSecret:
     """Add an endpoint, to be told of what happens from now on; give its number and its secret.
@@ -81,6 +82,7 @@ def add_endpoint(
         kinds: of events; all of them by default.
         private_allowed: it may have an address of a private range. Only whoever is at the machine may say so: to
             others these are places that the machine can reach, and they cannot.
+        http_allowed: it may be plain http, though not in a private range. Only an operator at the machine may say so.
         now_us: now, microseconds.
 
     Raises:
@@ -88,11 +90,12 @@ def add_endpoint(
         ActionRefused: a private range, and the actor is not at the machine.
     """
     now = now_microseconds() if now_us is None else now_us
-    if private_allowed and not actor.name.startswith("cli:"):
+    if (private_allowed or http_allowed) and not actor.name.startswith("cli:"):
         raise ActionRefused(
-            "private addresses can be allowed at the machine only: fivefold webhooks add --allow-private"
+            "private addresses and plain http can be allowed at the machine only: fivefold webhooks add"
+            " --allow-private, or --allow-http"
         )
-    target = checked_url(url, private_allowed=private_allowed)
+    target = checked_url(url, private_allowed=private_allowed, http_allowed=http_allowed)
     wanted = _checked_kinds(kinds)
     secret = _new_secret()
     with writing(engine) as session:
@@ -194,6 +197,20 @@ def remove_endpoint(engine: Engine, actor: Actor, endpoint_id: int) -> int:
         waiting = endpoints.remove(session, endpoint)
         record(session, actor, endpoint, "removed", details={"waiting": waiting})
         return waiting
+
+
+def encrypt_secrets(engine: Engine, who: str) -> int:
+    """Encrypt the secrets of all endpoints, of all organisations, with the newest key; tell how many endpoints.
+
+    Afterwards an older key may be taken out of the settings. ConfigError where one cannot be decrypted; then nothing
+    is changed.
+    """
+    with writing(engine) as session:
+        found = endpoints.all_endpoints(session)
+        for endpoint in found:
+            endpoint.secrets = written_secrets(read_secrets(endpoint.secrets))
+            record(session, Actor(endpoint.organisation_id, who), endpoint, "secrets_encrypted")
+        return len(found)
 
 
 def _new_secret() -> str:

@@ -133,7 +133,7 @@ def test_the_cache_is_kept_where_the_settings_say(tmp_path: Path, monkeypatch: p
     walk = compiled(catalogue)
     assert run(walk, 3) == run(interpreted(catalogue), 3) == ([4.0, 4.0, 1.0], 2)
     files = sorted(path.suffix for path in (tmp_path / "deep" / "var" / "kernels").rglob("*") if path.is_file())
-    assert files == [".nbc", ".nbi", ".py"]  # nothing half-written is left, and nothing is anywhere else
+    assert files == ["", ".json", ".nbc", ".nbi", ".py"]  # nothing half-written is left, and nothing is anywhere else
 
 
 def test_the_walk_names_every_indicator_in_order() -> None:

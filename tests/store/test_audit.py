@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from store.audit import append, entries, erase_values, latest
@@ -224,6 +224,11 @@ def test_no_change_of_what_was_written_is_taken(kind: str, engine: Engine) -> No
     assert (columns(engine, AuditEntry), columns(engine, AuditValues), columns(engine, AuditHead)) == before
 
 
+def wipe(engine: Engine, of: int) -> None:
+    with Session(engine) as session, session.begin():
+        assert erase_values(session, of, [1], 1) == 1
+
+
 def test_a_role_of_postgresql_needs_no_right_to_change_entries(tmp_path: Path) -> None:
     """The rights that the documentation gives to a service whose role does not own the tables are enough for it."""
     url = databases.new_url("postgresql", tmp_path, migrated=False)
@@ -235,7 +240,9 @@ def test_a_role_of_postgresql_needs_no_right_to_change_entries(tmp_path: Path) -
             require_current(engine)
             with Session(engine) as session, session.begin():
                 append(session, entry(of, 1))
-                assert erase_values(session, of, [1], 1) == 1
+            with pytest.raises(ProgrammingError, match="permission denied for table audit_values"):
+                wipe(engine, of)
+            wipe(owner, of)
             with (
                 engine.connect() as connection,
                 pytest.raises(DBAPIError, match=r"permission denied for .*audit_entries"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from domain.clock import DAY_US
 from store.event_tables import Delivery, Endpoint, OutboxEvent
 from store.webhooks import NewEvent, add_events
 from tests.usecases.platforms import NOW
@@ -20,6 +21,7 @@ from usecases import delivering
 from usecases.actors import Actor
 from usecases.delivering import (
     FIRST_WAIT_SECONDS,
+    KEPT_DAYS,
     LEASE_SECONDS,
     MOST_ATTEMPTS,
     MOST_WAIT_SECONDS,
@@ -28,6 +30,7 @@ from usecases.delivering import (
     claim_deliveries,
     endpoints_with_work,
     plan_deliveries,
+    prune_deliveries,
     record_attempts,
     wait_us,
 )
@@ -309,3 +312,18 @@ def test_removing_it_from_the_database_ends_what_is_on_its_way(engine: Engine) -
         session.query(Endpoint).delete()
     arrive(engine, batch)
     assert planned(engine, told) == []
+
+
+def test_what_arrived_long_ago_is_pruned_and_nothing_else(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivering, "PRUNED_AT_ONCE", 2)
+    ours = organisation(engine)
+    told = endpoint(engine, ours, URL).endpoint_id
+    tell(engine, ours, ["c1-old", "c2-old", "c3-old", "c4-waits"])
+    plan_deliveries(engine, NOW)
+    batch = claimed(engine, told, most=3)
+    arrive(engine, batch)
+    later = NOW + KEPT_DAYS * DAY_US
+    assert prune_deliveries(engine, later) == 0
+    assert prune_deliveries(engine, later + 1) == 3
+    assert planned(engine, told) == ["c4-waits"]
+    assert plan_deliveries(engine, later + 1) == 0, "what was pruned is not sent again"

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import ActionRefused, ConfigError
-from usecases.webhook_addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of, why_refused
+from usecases.address_ranges import why_refused
+from usecases.webhook_addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of
 
 REFUSED = {
     "loopback": ["127.0.0.1", "127.255.255.255", "::1"],
@@ -24,8 +25,12 @@ REFUSED = {
     "6to4": ["2002:7f00:1::", "192.88.99.1"],
     "Teredo": ["2001::1"],
     "metadata": ["168.63.129.16"],
-    "reserved": ["240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "203.0.113.9", "2001:db8::1", "4000::1"],
-}
+    "reserved": [
+        "192.0.0.0", "192.0.0.9", "192.0.0.10", "192.0.0.170", "192.0.0.192", "192.0.0.255",
+        "2001:1::1", "2001:4:112::1", "2001:20::1", "3fff::1", "5f00::1", "100::1", "192.31.196.1",
+        "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "203.0.113.9", "2001:db8::1", "4000::1",
+    ],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("why", "address"), [(why, address) for why, all_ in REFUSED.items() for address in all_])
@@ -82,6 +87,14 @@ def test_an_address_within_an_address_is_refused_whatever_it_is(address: IPv4Add
 def test_a_url_that_can_be_no_endpoint_is_told_so(url: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         checked_url(url, private_allowed=False)
+
+
+def test_plain_http_is_refused_unless_an_operator_allows_it() -> None:
+    with pytest.raises(ConfigError, match="which others on the way can read; it must be https"):
+        checked_url("http://example.com/hooks", private_allowed=False)
+    assert checked_url("http://example.com/hooks", private_allowed=False, http_allowed=True).scheme == "http"
+    with pytest.raises(ConfigError, match="which is private"):
+        checked_url("http://10.0.0.1/hooks", private_allowed=False, http_allowed=True)
 
 
 def test_a_private_address_can_be_allowed() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused, ConfigError, NotThere
@@ -20,6 +20,7 @@ from usecases import dead_letters, webhooks
 from usecases.actors import Actor
 from usecases.delivering import plan_deliveries
 from usecases.webhook_courier import deliver_due
+from usecases.webhook_signing import read_secrets
 from usecases.webhooks import (
     add_endpoint,
     drop_old_secrets,
@@ -45,7 +46,7 @@ def recorded(engine: Engine, actor: Actor) -> list[AuditEntry]:
 
 def secrets_of(engine: Engine, endpoint_id: int) -> list[Any]:
     with Session(engine) as session:
-        return list(json.loads(session.get_one(Endpoint, endpoint_id).secrets))
+        return [vars(secret) for secret in read_secrets(session.get_one(Endpoint, endpoint_id).secrets)]
 
 
 def test_an_endpoint_is_listed_with_all_but_its_secret(engine: Engine, ours: Actor) -> None:
@@ -94,7 +95,7 @@ def test_no_secret_is_ever_in_the_audit_log(engine: Engine, ours: Actor) -> None
 
 def test_what_cannot_be_an_endpoint_is_refused(engine: Engine, ours: Actor) -> None:
     for url, kinds, words in (
-        ("ftp://hooks.example", [], "must be https:// or http://"),
+        ("ftp://hooks.example", [], "must be https://"),
         ("http://10.0.0.1/", [], "which is private"),
         (URL, ["Level"], "the kind 'Level' is none"),
         (URL, ["x" * 51], "is none"),
@@ -222,7 +223,5 @@ def test_the_receivers_page_says_what_is_so() -> None:
 
 def test_secrets_in_the_database_are_what_was_shown(engine: Engine, ours: Actor) -> None:
     made = add_endpoint(engine, ours, URL, now_us=NOW)
-    with engine.connect() as connection:
-        kept = connection.scalar(text("SELECT secrets FROM endpoints"))
-    assert json.loads(kept or "") == [{"text": made.secret, "until_us": None}]
+    assert secrets_of(engine, made.endpoint_id) == [{"text": made.secret, "until_us": None}]
     assert webhooks.SECRET_BYTES == 32

@@ -1,0 +1,45 @@
+"""Folders that hold what is run or trusted: closed to others, and refused where they belong to another account."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from domain.errors import ConfigError
+from domain.files import make_private_folder, protect_folder
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_new_folders_are_private_and_old_ones_stay_as_they_are(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path / "a" / "b")
+    assert [mode(path) for path in (tmp_path, tmp_path / "a", tmp_path / "a" / "b")] == [0o755, 0o700, 0o700]
+
+
+def test_one_of_our_own_is_closed_to_others(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    protect_folder(tmp_path)
+    assert mode(tmp_path) == 0o700
+
+
+def test_one_of_another_account_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path.stat().st_uid or 12345
+    os.chown(tmp_path, there, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: there + 1)
+    with pytest.raises(ConfigError, match="it must belong to this account"):
+        protect_folder(tmp_path)
+
+
+def test_one_of_root_that_everybody_may_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if tmp_path.stat().st_uid != 0:
+        pytest.skip("only root can make a folder of root's")
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    tmp_path.chmod(0o755)
+    protect_folder(tmp_path)
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="with mode 700"):
+        protect_folder(tmp_path)
