@@ -263,7 +263,7 @@ def test_an_endpoint_on_this_machine_is_never_reached_unless_that_is_allowed(eng
     ours = organisation(engine)
     actor = Actor(ours, "member:1")
     with receiving() as receiver:
-        add_endpoint(engine, actor, f"http://localhost:{receiver.port}/", now_us=NOW)
+        add_endpoint(engine, actor, f"https://localhost:{receiver.port}/", now_us=NOW)
         tell(engine, ours, ["c1-a"])
         assert deliver_due(engine, NOW) == 1
         assert receiver.connections == 0
