@@ -21,8 +21,10 @@ _PRIVATE = 0o700
 
 def make_private_folder(path: Path) -> None:
     """Make a folder, and those above it, that their owner alone can enter; those that are there stay as they are."""
-    for folder in [*reversed(path.absolute().parents), path]:
-        folder.mkdir(mode=_PRIVATE, exist_ok=True)
+    for folder in reversed(path.absolute().parents):
+        if not folder.exists():
+            folder.mkdir(mode=_PRIVATE, exist_ok=True)
+    path.mkdir(mode=_PRIVATE, exist_ok=True)
 
 
 def protect_folder(path: Path) -> None:
