@@ -33,11 +33,11 @@ def run_tests(
     failed = sum(bool(result.differences) for result in tested.results)
     say(f"{len(tested.results)} examples, {failed} failed")
     say(
-        f"They reach {tested.rule_share:.1f} % of rules (at least {ruleset.coverage.rules} %) "
+        f"They expect something of {tested.rule_share:.1f} % of rules (at least {ruleset.coverage.rules} %) "
         f"and {tested.case_share:.1f} % of cases (at least {ruleset.coverage.cases} %)"
     )
     for place in tested.missing():
-        say(f"  not reached: {place}")
+        say(f"  not covered: {place}")
     if not tested.passed(ruleset):
         raise typer.Exit(FAILED)
 

@@ -12,6 +12,7 @@ from risk.engine.assessments import Assessments
 from risk.engine.breakdown import Explanation, explain_all
 from risk.facts.lists import NamedList
 from risk.governance.example_facts import check_examples, example_portfolio, previous_levels
+from risk.governance.example_reach import expected_cases
 from risk.language.ruleset import Expectation, Ruleset
 
 
@@ -36,36 +37,42 @@ class Tested:
 
     Attributes:
         results: in the order of the examples.
-        rules: of each rule, the numbers of its cases (from 1) that held in some example.
+        rules: of each rule, the numbers of its cases (from 1) of which some example expects something.
         cases: how many cases each rule has.
+        held: of each rule, the numbers of its cases that held in some example, whatever it expects.
     """
 
     results: tuple[ExampleResult, ...]
     rules: Mapping[str, frozenset[int]]
     cases: Mapping[str, int]
+    held: Mapping[str, frozenset[int]]
 
     @property
     def rule_share(self) -> Decimal:
-        """Percent of rules of which some case held."""
+        """Percent of rules of which some example expects something."""
         return _percent(sum(1 for held in self.rules.values() if held), len(self.rules))
 
     @property
     def case_share(self) -> Decimal:
-        """Percent of cases that held."""
+        """Percent of cases of which some example expects something."""
         return _percent(sum(map(len, self.rules.values())), sum(self.cases.values()))
 
     def missing(self) -> list[str]:
-        """Name the cases that no example reaches."""
+        """Name the cases of which no example expects anything; of those that hold in one, that is said."""
         return [
-            f"rule {rule}, case {case}"
-            for rule, held in self.rules.items()
+            f"rule {rule}, case {case}{' (holds in an example that expects nothing of it)' * (case in self.held[rule])}"
+            for rule, expected in self.rules.items()
             for case in range(1, self.cases[rule] + 1)
-            if case not in held
+            if case not in expected
         ]
 
-    def passed(self, ruleset: Ruleset) -> bool:
-        """Tell whether every example came out as expected, and enough is covered."""
-        enough = self.rule_share >= ruleset.coverage.rules and self.case_share >= ruleset.coverage.cases
+    def passed(self, ruleset: Ruleset, minimum_percent: int = 0) -> bool:
+        """Tell whether every example came out as expected, and enough is covered.
+
+        *minimum_percent* of rules and of cases is needed whatever the ruleset itself asks for.
+        """
+        rules, cases = (max(own, Decimal(minimum_percent)) for own in (ruleset.coverage.rules, ruleset.coverage.cases))
+        enough = self.rule_share >= rules and self.case_share >= cases
         return enough and not any(result.differences for result in self.results)
 
 
@@ -88,16 +95,24 @@ def run_examples(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -
     if problems:
         raise RulesetNotValid(problems, f"the examples of {ruleset.name}")
     held: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
+    expected: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     results = []
     if ruleset.examples:
         found = assess_examples(ruleset, lists, as_of)
-        for example, explanation in zip(ruleset.examples, explain_all(found), strict=True):
+        explained = list(explain_all(found))
+        for example, explanation in zip(ruleset.examples, explained, strict=True):
             for outcome in explanation.rules:
                 if isinstance(outcome.case, int):
                     held[outcome.rule].add(outcome.case)
             results.append(ExampleResult(example.name, _differences(example.expect, explanation, ruleset), explanation))
+        for rule, case in expected_cases(ruleset, found, explained):
+            expected[rule].add(case)
     cases = {rule.id: len(rule.cases) for rule in ruleset.rules}
-    return Tested(tuple(results), {rule: frozenset(numbers) for rule, numbers in held.items()}, cases)
+    return Tested(tuple(results), _frozen(expected), cases, _frozen(held))
+
+
+def _frozen(numbers: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
+    return {rule: frozenset(of) for rule, of in numbers.items()}
 
 
 def assess_examples(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -> Assessments:
@@ -118,4 +133,6 @@ def _differences(expect: Expectation, found: Explanation, ruleset: Ruleset) -> t
     ]
     cases = {outcome.rule: outcome.case for outcome in found.rules}
     compared += [(f"case of {rule}", case, cases[rule]) for rule, case in expect.cases.items()]
+    if all(wanted is None for _, wanted, _ in compared):
+        return ("expects nothing, so it tests nothing; name a level, a total, a status, a floor or the case of a rule",)
     return tuple(f"{what} is {came}, not {wanted}" for what, wanted, came in compared if wanted not in {None, came})

@@ -13,6 +13,7 @@ from risk.engine.reads import lists_of_ruleset
 from risk.facts.lists import NamedList
 from risk.governance.example_facts import check_examples
 from risk.governance.lint_cases import Scope, order_faults, rest_faults
+from risk.governance.lint_doubts import doubt_faults
 from risk.governance.lint_levels import level_faults
 from risk.governance.lint_style import style_faults
 from risk.language.documents import Document, Path
@@ -48,7 +49,8 @@ def lint_text(text: str, lists: Lists | None = None, *, notes: bool = False) -> 
 def _faults(ruleset: Ruleset, lists: Lists | None, *, notes: bool) -> list[Fault]:
     fatal = fatal_faults(ruleset)
     missing = list(_list_faults(ruleset, lists))
-    found = [*fatal, *missing, *style_faults(ruleset), *_example_faults(ruleset)]
+    members = {name: held.versions[-1].members for name, held in (lists or {}).items()}
+    found = [*fatal, *missing, *style_faults(ruleset), *doubt_faults(ruleset, members), *_example_faults(ruleset)]
     if not [*structure_faults(ruleset), *weight_faults(ruleset)]:
         found += level_faults(ruleset)
     found += _reach_faults(ruleset, _scope(ruleset, lists), [fault.path for fault in fatal])

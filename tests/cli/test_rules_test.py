@@ -35,7 +35,7 @@ def test_an_example_that_comes_out_otherwise_is_shown_with_its_arithmetic(tmp_pa
 def test_too_little_coverage_fails_and_names_what_is_not_reached(tmp_path: Path) -> None:
     done = run(tmp_path, "rules", "test", written(tmp_path, RULES + EXAMPLES.split("  - {name: cash", maxsplit=1)[0]))
     assert done.code == 1
-    assert "not reached: rule cash, case 1" in done.out
+    assert "not covered: rule cash, case 1" in done.out
 
 
 def test_all_arithmetic_is_shown_when_asked(tmp_path: Path) -> None:

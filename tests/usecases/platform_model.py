@@ -116,6 +116,11 @@ class Outcome:
     floor: int = 0
     lost: int | None = None
 
+    def told(self) -> tuple[Any, ...]:
+        """Give what an assessment must have stored where any of it is another than before."""
+        level = (self.status, self.level, self.rules_level, self.may_move_down, self.hard_floor)
+        return self.family, self.number, *level, self.override
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -140,11 +145,6 @@ class Held:
     hard_floor: int = 0
     lost: int | None = None
     floor_ends: int | None = None
-
-    def told(self) -> tuple[Any, ...]:
-        """Give what an assessment must have stored where any of it is another than before."""
-        level = (self.status, self.level, self.rules_level, self.may_move_down, self.hard_floor)
-        return self.family, self.number, *level, self.override
 
 
 @dataclass

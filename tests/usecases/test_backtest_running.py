@@ -148,7 +148,8 @@ def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine
         .replace(
             "country: IR, income: 5}, expect: {level: medium",
             "country: IR, income: 5}, expect: {status: not applicable",
-        ),
+        )
+        .replace("examples:", "coverage: {cases: 60}\nexamples:"),
     )
     save_draft(engine, ana, document("retail"))
     customers(engine, ana, 7)

@@ -6,7 +6,7 @@ from risk.facts.lists import NamedList, read_list
 
 HERE = Path(__file__).parent
 LISTS: dict[str, NamedList] = {
-    "grey": read_list("{list: grey, title: Grey, source: us, versions: [{since: 2024-01-01, members: [IR, KP, XA]}]}")
+    "grey": read_list("{list: grey, title: Grey, source: us, versions: [{since: 2024-01-01, members: [IR, KP, ZA]}]}")
 }
 
 

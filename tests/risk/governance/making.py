@@ -34,8 +34,8 @@ rules:
     rationale: Where.
     input: {field: country}
     cases:
-      - {when: {equals: XA}, points: 45, floor: high}
-      - {when: {equals: XB}, points: 25}
+      - {when: {equals: ZA}, points: 45, floor: high}
+      - {when: {equals: ZW}, points: 25}
     on_unknown: {points: 10}
   - id: income
     title: Income
@@ -81,9 +81,9 @@ def ruleset(text: str = TEXT) -> Ruleset:
 
 
 def portfolio(rows: Sequence[Mapping[str, Any]], **parts: Any) -> Portfolio:
-    """Entities; what a row does not say is a person of XC with an income of 50."""
+    """Entities; what a row does not say is a person of ZM with an income of 50."""
     made = [
-        {"entity_id": f"e{number:04d}", "kind": "person", "country": "XC", "income": "50", **row}
+        {"entity_id": f"e{number:04d}", "kind": "person", "country": "ZM", "income": "50", **row}
         for number, row in enumerate(rows)
     ]
     return Portfolio(pl.DataFrame(made, infer_schema_length=None), base_only("EUR", date(2024, 7, 1)), **parts)
@@ -94,10 +94,10 @@ def mixed(size: int) -> Portfolio:
     cases: list[dict[str, Any]] = [
         {},
         {"income": "150"},
-        {"country": "XB"},
-        {"country": "XB", "income": "2000"},
-        {"country": "XA", "income": "2000"},
-        {"country": "XA"},
+        {"country": "ZW"},
+        {"country": "ZW", "income": "2000"},
+        {"country": "ZA", "income": "2000"},
+        {"country": "ZA"},
         {"country": None},
         {"kind": "company"},
         {"income": "much"},

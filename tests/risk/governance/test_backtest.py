@@ -60,7 +60,7 @@ def test_the_cooldown_keeps_who_entered_lately() -> None:
 
 
 def test_standing_levels_may_be_given_without_a_ruleset() -> None:
-    people = portfolio([{}, {"country": "XA"}, {}])
+    people = portfolio([{}, {"country": "ZA"}, {}])
     given = pl.DataFrame({"entity_id": ["e0000", "e0001"], "level": [4, 1], "entered": [AS_OF - DAY, AS_OF - DAY]})
     found = backtest(ruleset(), people, AS_OF, standing=Standing(given))
     assert {(cell.before, cell.after) for cell in found.alone} == {
@@ -84,7 +84,7 @@ def test_a_draft_alone_shows_where_everyone_would_be() -> None:
 
 
 def test_who_changes_most_comes_first_with_the_reasons() -> None:
-    people = portfolio([{"country": "XB"}, {"country": "XA"}, {}, {"income": "150"}])
+    people = portfolio([{"country": "ZW"}, {"country": "ZA"}, {}, {"income": "150"}])
     draft = ruleset(TEXT.replace("points: 45, floor: high", "points: 1").replace("10.5", "12"))
     found = backtest(draft, people, AS_OF, ruleset())
     first, second = found.movers
@@ -129,7 +129,7 @@ def test_every_row_may_have_its_own_as_of() -> None:
 
 
 def test_what_is_not_there_is_refused_before_anyone_is_assessed() -> None:
-    listed = TEXT.replace("{equals: XA}", "{in_list: nowhere}")
+    listed = TEXT.replace("{equals: ZA}", "{in_list: nowhere}")
     with pytest.raises(RulesetNotValid, match="list nowhere"):
         backtest(ruleset(listed), mixed(5), AS_OF)
 

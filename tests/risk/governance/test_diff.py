@@ -30,8 +30,8 @@ rules:
     input: {field: country}
     cases:
       - {when: {in_list: fatf}, points: 60, floor: high}
-      - {when: {in: [XA, XB]}, points: 20}
-      - {when: {equals: XC}, points: -5}
+      - {when: {in: [ZA, ZW]}, points: 20}
+      - {when: {equals: ZM}, points: -5}
     otherwise: {points: 5}
   - id: cash
     title: Cash
@@ -75,9 +75,9 @@ def lines(old: str, new: str, text: str = BASE) -> list[str]:
         ("50000", "60000", "rule cash, case 1, when: it is at least 50,000 → it is at least 60,000"),
         ("threshold: 10000", "threshold: 9000", "rule structuring, input, threshold: 10000 → 9000"),
         (
-            "      - {when: {equals: XC}, points: -5}\n",
+            "      - {when: {equals: ZM}, points: -5}\n",
             "",
-            "rule country, case 3: removed: it is XC: -5 points",
+            "rule country, case 3: removed: it is ZM: -5 points",
         ),
         (
             "    otherwise: {points: 5}",
@@ -108,7 +108,7 @@ def test_a_rule_that_comes_goes_or_is_moved() -> None:
 
 
 def test_cases_are_known_by_what_they_ask() -> None:
-    case = "      - {when: {equals: XC}, points: -5}\n"
+    case = "      - {when: {equals: ZM}, points: -5}\n"
     other = "      - {when: {in_list: fatf}, points: 60, floor: high}\n"
     moved = BASE.replace(case, "").replace(other, case + other)
     assert diff(made(), made(moved)).lines() == ["rule country, case 1: moved from place 3 to 1"]

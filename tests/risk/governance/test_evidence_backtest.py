@@ -7,7 +7,7 @@ from risk.governance.evidence import Section, as_html
 from risk.governance.evidence_backtest import backtest_page
 from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, ruleset
 
-DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("{equals: XB}, points: 25}", "{equals: XC}, points: 22}")
+DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("{equals: ZW}, points: 25}", "{equals: ZM}, points: 22}")
 
 
 def section(sections: list[Section], title: str) -> list[list[str]]:
@@ -34,8 +34,8 @@ def test_everything_that_was_found_is_there() -> None:
     rows = section(sections, "From where to where, by the rules alone")
     assert sum(int(cell.replace(",", "")) for row in rows for cell in row[1:]) == 40
     hits = {(row[0], row[1]): row[2:] for row in section(sections, "What every rule and case comes to")}
-    assert hits["country", "2"][:2] == ["it is XB → it is XC", "25 → 22"]
-    assert hits["country", "1"][:2] == ["it is XA", "45, at least high"]
+    assert hits["country", "2"][:2] == ["it is ZW → it is ZM", "25 → 22"]
+    assert hits["country", "1"][:2] == ["it is ZA", "45, at least high"]
     assert "<svg" in as_html(page)
 
 

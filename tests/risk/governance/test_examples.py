@@ -76,10 +76,15 @@ def test_expectations_that_are_met() -> None:
             example({"country": "NO", "income": 100}, total=26, level=1, cases={"country": 2, "income": 1}),
             example({"income": 5}, total=11.5, cases={"country": "unknown"}, status="assessed"),
             example({"country": "NO", "income": "much"}, status="failed"),
-            example({}),
         )
-        == [()] * 5
+        == [()] * 4
     )
+
+
+def test_an_example_that_expects_nothing_does_not_pass() -> None:
+    assert [told[0].split(",")[0] for told in differences(example({}), example({"income": 100}, cases={}))] == [
+        "expects nothing"
+    ] * 2
 
 
 def test_expectations_that_are_not_met_say_what_came() -> None:
@@ -120,8 +125,38 @@ def test_level_held_before_stays_for_the_cooldown() -> None:
     )
 
 
-def test_coverage_counts_rules_and_cases_that_held() -> None:
-    made = ruleset(example({"country": "NO", "income": 5}), example({"country": "NO"}))
+@pytest.mark.parametrize(
+    ("expect", "missing"),
+    [
+        ({"cases": {"country": 1, "income": 1}}, []),
+        ({"total": 71}, []),
+        ({"cases": {"income": 1}}, ["country"]),
+        ({"floor_by": "country"}, ["income"]),
+        ({"level": "high"}, ["country", "income"]),  # either of them alone would make it high: 40 with a floor, or 71
+        ({"status": "assessed"}, ["country", "income"]),
+    ],
+)
+def test_a_case_counts_where_an_example_expects_something_of_it(expect: Data, missing: list[str]) -> None:
+    rules = [
+        {**RULES[0], "cases": RULES[0]["cases"][:1]},
+        {**RULES[1], "cases": [{"when": {"at_least": 100}, "points": 31, "floor": "high"}]},
+    ]
+    made = ruleset(example({"country": "KP", "income": 100}, **expect), rules=rules)
+    tested = run_examples(made, LISTS, DAY)
+    assert tested.results[0].differences == ()
+    assert [rule for rule, cases in tested.rules.items() if not cases] == missing
+    said = " (holds in an example that expects nothing of it)"
+    assert tested.missing() == [f"rule {rule}, case 1{said}" for rule in missing]
+
+
+def test_a_level_expects_something_of_the_case_without_which_it_would_be_another() -> None:
+    made = ruleset(example({"country": "NO", "income": 100}, level="low"), example({"income": 100}, level="medium"))
+    tested = run_examples(made, LISTS, DAY)
+    assert tested.rules == {"country": {2}, "income": {1}}  # 31 - 5 is low, and without the first it would be medium
+
+
+def test_coverage_counts_rules_and_cases() -> None:
+    made = ruleset(example({"country": "NO", "income": 5}, total=-4), example({"country": "NO"}, total=-4))
     tested = run_examples(made, LISTS, DAY)
     assert (tested.rule_share, round(tested.case_share, 2)) == (Decimal(50), Decimal("33.33"))
     assert tested.missing() == ["rule country, case 1", "rule income, case 1"]
@@ -129,15 +164,24 @@ def test_coverage_counts_rules_and_cases_that_held() -> None:
 
 
 def test_ruleset_passes_where_enough_is_covered_and_all_is_as_expected() -> None:
-    reaching = [example({"country": "KP"}), example({"country": "NO", "income": 100})]
+    reaching = [example({"country": "KP"}, level="high"), example({"country": "NO", "income": 100}, total=26)]
     made = ruleset(*reaching)
     assert run_examples(made, LISTS, DAY).passed(made)
     made = ruleset(*reaching, example({}, level="high"))
     assert not run_examples(made, LISTS, DAY).passed(made)
-    made = ruleset(example({"country": "KP", "income": 100}))  # both rules, two of three cases
+    both = example({"country": "KP", "income": 100}, total=71)
+    made = ruleset(both)  # both rules, two of three cases
     assert not run_examples(made, LISTS, DAY).passed(made)
-    made = ruleset(example({"country": "KP", "income": 100}), coverage={"cases": 66})
+    made = ruleset(both, coverage={"cases": 66})
     assert run_examples(made, LISTS, DAY).passed(made)
+
+
+def test_a_minimum_of_others_holds_whatever_the_ruleset_asks_for() -> None:
+    made = ruleset(example({"country": "KP", "income": 100}, total=71), coverage={"rules": 0, "cases": 0})
+    tested = run_examples(made, LISTS, DAY)
+    assert tested.passed(made)
+    assert tested.passed(made, 66)
+    assert not tested.passed(made, 67)
 
 
 def test_ruleset_without_examples_reaches_nothing() -> None:

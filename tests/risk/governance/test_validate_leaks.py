@@ -23,10 +23,10 @@ def test_a_column_made_of_the_label_is_suspected() -> None:
 
 def test_whether_something_is_known_can_be_a_leak_as_well() -> None:
     confirmed = np.arange(60) % 3 == 0
-    people = portfolio([{"country": None if mark else "XB"} for mark in confirmed])
+    people = portfolio([{"country": None if mark else "ZW"} for mark in confirmed])
     found = assess(ruleset(), people, AS_OF)
     made = singles(found, found.outcomes["total"].to_numpy(), np.ones(60, dtype=bool), confirmed, 0, 50)
-    assert {single.column for single in made if single.suspected} == {"country is known", "country is XB"}
+    assert {single.column for single in made if single.suspected} == {"country is known", "country is ZW"}
 
 
 def test_a_low_value_may_mean_risk() -> None:

@@ -12,7 +12,7 @@ from tests.risk.governance.making import AS_OF, portfolio, ruleset
 
 
 def people(xb: int, size: int = 1000) -> list[dict[str, str]]:
-    return [{"country": "XB" if number < xb else "XC", "income": str(number % 97)} for number in range(size)]
+    return [{"country": "ZW" if number < xb else "ZM", "income": str(number % 97)} for number in range(size)]
 
 
 def test_a_rule_that_moved_is_found_by_its_cases() -> None:
@@ -43,7 +43,7 @@ def test_few_entities_on_either_side_are_unknown() -> None:
 def test_the_index_is_that_of_models() -> None:
     before, after = (assess(ruleset(), portfolio(people(count)), AS_OF) for count in (200, 260))
     counts = [
-        pl.Series([int((side.inputs['{"field":"country"}'] == name).sum()) for name in ("XB", "XC")]).to_numpy()
+        pl.Series([int((side.inputs['{"field":"country"}'] == name).sum()) for name in ("ZW", "ZM")]).to_numpy()
         for side in (before, after)
     ]
     line = next(line for line in stability(before, after) if line.sort == "rule" and line.factor == "Country")
