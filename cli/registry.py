@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_registry, say, show_table
+from cli.terminal import NameOption, actor, console, open_current_database, open_registry, say, show_table
 from domain.clock import day_text, from_microseconds, parse_moment
 from domain.errors import PromotionRefused
 from training.config import DEFAULT_NAME
@@ -64,17 +64,17 @@ def promote(
     if force and not reason.strip():
         raise PromotionRefused("--force needs --reason TEXT: it is recorded with the promotion")
     registry = open_registry(name)
-    from models.promotions import promote as promote_version  # noqa: PLC0415 (imports MLflow)
+    from usecases.promoting import promote_model  # noqa: PLC0415 (imports MLflow)
 
-    _tell(promote_version(registry, version, force=force, reason=reason))
+    _tell(promote_model(open_current_database(), registry, version, actor(), force=force, reason=reason))
 
 
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
     """Make the champion before the present one champion again."""
     registry = open_registry(name)
-    from models.promotions import rollback as roll_back  # noqa: PLC0415 (imports MLflow)
+    from usecases.promoting import roll_back_model  # noqa: PLC0415 (imports MLflow)
 
-    _tell(roll_back(registry, reason))
+    _tell(roll_back_model(open_current_database(), registry, actor(), reason))
 
 
 def _tell(made: "Promotion") -> None:

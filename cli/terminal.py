@@ -1,8 +1,6 @@
 """What commands print with: tables, warnings, and options that several of them share."""
 
 import logging
-import os
-import pwd
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from domain.account import account_name
 from domain.clock import now_microseconds, parse_moment
 from domain.errors import ConfigError
 from domain.files import protect_folder
@@ -123,10 +122,7 @@ if not _compiling.handlers:
 
 def actor() -> str:
     """Name the person at the terminal for the audit log: the machine's account, whatever the environment says."""
-    try:
-        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
-    except KeyError:  # a container's user may have no name
-        return f"cli:{os.getuid()}"
+    return f"cli:{account_name()}"
 
 
 def acting_in(engine: "Engine", organisation: str) -> "Actor":

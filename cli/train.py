@@ -5,12 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_registry, require_name, require_source, say, show_table, warn
+from cli.terminal import (
+    NameOption,
+    actor,
+    console,
+    open_current_database,
+    open_registry,
+    require_name,
+    require_source,
+    say,
+    show_table,
+    warn,
+)
 from domain.clock import day_text
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME, TrainingConfig, read_config
 
 if TYPE_CHECKING:
+    from models.registry import Registry
     from training.plan import Plan
     from training.retrain import Outcome
 
@@ -42,7 +54,13 @@ def run(path: Path, config: TrainingConfig, tune: int = 0) -> "Outcome":
     """Run the training with the registry of the settings."""
     from training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
 
-    return retrain(path, config, open_registry(config.name), tune_trials=tune, show=show_plan)
+    def promote(registry: "Registry", number: int) -> None:
+        from usecases.promoting import promote_model  # noqa: PLC0415 (imports SQLAlchemy)
+
+        promote_model(open_current_database(), registry, number, actor())
+
+    registry = open_registry(config.name)
+    return retrain(path, config, registry, tune_trials=tune, show=show_plan, promote_by=promote)
 
 
 def show_plan(plan: "Plan") -> None:

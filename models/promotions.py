@@ -3,9 +3,9 @@
 Each one is a run in an experiment of its own in MLflow, so that the registry's alias and its history live together.
 """
 
-import getpass
 from dataclasses import dataclass
 
+from domain.account import account_name
 from domain.clock import DAY_US, now_microseconds
 from domain.errors import ModelError, PromotionRefused
 from models.registry import CHAMPION, Registry, Version
@@ -22,7 +22,7 @@ class Promotion:
         action: `promote` or `rollback`.
         version: the champion from then on.
         replaced: the champion before; None where there was none.
-        who: the user that did it.
+        who: the account of the machine that did it, by its number there, whatever the environment says.
         why: the gate's verdict, or the operator's reason.
         forced: done against the gate, or where it could not compare.
     """
@@ -47,7 +47,17 @@ def history(registry: Registry) -> list[Promotion]:
 
 
 def promote(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
-    """Make a version champion if the gate allowed it against the champion that serves now.
+    """Make a version champion: `planned_promotion`, carried out."""
+    return carry_out(registry, planned_promotion(registry, number, force=force, reason=reason))
+
+
+def rollback(registry: Registry, reason: str = "") -> Promotion:
+    """Make the champion before the present one champion again: `planned_rollback`, carried out."""
+    return carry_out(registry, planned_rollback(registry, reason))
+
+
+def planned_promotion(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
+    """Say what would make a version champion, if the gate allowed it against the champion that serves now.
 
     PromotionRefused where it did not, or judged it against another champion; *force* with a *reason* overrules.
     """
@@ -60,11 +70,11 @@ def promote(registry: Registry, number: int, *, force: bool = False, reason: str
     if force and not reason.strip():
         raise PromotionRefused("--force needs --reason TEXT: it is recorded with the promotion")
     why = reason.strip() or version.tags.get("gate_reasons", "")
-    return _record(registry, PROMOTE, number, champion, why, forced=force)
+    return _planned(registry, PROMOTE, number, champion, why, forced=force)
 
 
-def rollback(registry: Registry, reason: str = "") -> Promotion:
-    """Make the champion before the present one champion again; rolling back again goes one further back."""
+def planned_rollback(registry: Registry, reason: str = "") -> Promotion:
+    """Say what would make the champion before the present one champion again; once more goes one further back."""
     served: list[int] = []
     for change in history(registry):
         if change.action == PROMOTE:
@@ -74,7 +84,7 @@ def rollback(registry: Registry, reason: str = "") -> Promotion:
     if len(served) < 2:
         raise PromotionRefused("there is nothing to roll back to: no champion was replaced before")
     why = reason.strip() or "rolled back"
-    return _record(registry, ROLLBACK, served[-2], registry.champion(), why, forced=False)
+    return _planned(registry, ROLLBACK, served[-2], registry.champion(), why, forced=False)
 
 
 def served_between(registry: Registry, first_us: int, last_us: int) -> list[Promotion]:
@@ -100,18 +110,22 @@ def _refusal(version: Version, champion: Version | None) -> str:
     return ""
 
 
-def _record(
+def _planned(
     registry: Registry, action: str, number: int, champion: Version | None, why: str, *, forced: bool
 ) -> Promotion:
     replaced = champion.number if champion else None
     _require_loads(registry, number)
-    made = Promotion(now_microseconds(), action, number, replaced, getpass.getuser(), why, forced)
+    return Promotion(now_microseconds(), action, number, replaced, account_name(), why, forced)
+
+
+def carry_out(registry: Registry, made: Promotion) -> Promotion:
+    """Do what was planned, and keep it in MLflow: the record is opened first, and counts once the alias has moved."""
     tags = {name: "" if value is None else str(value) for name, value in vars(made).items()}
     run = registry.client.create_run(
-        registry.experiment(_experiment(registry)), tags=tags, run_name=f"{action} {number}"
+        registry.experiment(_experiment(registry)), tags=tags, run_name=f"{made.action} {made.version}"
     )
     try:
-        registry.set_alias(CHAMPION, number)
+        registry.set_alias(CHAMPION, made.version)
     except BaseException:
         registry.client.set_terminated(run.info.run_id, "FAILED")
         raise

@@ -83,6 +83,11 @@ def organisation_of(session: Session, name: str) -> Organisation | None:
     return session.scalar(select(Organisation).where(Organisation.name == name))
 
 
+def every_organisation(session: Session) -> Sequence[int]:
+    """List the numbers of all organisations, rising."""
+    return session.scalars(select(Organisation.id).order_by(Organisation.id)).all()
+
+
 def organisation_named(session: Session, name: str, now_us: int) -> Organisation:
     """Find an organisation, or make it."""
     found = organisation_of(session, name)

@@ -51,6 +51,7 @@ def retrain(
     *,
     tune_trials: int = 0,
     show: Callable[[Plan], None] | None = None,
+    promote_by: Callable[[Registry, int], object] = promote,
     now: int | None = None,
 ) -> Outcome:
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
@@ -61,6 +62,7 @@ def retrain(
         registry: where the version goes.
         tune_trials: so many configurations are tried first.
         show: is given the plan before anything is fitted.
+        promote_by: makes a version champion, where the gate allows it.
         now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
@@ -87,7 +89,7 @@ def retrain(
     lineage = Lineage(plan.source, plan.overview, dates, rows, config, trees, release(), plan.warnings)
     number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
     if verdict.promote:
-        promote(registry, number)
+        promote_by(registry, number)
     return Outcome(number, verdict.promote, model, evaluation, verdict, lineage)
 
 

@@ -48,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a run would be asked, instead of the run."""
     found: dict[str, Any] = {}
 
-    def retrain(source: Path, config: Any, registry: Any, *, tune_trials: int, show: Any) -> None:
+    def retrain(source: Path, config: Any, registry: Any, *, tune_trials: int, show: Any, promote_by: Any) -> None:
         found.update(source=source, config=config, name=registry.name, trials=tune_trials)
         raise NotEnoughData("asked enough")
 

@@ -2,7 +2,6 @@
 
 from datetime import date, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -38,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def set_clock(patched: pytest.MonkeyPatch, clock: Clock) -> None:
     patched.setattr(promotions, "now_microseconds", clock)
-    patched.setattr(promotions, "getpass", SimpleNamespace(getuser=lambda: "ann"))
+    patched.setattr(promotions, "account_name", lambda: "ann")
     patched.setattr(promotions, "_require_loads", lambda *_: None)  # these versions have no model; see test_embedded
 
 

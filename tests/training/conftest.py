@@ -87,10 +87,11 @@ class NoRegistry:
 def learn(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> Learn:
     """Give `retrain` without its end: nothing is drawn, registered or promoted."""
     monkeypatch.setattr(retraining, "register", lambda *_: 1)
-    monkeypatch.setattr(retraining, "promote", lambda *_: None)
     monkeypatch.setattr(retraining, "times_judged", lambda *_: 1)
 
     def run(source: Source, tune_trials: int = 0, **changes: object) -> Outcome:
-        return retrain(source, config.model_copy(update=changes), NoRegistry(), tune_trials=tune_trials)
+        return retrain(
+            source, config.model_copy(update=changes), NoRegistry(), tune_trials=tune_trials, promote_by=lambda *_: None
+        )
 
     return run
