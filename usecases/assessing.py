@@ -152,8 +152,7 @@ def _decided(
 
     One of which it is unknown whether it applies does not let go: see `risk.engine.deciding`.
     """
-    previous = standing.select(_entity(), "floor", "hard_floor", level="rules_level", entered="entered_us")
-    previous = previous.with_columns(from_text(standing["floors_lost"]))
+    previous = held_before(standing)
     set_by_hand = overrides.select(_entity(), level="level", until="until_us")
     left, tried = portfolio.entities, []
     for ruleset in rulesets:
@@ -172,6 +171,12 @@ def _decided(
     none = _places_of(tried[-1], deciding).is_null()
     if len(tried) == len(rulesets) and none.any():
         yield None, _some(tried[-1], none)
+
+
+def held_before(standing: pl.DataFrame) -> pl.DataFrame:
+    """Give what stands, as `store.loading.standings` reads it, in the columns that the engine goes on from."""
+    previous = standing.select(_entity(), "floor", "hard_floor", level="rules_level", entered="entered_us")
+    return previous.with_columns(from_text(standing["floors_lost"]))
 
 
 def _places_of(found: Assessments, deciding: Mapping[str, int]) -> pl.Series:

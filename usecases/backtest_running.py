@@ -33,6 +33,7 @@ from store.entity_tables import Entity
 from store.level_tables import Standing as StandingRow
 from store.ruleset_tables import Family, RulesetVersion
 from store.rulesets import families_of
+from usecases.assessing import held_before
 from usecases.lists import named_lists
 from usecases.portfolios import read_portfolio
 
@@ -190,8 +191,7 @@ def parts_of_type(
 
 def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read the levels that the rules gave, and since when they are held; overrides lie above them."""
-    rows = loading.standings(session, ids).drop_nulls(["rules_level", "entered_us"])
-    return rows.select(pl.col("entity").cast(pl.String).alias(ENTITY), level="rules_level", entered="entered_us")
+    return held_before(loading.standings(session, ids).drop_nulls(["rules_level", "entered_us"]))
 
 
 def _left(portfolio: Portfolio, setting: Setting, decided: dict[str, int]) -> Portfolio:

@@ -1,13 +1,14 @@
 """A change across families: whom which ruleset decides for, before and after it, and at which level."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from domain.errors import PROBLEMS_LISTED
 from risk.engine.assess import assess
 from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from risk.engine.deciding import DECIDES, deciders
 from risk.engine.levels import RULES_LEVEL
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.governance.backtest import MOVERS
@@ -25,6 +26,19 @@ class Composition:
     """What decides: rulesets by the names of their families, in the order in which they are tried."""
 
     rulesets: Mapping[str, Ruleset]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What stands before a change.
+
+    Attributes:
+        standing: levels, since when, and floors, as `assess` takes them; None where nobody stands anywhere.
+        families: by which family each entity was decided on, by entity.
+    """
+
+    standing: pl.DataFrame | None = None
+    families: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,8 @@ def compare(
     portfolio: Portfolio,
     lists_after: Portfolio,
     as_of: int,
-    standing: pl.DataFrame | None,
+    standing: Before,
+    standing_after: Before | None = None,
 ) -> Comparison:
     """Assess entities by what decides before and after a change.
 
@@ -91,12 +106,16 @@ def compare(
         portfolio: the entities, and all that is known of them.
         lists_after: the same, with the lists as they would be.
         as_of: the moment, microseconds.
-        standing: `entity_id`, `level`, `entered` as they stand; None where nobody stands anywhere.
+        standing: what stands now.
+        standing_after: what the change would go on from, where that is something else.
 
     Raises:
         RulesetNotValid: a ruleset lacks something that it needs.
     """
-    now, then = _decide(before, portfolio, as_of, standing), _decide(after, lists_after, as_of, standing)
+    now, then = (
+        _decide(before, portfolio, as_of, standing),
+        _decide(after, lists_after, as_of, standing_after or standing),
+    )
     table = now.frame.join(then.frame, on=ENTITY, suffix="_after", validate="1:1", maintain_order="left")
     return Comparison(
         len(table),
@@ -128,25 +147,56 @@ def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
     return dict(frame[column].value_counts().sort(column).iter_rows())
 
 
-def _decide(what: Composition, portfolio: Portfolio, as_of: int, standing: pl.DataFrame | None) -> _Decided:
-    """Try the rulesets in order: each decides for those whom none before it applied to."""
-    parts, failed, broken = [], 0, list[Failure]()
-    left = portfolio.entities
-    for family, ruleset in what.rulesets.items():
-        if not len(left):
-            break
-        found = assess(ruleset, replace(portfolio, entities=left), as_of, standing)
-        applies = found.outcomes[STATUS] != Status.NOT_APPLICABLE.value
-        parts.append(_places(found, family).filter(applies))
+def _decide(what: Composition, portfolio: Portfolio, as_of: int, before: Before) -> _Decided:
+    """Let each entity be decided on as it is every day: by the first ruleset that applies (`risk.engine.deciding`)."""
+    parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[Failure]()
+    for family, found in decided(what, portfolio, as_of, before):
         wrong = found.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value])
         failed += int(wrong.sum())
         broken += failures(found)
-        left = left.filter(~applies)
-    none = left.select(ENTITY).with_columns(
+        parts.append(_places(found, family))
+    frame = pl.concat(parts).unique(ENTITY, keep="last", maintain_order=True)
+    frame = portfolio.entities.select(ENTITY).join(frame, on=ENTITY, how="left", maintain_order="left")
+    return _Decided(frame, failed, tuple(broken[:PROBLEMS_LISTED]))
+
+
+def decided(
+    what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: Before
+) -> Iterator[tuple[str, Assessments]]:
+    """Give for each family the assessments of those whom it decides on; whom none does is left out."""
+    names = list(what.rulesets)
+    places = {entity: names.index(family) for entity, family in before.families.items() if family in what.rulesets}
+    left, tried = portfolio.entities, list[Assessments]()
+    for ruleset in what.rulesets.values():
+        if not len(left):
+            break
+        moments = as_of if isinstance(as_of, int) else _moments_of(left, portfolio, as_of)
+        found = assess(ruleset, replace(portfolio, entities=left), moments, before.standing)
+        tried.append(found)
+        left = left.filter(~found.outcomes[STATUS].is_in(DECIDES))
+    deciding = deciders(tried, places) if tried else {}
+    for place, found in enumerate(tried):
+        mine = pl.Series([deciding.get(entity) == place for entity in found.outcomes[ENTITY]], dtype=pl.Boolean)
+        if mine.any():
+            yield names[place], some(found, mine)
+
+
+def _moments_of(left: pl.DataFrame, portfolio: Portfolio, as_of: pl.Series) -> pl.Series:
+    moments = portfolio.entities.select(ENTITY).with_columns(as_of.alias("as_of"))
+    return left.select(ENTITY).join(moments, on=ENTITY, how="left", maintain_order="left")["as_of"]
+
+
+def some(found: Assessments, wanted: pl.Series) -> Assessments:
+    """Give the assessments of some entities."""
+    return Assessments(
+        found.program, found.inputs.filter(wanted), found.outcomes.filter(wanted), found.versions, found.base
+    )
+
+
+def _nowhere(entities: pl.DataFrame) -> pl.DataFrame:
+    return entities.select(ENTITY).with_columns(
         *(pl.lit(NOBODY).alias(name) for name in ("family", ALONE, LATER)), pl.lit(None, pl.Int64).alias("level")
     )
-    frame = portfolio.entities.select(ENTITY).join(pl.concat([*parts, none]), on=ENTITY, maintain_order="left")
-    return _Decided(frame, failed, tuple(broken[:PROBLEMS_LISTED]))
 
 
 def _places(found: Assessments, family: str) -> pl.DataFrame:

@@ -1,25 +1,23 @@
 """The backtest of a proposal: everyone of a type at what decides now, and at what would, across all families."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-import polars as pl
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused
 from risk.facts.lists import NamedList
-from risk.facts.portfolio import ENTITY
-from risk.governance.compositions import Comparison, Composition, compare, joined
+from risk.governance.compositions import Before, Comparison, Composition, compare, joined
 from store import loading
 from store.backfills import count_of_type
 from store.database import reachable, writing
 from store.entity_tables import Entity
 from store.proposals import PROPOSED, proposal_numbered
-from store.ruleset_tables import Backtest
+from store.ruleset_tables import Backtest, Family, RulesetVersion
 from usecases.actors import Actor
-from usecases.assessing import ruleset_of
+from usecases.assessing import held_before, ruleset_of
 from usecases.backtest_running import Progress, parts_of_type
 from usecases.changes.contents import read_content
 from usecases.changes.effects import Deciding, Reached, rehearse
@@ -81,7 +79,7 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
         with reachable(), Session(engine) as session:
             whose = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_portfolio(session, *whose, rulesets, setting.as_of_us)
-            standing = _levels(session, part.ids)
+            standing = before_of(session, part.ids)
         then = replace(portfolio, lists=_in_force(setting, portfolio.lists))
         made = compare(before, after, portfolio, then, setting.as_of_us, standing)
         found = made if found is None else joined([found, made])
@@ -93,9 +91,18 @@ def _composition(what: Deciding) -> Composition:
     return Composition({made.family: ruleset_of(made.canonical) for made in what.versions})
 
 
-def _levels(session: Session, ids: tuple[int, ...]) -> pl.DataFrame:
-    rows = loading.standings(session, ids).drop_nulls(["rules_level", "entered_us"])
-    return rows.select(pl.col("entity").cast(pl.String).alias(ENTITY), level="rules_level", entered="entered_us")
+def before_of(session: Session, ids: Sequence[int]) -> Before:
+    """Read what stands, and which family decided on each entity."""
+    rows = loading.standings(session, ids)
+    versions = rows["version_id"].drop_nulls().unique().to_list()
+    wanted = (
+        select(RulesetVersion.id, Family.name)
+        .join(Family, Family.id == RulesetVersion.family_id)
+        .where(RulesetVersion.id.in_(versions))
+    )
+    names = dict(session.execute(wanted).all())
+    decided = rows.select("entity", "version_id").drop_nulls().iter_rows()
+    return Before(held_before(rows), {str(entity): names[version] for entity, version in decided})
 
 
 def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:

@@ -43,7 +43,7 @@ def _of_policy(session: Session, actor: Actor, content: PolicyRetired, now_us: i
         .group_by(Decision.action)
         .order_by(Decision.action)
     )
-    counts: dict[str, int] = dict(session.execute(wanted).tuples().all())
+    counts = dict(session.execute(wanted).all())
     return {"days": LOOKED_BACK_DAYS, "decisions": counts}
 
 
