@@ -103,6 +103,9 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
         if made.state == "done":
             report = report_of(engine, who, made.id)
             say(f"{report['changed']['alone']:,} of {report['customers']:,} would be at another level by the rules")
+            if "released" in report:
+                counts = report["released"]
+                say(f"{counts['released']:,} of {counts['raised']:,} that the present version decided on are released")
             cells = [cell for cell in report["backtest"].get("later", ()) if cell["before"] != cell["after"]]
             rows = [[cell["before"], cell["after"], f"{cell['entities']:,}"] for cell in cells]
             show_table("After the cooldown", ("from", "to", "entities"), rows, left=2)
@@ -151,6 +154,9 @@ def rollback(
     family: Annotated[str, typer.Argument(metavar="RULESET")],
     version: Annotated[int, typer.Argument(metavar="VERSION", help="One that decided before.")],
     reason: ReasonOption,
+    release: Annotated[
+        bool, typer.Option("--release", help="Levels that only the present version raised are not held any longer.")
+    ] = False,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
@@ -158,7 +164,7 @@ def rollback(
     from usecases.changes.asks import roll_back  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    _told(roll_back(engine, _person(engine, organisation, token)[0], family, version, reason))
+    _told(roll_back(engine, _person(engine, organisation, token)[0], family, version, reason, release=release))
 
 
 def add_list(

@@ -165,3 +165,34 @@ class OverrideRow(Base):
     revoked_by: Mapped[str | None] = mapped_column(Text)
     revoked_us: Mapped[int | None] = mapped_column(BigInteger)
     revocation_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class LevelRelease(Base):
+    """What an entity would stand at had a withdrawn version never decided; the next assessment begins there.
+
+    It holds for exactly the standing that it was computed for, so that it counts once and for nothing else.
+
+    Attributes:
+        backtest_id: that computed it.
+        version_id: of the standing: the withdrawn version.
+        held_level: of the standing, with `held_entered_us` and `assessed_us`.
+        level: where the next assessment begins instead; with since when, and the floors that held.
+        active: the roll-back was approved.
+    """
+
+    __tablename__ = "level_releases"
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    backtest_id: Mapped[int] = mapped_column(ForeignKey("backtests.id"), index=True)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    version_id: Mapped[int] = mapped_column(Integer)
+    held_level: Mapped[int] = mapped_column(SmallInteger)
+    held_entered_us: Mapped[int] = mapped_column(BigInteger)
+    assessed_us: Mapped[int] = mapped_column(BigInteger)
+    level: Mapped[int] = mapped_column(SmallInteger)
+    entered_us: Mapped[int] = mapped_column(BigInteger)
+    floor: Mapped[int] = mapped_column(SmallInteger)
+    hard_floor: Mapped[int] = mapped_column(SmallInteger)
+    floors_lost: Mapped[str | None] = mapped_column(Text)
+    active: Mapped[bool] = mapped_column(Boolean)

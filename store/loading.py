@@ -45,6 +45,19 @@ _STANDINGS: Mapping[str, Any] = {
     "source": pl.String,
     "digest": pl.String,
 }
+_RELEASES: Mapping[str, Any] = {
+    "entity": pl.Int64,
+    "version_id": pl.Int64,
+    "held_level": pl.Int64,
+    "held_entered_us": pl.Int64,
+    "assessed_us": pl.Int64,
+    "level": pl.Int64,
+    "entered_us": pl.Int64,
+    "floor": pl.Int64,
+    "hard_floor": pl.Int64,
+    "floors_lost": pl.String,
+}
+_RUNS: Mapping[str, Any] = {"entity": pl.Int64, "number": pl.Int64, "as_of_us": pl.Int64, "content": pl.String}
 _OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl.Int64, "until_us": pl.Int64}
 
 
@@ -163,6 +176,31 @@ def standings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read where entities stand, `_STANDINGS`; those never assessed are not among them."""
     asked = f"SELECT entity_id, {_names(_STANDINGS)} FROM standings WHERE entity_id IN :ids"  # noqa: S608 (our own words)
     return read_rows(session, asked, ids, _STANDINGS)
+
+
+def releases(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read the levels that an approved roll-back releases, `_RELEASES`; each holds for one standing alone."""
+    asked = f"SELECT entity_id, {_names(_RELEASES)} FROM level_releases WHERE entity_id IN :ids AND active ORDER BY id"  # noqa: S608 (our own words)
+    return read_rows(session, asked, ids, _RELEASES)
+
+
+def runs_of_version(session: Session, ids: Sequence[int], version_id: int) -> pl.DataFrame:
+    """Read the latest assessments of entities as far back as one version made them: `_RUNS`, the oldest first.
+
+    `content` is what the first of a run was made from; of the others it is null, and where it was erased.
+    """
+    found = read_rows(
+        session,
+        "SELECT a.entity_id, a.number, a.as_of_us, CASE WHEN a.number = s.first THEN i.content END"  # noqa: S608 (ours)
+        " FROM assessments a JOIN (SELECT b.entity_id, coalesce(max(CASE WHEN b.version_id IS NULL"
+        f" OR b.version_id <> {int(version_id)} THEN b.number END), 0) + 1 AS first"
+        " FROM assessments b WHERE b.entity_id IN :ids GROUP BY b.entity_id) s"
+        " ON s.entity_id = a.entity_id AND a.number >= s.first"
+        " LEFT JOIN assessment_inputs i ON i.entity_id = a.entity_id AND i.number = a.number",
+        ids,
+        _RUNS,
+    )
+    return found.sort("entity", "number")
 
 
 def overrides(session: Session, ids: Sequence[int]) -> pl.DataFrame:

@@ -59,7 +59,7 @@ def assess_entities(
     Raises:
         RulesetNotValid: a ruleset lacks something that it reads, such as a list; then nobody is assessed.
     """
-    standing = loading.standings(session, sorted(reasons))
+    standing = released(loading.standings(session, sorted(reasons)), loading.releases(session, sorted(reasons)))
     last = dict(standing.select("entity", "assessed_us").iter_rows())
     latest = clocks.latest_us(session, now_us, max(last.values(), default=now_us))
     ahead = {entity: clocks.said_ahead(at) for entity, at in last.items() if at > latest}
@@ -171,6 +171,29 @@ def _decided(
     none = _places_of(tried[-1], deciding).is_null()
     if len(tried) == len(rulesets) and none.any():
         yield None, _some(tried[-1], none)
+
+
+def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
+    """Let those go on from where they would stand without a withdrawn version, whose standing is still the one left.
+
+    The level that holds stays as it is: what is left is seen as a transition.
+    """
+    if not len(releases):
+        return standing
+    keys = ["entity", "version_id", "rules_level", "entered_us", "assessed_us"]
+    names = ("level", "entered_us", "floor", "hard_floor", "floors_lost")
+    given = releases.unique("entity", keep="last").select(
+        *("entity", "version_id", "assessed_us"),
+        *(pl.col(name).alias(f"released_{name}") for name in names),
+        rules_level="held_level",
+        entered_us="held_entered_us",
+    )
+    found = standing.join(given, on=keys, how="left", maintain_order="left")
+    counts = pl.col("released_level").is_not_null()
+    return found.with_columns(
+        pl.when(counts).then(f"released_{name}").otherwise(column).alias(column)
+        for name, column in zip(names, ("rules_level", *names[1:]), strict=True)
+    ).select(standing.columns)
 
 
 def held_before(standing: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,12 @@ class ActivationGiven(Given):
     per_second: Rate = PER_SECOND
 
 
+class RollbackGiven(ActivationGiven):
+    """The version that is to decide again, and why; `release` levels that only the present one raised."""
+
+    release: bool = False
+
+
 class ActivationLine(Shown):
     """A change of what decides; `reached` of `total` entities are due so far, null once all were."""
 
@@ -76,9 +82,10 @@ def activate(asked: Asked, family: Text, body: ActivationGiven) -> None:
     activations.activate(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
 
 
-def roll_back(asked: Asked, family: Text, body: ActivationGiven) -> Proposed:
+def roll_back(asked: Asked, family: Text, body: RollbackGiven) -> Proposed:
     """Propose to let a version decide again that did before."""
-    made = asks.roll_back(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
+    given = (family, body.version, body.reason, body.per_second)
+    made = asks.roll_back(asked.engine, asked.actor, *given, release=body.release)
     return Proposed.of(made)
 
 

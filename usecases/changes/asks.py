@@ -72,15 +72,17 @@ def roll_back(
     reason: str,
     per_second: int = PER_SECOND,
     now_us: int | None = None,
+    *,
+    release: bool = False,
 ) -> Outcome:
-    """Let a version that was active before decide again.
+    """Let a version that was active before decide again; *release* levels that only the present one raised.
 
     Raises:
         ConfigError: the reason is empty, or the rate none.
         NotThere: there is no such family or version.
         ActionRefused: it is active, or never was; or who asks is no member.
     """
-    content = RulesetRolledBack(family, version, checked_rate(per_second))
+    content = RulesetRolledBack(family, version, checked_rate(per_second), release)
     return ask_for(engine, actor, content, checked_reason(reason), now_us)
 
 

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import polars as pl
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused
 from risk.facts.lists import NamedList
+from risk.facts.portfolio import Portfolio
 from risk.governance.compositions import Before, Comparison, Composition, compare, joined
 from store import loading
 from store.backfills import count_of_type
@@ -17,10 +19,11 @@ from store.entity_tables import Entity
 from store.proposals import PROPOSED, proposal_numbered
 from store.ruleset_tables import Backtest, Family, RulesetVersion
 from usecases.actors import Actor
-from usecases.assessing import held_before, ruleset_of
+from usecases.assessing import held_before, released, ruleset_of
 from usecases.backtest_running import Progress, parts_of_type
 from usecases.changes.contents import read_content
 from usecases.changes.effects import Deciding, Reached, rehearse
+from usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
 from usecases.portfolios import read_portfolio
 
 
@@ -33,6 +36,7 @@ class ProposalSetting:
         attempt: from 1; each takes fewer entities together.
     """
 
+    backtest_id: int
     organisation_id: int
     type_id: int
     reached: Reached
@@ -62,7 +66,8 @@ def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -
         session.get_one(Backtest, number).content_hash = reached.fingerprint
         until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == type_id)) or 0
         customers = count_of_type(session, type_id, until_id)
-        return ProposalSetting(actor.organisation_id, type_id, reached, customers, until_id, as_of_us, attempt)
+        forget_releases(session, number)
+        return ProposalSetting(number, actor.organisation_id, type_id, reached, customers, until_id, as_of_us, attempt)
 
 
 def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Progress) -> str:
@@ -73,6 +78,7 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
     before, after = _composition(setting.reached.before), _composition(setting.reached.after)
     rulesets = list({made.content_hash: made for side in (before, after) for made in side.rulesets.values()}.values())
     found: Comparison | None = None
+    counted = _Released()
     of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
     for part in parts_of_type(engine, *of):
         progress(part.done, setting.customers, part.words)
@@ -80,11 +86,42 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
             whose = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_portfolio(session, *whose, rulesets, setting.as_of_us)
             standing = before_of(session, part.ids)
-        then = replace(portfolio, lists=_in_force(setting, portfolio.lists))
-        made = compare(before, after, portfolio, then, setting.as_of_us, standing)
-        found = made if found is None else joined([found, made])
+            then = replace(portfolio, lists=_in_force(setting, portfolio.lists))
+            made = _releases(session, part.ids, setting, after, then)
+            going_on = standing if made is None else _going_on(session, part.ids, standing, made.rows)
+        if made is not None:
+            counted.add(made)
+            with writing(engine) as session:
+                keep_releases(session, setting.organisation_id, setting.backtest_id, made.rows)
+        compared = compare(before, after, portfolio, then, setting.as_of_us, standing, going_on)
+        found = compared if found is None else joined([found, compared])
     progress(setting.customers, setting.customers, "")
-    return _report(setting, found)
+    return _report(setting, found, counted)
+
+
+@dataclass
+class _Released:
+    """What is counted of releases, over all parts."""
+
+    raised: int = 0
+    released: int = 0
+    unknown: int = 0
+
+    def add(self, made: Releases) -> None:
+        self.raised += made.raised
+        self.released += len(made.rows)
+        self.unknown += made.unknown
+
+
+def _releases(
+    session: Session, ids: Sequence[int], setting: ProposalSetting, after: Composition, portfolio: Portfolio
+) -> Releases | None:
+    version = setting.reached.releases
+    return None if version is None else releases_of(session, ids, version, after, portfolio, setting.as_of_us)
+
+
+def _going_on(session: Session, ids: Sequence[int], standing: Before, rows: pl.DataFrame) -> Before:
+    return replace(standing, standing=held_before(released(loading.standings(session, ids), rows)))
 
 
 def _composition(what: Deciding) -> Composition:
@@ -122,8 +159,9 @@ def _as_if_now(made: NamedList, present: NamedList | None, as_of_us: int) -> Nam
     return made.model_copy(update={"versions": (*held, later[-1].model_copy(update={"since": as_of_us}))})
 
 
-def _report(setting: ProposalSetting, found: Comparison | None) -> str:
+def _report(setting: ProposalSetting, found: Comparison | None, counted: _Released) -> str:
     said = {
+        **({} if setting.reached.releases is None else {"released": vars(counted)}),
         "basis": "customers",
         "as_of_us": setting.as_of_us,
         "content_hash": setting.reached.fingerprint,

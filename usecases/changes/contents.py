@@ -44,17 +44,23 @@ class RulesetSwitched:
 
 @dataclass(frozen=True)
 class RulesetRolledBack:
-    """A version that decided before, and is to decide again."""
+    """A version that decided before, and is to decide again.
+
+    Attributes:
+        release: levels that only the version that decides now raised are not held by the cooldown.
+    """
 
     kind: ClassVar[str] = "ruleset.rollback"
     family: str
     version: int
     per_second: int = PER_SECOND
+    release: bool = False
 
     @property
     def subject(self) -> str:
         """Say what it is about."""
-        return f"ruleset {self.family} back to version {self.version}"
+        releasing = ", releasing levels" if self.release else ""
+        return f"ruleset {self.family} back to version {self.version}{releasing}"
 
 
 @dataclass(frozen=True)

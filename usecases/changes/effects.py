@@ -1,7 +1,7 @@
 """What each kind of change does once it is approved; and, for a moment that is taken back, what decides after it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -97,15 +97,20 @@ def _read_by(versions: Sequence[ActiveVersion], lists: Mapping[str, NamedList]) 
 
 @dataclass(frozen=True)
 class Reached:
-    """What decides on a type before and after a change."""
+    """What decides on a type before and after a change.
+
+    Attributes:
+        releases: the version whose raises are released; None where none is.
+    """
 
     before: Deciding
     after: Deciding
+    releases: int | None = None
 
     @property
     def fingerprint(self) -> str:
         """Give what a backtest of this change is of: another one as soon as anything else has changed before it."""
-        return digest_of([{"before": self.before.digest, "after": self.after.digest}])
+        return digest_of([{"before": self.before.digest, "after": self.after.digest, "releases": self.releases}])
 
 
 def rehearse(session: Session, actor: Actor, content: Content, why: str, now_us: int) -> dict[int, Reached]:
@@ -125,4 +130,15 @@ def rehearse(session: Session, actor: Actor, content: Content, why: str, now_us:
         type_id: Reached(before.get(type_id, Deciding()), after.get(type_id, Deciding()))
         for type_id in {*before, *after}
     }
-    return {type_id: pair for type_id, pair in sorted(pairs.items()) if pair.before.digest != pair.after.digest}
+    return {
+        type_id: replace(pair, releases=_withdrawn(content, pair))
+        for type_id, pair in sorted(pairs.items())
+        if pair.before.digest != pair.after.digest
+    }
+
+
+def _withdrawn(content: Content, pair: Reached) -> int | None:
+    """Name the version whose raises a roll-back releases."""
+    if not isinstance(content, RulesetRolledBack) or not content.release:
+        return None
+    return next((made.version_id for made in pair.before.versions if made.family == content.family), None)

@@ -37,6 +37,7 @@ from usecases.changes.contents import Content, SettingsChanged, read_content, wr
 from usecases.changes.effects import Reached, Result, apply_content, rehearse
 from usecases.changes.people import refuse_nobody, refuse_same_person
 from usecases.changes.reach import reach_of
+from usecases.changes.releasing import activate_releases
 from usecases.reasons import checked_reason
 from usecases.roles import Role
 
@@ -188,10 +189,11 @@ def approve_proposal(
         row = _open(session, actor, number)
         refuse_same_person(session, actor, (row.proposed_by,), f"proposed {number}: another person approves it")
         content = _for_role(row, role)
-        _refuse_untested(session, row, rehearse(session, actor, content, row.reason, now))
+        tests = _tests(session, row, rehearse(session, actor, content, row.reason, now))
         result = apply_content(session, actor, content, row.reason, now)
+        released = activate_releases(session, tests)
         _decide(row, APPROVED, actor, why, now)
-        row.result = canonical_json(_plain(result))
+        row.result = canonical_json(_plain(result) | ({"released": released} if released else {}))
         session.flush()
         _record(session, actor, "proposal.approved", row, {"reason": why})
         return _line(session, row)
@@ -211,19 +213,24 @@ def _for_role(row: Proposal, role: Role) -> Content:
     return content
 
 
-def _refuse_untested(session: Session, row: Proposal, reached: Mapping[int, Reached]) -> None:
-    """Raise ActionRefused where somebody would be reached without a backtest of what decides now."""
-    done = {(made.type_id, made.content_hash): made.id for made in _done(session, row)}
+def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached]) -> list[int]:
+    """Name the backtests that count; ActionRefused where somebody is reached without one of what decides now."""
+    done: dict[tuple[int, str], int] = {}
+    for made in _done(session, row):  # the newest first
+        done.setdefault((made.type_id, made.content_hash), made.id)
     of_types = {type_id for type_id, _ in done}
+    counting = []
     for type_id, pair in reached.items():
-        if (type_id, pair.fingerprint) in done or not count_of_type(session, type_id):
-            continue
-        name = session.get_one(EntityType, type_id).name
-        if type_id in of_types:
-            raise ActionRefused(
-                f"what decides on {name} has changed since the backtest of proposal {row.id}; ask for another one"
-            )
-        raise ActionRefused(f"proposal {row.id} has no backtest on {name} that is done; look at it first")
+        if (type_id, pair.fingerprint) in done:
+            counting.append(done[type_id, pair.fingerprint])
+        elif count_of_type(session, type_id):
+            name = session.get_one(EntityType, type_id).name
+            if type_id in of_types:
+                raise ActionRefused(
+                    f"what decides on {name} has changed since the backtest of proposal {row.id}; ask for another one"
+                )
+            raise ActionRefused(f"proposal {row.id} has no backtest on {name} that is done; look at it first")
+    return counting
 
 
 def _done(session: Session, row: Proposal) -> list[Backtest]:

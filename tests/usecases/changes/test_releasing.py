@@ -1,0 +1,116 @@
+"""A roll-back releases what only the withdrawn version raised, by two people, after a preview."""
+
+import pytest
+from sqlalchemy import Engine
+
+from store.level_tables import Assessment, LevelRelease, Standing, Transition
+from tests.usecases.changes.test_two_people import People, decide, levels, work
+from tests.usecases.governed import DAY, NOW, SECOND, agreed, document, founded, rows_of
+from usecases.audit_verify import verify
+from usecases.backtests import report_of, run_next_backtest
+from usecases.changes.asks import put_list_version, roll_back
+from usecases.changes.proposals import read_proposal
+from usecases.ingest_checks import EntityRow
+from usecases.ingest_entities import put_entities
+from usecases.replay import replay
+
+STRICT = document(medium=30).replace("points: 30}", "points: 70}").replace("at_least: 100000}, points: 40", "at_least: 1}, points: 70").replace("expect: {level: medium}", "expect: {level: high}")  # fmt: skip  # noqa: E501 (one line is read more easily)
+"""By it everyone with any income is high."""
+LATER = NOW + DAY
+
+
+@pytest.fixture
+def three(engine: Engine) -> People:
+    """Six customers at 1, 2 and 3 for a day; then the strict version raises all of them to 3."""
+    three = founded(engine)
+    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    rows = [EntityRow(f"c{one}", {"country": ("NO", "IR", "KP")[one % 3], "income": 5.0}) for one in range(6)]
+    put_entities(engine, three[0], "customer", rows, NOW)
+    decide(engine, three, document(), "retail")
+    work(engine, NOW + SECOND)
+    assert levels(engine) == [1, 2, 3, 1, 2, 3]
+    decide_again(engine, three)
+    work(engine, LATER + SECOND)
+    assert levels(engine) == [3] * 6
+    return three
+
+
+def decide_again(engine: Engine, three: People) -> None:
+    from usecases.activations import activate
+    from usecases.backtests import request_backtest
+    from usecases.ruleset_commits import commit
+    from usecases.rulesets import save_draft
+
+    save_draft(engine, three[0], STRICT)
+    commit(engine, three[0], "retail", 2, "as it is", now_us=LATER)
+    request_backtest(engine, three[0], "retail", 2, LATER)
+    assert run_next_backtest(engine, LATER)
+    activate(engine, three[2], "retail", 2, "stricter", 1000, LATER)
+
+
+def back(engine: Engine, three: People, now_us: int, *, release: bool = True) -> dict[str, int]:
+    """Roll back, by two people; give what the preview said."""
+    outcome = roll_back(engine, three[0], "retail", 1, "too strict", 1000, now_us, release=release)
+    assert run_next_backtest(engine, now_us)
+    assert outcome.proposal is not None
+    (made,) = read_proposal(engine, three[1], outcome.proposal.id).backtests
+    assert made.state == "done", made.error
+    report = report_of(engine, three[1], made.id)
+    agreed(engine, three[1], outcome, now_us)
+    cells = {(cell["before"], cell["after"]): cell["entities"] for cell in report["backtest"]["later"]}
+    return {**report.get("released", {}), "down": sum(count for (a, b), count in cells.items() if a != b)}
+
+
+def test_without_a_release_the_cooldown_holds_what_the_withdrawn_version_raised(engine: Engine, three: People) -> None:
+    assert back(engine, three, LATER + DAY, release=False) == {"down": 0}
+    work(engine, LATER + DAY + SECOND)
+    assert levels(engine) == [3] * 6
+    assert rows_of(engine, LevelRelease) == []
+
+
+def test_with_one_everyone_stands_as_if_it_had_never_decided(engine: Engine, three: People) -> None:
+    entered = {1: NOW + SECOND, 2: NOW + SECOND}
+    assert back(engine, three, LATER + DAY) == {"raised": 6, "released": 4, "unknown": 0, "down": 4}
+    assert levels(engine) == [3] * 6, "nobody is moved by the approval itself"
+    work(engine, LATER + DAY + SECOND)
+    assert levels(engine) == [1, 2, 3, 1, 2, 3]
+    assert {row["level"]: row["entered_us"] for row in rows_of(engine, Standing) if row["level"] in entered} == entered
+    moved = [(row["from_level"], row["to_level"]) for row in rows_of(engine, Transition) if row["entity_id"] == 1]
+    assert moved == [(None, 1), (1, 3), (3, 1)]
+    for row in rows_of(engine, Assessment):
+        assert replay(engine, three[0], f"{row['entity_id']}.{row['number']}").same
+    assert verify(engine, print).entries > 0
+    work(engine, LATER + 2 * DAY)
+    put_entities(engine, three[0], "customer", [EntityRow("c0", {"country": "KP"})], LATER + 3 * DAY)
+    work(engine, LATER + 3 * DAY)
+    put_entities(engine, three[0], "customer", [EntityRow("c0", {"country": "NO"})], LATER + 4 * DAY)
+    work(engine, LATER + 4 * DAY)
+    assert levels(engine)[0] == 3, "a release counts once: what happens after it is held as ever"
+
+
+def test_what_the_older_version_raises_too_stays(engine: Engine, three: People) -> None:
+    """Raised by both, and low again by now: the cooldown of the older version holds it."""
+    put_entities(engine, three[0], "customer", [EntityRow("c0", {"country": "KP"})], LATER + 2 * DAY)
+    work(engine, LATER + 2 * DAY)
+    assert back(engine, three, LATER + 3 * DAY)["released"] == 3
+    work(engine, LATER + 3 * DAY + SECOND)
+    assert levels(engine) == [3, 2, 3, 1, 2, 3]
+
+
+def test_who_was_assessed_after_the_preview_is_held(engine: Engine, three: People) -> None:
+    outcome = roll_back(engine, three[0], "retail", 1, "too strict", 1000, LATER + DAY, release=True)
+    assert run_next_backtest(engine, LATER + DAY)
+    put_entities(engine, three[0], "customer", [EntityRow("c0", {"income": 6.0})], LATER + 2 * DAY)
+    work(engine, LATER + 2 * DAY)
+    agreed(engine, three[1], outcome, LATER + 2 * DAY)
+    work(engine, LATER + 2 * DAY + SECOND)
+    assert levels(engine) == [3, 2, 3, 1, 2, 3]
+
+
+def test_a_release_that_was_not_approved_counts_for_nothing(engine: Engine, three: People) -> None:
+    roll_back(engine, three[0], "retail", 1, "too strict", 1000, LATER + DAY, release=True)
+    assert run_next_backtest(engine, LATER + DAY)
+    assert len(rows_of(engine, LevelRelease)) == 4
+    back(engine, three, LATER + DAY, release=False)
+    work(engine, LATER + DAY + SECOND)
+    assert levels(engine) == [3] * 6

@@ -1,0 +1,152 @@
+"""Levels that only a withdrawn version raised: where everyone would stand had it never decided.
+
+For each entity that the withdrawn version assessed last, the rulesets that decide after the roll-back are tried as of
+every assessment that it made, and once a day in between, beginning with what stood before its first one. Where that
+ends at a lower level, nothing but the withdrawn version raised it. What cannot be computed so is held as ever.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+from sqlalchemy import delete, insert, update
+from sqlalchemy.orm import Session
+
+from domain.clock import DAY_US
+from risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
+from risk.engine.lost_floors import as_text
+from risk.facts.portfolio import ENTITY, Portfolio
+from risk.governance.compositions import Before, Composition, decided
+from store import loading
+from store.level_tables import LevelRelease
+from usecases.assessing import held_before
+from usecases.inputs_kept import previous_of
+
+MOST_MOMENTS = 400
+"""Whom the withdrawn version decided on longer, or more often, is held."""
+
+
+@dataclass(frozen=True)
+class Releases:
+    """What a part of a portfolio gives.
+
+    Attributes:
+        rows: of those that are released, as they are kept in `level_releases`; with `entity`.
+        raised: entities that the withdrawn version decided on last.
+        unknown: of these, so many are held because their history was erased or is too long.
+    """
+
+    rows: pl.DataFrame
+    raised: int
+    unknown: int
+
+
+def releases_of(
+    session: Session, ids: Sequence[int], version_id: int, after: Composition, portfolio: Portfolio, as_of_us: int
+) -> Releases:
+    """Compute who would stand lower had a version never decided; nothing is stored.
+
+    Args:
+        session: to read with.
+        ids: the entities of the part.
+        version_id: of what is withdrawn.
+        after: what decides once it is.
+        portfolio: the entities, with lists as they would be, and all that is known of them.
+        as_of_us: the present, microseconds.
+    """
+    standing = loading.standings(session, ids).filter(
+        pl.col("version_id") == version_id, pl.col("rules_level").is_not_null()
+    )
+    runs = loading.runs_of_version(session, standing["entity"].to_list(), version_id)
+    before = held_before(standing.clear())
+    moments: dict[str, list[int]] = {}
+    for (entity,), run in runs.group_by("entity", maintain_order=True):
+        content = run["content"][0]
+        found = _moments(run["as_of_us"].to_list(), as_of_us)
+        if content is None or len(found) > MOST_MOMENTS:
+            continue
+        moments[str(entity)] = found
+        stood = previous_of(json.loads(content)["previous"], str(entity))
+        if stood is not None:
+            before = pl.concat([before, stood.select(before.columns)])
+    state = _through(after, portfolio, moments, before)
+    kept = standing.with_columns(pl.col("entity").cast(pl.String).alias(ENTITY)).join(state, on=ENTITY)
+    rows = kept.filter(pl.col("level_right") < pl.col("rules_level")).select(
+        "entity",
+        "version_id",
+        "assessed_us",
+        pl.col("level_right").alias("level"),
+        pl.col("entered").alias("entered_us"),
+        pl.col("floor_right").alias("floor"),
+        pl.col("hard_floor_right").alias("hard_floor"),
+        as_text(),
+        held_level="rules_level",
+        held_entered_us="entered_us",
+    )
+    return Releases(rows, len(standing), len(standing) - len(moments))
+
+
+def _moments(made: list[int], as_of_us: int) -> list[int]:
+    days = range(made[0] + DAY_US, as_of_us, DAY_US) if as_of_us - made[0] < MOST_MOMENTS * DAY_US else ()
+    return sorted({*made, *days, as_of_us})
+
+
+def _through(
+    after: Composition, portfolio: Portfolio, moments: dict[str, list[int]], before: pl.DataFrame
+) -> pl.DataFrame:
+    """Move everyone on from moment to moment; give the levels and floors at the end, of those who have a level."""
+    state = before
+    families = dict.fromkeys(moments, next(iter(after.rulesets), ""))
+    for turn in range(max(map(len, moments.values()), default=0)):
+        now = {entity: found[turn] for entity, found in moments.items() if turn < len(found)}
+        entities = portfolio.entities.filter(pl.col(ENTITY).is_in(list(now)))
+        as_of = pl.Series("as_of", [now[entity] for entity in entities[ENTITY]], dtype=pl.Int64)
+        parts = [state.filter(~pl.col(ENTITY).is_in(list(now)))]
+        for _, found in decided(after, replace(portfolio, entities=entities), as_of, Before(state, families)):
+            reached = found.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
+                ENTITY,
+                *(
+                    pl.col(column).cast(before.schema[name]).alias(name)
+                    for name, column in _NEXT.items()
+                    if name in before.columns
+                ),
+            )
+            parts.append(reached.select(before.columns))
+        state = pl.concat(parts)
+    return state
+
+
+_NEXT = {
+    "level": RULES_LEVEL,
+    "entered": ENTERED,
+    "floor": HELD_FLOOR,
+    "hard_floor": HELD_HARD_FLOOR,
+    FLOOR_LOST: FLOOR_LOST,
+    HARD_FLOOR_LOST: HARD_FLOOR_LOST,
+}
+"""What is gone on from, and the outcome that it is."""
+
+
+def keep_releases(session: Session, organisation_id: int, backtest_id: int, rows: pl.DataFrame) -> None:
+    """Keep what a part gave, for whoever approves; it counts for nothing until then."""
+    given = [
+        {**row, "entity_id": row["entity"], "organisation_id": organisation_id, "backtest_id": backtest_id}
+        for row in rows.iter_rows(named=True)
+    ]
+    for row in given:
+        row.pop("entity")
+        row["active"] = False
+    if given:
+        session.execute(insert(LevelRelease), given)
+
+
+def forget_releases(session: Session, backtest_id: int) -> None:
+    """Forget what an attempt before this one gave."""
+    session.execute(delete(LevelRelease).where(LevelRelease.backtest_id == backtest_id))
+
+
+def activate_releases(session: Session, backtest_ids: Sequence[int]) -> int:
+    """Let what backtests gave count from the next assessment on; tell for how many."""
+    changed = update(LevelRelease).where(LevelRelease.backtest_id.in_(backtest_ids)).values(active=True)
+    return int(session.execute(changed).rowcount)  # type: ignore[attr-defined]  # of an update
