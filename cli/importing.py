@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from usecases.importing import Progress
 
 import_app = typer.Typer(
-    help="Entities, and what is known of them, from files into the platform.", no_args_is_help=True
+    help="Entities and what is known of them, from files.", no_args_is_help=True
 )
 
 FileArgument = Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines (these perhaps .gz), one row each.")]

@@ -27,7 +27,7 @@ COMMANDS = {
     "serve": ("serve", "Serve the champion over HTTP until stopped."),
     "tokens": ("serve", "Tokens: who may call the service, and what they used up."),
     "members": ("members", "Members: the people of an organisation, and their roles."),
-    "import": ("importing", "Entities and transactions from files into the platform."),
+    "import": ("importing", "Entities and what is known of them, from files."),
     "level": ("levels", "Show a stored customer's level and why, or count all levels."),
     "backtests": ("backtests", "Backtests of rulesets, which workers run."),
     "proposals": ("proposals", "Changes of what decides: one person proposes, another approves."),

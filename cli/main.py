@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.extras import missing_extra
 from cli.lazy import LazyGroup
 from domain.errors import FivefoldError
 from domain.release import release
@@ -40,6 +41,12 @@ def main() -> None:
         app(prog_name="fivefold")
     except FivefoldError as error:
         _errors().print(f"fivefold: {error}", soft_wrap=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if not missing:
+            raise
+        _errors().print(f"fivefold: {missing}", soft_wrap=True)
         sys.exit(2)
     except OSError as error:
         if error.filename is None:

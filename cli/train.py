@@ -47,6 +47,8 @@ def train(
     if name:
         settings = settings.model_copy(update={"name": name})
     require_name(settings.name)
+    import training.retrain  # noqa: F401, PLC0415 (where that cannot be imported, nothing is simulated for it)
+
     show_outcome(run(data or simulated_file(), settings, tune), settings)
 
 

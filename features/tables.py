@@ -3,12 +3,12 @@
 import csv
 import json
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
@@ -18,7 +18,12 @@ from domain.errors import LayoutError
 from features import columns as c
 from features.values import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, shown
 
-Source = Path | str | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame | pd.DataFrame
+if TYPE_CHECKING:  # it is asked for only where a frame of pandas is given
+    import pandas as pd
+
+    Source = Path | str | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame | pd.DataFrame
+else:
+    Source = Path | str | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame
 """What histories can be read from."""
 
 _FIELDS: dict[str, tuple[pa.DataType, str]] = {
@@ -150,11 +155,12 @@ def too_large(source: str) -> LayoutError:
     )
 
 
-def table_from_frame(source: pa.Table | pl.DataFrame | pd.DataFrame, findings: Findings) -> pa.Table:
+def table_from_frame(source: "pa.Table | pl.DataFrame | pd.DataFrame", findings: Findings) -> pa.Table:
     """View a data frame as an Arrow table; NaN in pandas is a missing value."""
     if isinstance(source, pl.DataFrame):
         return source.to_arrow()
-    if isinstance(source, pd.DataFrame):
+    pandas = sys.modules.get("pandas")  # nothing is a frame of pandas where that was never imported
+    if pandas is not None and isinstance(source, pandas.DataFrame):
         known = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
         names = [str(source.columns[position]) for position in known]
         return pa.table([_from_series(source.iloc[:, position], findings) for position in known], names)
@@ -162,6 +168,8 @@ def table_from_frame(source: pa.Table | pl.DataFrame | pd.DataFrame, findings: F
 
 
 def _from_series(series: "pd.Series[Any]", findings: Findings) -> pa.Array:
+    import pandas as pd  # noqa: PLC0415 (see above)
+
     if isinstance(series.dtype, pd.DatetimeTZDtype):
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     if series.dtype != object or not series.map(_is_truth).any():  # Arrow would take True among numbers for 1

@@ -1,4 +1,4 @@
-"""The estimator: LightGBM on indicators, in scikit-learn's form, predicting money."""
+"""The estimator: LightGBM on indicators, in scikit-learn's form, predicting money. Only training needs it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -11,11 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from domain.errors import ConfigError
 from features.histories import Floats
-from models.one_row import OneRow
-
-LOG_LINK = ("tweedie", "poisson")
-"""Objectives whose margin is the logarithm of the prediction."""
-OBJECTIVES = (*LOG_LINK, "regression", "regression_l1")
+from models.prediction import OBJECTIVES, expected_value
 
 
 class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -117,16 +113,3 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
         tags.input_tags.allow_nan = True
         tags.target_tags.positive_only = True
         return tags
-
-
-def expected_value(booster: lightgbm.Booster, matrix: Floats, one_row: OneRow | None = None) -> Floats:
-    """Predict money from n x F indicators with one thread, which is fastest for few rows and the same for many.
-
-    *one_row* is that booster's quicker call for a single one; the bits are the same.
-    """
-    if not len(matrix):
-        return np.empty(0)
-    if one_row is not None and len(matrix) == 1:
-        return np.maximum(one_row.predict(matrix), 0.0)
-    money = np.asarray(booster.predict(matrix, num_threads=1), dtype=np.float64)
-    return np.maximum(money, 0.0)

@@ -15,7 +15,7 @@ from domain.breakdown import Breakdown, Contribution
 from features.histories import Floats
 from features.indicator import Indicator
 from features.matrix import catalogue
-from models.estimator import LOG_LINK
+from models.prediction import LOG_LINK
 from models.value_model import Scores, ValueModel
 
 _SLOPE_STEP = 1e-3

@@ -21,8 +21,8 @@ from domain.segments import check_cut_points, segments_of
 from features.histories import Floats
 from features.matrix import catalogue
 from models.curve import ScoreCurve, score_at
-from models.estimator import expected_value
 from models.one_row import OneRow, one_row
+from models.prediction import expected_value
 from models.reference import Reference
 
 FORMAT = 2

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from domain.errors import NotEnoughData
 from features.histories import Floats
-from models.estimator import ValueRegressor, expected_value
+from models.estimator import ValueRegressor
+from models.prediction import expected_value
 from training.config import Trees
 from training.data import LearningRows
 from training.dates import Dates

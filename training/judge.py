@@ -9,7 +9,7 @@ import pyarrow as pa
 from domain.errors import NotEnoughData
 from features.histories import Floats, Histories, Integers
 from features.matrix import catalogue, snapshots
-from models.estimator import expected_value
+from models.prediction import expected_value
 from models.value_model import ValueModel
 from training.config import TrainingConfig
 from training.data import Portfolio

@@ -10,7 +10,7 @@ from charts.lift import lift
 from charts.render import save
 from charts.segments import segments
 from features.matrix import catalogue
-from models.estimator import LOG_LINK
+from models.prediction import LOG_LINK
 from models.value_model import ValueModel
 from training.evaluate import Evaluation
 from training.judge import Judged

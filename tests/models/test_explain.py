@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from features.indicator import UNITS
 from features.matrix import catalogue
 from models.curve import ScoreCurve
-from models.estimator import LOG_LINK, OBJECTIVES
 from models.explain import Explanations, breakdown, explain, value_text
+from models.prediction import LOG_LINK, OBJECTIVES
 from models.value_model import ValueModel
 from tests.models.making import fitted, known_matrix, model_of, reference_matrix, value_model
 

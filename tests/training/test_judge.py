@@ -12,7 +12,7 @@ from domain.errors import NotEnoughData
 from features import sources
 from features.matrix import catalogue, indicators
 from features.sources import read_histories
-from models.estimator import expected_value
+from models.prediction import expected_value
 from tests.training.conftest import Runs
 from training import judge as judging
 from training.config import TrainingConfig, Value

@@ -1,0 +1,32 @@
+"""What is not installed: who only scores files installs little, and is told in one line what a command needs more."""
+
+EXTRAS = {
+    "charts": ("altair", "vl_convert"),
+    "train": ("matplotlib", "mlflow", "optuna", "pandas", "sklearn", "shap"),
+    "platform": ("alembic", "cryptography", "httpx", "psycopg", "sqlalchemy", "structlog"),
+    "serve": (
+        "bentoml",
+        "fastapi",
+        "httptools",
+        "prometheus_client",
+        "pydantic_core",
+        "starlette",
+        "typing_extensions",
+        "uvicorn",
+        "uvloop",
+    ),
+}
+"""The modules that come with each extra of pyproject.toml; a test compares them."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> str:
+    """Say in one line which extra has the module that was not found; empty where it is of none.
+
+    >>> missing_extra(ModuleNotFoundError(name="altair.vegalite"))
+    "this needs altair, which is not installed here: pip install 'fivefold[charts]'"
+    """
+    module = (error.name or "").partition(".")[0]
+    for extra, modules in EXTRAS.items():
+        if module in modules:
+            return f"this needs {module}, which is not installed here: pip install 'fivefold[{extra}]'"
+    return ""

@@ -1,0 +1,164 @@
+"""What is imported is declared, in the extra that needs it; who only scores files installs no more than that takes."""
+
+import ast
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cli.extras import EXTRAS
+from domain.release import release
+from tests.cli.running import AS_OF, CONFIG
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("domain", "charts", "features", "models", "risk", "store", "training", "usecases", "serving", "cli")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+NOT_IMPORTED = {"httptools", "uvloop"}
+"""uvicorn takes them where they are."""
+OWN = "fivefold"
+
+
+def plain(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
+
+
+def declared(extra: str | None = None) -> set[str]:
+    lines = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
+    return {plain(line) for line in lines} - {OWN}
+
+
+def imported() -> dict[str, set[str]]:
+    """List the modules of others that each module of ours imports."""
+    found = {}
+    for room in ROOMS:
+        for file in (ROOT / room).rglob("*.py"):
+            names: set[str] = set()
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    names |= {name.name for name in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                    names.add(str(node.module))
+            tops = {name.partition(".")[0] for name in names}
+            found[str(file.relative_to(ROOT))] = tops - set(ROOMS) - set(sys.stdlib_module_names)
+    return found
+
+
+def of_module() -> dict[str, set[str]]:
+    return {
+        module: {name.lower().replace("_", "-") for name in names}
+        for module, names in importlib.metadata.packages_distributions().items()
+    }
+
+
+def test_everything_that_is_imported_is_declared() -> None:
+    everything = declared().union(*(declared(extra) for extra in EXTRAS))
+    names = of_module()
+    undeclared = {
+        (file, module) for file, modules in imported().items() for module in modules if not names[module] & everything
+    }
+    assert undeclared == set()
+
+
+def test_everything_that_is_declared_is_imported() -> None:
+    names, used = of_module(), set().union(*imported().values())
+    needed = set().union(*(names[module] for module in used))
+    everything = declared().union(*(declared(extra) for extra in EXTRAS))
+    assert everything - needed == NOT_IMPORTED
+
+
+@pytest.mark.parametrize("extra", sorted(EXTRAS))
+def test_the_modules_of_an_extra_are_named_for_the_message(extra: str) -> None:
+    names = of_module()
+    found = set().union(*(names[module] & declared(extra) for module in EXTRAS[extra]))
+    others = {"pandas", "mlflow"} if extra == "platform" else set()  # these are train's in the message
+    assert found == declared(extra) - others
+    assert release() == PROJECT["version"]
+
+
+BARE = """
+import io, json, sys
+class Nothing:
+    names = set(json.loads(sys.argv[1]))
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Nothing())
+from cli import terminal
+from cli.main import main
+said = []
+for arguments in json.loads(sys.argv[2]):
+    sys.argv = ["fivefold", *arguments]
+    terminal.errors.file, terminal.console.file, sys.stdout = io.StringIO(), io.StringIO(), io.StringIO()
+    try:
+        main()
+    except SystemExit as end:
+        said.append([end.code, terminal.errors.file.getvalue()])
+print(json.dumps(said), file=sys.__stdout__)
+"""
+
+
+def bare(var: Path, folder: Path, commands: list[list[str]]) -> list[tuple[int, str]]:
+    """Run commands in one process, to which nothing of the extras is installed."""
+    modules = [module for found in EXTRAS.values() for module in found]
+    kept = {"typing_extensions", "pydantic_core"}  # pydantic brings them
+    given = [json.dumps([name for name in modules if name not in kept]), json.dumps(commands)]
+    environment = {**os.environ, "FIVEFOLD_VAR": str(var)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", BARE, *given],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [(code, text) for code, text in json.loads(done.stdout)]
+
+
+def test_files_are_scored_and_rulesets_tried_without_any_extra(tmp_path: Path) -> None:
+    from domain.settings import read_settings
+    from features.matrix import warm
+    from tests.mlflow_address import kept_address
+    from tests.models.making import add_version, new_registry, value_model
+    from training.simulator import Simulation, write_simulation
+
+    with kept_address():
+        registry = new_registry(tmp_path / "var", "fivefold-value")
+        registry.set_alias("champion", add_version(registry, value_model(), tmp_path / "saved"))
+    warm()
+    (tmp_path / "var" / "kernels").symlink_to(read_settings().kernels)
+    write_simulation(Simulation(customers=20), tmp_path / "rows.parquet")
+    user = ["--user", "user_000002", "--as-of", AS_OF]
+    commands = [
+        ["score", "rows.parquet", "--as-of", AS_OF, "--explain", "-o", "scores.csv"],
+        ["explain", "rows.parquet", *user],
+        ["explain", "rows.parquet", *user, "--json"],
+        ["sort", "rows.parquet", "-o", "sorted.parquet"],
+        ["simulate", "-o", "more.parquet", "--customers", "5"],
+        ["indicators"],
+        ["rules", "lint", "fatf-retail"],
+        ["rules", "test", "fatf-retail"],
+    ]
+    assert bare(tmp_path / "var", tmp_path, commands) == [(0, "")] * len(commands)
+
+
+def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    commands = {
+        ("train",): "train",
+        ("models",): "train",
+        ("tokens", "list"): "platform",
+        ("worker", "--once"): "platform",
+        ("level", "a"): "platform",
+    }
+    said = bare(tmp_path / "var", tmp_path, [list(arguments) for arguments in commands])
+    for (code, text), extra in zip(said, commands.values(), strict=True):
+        assert code == 2
+        words = rf"fivefold: this needs \w+, which is not installed here: pip install 'fivefold\[{extra}\]'\n"
+        assert re.fullmatch(words, text)
