@@ -16,9 +16,7 @@ from domain.settings import read_settings
 if TYPE_CHECKING:
     from usecases.importing import Progress
 
-import_app = typer.Typer(
-    help="Entities and what is known of them, from files.", no_args_is_help=True
-)
+import_app = typer.Typer(help="Entities and what is known of them, from files.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines (these perhaps .gz), one row each.")]
 MapOption = Annotated[
