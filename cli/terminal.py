@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -26,9 +26,29 @@ if TYPE_CHECKING:
     from models.value_model import ValueModel
     from usecases.actors import Actor
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    r"""Show control characters instead of obeying them: what a customer is called could hide or move other lines.
+
+    >>> visible("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+class _Terminal(Console):
+    """Prints texts with every control character visible, but for tabs and the ends of lines."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as Rich does."""
+        super().print(*(visible(each) if isinstance(each, str) else each for each in objects), **how)
+
+
 # No markup and no emoji: a customer's name or a reason is shown as it is, whatever brackets it holds.
-console = Console(highlight=False, markup=False, emoji=False)
-errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+console = _Terminal(highlight=False, markup=False, emoji=False)
+errors = _Terminal(stderr=True, highlight=False, markup=False, emoji=False)
 
 MOST_NAME_COLUMNS = 30
 """Up to this a name in the first column is never folded, so that it can be copied."""
@@ -63,7 +83,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         justify: Literal["left", "right"] = "left" if number < left else "right"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=short and number == 0)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     console.print(table)
 
 

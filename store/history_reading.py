@@ -129,7 +129,9 @@ def untrue_standings(connection: Connection, organisation_id: int | None = None)
     asked = (
         "SELECT s.organisation_id, s.entity_id, s.number FROM standings s LEFT JOIN assessments a"  # noqa: S608 (our own words)
         " ON a.entity_id = s.entity_id AND a.number = s.number"
-        f" WHERE (a.entity_id IS NULL OR a.level {differs} s.level){_only(organisation_id, 's.organisation_id')}"
+        f" WHERE (a.level {differs} s.level OR a.entity_id IS NULL) AND EXISTS"
+        " (SELECT 1 FROM assessments b WHERE b.entity_id = s.entity_id)"
+        f"{_only(organisation_id, 's.organisation_id')}"
         " ORDER BY s.entity_id"
     )
     yield from _streamed(connection, text(asked))

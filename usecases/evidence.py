@@ -22,6 +22,7 @@ from store.evidence import entries_in, head_of, validations_in
 from usecases.actors import Actor
 from usecases.archive import File, json_file, text_file, write_archive
 from usecases.audit_verify import verify_picture
+from usecases.evidence_in_force import in_force_part
 from usecases.evidence_models import models_part
 from usecases.evidence_parts import Part, moment
 from usecases.evidence_people import people_part
@@ -39,6 +40,10 @@ validations/        what levels were worth, as JSON and as a page
 overrides.json      levels that people set, by internal numbers
 approvals.json      what one asked for and another approved
 material-changes.json
+lists.json          every version of a list that was in force at some moment of the quarter, with its members
+policies/           versions of policies for decisions, as they were written; versions.json with hashes and people
+settings.json       levels, cap, retention, types and fields, as they are now; audit/ has every change
+roster.json         members by number, with roles; audit/ has every change
 models/             value models that served: cards, training lineage, promotions
 audit/              entries.jsonl, the audit log of the quarter without values; verification.json, of the whole log
 manifest.json       SHA-256 of every file; `fivefold evidence --check` compares
@@ -78,6 +83,7 @@ def build_evidence(engine: Engine, actor: Actor, quarter: Quarter, path: Path, s
             rulesets_part(session, actor.organisation_id, quarter),
             people_part(session, actor.organisation_id, quarter),
             validations_part(session, actor.organisation_id, quarter),
+            in_force_part(session, actor.organisation_id, quarter),
             log.part(session),
         ]
         counts = {kind: count for part in parts for kind, count in part.counts.items()}

@@ -61,3 +61,15 @@ def test_the_person_at_the_terminal_is_the_machines_account(monkeypatch: pytest.
     assert actor() == f"cli:{name}"
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
     assert actor() == "cli:4000000001"
+
+
+def test_control_characters_are_shown_and_never_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A customer called so could clear the screen, or write over the line that says what was found."""
+    name = "a\x1b[2J\rb\x9bc\u202ed"
+    say(name)
+    warn(name)
+    show_table("Title", ("name",), [[name]])
+    shown = capsys.readouterr()
+    for text in (shown.out, shown.err):
+        assert "\\x1b[2J\\rb\\x9bc\\u202ed" in text
+        assert not set(text) & set("\x1b\r\x9b\u202e")

@@ -62,6 +62,7 @@ FORGED = {
     "UPDATE transitions SET to_level = 1 WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
     "UPDATE transitions SET at_us = 1 WHERE entity_id = 1 AND number = 1": "has another moment or source",
     "UPDATE standings SET level = 1 WHERE level <> 1": "the level that stands is not that of assessment",
+    "UPDATE standings SET number = 99": "the level that stands is not that of assessment",
     "UPDATE decisions SET action = 'block' WHERE id = 1": "decision 1 was changed",
     "UPDATE decisions SET answer = '{}' WHERE id = 1": "decision 1 was changed",
     "UPDATE decisions SET inputs = NULL WHERE id = 1": "decision 1 was changed",

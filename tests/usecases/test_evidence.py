@@ -96,7 +96,7 @@ def test_everything_that_decided_is_there(engine: Engine, people: tuple[Actor, .
     content = read(made)
     assert made.counts == {
         "models": 0, "promotions": 0, "rulesets": 2, "activations": 3, "backtests": 2, "overrides": 3, "approvals": 5,
-        "material_changes": 1, "validations": 1, "audit_entries": len(rows_of(engine, AuditEntry)),
+        "material_changes": 1, "validations": 1, "lists": 1, "policies": 0, "members": 1, "audit_entries": len(rows_of(engine, AuditEntry)),
     }  # fmt: skip
     assert content["rulesets/retail/0001.yaml"].decode() == document(medium=30)
     assert content["rulesets/retail/0002.yaml"].decode() == document(medium=25)
@@ -116,6 +116,12 @@ def test_everything_that_decided_is_there(engine: Engine, people: tuple[Actor, .
     (change,) = parsed(content, "material-changes.json")
     assert (change["signed_by"], change["validation"], change["conclusion"]) == ("member:2", 1, "Nothing changes.")
     assert b"2026Q4" in content["read-me.txt"]
+    (watched,) = parsed(content, "lists.json")
+    assert (watched["list"], watched["members"]) == ("watched", ["IR"])
+    assert parsed(content, "policies/versions.json") == []
+    assert parsed(content, "settings.json")["entity_types"]["customer"]["fields"]["country"] == "country"
+    (member,) = parsed(content, "roster.json")
+    assert (member["member"], member["roles_when_archived"], member["left"]) == ("member:1", ["approver"], None)
 
 
 def test_who_approved_what_of_whom(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:
