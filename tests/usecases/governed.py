@@ -56,9 +56,7 @@ rules:
       - {{when: {{at_least: 100000}}, points: 40}}
 examples:
   - {{name: watched, given: {{country: IR, income: 5}}, expect: {{level: medium}}}}
-  - name: north
-    given: {{country: KP, income: 200000}}
-    expect: {{level: high, floor_by: country, cases: {{income: 1}}}}
+  - {{name: north, given: {{country: KP, income: 200000}}, expect: {{level: high, floor_by: country, total: 50}}}}
 """
 
 

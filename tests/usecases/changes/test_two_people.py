@@ -44,8 +44,8 @@ from usecases.worker import run_batch
 
 People = tuple[Actor, Actor, Actor]
 LENIENT = document("lenient", medium=59).replace("points: 10, floor: high", "points: 10").replace(
-    "expect: {level: high, floor_by: country}", "expect: {level: low}"
-).replace("expect: {level: medium}", "expect: {level: low}")  # fmt: skip
+    "expect: {level: high, floor_by: country, total: 50}", "expect: {level: low, total: 50}"
+).replace("expect: {level: medium}", "expect: {level: low, total: 30}")  # fmt: skip
 LATER = NOW + DAY
 Ask = Callable[[Engine, Actor], Outcome]
 
