@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from time import monotonic
 
 import structlog
 from sqlalchemy import Engine
@@ -17,6 +18,8 @@ from usecases.tokens import charge_all
 
 MOST_TOGETHER = 64
 """Charges in one commit: more would keep the first of them waiting."""
+STUCK_SECONDS = 5.0
+"""Charges that take longer are a reason to send requests elsewhere."""
 MOST_NOTED = 10_000
 """Tokens of which it is known what they have used up."""
 CHECKPOINT_COMMITS = 1_000
@@ -86,6 +89,7 @@ class Ledger:
         self._arrived: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._commits = 0
         self._busy = False
+        self._since: float | None = None
         self._used: dict[tuple[int, str], Used] = {}
 
     def start(self) -> None:
@@ -98,6 +102,12 @@ class Ledger:
         self._thread.join()
         if self._quick is not None:
             self._quick.close()
+
+    def problem(self) -> str:
+        """Say why requests to score cannot be charged now; empty where they can, as far as is known."""
+        since = self._since
+        stuck = since is not None and monotonic() - since > STUCK_SECONDS
+        return "charges wait for the database" if stuck else ""
 
     def used(self, cost: Charge) -> Used | None:
         """Tell what the token of a charge had used up when this process charged it last; None where that is unknown."""
@@ -160,7 +170,9 @@ class Ledger:
                 batch.append(self._queue.get())
             going = _Word.END not in batch
             if waiting := [one for one in batch if isinstance(one, _Waiting)]:
+                self._since = monotonic()
                 self._settle(self._till, waiting)
+                self._since = None
             if _Word.CHECKPOINT in batch:
                 self._bring_back()
             self._busy = not self._queue.empty()

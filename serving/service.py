@@ -41,16 +41,23 @@ log = structlog.get_logger("fivefold.service")
 
 SETTINGS = read_settings()
 guard(SETTINGS.limits.connections)
-ENGINE: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds)
+ANSWER_SECONDS = 10.0
+"""So long scoring waits for PostgreSQL at a time; a request may try again within its own limit."""
+ENGINE: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, ANSWER_SECONDS)
+PLATFORM: Engine = (  # its statements may take longer, and its connections are no business of scoring's
+    ENGINE
+    if ENGINE.dialect.name == "sqlite"
+    else open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, SETTINGS.limits.seconds)
+)
 HOLDER = ModelHolder(SETTINGS)
 LEDGER = Ledger(ENGINE)
 ACCESS = AccessLog()
 COUNTER = Counter(ENGINE)
-WATCH = Watch(HOLDER, COUNTER, PlatformMetrics(PlatformFigures(ENGINE)))
+WATCH = Watch(HOLDER, COUNTER, PlatformMetrics(PlatformFigures(PLATFORM)))
 PLANS = read_plans(SETTINGS.plans_file)
 DESK = Desk(SETTINGS, PLANS, HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER)
 APP = build_app(DESK)
-add_platform(APP, PlatformDesk(ENGINE, SETTINGS.limits, HOLDER.valuer, PLANS))
+add_platform(APP, PlatformDesk(PLATFORM, SETTINGS.limits, HOLDER.valuer, PLANS))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""
@@ -78,7 +85,7 @@ class Gate:
 
 def readiness() -> Response:
     """Say whether requests can be answered, with which model, and why not with a newer one."""
-    problem = _database_problem()
+    problem = _database_problem() or LEDGER.problem()
     served = HOLDER.current
     if served is None or problem:
         return refused(503, problem or HOLDER.refused)
@@ -141,6 +148,7 @@ class Fivefold:
         COUNTER.stop()
         ACCESS.stop()
         ENGINE.dispose()
+        PLATFORM.dispose()
 
 
 Fivefold.add_asgi_middleware(Gate)  # type: ignore[attr-defined]  # the decorator made it a BentoML service

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from domain.errors import ActionRefused, ConfigError, OutcomeUnknown, StoreError
 from domain.files import make_private_folder
 from store import clocks
+from store.answering import KEPT_ALIVE, give_up_after
 from store.tables import Base
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -33,10 +34,15 @@ _UPGRADING = 5_550_001
 """Number of PostgreSQL's lock that lets one program at a time change the schema; any would do."""
 
 
-def open_database(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS) -> Engine:
+def open_database(
+    url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS, answer_seconds: float | None = None
+) -> Engine:
     """Open a database; ConfigError where the address is none that is supported. Connects at first use.
 
-    *clock_tolerance_seconds*: how far this machine's clock may be off the database's, before nothing is written.
+    Args:
+        url: SQLite's or PostgreSQL's.
+        clock_tolerance_seconds: how far this machine's clock may be off the database's, before nothing is written.
+        answer_seconds: how long PostgreSQL is waited for at a time, after which another connection is tried.
     """
     options = clocks.options(clock_tolerance_seconds)
     try:
@@ -44,13 +50,17 @@ def open_database(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECO
     except (ArgumentError, ValueError):  # the second for a port that is no number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
     if parsed.get_backend_name() == "postgresql":
-        waiting = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS}
-        return create_engine(
+        waiting = {"connect_timeout": CONNECT_SECONDS, **KEPT_ALIVE}
+        engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
-            connect_args=waiting,
+            max_overflow=15,
+            connect_args={name: value for name, value in waiting.items() if name not in parsed.query},
             execution_options=options,
         )
+        if answer_seconds is not None:
+            give_up_after(engine, answer_seconds)
+        return engine
     if parsed.get_backend_name() != "sqlite":
         raise ConfigError(f"FIVEFOLD_DATABASE_URL names {parsed.get_backend_name()!r}; it must be {_EXAMPLES}")
     if parsed.database:
