@@ -40,7 +40,9 @@ class AnsweredConnection(psycopg.Connection[Any]):
 
 def give_up_after(engine: Engine, seconds: float) -> None:
     """Give up the connections of an engine that do not answer in time; its pool opens others."""
-    kind = type(AnsweredConnection.__name__, (AnsweredConnection,), {"answer_seconds": seconds})
+    kind: type[AnsweredConnection] = type(
+        AnsweredConnection.__name__, (AnsweredConnection,), {"answer_seconds": seconds}
+    )
 
     def connect(_: Any, __: Any, given: Any, named: Any) -> Any:
         return kind.connect(*given, **named)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 
 import pytest
@@ -103,7 +103,8 @@ def test_scoring_recovers_from_a_database_that_went_silent(engine: Engine, way: 
 def test_charges_that_wait_are_a_reason_not_to_be_ready(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def waits(_: object, costs: list[Charge], *__: object) -> list[bool]:
+    def waits(_: object, costs: list[Charge], wanted: Callable[[int], bool], __: object) -> list[bool]:
+        assert [wanted(number) for number in range(len(costs))] == [True]
         begun.set()
         assert go_on.wait(20)
         return [True] * len(costs)
