@@ -8,16 +8,16 @@ from time import monotonic
 from typing import Any
 
 import bentoml
-import numpy as np
 import structlog
 from filelock import FileLock
 
 from domain.errors import ConfigError, FivefoldError
 from domain.files import replacing
 from domain.settings import Settings
-from features.matrix import catalogue, warm
 from models.registry import Registry
 from models.value_model import ValueModel
+from serving.trial import require_sound
+from serving.warming import warmed
 from usecases.valuing import Valuer
 
 POLL_SECONDS = 10.0
@@ -106,10 +106,22 @@ class ModelHolder:
             return
         if champion.number != self._refused_version or monotonic() > self._retry_at:
             self._swap_to(champion.number, champion.run_id)
+            if self.current is None:
+                self._serve_last_good(champion.number)
+
+    def _serve_last_good(self, refused: int) -> None:
+        """At start, where the champion cannot serve, serve what served here last; the champion stays refused."""
+        last = self._remembered()
+        if last is None or last == refused or _found(f"{self._settings.model_name}:v{last}") is None:
+            return
+        why = self.refused, self._refused_version, self._retry_at
+        self._swap_to(last, None)
+        if self.current is not None:
+            self.refused, self._refused_version, self._retry_at = why
 
     def _swap_to(self, number: int, run_id: str | None) -> None:
         try:
-            served = Served(_warmed(self._pinned(number, run_id)), number, self._settings.model_name)
+            served = Served(warmed(self._pinned(number, run_id)), number, self._settings.model_name)
         except FivefoldError as error:  # it is what it is, until the alias moves
             self._refuse(number, str(error))
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
@@ -138,7 +150,10 @@ class ModelHolder:
                 metadata = {"mlflow_name": name, "mlflow_version": number, "mlflow_run_id": run_id}
                 bentoml.mlflow.import_model(tag, f"models:/{name}/{number}", metadata=metadata)
                 pinned = bentoml.models.get(tag)
-        return ValueModel.load(Path(pinned.path).joinpath(*_ARTIFACT))
+            folder = Path(pinned.path).joinpath(*_ARTIFACT)
+            trained = pinned.info.metadata.get("mlflow_run_id")
+            require_sound(folder, self._settings.var / f"{name}.trials", number, str(trained))
+        return ValueModel.load(folder)
 
     def _fall_back(self) -> None:
         """At start, without a registry, serve what was served here last, or else what was pinned last."""
@@ -192,11 +207,3 @@ def _found(tag: str) -> bentoml.Model | None:
         return bentoml.models.get(tag)
     except bentoml.exceptions.NotFound:
         return None
-
-
-def _warmed(model: ValueModel) -> ValueModel:
-    """Run everything that a request runs once, so that no request is the first, or finds that it cannot be run."""
-    warm()
-    nobody = np.full((1, len(catalogue().names)), np.nan)
-    model.reference.count(model.reference.empty(), nobody, model.scores(nobody).score)
-    return model

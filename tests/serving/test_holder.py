@@ -12,6 +12,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from structlog.testing import capture_logs
 
+from domain.errors import ModelError
 from domain.settings import Settings
 from features.matrix import catalogue
 from models.registry import CHAMPION, Registry
@@ -30,6 +31,14 @@ from tests.serving.process_registry import (
     Template,
     model,
 )
+
+
+@pytest.fixture(autouse=True)
+def trials(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Models are tried in no process of their own here, which takes seconds; those that would be are noted."""
+    tried: list[int] = []
+    monkeypatch.setattr(holder, "require_sound", lambda *given: tried.append(given[2]))
+    return tried
 
 
 @pytest.fixture(autouse=True)
@@ -207,13 +216,13 @@ def test_whatever_a_model_does_when_it_is_tried_is_a_refusal(
 def test_a_model_that_could_not_be_counted_is_refused(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request would be charged, and then fail."""
     made = held(registry)
-    real = holder._warmed
+    real = holder.warmed
 
     def with_a_shorter_reference(found: ValueModel) -> ValueModel:
         object.__setattr__(found, "reference", type(found.reference)((), np.empty((0, 9)), np.empty((0, 11), np.int64)))
         return real(found)
 
-    monkeypatch.setattr(holder, "_warmed", with_a_shorter_reference)
+    monkeypatch.setattr(holder, "warmed", with_a_shorter_reference)
     made.refresh()
     assert made.current is None
     assert "cannot be loaded" in made.refused
@@ -391,3 +400,43 @@ def test_it_keeps_to_its_own_folder(registry: Registry) -> None:
     held(registry).refresh()
     assert (registry.settings.var / "bentoml.lock").exists()
     assert isinstance(registry.settings, Settings)
+
+
+def test_a_version_is_tried_before_it_is_loaded_and_one_that_fails_is_never_loaded(
+    registry: Registry, loaded: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = held(registry)
+    made.refresh()
+    assert made.current is not None
+    before = len(loaded)
+
+    def ends(*given: Any) -> None:
+        raise ModelError(f"version {given[2]} is quarantined: to load it ended a process with signal 11")
+
+    monkeypatch.setattr(holder, "require_sound", ends)
+    registry.set_alias(CHAMPION, SECOND)
+    for _ in range(3):
+        made.refresh()
+    assert made.current.version == FIRST
+    assert "quarantined" in made.refused
+    assert len(loaded) == before
+
+
+def test_at_a_start_with_a_champion_that_is_quarantined_the_last_good_one_serves(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven workers ended one after the other, and then there was no model."""
+    held(registry).refresh()
+    registry.set_alias(CHAMPION, SECOND)
+
+    def ends(*given: Any) -> None:
+        if given[2] == SECOND:
+            raise ModelError("version 2 is quarantined")
+
+    monkeypatch.setattr(holder, "require_sound", ends)
+    made = held(registry)
+    for _ in range(2):
+        made.refresh()
+        assert made.current is not None
+        assert made.current.version == FIRST
+        assert made.refused == "version 2 is quarantined"
