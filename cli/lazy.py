@@ -29,6 +29,7 @@ COMMANDS = {
     "members": ("members", "Members: the people of an organisation, and their roles."),
     "import": ("importing", "Entities and what is known of them, from files."),
     "level": ("levels", "Show a stored customer's level and why, or count all levels."),
+    "rates": ("rates", "The exchange rates in force, and tables of your own."),
     "backtests": ("backtests", "Backtests of rulesets, which workers run."),
     "proposals": ("proposals", "Changes of what decides: one person proposes, another approves."),
     "worker": ("worker", "Assess whoever is due, and tell others of levels reached."),

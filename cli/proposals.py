@@ -50,7 +50,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(proposals_app, name="proposals")
 
 
-def _person(engine: "Engine", organisation: str, token: str) -> "tuple[Actor, Role]":
+def person(engine: "Engine", organisation: str, token: str) -> "tuple[Actor, Role]":
     """Tell who acts, and as what: the member of the token; without one the machine's account, which is no person."""
     from usecases.roles import Role  # noqa: PLC0415 (imports SQLAlchemy)
     from usecases.tokens import find_credential  # noqa: PLC0415 (as above)
@@ -111,7 +111,8 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
             show_table("After the cooldown", ("from", "to", "entities"), rows, left=2)
 
 
-def _told(outcome: "Outcome") -> None:
+def tell_outcome(outcome: "Outcome") -> None:
+    """Say whether what was asked for is done, or proposed and under which number."""
     if outcome.proposal is None:
         say("Done at once: nothing decides in this organisation yet.")
         return
@@ -133,7 +134,7 @@ def order(
     from usecases.changes.asks import order_families  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    _told(order_families(engine, _person(engine, organisation, token)[0], kind, families, reason))
+    tell_outcome(order_families(engine, person(engine, organisation, token)[0], kind, families, reason))
 
 
 def switch(
@@ -147,7 +148,7 @@ def switch(
     from usecases.changes.asks import switch_family  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    _told(switch_family(engine, _person(engine, organisation, token)[0], family, on, reason))
+    tell_outcome(switch_family(engine, person(engine, organisation, token)[0], family, on, reason))
 
 
 def rollback(
@@ -164,7 +165,7 @@ def rollback(
     from usecases.changes.asks import roll_back  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    _told(roll_back(engine, _person(engine, organisation, token)[0], family, version, reason, release=release))
+    tell_outcome(roll_back(engine, person(engine, organisation, token)[0], family, version, reason, release=release))
 
 
 def add_list(
@@ -177,8 +178,8 @@ def add_list(
     from usecases.changes.asks import put_list  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    who = _person(engine, organisation, token)[0]
-    _told(put_list(engine, who, path.read_text(encoding="utf-8"), reason=reason))
+    who = person(engine, organisation, token)[0]
+    tell_outcome(put_list(engine, who, path.read_text(encoding="utf-8"), reason=reason))
 
 
 def retire_policy(
@@ -192,7 +193,7 @@ def retire_policy(
     from usecases.changes import asks  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    _told(asks.retire_policy(engine, _person(engine, organisation, token)[0], policy, version, reason))
+    tell_outcome(asks.retire_policy(engine, person(engine, organisation, token)[0], policy, version, reason))
 
 
 def settings(
@@ -211,10 +212,12 @@ def settings(
     from usecases.settings import SettingsGiven  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
-    who, role = _person(engine, organisation, token)
+    who, role = person(engine, organisation, token)
     if role is not Role.ADMIN:
         raise ConfigError("settings are proposed by admins; the token is a publisher's")
-    _told(change_settings(engine, who, SettingsGiven(None, override_cap, retention_days, minimum_coverage), reason))
+    tell_outcome(
+        change_settings(engine, who, SettingsGiven(None, override_cap, retention_days, minimum_coverage), reason)
+    )
 
 
 def approve(
@@ -227,7 +230,7 @@ def approve(
     from usecases.changes.proposals import approve_proposal  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    who, role = _person(engine, organisation, token)
+    who, role = person(engine, organisation, token)
     line = approve_proposal(engine, who, number, reason, role)
     say(f"Proposal {line.id} is approved: {line.subject}.")
 
@@ -242,7 +245,7 @@ def refuse(
     from usecases.changes.proposals import refuse_proposal  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    line = refuse_proposal(engine, _person(engine, organisation, token)[0], number, reason)
+    line = refuse_proposal(engine, person(engine, organisation, token)[0], number, reason)
     say(f"Proposal {line.id} is {line.state}: {line.subject}.")
 
 
@@ -251,7 +254,7 @@ def backtests(number: NumberArgument, organisation: OrganisationOption = "defaul
     from usecases.changes.proposals import request_proposal_backtests  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    line = request_proposal_backtests(engine, _person(engine, organisation, token)[0], number)
+    line = request_proposal_backtests(engine, person(engine, organisation, token)[0], number)
     say(f"Proposal {line.id}: backtests {_tested(line) or 'are not needed, nobody is reached'}.")
 
 

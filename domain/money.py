@@ -89,6 +89,11 @@ class RateTable:
         """
         return self.as_known_on if code == self.base else self.rates[code].known_on
 
+    @property
+    def newest(self) -> date:
+        """The day of the latest rate of all; the table's own day where there is no rate but the base's."""
+        return max((rate.known_on for rate in self.rates.values()), default=self.as_known_on)
+
     def over(self, others: "RateTable") -> "RateTable":
         """Give this table, completed by the rates of another one into the same base that it lacks."""
         rates = {**others.rates, **self.rates}

@@ -137,6 +137,7 @@ def _last(read: Callable[[LastValidation], float | None]) -> Callable[[Organisat
 
 _STATES: tuple[tuple[str, str, Callable[[OrganisationFigures, int], float | None]], ...] = (
     ("overrides_downward_share", "Of entities with a level, overridden below the rules", _share_downward),
+    ("rates_age_days", "Since the day of the newest exchange rate", lambda each, _: float(each.rates_age_days)),
     ("validation_age_seconds", "Since the last validation", _age),
     ("validation_gini", "Of the rules' totals, in the last validation", _last(lambda last: last.gini)),
     ("validation_captured_share", "Of the confirmed, in the upper levels", _last(lambda last: last.captured)),

@@ -5,4 +5,5 @@ import store.entity_tables
 import store.event_tables
 import store.level_tables
 import store.proposal_tables
+import store.rate_tables
 import store.ruleset_tables  # noqa: F401 (imported for their tables alone)

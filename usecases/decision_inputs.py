@@ -29,7 +29,7 @@ from usecases.at_hand import AtHand, rate_said, read_at_hand
 from usecases.ingest_checks import FIELDS
 from usecases.inputs_kept import types_of
 from usecases.portfolios import parts_read, read_parts
-from usecases.rates import rates_of
+from usecases.rates import rates_for
 
 NEVER = "never assessed"
 
@@ -89,7 +89,12 @@ def gather(
     policy, reads = kept_policy(canonical), _reads(canonical)
     ahead = point.standing is not None and dated_ahead(session, point.standing.assessed_us, now_us) is not None
     entity, value = parties.entity, point.value
-    rates = rates_of(base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date())
+    rates = rates_for(
+        session,
+        entity.organisation_id,
+        base_currency_of(session, entity.organisation_id),
+        from_microseconds(now_us).date(),
+    )
     declared = FIELDS.validate_json(parties.kind.transaction_fields)
     at_hand = read_at_hand(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])

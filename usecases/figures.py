@@ -8,10 +8,12 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
+from domain.clock import from_microseconds, now_microseconds
 from store import figures
 from store.clocks import clock_of, latest_us
 from store.database import reachable
+from store.settings import base_currency_of
+from usecases.rates import rates_for
 from usecases.revalidation import TRIGGERS, still_measured, triggers_now, worst
 
 NO_LEVEL = "none"
@@ -44,6 +46,7 @@ class OrganisationFigures:
     Attributes:
         oldest_us: since when the first of those that are due is.
         levels: entities by their type and level.
+        rates_age_days: how old the newest exchange rate is.
         ahead: entities whose last assessment is dated after now, and who are not assessed again before it is mended.
         with_level: of all types.
         overrides: that hold.
@@ -62,6 +65,7 @@ class OrganisationFigures:
     waiting: int = 0
     dead: int = 0
     open_changes: int = 0
+    rates_age_days: int = 0
     validation: LastValidation | None = None
 
     def triggers(self, now_us: int) -> dict[str, bool | None]:
@@ -107,6 +111,10 @@ class PlatformFigures:
             ):
                 for number, count in counts:
                     setattr(found[number], name, count)
+            day = from_microseconds(now).date()
+            for number in names:
+                newest = rates_for(session, number, base_currency_of(session, number), day).newest
+                found[number].rates_age_days = (day - newest).days
             for number, validation in self._last(session).items():
                 found[number].validation = validation
         return [found[number] for number in sorted(found)]

@@ -19,7 +19,7 @@ from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS
 from usecases.ingest_entities import AT_ONCE
 from usecases.owners import mark_with_owners
-from usecases.rates import rates_of
+from usecases.rates import rates_for
 from usecases.transaction_columns import frame_of, read_columns
 
 
@@ -72,7 +72,12 @@ def add_transactions(
         kind = type_named(session, actor.organisation_id, type_name, kept=True)
         declared = FIELDS.validate_json(kind.transaction_fields)
         frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, declared)
-        rates = rates_of(base_currency_of(session, actor.organisation_id), from_microseconds(now).date())
+        rates = rates_for(
+            session,
+            actor.organisation_id,
+            base_currency_of(session, actor.organisation_id),
+            from_microseconds(now).date(),
+        )
         read = read_columns(frame, declared, now, text=text, most_named=most_named)
         named = numbered(session, kind.id, read["external_id"])
         staged = _once(_with_entities(read, named, type_name, most_named), most_named).drop("external_id", "owner_id")

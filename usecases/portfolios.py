@@ -25,7 +25,7 @@ from store.entity_tables import EntityType
 from store.settings import base_currency_of
 from usecases.ingest_checks import FIELDS
 from usecases.lists import named_lists
-from usecases.rates import rates_of
+from usecases.rates import rates_for
 
 _JSON_TYPES: Mapping[Kind, Any] = {
     Kind.TEXT: pl.String,
@@ -83,7 +83,7 @@ def read_parts(
     """
     kind = session.get_one(EntityType, type_id)
     day = from_microseconds(as_of_us).date()
-    rates = rates_of(base_currency_of(session, organisation_id), day)
+    rates = rates_for(session, organisation_id, base_currency_of(session, organisation_id), day)
     whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
     read: dict[str, pl.DataFrame] = {}
     if whose is not None and parts & {"transactions", "indicators"}:

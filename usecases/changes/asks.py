@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from domain.rate_files import DatedRates
 from risk.facts.lists import NamedList, read_list
 from risk.language.canonical import canonical_json
 from store.activations import PER_SECOND
@@ -13,6 +14,7 @@ from usecases.actors import Actor
 from usecases.changes.contents import (
     ListVersionsAdded,
     PolicyRetired,
+    RatesReplaced,
     RulesetRolledBack,
     RulesetsOrdered,
     RulesetSwitched,
@@ -20,6 +22,7 @@ from usecases.changes.contents import (
 )
 from usecases.changes.proposals import Outcome, ask_for
 from usecases.lists import ListPut, list_version, missing_versions
+from usecases.rate_tables import checked_rates, rates_content
 from usecases.reasons import checked_rate, checked_reason
 from usecases.settings import SettingsGiven, check_values
 
@@ -123,6 +126,19 @@ def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = N
 
 def _add(engine: Engine, actor: Actor, given: NamedList, reason: str, now_us: int | None) -> Outcome:
     return ask_for(engine, actor, ListVersionsAdded(given.name, canonical_json(given)), reason, now_us)
+
+
+def put_rates(engine: Engine, actor: Actor, rates: DatedRates, reason: str = "", now_us: int | None = None) -> Outcome:
+    """Let own exchange rates hold from now on, dated ones, before those that ship; its result is a `RateTableLine`.
+
+    Raises:
+        ConfigError: there is no rate, one is of a day to come, or the table is the wrong way round; or the reason is
+            empty and it is proposed.
+        ActionRefused: the base currency was not chosen yet; or who asks is no member.
+    """
+    kept = checked_rates(engine, actor, rates, now_us)
+    content = RatesReplaced(str(kept.base), kept.source, rates_content(kept))
+    return ask_for(engine, actor, content, reason, now_us)
 
 
 def retire_policy(

@@ -78,6 +78,21 @@ class ListVersionsAdded:
 
 
 @dataclass(frozen=True)
+class RatesReplaced:
+    """Own exchange rates into the base currency; `rates` as they are kept, in JSON."""
+
+    kind: ClassVar[str] = "rates.table"
+    base: str
+    source: str
+    rates: str
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"exchange rates into {self.base}"
+
+
+@dataclass(frozen=True)
 class PolicyRetired:
     """A version of a policy that is to decide no more."""
 
@@ -103,7 +118,15 @@ class SettingsChanged(SettingsGiven):
         return ", ".join(name for name, value in asdict(self).items() if value is not None)
 
 
-Content = RulesetsOrdered | RulesetSwitched | RulesetRolledBack | ListVersionsAdded | PolicyRetired | SettingsChanged
+Content = (
+    RulesetsOrdered
+    | RulesetSwitched
+    | RulesetRolledBack
+    | ListVersionsAdded
+    | RatesReplaced
+    | PolicyRetired
+    | SettingsChanged
+)
 
 KINDS: Mapping[str, type[Content]] = {
     form.kind: form
@@ -112,6 +135,7 @@ KINDS: Mapping[str, type[Content]] = {
         RulesetSwitched,
         RulesetRolledBack,
         ListVersionsAdded,
+        RatesReplaced,
         PolicyRetired,
         SettingsChanged,
     )

@@ -18,6 +18,7 @@ from usecases.changes.contents import (
     Content,
     ListVersionsAdded,
     PolicyRetired,
+    RatesReplaced,
     RulesetRolledBack,
     RulesetsOrdered,
     RulesetSwitched,
@@ -25,14 +26,15 @@ from usecases.changes.contents import (
 )
 from usecases.lists import ListPut, named_lists, put_list_in
 from usecases.policies import PolicyLine, retire_policy_in
+from usecases.rate_tables import RateTableLine, put_rates_in
 from usecases.rulesets import order_families_in, switch_family_in
 from usecases.settings import Settings, SettingsGiven, change_settings_in
 
-Result = ListPut | PolicyLine | Settings | tuple[str, ...] | None
+Result = ListPut | RateTableLine | PolicyLine | Settings | tuple[str, ...] | None
 """What a change gave: of the order of families their names, of a switch or a roll-back nothing."""
 
 
-def apply_content(
+def apply_content(  # noqa: PLR0911 (one for each kind)
     session: Session, actor: Actor, content: Content, why: str, now_us: int, *, marks: bool = True
 ) -> Result:
     """Do what a content says, in a transaction that the caller ends; give what was changed.
@@ -51,6 +53,8 @@ def apply_content(
             return None
         case ListVersionsAdded():
             return put_list_in(session, actor, read_list(content.list), now_us, marks=marks)
+        case RatesReplaced():
+            return put_rates_in(session, actor, content.base, content.source, content.rates, now_us, marks=marks)
         case PolicyRetired():
             return retire_policy_in(session, actor, content.policy, content.number, why)
         case SettingsChanged():

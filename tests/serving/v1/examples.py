@@ -122,6 +122,15 @@ EXAMPLES: Mapping[str, Example] = {
         {"name": "watched"},
         {"since": "2030-01-01", "members": ["NO"], "title": "Watched", "source": "Ourselves", "reason": WHY},
     ),
+    "read_rates": Example(),
+    "list_rate_tables": Example(),
+    "add_rates": Example(
+        body={
+            "rates": [{"currency": "AED", "date": "2024-06-28", "rate": 0.25}],
+            "source": "Ourselves",
+            "reason": WHY,
+        }
+    ),
     "list_proposals": Example(query={"state": "proposed"}),
     "read_proposal": Example({"proposal": "1"}, own=("proposal",)),
     "approve_proposal": Example({"proposal": "1"}, {"reason": WHY}, own=("proposal",)),
@@ -153,6 +162,8 @@ def furnish(place: Place) -> Place:
     place.good("PUT", path_to("/v1/entities/{t}/{e}", t="company", e=COMPANY), {}, role="app")
     place.good("PUT", f"{customer}/tags/kept", {}, role="app")
     place.good("POST", "/v1/transactions", [transaction(1, CUSTOMER)], role="app")
+    rates = [{"currency": "AED", "date": "2024-06-28", "rate": 0.25}]
+    place.good("POST", "/v1/rates/tables", {"rates": rates, "source": "Ourselves"}, role="publisher")
     for name, remarks in (("retail", "ab"), ("second", "cd")):
         for version, remark in enumerate(remarks, start=1):
             publish(place, maker, name, remark)

@@ -1,0 +1,46 @@
+"""Own exchange rates: dated tables, of which the newest holds. No transactions begin or end here."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from store.entity_tables import Transaction
+from store.tables import Base
+
+
+class RateTableRow(Base):
+    """A dated table of rates (JSON: currency, day, rate) into one base currency; it never changes.
+
+    Attributes:
+        number: from 1 in each organisation; the newest one holds.
+        source: where it comes from, for people.
+    """
+
+    __tablename__ = "rate_tables"
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    base_currency: Mapped[str] = mapped_column(String(3))
+    source: Mapped[str] = mapped_column(Text)
+    content: Mapped[str] = mapped_column(Text)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
+    """Find the table that holds; None where the shipped rates do."""
+    wanted = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
+    return session.scalar(wanted.order_by(RateTableRow.number.desc()).limit(1))
+
+
+def rate_tables(session: Session, organisation_id: int) -> Sequence[RateTableRow]:
+    """List the tables of an organisation, the newest first."""
+    wanted = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
+    return session.scalars(wanted.order_by(RateTableRow.number.desc())).all()
+
+
+def transactions_by_currency(session: Session, organisation_id: int) -> dict[str, int]:
+    """Count an organisation's transactions by currency; reads all of them."""
+    wanted = select(Transaction.currency, func.count()).where(Transaction.organisation_id == organisation_id)
+    found = session.execute(wanted.group_by(Transaction.currency))
+    return {row[0]: row[1] for row in found}
