@@ -6,6 +6,7 @@ import altair as alt
 import vl_convert
 
 from charts.files import require_picture
+from charts.fitting import fitted
 from domain.files import replacing
 
 PNG_SCALE = 2.0
@@ -16,7 +17,7 @@ _DIALECT = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
 
 def svg(chart: alt.TopLevelMixin) -> str:
     """Draw a chart as the text of an SVG picture."""
-    return vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_DIALECT, allowed_base_urls=[])
+    return fitted(vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_DIALECT, allowed_base_urls=[]))
 
 
 def png(chart: alt.TopLevelMixin) -> bytes:

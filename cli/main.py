@@ -8,6 +8,7 @@ import typer
 
 from cli.extras import missing_extra
 from cli.lazy import LazyGroup
+from cli.plain import write_plainly_where_needed
 from domain.errors import FivefoldError
 from domain.release import release
 
@@ -37,6 +38,7 @@ def overview(
 
 def main() -> None:
     """Run a command; what fivefold refuses is told in plain words, with exit code 2, and Ctrl-C with 130."""
+    write_plainly_where_needed()
     try:
         app(prog_name="fivefold")
     except FivefoldError as error:

@@ -114,14 +114,14 @@ body { max-width: 68rem; margin: 2rem auto; padding: 0 1.25rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem; }
 h2 { font-size: 1.15rem; margin: 2.5rem 0 .4rem; padding-top: .9rem; border-top: 1px solid #e5e7eb; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.25rem; margin: 0; }
-dt { color: #6b7280; } dd { margin: 0; overflow-wrap: anywhere; }
+dt { color: #6b7280; } dd { margin: 0; overflow-wrap: break-word; }
 .cautions { margin: 1.25rem 0; padding: .75rem 1.25rem; border-left: 4px solid #c25400; background: #fff7ed; }
 .cautions ul { margin: .25rem 0 0; padding-left: 1.1rem; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid #e5e7eb; }
 th { color: #6b7280; font-weight: 500; white-space: nowrap; border-bottom-color: #9ca3af; }
-.w { text-align: left; overflow-wrap: anywhere; max-width: 34rem; }
+.w { text-align: left; overflow-wrap: break-word; max-width: 34rem; }
 figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 </style>
