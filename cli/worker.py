@@ -88,6 +88,7 @@ def _duties(
     from usecases.backtests import run_next_backtest  # noqa: PLC0415 (as above)
     from usecases.champion import Champion  # noqa: PLC0415 (as above)
     from usecases.duties import Duty  # noqa: PLC0415 (as above)
+    from usecases.idempotency import prune_keys  # noqa: PLC0415 (as above)
     from usecases.turns import Turns  # noqa: PLC0415 (as above)
     from usecases.worker import BATCH, run_batch  # noqa: PLC0415 (as above)
 
@@ -106,6 +107,7 @@ def _duties(
         Duty("assess", assess, 0.1),
         Duty("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         Duty("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
+        Duty("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
         Duty("value model", champion.look, 30.0),
     ]
 

@@ -3,6 +3,7 @@
 import store.audit_tables
 import store.entity_tables
 import store.event_tables
+import store.idempotency_tables
 import store.level_tables
 import store.proposal_tables
 import store.rate_tables

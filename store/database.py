@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused, ConfigError, OutcomeUnknown, StoreError
 from domain.files import make_private_folder
-from store import clocks
+from store import clocks, idempotency
 from store.answering import KEPT_ALIVE, give_up_after
 from store.tables import Base
 
@@ -116,6 +116,7 @@ def writing(engine: Engine) -> Iterator[Session]:
         clocks.clock_of(engine).compare(session.connection())
         yield session
         session.flush()
+        idempotency.mark_stored(session)
         try:
             session.commit()
         except DBAPIError as error:

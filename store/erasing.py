@@ -18,6 +18,7 @@ from store.due import Subject
 from store.entities import subjects
 from store.entity_tables import Attributes, Entity, EntityType, Record, Screening, Tag, Transaction, ValueScore
 from store.event_tables import Decision, Delivery, OutboxEvent
+from store.idempotency import forget_answers
 from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow
 
 _DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Tag, Screening, Record, ValueScore)
@@ -115,6 +116,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
     for table, emptied in _EMPTIED:
         changed = update(table).where(among(session, _of(table), ids)).values(**emptied)
         session.execute(changed, execution_options=_UNSEEN)
+    forget_answers(session, entities[0].organisation_id)
     forget_entities(session, entities[0].organisation_id, ids)
 
 

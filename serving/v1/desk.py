@@ -22,10 +22,12 @@ from serving.lanes import Lane
 from serving.metrics import ROUTE
 from serving.rates import Rates
 from serving.v1.errors import LATER, answer_of
+from serving.v1.idempotency import answered_once
 from serving.v1.paths import parts_of
 from serving.v1.reading import is_refused, read_form, read_part, read_query
 from serving.v1.route import Asked, Route, Work
 from store.database import reachable
+from store.idempotency import Attempt, attempting
 from store.plans import Plan
 from usecases.roles import OF_MEMBERS, Role
 from usecases.tokens import Credential, find_credential, note_use
@@ -88,7 +90,8 @@ class PlatformDesk:
             with self._room.held_by(credential.organisation_id) as hold:
                 body = await read_body(request, route.most_bytes(self._limits.body_bytes), hold)
                 asked = Asked(self._engine, credential, self._valuer())
-                answer = partial(answered_by, route, asked, request, body, self._most_rows(plan))
+                work = partial(answered_by, route, asked, request, body, self._most_rows(plan))
+                answer = partial(answered_once, route, asked, request, body, work)
                 return await LANES[route.work].run(credential.organisation_id, answer)
         except Refusal as refusal:
             return refusal.response()
@@ -131,8 +134,10 @@ def require_role(route: Route, credential: Credential) -> None:
         raise Refusal(403, "This token belongs to no member; nobody can tell who asks with it")
 
 
-def answered_by(route: Route, asked: Asked, request: Request, body: bytes, most_rows: int) -> Response:
-    """Read what is asked, let the route's handler do it, and write what came of it."""
+def answered_by(
+    route: Route, asked: Asked, request: Request, body: bytes, most_rows: int, attempt: Attempt | None
+) -> Response:
+    """Read what is asked, let the route's handler do it, and write what came of it; *attempt* is what stores it."""
     with suppress(StoreError):  # it is for people to look at; a locked database is no reason to refuse
         note_use(asked.engine, asked.credential.token_id, now_microseconds())
     given = {name: read_part(route, name, text) for name, text in parts_of(request).items()}
@@ -147,7 +152,7 @@ def answered_by(route: Route, asked: Asked, request: Request, body: bytes, most_
             if name in route.takes:
                 given[name] = found
     try:
-        with reachable():
+        with reachable(), attempting(attempt):
             made = route.called(asked, given)
     except FivefoldError as error:
         told = answer_of(error)

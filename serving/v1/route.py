@@ -72,6 +72,7 @@ class Route:
         roles: who may ask; all others are refused before anything is looked at.
         handler: parses nothing, calls one use case, and gives the form of the answer.
         status: of a good answer.
+        tells_secret: the answer has a secret, which is told once and kept nowhere.
     """
 
     method: str
@@ -80,6 +81,7 @@ class Route:
     handler: Callable[..., Any]
     status: int = 200
     work: Work = Work.QUICK
+    tells_secret: bool = False
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -37,6 +37,16 @@ _WHICH: Mapping[str, Any] = {"query": Query(), "body": Body()}
 _TOKEN = Annotated[str | SkipJsonSchema[None], Header(description="Your token; Authorization: Bearer does as well")]
 
 
+_KEY = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        description="A name of this request: sent again within a day, it is carried out once and answered alike",
+    ),
+]
+
+
 class PartedRoute(APIRoute):
     """A route of the table: compared part by part, and answered by its endpoint without FastAPI's own reading."""
 
@@ -92,13 +102,14 @@ def _endpoint(desk: PlatformDesk, route: Route) -> Callable[..., Any]:
     async def answer(request: Request) -> Response:
         return await desk.answer(route, request)
 
-    parameters = {"token": _TOKEN} | {
+    headers = {"token": _TOKEN} | ({} if route.method == "GET" else {"idempotency_key": _KEY})
+    parameters = headers | {
         name: Annotated[made, _WHICH[name] if name in _WHICH else Path()] for name, made in route.takes.items()
     }
     answer.__signature__ = Signature(  # type: ignore[attr-defined]  # a function may have one of its own
         [
             Parameter(
-                name, Parameter.KEYWORD_ONLY, annotation=made, default=None if name == "token" else Parameter.empty
+                name, Parameter.KEYWORD_ONLY, annotation=made, default=None if name in headers else Parameter.empty
             )
             for name, made in parameters.items()
         ]

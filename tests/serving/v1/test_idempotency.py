@@ -1,0 +1,170 @@
+"""A request that is sent again is carried out once, whatever became of the first."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from domain.clock import now_microseconds
+from domain.errors import OutcomeUnknown
+from serving.v1 import entities
+from store import database
+from store.entity_tables import Screening
+from store.idempotency_tables import IdempotencyKey
+from store.level_tables import OverrideRow
+from tests.serving.v1.examples import furnish
+from tests.serving.v1.places import Place, settled
+from usecases.idempotency import KEPT_US, LEFT_US, prune_keys
+
+PATH = "/v1/entities/customer/idem"
+SCREENED = {"screening": "pep", "found": True}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with settled(tmp_path_factory.mktemp(request.param), request.param) as place:
+        yield furnish(place)
+
+
+@pytest.fixture
+def place(shared: Place) -> Place:
+    """A place with one customer, and no keys."""
+    shared.good("PUT", PATH, {"attributes": {"country": "NO"}}, role="app")
+    with Session(shared.engine) as session, session.begin():
+        session.query(IdempotencyKey).delete()
+    BEFORE[0] = count(shared)
+    return shared
+
+
+BEFORE = [0]
+"""Screenings that there were before a test: they are history, and stay."""
+
+
+def count(place: Place) -> int:
+    with Session(place.engine) as session:
+        return session.scalar(select(func.count()).select_from(Screening)) or 0
+
+
+def send(place: Place, key: str, body: Any = SCREENED, path: str = f"{PATH}/screenings", **more: Any) -> httpx.Response:
+    return place.ask("POST", path, body, role=more.pop("role", "app"), headers={"Idempotency-Key": key}, **more)
+
+
+def screenings(place: Place) -> int:
+    return count(place) - BEFORE[0]
+
+
+def test_the_same_again_is_done_once_and_answered_alike(place: Place) -> None:
+    first, second = send(place, "k1"), send(place, "k1")
+    assert (first.status_code, second.status_code, screenings(place)) == (204, 204, 1), second.text
+    assert ("Idempotency-Replayed" in first.headers, second.headers["Idempotency-Replayed"]) == (False, "true")
+    assert send(place, "k2").status_code == 204
+    assert screenings(place) == 2
+    body = {"level": "high", "reason": "We know them."}
+    answers = [send(place, "o1", body, f"{PATH}/overrides", role="investigator") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert answers[0].json() == answers[1].json() == answers[2].json()
+    assert answers[1].headers["content-type"] == "application/json"
+    with Session(place.engine) as session:
+        ours = select(func.count()).select_from(OverrideRow).where(OverrideRow.reason == body["reason"])
+        assert session.scalar(ours) == 1
+
+
+def test_the_same_key_with_another_request_is_refused_and_another_tokens_key_is_another(place: Place) -> None:
+    send(place, "k1")
+    answer = send(place, "k1", {**SCREENED, "found": False})
+    assert answer.status_code == 422
+    assert "was sent with another request before" in answer.text
+    assert screenings(place) == 1
+    assert send(place, "k1", role="admin").status_code == 204
+    assert screenings(place) == 2
+
+
+def test_what_was_refused_did_nothing_and_its_key_is_free(place: Place) -> None:
+    assert send(place, "k1", path="/v1/entities/customer/nobody/screenings").status_code == 404
+    assert send(place, "k1", {"screening": "pep"}).status_code == 422
+    assert send(place, "k1").status_code == 204
+    assert screenings(place) == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "with space"])
+def test_a_key_that_is_none_is_told(place: Place, key: str) -> None:
+    answer = send(place, key)
+    assert answer.status_code == 422
+    assert "header.Idempotency-Key" in answer.text
+
+
+def while_at_it(place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int) -> list[httpx.Response]:
+    """Send the same once more while the first is under way, so much later."""
+    real, seen = entities.ingest_facts.add_screening, list[httpx.Response]()
+
+    def slow(*given: Any, **named: Any) -> None:
+        if not seen:
+            with Session(place.engine) as session, session.begin():
+                row = session.scalars(select(IdempotencyKey)).one()
+                row.begun_us -= after_us
+            seen.append(httpx.Response(100))
+            seen.append(send(place, "k1"))
+        real(*given, **named)
+
+    monkeypatch.setattr(entities.ingest_facts, "add_screening", slow)
+    return [send(place, "k1"), *seen[1:]]
+
+
+def test_while_the_first_is_under_way_the_second_is_told_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = while_at_it(place, monkeypatch, 0)
+    assert (first.status_code, second.status_code, screenings(place)) == (204, 409, 1)
+    assert "is under way" in second.text
+
+
+def test_an_attempt_that_was_taken_over_stores_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = while_at_it(place, monkeypatch, LEFT_US + 1)
+    assert (first.status_code, second.status_code, screenings(place)) == (409, 204, 1)
+    assert "took over; nothing was done" in first.text
+    assert send(place, "k1").headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_after_a_commit_whose_end_is_not_known_the_key_tells(
+    place: Place, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    real = entities.ingest_facts.add_screening
+
+    def lost(*given: Any, **named: Any) -> None:
+        if kept:
+            real(*given, **named)
+        raise OutcomeUnknown(database.MAY_BE_DONE)
+
+    monkeypatch.setattr(entities.ingest_facts, "add_screening", lost)
+    answer = send(place, "k1")
+    assert (answer.status_code, "may have been done" in answer.text) == (504, True)
+    monkeypatch.undo()
+    again = send(place, "k1")
+    assert (again.status_code, screenings(place)) == ((409, 1) if kept else (204, 1))
+    assert not kept or "was carried out, and its answer was not kept" in again.text
+
+
+def test_a_secret_is_told_once(place: Place) -> None:
+    body = {"url": "https://example.com/hook"}
+    first, second = (send(place, "w1", body, "/v1/webhooks", role="admin") for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 409)
+    with Session(place.engine) as session:
+        assert session.scalars(select(IdempotencyKey.answer)).all() == [None]
+
+
+def test_a_key_is_known_for_a_day_and_then_forgotten(place: Place) -> None:
+    send(place, "k1")
+    later = now_microseconds() + KEPT_US
+    assert prune_keys(place.engine, clock=lambda: later - KEPT_US // 2) == 0
+    assert prune_keys(place.engine, clock=lambda: later + 1) == 1
+    assert send(place, "k1").status_code == 204
+    assert screenings(place) == 2
+
+
+def test_reading_takes_no_keys(place: Place) -> None:
+    answer = place.ask("GET", PATH, role="admin", headers={"Idempotency-Key": "k1"})
+    assert answer.status_code == 200
+    with Session(place.engine) as session:
+        assert session.scalars(select(IdempotencyKey)).all() == []
