@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from serving.worker_pages import WorkerPages
     from usecases.duties import Duty
 
 
@@ -36,6 +37,10 @@ def worker(
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, max=10_000, help="Entities assessed together; 2,500 by default.")
     ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", min=0, max=65_535, help="/livez, /readyz and /metrics on 127.0.0.1; 0: any."),
+    ] = None,
 ) -> None:
     """Assess whoever is due, and tell others of levels reached. Any number may run on PostgreSQL, one on SQLite."""
     from serving.logs import configure_logs  # noqa: PLC0415 (as below)
@@ -51,22 +56,26 @@ def worker(
     clock = now_microseconds if at is None else _clock_from(at)
     alone = _alone() if engine.dialect.name == "sqlite" else None
     try:
-        _work(engine, clock, batch, once=once)
+        _work(engine, clock, batch, health_port, once=once)
     finally:
         engine.dispose()
         if alone is not None:
             alone.release()
 
 
-def _work(engine: "Engine", clock: "Callable[[], int]", batch: int | None, *, once: bool) -> None:
+def _work(
+    engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
+) -> None:
+    from serving.worker_pages import WorkerPages, served  # noqa: PLC0415 (imports SQLAlchemy)
     from usecases.activations import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
-    from usecases.duties import Duty, finish, perform  # noqa: PLC0415 (as above)
+    from usecases.duties import Duty, Pulse, finish, perform  # noqa: PLC0415 (as above)
     from usecases.webhook_courier import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
     from usecases.worker import SIDE_BY_SIDE  # noqa: PLC0415 (as above)
 
     counts = {"assessed": 0, "failed": 0}
     stop = Event()
-    duties = _duties(engine, clock, batch, counts, stop)
+    pages = WorkerPages(engine, Pulse())
+    duties = _duties(engine, clock, batch, counts, stop, pages)
     if once:
         told = Duty("webhooks", lambda: deliver_due(engine) > 0, 0.5)
         finish([*duties, told], until=lambda: not backfills_wait(engine))
@@ -74,15 +83,26 @@ def _work(engine: "Engine", clock: "Callable[[], int]", batch: int | None, *, on
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    say("The worker runs; Ctrl-C ends it.")
-    sys.stdout.flush()
     if engine.dialect.name == "postgresql":
         duties += [duties[0]] * (SIDE_BY_SIDE - 1)
-    perform(duties, stop, lambda stop: keep_delivering(engine, stop))
+    with served(pages, health_port) as port:
+        where = "" if port is None else f" Its health: http://127.0.0.1:{port}/livez, /readyz and /metrics."
+        model = "without a value model" if pages.model is None else f"with version {pages.model} of the value model"
+        does = ", ".join(dict.fromkeys(duty.name for duty in duties))
+        say(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
+        say("The worker runs; Ctrl-C ends it.")
+        sys.stdout.flush()
+        perform(duties, stop, lambda stop: keep_delivering(engine, stop), pulse=pages.pulse)
+    say(f"The worker has ended: {counts['assessed']:,} assessed, {counts['failed']:,} failed.")
 
 
 def _duties(
-    engine: "Engine", clock: "Callable[[], int]", batch: int | None, counts: dict[str, int], stop: Event
+    engine: "Engine",
+    clock: "Callable[[], int]",
+    batch: int | None,
+    counts: dict[str, int],
+    stop: Event,
+    pages: "WorkerPages",
 ) -> "list[Duty]":
     from usecases.activations import advance_backfills  # noqa: PLC0415 (as above)
     from usecases.backtests import run_next_backtest  # noqa: PLC0415 (as above)
@@ -94,13 +114,17 @@ def _duties(
 
     champion = Champion(engine, read_settings(), clock)
     champion.look()
+    pages.model = None if champion.valuer is None else champion.valuer.version
     turns = Turns()
 
     def assess() -> bool:
+        pages.model = None if champion.valuer is None else champion.valuer.version
+        begun = monotonic_ns()
         done = run_batch(engine, clock=clock, most=batch or BATCH, valuer=champion.valuer, turns=turns)
         if done is not None:
             counts["assessed"] += done.assessed
             counts["failed"] += done.failed
+            pages.assessed(done, (monotonic_ns() - begun) / 1e9)
         return done is not None
 
     return [

@@ -10,7 +10,18 @@ from serving import counter
 from serving.holder import ModelHolder
 from serving.platform_metrics import PlatformMetrics
 
-ROUTES = ("/v4/scoring", "/v4/indicators", "/", "/docs", "/openapi.json", "/livez", "/readyz", "/healthz", "/metrics")
+ROUTES = (
+    "/v4/scoring",
+    "/v4/indicators",
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/livez",
+    "/readyz",
+    "/readyz/v1",
+    "/healthz",
+    "/metrics",
+)
 OTHER = "other"
 ROUTE = "fivefold.route"
 """Where a request says which of the platform's routes it is for: by its pattern, of which there are few."""

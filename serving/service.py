@@ -9,6 +9,7 @@ import sys
 
 import bentoml
 import structlog
+from pydantic_core import to_json
 from sqlalchemy import Engine
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,7 +18,7 @@ from domain.errors import FivefoldError
 from domain.settings import read_settings
 from features.shape import shape_of
 from serving.access import AccessLog
-from serving.answers import answered, refused
+from serving.answers import ARRAY, answered, refused
 from serving.app import SCORING, Front, build_app
 from serving.counter import Counter
 from serving.edge import Edge
@@ -87,8 +88,11 @@ def readiness() -> Response:
     """Say whether requests can be answered, with which model, and why not with a newer one."""
     problem = _database_problem() or LEDGER.problem()
     served = HOLDER.current
-    if served is None or problem:
-        return refused(503, problem or HOLDER.refused)
+    if problem:
+        return refused(503, problem)
+    if served is None:
+        body = [{"detail": HOLDER.refused, "ready_for": ["/v1"]}]
+        return Response(to_json(body), 503, media_type="application/json", headers={ARRAY: "1"})
     state = {"detail": "ready", "model_version": served.version}
     return answered([{**state, "refused": HOLDER.refused} if HOLDER.refused else state])
 
@@ -106,7 +110,13 @@ def metrics() -> Response:
     return Response(WATCH.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-COMPUTED = {"/readyz": readiness, "/metrics": metrics}
+def readiness_of_platform() -> Response:
+    """Say whether requests to /v1 can be answered, which need no model."""
+    problem = _database_problem()
+    return refused(503, problem) if problem else answered([{"detail": "ready"}])
+
+
+COMPUTED = {"/readyz": readiness, "/readyz/v1": readiness_of_platform, "/metrics": metrics}
 
 
 @bentoml.service(

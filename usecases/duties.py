@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Event, Thread
-from time import sleep
+from threading import Event, Lock, Thread
+from time import monotonic, sleep
 
 import structlog
 from polars.exceptions import PanicException
@@ -32,12 +32,41 @@ class Duty:
     idle_seconds: float
 
 
-def perform(duties: Sequence[Duty], stop: Event, *alongside: Callable[[Event], None]) -> None:
+class Pulse:
+    """How the duties of a worker go: which failed last, and when one came to an end of a round."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """Begin with nothing wrong."""
+        self._clock = clock
+        self._errors: dict[str, str | None] = {}
+        self._beat = clock()
+        self._lock = Lock()
+
+    def beat(self, duty: str, error: str | None) -> None:
+        """Note that a duty ended a round, well or with an error."""
+        with self._lock:
+            self._errors[duty] = error
+            self._beat = self._clock()
+
+    def errors(self) -> dict[str, str | None]:
+        """Give the last error of each duty; None where its last round went well."""
+        with self._lock:
+            return dict(self._errors)
+
+    def silent_seconds(self) -> float:
+        """Tell for how long no duty came to an end of a round."""
+        with self._lock:
+            return self._clock() - self._beat
+
+
+def perform(
+    duties: Sequence[Duty], stop: Event, *alongside: Callable[[Event], None], pulse: Pulse | None = None
+) -> None:
     """Do all duties, each in a thread of its own, until *stop* is set; what has begun is finished.
 
-    What goes on *alongside* has a loop of its own, and ends by itself once *stop* is set.
+    What goes on *alongside* has a loop of its own, and ends by itself once *stop* is set. *pulse* notes how it goes.
     """
-    threads = [Thread(target=_keep_on, args=(duty, stop), name=duty.name) for duty in duties]
+    threads = [Thread(target=_keep_on, args=(duty, stop, pulse or Pulse()), name=duty.name) for duty in duties]
     threads += [Thread(target=function, args=(stop,)) for function in alongside]
     for thread in threads:
         thread.start()
@@ -55,7 +84,7 @@ def finish(duties: Sequence[Duty], until: Callable[[], bool] = lambda: True) -> 
             sleep(min(duty.idle_seconds for duty in duties))
 
 
-def _keep_on(duty: Duty, stop: Event) -> None:
+def _keep_on(duty: Duty, stop: Event, pulse: Pulse) -> None:
     failures = 0
     while not stop.is_set():
         try:
@@ -64,9 +93,11 @@ def _keep_on(duty: Duty, stop: Event) -> None:
             failures += 1
             pause = min(LONGEST_PAUSE_SECONDS, duty.idle_seconds * 2**failures)
             details = str(error) if isinstance(error, StoreError) else type(error).__name__
+            pulse.beat(duty.name, details)
             log.warning("duty failed", duty=duty.name, error=details, again_in_seconds=pause)
             stop.wait(pause)
         else:
             failures = 0
+            pulse.beat(duty.name, None)
             if not busy:
                 stop.wait(duty.idle_seconds)

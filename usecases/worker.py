@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from domain.errors import ModelError, RulesetNotValid, StoreError
 from store import claims
 from store.claims import Batch
 from store.database import reachable, writing
-from store.due import Subject
+from store.due import EVENT, Subject
 from usecases.assessing import assess_entities
 from usecases.storing import failures_of, store_result
 from usecases.turns import Turns
@@ -74,7 +75,20 @@ def run_batch(
         batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MOST_LEFT, order)
     if batch is not None and turns is not None:
         turns.charge(batch)
-    return None if batch is None else work_on(engine, batch, clock=clock, valuer=valuer, actor=actor)
+    if batch is None:
+        return None
+    begun = monotonic()
+    done = work_on(engine, batch, clock=clock, valuer=valuer, actor=actor)
+    log.info(
+        "batch",
+        organisation=batch.organisation_id,
+        type=batch.type_id,
+        urgent=batch.queue is not None and batch.queue.priority == EVENT,
+        assessed=done.assessed,
+        failed=done.failed,
+        seconds=round(monotonic() - begun, 3),
+    )
+    return done
 
 
 def new_lease() -> str:

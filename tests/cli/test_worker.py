@@ -42,6 +42,7 @@ def test_it_works_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signa
     worker = start(var, "worker")
     try:
         assert worker.stdout is not None
+        assert worker.stdout.readline().startswith("On sqlite, without a value model: assess, backfills, backtests, ")
         assert worker.stdout.readline() == "The worker runs; Ctrl-C ends it.\n"
         until = monotonic() + LONGEST_SECONDS
         while "assessments.made" not in succeed(var, "audit", "show", columns=200):
@@ -50,6 +51,7 @@ def test_it_works_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signa
     finally:
         worker.send_signal(number)
         out, err = worker.communicate(timeout=LONGEST_SECONDS)
-    assert (worker.returncode, out) == (0, ""), err
+    assert (worker.returncode, out) == (0, "The worker has ended: 1 assessed, 0 failed.\n"), err
+    assert '"assessed": 1' in err
     assert "Traceback" not in err
     assert succeed(var, "worker", "--once") == "0 assessed, 0 failed; nothing is left to do.\n"

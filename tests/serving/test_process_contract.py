@@ -373,7 +373,9 @@ def test_other_paths_and_methods_are_arrays_too(
         assert client.get("/livez").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics", "/v4/indicators", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/readyz/v1", "/healthz", "/metrics", "/v4/indicators", "/openapi.json"]
+)
 def test_what_is_there_for_everybody_is_200(service: Service, path: str) -> None:
     answer = service.get(path)
     assert answer.status_code == 200
