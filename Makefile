@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test soak serve pins clean
+.PHONY: demo test soak serve pins lock sbom clean
 
 # Idle OpenMP threads sleep: see domain/__init__.py, which is too late where LightGBM is imported first.
 export OMP_WAIT_POLICY := PASSIVE
@@ -41,6 +41,14 @@ $(READY): pyproject.toml constraints.txt
 pins: $(READY)
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --upgrade --python-version 3.11 \
 		--all-extras pyproject.toml --output-file constraints.txt
+
+# What an installation without development packages has: each package with its hashes, as constraints.txt pins it.
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.12 \
+		--constraint constraints.txt --extra all pyproject.toml --output-file runtime.lock
+
+sbom: lock
+	$(BIN)/python deploy/sbom.py runtime.lock sbom.cdx.json
 
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

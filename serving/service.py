@@ -33,7 +33,7 @@ from serving.protocol import guard
 from serving.scoring import Desk
 from serving.v1.desk import PlatformDesk
 from serving.v1.routes import add_platform
-from store.database import open_database, require_current
+from store.database import SchemaWatch, open_database
 from store.plans import read_plans
 from usecases.figures import PlatformFigures
 
@@ -84,6 +84,9 @@ class Gate:
         await self._app(scope, receive, send)
 
 
+SCHEMA = SchemaWatch(ENGINE)
+
+
 def readiness() -> Response:
     """Say whether requests can be answered, with which model, and why not with a newer one."""
     problem = _database_problem() or LEDGER.problem()
@@ -99,7 +102,7 @@ def readiness() -> Response:
 
 def _database_problem() -> str:
     try:
-        require_current(ENGINE)
+        SCHEMA.require_usable()
     except FivefoldError as error:
         return str(error).partition(":")[0]  # without the driver's own words, which name the host and the user
     return ""

@@ -91,6 +91,33 @@ def require_current(engine: Engine) -> None:
         )
 
 
+class SchemaWatch:
+    """Tells whether a running process may use the database: one that found its own schema stays with a newer one.
+
+    Migrations go forward and leave what older programs read and write, so that a rolling upgrade needs no pause.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Look at nothing yet."""
+        self._engine = engine
+        self._was_current = False
+
+    def require_usable(self) -> None:
+        """Raise StoreError unless the schema is that of this program, or was before it was brought forward."""
+        try:
+            require_current(self._engine)
+        except StoreError:
+            if not (self._was_current and self._is_newer()):
+                raise
+        self._was_current = True
+
+    def _is_newer(self) -> bool:
+        newest = ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+        with _readable_errors(), self._engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        return found is not None and found > newest
+
+
 @contextmanager
 def _readable_errors() -> Iterator[None]:
     """Turn a driver's error into one that says what to look at, without the address's password."""

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from domain.errors import ConfigError, FivefoldError, StoreError
 from store import database, migrations
-from store.database import BUSY_SECONDS, open_database, require_current, upgrade
+from store.database import BUSY_SECONDS, SchemaWatch, open_database, require_current, upgrade
 from store.tables import Base
 from tests.store import databases
 from tests.store.audits import fill
@@ -284,3 +284,16 @@ def test_connections_that_postgresql_dropped_are_opened_again(tmp_path: Path) ->
 
 def test_all_errors_are_of_the_one_tree() -> None:
     assert issubclass(StoreError, FivefoldError)
+
+
+def test_a_running_process_stays_through_a_forward_migration(blank: Engine) -> None:
+    upgrade(blank)
+    running, started_later = SchemaWatch(blank), SchemaWatch(blank)
+    running.require_usable()
+    set_version(blank, "9999")
+    running.require_usable()
+    with pytest.raises(StoreError, match="has schema 9999"):
+        started_later.require_usable()
+    set_version(blank, "0001")
+    with pytest.raises(StoreError, match="has schema 0001"):
+        running.require_usable()
