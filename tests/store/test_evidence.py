@@ -48,11 +48,11 @@ def test_activations_before_a_moment(bank: Planted) -> None:
 def test_backtests_that_were_asked_for_finished_or_named(bank: Planted) -> None:
     moments = [(5, None), (9, 12), (10, 11), (20, 25), (25, None), (3, 4)]
     with Session(bank.engine) as session, session.begin():
-        family = session.query(Family.id).filter_by(organisation_id=1).scalar()
+        family, kind = session.query(Family.id, Family.type_id).filter_by(organisation_id=1).one()
         for requested_us, finished_us in moments:
             session.add(
                 Backtest(
-                    organisation_id=1, family_id=family, content_hash="h", canonical="{}", state="done",
+                    organisation_id=1, family_id=family, type_id=kind, content_hash="h", canonical="{}", state="done",
                     requested_by="a", requested_us=requested_us, finished_us=finished_us, done=0, total=0,
                 )
             )  # fmt: skip

@@ -126,6 +126,7 @@ class Machine(RuleBasedStateMachine):
             committed_us=self.now,
         )
         done = {"state": "done", "requested_by": "member:1", "requested_us": self.now, "done": 1, "total": 1}
+        done["type_id"] = family.type_id
         session.add_all([version, Backtest(**of, **content, **done, report='{"customers": 1}')])
         session.flush()
         return version.id

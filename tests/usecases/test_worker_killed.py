@@ -163,7 +163,7 @@ def prepare(engine: Engine, scale: Scale) -> tuple[Bank, dict[str, int]]:
         session.execute(text("DELETE FROM due_marks"))
         session.execute(text("UPDATE ruleset_families SET active_version_id = NULL"))
         done = {"state": "done", "requested_by": "member:1", "requested_us": 1, "done": 1, "total": 1}
-        of = {"organisation_id": bank.of, "family_id": 1, "content_hash": ruleset.content_hash}
+        of = {"organisation_id": bank.of, "family_id": 1, "type_id": 1, "content_hash": ruleset.content_hash}
         session.add(Backtest(**of, **done, canonical=ruleset.canonical, report='{"customers": 1}'))
     activate(engine, Actor(bank.of, "member:2"), "retail", 1, "It is the first.", scale.per_second)
     return bank, countries
