@@ -1,5 +1,6 @@
 """`fivefold rules validate`: a ruleset against what was confirmed afterwards."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,9 @@ def validate_files(
     as_of: AsOfOption = None,
     until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None,
     undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False,
+    known: Annotated[
+        bool, typer.Option("--undated-known", help="Undated tags and screenings were known at as-of.")
+    ] = False,
     banned: Annotated[
         list[str] | None, typer.Option("--banned", help="A name that no input may have; repeat it.")
     ] = None,
@@ -71,6 +75,7 @@ def validate_files(
     from risk.governance.evidence_validate import validation_page  # noqa: PLC0415 (imports what draws pictures)
     from risk.governance.labels import LABELS_ARE  # noqa: PLC0415 (as the first)
     from risk.governance.validate import Options, validate  # noqa: PLC0415 (as the first)
+    from risk.governance.validate_dates import dated_only  # noqa: PLC0415 (as the first)
 
     ruleset, other = load_ruleset(path), None if against is None else load_ruleset(against)
     rulesets = [ruleset] if other is None else [ruleset, other]
@@ -84,12 +89,14 @@ def validate_files(
         seed=seed,
         resamples=resamples,
     )
-    portfolio = read_portfolio(files, rulesets, named, at, model, name)
+    portfolio, cautions = dated_only(read_portfolio(files, rulesets, named, at, model, name), undated_known=known)
     warn_of_doubts(files, portfolio, *rulesets)
     earlier = None
     if reference is not None:
         before = _before(reference, at)
-        earlier = assess(ruleset, read_portfolio(files, [ruleset], named, before, model, name), before)
+        period = read_portfolio(files, [ruleset], named, before, model, name)
+        earlier = assess(ruleset, dated_only(period, undated_known=known)[0], before)
+    options = replace(options, cautions=cautions)
     compared = None if other is None else assess(other, portfolio, at)
     found = validate(assess(ruleset, portfolio, at), read_frame(labels), options, earlier, compared)
     show(page := validation_page(found))

@@ -36,13 +36,13 @@ class Reference:
 
     @classmethod
     def of(cls, names: tuple[str, ...], matrix: Floats, scores: Floats) -> Self:
-        """Cut every column of n x F indicators, and the n scores, at its tenths."""
+        """Cut every column of n x F indicators, and the n scores, at its tenths; many zeros stand apart."""
         columns = np.column_stack([matrix, scores])
         edges = np.full((columns.shape[1], BUCKETS - 1), np.inf)
         for number in range(columns.shape[1]):
             known = columns[~np.isnan(columns[:, number]), number]
             if len(known):
-                cuts = np.unique(np.quantile(known, np.linspace(0, 1, BUCKETS + 1)[1:-1], method="inverted_cdf"))
+                cuts = _cuts(known)
                 edges[number, : len(cuts)] = cuts
         made = cls((*names, SCORE), edges, np.zeros((len(edges), BUCKETS + 1), dtype=np.int64))
         made.count(made.counts, matrix, scores)
@@ -73,6 +73,25 @@ class Reference:
         for number, row in enumerate(data["edges"]):
             edges[number, : len(row)] = row
         return cls(tuple(data["names"]), edges, np.array(data["counts"], dtype=np.int64))
+
+
+def _cuts(known: Floats) -> Floats:
+    """Give at most nine rising edges of about equally full buckets.
+
+    Where more than a tenth are 0, zero stands apart and the others are cut by themselves: with nine tenths at 0 all of
+    the others would share one bucket, and could grow a hundredfold unseen.
+    """
+    fixed = np.empty(0)
+    if (known == 0).mean() > 1 / BUCKETS:
+        below = [np.nextafter(0.0, -1.0)] if (known < 0).any() else []
+        fixed, known = np.array([*below, 0.0]), known[known != 0]
+    if not len(known):
+        return fixed
+    inner = np.linspace(0, 1, BUCKETS + 1 - len(fixed))[1:-1]
+    cuts = np.quantile(known, inner, method="inverted_cdf")
+    if len(fixed):
+        cuts = cuts[cuts < known.max()]  # above the largest there would be nothing
+    return np.unique(np.concatenate([fixed, cuts]))
 
 
 def stability_index(reference: Integers, counts: Integers) -> float | None:

@@ -120,6 +120,7 @@ class Options:
         undated_are_later: labels without a date became known after as-of.
         seed: of the resamples.
         resamples: how many.
+        cautions: what is known to be doubtful about the facts, such as what has no date.
     """
 
     floors: Floors = field(default_factory=Floors)
@@ -129,6 +130,7 @@ class Options:
     undated_are_later: bool = False
     seed: int = 0
     resamples: int = RESAMPLES
+    cautions: tuple[str, ...] = ()
 
 
 def validate_scores(total: Numbers, confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES) -> Ranking:
@@ -251,7 +253,8 @@ def _compared(
 
 
 def _cautions(population: Population, alone: tuple[Single, ...], options: Options) -> list[str]:
-    made = [
+    made = list(options.cautions)
+    made += [
         f"{single.column} alone has an AUC of {single.auc:.3f}: it was probably made from the label, or after it"
         for single in alone
         if single.suspected

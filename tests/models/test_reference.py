@@ -111,3 +111,32 @@ def test_too_few_customers_have_no_index() -> None:
     assert stability_index(many, few) is None
     assert stability_index(many, few + 1) is not None
     assert stability_index(np.array([0, 0]), many) is None
+
+
+def test_zero_is_a_bucket_of_its_own_so_that_what_is_not_zero_can_be_seen_to_move() -> None:
+    """Eight in a hundred are not 0, and grow from 10 to 1,000 on average: the index was 0.0006, "stable"."""
+    random = np.random.default_rng(1)
+    before, after = (
+        np.where(random.random(5_000) < 0.08, random.exponential(mean, 5_000), 0.0)[:, None] for mean in (10, 1_000)
+    )
+    scores = np.linspace(1, 5, 5_000)
+    reference = Reference.of(("deposits",), before, scores)
+    counts = reference.empty()
+    reference.count(counts, after, scores)
+    index = stability_index(reference.counts[0], counts[0])
+    assert index is not None
+    assert index > 0.25
+    again = reference.empty()
+    reference.count(again, before, scores)
+    assert stability_index(reference.counts[0], again[0]) == 0.0
+    assert reference.counts[0][1] == (before == 0).sum()
+
+
+@pytest.mark.parametrize("values", [[0.0] * 10, [-5.0, 0.0, 0.0, 7.0], [0.0, 0.0, 3.0], [-1.0, -2.0, 0.0, 0.0]])
+def test_zeros_stand_apart_from_what_is_below_and_above(values: list[float]) -> None:
+    matrix = np.array(values)[:, None]
+    reference = Reference.of(("flow",), matrix, np.linspace(1, 5, len(values)))
+    kinds = [int((matrix < 0).sum()), int((matrix == 0).sum()), int((matrix > 0).sum())]
+    filled = reference.counts[0][1:]
+    below, above = int(np.searchsorted(reference.edges[0], 0.0)), int(np.searchsorted(reference.edges[0], 0.0, "right"))
+    assert [int(filled[:below].sum()), int(filled[below:above].sum()), int(filled[above:].sum())] == kinds
