@@ -26,6 +26,7 @@ from training.config import DEFAULT_NAME
 if TYPE_CHECKING:
     from domain.breakdown import Breakdown
     from features.histories import Floats
+    from models.reach import Reach
     from models.value_model import ValueModel
 
 
@@ -66,19 +67,26 @@ def show(
     from models.explain import breakdown, explained  # noqa: PLC0415 (loads the indicators)
     from models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
 
-    explanations = explain_matrix(model, _matrix_of(model, path, user, as_of))
+    matrix, reach = _matrix_of(model, path, user, as_of)
+    explanations = explain_matrix(model, matrix)
     scores, found = explanations.scores, breakdown(explanations, 0, model.currency)
     headline = (
         f"Customer {user} as of {day_text(as_of)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
         f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days, "
-        f"more than {scores.percentile[0]:.0%} of customers"
+        f"more than {scores.percentile[0]:.0%} of the customers known on {day_text(model.test_as_of)}"
     )
     if as_json:
         known = {"user_id": user, "as_of": day_text(as_of), "score": float(scores.score[0])}
-        content = {**known, "category": str(scores.category[0]), **explained(model, explanations, 0)}
+        content = {
+            **known,
+            "category": str(scores.category[0]),
+            **explained(model, explanations, 0),
+            "history": reach.to_dict(),
+        }
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
         _print(headline, found, most)
+        say(f"The starting point is the score at the model's average prediction. Seen: {reach}.")
     if png:
         from charts.render import save  # noqa: PLC0415 (imports Altair)
         from charts.waterfall import waterfall  # noqa: PLC0415 (as above)
@@ -109,9 +117,10 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and isnan(value) else value
 
 
-def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int) -> "Floats":
+def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int) -> "tuple[Floats, Reach]":
     from features.matrix import indicators  # noqa: PLC0415 (loads the indicators)
     from features.sources import stream_histories  # noqa: PLC0415 (as above)
+    from models.reach import reaches  # noqa: PLC0415 (as above)
 
     found = None
     for part in stream_histories(path, model.rates):  # to its end, where it is certain that no customer comes twice
@@ -123,4 +132,4 @@ def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int) -> "Float
     matrix, seen = indicators(found, as_of - model.settlement_lag_us)
     if not seen[0]:
         raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
-    return matrix
+    return matrix, reaches(found, as_of)[0]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import polars as pl
 import typer
 from tqdm import tqdm
@@ -111,6 +112,8 @@ class Summary:
         ]
         value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
         show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
+        say(f"Scores are places among the {model.curve.customers:,} customers known on {day_text(model.test_as_of)}.")
+        self._warn_of_shares(model)
         if self.left_out:
             say(f"Left out, for want of a row by {day_text(as_of)}: {_customers(self.left_out)}")
         if not asked and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
@@ -120,6 +123,20 @@ class Summary:
             warn(
                 f"the newest row is more than {model.horizon_days} days old, and the scores are as of now. For scores "
                 f"as of the end of the data: --as-of {midnight}"
+            )
+
+    def _warn_of_shares(self, model: "ValueModel") -> None:
+        """Warn where the segments hold other shares of the customers than of the reference portfolio."""
+        from models.reference import STABLE, stability_index  # noqa: PLC0415 (loads the indicators)
+
+        shares = model.segment_shares()
+        expected = np.array([round(share * model.curve.customers) for share in shares.values()])
+        index = stability_index(expected, np.array([int(self._segments[segment][0]) for segment in shares]))
+        if index is not None and index >= STABLE:
+            was = ", ".join(f"{segment} {share:.0%}" for segment, share in shares.items())
+            warn(
+                f"the shares of the segments have left those of {day_text(model.test_as_of)} ({was}; PSI {index:.2f}): "
+                "train again on later data, so that a score means its place among today's customers"
             )
 
     def show_moves(self, before: int, as_of: int) -> None:

@@ -45,6 +45,17 @@ class ScoreCurve:
         """Place predictions (money) in the reference portfolio, 0 to 1."""
         return np.interp(predictions, self.values, self.percentiles)
 
+    def share_below(self, percentile: float) -> float:
+        """Give the share of the reference (0 to 1) that stands below a percentile.
+
+        >>> ScoreCurve.of(np.array([10.0, 20.0, 20.0, 40.0])).share_below(0.6)
+        0.75
+        """
+        place = int(np.searchsorted(self.percentiles, percentile))
+        # Each percentile is the share below it plus half its own, so the shares below follow one from the other.
+        signs = np.where(np.arange(place) % 2 == (place - 1) % 2, 2.0, -2.0)
+        return float((signs * self.percentiles[:place]).sum())
+
     def score(self, predictions: Floats) -> Floats:
         """Turn predictions (money) into scores, 1 to 5.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from domain.breakdown import Breakdown, Contribution
+from domain.clock import day_text
 from features.histories import Floats
 from features.indicator import Indicator
 from features.matrix import catalogue
@@ -76,6 +77,7 @@ def explained(model: ValueModel, explanations: Explanations, row: int) -> dict[s
         "currency": model.currency,
         "horizon_days": model.horizon_days,
         "percentile": float(explanations.scores.percentile[row]),
+        "reference_date": day_text(model.test_as_of),
         "base": found.base,
         "contributions": [
             {

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ import pyarrow.parquet
 from domain.clock import DAY_US
 from domain.errors import ModelError
 from domain.money import RateTable
-from domain.segments import check_cut_points, segments_of
+from domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
 from features.histories import Floats
 from features.matrix import catalogue
 from models.curve import ScoreCurve, score_at
@@ -114,6 +115,12 @@ class ValueModel:
     def segments_of(self, scores: Floats) -> npt.NDArray[np.str_]:
         """Name the segment of each unrounded score."""
         return segments_of(scores, self.cut_points)
+
+    def segment_shares(self) -> dict[str, float]:
+        """Give the share of the reference portfolio in each segment, lowest first."""
+        places = [(cut - LOWEST_SCORE) / (HIGHEST_SCORE - LOWEST_SCORE) for cut in self.cut_points]
+        below = [0.0, *map(self.curve.share_below, places), 1.0]
+        return {segment: after - before for segment, (before, after) in zip(SEGMENTS, pairwise(below), strict=True)}
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder: trees as text, curve as Parquet, the rest as JSON."""

@@ -81,6 +81,16 @@ class Score(Exact):
     category: Literal["low", "medium", "high", "top"]
 
 
+class History(Exact):
+    """How far the rows of a customer reach, against the creation of the account."""
+
+    from_: str = Field(alias="from")
+    user_created: str
+    days: int
+    days_before_it: int
+    short: bool
+
+
 class Explained(Score):
     """A customer's score and everything behind it, with explain=true."""
 
@@ -88,9 +98,11 @@ class Explained(Score):
     currency: str
     horizon_days: int
     percentile: float = Field(ge=0, le=1)
+    reference_date: str
     base: float
     contributions: list[Contribution]
     families: dict[str, float]
+    history: History
     model: Model
 
 

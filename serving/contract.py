@@ -150,7 +150,7 @@ def written(answer: Answer, model: ValueModel, named: Mapping[str, Any]) -> list
     ]
     if answer.explanations is not None:
         return [
-            {**element, **explained(model, answer.explanations, number), "model": named}
-            for number, element in enumerate(elements)
+            {**element, **explained(model, answer.explanations, number), "history": reach.to_dict(), "model": named}
+            for number, (element, reach) in enumerate(zip(elements, answer.reaches, strict=True))
         ]
     return elements

@@ -17,6 +17,7 @@ from features.scanned import Scanned
 from features.tables import table_from_rows
 from features.values import Findings
 from models.explain import Explanations, explain
+from models.reach import Reach, reaches
 from models.value_model import Scores, ValueModel
 
 
@@ -27,12 +28,14 @@ class Answer:
     Attributes:
         matrix: their indicators, n x F.
         explanations: None where they were not asked for.
+        reaches: how far each customer's history reaches, where explanations were asked for.
     """
 
     user_ids: list[str]
     scores: Scores
     matrix: Floats
     explanations: Explanations | None
+    reaches: Sequence[Reach] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ def score_checked(model: ValueModel, checked: Checked, *, explained: bool) -> An
     matrix, _ = indicators(checked.histories, checked.moment - model.settlement_lag_us)
     user_ids: list[str] = checked.histories.user_ids.to_pylist()
     explanations = explain(model, matrix) if explained else None
-    return Answer(user_ids, explanations.scores if explanations else model.scores(matrix), matrix, explanations)
+    if explanations is None:
+        return Answer(user_ids, model.scores(matrix), matrix, None)
+    return Answer(user_ids, explanations.scores, matrix, explanations, reaches(checked.histories, checked.moment))
 
 
 def _unseen(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from domain.clock import day_text
 from domain.errors import Problem
 from domain.segments import DEFAULT_CUT_POINTS, segments_of
 from domain.settings import Limits
@@ -340,11 +341,15 @@ def test_an_explanation_is_written_with_everything_behind_the_score() -> None:
         "currency",
         "horizon_days",
         "percentile",
+        "reference_date",
         "base",
         "contributions",
         "families",
+        "history",
         "model",
     ]
+    assert element["reference_date"] == day_text(model.test_as_of)
+    assert set(element["history"]) == {"from", "user_created", "days", "days_before_it", "short"}
     parts = element["contributions"]
     keys = ["indicator", "family", "value", "unit", "points", "sentence"]
     assert all(list(part) == keys for part in parts)
