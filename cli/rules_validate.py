@@ -1,8 +1,7 @@
 """`fivefold rules validate`: a ruleset against what was confirmed afterwards."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +25,11 @@ from cli.terminal import AsOfOption, ModelOption, NameOption, moment
 from domain.clock import parse_moment
 from domain.errors import ConfigError
 from training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from risk.engine.assessments import Assessments
+    from risk.facts.portfolio import Portfolio
+    from risk.language.ruleset import Ruleset
 
 LEAST_RESAMPLES = 100
 
@@ -71,36 +75,52 @@ def validate_files(
     json: JsonOption = None,
 ) -> None:
     """Measure how well a ruleset ranks and catches what became known after as-of, against named floors."""
-    from risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
     from risk.governance.evidence_validate import validation_page  # noqa: PLC0415 (imports what draws pictures)
     from risk.governance.labels import LABELS_ARE  # noqa: PLC0415 (as the first)
     from risk.governance.validate import Options, validate  # noqa: PLC0415 (as the first)
-    from risk.governance.validate_dates import dated_only  # noqa: PLC0415 (as the first)
 
     ruleset, other = load_ruleset(path), None if against is None else load_ruleset(against)
     rulesets = [ruleset] if other is None else [ruleset, other]
     at, named = moment(as_of, "--as-of"), lists_with(lists)
     files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
-    options = Options(
-        banned=tuple(banned or ()),
-        made_of=() if elsewhere else LABELS_ARE,
-        until=None if until is None else _after(until, at),
-        undated_are_later=undated,
-        seed=seed,
-        resamples=resamples,
-    )
-    portfolio, cautions = dated_only(read_portfolio(files, rulesets, named, at, model, name), undated_known=known)
+    asked: dict[str, Any] = {
+        "made_of": () if elsewhere else LABELS_ARE,
+        "undated_are_later": undated,
+        "seed": seed,
+        "resamples": resamples,
+    }
+    last = None if until is None else _after(until, at)
+    before = None if reference is None else _before(reference, at)
+    found, earlier, compared, cautions = _assessed(files, rulesets, named, at, before, model, name, known=known)
+    options = Options(banned=tuple(banned or ()), until=last, cautions=cautions, **asked)
+    made = validate(found, read_frame(labels), options, earlier, compared)
+    show(page := validation_page(made))
+    keep("validation", made, page, html, json)
+
+
+def _assessed(
+    files: PortfolioFiles,
+    rulesets: "list[Ruleset]",
+    named: Any,
+    at: int,
+    before: int | None,
+    model: str | None,
+    name: str,
+    *,
+    known: bool,
+) -> "tuple[Assessments, Assessments | None, Assessments | None, tuple[str, ...]]":
+    """Assess as of now, as of the reference period, and by the other ruleset; say what had no date."""
+    from risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
+    from risk.governance.validate_dates import dated_only  # noqa: PLC0415 (as above)
+
+    def read(of: "list[Ruleset]", when: int) -> "tuple[Portfolio, tuple[str, ...]]":
+        return dated_only(read_portfolio(files, of, named, when, model, name), undated_known=known)
+
+    portfolio, cautions = read(rulesets, at)
     warn_of_doubts(files, portfolio, *rulesets)
-    earlier = None
-    if reference is not None:
-        before = _before(reference, at)
-        period = read_portfolio(files, [ruleset], named, before, model, name)
-        earlier = assess(ruleset, dated_only(period, undated_known=known)[0], before)
-    options = replace(options, cautions=cautions)
-    compared = None if other is None else assess(other, portfolio, at)
-    found = validate(assess(ruleset, portfolio, at), read_frame(labels), options, earlier, compared)
-    show(page := validation_page(found))
-    keep("validation", found, page, html, json)
+    earlier = None if before is None else assess(rulesets[0], read(rulesets[:1], before)[0], before)
+    compared = None if len(rulesets) == 1 else assess(rulesets[1], portfolio, at)
+    return assess(rulesets[0], portfolio, at), earlier, compared, cautions
 
 
 def _before(reference: str, at: int) -> int:
