@@ -10,11 +10,13 @@ import typer
 from charts.files import require_picture
 from cli.terminal import (
     AsOfOption,
+    MapOption,
     ModelOption,
     NameOption,
     PathArgument,
     console,
     load_model,
+    mapped,
     moment,
     require_source,
     say,
@@ -26,6 +28,7 @@ from training.config import DEFAULT_NAME
 if TYPE_CHECKING:
     from domain.breakdown import Breakdown
     from features.histories import Floats
+    from features.paths import MappedFile
     from models.reach import Reach
     from models.value_model import ValueModel
 
@@ -44,18 +47,19 @@ def explain(
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every indicator, for programs.")] = False,
     name: NameOption = DEFAULT_NAME,
+    names: MapOption = None,
 ) -> None:
     """Show what one customer's score is made of."""
     when = moment(as_of, "--as-of")
     require_source(path)
     if png:
         require_picture(png)
-    show(load_model(model, name), path, user, when, png=png, most=most, as_json=as_json)
+    show(load_model(model, name), mapped(path, names), user, when, png=png, most=most, as_json=as_json)
 
 
 def show(
     model: "ValueModel",
-    path: Path,
+    path: "Path | MappedFile",
     user: str,
     as_of: int,
     *,
@@ -117,7 +121,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and isnan(value) else value
 
 
-def _matrix_of(model: "ValueModel", path: Path, user: str, as_of: int) -> "tuple[Floats, Reach]":
+def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int) -> "tuple[Floats, Reach]":
     from features.matrix import indicators  # noqa: PLC0415 (loads the indicators)
     from features.sources import stream_histories  # noqa: PLC0415 (as above)
     from models.reach import reaches  # noqa: PLC0415 (as above)

@@ -14,15 +14,18 @@ from charts.numbers import one_line
 from cli.output import Write, open_output, require_output
 from cli.terminal import (
     AsOfOption,
+    MapOption,
     ModelOption,
     NameOption,
     PathArgument,
     load_model,
+    mapped,
     moment,
     require_source,
     say,
     show_table,
     warn,
+    warn_of_currency,
 )
 from domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
 from domain.errors import ConfigError, LayoutError
@@ -30,6 +33,7 @@ from domain.segments import SEGMENTS
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from features.paths import MappedFile
     from models.scoring import ScoredBatch
     from models.value_model import ValueModel
 
@@ -54,6 +58,7 @@ def score(
     ] = None,
     model: ModelOption = None,
     name: NameOption = DEFAULT_NAME,
+    names: MapOption = None,
 ) -> None:
     """Score every customer of a file. The champion does it, or any other registered model."""
     when = moment(as_of, "--as-of")
@@ -65,8 +70,10 @@ def score(
     if output:
         require_output(output)
     require_source(path)
+    source = mapped(path, names)
     used = load_model(model, name)
-    summary = score_file(used, path, output, when, explain=explain, compare_as_of=before)
+    warn_of_currency(source, used.currency)
+    summary = score_file(used, source, output, when, explain=explain, compare_as_of=before)
     summary.show(used, when, asked=as_of is not None)
     if before is not None:
         summary.show_moves(before, when)
@@ -156,7 +163,7 @@ class Summary:
 
 def score_file(
     model: "ValueModel",
-    path: Path,
+    path: "Path | MappedFile",
     output: Path | None,
     as_of: int,
     *,

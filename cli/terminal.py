@@ -3,7 +3,7 @@
 import logging
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +16,8 @@ from domain.clock import now_microseconds, parse_moment
 from domain.errors import ConfigError
 from domain.files import protect_folder
 from domain.settings import read_settings
-from features.paths import suffix_of
+from features.paths import MappedFile, suffix_of
+from features.text_files import ColumnMap
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -150,6 +151,29 @@ def acting_in(engine: "Engine", organisation: str) -> "Actor":
     from usecases.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
 
     return actor_in(engine, organisation, actor())
+
+
+MapOption = Annotated[
+    list[str] | None, typer.Option("--map", help="What a column of the file is, such as customer_id=user_id.")
+]
+
+
+def mapped(path: Path, names: Sequence[str] | None, ours: Mapping[str, str] | None = None) -> MappedFile:
+    """Give a file whose columns have names of their own: those of options, and *ours* by theirs for the others."""
+    given = ColumnMap.read(names or [])
+    return MappedFile(path, ColumnMap({**(ours or {}), **given.ours}))
+
+
+def warn_of_currency(source: MappedFile, base: str) -> None:
+    """Warn where a file's amounts are all in one currency, and that is not the base."""
+    from features.sources import currencies_of  # noqa: PLC0415 (loads the readers)
+
+    found = currencies_of(source)
+    if found and base not in found:
+        warn(
+            f"no amount of {source} is in {base}, the base currency: all are in {', '.join(found[:5])}, and are "
+            f"converted; with the base {found[0]} nothing would have to be"
+        )
 
 
 def require_source(path: Path) -> None:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.terminal import (
+    MapOption,
     NameOption,
     actor,
     console,
+    mapped,
     open_current_database,
     open_registry,
     require_name,
@@ -16,12 +18,14 @@ from cli.terminal import (
     say,
     show_table,
     warn,
+    warn_of_currency,
 )
 from domain.clock import day_text
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME, TrainingConfig, read_config
 
 if TYPE_CHECKING:
+    from features.paths import MappedFile
     from models.registry import Registry
     from training.plan import Plan
     from training.retrain import Outcome
@@ -39,6 +43,7 @@ def train(
     config: Annotated[Path | None, typer.Option("--config", help="Training configuration, YAML.")] = None,
     tune: Annotated[int, typer.Option("--tune", min=0, help="Try so many configurations first (Optuna).")] = 0,
     name: NameOption = "",
+    names: MapOption = None,
 ) -> None:
     """Train, judge, register, and promote if the gate allows it."""
     if data:
@@ -49,10 +54,12 @@ def train(
     require_name(settings.name)
     import training.retrain  # noqa: F401, PLC0415 (where that cannot be imported, nothing is simulated for it)
 
-    show_outcome(run(data or simulated_file(), settings, tune), settings)
+    source = mapped(data or simulated_file(), names, settings.columns if data else {})
+    warn_of_currency(source, settings.base_currency)
+    show_outcome(run(source if source.names.ours else source.path, settings, tune), settings)
 
 
-def run(path: Path, config: TrainingConfig, tune: int = 0) -> "Outcome":
+def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Outcome":
     """Run the training with the registry of the settings."""
     from training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
 

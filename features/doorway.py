@@ -55,6 +55,8 @@ class Doorway:
         text: numbers may be written as text, as in CSV.
         source: what is being read, for errors.
         latest: moments after it (microseconds) are refused; None for no such limit.
+        completes: columns that a file may lack are completed: the currency is the base, the category is WEB, and an
+            account was created with its first row.
         created_slack_us: an account created more than this after its customer's first row is refused; None for no
             such limit.
     """
@@ -64,6 +66,7 @@ class Doorway:
     source: str = ""
     latest: int | None = None
     created_slack_us: int | None = None
+    completes: bool = False
 
     def histories(self, table: pa.Table, first_row: int = 0) -> Histories:
         """Check the rows of *table* (numbered from *first_row*) and build their histories.
@@ -94,12 +97,18 @@ class Doorway:
 
     def _require_columns(self, table: pa.Table) -> None:
         names = table.column_names
-        missing = [name for name in c.REQUIRED if name not in names]
+        completed = COMPLETED if self.completes else ()
+        missing = [name for name in c.REQUIRED if name not in names and name not in completed]
         if missing:
             raise LayoutError(
                 f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
-                f"{', '.join(names)}; needed are {', '.join(c.REQUIRED)}, "
-                f"and {' and '.join(c.OPTIONAL)} may be there"
+                f"{', '.join(names)}; needed are {', '.join(name for name in c.REQUIRED if name not in completed)}, "
+                f"and {' and '.join([*completed, *c.OPTIONAL])} may be there"
+                + (
+                    ". A column of another name is given by --map, such as --map customer_id=user_id"
+                    if completed
+                    else ""
+                )
             )
         twice = [name for name in c.COLUMNS if names.count(name) > 1]
         if twice:
@@ -108,15 +117,20 @@ class Doorway:
     def _rows(self, chunk: Columns, customer: Integers, findings: Findings) -> Rows:
         state, identifiers = chunk.get(c.STATE), chunk.get(c.TRANSACTION_ID)
         state = pa.nulls(len(customer)) if state is None else state
+        times = read_times(chunk[c.DATE], c.DATE, findings)
         return Rows(
             customer,
-            read_times(chunk[c.DATE], c.DATE, findings),
+            times,
             read_numbers(chunk[c.AMOUNT], c.AMOUNT, findings, text=self.text),
             read_numbers(chunk[c.BALANCE], c.BALANCE, findings, text=self.text),
             read_words(state, c.STATE, findings, _STATES, any_case=True, absent=c.SETTLED),
-            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, _currencies(self.rates.codes)),
-            read_words(chunk[c.CATEGORY], c.CATEGORY, findings, _CATEGORIES),
-            read_times(chunk[c.CREATED], c.CREATED, findings),
+            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, _currencies(self.rates.codes))
+            if c.CURRENCY in chunk
+            else np.full(len(customer), self.rates.positions[self.rates.base], dtype=np.int16),
+            read_words(chunk[c.CATEGORY], c.CATEGORY, findings, _CATEGORIES)
+            if c.CATEGORY in chunk
+            else np.full(len(customer), _CATEGORIES["WEB"], dtype=np.int16),
+            read_times(chunk[c.CREATED], c.CREATED, findings) if c.CREATED in chunk else _firsts(customer, times),
             None if identifiers is None else _identifiers(identifiers, findings),
         )
 
@@ -153,6 +167,17 @@ class Doorway:
         return Histories(
             user_ids, offsets, time, money[0], money[1], small[0], currency, small[1], created, self.rates.base
         )
+
+
+COMPLETED = (c.CURRENCY, c.CATEGORY, c.CREATED)
+"""Columns that a file may lack; see `Doorway.completes`."""
+
+
+def _firsts(customer: Integers, times: Integers) -> Integers:
+    """Give each row the first moment of its customer."""
+    first = np.full(int(customer.max(initial=0)) + 1, _FOREVER)
+    np.minimum.at(first, customer, times)
+    return first[customer]
 
 
 _PLAIN = (pa.string(), pa.float64())

@@ -1,8 +1,10 @@
 """Which files transactions are read from."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from domain.errors import LayoutError
+from features.text_files import GZIP, ColumnMap, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
 
@@ -13,6 +15,25 @@ def suffix_of(path: Path) -> str:
         raise LayoutError(f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}, or a folder of Parquet")
     if path.is_dir():
         return ""
-    if path.suffix.lower() not in SUFFIXES:
-        raise LayoutError(f"{path} ends in {path.suffix!r}; files that can be read end in {', '.join(SUFFIXES)}")
-    return path.suffix.lower()
+    suffix = suffix_of_name(path)
+    if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
+        known = f"{', '.join(SUFFIXES)} (text also with {GZIP})"
+        raise LayoutError(f"{path} ends in {path.suffix!r}; files that can be read end in {known}")
+    return suffix
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """A file of transactions whose columns have names of their own.
+
+    Attributes:
+        path: the file, or a folder of Parquet.
+        names: what its columns are called here.
+    """
+
+    path: Path
+    names: ColumnMap = field(default_factory=ColumnMap)
+
+    def __str__(self) -> str:
+        """Name the file."""
+        return str(self.path)

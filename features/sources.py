@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,12 @@ import pyarrow.parquet
 from domain.errors import DataNotValid, LayoutError, Problem
 from domain.money import RateTable
 from features import columns as c
-from features.doorway import FEW_VALUES, Doorway
+from features.doorway import COMPLETED, FEW_VALUES, Doorway
 from features.histories import Histories, Integers, concatenate
-from features.paths import suffix_of
+from features.paths import MappedFile, suffix_of
 from features.tables import (
     Source,
+    csv_batches,
     parquet_files,
     read_csv,
     read_json,
@@ -31,6 +32,9 @@ from features.values import MOST_NAMED_IN_FILES, Findings
 
 ROWS_A_BATCH = 1 << 19
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
+
+PARQUET_ROWS_SORTED = c.ROWS_SORTED_IN_MEMORY
+"""Most rows of Parquet that are sorted in memory where they are not grouped by customer."""
 
 Item = TypeVar("Item")
 
@@ -60,17 +64,33 @@ def stream_histories(source: Source, rates: RateTable, latest: int | None = None
     customer is met twice is known for certain only at the end, so results are not final before that.
     Rows dated after *latest* (microseconds) are refused; None for no such limit.
     """
-    if isinstance(source, Path | str):
-        path = Path(source)
-        suffix = suffix_of(path)
-        if suffix in {"", ".parquet"}:
-            yield from _stream_parquet(path, Doorway(rates, source=str(path), latest=latest))
-            return
+    if isinstance(source, Path | str | MappedFile):
+        file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
+        suffix = suffix_of(file.path)
         text = suffix == ".csv"
-        doorway = Doorway(rates, text, str(path), latest)
-        yield _in_memory(read_csv(path) if text else read_json(path), doorway)
+        doorway = Doorway(rates, text, str(file.path), latest=latest, completes=True)
+        if suffix in {"", ".parquet"} and not _few_in_no_order(file):
+            yield from _stream_parquet(file, doorway)
+        elif suffix in {"", ".parquet"}:
+            yield _in_memory(_whole(file), doorway)
+        elif text:
+            yield _in_memory(_renamed(read_csv(file.path), file), doorway)
+        else:
+            yield _in_memory(_renamed_rows(read_json(file.path), file), doorway)
         return
     yield _in_memory(source, Doorway(rates, latest=latest))
+
+
+def currencies_of(file: MappedFile) -> list[str]:
+    """List the currencies of a file's rows; nothing where it has no such column, or is JSON."""
+    suffix = suffix_of(file.path)
+    tables: Iterable[pa.Table] = ()
+    if suffix in {"", ".parquet"}:
+        tables = _parquet_tables(file, (c.CURRENCY,))
+    elif suffix == ".csv":
+        tables = (_renamed(pa.Table.from_batches([batch]), file) for batch in csv_batches(file.path))
+    columns = (table[c.CURRENCY].cast(pa.string()) for table in tables if table.column_names.count(c.CURRENCY) == 1)
+    return sorted({word for column in columns for word in column.unique().to_pylist() if word})
 
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
@@ -94,17 +114,60 @@ def _in_memory(source: Source, doorway: Doorway) -> Histories:
         table = table_from_frame(source, findings)
     else:
         table = table_from_rows(source, findings)
+    if doorway.completes and table.num_rows:
+        nothing = [name for name in COMPLETED if name in table.column_names]
+        table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
     ids = table.column_names.count(c.USER_ID)  # any number but one is refused at the doorway
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not _grouped(table[c.USER_ID]):
         raise too_large(doorway.source or "the table")
     return doorway.checked(table, findings)
 
 
-def _stream_parquet(path: Path, doorway: Doorway) -> Iterator[Histories]:
-    met = _Met(path)
+def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
+    names = file.names.rename(table.column_names, str(file))
+    return table.rename_columns([names.get(name, name) for name in table.column_names]) if names else table
+
+
+def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
+    if not file.names.ours:
+        return rows
+    objects = [row for row in rows if isinstance(row, dict)]
+    names = file.names.rename(list(dict.fromkeys(name for row in objects for name in row)), str(file))
+    return [
+        {names.get(name, name): value for name, value in row.items()} if isinstance(row, dict) else row for row in rows
+    ]
+
+
+def _whole(file: MappedFile) -> pa.Table:
+    try:
+        return pa.concat_tables(_parquet_tables(file), promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise LayoutError(f"all files of a folder must have their columns in the same types: {error}") from None
+
+
+def _few_in_no_order(file: MappedFile) -> bool:
+    """Tell whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
+    rows = 0
+    for part in parquet_files(file.path):
+        try:
+            rows += pyarrow.parquet.read_metadata(part).num_rows
+        except (pa.ArrowInvalid, OSError):
+            return False  # said by whoever reads it
+        if rows > PARQUET_ROWS_SORTED:
+            return False
+    tables = [table for table in _parquet_tables(file, (c.USER_ID,)) if table.column_names == [c.USER_ID]]
+    try:
+        return bool(tables) and not _grouped(pa.concat_tables(tables, promote_options="permissive")[c.USER_ID])
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False  # as above
+
+
+def _stream_parquet(file: MappedFile, doorway: Doorway) -> Iterator[Histories]:
+    path = file.path
+    met = _Met(file)
     problems: list[Problem] = []
     count = first_row = 0
-    for table in _whole_customers(_parquet_tables(path)):
+    for table in _whole_customers(_parquet_tables(file)):
         try:
             part = doorway.histories(table, first_row)
         except DataNotValid as error:  # go on: every bad row is to be named, not only the first batch's
@@ -120,19 +183,22 @@ def _stream_parquet(path: Path, doorway: Doorway) -> Iterator[Histories]:
     met.check()
 
 
-def _parquet_tables(path: Path, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
-    for file in parquet_files(path):
+def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
+    ours = source.names.ours
+    for file in parquet_files(source.path):
         try:
             metadata = pyarrow.parquet.read_metadata(file)
             paths = {metadata.schema.column(number).path for number in range(metadata.num_columns)}
-            dictionaries = [name for name in FEW_VALUES if name in paths]
+            dictionaries = [name for name in paths if ours.get(name, name) in FEW_VALUES]
             # Without pre_buffer: with it, the whole compressed file is in memory by the end.
             with pyarrow.parquet.ParquetFile(
                 file, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False
             ) as parquet:
-                known = [name for name in parquet.schema_arrow.names if name in columns]
+                names = source.names.rename(parquet.schema_arrow.names, str(file))
+                known = [name for name in parquet.schema_arrow.names if names.get(name, name) in columns]
                 for batch in parquet.iter_batches(ROWS_A_BATCH, columns=known):
-                    yield pa.Table.from_batches([batch])
+                    table = pa.Table.from_batches([batch])
+                    yield table.rename_columns([names.get(name, name) for name in table.column_names])
         except (pa.ArrowInvalid, OSError) as error:
             raise LayoutError(f"{file} cannot be read as Parquet: {error}") from None
 
@@ -181,8 +247,8 @@ def _grouped(column: pa.ChunkedArray) -> bool:
 class _Met:
     """Remembers the customers of a stream as 64-bit hashes, and refuses one that comes twice."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, file: MappedFile) -> None:
+        self._file = file
         self._hashes: list[npt.NDArray[np.uint64]] = []
 
     def add(self, column: pa.ChunkedArray, user_ids: pa.Array) -> None:
@@ -198,7 +264,7 @@ class _Met:
         # Two identifiers may share a hash: only the text itself decides.
         twice = hashes[counts > 1]
         seen: set[str] = set()
-        for table in _whole_customers(_parquet_tables(self._path, (c.USER_ID,))):
+        for table in _whole_customers(_parquet_tables(self._file, (c.USER_ID,))):
             ids = pl.Series(table[c.USER_ID].cast(pa.string()).unique())
             for user_id in ids.filter(pl.Series(np.isin(ids.hash().to_numpy(), twice))).to_list():
                 if user_id in seen:
@@ -207,8 +273,8 @@ class _Met:
 
     def _refusal(self, user_id: str) -> LayoutError:
         return LayoutError(
-            f"{self._path} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
-            f"first: fivefold sort {shlex.quote(str(self._path))} --output grouped.parquet"
+            f"{self._file} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
+            f"first: fivefold sort {shlex.quote(str(self._file))} --output grouped.parquet"
         )
 
 

@@ -16,14 +16,16 @@ import pyarrow.parquet
 
 from domain.errors import LayoutError
 from features import columns as c
+from features.paths import MappedFile
+from features.text_files import header_of, open_text, suffix_of_name
 from features.values import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, shown
 
 if TYPE_CHECKING:  # it is asked for only where a frame of pandas is given
     import pandas as pd
 
-    Source = Path | str | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame | pd.DataFrame
+    Source = Path | str | MappedFile | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame | pd.DataFrame
 else:
-    Source = Path | str | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame
+    Source = Path | str | MappedFile | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame
 """What histories can be read from."""
 
 _FIELDS: dict[str, tuple[pa.DataType, str]] = {
@@ -107,8 +109,8 @@ def _float(value: float) -> float:
 def read_json(path: Path) -> list[Any]:
     """Read a JSON array of rows, or one row a line (.jsonl, .ndjson); LayoutError where it is neither."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            if path.suffix.lower() == ".json":
+        with open_text(path) as file:
+            if suffix_of_name(path) == ".json":
                 rows = json.load(file)
             else:
                 rows = [json.loads(line) for line in file if line.strip()]
@@ -122,12 +124,12 @@ def read_json(path: Path) -> list[Any]:
 def csv_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Read CSV with a header line, batch by batch, everything as text; an empty field is a missing value."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            names = next(csv.reader(file), [])
+        names, delimiter = header_of(path)
         options = pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
         )
-        with pyarrow.csv.open_csv(path, convert_options=options) as reader:
+        parsing = pyarrow.csv.ParseOptions(delimiter=delimiter)
+        with pyarrow.csv.open_csv(path, parse_options=parsing, convert_options=options) as reader:
             yield from reader
     except (pa.ArrowInvalid, csv.Error, UnicodeDecodeError) as error:
         raise LayoutError(f"{path} is not CSV with a header line: {error}") from None

@@ -115,6 +115,7 @@ class TrainingConfig(_Section):
         rates: the operator's own table, CSV with currency, date and rate (1 unit of the currency = rate units of the
             base), or the ECB's own file eurofxref-hist.csv; the ECB's shipped history where there is none.
         rates_on: the day whose last known rates hold; today where it is not given.
+        columns: what the columns of the data are called here, such as {customer_id: user_id}.
         horizon_days: length of the value window.
         test_as_of: the test window begins here; by default the latest moment whose window the data cover.
         settlement_lag_days: rows may arrive so many days late. The last days of the data are not judged on, and no
@@ -127,6 +128,7 @@ class TrainingConfig(_Section):
     base_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
     rates: Path | None = None
     rates_on: date | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
     horizon_days: Annotated[int, Field(gt=0, le=3650)] = 90
     test_as_of: int | None = None
     settlement_lag_days: Annotated[int, Field(ge=0, le=365)] = 0

@@ -16,9 +16,10 @@ from domain.money import Rate, RateTable
 from features.columns import TRANSACTION_ID
 from features.histories import Floats, Histories, Integers
 from features.matrix import catalogue, snapshots
-from features.paths import suffix_of
+from features.paths import MappedFile, suffix_of
 from features.sources import read_ahead, stream_histories
 from features.tables import Source, parquet_files
+from features.text_files import open_text
 from training.config import TrainingConfig
 from training.dates import Dates, Period
 from training.quality import Quality
@@ -84,6 +85,13 @@ class Overview:
         return 1.0 if kept == len(order) else float(self.places[order[kept]])
 
 
+def _path_of(source: Source) -> Path | None:
+    """Give the file or folder of a source; None of what is in memory."""
+    if isinstance(source, MappedFile):
+        return source.path
+    return Path(source) if isinstance(source, Path | str) else None
+
+
 class Portfolio:
     """A source that can be read again and again, in batches of whole customers, with progress shown."""
 
@@ -95,7 +103,7 @@ class Portfolio:
         self.source = source
         self.rates = rates
         self._latest = (now_microseconds() if now is None else now) + CLOCK_SLACK_US
-        self._streamed = isinstance(source, Path | str) and suffix_of(Path(source)) in {"", ".parquet"}
+        self._streamed = (path := _path_of(source)) is not None and suffix_of(path) in {"", ".parquet"}
         self._kept: list[Histories] | None = None
 
     def batches(self, task: str) -> Iterator[Histories]:
@@ -160,13 +168,15 @@ def has_identifiers(source: Source) -> bool:
         return TRANSACTION_ID in source.column_names
     if hasattr(source, "columns"):
         return TRANSACTION_ID in source.columns
-    if not isinstance(source, Path | str):
+    if not isinstance(source, Path | str | MappedFile):
         return any(TRANSACTION_ID in row for row in source)
-    path = Path(source)
+    path = _path_of(source) or Path()
+    ours = source.names.ours if isinstance(source, MappedFile) else {}
+    named = next((theirs for theirs, own in ours.items() if own == TRANSACTION_ID), TRANSACTION_ID)
     if suffix_of(path) in {"", ".parquet"}:
-        return any(TRANSACTION_ID in pyarrow.parquet.read_schema(file).names for file in parquet_files(path))
-    with path.open("rb") as file:  # the header of a CSV, or the keys of a first object
-        return TRANSACTION_ID.encode() in file.read(1 << 16)
+        return any(named in pyarrow.parquet.read_schema(file).names for file in parquet_files(path))
+    with open_text(path) as file:  # the header of a CSV, or the keys of a first object
+        return named in file.read(1 << 16)
 
 
 _DIGESTED = ("user_ids", "counts", "time", "amount", "balance", "kind", "currency", "category", "created")

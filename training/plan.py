@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import NotEnoughData
+from features.paths import MappedFile
 from features.tables import Source
 from training.config import TrainingConfig
 from training.data import LearningRows, Overview, Portfolio, learning_rows
@@ -57,4 +58,4 @@ def make_plan(portfolio: Portfolio, config: TrainingConfig) -> Plan:
 
 def name_of(source: Source) -> str:
     """Name a source for people."""
-    return str(Path(source)) if isinstance(source, str | Path) else f"a {type(source).__name__} in memory"
+    return str(source) if isinstance(source, str | Path | MappedFile) else f"a {type(source).__name__} in memory"

@@ -239,7 +239,27 @@ def test_a_comparison_looks_back(before: str, home: Home) -> None:
     assert said == f"--compare-as-of is {before}; it must be before {AS_OF}, the as-of"
 
 
-def test_the_advice_for_rows_that_are_not_grouped_works(home: Home, scored: pl.DataFrame, tmp_path: Path) -> None:
+def test_small_files_in_no_order_are_sorted(home: Home, scored: pl.DataFrame, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed.parquet"
+    home.table.sample(fraction=1, shuffle=True, seed=1).write_parquet(mixed)
+    again = scores(home, mixed, tmp_path, "--as-of", AS_OF)
+    assert_frame_equal(again.sort("user_id"), scored.sort("user_id"), check_exact=True)
+
+
+def test_columns_of_other_names_and_a_currency_that_is_not_the_base(home: Home, tmp_path: Path) -> None:
+    few = home.table.head(200).rename({"user_id": "kunde"}).with_columns(transaction_currency=pl.lit("USD"))
+    few.drop("user_category", "user_created").write_csv(tmp_path / "few.csv", separator=";")
+    given = ("few.csv", "--map", "kunde=user_id", "--as-of", AS_OF)
+    done = run(home.var, "score", tmp_path / given[0], *given[1:], "-o", tmp_path / "out.csv")
+    assert done.code == 0, done.err
+    assert "is in EUR, the base currency: all are in USD, and are converted" in done.err
+    assert len(pl.read_csv(tmp_path / "out.csv")) == few["kunde"].n_unique()
+
+
+def test_the_advice_for_rows_that_are_not_grouped_works(
+    home: Home, scored: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.sources.PARQUET_ROWS_SORTED", 1_000)
     mixed = tmp_path / "mixed.parquet"
     home.table.sample(fraction=1, shuffle=True, seed=1).write_parquet(mixed)
     said = refuse(home.var, "score", mixed, "-o", tmp_path / "a.parquet", "--as-of", AS_OF)

@@ -213,10 +213,10 @@ def test_no_row_is_dropped(ledger: list[Row], chance: random.Random) -> None:
 
 def test_rows_are_numbered_from_where_the_caller_says() -> None:
     table = pa.Table.from_pylist([row(), row(user_category="APP")])
-    with pytest.raises(DataNotValid, match="row 1001: user_category is 'APP'") as caught:
+    with pytest.raises(DataNotValid, match="row 1002: user_category is 'APP'") as caught:
         Doorway(RATES, source="part.parquet").histories(table, first_row=1000)
     assert caught.value.source == "part.parquet"
-    assert "1 problem in part.parquet (rows count from 0)" in str(caught.value)
+    assert "1 problem in part.parquet (rows count from 1)" in str(caught.value)
 
 
 def dictionary(indices: list[int], values: list[str | None]) -> pa.DictionaryArray:

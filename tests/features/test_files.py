@@ -58,7 +58,7 @@ def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
         ("a.csv", b"", "is not CSV with a header line"),
         ("a.csv", f"{HEAD}\n".encode(), "has no rows"),
         ("a.csv", f"{HEAD}\na,b\n".encode(), "is not CSV with a header line"),
-        ("a.csv", b"a;b\n1;2\n", "has no column user_id, transaction_currency"),
+        ("a.csv", b"a;b\n1;2\n", "has no column user_id, user_balance"),
         ("a.csv", f"{HEAD}\n2024-06-01,\xff".encode("latin-1"), "is not CSV with a header line"),
         ("a.csv", f"{HEAD},user_id\n1,2,3,4,5,6,7,8\n".encode(), "has more than one column user_id"),
         ("a.json", b"", "is not valid JSON"),

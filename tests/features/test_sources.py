@@ -21,6 +21,12 @@ from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 from tests.features.test_tables import arrow, as_csv, grouped, written
 
 
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Parquet of these tests is too large to be sorted in memory."""
+    monkeypatch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
+
+
 def lay_out(rows: list[Row], cuts: list[int], folder: Path, row_group_rows: int = 1000) -> Path:
     """Write the rows as Parquet files that begin at the *cuts*."""
     bounds = [0, *sorted({cut for cut in cuts if 0 < cut < len(rows)}), len(rows)]

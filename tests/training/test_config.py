@@ -76,6 +76,7 @@ WRONG: dict[str, Any] = {
     "horizon_days": 0,
     "test_as_of": "soon",
     "rates_on": "yesterday",
+    "columns": ["customer_id"],
     "cut_points": [4, 3, 2],
     "seed": "lucky",
     "snapshots.spacing_days": 0,
