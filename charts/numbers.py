@@ -1,6 +1,7 @@
 """Numbers and names as people read them, in pictures and in the terminal alike."""
 
 from math import isfinite
+from textwrap import wrap
 
 from domain.breakdown import Contribution
 
@@ -78,16 +79,12 @@ def cut_end(text: str, width_columns: int) -> str:
     return text if len(text) <= width_columns else text[: width_columns - 1].rstrip() + ELLIPSIS
 
 
-def cut(text: str, width_columns: int) -> str:
-    """Shorten text that is longer than *width_columns* by an ellipsis in its middle.
+def lines_of(text: str, width_columns: int, most: int) -> list[str]:
+    """Break text at its words into at most *most* lines; what does not fit in them ends in an ellipsis.
 
-    The end stays, since many indicators differ only there, in their window.
-
-    >>> cut("Deposits of the last 90 days", 22)
-    'Deposits of th…90 days'
+    >>> lines_of("Share of transactions that failed", 20, 2)
+    ['Share of', 'transactions that…']
+    >>> lines_of("Last balance", 20, 2)
+    ['Last balance']
     """
-    if len(text) <= width_columns:
-        return text
-    end = text[len(text) - (width_columns - 1) * 2 // 5 :]
-    whole_words = end.partition(" ")[2] or end
-    return f"{text[: width_columns - 1 - len(whole_words)].rstrip()}{ELLIPSIS}{whole_words}"
+    return wrap(text, max(width_columns, 2), max_lines=most, placeholder=ELLIPSIS) or [""]

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from charts.numbers import cut, cut_end, one_line, signed, typeset
+from charts.numbers import cut_end, lines_of, one_line, signed, typeset
 from charts.steps import MOST_STEPS, SCORE_AXIS, Step, axis_around, decimals_of, waterfall_steps
 from charts.style import INK, MUTED, NEGATIVE, POSITIVE, WHOLE, rimmed, styled
 from domain.breakdown import Breakdown
@@ -13,7 +13,9 @@ __all__ = ["Step", "waterfall", "waterfall_steps"]
 
 ROW_HEIGHT = 30
 PLOT_WIDTH = 440
-LABEL_SIGNS = 72
+LABEL_SIGNS = 44
+MOST_LABEL_LINES = 2
+LINE_HEIGHT = 14
 SEEN_SIGNS = 28
 SIGN_WIDTH = 6.8
 """Pixels that an average sign takes, measured generously: fonts differ between machines."""
@@ -58,7 +60,7 @@ def waterfall(
 
 def _row(step: Step, decimals: int) -> dict[str, Any]:
     return {
-        "label": cut(step.label, LABEL_SIGNS),
+        "label": lines_of(step.label, LABEL_SIGNS, MOST_LABEL_LINES),
         "seen": typeset(cut_end(step.seen, SEEN_SIGNS)),
         "start": step.start,
         "end": step.end,
@@ -71,7 +73,7 @@ def _row(step: Step, decimals: int) -> dict[str, Any]:
 def _whole(label: str, lowest: float, total: float, decimals: int) -> dict[str, Any]:
     """The row of the base or of the total: one bar from the low end of the axis."""
     return {
-        "label": cut(one_line(label), LABEL_SIGNS),
+        "label": lines_of(one_line(label), LABEL_SIGNS, MOST_LABEL_LINES),
         "seen": "",
         "start": lowest,
         "end": total,
@@ -107,7 +109,22 @@ def _columns(
     return [
         *rimmed(points, align="left", dx=6, fontWeight=weight),
         base.mark_text(align="right", x=-12, color=MUTED, fontWeight=weight).encode(text="seen:N"),
-        base.mark_text(align="right", x=-30 - seen_width, color=INK, fontWeight=weight).encode(text="label:N"),
+        *_labels(shown, rows, -30 - seen_width, weight),
+    ]
+
+
+def _labels(
+    shown: list[dict[str, Any]], rows: list[dict[str, Any]], x: float, weight: Literal["normal", "bold"]
+) -> list[alt.Chart]:
+    """The labels, each line of them a text of its own: as many lines as a label has lie around its row's middle."""
+    texts: dict[float, list[dict[str, Any]]] = {}
+    for row in shown:
+        for number, line in enumerate(row["label"]):
+            dy = (number - (len(row["label"]) - 1) / 2) * LINE_HEIGHT
+            texts.setdefault(dy, []).append({"row": row["row"], "text": line})
+    return [
+        _placed(lines, rows).mark_text(align="right", x=x, dy=dy, color=INK, fontWeight=weight).encode(text="text:N")
+        for dy, lines in sorted(texts.items())
     ]
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from charts.numbers import cut, cut_end, one_line, signed
+from charts.numbers import cut_end, lines_of, one_line, signed
 from charts.steps import MOST_STEPS, SCORE_AXIS, Step, axis_around, decimals_of, waterfall_steps
 from domain.breakdown import Breakdown
 
@@ -11,6 +11,8 @@ SEEN_COLUMNS = 20
 """No number is longer, so that only units are ever cut."""
 LABEL_SHARE = 0.45
 LEAST_LABEL_COLUMNS = 16
+MOST_LABEL_LINES = 3
+"""A label that is longer continues below, at a word; only what is beyond this many lines is cut."""
 LEAST_DRAWING_COLUMNS = 17
 GAP = "  "
 ADDS, TAKES, WHOLE, GUIDE, RULE = "█", "░", "━", "┊", "─"
@@ -59,7 +61,8 @@ def waterfall_text(
         axis: the lowest and the highest total there can be; widened where a bar lies outside.
 
     Returns:
-        Lines without colour codes: label, value with unit, points, and a bar placed on the axis.
+        Lines without colour codes: label, value with unit, points, and a bar placed on the axis. A long label
+        continues on the next line.
 
     Raises:
         ConfigError: *most* is below 1.
@@ -73,7 +76,8 @@ def waterfall_text(
         (one_line(total_label), "", f"{breakdown.total:,.{decimals}f}"),
     ]
     table = _aligned(words, max(width_columns, NARROWEST_COLUMNS))
-    width = max(width_columns, NARROWEST_COLUMNS) - len(table[0])
+    left = len(table[0][0])
+    width = max(width_columns, NARROWEST_COLUMNS) - left
     ruler = _ruler(axis_around(breakdown.base, steps, axis), axis, width)
     drawings = [
         _scale(ruler),
@@ -81,21 +85,32 @@ def waterfall_text(
         *(_bar(step, ruler) for step in steps),
         _whole(breakdown.total, ruler),
     ]
-    lines = [(left + drawing).rstrip() for left, drawing in zip(table, drawings, strict=True)]
-    lines.insert(-1, RULE * (len(table[0]) + ruler.columns + 1))
+    blank = "".join(_guides(ruler))
+    rows = [
+        [(first + drawing).rstrip(), *(f"{more:<{left}}{blank}".rstrip() for more in rest)]
+        for (first, *rest), drawing in zip(table, drawings, strict=True)
+    ]
+    rows.insert(-1, [RULE * (left + ruler.columns + 1)])
+    lines = [line for row in rows for line in row]
     return "\n".join([*lines, "", f"{ADDS} adds   {TAKES} takes away"])
 
 
-def _aligned(words: list[tuple[str, str, str]], width: int) -> list[str]:
-    """Join label, value and points in columns that leave room for the drawing within *width*."""
+def _aligned(words: list[tuple[str, str, str]], width: int) -> list[list[str]]:
+    """Join label, value and points in columns that leave room for the drawing within *width*.
+
+    Returns:
+        One list a row: its line, and the lines that its label continues in.
+    """
     label, seen, points = (max(len(row[place]) for row in words) for place in range(3))
     seen = min(seen, SEEN_COLUMNS)
     room = width - seen - points - 3 * len(GAP) - LEAST_DRAWING_COLUMNS
     label = max(min(label, room, round(width * LABEL_SHARE)), LEAST_LABEL_COLUMNS)
-    return [
-        f"{cut(name, label):<{label}}{GAP}{cut_end(value, seen):>{seen}}{GAP}{number:>{points}}{GAP}"
-        for name, value, number in words
-    ]
+    rows = []
+    for name, value, number in words:
+        first, *rest = lines_of(name, label, MOST_LABEL_LINES)
+        line = f"{first:<{label}}{GAP}{cut_end(value, seen):>{seen}}{GAP}{number:>{points}}{GAP}"
+        rows.append([line, *rest])
+    return rows
 
 
 def _ruler(domain: tuple[float, float], axis: tuple[float, float], width: int) -> _Ruler:

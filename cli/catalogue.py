@@ -24,8 +24,10 @@ def indicators(
         typer.echo(catalogue_markdown(), nl=False)
         return
     found = catalogue()
-    rows = [[made.name, made.family, made.unit, empty_text(made), made.meaning] for made in found.indicators]
-    show_table(f"{len(rows)} indicators", ("indicator", "family", "unit", "empty", "meaning"), rows, left=5)
+    rows = [
+        [made.name, made.label, made.family, made.unit, empty_text(made), made.meaning] for made in found.indicators
+    ]
+    show_table(f"{len(rows)} indicators", ("indicator", "label", "family", "unit", "empty", "meaning"), rows, left=6)
     say(f"fingerprint {found.fingerprint}")
 
 

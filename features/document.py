@@ -12,8 +12,9 @@ _HEAD = """\
 Generated from the declarations (`fivefold indicators --markdown > docs/indicators.md`); do not edit.
 
 {count} columns, in the order of the matrix. Everything is as known at as-of: an event at exactly as-of counts, and a
-window of w days is (as-of − w, as-of]. Money is in the base currency. "Empty" is the value for a customer without a
-single row; undefined values are NaN. Weekdays, nights and calendar days are UTC.
+window of w days is (as-of − w, as-of]. Money is in the base currency. "Label" is what pictures say in place of the
+meaning. "Empty" is the value for a customer without a single row; undefined values are NaN. Weekdays, nights and
+calendar days are UTC.
 """
 
 
@@ -26,7 +27,9 @@ def catalogue_markdown() -> str:
     """Write the whole catalogue in Markdown, family by family."""
     lines = [_HEAD.format(count=len(CATALOGUE.indicators))]
     for family, members in groupby(CATALOGUE.indicators, key=lambda made: made.family):
-        lines += [f"## {family}", "", "| indicator | unit | empty | meaning |", "|---|---|---|---|"]
-        lines += [f"| `{made.name}` | {made.unit} | {empty_text(made)} | {made.meaning} |" for made in members]
+        lines += [f"## {family}", "", "| indicator | label | unit | empty | meaning |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{made.name}` | {made.label} | {made.unit} | {empty_text(made)} | {made.meaning} |" for made in members
+        ]
         lines.append("")
     return "\n".join(lines)

@@ -50,6 +50,7 @@ class Indicator:
         window_days: length of the window (as-of - window, as-of]; None for all history.
         function: computes it from what its parameters name.
         constants: further arguments, by name.
+        label: a few words for a picture, where the meaning would be too long.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Indicator:
     window_days: int | None
     function: Callable[..., float]
     constants: tuple[tuple[str, float], ...] = ()
+    label: str = ""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -119,10 +121,13 @@ def indicator(
     windows: Sequence[int | None] = (None,),
     variants: Sequence[Mapping[str, float]] = ({},),
     family: str | None = None,
+    label: str = "",
 ) -> Callable[[Function], Function]:
     """Declare a function as indicators: one for each window and each variant of its constants.
 
-    *name* and the docstring's first line may name `{window}` and the constants; the family is the module's name.
+    *label* says in a few words what the docstring's first line says in a sentence; without one it is the sentence.
+    *name*, *label* and the docstring's first line may name `{window}` and the constants; the family is the module's
+    name.
 
     >>> @indicator("event_count_{window}", unit="count", empty=0.0, windows=(30, None), family="volume")
     ... def event_count(time, first_row):
@@ -135,7 +140,7 @@ def indicator(
     def declare(function: Function) -> Function:
         wording = (inspect.getdoc(function) or "").split("\n", maxsplit=1)[0]
         template = Indicator(
-            name, family or function.__module__.rsplit(".", 1)[-1], unit, wording, empty, None, function
+            name, family or function.__module__.rsplit(".", 1)[-1], unit, wording, empty, None, function, label=label
         )
         made = [_instance(template, days, variant) for days in windows for variant in variants]
         function.indicators = tuple(made)  # type: ignore[attr-defined]  # where `collect` finds them
@@ -188,10 +193,13 @@ def _is_text(node: ast.stmt) -> bool:
 def _instance(template: Indicator, days: int | None, variant: Mapping[str, float]) -> Indicator:
     of_name = {"window": "all" if days is None else f"{days}d", **variant}
     of_meaning = {"window": "in all history" if days is None else f"in the last {days} days", **variant}
+    of_label = {"window": "all time" if days is None else f"{days} days", **variant}
+    meaning = template.meaning.format(**of_meaning)
     return replace(
         template,
         name=template.name.format(**of_name),
-        meaning=template.meaning.format(**of_meaning),
+        meaning=meaning,
+        label=template.label.format(**of_label) or meaning.rstrip("."),
         window_days=days,
         constants=tuple(sorted(variant.items())),
     )

@@ -119,8 +119,9 @@ def _contribution(made: Indicator, value: float, points: float, currency: str) -
     seen = value_text(value, made.unit, currency)
     sentence = f"{made.meaning.rstrip('.')}: {seen}; {effect}."
     unit = made.unit.replace("money", currency)
-    label = made.meaning.rstrip(".").split(",", maxsplit=1)[0]
-    return Contribution(made.name, made.family, None if isnan(value) else value, unit, points, sentence, label, seen)
+    return Contribution(
+        made.name, made.family, None if isnan(value) else value, unit, points, sentence, made.label, seen
+    )
 
 
 def _score_at(model: ValueModel, margins: Floats) -> Floats:

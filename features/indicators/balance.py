@@ -7,13 +7,13 @@ from features.indicator import indicator
 from features.statistics import deviation_of, held_days, held_from, mean_of, ratio
 
 
-@indicator("balance_last", unit="money", empty=nan)
+@indicator("balance_last", label="Last balance", unit="money", empty=nan)
 def balance_last(balance: Floats) -> float:
     """Balance after the last event."""
     return balance[len(balance) - 1] if len(balance) else nan
 
 
-@indicator("balance_min_{window}", unit="money", empty=nan, windows=(90,))
+@indicator("balance_min_{window}", label="Lowest balance, {window}", unit="money", empty=nan, windows=(90,))
 def balance_min(time: Integers, balance: Floats, first_row: int, window_start: int) -> float:
     """Lowest balance held {window}, the one carried in included."""
     lowest = nan
@@ -23,7 +23,7 @@ def balance_min(time: Integers, balance: Floats, first_row: int, window_start: i
     return lowest
 
 
-@indicator("balance_max_{window}", unit="money", empty=nan, windows=(90, 365))
+@indicator("balance_max_{window}", label="Highest balance, {window}", unit="money", empty=nan, windows=(90, 365))
 def balance_max(time: Integers, balance: Floats, first_row: int, window_start: int) -> float:
     """Highest balance held {window}, the one carried in included."""
     highest = nan
@@ -33,19 +33,19 @@ def balance_max(time: Integers, balance: Floats, first_row: int, window_start: i
     return highest
 
 
-@indicator("balance_mean_{window}", unit="money", empty=nan, windows=(90,))
+@indicator("balance_mean_{window}", label="Mean balance, {window}", unit="money", empty=nan, windows=(90,))
 def balance_mean(balance: Floats, first_row: int) -> float:
     """Mean of the balances after each event {window}."""
     return mean_of(balance, first_row)
 
 
-@indicator("balance_deviation_{window}", unit="money", empty=nan, windows=(90,))
+@indicator("balance_deviation_{window}", label="Balance variation, {window}", unit="money", empty=nan, windows=(90,))
 def balance_deviation(balance: Floats, first_row: int) -> float:
     """Standard deviation of the balances after each event {window}."""
     return deviation_of(balance, first_row)
 
 
-@indicator("balance_held_{window}", unit="money", empty=nan, windows=(30, 90, 365))
+@indicator("balance_held_{window}", label="Balance held, {window}", unit="money", empty=nan, windows=(30, 90, 365))
 def balance_held(time: Integers, balance: Floats, first_row: int, window_start: int, as_of: int) -> float:
     """Mean balance {window}, each weighted by how long it was held."""
     weighted = 0.0
@@ -59,7 +59,7 @@ def balance_held(time: Integers, balance: Floats, first_row: int, window_start: 
     return ratio(weighted, days)
 
 
-@indicator("balance_empty_days_{window}", unit="days", empty=0.0, windows=(365,))
+@indicator("balance_empty_days_{window}", label="Days without money, {window}", unit="days", empty=0.0, windows=(365,))
 def balance_empty_days(time: Integers, balance: Floats, first_row: int, window_start: int, as_of: int) -> float:
     """Days with a balance at or below zero {window}."""
     days = 0.0

@@ -6,7 +6,7 @@ from features.histories import Integers
 from features.indicator import indicator
 
 
-@indicator("channel_web", unit="flag", empty=nan)
+@indicator("channel_web", label="Latest event by web", unit="flag", empty=nan)
 def channel_web(category: Integers) -> float:
     """1 where the latest event came by WEB, 0 by API."""
     return float(category[len(category) - 1]) if len(category) else nan

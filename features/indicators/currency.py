@@ -21,7 +21,7 @@ def _counts(currency: Integers) -> Integers:
     return counts
 
 
-@indicator("currency_count", unit="count", empty=0.0)
+@indicator("currency_count", label="Currencies used", unit="count", empty=0.0)
 def currency_count(currency: Integers) -> float:
     """Number of currencies among all events."""
     counts = _counts(currency)
@@ -32,7 +32,7 @@ def currency_count(currency: Integers) -> float:
     return float(found)
 
 
-@indicator("currency_main_share", unit="share", empty=nan)
+@indicator("currency_main_share", label="Share of main currency", unit="share", empty=nan)
 def currency_main_share(currency: Integers) -> float:
     """Share of all events that are in the customer's most used currency."""
     counts = _counts(currency)

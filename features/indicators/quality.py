@@ -8,7 +8,7 @@ from features.indicator import indicator
 from features.statistics import ratio
 
 
-@indicator("failed_count_{window}", unit="count", empty=0.0, windows=(90,))
+@indicator("failed_count_{window}", label="Failures, {window}", unit="count", empty=0.0, windows=(90,))
 def failed_count(kind: Integers, first_row: int) -> float:
     """Number of failed transactions {window}."""
     count = 0
@@ -18,7 +18,7 @@ def failed_count(kind: Integers, first_row: int) -> float:
     return float(count)
 
 
-@indicator("failed_share_{window}", unit="share", empty=nan, windows=(365,))
+@indicator("failed_share_{window}", label="Share of failures, {window}", unit="share", empty=nan, windows=(365,))
 def failed_share(kind: Integers, first_row: int) -> float:
     """Share of failed transactions among those that settled or failed {window}."""
     failed = 0

@@ -8,7 +8,7 @@ from features.indicator import indicator
 from features.statistics import in_days
 
 
-@indicator("deposit_recency", unit="days", empty=nan)
+@indicator("deposit_recency", label="Days since last deposit", unit="days", empty=nan)
 def deposit_recency(time: Integers, kind: Integers, as_of: int) -> float:
     """Days since the last settled deposit."""
     for i in range(len(time) - 1, -1, -1):
@@ -17,7 +17,7 @@ def deposit_recency(time: Integers, kind: Integers, as_of: int) -> float:
     return nan
 
 
-@indicator("withdrawal_recency", unit="days", empty=nan)
+@indicator("withdrawal_recency", label="Days since last withdrawal", unit="days", empty=nan)
 def withdrawal_recency(time: Integers, kind: Integers, as_of: int) -> float:
     """Days since the last settled withdrawal."""
     for i in range(len(time) - 1, -1, -1):
@@ -26,7 +26,7 @@ def withdrawal_recency(time: Integers, kind: Integers, as_of: int) -> float:
     return nan
 
 
-@indicator("event_recency", unit="days", empty=nan)
+@indicator("event_recency", label="Days since last event", unit="days", empty=nan)
 def event_recency(time: Integers, as_of: int) -> float:
     """Days since the last event of any kind and state."""
     return in_days(as_of - time[len(time) - 1]) if len(time) else nan

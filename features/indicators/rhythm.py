@@ -15,26 +15,26 @@ _SATURDAY = 5  # counted from Monday
 _NIGHT_ENDS_HOUR = 6
 
 
-@indicator("gap_mean_{window}", unit="days", empty=nan, windows=(365, None))
+@indicator("gap_mean_{window}", label="Days between events, {window}", unit="days", empty=nan, windows=(365, None))
 def gap_mean(time: Integers, first_row: int) -> float:
     """Mean time between neighbouring events {window}."""
     return mean_gap(time, first_row)
 
 
-@indicator("gap_deviation_{window}", unit="days", empty=nan, windows=(365, None))
+@indicator("gap_deviation_{window}", label="Gap variation, {window}", unit="days", empty=nan, windows=(365, None))
 def gap_deviation(time: Integers, first_row: int) -> float:
     """Standard deviation of the time between neighbouring events {window}."""
     return deviation_of_gaps(time, first_row)
 
 
-@indicator("regularity_{window}", unit="ratio", empty=nan, windows=(365,))
+@indicator("regularity_{window}", label="Regularity, {window}", unit="ratio", empty=nan, windows=(365,))
 def regularity(time: Integers, first_row: int) -> float:
     """1 where events come at equal distances, towards 0 the more the distances vary, {window}."""
     mean = mean_gap(time, first_row)
     return ratio(mean, mean + deviation_of_gaps(time, first_row))
 
 
-@indicator("busiest_weekday_share_{window}", unit="share", empty=nan, windows=(365,))
+@indicator("busiest_weekday_share_{window}", label="Busiest weekday, {window}", unit="share", empty=nan, windows=(365,))
 def busiest_weekday_share(time: Integers, first_row: int) -> float:
     """Share of the events that fall on the customer's busiest day of the week {window}."""
     counts = np.zeros(7, dtype=np.int64)
@@ -46,7 +46,7 @@ def busiest_weekday_share(time: Integers, first_row: int) -> float:
     return ratio(float(most), float(len(time) - first_row))
 
 
-@indicator("weekend_share_{window}", unit="share", empty=nan, windows=(365,))
+@indicator("weekend_share_{window}", label="Weekend share, {window}", unit="share", empty=nan, windows=(365,))
 def weekend_share(time: Integers, first_row: int) -> float:
     """Share of the events on Saturdays and Sundays (UTC) {window}."""
     count = 0
@@ -56,7 +56,7 @@ def weekend_share(time: Integers, first_row: int) -> float:
     return ratio(float(count), float(len(time) - first_row))
 
 
-@indicator("night_share_{window}", unit="share", empty=nan, windows=(365,))
+@indicator("night_share_{window}", label="Night share, {window}", unit="share", empty=nan, windows=(365,))
 def night_share(time: Integers, first_row: int) -> float:
     """Share of the events between midnight and 06:00 (UTC) {window}."""
     count = 0

@@ -19,7 +19,7 @@ def _active_days(time: Integers, first_row: int) -> float:
     return float(days)
 
 
-@indicator("account_age", unit="days", empty=nan)
+@indicator("account_age", label="Account age", unit="days", empty=nan)
 def account_age(created: Integers, as_of: int) -> float:
     """Days since the earliest stated creation of the account, never below 0."""
     if len(created) == 0:
@@ -30,19 +30,19 @@ def account_age(created: Integers, as_of: int) -> float:
     return max(in_days(as_of - earliest), 0.0)
 
 
-@indicator("first_event_age", unit="days", empty=nan)
+@indicator("first_event_age", label="Days since first event", unit="days", empty=nan)
 def first_event_age(time: Integers, as_of: int) -> float:
     """Days since the first event of any kind and state."""
     return in_days(as_of - time[0]) if len(time) else nan
 
 
-@indicator("active_days_{window}", unit="days", empty=0.0, windows=(90, 365))
+@indicator("active_days_{window}", label="Active days, {window}", unit="days", empty=0.0, windows=(90, 365))
 def active_days(time: Integers, first_row: int) -> float:
     """Calendar days (UTC) with at least one event {window}."""
     return _active_days(time, first_row)
 
 
-@indicator("active_day_share_{window}", unit="share", empty=nan)
+@indicator("active_day_share_{window}", label="Share of active days", unit="share", empty=nan)
 def active_day_share(time: Integers, as_of: int) -> float:
     """Share of the calendar days (UTC) from the first event to as-of that had an event."""
     if len(time) == 0:

@@ -57,7 +57,9 @@ def _decayed_sum(amount: Floats, kind: Integers, decay: Floats, exponent: int, w
     return total
 
 
-@indicator("balance_slope_{window}", unit="money per day", empty=nan, windows=(90, 365))
+@indicator(
+    "balance_slope_{window}", label="Balance slope, {window}", unit="money per day", empty=nan, windows=(90, 365)
+)
 def balance_slope(time: Integers, balance: Floats, first_row: int) -> float:
     """Least-squares slope of the balances after each event {window}."""
     count = len(time) - first_row
@@ -79,19 +81,29 @@ def balance_slope(time: Integers, balance: Floats, first_row: int) -> float:
     return ratio(joint, spread)
 
 
-@indicator("deposit_trend", unit="ratio", empty=nan, windows=(_RECENT_DAYS + _BEFORE_DAYS,))
+@indicator(
+    "deposit_trend", label="Deposit trend, 30 days", unit="ratio", empty=nan, windows=(_RECENT_DAYS + _BEFORE_DAYS,)
+)
 def deposit_trend(time: Integers, amount: Floats, kind: Integers, first_row: int, as_of: int) -> float:
     """Settled deposits of the last 30 days against the mean of 30 days in the 90 before."""
     return _flow_trend(time, amount, kind, first_row, as_of, DEPOSIT)
 
 
-@indicator("withdrawal_trend", unit="ratio", empty=nan, windows=(_RECENT_DAYS + _BEFORE_DAYS,))
+@indicator(
+    "withdrawal_trend",
+    label="Withdrawal trend, 30 days",
+    unit="ratio",
+    empty=nan,
+    windows=(_RECENT_DAYS + _BEFORE_DAYS,),
+)
 def withdrawal_trend(time: Integers, amount: Floats, kind: Integers, first_row: int, as_of: int) -> float:
     """Settled withdrawals of the last 30 days against the mean of 30 days in the 90 before."""
     return _flow_trend(time, amount, kind, first_row, as_of, WITHDRAWAL)
 
 
-@indicator("activity_trend", unit="ratio", empty=nan, windows=(_RECENT_DAYS + _BEFORE_DAYS,))
+@indicator(
+    "activity_trend", label="Activity trend, 30 days", unit="ratio", empty=nan, windows=(_RECENT_DAYS + _BEFORE_DAYS,)
+)
 def activity_trend(time: Integers, first_row: int, as_of: int) -> float:
     """Number of events of the last 30 days against the mean of 30 days in the 90 before."""
     recent = 0
@@ -101,19 +113,37 @@ def activity_trend(time: Integers, first_row: int, as_of: int) -> float:
     return _recent_against_before(float(recent), float(len(time) - first_row - recent))
 
 
-@indicator("deposit_decayed_{half_life_days}d", unit="money", empty=0.0, variants=_HALF_LIVES)
+@indicator(
+    "deposit_decayed_{half_life_days}d",
+    label="Deposits, half-life {half_life_days} days",
+    unit="money",
+    empty=0.0,
+    variants=_HALF_LIVES,
+)
 def deposit_decayed(amount: Floats, kind: Integers, decay: Floats, exponent: int) -> float:
     """Settled deposits fading by half every {half_life_days} days, summed over all history."""
     return _decayed_sum(amount, kind, decay, exponent, DEPOSIT)
 
 
-@indicator("withdrawal_decayed_{half_life_days}d", unit="money", empty=0.0, variants=_HALF_LIVES)
+@indicator(
+    "withdrawal_decayed_{half_life_days}d",
+    label="Withdrawals, half-life {half_life_days} days",
+    unit="money",
+    empty=0.0,
+    variants=_HALF_LIVES,
+)
 def withdrawal_decayed(amount: Floats, kind: Integers, decay: Floats, exponent: int) -> float:
     """Settled withdrawals fading by half every {half_life_days} days, summed by size over all history."""
     return 0.0 - _decayed_sum(amount, kind, decay, exponent, WITHDRAWAL)
 
 
-@indicator("balance_decayed_{half_life_days}d", unit="money", empty=nan, variants=_HALF_LIVES)
+@indicator(
+    "balance_decayed_{half_life_days}d",
+    label="Balance, half-life {half_life_days} days",
+    unit="money",
+    empty=nan,
+    variants=_HALF_LIVES,
+)
 def balance_decayed(balance: Floats, decay: Floats, exponent: int) -> float:
     """Balance fading by half every {half_life_days} days, as the mean of the balances after each event."""
     total = 0.0
@@ -125,19 +155,19 @@ def balance_decayed(balance: Floats, decay: Floats, exponent: int) -> float:
     return ratio(total, weights)
 
 
-@indicator("deposit_year_ago", unit="money", empty=0.0, windows=(_YEAR_DAYS,))
+@indicator("deposit_year_ago", label="Deposits a year before", unit="money", empty=0.0, windows=(_YEAR_DAYS,))
 def deposit_year_ago(time: Integers, amount: Floats, kind: Integers, first_row: int, as_of: int) -> float:
     """Settled deposits in the 90 days that began a year before as-of."""
     return _season_sum(time, amount, kind, first_row, as_of, DEPOSIT)
 
 
-@indicator("withdrawal_year_ago", unit="money", empty=0.0, windows=(_YEAR_DAYS,))
+@indicator("withdrawal_year_ago", label="Withdrawals a year before", unit="money", empty=0.0, windows=(_YEAR_DAYS,))
 def withdrawal_year_ago(time: Integers, amount: Floats, kind: Integers, first_row: int, as_of: int) -> float:
     """Settled withdrawals, by size, in the 90 days that began a year before as-of."""
     return 0.0 - _season_sum(time, amount, kind, first_row, as_of, WITHDRAWAL)
 
 
-@indicator("balance_year_ago", unit="money", empty=nan, windows=(_YEAR_DAYS,))
+@indicator("balance_year_ago", label="Balance a year before", unit="money", empty=nan, windows=(_YEAR_DAYS,))
 def balance_year_ago(time: Integers, balance: Floats, first_row: int, as_of: int) -> float:
     """Mean of the balances after each event in the 90 days that began a year before as-of."""
     total = 0.0

@@ -11,7 +11,7 @@ _SUMS = (30, 90, 365)
 _COUNTS = (90, 365)
 
 
-@indicator("deposit_count_{window}", unit="count", empty=0.0, windows=(*_COUNTS, None))
+@indicator("deposit_count_{window}", label="Deposit count, {window}", unit="count", empty=0.0, windows=(*_COUNTS, None))
 def deposit_count(kind: Integers, first_row: int) -> float:
     """Number of settled deposits {window}."""
     count = 0
@@ -21,7 +21,7 @@ def deposit_count(kind: Integers, first_row: int) -> float:
     return float(count)
 
 
-@indicator("deposit_sum_{window}", unit="money", empty=0.0, windows=(*_SUMS, None))
+@indicator("deposit_sum_{window}", label="Deposits, {window}", unit="money", empty=0.0, windows=(*_SUMS, None))
 def deposit_sum(amount: Floats, kind: Integers, first_row: int) -> float:
     """Sum of settled deposits {window}."""
     total = 0.0
@@ -31,7 +31,7 @@ def deposit_sum(amount: Floats, kind: Integers, first_row: int) -> float:
     return total
 
 
-@indicator("deposit_mean_{window}", unit="money", empty=nan, windows=(365,))
+@indicator("deposit_mean_{window}", label="Mean deposit, {window}", unit="money", empty=nan, windows=(365,))
 def deposit_mean(amount: Floats, kind: Integers, first_row: int) -> float:
     """Mean settled deposit {window}."""
     total = 0.0
@@ -43,7 +43,7 @@ def deposit_mean(amount: Floats, kind: Integers, first_row: int) -> float:
     return ratio(total, float(count))
 
 
-@indicator("deposit_max_{window}", unit="money", empty=nan, windows=(365,))
+@indicator("deposit_max_{window}", label="Largest deposit, {window}", unit="money", empty=nan, windows=(365,))
 def deposit_max(amount: Floats, kind: Integers, first_row: int) -> float:
     """Largest settled deposit {window}."""
     largest = nan
@@ -53,7 +53,7 @@ def deposit_max(amount: Floats, kind: Integers, first_row: int) -> float:
     return largest
 
 
-@indicator("withdrawal_count_{window}", unit="count", empty=0.0, windows=_COUNTS)
+@indicator("withdrawal_count_{window}", label="Withdrawal count, {window}", unit="count", empty=0.0, windows=_COUNTS)
 def withdrawal_count(kind: Integers, first_row: int) -> float:
     """Number of settled withdrawals {window}."""
     count = 0
@@ -63,7 +63,7 @@ def withdrawal_count(kind: Integers, first_row: int) -> float:
     return float(count)
 
 
-@indicator("withdrawal_sum_{window}", unit="money", empty=0.0, windows=_SUMS)
+@indicator("withdrawal_sum_{window}", label="Withdrawals, {window}", unit="money", empty=0.0, windows=_SUMS)
 def withdrawal_sum(amount: Floats, kind: Integers, first_row: int) -> float:
     """Sum of settled withdrawals, by size, {window}."""
     total = 0.0
@@ -73,7 +73,7 @@ def withdrawal_sum(amount: Floats, kind: Integers, first_row: int) -> float:
     return total
 
 
-@indicator("withdrawal_mean_{window}", unit="money", empty=nan, windows=(365,))
+@indicator("withdrawal_mean_{window}", label="Mean withdrawal, {window}", unit="money", empty=nan, windows=(365,))
 def withdrawal_mean(amount: Floats, kind: Integers, first_row: int) -> float:
     """Mean settled withdrawal, by size, {window}."""
     total = 0.0
@@ -85,7 +85,7 @@ def withdrawal_mean(amount: Floats, kind: Integers, first_row: int) -> float:
     return ratio(total, float(count))
 
 
-@indicator("withdrawal_max_{window}", unit="money", empty=nan, windows=(365,))
+@indicator("withdrawal_max_{window}", label="Largest withdrawal, {window}", unit="money", empty=nan, windows=(365,))
 def withdrawal_max(amount: Floats, kind: Integers, first_row: int) -> float:
     """Largest settled withdrawal, by size, {window}."""
     largest = nan
@@ -95,7 +95,7 @@ def withdrawal_max(amount: Floats, kind: Integers, first_row: int) -> float:
     return largest
 
 
-@indicator("net_flow_{window}", unit="money", empty=0.0, windows=_SUMS)
+@indicator("net_flow_{window}", label="Net deposits, {window}", unit="money", empty=0.0, windows=_SUMS)
 def net_flow(amount: Floats, kind: Integers, first_row: int) -> float:
     """Settled deposits less settled withdrawals {window}."""
     total = 0.0

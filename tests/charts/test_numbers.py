@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charts.numbers import cut, one_line, plain, seen, signed
+from charts.numbers import lines_of, one_line, plain, seen, signed
 from domain.breakdown import Contribution
 
 
@@ -21,12 +21,15 @@ def test_signed_points_read_back_and_have_a_sign_unless_they_are_nothing(points:
     assert (words[0] in "+-") == (float(words.replace(",", "")) != 0)
 
 
-@given(st.text(max_size=60), st.integers(1, 60))
-def test_cut_text_fits_and_keeps_its_beginning(text: str, width: int) -> None:
-    short = cut(text, width)
-    assert len(short) <= width
-    assert (short == text) == (len(text) <= width) or "…" in text
-    assert text.startswith(short.split("…")[0])
+@given(st.text(max_size=60).map(one_line), st.integers(2, 60))
+def test_broken_text_fits_and_loses_nothing_that_has_room(text: str, width: int) -> None:
+    lines = lines_of(text, width, 100)
+    assert max(map(len, lines)) <= width
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    short = lines_of(text, width, 2)
+    assert len(short) <= 2
+    assert max(map(len, short)) <= width
+    assert short == lines or short[-1].endswith("…")
 
 
 @given(st.text())

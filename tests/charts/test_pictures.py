@@ -78,6 +78,14 @@ def test_waterfall_keeps_rows_of_the_same_label_apart() -> None:
     assert words(waterfall(Breakdown(3.0, parts), title="Ties")).count("The same words") == 3
 
 
+def test_waterfall_breaks_a_long_label_at_its_words() -> None:
+    part = Contribution(
+        "a", "f", 1.0, "", 0.5, "", "Settled deposits fading by half every 45 days, summed over all history"
+    )
+    said = words(waterfall(Breakdown(3.0, (part,)), title="Long"))
+    assert {"Settled deposits fading by half every 45", "days, summed over all history"} <= set(said)
+
+
 def test_waterfall_without_contributions_is_base_and_total() -> None:
     said = words(waterfall(Breakdown(2.5, ()), title="Nothing known"))
     assert {"Nothing known", "starting point", "score"} <= set(said)

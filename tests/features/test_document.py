@@ -16,7 +16,7 @@ def test_the_page_is_current() -> None:
 def test_the_page_has_every_indicator_with_its_unit_and_meaning() -> None:
     lines = catalogue_markdown().splitlines()
     for made in CATALOGUE.indicators:
-        assert f"| `{made.name}` | {made.unit} | {empty_text(made)} | {made.meaning} |" in lines
+        assert f"| `{made.name}` | {made.label} | {made.unit} | {empty_text(made)} | {made.meaning} |" in lines
 
 
 def test_the_empty_value_is_written_for_people() -> None:

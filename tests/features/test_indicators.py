@@ -153,8 +153,15 @@ def test_each_declares_itself_in_plain_words(made: object) -> None:
     assert made.family in FAMILIES
     assert made.meaning.endswith(".")
     assert "{" not in made.meaning + made.name
+    assert made.label[0].isupper()
+    assert len(made.label) <= 32
+    assert "{" not in made.label
     assert made.name == made.name.lower()
     assert isnan(made.empty) or made.empty == 0.0
+
+
+def test_no_two_have_the_same_label() -> None:
+    assert len({made.label for made in CATALOGUE.indicators}) == len(CATALOGUE.indicators)
 
 
 def test_every_family_of_the_list_is_there() -> None:
