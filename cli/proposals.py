@@ -245,7 +245,8 @@ def refuse(
     from usecases.changes.proposals import refuse_proposal  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    line = refuse_proposal(engine, person(engine, organisation, token)[0], number, reason)
+    who, role = person(engine, organisation, token)
+    line = refuse_proposal(engine, who, number, reason, role)
     say(f"Proposal {line.id} is {line.state}: {line.subject}.")
 
 

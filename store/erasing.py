@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Text, delete, func, or_, sel
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
+from domain.canonical import canonical_json
 from store.arrays import among
 from store.audit_tables import AuditEntry
 from store.backtests import forget_entities
@@ -20,6 +21,7 @@ from store.entity_tables import Attributes, Entity, EntityType, Record, Screenin
 from store.event_tables import Decision, Delivery, OutboxEvent
 from store.idempotency import forget_answers
 from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow
+from store.proposal_tables import Proposal
 
 _DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Tag, Screening, Record, ValueScore)
 """Rows that are about the person alone. Due marks come first: whoever is at them stores nothing any more."""
@@ -116,6 +118,8 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
     for table, emptied in _EMPTIED:
         changed = update(table).where(among(session, _of(table), ids)).values(**emptied)
         session.execute(changed, execution_options=_UNSEEN)
+    revocations = update(Proposal).where(Proposal.id.in_(_revocations(session, ids)))
+    session.execute(revocations.values(reason="erased", decision_reason=None), execution_options=_UNSEEN)
     forget_answers(session, entities[0].organisation_id)
     forget_entities(session, entities[0].organisation_id, ids)
 
@@ -124,12 +128,20 @@ _UNSEEN = {"synchronize_session": False}
 """Nothing of these rows is held in the session."""
 
 
+def _revocations(session: Session, ids: Sequence[int]) -> list[int]:
+    """Number the proposals to end overrides of entities: what they say why is about a person."""
+    overrides = session.scalars(select(OverrideRow.id).where(among(session, OverrideRow.entity_id, ids)))
+    contents = [canonical_json({"override": number}) for number in overrides]
+    wanted = select(Proposal.id).where(Proposal.kind == "override.revoke", among(session, Proposal.content, contents))
+    return list(session.scalars(wanted))
+
+
 def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
     return cast("ColumnElement[int]", table.__table__.c.entity_id)
 
 
 def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
-    """Find the entries of the audit log about entities, their overrides and their decisions, however many these are."""
+    """Find entries of the audit log about entities, their decisions, their overrides and proposals to end these."""
 
     def numbers_of(table: type[Any]) -> ScalarSelect[str]:
         return select(cast_to(table.id, Text)).where(among(session, _of(table), ids)).scalar_subquery()
@@ -137,6 +149,8 @@ def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) ->
     is_about = or_(
         (AuditEntry.subject_kind == "entity") & among(session, AuditEntry.subject_id, [str(number) for number in ids]),
         (AuditEntry.subject_kind == "override") & AuditEntry.subject_id.in_(numbers_of(OverrideRow)),
+        (AuditEntry.subject_kind == "proposal")
+        & among(session, AuditEntry.subject_id, [str(number) for number in _revocations(session, ids)]),
         (AuditEntry.subject_kind == "decision") & AuditEntry.subject_id.in_(numbers_of(Decision)),
     )
     wanted = select(AuditEntry.number).where(AuditEntry.organisation_id == organisation_id, is_about)

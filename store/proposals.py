@@ -30,12 +30,19 @@ def proposal_numbered(session: Session, organisation_id: int, number: int, *, lo
 
 
 def proposals_of(
-    session: Session, organisation_id: int, state: str | None, before: int | None, most: int
+    session: Session,
+    organisation_id: int,
+    state: str | None,
+    before: int | None,
+    most: int,
+    kinds: Sequence[str] | None = None,
 ) -> Sequence[Proposal]:
-    """List proposals, of one state or of all, the newest first; those before a number where one is given."""
+    """List proposals, of one state and some kinds or of all, the newest first; those before a number if it is given."""
     wanted = select(Proposal).where(Proposal.organisation_id == organisation_id)
     if state is not None:
         wanted = wanted.where(Proposal.state == state)
+    if kinds is not None:
+        wanted = wanted.where(Proposal.kind.in_(kinds))
     if before is not None:
         wanted = wanted.where(Proposal.id < before)
     return session.scalars(wanted.order_by(Proposal.id.desc()).limit(most)).all()

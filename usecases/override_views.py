@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from domain.clock import now_microseconds
 from store.entities import entity_named
 from store.level_tables import OverrideRow
-from store.overrides import Overridden, count_below, count_with_level, overrides_with_standings
+from store.overrides import Overridden, count_below, count_with_level, override_numbered, overrides_with_standings
 from usecases.actors import Actor
 from usecases.settings import Settings, settings_of
 
@@ -81,6 +81,14 @@ def overrides_of(
         return [
             _line(each, settings, now) for each in overrides_with_standings(session, actor.organisation_id, entity_id)
         ]
+
+
+def read_override(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> OverrideLine:
+    """Show an override; NotThere where there is none of that number."""
+    now = now_microseconds() if now_us is None else now_us
+    with Session(engine) as session:
+        found = override_numbered(session, actor.organisation_id, number)
+        return line_of(session, found, settings_of(session, actor.organisation_id), now)
 
 
 def cap_of(engine: Engine, actor: Actor, now_us: int | None = None) -> OverrideCap:

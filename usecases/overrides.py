@@ -1,9 +1,14 @@
 """Overrides: a level that one person asks for and another approves, above what the rules say and never without it.
 
+To end one that lies below what the rules say raises the level, and one person does it. To end any other one may lower
+the level, now or with the next assessment, so it is proposed (`usecases.changes`) and another person approves it.
+
 Only so much of the portfolio may stand below what the rules say; that is counted when an override is approved, one
 approval at a time. None goes below a floor that is live: whether the engine, later, finds a higher floor is its affair,
 and it wins. An override ends by itself at its instant: the worker looks again then.
 """
+
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -159,27 +164,56 @@ def refuse_override(
         return line_of(session, found, settings, now)
 
 
-def revoke_override(
-    engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
-) -> OverrideLine:
-    """End an override that holds: what the rules say holds again, once the worker has looked.
+@dataclass(frozen=True)
+class LevelsWithout:
+    """What the revocation of an override is about: its level, and what the rules say; None where they say nothing."""
+
+    level: str
+    rules_level: str | None
+
+
+def levels_without(session: Session, actor: Actor, override_id: int) -> LevelsWithout:
+    """Name the level of an override and the one beneath it; NotThere where there is no such override."""
+    found = override_numbered(session, actor.organisation_id, override_id)
+    line = line_of(session, found, settings_of(session, actor.organisation_id), now_us=0)
+    return LevelsWithout(line.level, line.rules_level)
+
+
+def raises_without(session: Session, actor: Actor, override_id: int) -> bool:
+    """Tell whether the end of an override raises the level: it lies below what the rules say.
+
+    What the rules say must be known: it is not while no assessment gave a level, or the last one failed.
 
     Raises:
         NotThere: there is no such override.
-        ConfigError: the reason is empty.
+    """
+    found = override_numbered(session, actor.organisation_id, override_id)
+    standing = session.get(Standing, found.entity_id, populate_existing=True, with_for_update=True)
+    if standing is None or standing.status != "assessed" or standing.rules_level is None:
+        return False
+    return found.level < standing.rules_level
+
+
+def revoke_override_in(
+    session: Session, actor: Actor, override_id: int, why: str, now_us: int, *, marks: bool = True
+) -> OverrideLine:
+    """End an override that holds: what the rules say holds again, once the worker has looked.
+
+    *marks*: where not, the entity does not become due.
+
+    Raises:
+        NotThere: there is no such override.
         ActionRefused: it does not hold: not approved, revoked, or over by itself.
     """
-    now = now_microseconds() if now_us is None else now_us
-    why = checked_reason(reason)
-    with writing(engine) as session:
-        settings = held_settings(session, actor.organisation_id)
-        found = override_numbered(session, actor.organisation_id, override_id)
-        if state_of(found, now) != "live":
-            raise ActionRefused(f"override {override_id} is {state_of(found, now)}; only one that holds can be revoked")
-        _revoke(found, actor, why, now)
-        _mark(session, found, now)
-        _record(session, actor, "override.revoked", found, {"reason": why})
-        return line_of(session, found, settings, now)
+    settings = held_settings(session, actor.organisation_id)
+    found = override_numbered(session, actor.organisation_id, override_id)
+    if state_of(found, now_us) != "live":
+        raise ActionRefused(f"override {override_id} is {state_of(found, now_us)}; only one that holds can be revoked")
+    _revoke(found, actor, why, now_us)
+    if marks:
+        _mark(session, found, now_us)
+    _record(session, actor, "override.revoked", found, {"reason": why})
+    return line_of(session, found, settings, now_us)
 
 
 def _revoke(override: OverrideRow, actor: Actor, why: str, now_us: int) -> int:

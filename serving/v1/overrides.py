@@ -2,9 +2,11 @@
 
 from pydantic import Field
 
+from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Shown, Text
 from usecases import override_views, overrides
+from usecases.changes import asks
 
 
 class OverrideGiven(Given):
@@ -50,6 +52,12 @@ class Override(Shown):
     revocation_reason: str | None
 
 
+class Revocation(Override):
+    """The override, and the proposal to end it; null where it is revoked already, as that raises the level."""
+
+    proposal: Proposal | None
+
+
 class OverrideCap(Shown):
     """How many entities stand below what the rules say, of how many with a level, and how many percent may."""
 
@@ -92,6 +100,9 @@ def refuse_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Ove
     return Override.of(overrides.refuse_override(asked.engine, asked.actor, override, body.reason))
 
 
-def revoke_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Override:
-    """End an override that holds: what the rules say holds again."""
-    return Override.of(overrides.revoke_override(asked.engine, asked.actor, override, body.reason))
+def revoke_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Revocation:
+    """End an override that holds, at once where that raises the level; where it may lower it, propose that."""
+    made = asks.revoke_override(asked.engine, asked.actor, override, body.reason)
+    line = override_views.read_override(asked.engine, asked.actor, override)
+    proposal = None if made.proposal is None else Proposal.of(made.proposal)
+    return Revocation.model_validate({**vars(line), "proposal": proposal})

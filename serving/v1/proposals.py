@@ -63,14 +63,14 @@ class WhyDecided(Given):
 
 
 def list_proposals(asked: Asked, query: PageOfProposals) -> list[Proposal]:
-    """List proposals, the newest first."""
-    found = proposals.list_proposals(asked.engine, asked.actor, query.state, query.before, query.limit)
+    """List proposals, the newest first; for approvers those of overrides."""
+    found = proposals.list_proposals(asked.engine, asked.actor, query.state, query.before, query.limit, asked.role)
     return [Proposal.of(line) for line in found]
 
 
 def read_proposal(asked: Asked, proposal: Number) -> Proposal:
     """Show a proposal, and how far its backtests are."""
-    return Proposal.of(proposals.read_proposal(asked.engine, asked.actor, proposal))
+    return Proposal.of(proposals.read_proposal(asked.engine, asked.actor, proposal, asked.role))
 
 
 def approve_proposal(asked: Asked, proposal: Number, body: WhyDecided) -> Proposal:
@@ -81,7 +81,7 @@ def approve_proposal(asked: Asked, proposal: Number, body: WhyDecided) -> Propos
 
 def refuse_proposal(asked: Asked, proposal: Number, body: WhyDecided) -> Proposal:
     """Refuse a proposal, or withdraw one's own."""
-    return Proposal.of(proposals.refuse_proposal(asked.engine, asked.actor, proposal, body.reason))
+    return Proposal.of(proposals.refuse_proposal(asked.engine, asked.actor, proposal, body.reason, asked.role))
 
 
 def request_proposal_backtests(asked: Asked, proposal: Number) -> Proposal:

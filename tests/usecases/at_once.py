@@ -13,6 +13,8 @@ from store.settings import settings_row
 from usecases import lists, policies, rulesets, settings
 from usecases.activations import roll_back_in
 from usecases.actors import Actor
+from usecases.override_views import OverrideLine
+from usecases.overrides import revoke_override_in
 from usecases.reasons import checked_rate, checked_reason
 
 
@@ -93,6 +95,14 @@ def retire_policy(engine: Engine, actor: Actor, name: str, number: int, reason: 
     why = checked_reason(reason)
     with writing(engine) as session:
         return policies.retire_policy_in(session, actor, name, number, why)
+
+
+def revoke_override(
+    engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
+) -> OverrideLine:
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        return revoke_override_in(session, actor, override_id, why, _now(now_us))
 
 
 def change_settings(engine: Engine, actor: Actor, **given: Any) -> settings.Settings:

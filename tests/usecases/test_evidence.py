@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from domain.settings import Settings
 from store.audit_tables import AuditEntry
-from tests.usecases.at_once import put_list_version, roll_back
+from tests.usecases.at_once import put_list_version, revoke_override, roll_back
 from tests.usecases.governed import DAY, NOW, add_entities, document, founded, rows_of, stand
 from usecases import evidence
 from usecases.activations import activate
@@ -26,7 +26,7 @@ from usecases.ingest_entities import put_entities
 from usecases.ingest_facts import RecordGiven, put_record, set_tag
 from usecases.material_changes import register_change, sign_off
 from usecases.members import add_member
-from usecases.overrides import approve_override, refuse_override, request_override, revoke_override
+from usecases.overrides import approve_override, refuse_override, request_override
 from usecases.quarters import Quarter, quarter_named
 from usecases.ruleset_commits import commit
 from usecases.rulesets import save_draft

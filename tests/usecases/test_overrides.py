@@ -13,7 +13,7 @@ from store.audit_tables import AuditEntry, AuditValues
 from store.due import EVENT, Reason
 from store.entity_tables import Entity
 from store.level_tables import DueMark, OverrideRow
-from tests.usecases.at_once import change_settings
+from tests.usecases.at_once import change_settings, revoke_override
 from tests.usecases.governed import (
     DAY,
     NOW,
@@ -29,7 +29,7 @@ from tests.usecases.governed import (
 from usecases.actors import Actor
 from usecases.audit_verify import verify
 from usecases.override_views import OverrideLine, cap_of, overrides_of
-from usecases.overrides import approve_override, refuse_override, request_override, revoke_override
+from usecases.overrides import approve_override, refuse_override, request_override
 from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]

@@ -35,7 +35,7 @@ from store.entity_tables import OrganisationSettings
 from store.ruleset_tables import Backtest, Family, RulesetVersion
 from tests.store import databases
 from tests.usecases import platform_model
-from tests.usecases.at_once import roll_back
+from tests.usecases.at_once import revoke_override, roll_back
 from tests.usecases.banks import Bank
 from tests.usecases.platform_model import FAMILIES, LEVELS, Entity, Fact, Model, Outcome, Override, Transaction
 from usecases.activations import activate, advance_backfills
@@ -44,7 +44,7 @@ from usecases.assessing import Result, assess_entities
 from usecases.audit_verify import AuditFinding, verify
 from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from usecases.levels import HOUR_US, Freshness, LevelShown, read_level, view_profile
-from usecases.overrides import approve_override, request_override, revoke_override
+from usecases.overrides import approve_override, request_override
 from usecases.storing import store_result
 from usecases.worker import BATCH, LEASE_US, MOST_LEFT, run_batch
 

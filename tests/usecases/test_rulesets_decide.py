@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from domain.errors import ActionRefused
 from store.level_tables import Assessment, Standing, Transition
 from store.ruleset_tables import RulesetVersion
-from tests.usecases.at_once import change_settings, put_list_version, roll_back, switch_family
+from tests.usecases.at_once import change_settings, put_list_version, revoke_override, roll_back, switch_family
 from tests.usecases.governed import DAY, NOW, SECOND, document, founded, rows_of
 from usecases.activations import activate, advance_backfills
 from usecases.actors import Actor
@@ -18,7 +18,7 @@ from usecases.distribution import Overridden, distribution
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import put_entities
 from usecases.override_views import overrides_of
-from usecases.overrides import approve_override, request_override, revoke_override
+from usecases.overrides import approve_override, request_override
 from usecases.ruleset_commits import commit
 from usecases.rulesets import save_draft
 from usecases.worker import run_batch

@@ -13,6 +13,7 @@ from store.database import reachable
 from usecases.actors import Actor
 from usecases.changes.contents import (
     ListVersionsAdded,
+    OverrideRevoked,
     PolicyRetired,
     RatesReplaced,
     RulesetRolledBack,
@@ -166,3 +167,14 @@ def change_settings(
     """
     check_values(given)
     return ask_for(engine, actor, SettingsChanged(**vars(given)), reason, now_us)
+
+
+def revoke_override(engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None) -> Outcome:
+    """End an override that holds: at once where it lies below what the rules say, and proposed where it does not.
+
+    Raises:
+        ConfigError: the reason is empty.
+        NotThere: there is no such override.
+        ActionRefused: it does not hold; or it is proposed, and who asks is no member.
+    """
+    return ask_for(engine, actor, OverrideRevoked(override_id), checked_reason(reason), now_us)

@@ -118,6 +118,19 @@ class SettingsChanged(SettingsGiven):
         return ", ".join(name for name, value in asdict(self).items() if value is not None)
 
 
+@dataclass(frozen=True)
+class OverrideRevoked:
+    """An override that is to end, by its number."""
+
+    kind: ClassVar[str] = "override.revoke"
+    override: int
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"end of override {self.override}"
+
+
 Content = (
     RulesetsOrdered
     | RulesetSwitched
@@ -126,6 +139,7 @@ Content = (
     | RatesReplaced
     | PolicyRetired
     | SettingsChanged
+    | OverrideRevoked
 )
 
 KINDS: Mapping[str, type[Content]] = {
@@ -138,6 +152,7 @@ KINDS: Mapping[str, type[Content]] = {
         RatesReplaced,
         PolicyRetired,
         SettingsChanged,
+        OverrideRevoked,
     )
 }
 

@@ -17,6 +17,7 @@ from usecases.assessing import ruleset_of
 from usecases.changes.contents import (
     Content,
     ListVersionsAdded,
+    OverrideRevoked,
     PolicyRetired,
     RatesReplaced,
     RulesetRolledBack,
@@ -25,13 +26,14 @@ from usecases.changes.contents import (
     SettingsChanged,
 )
 from usecases.lists import ListPut, named_lists, put_list_in
+from usecases.overrides import revoke_override_in
 from usecases.policies import PolicyLine, retire_policy_in
 from usecases.rate_tables import RateTableLine, put_rates_in
 from usecases.rulesets import order_families_in, switch_family_in
 from usecases.settings import Settings, SettingsGiven, change_settings_in
 
 Result = ListPut | RateTableLine | PolicyLine | Settings | tuple[str, ...] | None
-"""What a change gave: of the order of families their names, of a switch or a roll-back nothing."""
+"""What a change gave: of the order of families their names; of a switch, a roll-back or a revocation nothing."""
 
 
 def apply_content(  # noqa: PLR0911 (one for each kind)
@@ -39,7 +41,7 @@ def apply_content(  # noqa: PLR0911 (one for each kind)
 ) -> Result:
     """Do what a content says, in a transaction that the caller ends; give what was changed.
 
-    *marks*: where not, nobody becomes due by a list. Whatever forbids it now is raised, as each kind says.
+    *marks*: where not, nobody becomes due by it. Whatever forbids it now is raised, as each kind says.
     """
     match content:
         case RulesetsOrdered():
@@ -59,6 +61,9 @@ def apply_content(  # noqa: PLR0911 (one for each kind)
             return retire_policy_in(session, actor, content.policy, content.number, why)
         case SettingsChanged():
             return change_settings_in(session, actor, SettingsGiven(**asdict(content)))
+        case OverrideRevoked():
+            revoke_override_in(session, actor, content.override, why, now_us, marks=marks)
+            return None  # the override itself says the rest; a copy of it here would outlast an erasure
 
 
 @dataclass(frozen=True)

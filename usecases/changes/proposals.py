@@ -1,6 +1,7 @@
 """Changes of what decides: one person proposes, workers run the backtests, another person approves.
 
 Until the first ruleset of an organisation was activated nothing decides, and what would be proposed is done at once.
+So is the end of an override that lies below what the rules say, which raises the level.
 """
 
 import json
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from domain.canonical import canonical_json
 from domain.clock import now_microseconds
-from domain.errors import ActionRefused
+from domain.errors import ActionRefused, NotThere
 from store.backfills import count_of_type
 from store.chain import digest_of
 from store.database import reachable, writing
@@ -33,11 +34,12 @@ from store.proposals import (
 from store.ruleset_tables import Backtest
 from usecases import audit
 from usecases.actors import Actor
-from usecases.changes.contents import Content, SettingsChanged, read_content, written
+from usecases.changes.contents import Content, OverrideRevoked, SettingsChanged, read_content, written
 from usecases.changes.effects import Reached, Result, apply_content, rehearse
 from usecases.changes.people import refuse_nobody, refuse_same_person
 from usecases.changes.reach import reach_of
 from usecases.changes.releasing import activate_releases
+from usecases.overrides import raises_without
 from usecases.reasons import checked_reason
 from usecases.roles import Role
 
@@ -94,7 +96,7 @@ class Outcome:
 
 
 def ask_for(engine: Engine, actor: Actor, content: Content, reason: str, now_us: int | None = None) -> Outcome:
-    """Propose a change; it is done at once as long as nothing decides in the organisation.
+    """Propose a change; it is done at once where it needs one person alone.
 
     Raises:
         ConfigError: the reason is empty although it is proposed; or as the kind says.
@@ -103,7 +105,7 @@ def ask_for(engine: Engine, actor: Actor, content: Content, reason: str, now_us:
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
         _hold(session, actor)
-        if not anything_decided(session, actor.organisation_id):
+        if _one_person_suffices(session, actor, content):
             return Outcome(apply_content(session, actor, content, reason.strip(), now), None)
         why = checked_reason(reason)
         refuse_nobody(session, actor)
@@ -124,6 +126,13 @@ def ask_for(engine: Engine, actor: Actor, content: Content, reason: str, now_us:
         _request_backtests(session, actor, row, reached, now)
         _record(session, actor, "proposal.made", row, {"reason": why})
         return Outcome(None, _line(session, row))
+
+
+def _one_person_suffices(session: Session, actor: Actor, content: Content) -> bool:
+    """Tell whether a change lowers nothing: no ruleset decides yet, or an override ends that kept a level down."""
+    if isinstance(content, OverrideRevoked):
+        return raises_without(session, actor, content.override)
+    return not anything_decided(session, actor.organisation_id)
 
 
 def _hold(session: Session, actor: Actor) -> None:
@@ -180,7 +189,7 @@ def approve_proposal(
         ConfigError: the reason is empty.
         NotThere: there is no such proposal.
         ActionRefused: the actor proposed it, or is no member; it was decided; it cannot be done any more; a backtest of
-            what decides now is not done for a type that it reaches; or settings are not for the role.
+            what decides now is not done for a type that it reaches; or it is not for the role.
     """
     now = now_microseconds() if now_us is None else now_us
     why = checked_reason(reason)
@@ -188,7 +197,8 @@ def approve_proposal(
         _hold(session, actor)
         row = _open(session, actor, number)
         refuse_same_person(session, actor, (row.proposed_by,), f"proposed {number}: another person approves it")
-        content = _for_role(row, role)
+        _refuse_role(row, role, _APPROVERS)
+        content = read_content(row.kind, row.content)
         tests = _tests(session, row, rehearse(session, actor, content, row.reason, now))
         result = apply_content(session, actor, content, row.reason, now)
         released = activate_releases(session, tests)
@@ -206,11 +216,28 @@ def _open(session: Session, actor: Actor, number: int) -> Proposal:
     return row
 
 
-def _for_role(row: Proposal, role: Role) -> Content:
-    content = read_content(row.kind, row.content)
-    if isinstance(content, SettingsChanged) and role is not Role.ADMIN:
-        raise ActionRefused(f"proposal {row.id} is about settings, which admins decide")
-    return content
+_PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
+_OF_OVERRIDES = frozenset({Role.APPROVER, Role.ADMIN})
+_APPROVERS = {SettingsChanged.kind: frozenset({Role.ADMIN}), OverrideRevoked.kind: _OF_OVERRIDES}
+"""Who approves a proposal of a kind; publishers and admins those of all others."""
+_REFUSERS = {OverrideRevoked.kind: _OF_OVERRIDES}
+"""Who refuses a proposal of a kind; publishers and admins those of all others."""
+
+
+def _refuse_role(row: Proposal, role: Role, by_kind: Mapping[str, frozenset[Role]]) -> None:
+    roles = by_kind.get(row.kind, _PUBLISHERS)
+    if role not in roles:
+        who = " and ".join(f"{each}s" for each in Role if each in roles)
+        raise ActionRefused(f"proposal {row.id} is about {_about(row.kind)}, which {who} decide")
+
+
+def _about(kind: str) -> str:
+    return {SettingsChanged.kind: "settings", OverrideRevoked.kind: "an override"}.get(kind, "what assesses")
+
+
+def _kinds_for(role: Role) -> tuple[str, ...] | None:
+    """Give the kinds of proposals that a role sees; None for all. Thresholds of rulesets are not for approvers."""
+    return (OverrideRevoked.kind,) if role is Role.APPROVER else None
 
 
 def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached]) -> list[int]:
@@ -245,19 +272,23 @@ def _plain(result: Result) -> Any:
     return asdict(result) if is_dataclass(result) else {"families": list(result)} if result else {}
 
 
-def refuse_proposal(engine: Engine, actor: Actor, number: int, reason: str, now_us: int | None = None) -> ProposalLine:
+def refuse_proposal(
+    engine: Engine, actor: Actor, number: int, reason: str, role: Role = Role.ADMIN, now_us: int | None = None
+) -> ProposalLine:
     """Refuse a proposal, or withdraw one's own; its backtests that wait or run are cancelled.
 
     Raises:
         ConfigError: the reason is empty.
         NotThere: there is no such proposal.
-        ActionRefused: it was decided already.
+        ActionRefused: it was decided already; or it is another person's, and not for the role.
     """
     now = now_microseconds() if now_us is None else now_us
     why = checked_reason(reason)
     with writing(engine) as session:
         _hold(session, actor)
         row = _open(session, actor, number)
+        if row.proposed_by != actor.name:
+            _refuse_role(row, role, _REFUSERS)
         _decide(row, WITHDRAWN if row.proposed_by == actor.name else REFUSED, actor, why, now)
         for made in backtests_of_proposal(session, number):
             if made.state in _UNDER_WAY:
@@ -269,17 +300,30 @@ def refuse_proposal(engine: Engine, actor: Actor, number: int, reason: str, now_
 
 
 def list_proposals(
-    engine: Engine, actor: Actor, state: str | None = None, before: int | None = None, most: int = LISTED
+    engine: Engine,
+    actor: Actor,
+    state: str | None = None,
+    before: int | None = None,
+    most: int = LISTED,
+    role: Role = Role.ADMIN,
 ) -> list[ProposalLine]:
-    """List proposals, of one state or of all, the newest first; *before* is the last number of the page before."""
+    """List proposals, of one state or of all, the newest first; *before* is the last number of the page before.
+
+    Only those that the role may see: approvers those of overrides.
+    """
+    kinds = _kinds_for(role)
     with reachable(), Session(engine) as session:
-        return [_line(session, row) for row in proposals_of(session, actor.organisation_id, state, before, most)]
+        return [_line(session, row) for row in proposals_of(session, actor.organisation_id, state, before, most, kinds)]
 
 
-def read_proposal(engine: Engine, actor: Actor, number: int) -> ProposalLine:
-    """Show a proposal; NotThere where there is none of that number."""
+def read_proposal(engine: Engine, actor: Actor, number: int, role: Role = Role.ADMIN) -> ProposalLine:
+    """Show a proposal; NotThere where there is none of that number, or the role may not see it."""
+    kinds = _kinds_for(role)
     with reachable(), Session(engine) as session:
-        return _line(session, proposal_numbered(session, actor.organisation_id, number))
+        row = proposal_numbered(session, actor.organisation_id, number)
+        if kinds is not None and row.kind not in kinds:
+            raise NotThere(f"there is no proposal {number}")
+        return _line(session, row)
 
 
 def _line(session: Session, row: Proposal) -> ProposalLine:

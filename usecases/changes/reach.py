@@ -15,8 +15,9 @@ from store.policies import policy_numbered
 from store.ruleset_tables import Family
 from store.rulesets import all_active_versions
 from usecases.actors import Actor
-from usecases.changes.contents import Content, PolicyRetired, SettingsChanged
+from usecases.changes.contents import Content, OverrideRevoked, PolicyRetired, SettingsChanged
 from usecases.changes.effects import Reached
+from usecases.overrides import levels_without
 from usecases.settings import settings_of
 
 LOOKED_BACK_DAYS = 90
@@ -30,6 +31,8 @@ def reach_of(
         return _of_policy(session, actor, content, now_us)
     if isinstance(content, SettingsChanged):
         return _of_settings(session, actor, content, now_us)
+    if isinstance(content, OverrideRevoked):
+        return dict(vars(levels_without(session, actor, content.override)))
     names = {type_id: session.get_one(EntityType, type_id).name for type_id in reached}
     return {"entities": {names[type_id]: count_of_type(session, type_id) for type_id in reached}}
 

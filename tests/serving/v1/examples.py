@@ -29,6 +29,7 @@ class Example:
         own: the parts that name something of our organisation alone: to others it is not there. Empty where a name may
             be anybody's, or where there is none.
         status: of the answer, where it is another than the route's.
+        approvers: the parts for approvers, where they see other things.
     """
 
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Example:
     query: Mapping[str, str] = field(default_factory=dict)
     own: tuple[str, ...] = ()
     status: int | None = None
+    approvers: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, route: Route, **other: str) -> str:
         """Give the path, with other parts in place of some."""
@@ -45,6 +47,7 @@ class Example:
 _CUSTOMER = {"type": "customer", "external_id": CUSTOMER}
 _COMPANY = {"type": "company", "external_id": COMPANY}
 _OF_CUSTOMER = ("external_id", "type")
+_REVOCATION = {"proposal": "4"}
 _RETAIL, _SECOND, _DRAFTED = {"family": "retail"}, {"family": "second"}, {"family": "drafted"}
 _FAMILY, _ENDPOINT = ("family",), ("endpoint",)
 _PROPOSED = {"policy": "payments", "number": "2"}
@@ -132,9 +135,9 @@ EXAMPLES: Mapping[str, Example] = {
         }
     ),
     "list_proposals": Example(query={"state": "proposed"}),
-    "read_proposal": Example({"proposal": "1"}, own=("proposal",)),
-    "approve_proposal": Example({"proposal": "1"}, {"reason": WHY}, own=("proposal",)),
-    "refuse_proposal": Example({"proposal": "2"}, {"reason": WHY}, own=("proposal",)),
+    "read_proposal": Example({"proposal": "1"}, own=("proposal",), approvers=_REVOCATION),
+    "approve_proposal": Example({"proposal": "1"}, {"reason": WHY}, own=("proposal",), approvers=_REVOCATION),
+    "refuse_proposal": Example({"proposal": "2"}, {"reason": WHY}, own=("proposal",), approvers=_REVOCATION),
     "request_proposal_backtests": Example({"proposal": "3"}, own=("proposal",)),
     "list_endpoints": Example(),
     "add_endpoint": Example(body={"url": "https://example.com/hook", "kinds": ["level.reached"]}),
@@ -174,6 +177,7 @@ def furnish(place: Place) -> Place:
     place.good("GET", f"{customer}/risk?freshness=now", role="app")
     override(place)
     proposed(place, maker)
+    revocation(place)
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
     validated(place)
     decided(place, maker)
@@ -212,6 +216,11 @@ def override(place: Place) -> None:
     for _ in range(3):
         made = place.good("POST", path, {"level": "high", "reason": WHY}, role="investigator")
     place.good("POST", f"/v1/overrides/{made['id']}/approve", {}, role="approver")
+
+
+def revocation(place: Place) -> None:
+    """Propose to end the override that holds: the fourth proposal."""
+    place.good("POST", "/v1/overrides/3/revoke", {"reason": WHY}, token=place.join("revoker", "approver")[0])
 
 
 def save(place: Place, maker: str, name: str, remark: str) -> int:

@@ -38,7 +38,16 @@ def test_an_override_holds_until_it_is_revoked(place: Place) -> None:
     assert (held["level"], held["rules_level"]) == ("high", None)
     assert held["override"]["reason"] == WHY
     assert place.ask("POST", "/v1/overrides/3/revoke", {}, role="approver").status_code == 422
-    place.good("POST", "/v1/overrides/3/revoke", {"reason": "Over."}, role="approver")
+    asked = place.good("POST", "/v1/overrides/3/revoke", {"reason": "Over."}, role="approver")
+    assert (asked["state"], asked["proposal"]["content"]) == ("live", {"override": 3}), "no rule says anything beneath"
+    assert place.good("GET", risk, role="investigator")["level"] == "high", "one person does not undo it"
+    path = f"/v1/proposals/{asked['proposal']['id']}"
+    assert place.ask("POST", f"{path}/approve", {"reason": WHY}, role="approver").status_code == 409
+    assert place.ask("POST", f"{path}/approve", {"reason": WHY}, role="publisher").status_code == 409
+    assert place.good("GET", "/v1/proposals", role="approver")[0] == asked["proposal"]
+    assert place.ask("GET", "/v1/proposals/1", role="approver").status_code == 404
+    approved = place.good("POST", f"{path}/approve", {"reason": WHY}, token=place.join("second", "approver")[0])
+    assert approved["state"] == "approved"
     assert place.good("GET", risk, role="investigator")["level"] is None
 
 

@@ -1,0 +1,192 @@
+"""What one person cannot undo alone: an override that keeps a level at or above what the rules say."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from domain.errors import ActionRefused, ConfigError, NotThere
+from store.audit_tables import AuditEntry, AuditValues
+from store.level_tables import DueMark, OverrideRow
+from store.proposal_tables import Proposal
+from tests.usecases.governed import (
+    NOW,
+    add_entities,
+    audited,
+    document,
+    due_reasons,
+    founded,
+    rows_of,
+    stand,
+)
+from usecases.actors import Actor
+from usecases.audit_verify import verify
+from usecases.changes.asks import revoke_override
+from usecases.changes.people import allow_sole_operator
+from usecases.changes.proposals import approve_proposal, list_proposals, read_proposal, refuse_proposal
+from usecases.erasing import erase_entity
+from usecases.override_views import overrides_of
+from usecases.overrides import approve_override, request_override
+from usecases.roles import Role
+from usecases.rulesets import save_draft
+
+People = tuple[Actor, Actor, Actor]
+
+
+@pytest.fixture
+def three(engine: Engine) -> People:
+    """Twenty customers at medium by the rules."""
+    three = founded(engine)
+    save_draft(engine, three[0], document())
+    for entity_id in add_entities(engine, three[0], [f"c{number}" for number in range(20)]):
+        stand(engine, entity_id, 2)
+    return three
+
+
+def held(engine: Engine, three: People, level: str, name: str = "c0") -> int:
+    """Let an override hold; nothing is due afterwards."""
+    asked = request_override(engine, three[0], "customer", name, level, "we know them", None, NOW)
+    number = approve_override(engine, three[1], asked.id, now_us=NOW).id
+    with Session(engine) as session, session.begin():
+        for mark in session.scalars(select(DueMark)):
+            session.delete(mark)
+    return number
+
+
+def state(engine: Engine, number: int) -> str:
+    return str(next(row["state"] for row in rows_of(engine, OverrideRow) if row["id"] == number))
+
+
+@pytest.mark.parametrize("level", ["medium", "high"])
+def test_one_person_does_not_end_a_protective_override_alone(engine: Engine, three: People, level: str) -> None:
+    number = held(engine, three, level)
+    proposal = revoke_override(engine, three[1], number, "they asked nicely", NOW).proposal
+    assert proposal is not None
+    assert (proposal.kind, proposal.content, proposal.subject) == (
+        "override.revoke", {"override": number}, f"end of override {number}",
+    )  # fmt: skip
+    assert (proposal.reach, proposal.backtests) == ({"level": level, "rules_level": "medium"}, ())
+    assert (state(engine, number), due_reasons(engine)) == ("approved", {}), "it holds as long as one person asked"
+    for alone in (three[1], Actor(three[1].organisation_id, "cli:ben"), Actor(three[1].organisation_id, "token:9")):
+        with pytest.raises(ActionRefused, match=r"another person approves it|is no member"):
+            approve_proposal(engine, alone, proposal.id, "I said so", Role.APPROVER, NOW)
+    assert state(engine, number) == "approved"
+    done = approve_proposal(engine, three[2], proposal.id, "seen the papers", Role.APPROVER, NOW + 5)
+    assert (done.state, done.result) == ("approved", {})
+    (line,) = overrides_of(engine, three[0], "customer", "c0", NOW + 5)
+    assert (line.state, line.revoked_by, line.revoked_us) == ("revoked", "member:3", NOW + 5)
+    assert line.revocation_reason == "they asked nicely"
+    assert due_reasons(engine).keys() == {1}
+    assert [entry[1] for entry in audited(engine)][-3:] == ["proposal.made", "override.revoked", "proposal.approved"]
+    assert verify(engine, print).entries == len(audited(engine))
+
+
+def test_what_raises_the_level_needs_one_person(engine: Engine, three: People) -> None:
+    number = held(engine, three, "low")
+    assert revoke_override(engine, three[1], number, "they moved", NOW).proposal is None
+    assert (state(engine, number), due_reasons(engine).keys()) == ("revoked", {1})
+    assert rows_of(engine, Proposal) == []
+
+
+@pytest.mark.parametrize("status", ["failed", "unclassified"])
+def test_where_the_rules_say_nothing_certain_two_are_needed(engine: Engine, three: People, status: str) -> None:
+    number = held(engine, three, "low")
+    stand(engine, 1, 2, status=status)
+    assert revoke_override(engine, three[1], number, "why", NOW).proposal is not None
+    assert state(engine, number) == "approved"
+
+
+def test_what_was_never_assessed_is_protected_too(engine: Engine, three: People) -> None:
+    add_entities(engine, three[0], ["new"])
+    number = held(engine, three, "low", "new")
+    proposal = revoke_override(engine, three[1], number, "why", NOW).proposal
+    assert proposal is not None
+    assert proposal.reach == {"level": "low", "rules_level": None}
+
+
+def test_an_account_or_a_program_does_not_propose_it(engine: Engine, three: People) -> None:
+    number = held(engine, three, "high")
+    for name in ("cli:ben", "token:9"):
+        with pytest.raises(ActionRefused, match=f"{name} is no member"):
+            revoke_override(engine, Actor(three[0].organisation_id, name), number, "why", NOW)
+    assert (rows_of(engine, Proposal), state(engine, number)) == ([], "approved")
+
+
+def test_without_a_reason_or_an_override_that_holds_nothing_is_proposed(engine: Engine, three: People) -> None:
+    number = held(engine, three, "high")
+    with pytest.raises(ConfigError, match="reason must say why"):
+        revoke_override(engine, three[1], number, " ", NOW)
+    with pytest.raises(NotThere, match="there is no override 99"):
+        revoke_override(engine, three[1], 99, "why", NOW)
+    asked = request_override(engine, three[0], "customer", "c1", "high", "why", None, NOW)
+    with pytest.raises(ActionRefused, match="is requested; only one that holds can be revoked"):
+        revoke_override(engine, three[1], asked.id, "why", NOW)
+    assert rows_of(engine, Proposal) == []
+
+
+def test_a_second_proposal_or_a_newer_override_leaves_nothing_to_approve(engine: Engine, three: People) -> None:
+    number = held(engine, three, "high")
+    first = revoke_override(engine, three[1], number, "why", NOW).proposal
+    second = revoke_override(engine, three[0], number, "why", NOW).proposal
+    assert first is not None
+    assert second is not None
+    newer = held(engine, three, "high")
+    for proposal in (first, second):
+        with pytest.raises(ActionRefused, match=f"override {number} is revoked"):
+            approve_proposal(engine, three[2], proposal.id, "why", Role.APPROVER, NOW)
+    assert state(engine, newer) == "approved"
+    assert refuse_proposal(engine, three[2], first.id, "over", Role.APPROVER, NOW).state == "refused"
+
+
+def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People) -> None:
+    number = held(engine, three, "high")
+    proposal = revoke_override(engine, three[0], number, "why", NOW).proposal
+    assert proposal is not None
+    for act in (approve_proposal, refuse_proposal):
+        with pytest.raises(ActionRefused, match="is about an override, which approvers and admins decide"):
+            act(engine, three[1], proposal.id, "why", Role.PUBLISHER, NOW)
+    with Session(engine) as session, session.begin():
+        row = session.get_one(Proposal, proposal.id)
+        other = Proposal(**{name: getattr(row, name) for name in row.__table__.columns.keys() if name != "id"})  # noqa: SIM118 (no dict)
+        other.kind, other.content = "ruleset.switch", json.dumps({"family": "retail", "on": False})
+        session.add(other)
+        session.flush()
+        switch = other.id
+    assert [line.id for line in list_proposals(engine, three[1], role=Role.APPROVER)] == [proposal.id]
+    assert [line.id for line in list_proposals(engine, three[1], role=Role.PUBLISHER)] == [switch, proposal.id]
+    with pytest.raises(NotThere, match=f"there is no proposal {switch}"):
+        read_proposal(engine, three[1], switch, Role.APPROVER)
+    for act in (approve_proposal, refuse_proposal):
+        with pytest.raises(ActionRefused, match="is about what assesses, which publishers and admins decide"):
+            act(engine, three[1], switch, "why", Role.APPROVER, NOW)
+    assert refuse_proposal(engine, three[0], proposal.id, "no", Role.PUBLISHER, NOW).state == "withdrawn"
+
+
+def test_a_company_of_one_approves_its_own(engine: Engine, three: People) -> None:
+    allow_sole_operator(engine, three[0], "I am alone", NOW)
+    number = held(engine, three, "high")
+    proposal = revoke_override(engine, three[0], number, "why", NOW).proposal
+    assert proposal is not None
+    approve_proposal(engine, three[0], proposal.id, "yes", now_us=NOW)
+    assert state(engine, number) == "revoked"
+
+
+def test_erasure_takes_what_the_proposal_says_of_the_person(engine: Engine, three: People, tmp_path: Path) -> None:
+    kept, gone = held(engine, three, "high", "c1"), held(engine, three, "high")
+    for number in (kept, gone):
+        proposal = revoke_override(engine, three[1], number, "Zoe moved", NOW).proposal
+        assert proposal is not None
+        approve_proposal(engine, three[2], proposal.id, "Zoe did", Role.APPROVER, NOW)
+    erase_entity(engine, three[0], "customer", "c0", tmp_path / "register", now_us=NOW + 3650 * 86_400_000_000)
+    rows = rows_of(engine, Proposal)
+    assert [(row["reason"], row["decision_reason"]) for row in rows] == [("Zoe moved", "Zoe did"), ("erased", None)]
+    wanted = select(AuditEntry.subject_id, AuditValues.after, AuditValues.erased_us)
+    wanted = wanted.where(AuditEntry.subject_kind == "proposal", AuditEntry.number == AuditValues.number)
+    with Session(engine) as session:
+        values = session.execute(wanted).all()
+    assert len(values) == 4
+    for number, after, erased_us in values:
+        assert (after is None, erased_us is None) == ((True, False) if number == str(rows[1]["id"]) else (False, True))
+    assert verify(engine, print).entries == len(audited(engine))
