@@ -132,6 +132,8 @@ def _revocations(session: Session, ids: Sequence[int]) -> list[int]:
     """Number the proposals to end overrides of entities: what they say why is about a person."""
     overrides = session.scalars(select(OverrideRow.id).where(among(session, OverrideRow.entity_id, ids)))
     contents = [canonical_json({"override": number}) for number in overrides]
+    if not contents:
+        return []
     wanted = select(Proposal.id).where(Proposal.kind == "override.revoke", among(session, Proposal.content, contents))
     return list(session.scalars(wanted))
 
@@ -149,10 +151,12 @@ def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) ->
     is_about = or_(
         (AuditEntry.subject_kind == "entity") & among(session, AuditEntry.subject_id, [str(number) for number in ids]),
         (AuditEntry.subject_kind == "override") & AuditEntry.subject_id.in_(numbers_of(OverrideRow)),
-        (AuditEntry.subject_kind == "proposal")
-        & among(session, AuditEntry.subject_id, [str(number) for number in _revocations(session, ids)]),
         (AuditEntry.subject_kind == "decision") & AuditEntry.subject_id.in_(numbers_of(Decision)),
     )
+    proposals = [str(number) for number in _revocations(session, ids)]
+    if proposals:
+        of_proposals = among(session, AuditEntry.subject_id, proposals)
+        is_about = or_(is_about, (AuditEntry.subject_kind == "proposal") & of_proposals)
     wanted = select(AuditEntry.number).where(AuditEntry.organisation_id == organisation_id, is_about)
     return list(session.scalars(wanted.order_by(AuditEntry.number)))
 

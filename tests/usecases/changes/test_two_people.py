@@ -251,7 +251,7 @@ def test_a_proposal_is_refused_by_another_and_withdrawn_by_who_made_it(engine: E
     for person, state in ((three[1], "refused"), (three[0], "withdrawn")):
         outcome = CHANGES["switch"](engine, three[0])
         assert outcome.proposal is not None
-        done = refuse_proposal(engine, person, outcome.proposal.id, "no", LATER)
+        done = refuse_proposal(engine, person, outcome.proposal.id, "no", now_us=LATER)
         assert (done.state, [made.state for made in done.backtests]) == (state, ["cancelled"])
     assert run_next_backtest(engine, LATER) is False
     assert [line.state for line in list_proposals(engine, three[0])] == ["withdrawn", "refused"]
