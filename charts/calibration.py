@@ -10,6 +10,8 @@ from charts.style import MUTED, PAPER, POSITIVE, SMALL_TEXT_SIZE, styled
 
 SIDE = 420
 DISC_AREA = 330
+DISC_PADDING = 14
+"""Pixels between axis and labels: a disc at zero reaches below the axis, and must not hide the label there."""
 EDGE = 1.25
 """The axes end this many times above the largest money, so that its disc stands clear of the edge."""
 DECADES_DRAWN = 3
@@ -77,7 +79,9 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def _axis(what: str, currency: str, ticks: list[float]) -> alt.Axis:
-    return alt.Axis(title=f"{what} value, mean per customer ({currency})", values=ticks, format=",~f")
+    return alt.Axis(
+        title=f"{what} value, mean per customer ({currency})", values=ticks, format=",~f", labelPadding=DISC_PADDING
+    )
 
 
 def _identity(ends: tuple[float, float], scale: alt.Scale) -> alt.Chart:

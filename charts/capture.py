@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from charts.numbers import one_line
-from charts.style import INK, MUTED, SERIES, styled
+from charts.style import INK, MUTED, PERCENT_LABEL, SERIES, styled
 
 WIDTH, HEIGHT = 520, 380
 CHANCE, PERFECT = "random order", "perfect order"
@@ -35,7 +35,7 @@ def capture(name: str, curve: Sequence[tuple[float, float]], prevalence: float) 
     dashes = alt.Scale(domain=names, range=[[1, 0], [1, 0], [1, 3]])
     widths = alt.Scale(domain=names, range=[3.0, 1.2, 1.2])
     legend = alt.Legend(title=None, orient="bottom-right", symbolSize=600, offset=12, labelLimit=320)
-    axis: dict[str, Any] = {"axis": alt.Axis(format="%", tickCount=10), "scale": alt.Scale(domain=[0, 1])}
+    axis: dict[str, Any] = {"axis": alt.Axis(labelExpr=PERCENT_LABEL, tickCount=10), "scale": alt.Scale(domain=[0, 1])}
     drawn: alt.Chart = (
         alt.Chart(alt.InlineData(values=rows))
         .mark_line()

@@ -6,7 +6,8 @@ import altair as alt
 import polars as pl
 
 from charts.numbers import one_line
-from charts.style import INK, NEGATIVE, POSITIVE, rimmed, styled
+from charts.style import INK, NEGATIVE, PERCENT_LABEL, POSITIVE, rimmed, styled
+from domain.percent import percent
 
 WIDTH, HEIGHT = 520, 260
 
@@ -26,22 +27,22 @@ def confirmed(table: pl.DataFrame, prevalence: float) -> alt.LayerChart:
     )
     highest = max([row["high"] or 0.0 for row in rows] + [prevalence, 0.01])
     scale = alt.Scale(domain=[0, min(1.0, highest * 1.15)], nice=False)
-    up = alt.Y("rate:Q", axis=alt.Axis(title="Confirmed (share of the level)", format="%"), scale=scale)
+    up = alt.Y("rate:Q", axis=alt.Axis(title="Confirmed (share of the level)", labelExpr=PERCENT_LABEL), scale=scale)
     base: alt.Chart = alt.Chart(alt.InlineData(values=rows)).encode(x=alt.X("foot:N", sort=feet, axis=axis))
     mean = alt.Chart(alt.InlineData(values=[{"rate": prevalence}])).mark_rule(color=NEGATIVE, strokeDash=[5, 4])
     layers = [
         base.mark_bar(color=POSITIVE, opacity=0.75, width=48).encode(y=up),
         base.mark_rule(color=INK).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"),
         mean.encode(y=alt.Y("rate:Q", scale=scale)),
-        *rimmed(base.encode(y=up, text="words:N"), fontWeight="bold", dx=40, align="left"),
+        *rimmed(base.encode(y=up, text="words:N"), fontWeight="bold", dx=40, dy=-8, align="left"),
     ]
     return styled(
         alt.LayerChart(layer=layers, width=WIDTH, height=HEIGHT),
         title="Is a higher level a higher risk?",
-        subtitle=f"Confirmed share of each level with its 95 % interval; dashed line: {prevalence:.1%} of all.",
+        subtitle=f"Confirmed share of each level with its 95 % interval; dashed line: {percent(prevalence)} of all.",
     )
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    words = "" if row["rate"] is None else f"{row['rate']:.1%}"
+    words = "" if row["rate"] is None else percent(row["rate"])
     return {**row, "foot": f"{one_line(row['level'])}\n{row['entities']:,}", "words": words}

@@ -7,8 +7,11 @@ import polars as pl
 
 from charts.numbers import one_line
 from charts.style import INK, SERIES, rimmed, styled
+from domain.percent import percent
 
-WIDTH, HEIGHT = 560, 260
+HEIGHT = 260
+LEAST_WIDTH, BAR_WIDTH = 560, 42
+"""A bar is as wide as the percentage on top of it, so that neighbours do not run into each other."""
 ROOM_ABOVE = 1.12
 """The vertical scale ends this many times above the tallest bar: its number stands there."""
 
@@ -29,12 +32,13 @@ def levels(table: pl.DataFrame) -> alt.LayerChart:
         y=alt.Y("share:Q", axis=None, scale=scale),
     )
     colours = alt.Scale(domain=series, range=list(SERIES[: len(series)]))
-    legend = alt.Legend(title=None, orient="top", labelLimit=400)
+    legend = alt.Legend(title=None, orient="top", labelLimit=400, columns=1)
+    width = max(LEAST_WIDTH, BAR_WIDTH * len(groups) * (len(series) + 1))
     bars = base.mark_bar(cornerRadiusEnd=2).encode(color=alt.Color("series:N", scale=colours, legend=legend))
     layers = [bars, *rimmed(base.encode(text="words:N"), dy=-8, fontSize=10)]
     entities = max((sum(row["entities"] for row in rows if row["series"] == name) for name in series), default=0)
     return styled(
-        alt.LayerChart(layer=layers, width=WIDTH, height=HEIGHT),
+        alt.LayerChart(layer=layers, width=width, height=HEIGHT),
         title="How the portfolio is spread over the levels",
         subtitle=f"{entities:,} entities; everyone is counted once, those without a level as well.",
     )
@@ -49,7 +53,7 @@ def _rows(table: pl.DataFrame) -> list[dict[str, Any]]:
             "series": one_line(row["series"]),
             "entities": row["entities"],
             "share": row["share"],
-            "words": f"{row['share']:.1%}" if row["entities"] else "0",
+            "words": percent(row["share"]) if row["entities"] else "0",
         }
         for row in shares.to_dicts()
     ]

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.style import INK, MUTED, SERIES, styled
+from charts.style import INK, MUTED, PERCENT_LABEL, SERIES, styled
 
 WIDTH, HEIGHT = 540, 420
 POINTS_DRAWN = 500
@@ -53,7 +53,10 @@ def _thinned(curve: pl.DataFrame) -> list[dict[str, Any]]:
 def _encodings(names: list[str]) -> dict[str, Any]:
     colours, widths, dashes = zip(*_looks(names), strict=True)
     legend = alt.Legend(title=None, orient="bottom-right", symbolSize=600, rowPadding=6, offset=12)
-    shares: dict[str, Any] = {"axis": alt.Axis(format="%", tickCount=10), "scale": alt.Scale(domain=[0, 1])}
+    shares: dict[str, Any] = {
+        "axis": alt.Axis(labelExpr=PERCENT_LABEL, tickCount=10),
+        "scale": alt.Scale(domain=[0, 1]),
+    }
     return {
         "x": alt.X("customer_share:Q", title="Customers, those ranked first (share of all)", **shares),
         "y": alt.Y("value_share:Q", title="Realised value they hold (share of all)", **shares),

@@ -8,6 +8,7 @@ import polars as pl
 
 from charts.numbers import plain, typeset
 from charts.style import INK, NEGATIVE, SEGMENT_COLOURS, panel_title, rimmed, styled
+from domain.percent import percent
 
 WIDTH, HEIGHT = 330, 250
 ROOM_ABOVE = 1.1
@@ -58,7 +59,7 @@ def _row(segment: str, seen: dict[str, Any], everyone: int) -> dict[str, Any]:
         "value_mean": mean,
         "value_mean_text": "" if mean is None else typeset(plain(mean)),
         "value_share": share,
-        "value_share_text": "" if share is None else typeset(f"{share:.0%}"),
+        "value_share_text": "" if share is None else typeset(percent(share, 0)),
     }
 
 

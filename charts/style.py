@@ -19,6 +19,9 @@ MUTED = "#6b7280"
 GRID = "#e5e7eb"
 PAPER = "#ffffff"
 
+PERCENT_LABEL = "format(100 * datum.value, ',~f') + ' %'"
+"""How an axis of shares writes them: as `domain.percent` does."""
+
 # Blue and orange stay apart in every common form of colour blindness, and both carry text on white (4.5 : 1).
 POSITIVE = "#0072b2"
 NEGATIVE = "#c25400"

@@ -23,6 +23,7 @@ from cli.terminal import (
 )
 from domain.clock import day_text
 from domain.errors import ConfigError
+from domain.percent import percent
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def show(
     headline = (
         f"Customer {user} as of {day_text(as_of)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
         f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days, "
-        f"more than {scores.percentile[0]:.0%} of the customers known on {day_text(model.test_as_of)}"
+        f"more than {percent(scores.percentile[0], 0)} of the customers known on {day_text(model.test_as_of)}"
     )
     if as_json:
         known = {"user_id": user, "as_of": day_text(as_of), "score": float(scores.score[0])}

@@ -8,6 +8,7 @@ import typer
 
 from cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
 from domain.clock import day_text
+from domain.percent import percent
 from domain.settings import read_settings
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
         "no ruleset decides yet": 0 if found.deciding else found.no_level,
         "not assessed yet": found.not_assessed,
     }
-    rows = [[name, f"{count:,}", f"{count / max(found.entities, 1):.1%}"] for name, count in counts.items()]
+    rows = [[name, f"{count:,}", percent(count / max(found.entities, 1))] for name, count in counts.items()]
     rows += [
-        [f"({why})", f"{count:,}", f"{count / max(found.entities, 1):.1%}"] for why, count in others.items() if count
+        [f"({why})", f"{count:,}", percent(count / max(found.entities, 1))] for why, count in others.items() if count
     ]
     show_table(f"{found.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
 

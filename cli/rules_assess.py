@@ -27,6 +27,7 @@ from cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_
 from domain.clock import day_text
 from domain.errors import ConfigError
 from domain.files import replacing
+from domain.percent import percent
 from risk.engine.assess import assess
 from risk.engine.assessments import STATUS, Assessments, Status
 from risk.engine.breakdown import as_json_text, explain, explain_all
@@ -117,7 +118,7 @@ def _show_all(found: Assessments, as_of: int) -> None:
     table = found.table()
     counts = dict(table["level"].fill_null(NO_LEVEL).value_counts().iter_rows())
     names = [*reversed(found.program.ruleset.levels), *([NO_LEVEL] if NO_LEVEL in counts else [])]
-    rows = [[name, f"{counts.get(name, 0):,}", f"{counts.get(name, 0) / max(len(table), 1):.1%}"] for name in names]
+    rows = [[name, f"{counts.get(name, 0):,}", percent(counts.get(name, 0) / max(len(table), 1))] for name in names]
     title = f"{len(table):,} of type {found.program.ruleset.entity_type}, as of {day_text(as_of)}"
     show_table(title, ("level", "entities", "share"), rows)
     for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED, Status.NOT_APPLICABLE):

@@ -24,6 +24,7 @@ from cli.shipped import lists_with
 from cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
 from domain.errors import ConfigError
 from domain.files import replacing
+from domain.percent import percent
 from training.config import DEFAULT_NAME
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
@@ -77,16 +78,16 @@ def propose_files(
         unfinished.write_text(draft, encoding="utf-8")
     if json is not None:
         write_json("threshold proposal", proposal, json)
-    rows = [[row.level, f"{row.present:.1%}", f"{row.proposed:.1%}", f"{row.target:.1%}"] for row in proposal.levels]
+    rows = [[row.level, percent(row.present), percent(row.proposed), percent(row.target)] for row in proposal.levels]
     show_table(f"{proposal.entities:,} entities, as of {proposal.as_of}", ("level", "now", "draft", "target"), rows)
     cuts = [
         [
             cut.level,
             cut.present,
             cut.proposed,
-            f"{cut.reached_below:.1%}",
-            f"{cut.next_below[0]:.1%}",
-            f"{cut.next_below[1]:.1%}",
+            percent(cut.reached_below),
+            percent(cut.next_below[0]),
+            percent(cut.next_below[1]),
         ]
         for cut in proposal.cuts
     ]

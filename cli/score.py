@@ -29,6 +29,7 @@ from cli.terminal import (
 )
 from domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
 from domain.errors import ConfigError, LayoutError
+from domain.percent import percent
 from domain.segments import SEGMENTS
 from training.config import DEFAULT_NAME
 
@@ -140,7 +141,7 @@ class Summary:
         expected = np.array([round(share * model.curve.customers) for share in shares.values()])
         index = stability_index(expected, np.array([int(self._segments[segment][0]) for segment in shares]))
         if index is not None and index >= STABLE:
-            was = ", ".join(f"{segment} {share:.0%}" for segment, share in shares.items())
+            was = ", ".join(f"{segment} {percent(share, 0)}" for segment, share in shares.items())
             warn(
                 f"the shares of the segments have left those of {day_text(model.test_as_of)} ({was}; PSI {index:.2f}): "
                 "train again on later data, so that a score means its place among today's customers"

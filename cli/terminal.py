@@ -1,6 +1,7 @@
 """What commands print with: tables, warnings, and options that several of them share."""
 
 import logging
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,9 @@ errors = _Terminal(stderr=True, highlight=False, markup=False, emoji=False)
 MOST_NAME_COLUMNS = 30
 """Up to this a name in the first column is never folded, so that it can be copied."""
 
+MOST_PIPED_COLUMNS = 10_000
+"""Where there is no terminal, a table has this much room: no row is broken that a program may read."""
+
 PathArgument = Annotated[Path, typer.Argument(help="Transactions: Parquet (file or folder), CSV, JSON or JSON lines.")]
 NameOption = Annotated[str, typer.Option("--name", help="Name of the registered model.")]
 ModelOption = Annotated[
@@ -76,7 +80,11 @@ def say(text: str = "") -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """Print a table; the first *left* columns are words, the others numbers."""
+    """Print a table as wide as the terminal allows; the first *left* columns are words, the others numbers.
+
+    Words are broken between words, and inside one only where it alone is wider than its column. Piped on, where there
+    is no terminal, a table is as wide as its rows.
+    """
     console.print(title, style="bold", soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     short = all(len(row[0]) <= MOST_NAME_COLUMNS for row in rows)
@@ -85,7 +93,11 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(column, justify=justify, overflow="fold", no_wrap=short and number == 0)
     for row in rows:
         table.add_row(*map(visible, row))
-    console.print(table)
+    if console.is_terminal or "COLUMNS" in os.environ:
+        console.print(table)
+        return
+    whole = console.measure(table, options=console.options.update(width=MOST_PIPED_COLUMNS)).maximum
+    _Terminal(highlight=False, markup=False, emoji=False, width=max(whole, 1)).print(table)
 
 
 def quoted(path: Path | str) -> str:

@@ -21,6 +21,7 @@ from cli.terminal import (
     warn_of_currency,
 )
 from domain.clock import day_text
+from domain.percent import percent
 from domain.settings import read_settings
 from training.config import DEFAULT_NAME, TrainingConfig, read_config
 
@@ -76,7 +77,9 @@ def show_plan(plan: "Plan") -> None:
     """Print what a run is about to learn from, and warn of what is doubtful, before anything is fitted."""
     overview, dates, windows, quality = plan.overview, plan.dates, plan.rows.windows, plan.overview.quality
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in quality.kinds.most_common())
-    currencies = ", ".join(f"{code} {count / quality.rows:.0%}" for code, count in quality.currencies.most_common(5))
+    currencies = ", ".join(
+        f"{code} {percent(count / quality.rows, 0)}" for code, count in quality.currencies.most_common(5)
+    )
     say(
         f"Data: {plan.source}, {overview.rows:,} rows of {overview.customers:,} customers, "
         f"{day_text(overview.period.first)[:10]} to {day_text(overview.period.last)[:10]}"
@@ -84,7 +87,7 @@ def show_plan(plan: "Plan") -> None:
     say(f"Rows: {kinds}; {currencies}")
     say(
         f"Learns at {len(dates.training)} dates, {day_text(int(dates.training[0]))} to {day_text(dates.validation)}, "
-        f"{len(plan.rows.values):,} rows ({plan.rows.share:.0%} of the customers)"
+        f"{len(plan.rows.values):,} rows ({percent(plan.rows.share, 0)} of the customers)"
     )
     last = len(windows.as_of) - 1
     shown = {0: "first training", int(windows.rows[:last].argmin()): "thinnest training", last - 1: "last training"}
@@ -122,7 +125,7 @@ def show_outcome(outcome: "Outcome", config: TrainingConfig) -> None:
     show_table(f"On {evaluation.customers:,} customers of a window that the model never saw", columns, rows)
     say()
     segments = [
-        [row["segment"], f"{row['customers']:,}", f"{row['value_mean']:,.2f}", f"{row['value_share']:.1%}"]
+        [row["segment"], f"{row['customers']:,}", f"{row['value_mean']:,.2f}", percent(row["value_share"])]
         for row in evaluation.segments.to_dicts()
     ]
     money = f"mean value ({config.base_currency})"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from domain.clock import day_text
+from domain.percent import percent
 from features.matrix import catalogue
 from models.value_model import ValueModel
 from training.config import TrainingConfig, Trees
@@ -76,7 +77,7 @@ def _purpose(model: ValueModel, lineage: Lineage) -> list[str]:
 
 def _data(lineage: Lineage) -> list[str]:
     overview, dates = lineage.overview, lineage.dates
-    sampled = "" if lineage.rows.share >= 1 else f", {lineage.rows.share:.1%} of the customers"
+    sampled = "" if lineage.rows.share >= 1 else f", {percent(lineage.rows.share)} of the customers"
     return [
         "## What it was learnt from",
         "",
@@ -137,8 +138,8 @@ def _quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> lis
         *markdown_table(evaluation.calibration),
         "",
         (
-            f"From one snapshot to the next {stability.same_segment_share:.1%} of the customers stay in their segment; "
-            f"scores move by {stability.mean_absolute_move:.2f} on average."
+            f"From one snapshot to the next {percent(stability.same_segment_share)} of the customers stay in their "
+            f"segment; scores move by {stability.mean_absolute_move:.2f} on average."
         ),
         "",
         f"The gate: {verdict}.",
@@ -182,7 +183,7 @@ def _limits(evaluation: Evaluation) -> list[str]:
     return [
         "## Limits",
         "",
-        f"- Values below 0 count as 0: {evaluation.floored_share:.1%} of the customers in the test window.",
+        f"- Values below 0 count as 0: {percent(evaluation.floored_share)} of the customers in the test window.",
         "- It knows nothing but deposits, withdrawals, balances, currencies, channel and account age.",
         "- A customer unlike any in the reference portfolio is placed at its edge.",
         "- It says what a customer may be worth, not how risky the customer is.",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from domain.percent import percent
 from training.comparing import Comparison, Comparisons
 from training.config import Gate
 from training.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
@@ -61,10 +62,11 @@ def _calibrated(compared: Comparisons, gate: Gate, sure: str, reasons: list[str]
     """Say how predicted money holds; a bound that cannot be computed is no proof of anything wrong."""
     off = compared.calibration > gate.most_calibration_error
     reasons.append(
-        f"predicted money is off by at least {compared.calibration:.1%} of the realised ({sure} confidence); "
-        f"{gate.most_calibration_error:.0%} is allowed"
+        f"predicted money is off by at least {percent(compared.calibration)} of the realised ({sure} confidence); "
+        f"{percent(gate.most_calibration_error, 0)} is allowed"
         if off
-        else f"predicted money is within {gate.most_calibration_error:.0%} of the realised, or not surely outside"
+        else f"predicted money is within {percent(gate.most_calibration_error, 0)} of the realised, "
+        "or not surely outside"
     )
     worse = compared.calibration_worse is not None and compared.calibration_worse.low > 0
     if worse and compared.calibration_worse is not None:

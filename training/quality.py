@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from domain.clock import DAY_US
+from domain.percent import percent
 from features.columns import DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
 from features.histories import Histories
 from training.config import Checks
@@ -74,7 +75,7 @@ class Quality:
         share = self.repeated / self.rows if self.rows else 0.0
         if share >= WARN_REPEATED_SHARE:
             said = (
-                f"{self.repeated:,} of {self.rows:,} rows ({share:.1%}) repeat another row of their customer in "
+                f"{self.repeated:,} of {self.rows:,} rows ({percent(share)}) repeat another row of their customer in "
                 "everything, and no transaction_id tells a repeat from a second payment"
             )
             if share > checks.most_repeated_share:
@@ -83,7 +84,7 @@ class Quality:
                 doubtful.append(said)
         unsettled = self.kinds["pending"] + self.kinds["failed"]
         if unsettled > WARN_UNSETTLED_SHARE * self.rows:
-            doubtful.append(f"{unsettled / self.rows:.1%} of the rows are pending or failed, and move no money")
+            doubtful.append(f"{percent(unsettled / self.rows)} of the rows are pending or failed, and move no money")
         if not self.balances:
             doubtful.append("every balance is 0: indicators of balances say nothing")
         if self.created_late:
@@ -92,7 +93,7 @@ class Quality:
                 "would refuse them"
             )
         if self.most_rows > WARN_CUSTOMER_SHARE * self.rows:
-            doubtful.append(f"one customer has {self.most_rows / self.rows:.1%} of all rows")
+            doubtful.append(f"one customer has {percent(self.most_rows / self.rows)} of all rows")
         if base not in self.currencies:
             found = ", ".join(code for code, _ in self.currencies.most_common(3))
             doubtful.append(f"no amount is in the base currency {base}; the most frequent are {found}")

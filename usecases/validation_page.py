@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from domain.clock import day_text
+from domain.percent import percent
 from risk.governance.evidence import Page, Section, Table
 from risk.governance.statistics import CONFIDENCE
 from usecases.validation_shapes import MEASURED
@@ -30,7 +31,7 @@ def validation_page(number: int, reason: str, report: Plain) -> Page:
         ("Levels of", f"{day_text(report['from_us'])} until {day_text(report['until_us'])}"),
         ("Outcomes that mean confirmed", ", ".join(report["confirmed"])),
         ("Confirmed in that time", f"{overall['caught']['confirmed']:,}"),
-        ("Intervals", f"{CONFIDENCE:.0%}; no figure rests on fewer than {report['least']}"),
+        ("Intervals", f"{percent(CONFIDENCE, 0)}; no figure rests on fewer than {report['least']}"),
     ]
     return Page(f"Validation of levels {number}", facts, [*CAUTIONS, *_left_aside(overall)], list(_sections(report)))
 
@@ -88,7 +89,7 @@ def _groups(groups: Sequence[Plain]) -> Section:
                 f"{caught['confirmed']:,}",
                 _measure(caught["captured"], percent=True),
                 _measure(caught["missed"], percent=True),
-                "" if caught["possible"] is None else f"{caught['possible']:.1%}",
+                "" if caught["possible"] is None else percent(caught["possible"]),
                 f"{caught['missed_by_override']:,}",
                 drift["verdict"] + ("" if drift["index"] is None else f" ({drift['index']:.3f})"),
             ]
@@ -142,7 +143,7 @@ def _transitions(transitions: Sequence[Plain]) -> Section:
 def _overrides(found: Plain) -> Section:
     counted = ("requested", "approved", "refused", "revoked", "expired", "live", "downward")
     rows = [[name, f"{found[name]:,}"] for name in counted]
-    shares = ["none" if found[name] is None else f"{found[name]:.1%}" for name in ("live_share", "downward_share")]
+    shares = ["none" if found[name] is None else percent(found[name]) for name in ("live_share", "downward_share")]
     age = "" if found["mean_age_days"] is None else f", {found['mean_age_days']:.0f} days old on average"
     words = (
         f"At the end {shares[0]} of the {found['with_level']:,} entities with a level were overridden{age}; "

@@ -6,6 +6,7 @@ import polars as pl
 
 from charts.levels import levels
 from charts.migration import migration
+from domain.percent import percent
 from risk.governance.backtest import Backtest, Side
 from risk.governance.backtest_hits import CaseHits
 from risk.governance.backtest_moves import NEW, Cell
@@ -28,7 +29,9 @@ def backtest_page(found: Backtest) -> Page:
 def _entities(found: Backtest) -> str:
     if found.drawn == found.entities:
         return f"all {found.entities:,}"
-    return f"{found.drawn:,} of {found.entities:,} ({found.drawn / found.entities:.1%}), drawn with seed {found.seed}"
+    return (
+        f"{found.drawn:,} of {found.entities:,} ({percent(found.drawn / found.entities)}), drawn with seed {found.seed}"
+    )
 
 
 def lists_words(lists: Mapping[str, Sequence[str]]) -> str:
@@ -68,7 +71,7 @@ def _distribution(found: Backtest) -> Section:
         {"group": group, "series": name, "entities": counts.get(group, 0)} for name, counts in series for group in shown
     ]
     cells = [
-        [group, *(f"{counts.get(group, 0):,} ({counts.get(group, 0) / found.drawn:.1%})" for _, counts in series)]
+        [group, *(f"{counts.get(group, 0):,} ({percent(counts.get(group, 0) / found.drawn)})" for _, counts in series)]
         for group in groups
     ]
     withheld = f" The cooldown keeps {found.draft.withheld:,} at a higher level." if found.draft.withheld else ""
@@ -147,7 +150,7 @@ def _place(case: int | str) -> tuple[int, int]:
 
 
 def _hit(hit: CaseHits | None) -> str:
-    return "not there" if hit is None else f"{hit.entities:,} ({hit.share:.1%})"
+    return "not there" if hit is None else f"{hit.entities:,} ({percent(hit.share)})"
 
 
 def _failures(found: Backtest) -> Iterator[Section]:

@@ -8,6 +8,7 @@ import polars as pl
 from charts.capture import capture
 from charts.confirmed import confirmed
 from charts.stability import stability
+from domain.percent import percent
 from models.reference import SHIFTED, STABLE
 from risk.governance.backtest_hits import Failure
 from risk.governance.evidence import Page, Section, Table
@@ -36,7 +37,7 @@ def validation_page(found: Validation) -> Page:
         ("Confirmed among the judged", f"{who.confirmed:,}"),
         ("Assessed in full, so ranked", f"{who.ranked:,}, of them confirmed {who.ranked_confirmed:,}"),
         ("Lists", lists_words(found.lists)),
-        ("Intervals", f"{CONFIDENCE:.0%}, {found.resamples:,} resamples, seed {found.seed}"),
+        ("Intervals", f"{percent(CONFIDENCE, 0)}, {found.resamples:,} resamples, seed {found.seed}"),
     ]
     return Page(f"Validation of {found.ruleset}", facts, found.cautions, list(_sections(found)))
 
@@ -103,7 +104,7 @@ def _levels(found: Validation) -> Section:
         [
             row.level,
             f"{row.entities:,}",
-            f"{row.share:.1%}",
+            percent(row.share),
             f"{row.confirmed:,}",
             "" if row.rate is None else interval_words(row.rate, percent=True),
         ]
@@ -123,8 +124,8 @@ def _levels(found: Validation) -> Section:
         ""
         if held is None
         else f" {' and '.join(held.top)} hold {interval_words(held.captured, percent=True)} of the "
-        f"confirmed; with {held.top_share:.1%} of the portfolio and {held.prevalence:.1%} confirmed, arithmetic allows "
-        f"at most {held.possible:.1%}."
+        f"confirmed; with {percent(held.top_share)} of the portfolio and {percent(held.prevalence)} confirmed, "
+        f"arithmetic allows at most {percent(held.possible)}."
     )
     columns = ["level", "entities", "share", "confirmed", "confirmed share (interval)"]
     return Section("Levels", words, Table(columns, rows), confirmed(table, prevalence))
@@ -138,7 +139,7 @@ def _lifts(found: Validation) -> Section:
             lift.asked,
             f"{lift.entities:,}",
             f"{lift.confirmed:,}",
-            f"{lift.of_confirmed:.1%}",
+            percent(lift.of_confirmed),
             "" if lift.lift is None else f"{lift.lift.estimate:.2f} ({lift.lift.low:.2f} to {lift.lift.high:.2f})",
         ]
         for lift in found.lifts
@@ -155,7 +156,7 @@ def _compared(title: str, words: str, pairs: list[tuple[str, Paired]], other: st
             f"{paired.first:.3f}",
             f"{paired.second:.3f}",
             interval_words(paired.difference),
-            f"{paired.share_above:.1%}",
+            percent(paired.share_above),
         ]
         for name, paired in pairs
     ]

@@ -9,6 +9,7 @@ import yaml
 
 from charts.numbers import one_line
 from domain.errors import ConfigError
+from domain.percent import percent
 from risk.governance.diff import diff
 from risk.governance.thresholds import Proposal
 from risk.governance.thresholds_now import cuts_of, whole_points
@@ -58,13 +59,14 @@ def reasons(proposal: Proposal) -> list[str]:
         f"{proposal.entities} entities were assessed in full; left out: {left_out}.",
     ]
     lines += [
-        f"{level.level}: {level.present:.1%} of them now, {level.proposed:.1%} by the draft, target {level.target:.1%}"
+        f"{level.level}: {percent(level.present)} of them now, {percent(level.proposed)} by the draft, "
+        f"target {percent(level.target)}"
         for level in proposal.levels
     ]
     lines += [
-        f"{cut.level} begins at {cut.proposed} (now {cut.present}): {cut.reached_below:.1%} are below it, "
-        f"{cut.target_below:.1%} were to be; the next shares that can be reached are {cut.next_below[0]:.1%} and "
-        f"{cut.next_below[1]:.1%}"
+        f"{cut.level} begins at {cut.proposed} (now {cut.present}): {percent(cut.reached_below)} are below it, "
+        f"{percent(cut.target_below)} were to be; the next shares that can be reached are "
+        f"{percent(cut.next_below[0])} and {percent(cut.next_below[1])}"
         for cut in proposal.cuts
     ]
     return [*lines, f"{proposal.moved} entities would be in another level.", *proposal.cautions]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.percent import percent
 from risk.governance.statistics import CONFIDENCE, Interval, share
 from risk.governance.validate_levels import Capture, LevelRow
 
@@ -33,8 +34,9 @@ class Floors:
         found = share(round(self.capture * self.confirmed), self.confirmed)
         assert found is not None
         return (
-            f"at least {self.confirmed} are needed: with these the {CONFIDENCE:.0%} interval of a capture of "
-            f"{self.capture:.0%} goes from {found.low:.0%} to {found.high:.0%}, with fewer it is wider still"
+            f"at least {self.confirmed} are needed: with these the {percent(CONFIDENCE, 0)} interval of a capture of "
+            f"{percent(self.capture, 0)} goes from {percent(found.low, 0)} to {percent(found.high, 0)}, "
+            "with fewer it is wider still"
         )
 
 
@@ -113,7 +115,7 @@ def _gini(found: Interval | None, floors: Floors) -> Verdict:
 def _capture(held: Capture | None, floors: Floors) -> list[Verdict]:
     names = "the top levels" if held is None else " and ".join(held.top)
     capture, misses = f"Confirmed in {names}", f"Confirmed below {names}"
-    asked = f"at least {floors.capture:.0%}", f"more than {floors.misses:.0%} starts a recalibration"
+    asked = f"at least {percent(floors.capture, 0)}", f"more than {percent(floors.misses, 0)} starts a recalibration"
     if held is None:
         return [
             Verdict(what, floor, "not measured", Answer.TOO_FEW, True)
@@ -123,8 +125,8 @@ def _capture(held: Capture | None, floors: Floors) -> list[Verdict]:
     met = [value >= floors.capture for value in (found.estimate, found.low, found.high)]
     kept = [value <= floors.misses for value in (missed.estimate, missed.low, missed.high)]
     room = (
-        f"these levels hold {held.top_share:.1%} of the portfolio and {held.prevalence:.1%} of it is confirmed, so at "
-        f"most {held.possible:.1%} can be captured"
+        f"these levels hold {percent(held.top_share)} of the portfolio and {percent(held.prevalence)} of it is "
+        f"confirmed, so at most {percent(held.possible)} can be captured"
     )
     return [
         Verdict(
@@ -154,7 +156,7 @@ def _shares(levels: tuple[LevelRow, ...], floors: Floors) -> list[Verdict]:
         Verdict(
             f"Portfolio in {row.level}",
             f"{100 * least:g} to {100 * most:g} %",
-            f"{100 * row.share:.1f} %",
+            percent(row.share),
             Answer.MET if least <= row.share <= most else Answer.NOT_MET,
             True,
         )

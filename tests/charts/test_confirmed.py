@@ -20,5 +20,5 @@ def test_levels_have_their_share_and_an_empty_one_is_a_gap(prevalence: float) ->
     )
     said = words(confirmed(table, prevalence))
     assert [text for text in said if text in {"low", "high", "critical"}] == ["low", "high", "critical"]
-    assert {"1,700", "80", "0", "2.0%", "50.0%"} <= set(said)
-    assert any(f"{prevalence:.1%} of all" in text for text in said)
+    assert {"1,700", "80", "0", "2.0 %", "50.0 %"} <= set(said)
+    assert any(f"{100 * prevalence:.1f} % of all" in text for text in said)

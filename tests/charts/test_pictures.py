@@ -157,7 +157,7 @@ def test_lift_gives_rivals_without_a_known_name_a_look_of_their_own() -> None:
 def test_segments_stand_in_their_order_with_their_numbers(segment_table: pl.DataFrame) -> None:
     said = words(segments(segment_table, "CZK"))
     assert [text for text in said if text in SEGMENTS] == [*SEGMENTS, *SEGMENTS]
-    assert {"4.01", "14.05", "37.81", "12,346", "1%", "5%", "13%", "81%", "1,300"} <= set(said)
+    assert {"4.01", "14.05", "37.81", "12,346", "1 %", "5 %", "13 %", "81 %", "1,300"} <= set(said)
     assert "Mean realised value of a customer (CZK)" in said
     assert any(text.startswith("4,600 customers") for text in said)
 

@@ -27,7 +27,7 @@ def test_the_headline_is_the_score(user: str, home: Home, scored: pl.DataFrame) 
     out = succeed(home.var, "explain", home.rows, "--user", user, "--as-of", AS_OF)
     assert out.startswith(
         f"Customer {user} as of {AS_OF}: score {found['score']:.2f}, {found['category']}, worth "
-        f"{found['expected_value']:,.2f} EUR in 90 days, more than {found['percentile']:.0%} of the "
+        f"{found['expected_value']:,.2f} EUR in 90 days, more than {100 * found['percentile']:.0f} % of the "
         "customers known on 2024-10-02\n"
     )
 

@@ -37,7 +37,7 @@ def test_both_are_shown_and_kept_as_evidence(folder: Path) -> None:
     assert done.code == 0, done
     assert done.err == ""
     rows = {row[0]: row[1:] for row in cells(done.out, "Who would be where")}
-    assert rows["low"][:2] == ["240 (40.0%)", "300 (50.0%)"]
+    assert rows["low"][:2] == ["240 (40.0 %)", "300 (50.0 %)"]
     assert "Not assessed in full, draft" in done.out
     plain = json.loads((folder / "b.json").read_text())
     assert (plain["kind"], plain["drawn"], plain["draft"]["withheld"]) == ("backtest", 600, 120)
@@ -48,7 +48,7 @@ def test_a_sample_is_seeded(folder: Path) -> None:
     first, same, other = (run(folder, *asked(folder, "--sample", 50, "--seed", seed)).out for seed in (1, 1, 2))
     assert first == same
     assert first != other
-    assert "50 of 600 (8.3%), drawn with seed 1" in first
+    assert "50 of 600 (8.3 %), drawn with seed 1" in first
 
 
 def test_a_draft_may_stand_alone_or_against_standing_levels(folder: Path) -> None:

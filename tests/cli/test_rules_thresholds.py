@@ -44,7 +44,12 @@ def test_a_draft_is_written_and_nothing_else_changes(folder: Path, monkeypatch: 
     draft = read_ruleset((folder / "new.yaml").read_text())
     plain = json.loads((folder / "p.json").read_text())
     assert [str(cut) for cut in draft.score.points.thresholds] == [cut["proposed"] for cut in plain["cuts"]]  # type: ignore[union-attr]  # it scores points
-    assert [row[3] for row in cells(done.out, "480 entities, as of 2024-07-01")] == ["50.0%", "25.0%", "15.0%", "10.0%"]
+    assert [row[3] for row in cells(done.out, "480 entities, as of 2024-07-01")] == [
+        "50.0 %",
+        "25.0 %",
+        "15.0 %",
+        "10.0 %",
+    ]
     assert "warning: Shares say how the portfolio is spread" in done.err
 
 

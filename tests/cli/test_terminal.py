@@ -34,6 +34,29 @@ def test_a_title_is_not_broken_over_a_narrow_table(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.splitlines()[0] == "A title that is longer than the table"
 
 
+SENTENCE = "Settled deposits fading by half every fortnight, summed over all of the history that there is"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 200])
+def test_a_table_uses_the_width_there_is_and_breaks_at_words(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    show_table("Title", ("name", "meaning"), [["deposits", SENTENCE]], left=2)
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert " ".join(line.removeprefix("deposits").strip() for line in lines) == SENTENCE
+    assert max(map(len, lines)) <= columns
+    assert (len(lines) == 1) == (columns == 200)
+
+
+def test_a_table_that_is_piped_on_has_its_rows_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show_table("Title", ("name", "meaning"), [["deposits", SENTENCE * 3]], left=2)
+    assert f"deposits  {SENTENCE * 3}" in capsys.readouterr().out
+
+
 def test_lines_are_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
     say("/a/path " * 40 + "[red]:smile:[/red]")
     warn("[blue]careful")

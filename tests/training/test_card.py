@@ -65,7 +65,7 @@ def test_a_sample_is_told(runs: Runs) -> None:
     first = runs.first
     sampled = replace(first.lineage, rows=replace(first.lineage.rows, share=0.125))
     card = model_card(first.model, first.evaluation, sampled, first.verdict)
-    assert "12.5% of the customers" in card
+    assert "12.5 % of the customers" in card
 
 
 def test_rates_older_than_a_year_are_marked_stale(runs: Runs, card: str) -> None:
@@ -86,7 +86,7 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
     bare = replace(first.evaluation, stability=Stability(nan, nan, nan), floored_share=0.25)
     card = model_card(first.model, bare, first.lineage, Verdict(False, True, ("it lost",)))
     assert "The gate: it lost." in card
-    assert "25.0% of the customers in the test window" in card
+    assert "25.0 % of the customers in the test window" in card
 
 
 def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:

@@ -95,7 +95,7 @@ def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
             "must be above 0"
         ),
         "normalised Gini 0.9000 beats champion 0.8500: +0.0500, at least +0.0400 with 95 % confidence",
-        "predicted money is within 25% of the realised, or not surely outside",
+        "predicted money is within 25 % of the realised, or not surely outside",
         "mean realised value does not rise from segment to segment",
         "this window was judged on for the first time",
     )
@@ -124,7 +124,7 @@ def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> Non
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
     off = decide(evaluation(gini, calibration=0.31), Gate(), None)
     assert not off.promote
-    assert "predicted money is off by at least 31.0% of the realised (95 % confidence); 25% is allowed" in str(off)
+    assert "predicted money is off by at least 31.0 % of the realised (95 % confidence); 25 % is allowed" in str(off)
     assert decide(evaluation(gini, calibration=0.31), Gate(most_calibration_error=0.4), None).promote
     unknown = decide(evaluation(gini, calibration=nan), Gate(), None)
     assert unknown.promote

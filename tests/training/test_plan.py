@@ -103,7 +103,7 @@ def test_every_row_twice_without_an_identifier_is_refused(frame: pl.DataFrame, p
     twice = pl.concat([bare, bare]).sort("user_id", "transaction_date", maintain_order=True)
     found = plan(twice)
     assert found.overview.quality.repeated == len(frame)
-    assert "(50.0%) repeat another row of their customer in everything" in found.refusals[0]
+    assert "(50.0 %) repeat another row of their customer in everything" in found.refusals[0]
     assert "remove the repeats, add transaction_id" in found.refusals[0]
     allowed = plan(twice, checks=Checks(most_repeated_share=0.6))
     assert allowed.refusals == ()
@@ -135,7 +135,7 @@ def test_whether_there_are_identifiers_is_seen_in_every_kind_of_source(
     [
         ({"user_balance": pl.lit(0.0)}, "every balance is 0"),
         ({"user_created": pl.lit(datetime(2025, 1, 1))}, "customers have user_created more than a day after"),  # noqa: DTZ001 (as above)
-        ({"transaction_state": pl.lit("PENDING")}, "100.0% of the rows are pending or failed"),
+        ({"transaction_state": pl.lit("PENDING")}, "100.0 % of the rows are pending or failed"),
         ({"transaction_currency": pl.lit("USD")}, "no amount is in the base currency EUR; the most frequent are USD"),
     ],
 )

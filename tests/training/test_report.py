@@ -8,6 +8,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib import pyplot as plt
 
+from features.matrix import catalogue
 from tests.training.conftest import Runs
 from training import report
 from training.config import TrainingConfig
@@ -67,6 +68,32 @@ def test_a_figure_is_closed_even_when_drawing_fails(
     with pytest.raises(OSError, match="disk full"):
         write_beeswarm(tmp_path / "shap.png", runs.first.model, judged)
     assert not plt.get_fignums()
+
+
+def test_the_beeswarm_has_labels_and_the_look_of_the_others(
+    runs: Runs, judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[tuple[str, list[str], list[str]]] = []
+
+    def kept(figure: Any, *_: Any, **__: Any) -> None:
+        plot = figure.axes[0]
+        looks.append(
+            (
+                plot.get_title("left"),
+                mpl.rcParams["font.sans-serif"],
+                [text.get_text() for text in plot.get_yticklabels()],
+            )
+        )
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", kept)
+    before = list(mpl.rcParams["font.sans-serif"])
+    write_beeswarm(tmp_path / "shap.png", runs.first.model, judged)
+    ((title, fonts, names),) = looks
+    assert title.startswith("What each indicator does")
+    assert fonts[0] == "Liberation Sans"
+    assert mpl.rcParams["font.sans-serif"] == before
+    shown = {made.label for made in catalogue().indicators}
+    assert len(set(names) & shown) > 5
 
 
 def test_only_so_many_customers_are_drawn(

@@ -29,7 +29,7 @@ def test_everything_that_was_found_is_there() -> None:
         "Not assessed in full, in force",
         "Not assessed in full, draft",
     ]
-    assert dict(page.facts)["Entities"] == "40 of 50 (80.0%), drawn with seed 3"
+    assert dict(page.facts)["Entities"] == "40 of 50 (80.0 %), drawn with seed 3"
     assert dict(page.facts)["Draft"] == f"retail {ruleset(DRAFT).content_hash}"
     rows = section(sections, "From where to where, by the rules alone")
     assert sum(int(cell.replace(",", "")) for row in rows for cell in row[1:]) == 40

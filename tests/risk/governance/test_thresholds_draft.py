@@ -46,7 +46,7 @@ def test_the_reasons_stand_above_it() -> None:
     made = draft_text(TEXT, ruleset(), proposal)
     assert made.startswith(f"# {FIRST}\n# Made from retail {ruleset().content_hash}, as of 2024-07-01.\n")
     assert "# 800 entities were assessed in full; left out: 100 failed, 100 not applicable.\n" in made
-    assert f"# low: {proposal.levels[0].present:.1%} of them now" in made
+    assert f"# low: {100 * proposal.levels[0].present:.1f} % of them now" in made
     assert "the next shares that can be reached are" in made
 
 

@@ -52,7 +52,7 @@ def test_what_arithmetic_forbids_is_unreachable() -> None:
     found = judged(Interval(0.7, 0.7, 0.7), 40, 60, (10, 10, 1, 0))
     assert by_name(found, "Confirmed in").answer == Answer.UNREACHABLE
     assert by_name(found, "Confirmed below").answer == Answer.UNREACHABLE
-    assert "at most 50.0% can be captured" in by_name(found, "Confirmed in").because
+    assert "at most 50.0 % can be captured" in by_name(found, "Confirmed in").because
 
 
 def test_few_labels_give_no_verdict_but_the_numbers() -> None:
@@ -60,7 +60,7 @@ def test_few_labels_give_no_verdict_but_the_numbers() -> None:
     for start in ("Gini", "Confirmed in", "Confirmed below"):
         verdict = by_name(found, start)
         assert verdict.answer == Answer.TOO_FEW
-        assert "at least 50 are needed: with these the 95% interval of a capture of 80%" in verdict.because
+        assert "at least 50 are needed: with these the 95 % interval of a capture of 80 %" in verdict.because
     assert by_name(found, "Gini").measured == "0.900 (0.800 to 0.950)"
     assert by_name(judged(Interval(0.9, 0.8, 0.95), 41, 9), "Gini").answer == Answer.MET
 
