@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test soak serve pins lock sbom clean
+.PHONY: demo test soak serve pins requirements lock sbom clean
 
 # Idle OpenMP threads sleep: see domain/__init__.py, which is too late where LightGBM is imported first.
 export OMP_WAIT_POLICY := PASSIVE
@@ -41,6 +41,12 @@ $(READY): pyproject.toml constraints.txt
 pins: $(READY)
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --upgrade --python-version 3.11 \
 		--all-extras pyproject.toml --output-file constraints.txt
+	$(MAKE) requirements
+
+# What the built Bento installs: the extra `serve`, as constraints.txt pins it.
+requirements: $(READY)
+	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+		--constraint constraints.txt --extra serve pyproject.toml --output-file deploy/requirements.txt
 
 # What an installation without development packages has: each package with its hashes, as constraints.txt pins it.
 lock: $(READY)

@@ -1,5 +1,6 @@
 """Settings: what the environment says, read once at entry and frozen."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -46,6 +47,8 @@ class Settings:
         clock_tolerance_seconds: how far a machine's clock may be off the database's
             (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`).
         pinned_models: BentoML's store of models (`BENTOML_HOME`); None for a folder in *var*.
+        trusted_proxies: addresses and networks of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed
+            (`FIVEFOLD_TRUSTED_PROXIES`, by commas); none by default.
         tracking: another MLflow than the embedded one, a server or a database (`MLFLOW_TRACKING_URI`).
     """
 
@@ -57,6 +60,7 @@ class Settings:
     pinned_models: Path | None = None
     webhook_keys: tuple[str, ...] = field(default=(), repr=False)
     clock_tolerance_seconds: int = 60
+    trusted_proxies: tuple[str, ...] = ()
     tracking: str = ""
 
     @property
@@ -151,6 +155,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ),
         webhook_keys=tuple(key for key in re.split(r"[,\s]+", found.get("FIVEFOLD_WEBHOOK_KEYS", "")) if key),
         clock_tolerance_seconds=_positive(found, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
+        trusted_proxies=_networks(found, "FIVEFOLD_TRUSTED_PROXIES"),
     )
 
 
@@ -159,3 +164,16 @@ def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise ConfigError(f"{name} is {text!r}; it must be a whole number above 0")
     return int(text)
+
+
+def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    found = tuple(text for text in re.split(r"[,\s]+", environment.get(name, "")) if text)
+    for text in found:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            raise ConfigError(
+                f"{name} has {text!r}; it must be addresses or networks, separated by commas,"
+                f" such as 10.0.0.5,172.18.0.0/16 ({error})"
+            ) from None
+    return found

@@ -4,9 +4,10 @@ uvicorn bounds neither the size of a head, which httptools joins in quadratic ti
 connections there are. All answers of this layer are arrays too.
 """
 
+import os
 import resource
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -187,6 +188,15 @@ def guard(connections: int, limit: Callable[[], int] | None = None) -> int:
     GuardedProtocol.most_connections = max(1, min(connections, files - SPARE_FILES))
     uvicorn_config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{GuardedProtocol.__name__}"
     return GuardedProtocol.most_connections
+
+
+def trust_proxies(proxies: Sequence[str]) -> None:
+    """Believe `X-Forwarded-Proto` and `X-Forwarded-For` from these addresses and networks alone, in this process.
+
+    BentoML starts uvicorn without naming any, and uvicorn then reads this variable; where it is missing, every program
+    on the same machine is believed.
+    """
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(proxies)
 
 
 def _more_files() -> int:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain.errors import FivefoldError
+from domain.errors import FivefoldError, StoreError
 from domain.settings import read_settings
 from features.shape import shape_of
 from serving.access import AccessLog
@@ -29,11 +29,11 @@ from serving.logs import configure_logs
 from serving.metrics import Watch
 from serving.pages import Pages
 from serving.platform_metrics import PlatformMetrics
-from serving.protocol import guard
+from serving.protocol import guard, trust_proxies
 from serving.scoring import Desk
 from serving.v1.desk import PlatformDesk
 from serving.v1.routes import add_platform
-from store.database import SchemaWatch, open_database
+from store.database import SchemaNotCurrent, SchemaWatch, bring_forward, open_database
 from store.plans import read_plans
 from usecases.figures import PlatformFigures
 
@@ -42,6 +42,7 @@ log = structlog.get_logger("fivefold.service")
 
 SETTINGS = read_settings()
 guard(SETTINGS.limits.connections)
+trust_proxies(SETTINGS.trusted_proxies)
 ANSWER_SECONDS = 10.0
 """So long scoring waits for PostgreSQL at a time; a request may try again within its own limit."""
 ENGINE: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, ANSWER_SECONDS)
@@ -100,9 +101,22 @@ def readiness() -> Response:
     return answered([{**state, "refused": HOLDER.refused} if HOLDER.refused else state])
 
 
+def _bring_forward() -> None:
+    """Bring the database to the schema of this program, whichever command started it.
+
+    Where that fails, the process lives on, is not ready, and says why: the database may only be out of reach for now.
+    """
+    try:
+        bring_forward(SETTINGS.database, SETTINGS.clock_tolerance_seconds)
+    except StoreError as error:
+        log.error("database not brought forward", problem=str(error))  # noqa: TRY400 (a traceback says no more)
+
+
 def _database_problem() -> str:
     try:
         SCHEMA.require_usable()
+    except SchemaNotCurrent as error:
+        return str(error)
     except FivefoldError as error:
         return str(error).partition(":")[0]  # without the driver's own words, which name the host and the user
     return ""
@@ -124,6 +138,7 @@ COMPUTED = {"/readyz": readiness, "/readyz/v1": readiness_of_platform, "/metrics
 
 @bentoml.service(
     name="fivefold",
+    http={"host": "127.0.0.1"},  # unless `--host` or BENTOML_HOST says otherwise
     traffic={"timeout": SETTINGS.limits.seconds + SLACK_SECONDS},
     tracing={"excluded_urls": SCORING},
     logging={"access": {"enabled": False}},
@@ -136,6 +151,7 @@ class Fivefold:
     def __init__(self) -> None:
         """Start what this worker runs; a model that cannot be loaded never ends it."""
         ACCESS.start()
+        _bring_forward()
         LEDGER.start()
         COUNTER.start()
         HOLDER.start()

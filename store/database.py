@@ -79,13 +79,32 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
+def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS) -> None:
+    """Bring the schema of the database at *url* to the newest version where it is not; StoreError where that fails.
+
+    On a connection of its own: a migration may take longer than a service waits for an answer.
+    """
+    engine = open_database(url, clock_tolerance_seconds)
+    try:
+        try:
+            require_current(engine)
+        except SchemaNotCurrent:
+            upgrade(engine)
+    finally:
+        engine.dispose()
+
+
+class SchemaNotCurrent(StoreError):
+    """The database has another schema than this program needs; the message names both and no address."""
+
+
 def require_current(engine: Engine) -> None:
-    """Raise StoreError unless the schema is exactly the one that this program knows."""
+    """Raise SchemaNotCurrent unless the schema is exactly the one that this program knows."""
     newest = ScriptDirectory.from_config(_alembic()).get_current_head()
     with _readable_errors(), engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     if found != newest:
-        raise StoreError(
+        raise SchemaNotCurrent(
             f"the database has schema {found or 'none'}, and this program needs {newest}: run `fivefold serve`"
             " or `fivefold tokens` of the matching version once to bring it forward"
         )

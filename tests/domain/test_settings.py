@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import ConfigError
 from domain.settings import read_settings
 
 
@@ -31,3 +32,15 @@ def test_the_folder_is_absolute_so_that_changing_directory_moves_nothing(
 def test_the_process_environment_is_read_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
     assert read_settings().var == tmp_path
+
+
+def test_no_proxy_is_trusted_unless_it_is_named() -> None:
+    assert read_settings({}).trusted_proxies == ()
+    named = read_settings({"FIVEFOLD_TRUSTED_PROXIES": "10.0.0.5, 172.18.0.0/16,::1"})
+    assert named.trusted_proxies == ("10.0.0.5", "172.18.0.0/16", "::1")
+
+
+@pytest.mark.parametrize("wrong", ["*", "proxy.internal", "10.0.0.5/8", "10.0.0.5;10.0.0.6"])
+def test_a_proxy_that_is_no_address_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"FIVEFOLD_TRUSTED_PROXIES has .*; it must be addresses or networks"):
+        read_settings({"FIVEFOLD_TRUSTED_PROXIES": f"10.0.0.1,{wrong}"})

@@ -2,15 +2,24 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 
+import httpx
+import psutil
 import pytest
 import yaml
+from sqlalchemy import text
 
-from tests.serving.process_service import ROOT
+from store.database import open_database, require_current
+from tests.serving.process_service import ROOT, START_SECONDS, STOP_SECONDS, free_port
 
 ROOMS = ("charts", "cli", "domain", "features", "models", "serving", "store", "training", "usecases")
 NO_CODE = (".git", ".venv", "var", "node_modules")
@@ -36,17 +45,21 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(checkout: Path, *words: str) -> str:
-    """Run BentoML where neither Docker nor a folder of somebody's is to be found."""
-    home = checkout.parent / "home"
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("BENTOML_", "FIVEFOLD_"))},
-        "BENTOML_HOME": str(home),
+def environment_of(checkout: Path) -> dict[str, str]:
+    """Give the environment of BentoML's commands, without a setting of the machine's own."""
+    foreign = ("BENTOML_", "FIVEFOLD_", "MLFLOW_TRACKING", "PROMETHEUS_", "FORWARDED_")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+        "BENTOML_HOME": str(checkout.parent / "home"),
         "FIVEFOLD_VAR": str(checkout.parent / "var"),
         "BENTOML_DO_NOT_TRACK": "True",
         "PATH": str(checkout.parent / "nothing"),
-        "PYTHONPATH": str(checkout),
     }
+
+
+def run(checkout: Path, *words: str) -> str:
+    """Run BentoML where neither Docker nor a folder of somebody's is to be found."""
+    environment = {**environment_of(checkout), "PYTHONPATH": str(checkout)}
     command = [sys.executable, "-m", "bentoml", *words]
     done = subprocess.run(
         command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -85,6 +98,117 @@ def test_the_bento_names_what_it_needs(built: Path) -> None:
     python = "\n".join(path.read_text(encoding="utf-8") for path in (built / "env" / "python").rglob("*.txt"))
     for package in ("lightgbm", "fastapi", "sqlalchemy", "numba"):
         assert package in python.lower()
+
+
+def test_the_bento_installs_no_development_package(built: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [name for name in project["optional-dependencies"]["dev"] if not name.startswith("fivefold")]
+    development = {re.split(r"[\[<>=;]", name)[0].lower() for name in wanted}
+    python = "\n".join(path.read_text(encoding="utf-8") for path in (built / "env" / "python").rglob("*.txt"))
+    installed = set(re.findall(r"^([A-Za-z0-9._-]+)==", python, re.MULTILINE))
+    assert "pytest" in development
+    assert "bentoml" in installed
+    assert not installed & development
+
+
+@dataclass
+class Started:
+    """A Bento that was started from an empty folder, with nothing that was made before."""
+
+    process: psutil.Popen
+    url: str
+    var: Path
+    output: Path
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(self.url + path, headers=headers, timeout=30, trust_env=False)
+
+    def wait_until_ready(self) -> None:
+        begun = monotonic()
+        while True:
+            said = self.output.read_text(encoding="utf-8", errors="replace")
+            assert self.process.poll() is None, said
+            assert monotonic() - begun < START_SECONDS, said
+            try:
+                answer = self.get("/readyz/v1")
+            except httpx.TransportError:
+                sleep(0.2)
+                continue
+            assert answer.status_code == 200, answer.text + said
+            return
+
+
+@pytest.fixture(scope="module")
+def started(checkout: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """The first answer of /readyz/v1 is awaited; nothing but BentoML's own command was run before."""
+    folder = tmp_path_factory.mktemp("started")
+    (folder / "stand").mkdir()
+    port = free_port()
+    environment = environment_of(checkout) | {
+        "FIVEFOLD_VAR": str(folder / "var"),
+        "FIVEFOLD_TRUSTED_PROXIES": "127.0.0.1",
+    }
+    command = [sys.executable, "-P", "-m", "bentoml", "serve", "fivefold:latest", "--port", str(port)]
+    output = folder / "output.log"
+    with output.open("wb") as log:
+        process = psutil.Popen(command, cwd=folder / "stand", env=environment, stdout=log, stderr=log)
+    one = Started(process, f"http://127.0.0.1:{port}", folder / "var", output)
+    try:
+        one.wait_until_ready()
+        yield one
+    finally:
+        children = process.children(recursive=True) if process.is_running() else []
+        process.terminate()
+        process.wait(STOP_SECONDS)
+        for child in children:
+            if child.is_running():
+                child.kill()
+
+
+def test_a_bento_from_nothing_has_its_database_before_it_is_ready(started: Started, built: Path) -> None:
+    engine = open_database(f"sqlite:///{started.var / 'fivefold.db'}")
+    try:
+        require_current(engine)
+    finally:
+        engine.dispose()
+    assert started.var.stat().st_mode & 0o077 == 0
+    assert list((started.output.parent / "stand").iterdir()) == []
+    workers = [child for child in started.process.children(recursive=True) if "_bentoml_impl" in str(child.cmdline())]
+    assert {Path(worker.cwd()) for worker in workers} == {built / "src"}
+
+
+def test_a_database_that_is_behind_is_said_with_the_command(started: Started) -> None:
+    engine = open_database(f"sqlite:///{started.var / 'fivefold.db'}")
+    try:
+        with engine.begin() as connection:
+            newest = connection.scalar(text("SELECT version_num FROM alembic_version"))
+            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        answer = started.get("/readyz/v1")
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": newest})
+    finally:
+        engine.dispose()
+    assert answer.status_code == 503
+    (said,) = answer.json()
+    assert said["detail"].startswith(f"the database has schema 0001, and this program needs {newest}: run `fivefold")
+    assert started.get("/readyz/v1").status_code == 200
+
+
+def test_a_bento_is_reached_from_its_own_machine_alone(started: Started) -> None:
+    processes = [started.process, *started.process.children(recursive=True)]
+    listening = {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_a_redirect_names_the_scheme_of_a_proxy_that_is_trusted(started: Started) -> None:
+    answer = started.get("/v4/indicators/", **{"X-Forwarded-Proto": "https", "Host": "scores.example"})
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "https://scores.example/v4/indicators"
 
 
 def test_the_image_has_the_library_that_lightgbm_needs(built: Path) -> None:

@@ -45,3 +45,16 @@ def test_a_head_of_megabytes_is_refused_at_once(on_sqlite: Service) -> None:
         with contextlib.suppress(ConnectionError):
             assert connection.recv(1000).startswith(b"HTTP/1.1 431 ")
     assert on_sqlite.ready()
+
+
+def test_a_redirect_names_no_scheme_that_a_stranger_claims(on_sqlite: Service) -> None:
+    answer = on_sqlite.get("/v4/indicators/", headers={"X-Forwarded-Proto": "https", "Host": "scores.example"})
+    assert (answer.status_code, answer.headers["location"]) == (307, "http://scores.example/v4/indicators")
+
+
+def test_the_log_names_who_connected_and_not_whom_they_claim_to_be(on_sqlite: Service) -> None:
+    answer = on_sqlite.get("/v1/rulesets", headers={"X-Forwarded-For": "203.0.113.9", "token": "unknown"})
+    request_id = answer.headers["x-request-id"]
+    on_sqlite.wait_for(lambda: any(line["request_id"] == request_id for line in on_sqlite.requests()), 5)
+    (line,) = (line for line in on_sqlite.requests() if line["request_id"] == request_id)
+    assert (line["status"], line["client"]) == (401, "127.0.0.1")

@@ -16,7 +16,15 @@ from sqlalchemy.exc import IntegrityError
 
 from domain.errors import ConfigError, FivefoldError, StoreError
 from store import database, migrations
-from store.database import BUSY_SECONDS, SchemaWatch, open_database, require_current, upgrade
+from store.database import (
+    BUSY_SECONDS,
+    SchemaNotCurrent,
+    SchemaWatch,
+    bring_forward,
+    open_database,
+    require_current,
+    upgrade,
+)
 from store.tables import Base
 from tests.store import databases
 from tests.store.audits import fill
@@ -297,3 +305,16 @@ def test_a_running_process_stays_through_a_forward_migration(blank: Engine) -> N
     set_version(blank, "0001")
     with pytest.raises(StoreError, match="has schema 0001"):
         running.require_usable()
+
+
+def test_a_program_brings_a_database_forward_only_where_that_is_needed(kind: str, tmp_path: Path) -> None:
+    url = databases.new_url(kind, tmp_path, migrated=False)
+    bring_forward(url)
+    with databases.opened(url) as engine:
+        require_current(engine)
+        bring_forward(url)  # a second process
+        set_version(engine, "9999")
+        with pytest.raises(StoreError, match="does not know"):
+            bring_forward(url)
+        with pytest.raises(SchemaNotCurrent, match="has schema 9999"):
+            require_current(engine)
