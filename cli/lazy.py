@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 COMMANDS = {
     "demo": ("demo", "Show everything on simulated customers."),
     "train": ("train", "Train, judge, register, and promote if the gate allows it."),
+    "recalibrate": ("recalibrate", "Make a new score curve for the trees of a version, judged."),
     "score": ("score", "Score every customer of a file."),
     "explain": ("explain", "Show what one customer's score is made of."),
     "models": ("registry", "List the registered versions, or what served on a date."),

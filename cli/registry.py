@@ -50,6 +50,9 @@ def models(
     ]
     columns = ("version", "alias", "registered", "test as-of", "Gini", "capture", "Spearman")
     show_table(name, columns, rows, left=4)
+    for version in reversed(versions):
+        if version.parent is not None:
+            say(f"Version {version.number} has the trees of version {version.parent} and a later score curve.")
     say()
     _show_promotions("Promotions", history(registry))
 

@@ -144,7 +144,8 @@ class Summary:
             was = ", ".join(f"{segment} {percent(share, 0)}" for segment, share in shares.items())
             warn(
                 f"the shares of the segments have left those of {day_text(model.test_as_of)} ({was}; PSI {index:.2f}): "
-                "train again on later data, so that a score means its place among today's customers"
+                "train again or run `fivefold recalibrate` on later data, so that a score means its place among "
+                "today's customers"
             )
 
     def show_moves(self, before: int, as_of: int) -> None:

@@ -6,6 +6,7 @@ It is embedded in SQLite, or another MLflow where `MLFLOW_TRACKING_URI` names on
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from models.value_model import ValueModel
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+PARENT_TAG = "recalibration_of"
+"""Tag of a recalibrated version: the number of the version whose trees it has."""
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers where there is no such model, or no such alias of it."""
 
@@ -65,6 +68,12 @@ class Version:
     def definition(self) -> Any:
         """What the version predicts, see `ValueModel.definition`."""
         return json.loads(self.tags.get("definition", "null"))
+
+    @property
+    def parent(self) -> int | None:
+        """The version whose trees it has, where only its score curve is new; None where it was trained."""
+        number = self.tags.get(PARENT_TAG)
+        return int(number) if number else None
 
     @property
     def test_as_of(self) -> int:
@@ -134,6 +143,23 @@ class Registry:
         except MlflowException:
             there = ", ".join(str(version.number) for version in self.versions()) or "none yet: run `fivefold train`"
             raise ModelNotFound(f"{self.name} has no version {number}; there are: {there}") from None
+
+    def find(self, uri: str) -> Version:
+        """Find a version of this model by MLflow's address.
+
+        Raises:
+            ConfigError: it is no address, or one of another model.
+            ModelNotFound: there is no such version or alias.
+        """
+        name, at, rest = address(uri)
+        if name != self.name:
+            raise ConfigError(f"{uri} is a version of {name}, and {self.name} was asked for: give --name {name}")
+        if not at:
+            return self.version(int(rest))
+        found = self._aliased(rest)
+        if found is None:
+            raise ModelNotFound(f"{self.name} has no version with the alias {rest}")
+        return found
 
     def champion(self) -> Version | None:
         """Find the version that serves; None where nothing was promoted yet."""
@@ -213,6 +239,19 @@ class Registry:
             dict(found.tags),
             metrics,
         )
+
+
+def address(uri: str) -> tuple[str, bool, str]:
+    """Take a model's address apart: its name, whether an alias follows, and the version or the alias.
+
+    >>> address("models:/value/3"), address("models:/value@champion")
+    (('value', False, '3'), ('value', True, 'champion'))
+    """
+    found = re.fullmatch(r"models:/([\w.-]+)(?:/([1-9][0-9]{0,8})|@([\w.-]+))", uri)
+    if found is None:
+        raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
+    name, version, alias = found.groups()
+    return name, alias is not None, alias or version
 
 
 def _one_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from domain.clock import day_text
 from domain.percent import percent
 from features.matrix import catalogue
 from models.value_model import ValueModel
-from training.config import TrainingConfig, Trees
+from training.config import TrainingConfig, Trees, Value
 from training.data import LearningRows, Overview
 from training.dates import Dates
 from training.evaluate import Evaluation
@@ -46,17 +46,17 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             "",
             f"> {CAUTION}",
             "",
-            *_purpose(model, lineage),
+            *purpose(model, lineage.config.value),
             *_data(lineage),
-            *_quality(model, evaluation, verdict),
-            *_money(model),
-            *_limits(evaluation),
+            *quality(model, evaluation, verdict),
+            *exchange_rates(model),
+            *limits(evaluation),
         ]
     )
 
 
-def _purpose(model: ValueModel, lineage: Lineage) -> list[str]:
-    value = lineage.config.value
+def purpose(model: ValueModel, value: Value) -> list[str]:
+    """Write what a model predicts, and what its score means."""
     cuts = ", ".join(f"{cut:g}" for cut in model.cut_points)
     return [
         "## What it says",
@@ -115,7 +115,8 @@ def _windows(lineage: Lineage) -> list[str]:
     return lines + [f"- Doubtful: {warning}." for warning in lineage.warnings]
 
 
-def _quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> list[str]:
+def quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> list[str]:
+    """Write what was measured on the test window, and the verdict on it."""
     rows = [
         f"| {name} | {found.normalised_gini:.4f} | {found.top_decile_capture:.4f} | {found.spearman:.4f} |"
         for name, found in evaluation.by_name.items()
@@ -164,7 +165,8 @@ def _differences(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _money(model: ValueModel) -> list[str]:
+def exchange_rates(model: ValueModel) -> list[str]:
+    """Write at which rates money was converted."""
     rates, stale = model.rates, model.rates.stale()
     lines = [
         "## Exchange rates",
@@ -179,7 +181,8 @@ def _money(model: ValueModel) -> list[str]:
     return [*lines, ""]
 
 
-def _limits(evaluation: Evaluation) -> list[str]:
+def limits(evaluation: Evaluation) -> list[str]:
+    """Write what a model must not be used for."""
     return [
         "## Limits",
         "",

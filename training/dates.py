@@ -55,26 +55,41 @@ class Dates:
         return self.training[self.training + self.horizon_us <= self.validation]
 
 
-def choose_dates(config: TrainingConfig, period: Period) -> Dates:
-    """Lay out the dates; NotEnoughData where the data do not cover a test window and one training window."""
+def choose_test(
+    config: TrainingConfig, period: Period, advice: str = "give an earlier test_as_of or a shorter horizon_days"
+) -> int:
+    """Choose the test as-of (microseconds): the one that was asked for, or the last whose window the data cover.
+
+    NotEnoughData, with the *advice*, where they do not cover the window that was asked for.
+    """
     horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
     complete = period.last - lag_us
     test = config.test_as_of if config.test_as_of is not None else (complete - horizon_us) // DAY_US * DAY_US
-    covered = f"the data cover {day_text(period.first)} to {day_text(period.last)}"
     # A day's slack: data by the day have their last rows at midnight, and the day after is not theirs to cover.
     if test + horizon_us > complete + DAY_US:
         late = f", the last {config.settlement_lag_days} of them incomplete (settlement_lag_days)" if lag_us else ""
         raise NotEnoughData(
             f"test as-of {day_text(test)} plus {config.horizon_days} days ends {day_text(test + horizon_us)}, but "
-            f"{covered}{late}: give an earlier test_as_of or a shorter horizon_days"
+            f"the data cover {_covered(period)}{late}: {advice}"
         )
+    return test
+
+
+def choose_dates(config: TrainingConfig, period: Period) -> Dates:
+    """Lay out the dates; NotEnoughData where the data do not cover a test window and one training window."""
+    horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
+    test = choose_test(config, period)
     spacing_us = config.snapshots.spacing_days * DAY_US
     latest = test - horizon_us
     every = np.arange(latest, period.first + lag_us, -spacing_us, dtype=np.int64)
     training = every[: config.snapshots.most][::-1].copy()
     if not len(training):
         raise NotEnoughData(
-            f"nothing can be learnt before the test window: {covered}, and a training date needs a history before it "
-            f"and {config.horizon_days} days up to the test as-of {day_text(test)}"
+            f"nothing can be learnt before the test window: the data cover {_covered(period)}, and a training date "
+            f"needs a history before it and {config.horizon_days} days up to the test as-of {day_text(test)}"
         )
     return Dates(training, test, config.horizon_days, config.settlement_lag_days)
+
+
+def _covered(period: Period) -> str:
+    return f"{day_text(period.first)} to {day_text(period.last)}"

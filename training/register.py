@@ -2,6 +2,8 @@
 
 import json
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from models import pyfunc_entry
 from models.registry import Registry
 from models.value_model import ValueModel
 from training.card import Lineage, model_card
+from training.data import Overview
 from training.evaluate import Evaluation
 from training.gate import Verdict
 from training.judge import Judged
@@ -58,26 +61,59 @@ def register(
 
     *judged_against* is the champion that the verdict compares with; None where there was none.
     """
-    card = model_card(model, evaluation, lineage, verdict)
+    record = Record(
+        lineage.source,
+        lineage.overview,
+        model_card(model, evaluation, lineage, verdict),
+        _parameters(lineage),
+        evaluation.registered_metrics(),
+        version_tags(
+            model, lineage.overview, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
+        ),
+    )
+    return log_version(registry, model, judged, evaluation, record)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What goes to MLflow beside the model and its pictures.
+
+    Attributes:
+        source: the data, as the operator named them.
+        overview: what the data hold.
+        card: in Markdown.
+        parameters, metrics: of the run.
+        tags: of the run and of the version.
+    """
+
+    source: str
+    overview: Overview
+    card: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def log_version(registry: Registry, model: ValueModel, judged: Judged, evaluation: Evaluation, record: Record) -> int:
+    """Log a run and register its model as challenger; give the version's number. A run that fails gives no version."""
     registry.use()
     with (
         tempfile.TemporaryDirectory() as temporary,
         mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False) as run,
     ):
         folder = Path(temporary)
-        mlflow.log_params(_parameters(lineage))
-        mlflow.log_metrics(evaluation.registered_metrics())
-        mlflow.log_input(_Transactions(lineage), context="training")
+        mlflow.log_params(dict(record.parameters))
+        mlflow.log_metrics(dict(record.metrics))
+        mlflow.log_input(_Transactions(record.source, record.overview), context="training")
         for picture in write_pictures(folder / "plots", model, evaluation, judged):
             mlflow.log_artifact(str(picture), "plots")
-        mlflow.log_text(card, "model_card.md")
+        mlflow.log_text(record.card, "model_card.md")
         mlflow.log_text(catalogue_markdown(), "indicators.md")
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")
-        tags = _tags(model, lineage, verdict, judged_against, evaluation.comparisons.times_judged)
-        mlflow.set_tags(tags)
+        mlflow.set_tags(dict(record.tags))
         logged = _log_model(model, judged, folder / "value_model")
-    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, card, tags)
+    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
 
 
 def signature(model: ValueModel) -> ModelSignature:
@@ -121,10 +157,9 @@ def _parameters(lineage: Lineage) -> dict[str, Any]:
 class _Transactions(Dataset):
     """The data of a run as MLflow keeps them: where they were, what they hold, and their digest."""
 
-    def __init__(self, lineage: Lineage) -> None:
-        self._overview = lineage.overview
-        source = CodeDatasetSource({"mlflow.source.name": lineage.source})
-        super().__init__(source=source, name="transactions")
+    def __init__(self, source: str, overview: Overview) -> None:
+        self._overview = overview
+        super().__init__(source=CodeDatasetSource({"mlflow.source.name": source}), name="transactions")
 
     def to_dict(self) -> dict[str, str]:
         return {**super().to_dict(), "profile": json.dumps(self.profile)}
@@ -147,17 +182,18 @@ class _Transactions(Dataset):
         }
 
 
-def _tags(
-    model: ValueModel, lineage: Lineage, verdict: Verdict, judged_against: int | None, times_judged: int
+def version_tags(
+    model: ValueModel, overview: Overview, code: str, verdict: Verdict, judged_against: int | None, times_judged: int
 ) -> dict[str, str]:
+    """Give the tags by which the registry knows a version without loading it."""
     return {
         "fingerprint": model.fingerprint,
         "definition": json.dumps(dict(model.definition), sort_keys=True),
         "test_as_of": str(model.test_as_of),
         "content_hash": model.content_hash,
-        "data_digest": lineage.overview.digest,
+        "data_digest": overview.digest,
         "rates_date": model.rates.as_known_on.isoformat(),
-        "code_version": lineage.code,
+        "code_version": code,
         "gate_promote": str(verdict.promote).lower(),
         "gate_reasons": str(verdict),
         "window_times_judged": str(times_judged),

@@ -59,8 +59,11 @@ class Windows:
         ends = int(self.as_of[number]) + self.horizon_days * DAY_US
         return f"{day_text(int(self.as_of[number]))} to {day_text(ends)}"
 
-    def doubts(self, checks: Checks, quality: Quality) -> tuple[list[str], list[str]]:
-        """Say which windows are thin: what is refused, and what is only a warning."""
+    def doubts(self, checks: Checks, quality: Quality, option: str = "test_as_of:") -> tuple[list[str], list[str]]:
+        """Say which windows are thin: what is refused, and what is only a warning.
+
+        *option* is what an operator gives another test as-of with.
+        """
         refused: list[str] = []
         doubtful: list[str] = []
         busiest, ended = _busiest(quality, self.horizon_days)
@@ -80,7 +83,7 @@ class Windows:
             said = (
                 f"{test} has {rows:,} rows, and the busiest {self.horizon_days} days of the data have {busiest:,}. The "
                 f"bulk of the data ends on {day_text(ended * DAY_US)}: look for rows with a wrong date after it, or "
-                f"give test_as_of: {day_text(at)}"
+                f"give {option} {day_text(at)}"
             )
             (refused if rows < checks.thin_share * busiest else doubtful).append(said)
         thin = [

@@ -1,0 +1,232 @@
+"""A recalibration: the same trees, a score curve of later customers, judged, and no champion by itself."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from domain.clock import DAY_US, day_text, parse_moment
+from domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData, PromotionRefused
+from domain.settings import Settings
+from models.promotions import history, promote
+from models.registry import CHALLENGER, CHAMPION, Registry
+from tests.models.making import add_version, new_registry, value_model
+from tests.training.conftest import FAST
+from training.config import Checks, Gate, TrainingConfig
+from training.data import Portfolio
+from training.dates import Dates
+from training.judge import judge
+from training.recalibrate import Recalibration, recalibrate
+from training.retrain import retrain
+
+EARLY_END = "2024-07-01"
+"""The champion is trained on rows until then; the whole file has half a year more."""
+UNSURE = Gate(confidence=0.6, most_calibration_error=1.0)
+"""Few customers: to be surely better than a baseline needs thousands of them."""
+
+
+@pytest.fixture(scope="module")
+def frame(rows: pa.Table) -> pl.DataFrame:
+    found = pl.from_arrow(rows)
+    assert isinstance(found, pl.DataFrame)
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained(
+    frame: pl.DataFrame, config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], Registry]:
+    """Give copies of a registry whose champion was trained on the first half."""
+    folder = tmp_path_factory.mktemp("early")
+    early = frame.filter(pl.col("transaction_date") < pl.lit(EARLY_END).str.to_datetime(time_unit="us"))
+    registry = new_registry(folder / "var", config.name)
+    settings = config.model_copy(update={"gate": UNSURE, "checks": Checks(least_active=20), "trees": FAST, "seed": 5})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.register.write_pictures", lambda *_: [])
+        assert retrain(early.to_arrow(), settings, registry).promoted
+    kept = (registry.settings.var / "mlflow.db").read_bytes()
+
+    def copy(var: Path) -> Registry:
+        var.mkdir()
+        (var / "mlflow.db").write_bytes(kept)  # the files of models stay where they are
+        return Registry(Settings(var=var), config.name)
+
+    return copy
+
+
+@pytest.fixture
+def registry(trained: Callable[[Path], Registry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setattr("training.register.write_pictures", lambda *_: [])
+    return trained(tmp_path / "var")
+
+
+@pytest.fixture
+def outcome(registry: Registry, file: Path) -> Recalibration:
+    return recalibrate(file, registry)
+
+
+def test_the_curve_and_the_drift_reference_are_new_and_everything_else_is_kept(
+    registry: Registry, outcome: Recalibration, file: Path, portfolio: Portfolio
+) -> None:
+    parent, model = registry.load(1), registry.load(2)
+    assert model.content_hash == outcome.model.content_hash != parent.content_hash
+    assert model.booster.model_to_string() == parent.booster.model_to_string()
+    for name in ("objective", "cut_points", "rates", "horizon_days", "indicators", "fingerprint", "definition"):
+        assert getattr(model, name) == getattr(parent, name), name
+    assert (day_text(parent.test_as_of), day_text(model.test_as_of)) == ("2024-04-01", "2024-10-02")
+    dates = Dates(np.empty(0, dtype=np.int64), model.test_as_of, 90)
+    judged = judge(Portfolio(file, parent.rates), dates, outcome.lineage.config, parent.booster, None)
+    assert model.curve.customers == len(judged.predicted) > parent.curve.customers
+    assert model.curve.percentile(judged.predicted).mean() == pytest.approx(0.5, abs=1e-12)
+    assert model.reference.counts.sum(axis=1).tolist() == [len(judged.predicted)] * len(model.reference.names)
+    assert not np.array_equal(model.reference.counts, parent.reference.counts)
+
+
+def test_what_changes_is_measured_and_the_money_stays_the_same(registry: Registry, outcome: Recalibration) -> None:
+    change, parent = outcome.change, registry.version(1)
+    rows = {row["segment"]: row for row in change.segments.to_dicts()}
+    assert sum(row["share_before"] for row in rows.values()) == pytest.approx(1)
+    for segment, share in outcome.model.segment_shares().items():
+        assert rows[segment]["share_after"] == pytest.approx(share, abs=0.01)
+    before = np.array([row["share_before"] for row in rows.values()])
+    after = np.array([row["share_after"] for row in rows.values()])
+    assert np.abs(before - after).sum() / 2 <= change.moved_share <= 1
+    assert change.moved_share > 0
+    assert change.calibration_error_before == parent.metrics["calibration_error"]
+    kept = registry.version(2).metrics
+    assert change.calibration_error == kept["calibration_error"]
+    assert kept["segment_top_share_after"] == rows["top"]["share_after"]
+    assert kept["model_normalised_gini"] == outcome.evaluation.by_name["model"].normalised_gini
+
+
+def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(registry: Registry, outcome: Recalibration) -> None:
+    version, parent = registry.version(outcome.version), registry.version(1)
+    assert (outcome.version, version.parent, parent.parent) == (2, 1, None)
+    assert (version.aliases, parent.aliases) == ((CHALLENGER,), (CHAMPION,))
+    assert len(history(registry)) == 1
+    tags = version.tags
+    assert tags["parent_content_hash"] == parent.tags["content_hash"]
+    assert tags["data_digest"] == outcome.lineage.overview.digest != parent.tags["data_digest"]
+    assert tags["test_as_of"] == str(outcome.model.test_as_of)
+    assert tags["gate_champion"] == "1"
+    card = Path(registry.client.download_artifacts(version.run_id, "model_card.md")).read_text(encoding="utf-8")
+    assert card.startswith("# fivefold-value, recalibrated\n")
+    assert "This is version 1 (`" in card
+    assert "customers known on 2024-10-02 instead of 2024-04-01. Nothing was learnt" in card
+    assert "Ranking: that of version 1 by construction." in card
+    assert tags["data_digest"] in card
+
+
+def test_the_gate_of_the_parent_judges_and_a_word_makes_it_champion(registry: Registry, outcome: Recalibration) -> None:
+    assert outcome.lineage.config.gate == UNSURE
+    assert outcome.lineage.config.checks == Checks(least_active=20)
+    assert outcome.lineage.config.seed == 5
+    assert outcome.verdict.promote, outcome.verdict
+    assert outcome.verdict.reasons[0].startswith("ranking is that of version 1 by construction")
+    made = promote(registry, 2, reason="customers have changed")
+    assert (made.version, made.replaced, made.forced) == (2, 1, False)
+
+
+def test_trees_that_lose_to_a_baseline_are_not_passed_on_with_a_new_curve(
+    registry: Registry, frame: pl.DataFrame
+) -> None:
+    """After the as-of only those pay who had paid least: the trees, and any history, rank the wrong way."""
+    later = pl.col("transaction_date") > pl.lit("2024-10-02").str.to_datetime(time_unit="us")
+    sizes = frame.group_by("user_id").agg(pl.col("transaction_amount").abs().sum().alias("size"))
+    small = sizes.sort("size", "user_id")["user_id"].head(200)
+    amount = pl.when(pl.col("user_id").is_in(small.implode())).then(1e5).otherwise(0.0)
+    turned = frame.with_columns(
+        pl.when(later).then(amount).otherwise("transaction_amount").alias("transaction_amount"),
+        pl.when(later).then(0.0).otherwise("user_balance").alias("user_balance"),
+    )
+    outcome = recalibrate(turned.to_arrow(), registry)
+    assert not outcome.verdict.promote
+    assert outcome.verdict.comparable
+    assert "does not beat" in str(outcome.verdict)
+    with pytest.raises(
+        PromotionRefused, match="version 2 is not promoted: the gate said: ranking is that of version 1"
+    ):
+        promote(registry, 2, reason="customers have changed")
+
+
+def test_the_same_curve_again_is_refused_and_not_registered(registry: Registry, file: Path) -> None:
+    made = recalibrate(file, registry)
+    with pytest.raises(
+        NotEnoughData, match=r"nothing would change: version 2 has the curve .* 2024-10-02 in these data"
+    ):
+        recalibrate(file, registry, uri="models:/fivefold-value/2")
+    assert [version.number for version in registry.versions()] == [made.version, 1]
+
+
+def test_an_as_of_can_be_given_and_must_be_over(registry: Registry, file: Path) -> None:
+    asked = parse_moment("2024-08-01")
+    assert recalibrate(file, registry, as_of=asked).model.test_as_of == asked
+    with pytest.raises(NotEnoughData, match=r"2024-11-01 plus 90 days ends 2025-01-30.* give an earlier --as-of"):
+        recalibrate(file, registry, as_of=parse_moment("2024-11-01"))
+    with pytest.raises(
+        ConfigError, match=r"2024-03-31, before 2024-04-01, that of version 1: its trees may have learnt"
+    ):
+        recalibrate(file, registry, as_of=parse_moment("2024-04-01") - DAY_US)
+    assert len(registry.versions()) == 2
+
+
+def test_a_thin_window_is_refused_as_in_training(registry: Registry, frame: pl.DataFrame) -> None:
+    """One row of 2026 would have made a curve of customers who have all gone."""
+    late = pl.when(pl.int_range(pl.len()) == 100).then(pl.lit("2026-04-01").str.to_datetime(time_unit="us"))
+    changed = frame.with_columns(late.otherwise("transaction_date").alias("transaction_date"))
+    with pytest.raises(NotEnoughData) as caught:
+        recalibrate(changed.to_arrow(), registry, now=parse_moment("2026-05-01"))
+    said = str(caught.value)
+    assert said.startswith("nothing was recalibrated from these data:")
+    assert "1 customers have a row in the test window 2026-01-01 to 2026-04-01; it needs 20" in said
+    assert "or give --as-of 202" in said
+    assert len(registry.versions()) == 1
+
+
+def test_trees_of_another_version_than_the_champion_cannot_replace_it_without_force(
+    registry: Registry, file: Path
+) -> None:
+    recalibrate(file, registry, as_of=parse_moment("2024-08-01"))
+    promote(registry, 2, reason="customers have changed")
+    third = recalibrate(file, registry, uri="models:/fivefold-value/1")
+    assert not third.verdict.comparable
+    assert "not comparable with the champion: the trees are those of version 1" in str(third.verdict)
+    with pytest.raises(PromotionRefused, match="judged against no champion, and version 2 serves"):
+        promote(registry, third.version, reason="why not")
+
+
+def test_versions_that_are_not_there_are_named(registry: Registry, file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="has no champion to recalibrate: run `fivefold train`"):
+        recalibrate(file, new_registry(tmp_path / "empty"))
+    with pytest.raises(ModelNotFound, match="has no version 7; there are: 1"):
+        recalibrate(file, registry, uri="models:/fivefold-value/7")
+    with pytest.raises(ModelNotFound, match="has no version with the alias best"):
+        recalibrate(file, registry, uri="models:/fivefold-value@best")
+    with pytest.raises(ConfigError, match="give --name other"):
+        recalibrate(file, registry, uri="models:/other/1")
+    with pytest.raises(ConfigError, match="it must be models:/NAME/VERSION or models:/NAME@ALIAS"):
+        recalibrate(file, registry, uri="models:/other")
+    assert recalibrate(file, registry, uri="models:/fivefold-value@champion").lineage.parent == 1
+
+
+def test_a_definition_that_cannot_be_computed_here_is_refused(file: Path, tmp_path: Path) -> None:
+    registry = new_registry(tmp_path / "var")
+    number = add_version(registry, value_model(), tmp_path / "model")
+    with pytest.raises(ModelError, match=f"version {number} predicts .*yearly_margin.*: train again"):
+        recalibrate(file, registry, uri=f"models:/value/{number}")
+    assert len(registry.versions()) == 1
+
+
+def test_nothing_is_registered_when_a_step_fails(
+    registry: Registry, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("training.register.write_pictures", failing)
+    with pytest.raises(OSError, match="disk full"):
+        recalibrate(file, registry)
+    assert [version.number for version in registry.versions()] == [1]

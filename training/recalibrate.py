@@ -1,0 +1,244 @@
+"""A recalibration, from top to bottom: a new score curve for the trees of a version, judged."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import ValidationError
+
+from domain.clock import day_text
+from domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData
+from domain.release import release
+from domain.segments import SEGMENTS
+from features.matrix import catalogue, warm
+from features.tables import Source
+from models.curve import ScoreCurve
+from models.reference import Reference
+from models.registry import PARENT_TAG, Registry, Version
+from models.value_model import ValueModel
+from training.comparing import times_judged
+from training.config import TrainingConfig, Value
+from training.data import Overview, Portfolio
+from training.dates import Dates, choose_test
+from training.evaluate import Evaluation, evaluate
+from training.gate import Verdict, decide
+from training.judge import Judged, judge
+from training.metrics import calibration_error, segment_table
+from training.plan import name_of
+from training.recalibration_card import Change, RecalibrationLineage, recalibration_card
+from training.register import Record, log_version, version_tags
+from training.windows import Windows
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """What a recalibration came to.
+
+    Attributes:
+        version: the number under which the model is registered; it is not champion.
+    """
+
+    version: int
+    model: ValueModel
+    evaluation: Evaluation
+    change: Change
+    verdict: Verdict
+    lineage: RecalibrationLineage
+
+
+def recalibrate(
+    source: Source,
+    registry: Registry,
+    *,
+    uri: str | None = None,
+    as_of: int | None = None,
+    now: int | None = None,
+) -> Recalibration:
+    """Predict for every customer known at the as-of, make these the reference, judge it, and register a version.
+
+    Args:
+        source: the transactions.
+        registry: where the version with the trees is, and where the new one goes.
+        uri: the version whose trees are kept, as `Registry.find` takes it; the champion by default.
+        as_of: microseconds; by default the latest moment whose value window the data cover.
+        now: the present, microseconds; rows dated more than a day later are refused.
+
+    Raises:
+        DataNotValid, LayoutError: the source cannot be read; nothing was registered.
+        NotEnoughData: the data do not cover the window, too little stands behind it, or nothing would change.
+        ConfigError: the as-of lies before that of the version whose trees are kept.
+        ModelNotFound, ModelError: there is no such version, or it cannot be judged.
+    """
+    warm()
+    parent, champion = _parent(registry, uri), registry.champion()
+    model = registry.load(parent.number)
+    config = config_of(model, registry, parent).model_copy(update={"test_as_of": as_of})
+    portfolio = Portfolio(source, model.rates, now)
+    overview = portfolio.overview(config.seed)
+    dates = _dates(config, overview, parent, model)
+    windows, warnings = _window(portfolio, dates, config, overview)
+    judged = judge(portfolio, dates, config, model.booster, None)
+    made = recalibrated(model, judged, dates)
+    if made.content_hash == model.content_hash:
+        raise NotEnoughData(
+            f"nothing would change: version {parent.number} has the curve of the customers known on "
+            f"{day_text(dates.test)} in these data already; give later data"
+        )
+    evaluation = evaluate(judged, made, config, times_judged(registry, dates))
+    verdict = _verdict(evaluation, config, parent, champion)
+    change = compare_curves(model, made, judged, evaluation, parent)
+    lineage = RecalibrationLineage(
+        parent.number, model.content_hash, model.test_as_of, name_of(source), overview, windows, config, release(),
+        warnings,
+    )  # fmt: skip
+    against = champion.number if champion is not None and champion.number == parent.number else None
+    record = _record(made, evaluation, change, verdict, lineage, against)
+    return Recalibration(
+        log_version(registry, made, judged, evaluation, record), made, evaluation, change, verdict, lineage
+    )
+
+
+def recalibrated(model: ValueModel, judged: Judged, dates: Dates) -> ValueModel:
+    """Give the trees of a model another reference portfolio: everything else stays as it is."""
+    curve = ScoreCurve.of(judged.predicted)
+    reference = Reference.of(catalogue().names, judged.matrix, curve.score(judged.predicted[judged.kept]))
+    return replace(model, curve=curve, test_as_of=dates.test, reference=reference)
+
+
+def compare_curves(
+    before: ValueModel, after: ValueModel, judged: Judged, evaluation: Evaluation, parent: Version
+) -> Change:
+    """Put the same customers into the segments of both curves, beside what they were then worth."""
+    categories = [model.segments_of(model.curve.score(judged.predicted)) for model in (before, after)]
+    tables = [
+        segment_table(category, judged.realised).select(
+            "segment", (pl.col("customers") / len(category)).alias(f"share_{name}"),
+            pl.col("value_mean").alias(f"value_{name}"),
+        )
+        for name, category in zip(("before", "after"), categories, strict=True)
+    ]  # fmt: skip
+    segments = pl.DataFrame({"segment": list(SEGMENTS)})
+    for table in tables:
+        segments = segments.join(table, on="segment", how="left", maintain_order="left")
+    return Change(
+        segments.with_columns(pl.col("share_before", "share_after").fill_null(0.0)),
+        float((categories[0] != categories[1]).mean()),
+        float(judged.predicted.mean()),
+        float(judged.realised.mean()),
+        calibration_error(evaluation.calibration),
+        parent.metrics.get("calibration_error"),
+    )
+
+
+def config_of(model: ValueModel, registry: Registry, parent: Version) -> TrainingConfig:
+    """Rebuild what a version was judged by: its definition from the model, checks and gate from its run.
+
+    ModelError where the definition is not one that this program can compute values of.
+    """
+    kept = registry.client.get_run(parent.run_id).data.params if parent.run_id else {}
+    content: dict[str, Any] = {
+        "name": registry.name,
+        "base_currency": model.currency,
+        "horizon_days": model.horizon_days,
+        "settlement_lag_days": model.definition.get("settlement_lag_days", 0),
+        "value": {name: model.definition[name] for name in Value.model_fields if name in model.definition},
+        "cut_points": model.cut_points,
+        **({"seed": kept["seed"]} if "seed" in kept else {}),
+    }
+    for section in ("snapshots", "checks", "gate"):
+        found = {name.partition(".")[2]: text for name, text in kept.items() if name.startswith(f"{section}.")}
+        content |= {section: found} if found else {}
+    try:
+        config = TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, found["loc"])) for found in error.errors())
+        raise ModelError(
+            f"version {parent.number} was trained with settings that are not valid here: {wrong}"
+        ) from None
+    if config.definition() != dict(model.definition):
+        raise ModelError(
+            f"version {parent.number} predicts {dict(model.definition)}, and this program would judge it by "
+            f"{config.definition()}: train again"
+        )
+    return config
+
+
+def _parent(registry: Registry, uri: str | None) -> Version:
+    if uri is not None:
+        return registry.find(uri)
+    champion = registry.champion()
+    if champion is None:
+        raise ModelNotFound(
+            f"{registry.name} has no champion to recalibrate: run `fivefold train`, or name a version with --model"
+        )
+    return champion
+
+
+def _dates(config: TrainingConfig, overview: Overview, parent: Version, model: ValueModel) -> Dates:
+    """Choose the window; ConfigError where the trees may have learnt from it."""
+    test = choose_test(config, overview.period, "give an earlier --as-of, or later data")
+    if test < model.test_as_of:
+        raise ConfigError(
+            f"the as-of is {day_text(test)}, before {day_text(model.test_as_of)}, that of version {parent.number}: "
+            "its trees may have learnt what came after. Give a later --as-of, or later data"
+        )
+    return Dates(np.empty(0, dtype=np.int64), test, config.horizon_days, config.settlement_lag_days)
+
+
+def _window(
+    portfolio: Portfolio, dates: Dates, config: TrainingConfig, overview: Overview
+) -> tuple[Windows, tuple[str, ...]]:
+    """Count what stands behind the window; NotEnoughData names every reason why that is too little."""
+    windows = Windows.empty(dates)
+    for part in portfolio.batches("counting the window"):
+        windows.add(part, dates.lag_us)
+    found = (
+        overview.quality.doubts(config.checks, config.base_currency),
+        windows.doubts(config.checks, overview.quality, "--as-of"),
+    )
+    refusals = [refusal for refused, _ in found for refusal in refused]
+    if refusals:
+        raise NotEnoughData("\n".join(["nothing was recalibrated from these data:", *refusals]))
+    return windows, tuple(warning for _, doubtful in found for warning in doubtful)
+
+
+def _verdict(evaluation: Evaluation, config: TrainingConfig, parent: Version, champion: Version | None) -> Verdict:
+    """Judge the trees anew on this window, but for the comparison with the trees themselves.
+
+    A new curve silences what warns of drift: trees that no longer hold are not passed on with it.
+    """
+    other = champion is not None and champion.number != parent.number
+    incomparable = f"the trees are those of version {parent.number}" if other else None
+    verdict = decide(evaluation, config.gate, incomparable)
+    same = f"ranking is that of version {parent.number} by construction: the trees are the same"
+    return replace(verdict, reasons=(same, *verdict.reasons))
+
+
+def _record(
+    model: ValueModel,
+    evaluation: Evaluation,
+    change: Change,
+    verdict: Verdict,
+    lineage: RecalibrationLineage,
+    against: int | None,
+) -> Record:
+    config = lineage.config
+    sections = {name: getattr(config, name).model_dump() for name in ("snapshots", "value", "checks", "gate")}
+    flat = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
+    shown = config.model_dump(
+        include={"name", "base_currency", "horizon_days", "settlement_lag_days", "cut_points", "seed"}
+    )
+    times = evaluation.comparisons.times_judged
+    return Record(
+        lineage.source,
+        lineage.overview,
+        recalibration_card(model, evaluation, lineage, change, verdict),
+        {**shown, **flat, "test_as_of": day_text(model.test_as_of), PARENT_TAG: lineage.parent},
+        evaluation.registered_metrics() | change.figures(),
+        {
+            **version_tags(model, lineage.overview, lineage.code, verdict, against, times),
+            PARENT_TAG: str(lineage.parent),
+            "parent_content_hash": lineage.parent_hash,
+        },
+    )
