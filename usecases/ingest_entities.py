@@ -18,9 +18,11 @@ from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
 from store.entities import MOST_IN_ONE, entities_named, subjects, type_named
 from store.entity_tables import Attributes, Entity, EntityType
+from store.organisation_lock import hold_organisation
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS, EntityRow, refuse_bad_rows
+from usecases.owners import refuse_cycles
 
 AT_ONCE = 20
 """Entities up to which a call counts as something that just happened; more are many, and wait behind."""
@@ -42,14 +44,18 @@ def put_entities(
 
     Raises:
         NotThere: there is no such type.
-        DataNotValid: a name, a field or an owner is not right; then nothing was taken.
+        DataNotValid: a name, a field or an owner is not right, or an entity would own itself; then nothing was taken.
     """
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
+        if any(row.owner is not None for row in rows):
+            # Before any type: circles go through several, and whoever changes types holds the organisation first.
+            hold_organisation(session, actor.organisation_id)
         kind = type_named(session, actor.organisation_id, type_name, locked=True)
         refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
         owners = _owners(session, actor, type_name, rows)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
+        refuse_cycles(session, _moves(rows, there, owners))
         known = latest_attributes(session, [entity.id for entity in there.values()])
         made = _add_new(session, kind, [row for row in rows if row.external_id not in there], owners, now)
         moved = _touched_owners(rows, there, owners)
@@ -130,6 +136,21 @@ def _owners(session: Session, actor: Actor, own_type: str, rows: Sequence[Entity
     ]
     if problems:
         raise DataNotValid(problems)
+    return found
+
+
+def _moves(
+    rows: Sequence[EntityRow], there: Mapping[str, Entity], owners: Mapping[tuple[str, str], int]
+) -> dict[int, tuple[int, int]]:
+    """Name entities that get another owner: their number, that owner's number, and their row.
+
+    Those that are new are left out: they own nothing yet.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    for number, row in enumerate(rows):
+        entity = there.get(row.external_id)
+        if entity is not None and row.owner is not None and owners[row.owner] != entity.owner_id:
+            found[entity.id] = owners[row.owner], number
     return found
 
 
