@@ -242,7 +242,9 @@ def test_without_a_model_it_lives_and_says_so(lived: Service, without_model: See
     assert int(without_model.scored.headers["retry-after"]) > 0
     assert without_model.scored.headers["x-model-version"] == "none"
     assert without_model.ready.status_code == 503
-    assert without_model.ready.json() == [{"detail": f"{NAME} has no champion: run `fivefold train`"}]
+    assert without_model.ready.json() == [
+        {"detail": f"{NAME} has no champion: run `fivefold train`", "ready_for": ["/v1"]}
+    ]
     assert (without_model.version, without_model.refused) == (0, 1)
 
 

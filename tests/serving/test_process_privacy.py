@@ -113,7 +113,8 @@ def send_what_needs_no_fault(sent: Sent) -> None:
     sent.post("200 last", rows, used_up)
     sent.post("429", rows, used_up)
     for method, path in [("GET", f"/{WORD}/x?{WORD}={WORD}"), (WORD.upper(), "/v4/scoring"), ("PUT", f"/v4/{WORD}")]:
-        headers = {"user-agent": WORD, "x-request-id": WORD, "traceparent": WORD, "baggage": f"a={WORD}"}
+        # A safe request id is the caller's own name, and is meant to be in the log; this one is not safe.
+        headers = {"user-agent": WORD, "x-request-id": f"{WORD} {WORD}", "traceparent": WORD, "baggage": f"a={WORD}"}
         answer = httpx.request(method, sent.service.url + path, headers=headers, trust_env=False, json=rows)
         sent.statuses[f"{method} {path}"] = answer.status_code
     _leave(sent, head_of(token, 10_000) + json.dumps(rows).encode())
@@ -215,7 +216,8 @@ def crowded(faulty: Service, locked: Locked) -> list[tuple[int, float]]:
             begun = monotonic()
             status = faulty.post(sample_rows(), other).status_code
             small.append((status, monotonic() - begun))
-        assert {request.result().status_code for request in large} == {504}
+        # Those that may not even wait are refused at once.
+        assert {504} <= {request.result().status_code for request in large} <= {429, 503, 504}
     assert faulty.usage_of(token) == (0, 0)
     faulty.wait_for(lambda: faulty.post(slow.replace(SLEEPS.encode(), b"awake"), token).status_code == 200, 60)
     return small

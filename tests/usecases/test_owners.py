@@ -10,7 +10,7 @@ from store.database import writing
 from store.due import Reason, Subject
 from tests.usecases.banks import Bank
 from usecases import ingest_facts, ingest_transactions, owners
-from usecases.ingest_facts import RecordGiven, put_record, set_tag
+from usecases.ingest_facts import RecordGiven, put_record
 from usecases.owners import mark_with_owners
 
 
@@ -65,11 +65,8 @@ HAPPENS: dict[str, tuple[Any, Callable[[Bank], object]]] = {
             bank.engine, bank.actor, "account", "account", "alert", RecordGiven("1", bank.now), now_us=bank.now
         ),
     ),
-    "a tag": (
-        ingest_facts,
-        lambda bank: set_tag(bank.engine, bank.actor, "account", "account", "x", now_us=bank.now),
-    ),
 }
+"""A tag is not among them: it locks the account's row, so that the account changes hands before it or after it."""
 
 
 @pytest.mark.parametrize("what", HAPPENS)
