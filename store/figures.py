@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Table, and_, case, func, literal_column, select
+from sqlalchemy import Table, case, func, literal_column, select
 from sqlalchemy.orm import Session
 
+from store.due import BULK, EVENT
 from store.entity_tables import Entity, EntityType, OrganisationSettings
 from store.event_tables import Delivery, Endpoint, MaterialChange, ValidationRun
 from store.level_tables import DueMark, OverrideRow, Standing
@@ -58,12 +59,17 @@ def ahead_counts(session: Session, latest_us: int) -> list[tuple[int, int]]:
 
 def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
     """Count who is due: organisation, how many, since when the first of them is."""
-    # Both priorities are named, so that the index leads to those that are due, and to nobody else.
-    waiting = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.priority.in_((0, 1)), _MARKS.c.due_us <= now_us)
-    # A sum, not the column: SQLite would take the index that is in the order of organisations, and read it whole.
+    counts: dict[int, tuple[int, int]] = {}
+    # One statement for each priority, and groups by a sum: so SQLite takes the index that leads to those that are due.
+    # Otherwise it would read the whole index that is in the order of organisations.
     of = _MARKS.c.organisation_id + 0
-    wanted = select(of, func.count(), func.min(_MARKS.c.due_us)).where(waiting).group_by(of)
-    return [(number, count, oldest_us) for number, count, oldest_us in session.execute(wanted)]
+    for priority in (EVENT, BULK):
+        is_due = (_MARKS.c.quarantined.is_(False), _MARKS.c.priority == priority, _MARKS.c.due_us <= now_us)
+        wanted = select(of, func.count(), func.min(_MARKS.c.due_us)).where(*is_due).group_by(of)
+        for number, count, oldest_us in session.execute(wanted):
+            before, since_us = counts.get(number, (0, oldest_us))
+            counts[number] = (before + count, min(since_us, oldest_us))
+    return [(number, count, oldest_us) for number, (count, oldest_us) in sorted(counts.items())]
 
 
 def quarantined_counts(session: Session) -> list[tuple[int, int]]:
