@@ -108,7 +108,7 @@ def _store_sample() -> "SamplePortfolio":
 
 def _work() -> None:
     """Assess everyone who is due, as `fivefold worker --once` does."""
-    worker.worker(once=True)
+    worker.worker(once=True, quiet=True)
 
 
 def _people(engine: "Engine") -> _People:

@@ -1,5 +1,6 @@
 """`fivefold worker`: keeps levels fresh, tells others, runs backtests, until it is asked to stop."""
 
+import logging
 import signal
 import sys
 from threading import Event
@@ -41,6 +42,7 @@ def worker(
         int | None,
         typer.Option("--health-port", min=0, max=65_535, help="/livez, /readyz and /metrics on 127.0.0.1; 0: any."),
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.")] = False,
 ) -> None:
     """Assess whoever is due, and tell others of levels reached. Any number may run on PostgreSQL, one on SQLite."""
     from serving.logs import configure_logs  # noqa: PLC0415 (as below)
@@ -48,7 +50,7 @@ def worker(
 
     if as_of is not None and not once:
         raise ConfigError("--as-of is for --once: a worker that goes on lives in the present")
-    configure_logs()
+    configure_logs(logging.WARNING if quiet else logging.INFO)
     at = None if as_of is None else moment(as_of, "--as-of")
     engine = open_current_database()
     if at is not None:

@@ -1,13 +1,15 @@
 """Structured logs: one JSON object a line on stderr, with nothing of any request's content."""
 
+import logging
 import sys
 
 import structlog
 
 
-def configure_logs() -> None:
-    """Set structlog up for this process."""
+def configure_logs(lowest_level: int = logging.INFO) -> None:
+    """Set structlog up for this process; lines below *lowest_level*, a level of `logging`, are left out."""
     structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(lowest_level),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
