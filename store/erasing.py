@@ -55,7 +55,8 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 """Every moment that begins retention again, with whose it is. A test holds all tables about entities against it."""
 
 DERIVED = (
-    "assessment_inputs", "assessments", "deliveries", "due_marks", "outbox", "standings", "transitions", "value_scores",
+    "assessment_inputs", "assessments", "deliveries", "due_marks", "level_releases", "outbox", "standings",
+    "transitions", "value_scores",
 )  # fmt: skip
 """Tables about entities that the program itself fills, from time to time and without end: no activity."""
 

@@ -41,7 +41,7 @@ def test_a_portfolio_comes_in_once_however_often_it_is_sent(var: Path, tmp_path:
     assert succeed(var, "import", "entities", entities) == "2 rows: 0 new, 0 changed, 2 known before.\n"
     assert succeed(var, "import", "transactions", transactions) == "3 rows: 3 new, 0 changed, 0 known before.\n"
     assert succeed(var, "import", "transactions", transactions) == "3 rows: 0 new, 0 changed, 3 known before.\n"
-    said = succeed(var, "worker", "--once")
+    said = succeed(var, "worker", "--once", "--quiet")
     assert said == "2 assessed, 0 failed; nothing is left to do.\n"
     assert not list((var / "imports").iterdir()), "what is finished leaves no note"
 

@@ -44,7 +44,7 @@ def test_a_customer_that_was_never_imported_is_refused_by_name(var: Path) -> Non
 
 def test_without_a_name_everyone_is_counted_with_why_there_are_no_levels(var: Path) -> None:
     assert "(not assessed yet)" in succeed(var, "level")
-    said = succeed(var, "worker", "--once")
+    said = succeed(var, "worker", "--once", "--quiet")
     assert said.startswith("1 assessed")
     out = succeed(var, "level")
     assert out.startswith("1 of type customer in default\n")

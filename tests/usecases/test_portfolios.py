@@ -16,7 +16,8 @@ from risk.language.reading import read_ruleset
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
-from usecases.portfolios import _own_fields, histories_of, parts_of, rates_of, read_portfolio, transactions_of
+from usecases.portfolios import _own_fields, histories_of, parts_of, read_portfolio, transactions_of
+from usecases.rates import rates_of
 
 COUNTED = {"input": {"count": "transactions"}, "cases": [{"when": {"at_least": 2}, "points": 40}]}
 READS = {
