@@ -125,6 +125,8 @@ def _as_csv(rows: list[dict[str, Any]]) -> bytes:
             "category": pl.repeat(None, len(frame), dtype=pl.String, eager=True),
             "account_created_us": pl.repeat(None, len(frame), dtype=pl.Int64, eager=True),
             "content": pl.Series([f'{{"operation":"{word}"}}' for word in frame["operation"]]),
+            "batch": pl.repeat(1, len(frame), dtype=pl.Int64, eager=True),
+            "settled_batch": pl.repeat(None, len(frame), dtype=pl.Int64, eager=True),
         }
     )
     return made.write_csv(include_header=False).encode()
