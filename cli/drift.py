@@ -1,13 +1,17 @@
 """`fivefold drift`: what was scored lately against what the model learnt from."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.terminal import NameOption, console, open_current_database, open_registry, require_name, show_table
 from domain.clock import DAY_US, day_text, now_microseconds
 from domain.errors import ModelNotFound
+from domain.settings import read_settings
 from training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from models.value_model import ValueModel
 
 SHOWN = 15
 
@@ -27,14 +31,9 @@ def drift(
     require_name(name)
     from usecases.drift import counted_as, measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
 
-    registry = open_registry(name)
-    champion = registry.champion()
-    number = version or (champion.number if champion else None)
-    if number is None:
-        raise ModelNotFound(f"{name} has no champion: run `fivefold train`")
+    number, model = _model_of(name, version)
     engine = open_current_database()
     since = day_text(now_microseconds() - days * DAY_US)[:10]
-    model = registry.load(number)
     found = measure_drift(engine, model.reference, counted_as(name, model), number, since)
     rows = [
         [line.name, "" if line.index is None else f"{line.index:.3f}", line.verdict, f"{line.customers:,}"]
@@ -43,3 +42,18 @@ def drift(
     columns = ("indicator", "PSI", "verdict", "customers")
     show_table(f"{name} version {number}: drift since {since}", columns, rows)
     console.print("PSI below 0.1 is stable, above 0.25 shifted; under 500 customers it is unknown.")
+
+
+def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
+    """Load the version asked for, or the champion: the embedded registry's without MLflow, which takes seconds."""
+    from models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
+
+    kept = kept_champion(read_settings(), name)
+    if kept is not None and version in {None, kept.version}:
+        return kept.version, load_kept(kept)
+    registry = open_registry(name)
+    champion = registry.champion()
+    number = version or (champion.number if champion else None)
+    if number is None:
+        raise ModelNotFound(f"{name} has no champion: run `fivefold train`")
+    return number, registry.load(number)

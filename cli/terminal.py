@@ -6,12 +6,15 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 from rich.console import Console
+from rich.highlighter import Highlighter
 from rich.table import Table
+from rich.text import Text
 
+from charts.waterfall_text import ADDS, GUIDE, RULE, TAKES
 from domain.account import account_name
 from domain.clock import now_microseconds, parse_moment
 from domain.errors import ConfigError
@@ -40,17 +43,42 @@ def visible(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
-class _Terminal(Console):
-    """Prints texts with every control character visible, but for tabs and the ends of lines."""
+class _Colours(Highlighter):
+    """Colours what a reader looks for first, with blue and orange as in the pictures.
+
+    Rich leaves colour out where there is no terminal, or where NO_COLOR is set.
+    """
+
+    STYLES: ClassVar = {
+        r"\Awarning:": "bold yellow",
+        r"\Afivefold:": "bold red",
+        f"{ADDS}+": "blue",
+        f"{TAKES}+": "dark_orange3",
+        f"[{GUIDE}{RULE}]+": "dim",
+    }
+
+    def highlight(self, text: Text) -> None:
+        """Colour a text in place."""
+        for pattern, style in self.STYLES.items():
+            text.highlight_regex(pattern, style)
+
+
+class Terminal(Console):
+    """Prints texts with every control character visible, but for tabs and the ends of lines.
+
+    No markup and no emoji: a customer's name or a reason is shown as it is, whatever brackets it holds.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, highlighter=_Colours(), markup=False, emoji=False)
 
     def print(self, *objects: Any, **how: Any) -> None:
         """Print as Rich does."""
         super().print(*(visible(each) if isinstance(each, str) else each for each in objects), **how)
 
 
-# No markup and no emoji: a customer's name or a reason is shown as it is, whatever brackets it holds.
-console = _Terminal(highlight=False, markup=False, emoji=False)
-errors = _Terminal(stderr=True, highlight=False, markup=False, emoji=False)
+console = Terminal()
+errors = Terminal(stderr=True)
 
 MOST_NAME_COLUMNS = 30
 """Up to this a name in the first column is never folded, so that it can be copied."""
@@ -97,7 +125,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         console.print(table)
         return
     whole = console.measure(table, options=console.options.update(width=MOST_PIPED_COLUMNS)).maximum
-    _Terminal(highlight=False, markup=False, emoji=False, width=max(whole, 1)).print(table)
+    Terminal(width=max(whole, 1)).print(table)
 
 
 def quoted(path: Path | str) -> str:

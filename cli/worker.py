@@ -17,7 +17,7 @@ from domain.files import protect_folder
 from domain.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import Engine
 
@@ -74,14 +74,16 @@ def _work(
     from usecases.webhook_courier import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
     from usecases.worker import SIDE_BY_SIDE  # noqa: PLC0415 (as above)
 
-    counts = {"assessed": 0, "failed": 0}
+    counts = {"assessed": 0, "failed": 0, "with_level": 0}
     stop = Event()
     pages = WorkerPages(engine, Pulse())
     duties = _duties(engine, clock, batch, counts, stop, pages)
     if once:
         told = Duty("webhooks", lambda: deliver_due(engine) > 0, 0.5)
         finish([*duties, told], until=lambda: not backfills_wait(engine))
-        say(f"{counts['assessed']:,} assessed, {counts['failed']:,} failed; nothing is left to do.")
+        say(f"{_counted(counts)}; nothing is left to do.")
+        if counts["assessed"] > counts["with_level"]:
+            say("`fivefold level` says why some have no level.")
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -95,7 +97,11 @@ def _work(
         say("The worker runs; Ctrl-C ends it.")
         sys.stdout.flush()
         perform(duties, stop, lambda stop: keep_delivering(engine, stop), pulse=pages.pulse)
-    say(f"The worker has ended: {counts['assessed']:,} assessed, {counts['failed']:,} failed.")
+    say(f"The worker has ended: {_counted(counts)}.")
+
+
+def _counted(counts: "Mapping[str, int]") -> str:
+    return f"{counts['assessed']:,} assessed ({counts['with_level']:,} with a level), {counts['failed']:,} failed"
 
 
 def _duties(
@@ -126,6 +132,7 @@ def _duties(
         if done is not None:
             counts["assessed"] += done.assessed
             counts["failed"] += done.failed
+            counts["with_level"] += done.with_level
             pages.assessed(done, (monotonic_ns() - begun) / 1e9)
         return done is not None
 

@@ -1,6 +1,7 @@
 """Storing assessments: with them what stands now, what changed, what others are told, and when to look again."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -68,8 +69,16 @@ _STANDING = (
 _TRANSITION = ("entity_id", "number", "organisation_id", "at_us", "from_level", "to_level", "source")
 
 
-def store_result(session: Session, batch: Batch, result: Result, actor: str) -> int:
-    """Store the assessments of those whose lease is still held, all in one transaction; tell how many.
+@dataclass(frozen=True)
+class Stored:
+    """How many assessments were stored, or are as they were before, and how many of these have a level."""
+
+    assessed: int
+    with_level: int
+
+
+def store_result(session: Session, batch: Batch, result: Result, actor: str) -> Stored:
+    """Store the assessments of those whose lease is still held, all in one transaction; count them.
 
     What somebody else took over since is theirs to store: so nothing is told twice, or twice in a history.
     """
@@ -77,7 +86,7 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     claims.clear(session, batch, dict.fromkeys(held.intersection(result.absent), (None, Reason(0))))
     made = [each for each in result.made if each.entity_id in held]
     if not made:
-        return 0
+        return Stored(0, 0)
     of = batch.organisation_id
     new = [each for each in made if not each.same]
     batch_number = history.new_batch()
@@ -101,7 +110,7 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
             [lines[key] for key in sorted(lines)],
             {"assessed": len(new), "moved": len(moved)},
         )
-    return len(made)
+    return Stored(len(made), sum(each.level is not None for each in made))
 
 
 def _bound(made: Made) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from store.claims import Batch
 from store.database import reachable, writing
 from store.due import EVENT, Subject
 from usecases.assessing import assess_entities
-from usecases.storing import failures_of, store_result
+from usecases.storing import Stored, failures_of, store_result
 from usecases.turns import Turns
 from usecases.valuing import Valuer
 
@@ -42,10 +42,11 @@ SIDE_BY_SIDE: Final = 2
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one batch: how many were assessed, how many failed."""
+    """The outcome of one batch: how many were assessed, how many failed, and how many of the assessed have a level."""
 
     assessed: int
     failed: int
+    with_level: int
 
 
 def back_off_us(attempts: int) -> int:
@@ -128,13 +129,13 @@ def work_on(
     """
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
     work = _Work(engine, batch, clock(), valuer, actor)
-    assessed, errors = work.on(reasons)
+    stored, errors = work.on(reasons)
     if errors and counts:
         _put_off(engine, batch, errors, clock())
     elif errors:
         with writing(engine) as session:
             claims.put_back(session, batch, errors)
-    return Done(assessed, len(errors))
+    return Done(stored.assessed, len(errors), stored.with_level)
 
 
 @dataclass(frozen=True)
@@ -147,27 +148,27 @@ class _Work:
     valuer: Valuer | None
     actor: str
 
-    def on(self, reasons: Mapping[int, int]) -> tuple[int, dict[int, str]]:
+    def on(self, reasons: Mapping[int, int]) -> tuple[Stored, dict[int, str]]:
         """Assess and store entities together; where that fails by one of them, each half alone, down to the one."""
         try:
             return self._all_of(reasons)
         except StoreError:
             raise
         except (RulesetNotValid, ModelError) as error:  # the same for each of them
-            return 0, dict.fromkeys(reasons, failures_of(error))
+            return Stored(0, 0), dict.fromkeys(reasons, failures_of(error))
         except _WHATEVER as error:  # it must not hold up the others; it is kept and shown
             if len(reasons) == 1:
                 log.warning("entity not assessed", error=type(error).__name__)
-                return 0, dict.fromkeys(reasons, failures_of(error))
+                return Stored(0, 0), dict.fromkeys(reasons, failures_of(error))
         ids = sorted(reasons)
-        assessed, errors = 0, dict[int, str]()
+        stored, errors = Stored(0, 0), dict[int, str]()
         for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
-            made, failed = self.on({entity: reasons[entity] for entity in half})
-            assessed += made
+            part, failed = self.on({entity: reasons[entity] for entity in half})
+            stored = Stored(stored.assessed + part.assessed, stored.with_level + part.with_level)
             errors |= failed
-        return assessed, errors
+        return stored, errors
 
-    def _all_of(self, reasons: Mapping[int, int]) -> tuple[int, dict[int, str]]:
+    def _all_of(self, reasons: Mapping[int, int]) -> tuple[Stored, dict[int, str]]:
         of = (self.batch.organisation_id, self.batch.type_id)
         with reachable(), Session(self.engine) as session:
             result = assess_entities(session, *of, reasons, self.now, self.valuer)

@@ -42,7 +42,10 @@ def test_a_portfolio_comes_in_once_however_often_it_is_sent(var: Path, tmp_path:
     assert succeed(var, "import", "transactions", transactions) == "3 rows: 3 new, 0 changed, 0 known before.\n"
     assert succeed(var, "import", "transactions", transactions) == "3 rows: 0 new, 0 changed, 3 known before.\n"
     said = succeed(var, "worker", "--once", "--quiet")
-    assert said == "2 assessed, 0 failed; nothing is left to do.\n"
+    assert said == (
+        "2 assessed (0 with a level), 0 failed; nothing is left to do.\n`fivefold level` says why some have no level.\n"
+    )
+    assert "(no ruleset decides yet)" in succeed(var, "level")
     assert not list((var / "imports").iterdir()), "what is finished leaves no note"
 
 

@@ -2,10 +2,12 @@
 
 import os
 import pwd
+import re
+from io import StringIO
 
 import pytest
 
-from cli.terminal import actor, load_model, moment, open_registry, say, show_table, warn
+from cli.terminal import Terminal, actor, load_model, moment, open_registry, say, show_table, warn
 from domain.clock import now_microseconds, parse_moment
 from domain.errors import ConfigError
 from tests.cli.running import Home
@@ -96,3 +98,27 @@ def test_control_characters_are_shown_and_never_obeyed(capsys: pytest.CaptureFix
     for text in (shown.out, shown.err):
         assert "\\x1b[2J\\rb\\x9bc\\u202ed" in text
         assert not set(text) & set("\x1b\r\x9b\u202e")
+
+
+WATERFALL = "deposits  +0.5  ████┊\nage  −0.2  ░░░ ┊"
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_terminal_has_colour_and_a_pipe_has_none(colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = StringIO()
+    terminal = Terminal(file=out, force_terminal=colour)
+    terminal.print(WATERFALL)
+    terminal.print("warning: one row was refused")
+    said = out.getvalue()
+    assert ("\x1b[34m████\x1b[0m" in said, "\x1b[1;33mwarning:\x1b[0m" in said) == (colour, colour)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", said) == f"{WATERFALL}\nwarning: one row was refused\n"
+
+
+def test_no_colour_where_the_reader_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = StringIO()
+    Terminal(file=out, force_terminal=True).print(WATERFALL)
+    assert "\x1b[3" not in out.getvalue()

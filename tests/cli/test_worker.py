@@ -13,7 +13,7 @@ LONGEST_SECONDS = 60
 
 
 def test_with_nothing_to_do_it_says_so(tmp_path: Path) -> None:
-    assert succeed(tmp_path, "worker", "--once") == "0 assessed, 0 failed; nothing is left to do.\n"
+    assert succeed(tmp_path, "worker", "--once") == "0 assessed (0 with a level), 0 failed; nothing is left to do.\n"
 
 
 def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_it_works_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signa
     finally:
         worker.send_signal(number)
         out, err = worker.communicate(timeout=LONGEST_SECONDS)
-    assert (worker.returncode, out) == (0, "The worker has ended: 1 assessed, 0 failed.\n"), err
+    assert (worker.returncode, out) == (0, "The worker has ended: 1 assessed (0 with a level), 0 failed.\n"), err
     assert '"assessed": 1' in err
     assert "Traceback" not in err
-    assert succeed(var, "worker", "--once") == "0 assessed, 0 failed; nothing is left to do.\n"
+    assert succeed(var, "worker", "--once") == "0 assessed (0 with a level), 0 failed; nothing is left to do.\n"

@@ -41,8 +41,8 @@ def samples(pages: WorkerPages) -> dict[str, float]:
 
 
 def test_what_was_done_is_counted(pages: WorkerPages) -> None:
-    pages.assessed(Done(20, 2), 0.3)
-    pages.assessed(Done(5, 0), 0.2)
+    pages.assessed(Done(20, 2, 20), 0.3)
+    pages.assessed(Done(5, 0, 5), 0.2)
     pages.model = 7
     pages.pulse.beat("assess", None)
     pages.pulse.beat("backtests", "the database cannot be reached")

@@ -306,7 +306,7 @@ def test_a_worker_that_is_at_it_stores_nothing_more(
     bank.settle()
     bank.mark(f"{WORD}-1")
     monkeypatch.setattr(worker, "assess_entities", erased_meanwhile)
-    assert bank.run() == worker.Done(0, 0)
+    assert bank.run() == worker.Done(0, 0, 0)
     assert [table for table, content in everything(bank.engine).items() if WORD in content] == []
 
 

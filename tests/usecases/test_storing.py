@@ -38,7 +38,7 @@ def computed(bank: Bank) -> tuple[Batch, Result]:
 
 def store(bank: Bank, batch: Batch, result: Result) -> int:
     with writing(bank.engine) as session:
-        return store_result(session, batch, result, "system")
+        return store_result(session, batch, result, "system").assessed
 
 
 def rows(bank: Bank) -> dict[str, int]:

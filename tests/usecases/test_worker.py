@@ -58,12 +58,12 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException)
 
 
 def test_one_batch_is_as_large_as_asked(bank: Bank) -> None:
-    assert [bank.run(most=3), bank.run(most=3), bank.run(most=3)] == [Done(3, 0), Done(2, 0), None]
+    assert [bank.run(most=3), bank.run(most=3), bank.run(most=3)] == [Done(3, 0, 3), Done(2, 0, 2), None]
 
 
 def test_one_that_cannot_be_assessed_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
-    assert bank.run() == Done(4, 1)
+    assert bank.run() == Done(4, 1, 4)
     assert [len(bank.assessments(name)) for name in "abcde"] == [1, 1, 0, 1, 1]
     mark = bank.mark_of("c")
     assert (mark.due_us, mark.error, mark.lease) == (bank.now + back_off_us(1), "ValueError: bad luck", None)
@@ -75,19 +75,19 @@ def test_whatever_goes_wrong_with_one_ends_no_worker(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     poisoned(monkeypatch, bank.id_of("c"), error)
-    assert bank.run() == Done(4, 1)
+    assert bank.run() == Done(4, 1, 4)
 
 
 def test_one_that_cannot_be_stored_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     number = bank.id_of("c")
 
-    def store(session: Session, batch: Batch, result: Result, actor: str) -> int:
+    def store(session: Session, batch: Batch, result: Result, actor: str) -> storing.Stored:
         if any(made.entity_id == number for made in result.made):
             raise ArithmeticError("out of range")
         return storing.store_result(session, batch, result, actor)
 
     monkeypatch.setattr(worker, "store_result", store)
-    assert bank.run() == Done(4, 1)
+    assert bank.run() == Done(4, 1, 4)
     assert bank.mark_of("c").error == "ArithmeticError: out of range"
     assert bank.run() is None
 
@@ -97,7 +97,7 @@ def test_who_fails_again_and_again_is_quarantined_with_the_error_to_be_seen(
 ) -> None:
     poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
     for attempt in range(1, MOST_ATTEMPTS + 1):
-        assert bank.run() in {Done(4, 1), Done(0, 1)}
+        assert bank.run() in {Done(4, 1, 4), Done(0, 1, 0)}
         bank.now += back_off_us(attempt) - 1
         assert bank.run() is None
         bank.now += 1
@@ -118,7 +118,7 @@ def test_to_be_asked_for_is_no_attempt_however_often_it_fails(bank: Bank, monkey
     with Session(bank.engine) as session:
         subject = subject_of(session.get_one(Entity, bank.id_of("c")))
     for _ in range(40):
-        assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(0, 1)
+        assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(0, 1, 0)
     mark = bank.mark_of("c")
     assert (mark.attempts, mark.quarantined, mark.due_us, mark.error) == (0, False, before, "ValueError: bad luck")
 
@@ -139,10 +139,10 @@ def test_a_ruleset_that_lacks_a_list_fails_all_of_them_until_the_list_is_there(e
     bank.activate(banks.document({"listed": banks.LISTED}))
     bank.put("a", country="KP")
     bank.put("b", country="NO")
-    assert bank.run() == Done(0, 2)
+    assert bank.run() == Done(0, 2, 0)
     assert "hot" in (bank.mark_of().error or "")
     put_list_version(engine, bank.actor, "hot", 0, ["KP"], "Hot", "ours", bank.now)
-    assert bank.run() == Done(2, 0)
+    assert bank.run() == Done(2, 0, 2)
     assert (bank.level("a"), bank.level("b")) == (2, 1)
 
 
@@ -199,7 +199,7 @@ def test_who_was_claimed_by_one_that_died_is_assessed_when_the_lease_ends(bank: 
     bank.now += LEASE_US - 1
     assert bank.run() is None
     bank.now += 1
-    assert bank.run() == Done(5, 0)
+    assert bank.run() == Done(5, 0, 5)
 
 
 def test_a_worker_that_lost_its_lease_stores_nothing(bank: Bank) -> None:
@@ -207,7 +207,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(bank: Bank) -> None:
     bank.now += LEASE_US
     assert bank.settle() == 5
     before = [bank.assessments(name) for name in "abcde"]
-    assert work_on(bank.engine, slow, clock=lambda: bank.now) == Done(0, 0)
+    assert work_on(bank.engine, slow, clock=lambda: bank.now) == Done(0, 0, 0)
     assert [len(bank.assessments(name)) for name in "abcde"] == [len(made) for made in before] == [1] * 5
     assert [len(bank.events(name)) for name in "abcde"] == [1] * 5
 
@@ -250,9 +250,9 @@ def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
         set_tag(bank.engine, bank.actor, "customer", "c", "watch", now_us=bank.now)
 
     meanwhile(monkeypatch, tag)
-    assert bank.run() == Done(5, 0)
+    assert bank.run() == Done(5, 0, 5)
     assert bank.level("c") == 1
-    assert bank.run() == Done(1, 0)
+    assert bank.run() == Done(1, 0, 1)
     assert bank.level("c") == 3
     assert bank.transitions("c") == [(None, 1), (1, 3)]
 
@@ -260,18 +260,18 @@ def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
 def test_a_lease_that_is_lost_while_it_computes_stores_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     def takes_over() -> None:
         bank.now += LEASE_US
-        assert run_batch(bank.engine, clock=lambda: bank.now) == Done(5, 0)
+        assert run_batch(bank.engine, clock=lambda: bank.now) == Done(5, 0, 5)
 
     meanwhile(monkeypatch, takes_over)
-    assert bank.run() == Done(0, 0)
+    assert bank.run() == Done(0, 0, 0)
     assert [len(bank.assessments(name)) for name in "abcde"] == [1] * 5
 
 
 def test_one_is_assessed_at_once_whether_it_is_due_or_not(bank: Bank) -> None:
     with Session(bank.engine) as session:
         subject = subject_of(session.get_one(Entity, bank.id_of("a")))
-    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0)
-    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0)
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0, 1)
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0, 1)
     claimed(bank, "other")  # all the others
     with writing(bank.engine) as session:
         claims.claim_one(session, subject, "other", bank.now, bank.now + LEASE_US)
@@ -297,7 +297,7 @@ def test_who_has_nothing_known_any_more_is_not_claimed_for_ever(bank: Bank) -> N
     number = bank.id_of("c")
     with forged(bank.engine) as connection:
         connection.execute(text("DELETE FROM attributes WHERE entity_id = :of"), {"of": number})
-    assert bank.run() == Done(4, 0)
+    assert bank.run() == Done(4, 0, 4)
     mark = bank.mark_of("c")
     assert (mark.due_us, mark.lease, mark.quarantined) == (None, None, False)
 
@@ -307,4 +307,4 @@ def test_an_error_of_the_database_that_is_no_outage_is_that_of_the_entity(
 ) -> None:
     broken = OperationalError("SELECT", {}, Exception("a statement that is not right"))
     poisoned(monkeypatch, bank.id_of("c"), broken)
-    assert bank.run() == Done(4, 1)
+    assert bank.run() == Done(4, 1, 4)
