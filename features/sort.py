@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet
 from tqdm import tqdm
 
-from domain.errors import LayoutError
+from domain.errors import DataNotValid, LayoutError, Problem
 from domain.files import replacing
 from features import columns as c
+from features.csv_file import FIRST_ROW, csv_parts
 from features.paths import suffix_of
-from features.tables import csv_batches, parquet_files, read_json
-from features.values import Findings, read_numbers
+from features.tables import parquet_files, read_json
+from features.values import MOST_NAMED_IN_FILES, Findings, read_numbers
 
 ROWS_A_BUCKET = 2_000_000
 """Rows that are sorted at once: what the memory needed depends on, whatever the size of the file."""
@@ -31,7 +33,7 @@ def sort_by_customer(source: Path, output: Path) -> int:
 
     Raises:
         LayoutError: the source cannot be read, has no column to sort by, or files whose columns differ.
-        DataNotValid: money in CSV that is no number.
+        DataNotValid: money in CSV that is no number, or rows that do not have a field for each column.
     """
     rows = _count(source)
     buckets = max(1, -(-rows // ROWS_A_BUCKET))
@@ -57,7 +59,12 @@ def sort_by_customer(source: Path, output: Path) -> int:
 def _batches(source: Path) -> Iterator[pa.RecordBatch]:
     suffix = suffix_of(source)
     if suffix == ".csv":
-        yield from csv_batches(source)
+        torn: list[Problem] = []
+        for part in csv_parts(source):
+            yield from part.table.to_batches()
+            torn += [replace(row.as_problem(), row=row.row - FIRST_ROW) for row in part.torn]
+        if torn:
+            raise DataNotValid(torn[:MOST_NAMED_IN_FILES], len(torn), str(source))
     elif suffix in {"", ".parquet"}:
         for file in parquet_files(source):
             with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as parquet:

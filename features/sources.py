@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +16,12 @@ import pyarrow.parquet
 from domain.errors import DataNotValid, LayoutError, Problem
 from domain.money import RateTable
 from features import columns as c
+from features.csv_file import FIRST_ROW, csv_parts
 from features.doorway import COMPLETED, FEW_VALUES, Doorway
 from features.histories import Histories, Integers, concatenate
 from features.paths import MappedFile, suffix_of
 from features.tables import (
     Source,
-    csv_batches,
     parquet_files,
     read_csv,
     read_json,
@@ -74,7 +75,7 @@ def stream_histories(source: Source, rates: RateTable, latest: int | None = None
         elif suffix in {"", ".parquet"}:
             yield _in_memory(_whole(file), doorway)
         elif text:
-            yield _in_memory(_renamed(read_csv(file.path), file), doorway)
+            yield _of_csv(file, doorway)
         else:
             yield _in_memory(_renamed_rows(read_json(file.path), file), doorway)
         return
@@ -88,7 +89,7 @@ def currencies_of(file: MappedFile) -> list[str]:
     if suffix in {"", ".parquet"}:
         tables = _parquet_tables(file, (c.CURRENCY,))
     elif suffix == ".csv":
-        tables = (_renamed(pa.Table.from_batches([batch]), file) for batch in csv_batches(file.path))
+        tables = (_renamed(part.table, file) for part in csv_parts(file.path))
     columns = (table[c.CURRENCY].cast(pa.string()) for table in tables if table.column_names.count(c.CURRENCY) == 1)
     return sorted({word for column in columns for word in column.unique().to_pylist() if word})
 
@@ -106,6 +107,21 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
         while (item := pending.result()) is not end:
             pending = pool.submit(next, iterator, end)
             yield item  # type: ignore[misc]  # the end is no item
+
+
+def _of_csv(file: MappedFile, doorway: Doorway) -> Histories:
+    """Read CSV; torn rows are refused together with whatever else is wrong, each by its number in the file."""
+    read = read_csv(file.path)
+    problems = [replace(torn.as_problem(), row=torn.row - FIRST_ROW) for torn in read.torn]
+    count = len(problems)
+    try:
+        found = _in_memory(_renamed(read.table, file), doorway)
+    except DataNotValid as error:
+        problems += [replace(problem, row=int(read.rows[problem.row]) - FIRST_ROW) for problem in error.every]
+        count += error.count
+    if count:
+        raise DataNotValid(problems, count, doorway.source)
+    return found
 
 
 def _in_memory(source: Source, doorway: Doorway) -> Histories:

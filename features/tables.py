@@ -1,23 +1,22 @@
 """Everything that can hold transactions, read as one Arrow table: rows, JSON, CSV, Arrow, Polars, pandas."""
 
-import csv
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from domain.errors import LayoutError
 from features import columns as c
+from features.csv_file import CsvPart, csv_parts
 from features.paths import MappedFile
-from features.text_files import header_of, open_text, suffix_of_name
+from features.text_files import open_text, suffix_of_name
 from features.values import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, shown
 
 if TYPE_CHECKING:  # it is asked for only where a frame of pandas is given
@@ -121,32 +120,22 @@ def read_json(path: Path) -> list[Any]:
     return rows
 
 
-def csv_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Read CSV with a header line, batch by batch, everything as text; an empty field is a missing value."""
-    try:
-        names, delimiter = header_of(path)
-        options = pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        )
-        parsing = pyarrow.csv.ParseOptions(delimiter=delimiter)
-        with pyarrow.csv.open_csv(path, parse_options=parsing, convert_options=options) as reader:
-            yield from reader
-    except (pa.ArrowInvalid, csv.Error, UnicodeDecodeError) as error:
-        raise LayoutError(f"{path} is not CSV with a header line: {error}") from None
-
-
-def read_csv(path: Path) -> pa.Table:
-    """Read a CSV file, everything as text; LayoutError beyond the rows that are sorted in memory."""
-    batches: list[pa.RecordBatch] = []
+def read_csv(path: Path) -> CsvPart:
+    """Read a whole CSV file, everything as text; LayoutError beyond the rows that are sorted in memory."""
+    parts: list[CsvPart] = []
     rows = 0
-    for batch in csv_batches(path):
-        batches.append(batch)
-        rows += batch.num_rows
+    for part in csv_parts(path):
+        parts.append(part)
+        rows += len(part.rows)
         if rows > c.ROWS_SORTED_IN_MEMORY:
             raise too_large(str(path))
-    if not batches:
+    if not rows and not any(part.torn for part in parts):
         raise LayoutError(f"{path} has no rows")
-    return pa.Table.from_batches(batches)
+    return CsvPart(
+        pa.concat_tables([part.table for part in parts]),
+        np.concatenate([part.rows for part in parts]),
+        tuple(torn for part in parts for torn in part.torn),
+    )
 
 
 def too_large(source: str) -> LayoutError:

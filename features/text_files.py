@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,11 +34,14 @@ def is_gzipped(path: Path) -> bool:
     return path.suffix.lower() == GZIP
 
 
-def open_text(path: Path) -> IO[str]:
-    """Open a text file in UTF-8, gzipped or not; a byte order mark is left out."""
+def open_text(path: Path, newline: str | None = "", errors: str = "strict") -> IO[str]:
+    """Open a text file in UTF-8, gzipped or not; a byte order mark is left out.
+
+    *newline* and *errors* are those of `open`: how ends of lines, and bytes that are not UTF-8, are read.
+    """
     if is_gzipped(path):
-        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
-    return path.open(encoding="utf-8-sig", newline="")
+        return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", newline=newline, errors=errors))
+    return path.open(encoding="utf-8-sig", newline=newline, errors=errors)
 
 
 def header_of(path: Path) -> tuple[list[str], str]:
@@ -46,13 +50,19 @@ def header_of(path: Path) -> tuple[list[str], str]:
     That is the sign which gives the most columns; a comma where none does. LayoutError where there is no such line.
     """
     try:
-        with open_text(path) as file:
+        with open_text(path, errors="surrogateescape") as file:
             line = file.readline()
+            line.encode()
             delimiter = max(DELIMITERS, key=lambda sign: len(next(csv.reader([line], delimiter=sign), [])))
             file.seek(0)
-            return next(csv.reader(file, delimiter=delimiter), []), delimiter
-    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+            names = next(csv.reader(file, delimiter=delimiter), [])
+    except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
+        raise LayoutError(f"{path} is not text in UTF-8; a spreadsheet saves it so as CSV UTF-8") from None
+    except (csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise LayoutError(f"{path} is not CSV with a header line: {error}") from None
+    if not names:
+        raise LayoutError(f"{path} is not CSV with a header line: its first line is empty")
+    return names, delimiter
 
 
 @dataclass(frozen=True)

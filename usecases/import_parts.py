@@ -1,14 +1,16 @@
 """Files of an import, read part by part, and the file of the rows that were refused."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from domain.errors import ConfigError, DataNotValid, LayoutError, Problem
+from domain.errors import ConfigError, DataNotValid, LayoutError, Problem, first_row_of
+from features.csv_file import TornRow, csv_parts, frame_of, torn_frame
 from features.text_files import GZIP, ColumnMap, header_of, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
@@ -27,22 +29,63 @@ def format_of(path: Path) -> str:
     return suffix
 
 
-def parts(path: Path, size: int, skip: int = 0) -> Iterator[pl.DataFrame]:
-    """Read a file in parts of so many rows, without those to be skipped; everything in CSV is text."""
+@dataclass(frozen=True)
+class ImportPart:
+    """Some rows of a file.
+
+    Attributes:
+        rows: those that can be read, under the file's own names.
+        numbers: theirs, as people count them.
+        torn: lines of CSV that do not have a field for each column, in the same columns as far as they can be told.
+        torn_rows: what is wrong with each of them.
+    """
+
+    rows: pl.DataFrame
+    numbers: Sequence[int]
+    torn: pl.DataFrame = field(default_factory=pl.DataFrame)
+    torn_rows: tuple[TornRow, ...] = ()
+
+    def __len__(self) -> int:
+        """Count all rows."""
+        return len(self.numbers) + len(self.torn_rows)
+
+    def after(self, skip: int) -> "ImportPart":
+        """Leave out the first rows, whether they can be read or not."""
+        if not skip:
+            return self
+        first = sorted([*self.numbers, *(row.row for row in self.torn_rows)])[skip]
+        rows, torn = bisect_left(self.numbers, first), sum(row.row < first for row in self.torn_rows)
+        return ImportPart(self.rows[rows:], self.numbers[rows:], self.torn[torn:], self.torn_rows[torn:])
+
+
+def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
+    """Read a file in parts of about so many rows, without those to be skipped; everything in CSV is text.
+
+    LayoutError where it cannot be read.
+    """
     suffix = format_of(path)
     with path.open("rb"):  # so that a file that is not there is told by its name
         pass
+    if suffix == ".csv":
+        yield from _csv_parts(path, size, skip)
+        return
     try:
-        if suffix == ".parquet":
-            lazy = pl.scan_parquet(path)
-        elif suffix == ".csv":
-            lazy = pl.scan_csv(path, infer_schema=False, separator=header_of(path)[1])
-        else:
-            lazy = pl.scan_ndjson(path, infer_schema_length=None)
-        for part in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
-            yield from part.iter_slices(size)
+        lazy = pl.scan_parquet(path) if suffix == ".parquet" else pl.scan_ndjson(path, infer_schema_length=None)
+        number = first_row_of(str(path)) + skip
+        for batch in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
+            for part in batch.iter_slices(size):
+                yield ImportPart(part, range(number, number + len(part)))
+                number += len(part)
     except pl.exceptions.PolarsError as error:
         raise LayoutError(f"{path} cannot be read: {error}") from None
+
+
+def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
+    for read in csv_parts(path, size):
+        part = ImportPart(frame_of(read.table, path), read.rows.tolist(), torn_frame(read, path), read.torn)
+        if len(part) > skip:
+            yield part.after(skip)
+        skip = max(0, skip - len(part))
 
 
 def named(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
@@ -103,12 +146,21 @@ def refused_path(path: Path, wanted: Path | None = None) -> Path:
     return free
 
 
-def reasons_of(problems: Mapping[int, Sequence[Problem]]) -> dict[int, str]:
-    """Write why each row was refused, in one line."""
-    return {
-        row: "; ".join(f"{one.field} {one.problem} (allowed: {one.allowed})" for one in found)
-        for row, found in sorted(problems.items())
-    }
+def refused_rows(
+    part: ImportPart, problems: Mapping[int, Sequence[Problem]]
+) -> tuple[pl.DataFrame, list[int], list[str]]:
+    """Give torn rows, and those that have *problems* (by their places), in order, as `RefusedRows.add` takes them."""
+    places = sorted(problems)
+    numbers = [*(part.numbers[place] for place in places), *(row.row for row in part.torn_rows)]
+    reasons = ["; ".join(f"{one.field} {_with_allowed(one)}" for one in problems[place]) for place in places]
+    reasons += [f"line {_with_allowed(row)}: {row.line}" for row in part.torn_rows]
+    rows = part.rows[places] if part.torn.is_empty() else pl.concat([part.rows[places], part.torn])
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    return rows[order], [numbers[place] for place in order], [reasons[place] for place in order]
+
+
+def _with_allowed(found: Problem | TornRow) -> str:
+    return f"{found.problem} (allowed: {found.allowed})"
 
 
 def problems_by_row(error: DataNotValid) -> dict[int, list[Problem]]:

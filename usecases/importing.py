@@ -12,20 +12,21 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
-from domain.errors import DataNotValid, Problem, first_row_of
+from domain.errors import DataNotValid, Problem
 from domain.files import replacing
 from features.text_files import ColumnMap, suffix_of_name
 from store.entities import type_named
 from usecases import import_rows
 from usecases.actors import Actor
 from usecases.import_parts import (
+    ImportPart,
     RefusedRows,
     format_of,
     named,
     parts,
     problems_by_row,
-    reasons_of,
     refused_path,
+    refused_rows,
 )
 from usecases.ingest_bulk import add_screenings, put_records, put_tags
 from usecases.ingest_checks import FIELDS
@@ -230,17 +231,20 @@ def _import(
     _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
     told(done)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), done.rows):
-        counts, problems = _take_sound(named(part, file.names, path), take)
-        if problems:
-            rows, reasons = sorted(problems), reasons_of(problems)
-            first = first_row_of(str(path)) + done.rows
-            refused.add(part[rows], [first + row for row in rows], [reasons[row] for row in rows])
-            done = replace(done, problems=_told(done, problems, first), refused_path=refused.path)
+        counts, problems = _take_sound(named(part.rows, file.names, path), take)
+        if problems or part.torn_rows:
+            refused.add(*refused_rows(part, problems))
+            done = replace(done, problems=_told(done, part, problems), refused_path=refused.path)
         new, changed, same = (
             before + now for before, now in zip((done.new, done.changed, done.same), counts, strict=True)
         )
         done = replace(
-            done, rows=done.rows + len(part), new=new, changed=changed, same=same, refused=done.refused + len(problems)
+            done,
+            rows=done.rows + len(part),
+            new=new,
+            changed=changed,
+            same=same,
+            refused=done.refused + len(problems) + len(part.torn_rows),
         )
         _keep(note, done, refused)
         told(done)
@@ -266,10 +270,11 @@ def _take_sound(part: pl.DataFrame, take: Take) -> tuple[Counts, dict[int, list[
     return (0, 0, 0), refused
 
 
-def _told(done: Progress, problems: dict[int, list[Problem]], first: int) -> tuple[Problem, ...]:
+def _told(done: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:
     """Keep the first problems, rows numbered as people count them."""
-    more = (replace(problem, row=first + row) for row, found in sorted(problems.items()) for problem in found)
-    return (*done.problems, *more)[:MOST_TOLD]
+    more = [replace(one, row=part.numbers[place]) for place, found in problems.items() for one in found]
+    more += [row.as_problem() for row in part.torn_rows]
+    return (*done.problems, *sorted(more, key=lambda problem: problem.row))[:MOST_TOLD]
 
 
 def _note(engine: Engine, actor: Actor, what: Sequence[str], file: ImportFile) -> Path:

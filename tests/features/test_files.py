@@ -57,9 +57,8 @@ def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
     [
         ("a.csv", b"", "is not CSV with a header line"),
         ("a.csv", f"{HEAD}\n".encode(), "has no rows"),
-        ("a.csv", f"{HEAD}\na,b\n".encode(), "is not CSV with a header line"),
         ("a.csv", b"a;b\n1;2\n", "has no column user_id, user_balance"),
-        ("a.csv", f"{HEAD}\n2024-06-01,\xff".encode("latin-1"), "is not CSV with a header line"),
+        ("a.csv", "straße,betrag".encode("latin-1"), "is not text in UTF-8; a spreadsheet saves it so"),
         ("a.csv", f"{HEAD},user_id\n1,2,3,4,5,6,7,8\n".encode(), "has more than one column user_id"),
         ("a.json", b"", "is not valid JSON"),
         ("a.json", b'{"user_id": "a"}', "holds a JSON dict; it must be an array of rows"),
@@ -80,6 +79,19 @@ def test_a_file_that_cannot_be_read_says_why(name: str, content: bytes, message:
     with pytest.raises(LayoutError, match=message) as caught:
         read(path)
     assert str(path) in str(caught.value)
+
+
+def test_torn_lines_of_csv_are_named_with_everything_else_that_is_wrong(tmp_path: Path) -> None:
+    good, bad = row(), row(user_balance="much")
+    path = as_csv([good, good, bad], tmp_path)
+    head, first, second, last = path.read_text().splitlines()
+    path.write_text("\n".join([head, first, "", f"{second},more", "2024-06-01,\xff", last]), encoding="latin-1")
+    with pytest.raises(DataNotValid) as caught:
+        read(path)
+    named = [(problem.row, problem.field) for problem in caught.value.problems]
+    assert named == [(2, "line"), (3, "line"), (4, "user_balance")]
+    assert "row 5: line is not text in UTF-8" in str(caught.value)
+    assert "row 6: user_balance is 'much'" in str(caught.value)
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:

@@ -151,6 +151,50 @@ def test_columns_of_other_names_semicolons_and_gzip(bank: Bank, tmp_path: Path) 
     assert (first, second[:12]) == ("kunde;einkommen;refused_row;refused_reason", "c24;viel;26;")
 
 
+TORN = ["c1;5", "c2;5;6", "", "c3", "c4;viel", "c5;5", "c6;5"]
+
+
+def test_a_line_that_is_torn_or_too_long_is_one_refused_row(bank: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text("\n".join(["kunde;einkommen", *TORN]))
+    done = bad_rows(bank, path, tmp_path, names=ColumnMap.read(["kunde=entity_id", "einkommen=income"]))
+    assert (done.rows, done.new, done.refused) == (6, 3, 3)
+    assert [str(problem) for problem in done.problems] == [
+        "row 3: line has 3 fields; allowed: 2 fields, one for each column of the header",
+        "row 5: line has 1 field; allowed: 2 fields, one for each column of the header",
+        "row 6: income is 'viel'; allowed: a finite number",
+    ]
+    allowed = "(allowed: 2 fields, one for each column of the header)"
+    refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False, separator=";").rows()
+    assert refused[:2] == [
+        ("c2", "5", "3", f"line has 3 fields {allowed}: c2;5;6"),
+        ("c3", None, "5", f"line has 1 field {allowed}: c3"),
+    ]
+    assert (refused[2][2], refused[2][0]) == ("6", "c4")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
+def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, stop_at: int
+) -> None:
+    monkeypatch.setattr(importing, "ROWS", {"entities": size})
+    path = tmp_path / "e.csv"
+    path.write_text("\n".join(["entity_id;income", *TORN]))
+
+    def stop(progress: Progress) -> None:
+        if progress.rows >= stop_at:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        import_entities(bank.engine, bank.actor, "customer", ImportFile(path, tmp_path / "notes"), stop)
+    monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.rows, done.new, done.refused) == (6, 3, 3)
+    refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False, separator=";")
+    assert refused["refused_row"].to_list() == ["3", "5", "6"]
+
+
 def imported(bank: Bank, take: Any, path: Path, rows: str) -> tuple[int, int, int, int]:
     path.write_text(rows)
     done = take(bank.engine, bank.actor, "customer", ImportFile(path, path.parent / "notes"), clock=lambda: bank.now)
@@ -228,7 +272,9 @@ def test_parts_together_are_the_file(tmp_path: Path, suffix: str) -> None:
     {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".jsonl": frame.write_ndjson}[suffix](path)
     read = list(parts(path, 10, 3))
     assert all(len(part) <= 10 for part in read)
-    assert pl.concat(read)["a"].to_list() == frame["a"].to_list()[3:]
+    assert pl.concat([part.rows for part in read])["a"].to_list() == frame["a"].to_list()[3:]
+    first = 5 if suffix == ".csv" else 4
+    assert [number for part in read for number in part.numbers] == list(range(first, first + COUNT - 3))
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
