@@ -119,9 +119,9 @@ dt { color: #6b7280; } dd { margin: 0; overflow-wrap: break-word; }
 .cautions ul { margin: .25rem 0 0; padding-left: 1.1rem; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .9rem .25rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid #e5e7eb; }
-th { color: #6b7280; font-weight: 500; white-space: nowrap; border-bottom-color: #9ca3af; }
-.w { text-align: left; overflow-wrap: break-word; max-width: 34rem; }
+th, td { padding: .25rem .9rem .25rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid #e5e7eb; }
+th, td { vertical-align: top; } th { color: #6b7280; font-weight: 500; border-bottom-color: #9ca3af; }
+.w { text-align: left; overflow-wrap: break-word; max-width: 34rem; } td.w { white-space: normal; }
 figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 </style>
