@@ -36,7 +36,7 @@ SOME_REFUSED = 1
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (setup, entities, transactions, tags, screenings, cases, alerts):
+    for command in (setup, entities, owners, transactions, tags, screenings, cases, alerts):
         import_app.command()(command)
     app.add_typer(import_app, name="import")
 
@@ -90,10 +90,24 @@ def entities(
     names: MapOption = None,
     refused: RefusedOption = None,
 ) -> None:
-    """Take entities: entity_id, their fields, perhaps owner_id. Those that are new or changed become due."""
+    """Take entities: entity_id, their fields, perhaps owner_id, the one owner. Those new or changed become due."""
     from usecases.importing import import_entities  # noqa: PLC0415 (imports SQLAlchemy)
 
     _take(import_entities, path, kind, organisation, as_of, names, refused)
+
+
+def owners(
+    path: FileArgument,
+    kind: TypeOption = "customer",
+    organisation: OrganisationOption = "default",
+    as_of: AsOfOption = None,
+    names: MapOption = None,
+    refused: RefusedOption = None,
+) -> None:
+    """Take owners: entity_id, owner_id, perhaps owner_type, from and until; a joint account has several rows."""
+    from usecases.importing import import_owners  # noqa: PLC0415 (imports SQLAlchemy)
+
+    _take(import_owners, path, kind, organisation, as_of, names, refused)
 
 
 def transactions(

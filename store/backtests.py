@@ -85,7 +85,7 @@ def backtest_numbered(session: Session, organisation_id: int, number: int, *, lo
 
 
 def count_transactions(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
-    """Count the transactions that count for each of some entities: their own, and those of what they own."""
+    """Count the transactions that may count for each of some entities: their own, and those of what they own or did."""
     whose = loading.owned(session, entity_ids)
     counted = loading.transaction_counts(session, whose["fact_of"].unique().to_list())
     of = whose.join(counted, left_on="fact_of", right_on="entity").group_by("entity").agg(pl.col("count").sum())

@@ -92,33 +92,12 @@ def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
     return [Subject(*row) for part in parts for row in session.execute(asked.where(Entity.id.in_(part)))]
 
 
-def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:
-    """Name those who own some of these entities now."""
-    asked = "SELECT DISTINCT owner_id FROM entities WHERE id IN :ids AND owner_id IS NOT NULL"
-    return set(read_rows(session, asked, sorted(entity_ids), {"owner_id": pl.Int64})["owner_id"])
-
-
-def owners_above(session: Session, entity_ids: Iterable[int]) -> dict[int, int]:
-    """Give the owner of each of these entities that has one, of that owner, and so on up, by their numbers."""
-    asked = (
-        "WITH RECURSIVE above(id, owner_id) AS (SELECT id, owner_id FROM entities WHERE id IN :ids"
-        # Rows that are there already are not added again: it ends even where owners go round.
-        " UNION SELECT e.id, e.owner_id FROM entities e JOIN above ON e.id = above.owner_id)"
-        " SELECT id, owner_id FROM above WHERE owner_id IS NOT NULL"
-    )
-    found = read_rows(session, asked, sorted(entity_ids), {"entity_id": pl.Int64, "owner_id": pl.Int64})
-    return dict(found.iter_rows())
-
-
 def numbered(session: Session, type_id: int, external_ids: Iterable[str]) -> pl.DataFrame:
-    """Find entities of a type by their names: `external_id`, `entity_id`, `owner_id`.
-
-    Those that are not there, or were erased, are left out.
-    """
+    """Find entities of a type by their names: `external_id`, `entity_id`; those erased or not there are left out."""
     present = f"type_id = {type_id:d} AND erased_us IS NULL"
     return read_rows(
         session,
-        f"SELECT external_id, id, owner_id FROM entities WHERE {present} AND external_id IN :ids",  # noqa: S608 (our own words)
+        f"SELECT external_id, id FROM entities WHERE {present} AND external_id IN :ids",  # noqa: S608 (our own words)
         sorted(set(external_ids)),
-        {"external_id": pl.String, "entity_id": pl.Int64, "owner_id": pl.Int64},
+        {"external_id": pl.String, "entity_id": pl.Int64},
     )

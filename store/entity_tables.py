@@ -53,7 +53,12 @@ class EntityType(Base):
 
 
 class Entity(Base):
-    """Somebody or something that has a level; the facts about what it owns count for the owner too."""
+    """Somebody or something that has a level; the facts about what it owns count for the owner too.
+
+    Attributes:
+        owner_id: the first of its present owners, for processes of the release before `ownerships`: they read and write
+            it while an upgrade goes on. A trigger takes what they write into `ownerships`, which everything here reads.
+    """
 
     __tablename__ = "entities"
     __table_args__ = (
@@ -70,6 +75,26 @@ class Entity(Base):
     hold_until_us: Mapped[int | None] = mapped_column(BigInteger)
     hold_reason: Mapped[str | None] = mapped_column(Text)
     erased_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Ownership(Base):
+    """That an entity is owned by another, for a time: facts of that time about it count for the owner too.
+
+    Of one entity and one owner no two times overlap. One whose end is its beginning never was.
+
+    Attributes:
+        entity_id: what is owned.
+        from_us: None where every fact before `until_us` counts.
+        until_us: the first moment that does not count any more; None where there is no end.
+    """
+
+    __tablename__ = "ownerships"
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    from_us: Mapped[int | None] = mapped_column(BigInteger)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Attributes(Base):

@@ -12,12 +12,23 @@ from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
 from domain.canonical import canonical_json
+from store import ownerships
 from store.arrays import among
 from store.audit_tables import AuditEntry
 from store.backtests import forget_entities
 from store.due import Subject
 from store.entities import subjects
-from store.entity_tables import Attributes, Entity, EntityType, Record, Screening, Tag, Transaction, ValueScore
+from store.entity_tables import (
+    Attributes,
+    Entity,
+    EntityType,
+    Ownership,
+    Record,
+    Screening,
+    Tag,
+    Transaction,
+    ValueScore,
+)
 from store.event_tables import Decision, Delivery, OutboxEvent
 from store.idempotency import forget_answers
 from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow
@@ -45,6 +56,8 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
     (Tag.until_us, Tag.entity_id),
     (Screening.at_us, Screening.entity_id),
     (Screening.recorded_us, Screening.entity_id),
+    (Ownership.from_us, Ownership.owner_id),
+    (Ownership.until_us, Ownership.owner_id),
     (Record.opened_us, Record.entity_id),
     (Record.closed_us, Record.entity_id),
     (OverrideRow.requested_us, OverrideRow.entity_id),
@@ -73,15 +86,20 @@ def erased_name(entity_id: int) -> str:
     return f"erased-{entity_id}"
 
 
-def with_owned(session: Session, entity: Entity) -> list[Entity]:
-    """Lock an entity and what it owns, as they are now: facts about it are facts about the owner.
+def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Entity], list[Entity]]:
+    """Lock an entity and what it owns or did, as they are now: facts about that are facts about the owner.
 
-    Who was erased is left out.
+    First those that go with it, itself among them: what nobody else owns or did. Then what it owns at present together
+    with others, which stays. Who was erased is left out.
     """
     session.execute(select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id).with_for_update())
-    wanted = select(Entity).where((Entity.id == entity.id) | (Entity.owner_id == entity.id))
+    owned, present = ownerships.owned_numbers(session, entity.id), ownerships.owned_numbers(session, entity.id, now_us)
+    others = ownerships.spans_of(session, owned)
+    shared = {number for number in owned if any(span.owner_id != entity.id for span in others[number])}
+    wanted = select(Entity).where(among(session, Entity.id, sorted({entity.id, *owned - shared, *present})))
     wanted = wanted.where(Entity.erased_us.is_(None)).order_by(Entity.id).with_for_update()
-    return list(session.scalars(wanted.execution_options(populate_existing=True)))
+    found = list(session.scalars(wanted.execution_options(populate_existing=True)))
+    return [one for one in found if one.id not in shared], [one for one in found if one.id in shared]
 
 
 def name_taken(session: Session, entities: Sequence[Entity]) -> Entity | None:
@@ -111,9 +129,10 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
     """Take everything out, but for the values of the audit log."""
     ids = [entity.id for entity in entities]
     for entity in entities:
-        entity.external_id, entity.owner_id, entity.hold_reason = erased_name(entity.id), None, None
+        entity.external_id, entity.hold_reason = erased_name(entity.id), None
         entity.erased_us = now_us
     session.flush()  # the guards of history ask for it
+    ownerships.forget(session, ids, now_us)
     for table in _DELETED:
         session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
     for table, emptied in _EMPTIED:
@@ -170,5 +189,5 @@ def numbered(session: Session, organisation_id: int, entity_id: int) -> Entity |
 
 def owners_of(session: Session, entities: Sequence[Entity]) -> list[Subject]:
     """Name the owners that remain: what counted for them is gone."""
-    left = {entity.owner_id for entity in entities} - {entity.id for entity in entities}
-    return subjects(session, (owner for owner in left if owner is not None))
+    ids = {entity.id for entity in entities}
+    return subjects(session, ownerships.owner_numbers(session, ids) - ids)

@@ -22,13 +22,6 @@ def name_of(session: Session, entity_id: int) -> tuple[str, str]:
     return kind, external_id
 
 
-def owned_by(session: Session, entity_id: int, most: int) -> list[tuple[str, str]]:
-    """List what an entity owns: type and name outside, in the order in which it was added."""
-    wanted = select(EntityType.name, Entity.external_id).join(Entity, Entity.type_id == EntityType.id)
-    found = session.execute(wanted.where(Entity.owner_id == entity_id).order_by(Entity.id).limit(most))
-    return [(kind, external_id) for kind, external_id in found]
-
-
 def tags_of(session: Session, entity_id: int, most: int) -> Sequence[Tag]:
     """List the tags that an entity has or had, the newest first."""
     return session.scalars(select(Tag).where(Tag.entity_id == entity_id).order_by(Tag.id.desc()).limit(most)).all()

@@ -58,6 +58,8 @@ _RELEASES: Mapping[str, Any] = {
     "floors_lost": pl.String,
 }
 _RUNS: Mapping[str, Any] = {"entity": pl.Int64, "number": pl.Int64, "as_of_us": pl.Int64, "content": pl.String}
+_KEYS = ("fact_of", "entity")
+_OWNED: Mapping[str, Any] = dict.fromkeys((*_KEYS, "type_id", "from_us", "until_us"), pl.Int64)
 _OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl.Int64, "until_us": pl.Int64}
 
 
@@ -89,18 +91,20 @@ def entities(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read whose facts count for whom: `fact_of`, `entity`; everyone's own, and those of what they own.
+    """Read whose facts count for whom: `fact_of`, `entity`; everyone's own, and those of what they own or did.
 
-    `type_id` is the type of what is owned, and null for what is everyone's own.
+    Facts count from `from_us` until before `until_us`; null is without a beginning, or an end. `type_id` is the type of
+    what is owned, and null for what is everyone's own.
     """
     found = read_rows(
         session,
-        "SELECT id, owner_id, type_id FROM entities WHERE owner_id IN :ids",
+        "SELECT o.entity_id, o.owner_id, e.type_id, o.from_us, o.until_us FROM ownerships o"
+        " JOIN entities e ON e.id = o.entity_id WHERE o.owner_id IN :ids",
         ids,
-        {"fact_of": pl.Int64, "entity": pl.Int64, "type_id": pl.Int64},
+        _OWNED,
     )
-    own = pl.DataFrame({"fact_of": list(ids), "entity": list(ids), "type_id": [None] * len(ids)}, schema=found.schema)
-    return pl.concat([own, found])
+    own = pl.DataFrame({"fact_of": list(ids), "entity": list(ids)}, schema=dict.fromkeys(_KEYS, pl.Int64))
+    return pl.concat([own, found], how="diagonal")
 
 
 def transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import case, func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from store.entity_tables import Entity, Record
+from store.entity_tables import Entity, Ownership, Record
 from store.level_tables import Assessment, OverrideRow, Standing, Transition
 from store.loading import read_rows
 from store.ruleset_tables import Family, RulesetVersion
@@ -89,13 +89,21 @@ def records_before(session: Session, organisation_id: int, until_us: int) -> pl.
     """Read the cases and alerts opened before a moment, `RECORDS`, each with where its entity stood just before it.
 
     That is the last assessment before it was opened: one that could have seen it does not count. What is about an
-    entity of a type that no ruleset is for counts for whoever owns that entity.
+    entity of a type that no ruleset is for counts for each who owned that entity when it was opened, in a row of its
+    own.
     """
     typed = select(Family.id).where(Family.type_id == Entity.type_id).exists()
-    entity = case((typed | Entity.owner_id.is_(None), Entity.id), else_=Entity.owner_id)
+    owned = (
+        (Ownership.entity_id == Entity.id)
+        & ~typed
+        & or_(Ownership.from_us.is_(None), Ownership.from_us <= Record.opened_us)
+        & or_(Ownership.until_us.is_(None), Ownership.until_us > Record.opened_us)
+    )
+    entity = func.coalesce(Ownership.owner_id, Entity.id)
     about = (
         select(Record.id, entity.label("entity"), Record.kind, Record.opened_us, Record.closed_us, Record.outcome)
         .join(Entity, Entity.id == Record.entity_id)
+        .outerjoin(Ownership, owned)
         .where(Record.organisation_id == organisation_id, Record.opened_us < until_us)
         .subquery()
     )
@@ -113,7 +121,7 @@ def records_before(session: Session, organisation_id: int, until_us: int) -> pl.
             Assessment.number, Assessment.version_id, Assessment.level, Assessment.rules_level,
         )
         .outerjoin(Assessment, (Assessment.entity_id == about.c.entity) & (Assessment.number == number))
-        .order_by(about.c.id)
+        .order_by(about.c.id, about.c.entity)
     )  # fmt: skip
     return _frame(session, wanted, RECORDS)
 

@@ -34,7 +34,7 @@ MOST_REASON_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased: the numbers of the entity and of what it owned, and how many audit entries lost their values."""
+    """What was erased: numbers of the entity and of what it owned alone; how many audit entries lost their values."""
 
     entity_ids: tuple[int, ...]
     entries: int
@@ -101,7 +101,10 @@ def _organisation_name(session: Session, organisation_id: int) -> str:
 def erase_entity(
     engine: Engine, actor: Actor, type_name: str, external_id: str, register: Path, *, now_us: int | None = None
 ) -> Erased:
-    """Erase an entity and what it owns. Levels and their history stay as numbers of nobody; the audit chain holds.
+    """Erase an entity and what it owns alone. Levels and history stay as numbers of nobody; the audit chain holds.
+
+    What others own too, or did, stays theirs. While the entity is among its present owners, what happens to it counts
+    for retention, and a legal hold on it holds.
 
     Args:
         engine: the database.
@@ -120,11 +123,11 @@ def erase_entity(
     now = now_microseconds() if now_us is None else now_us
     with _permitted(), writing(engine) as session:
         found = entity_named(session, actor.organisation_id, type_name, external_id)
-        entities = erasing.with_owned(session, found)
+        entities, shared = erasing.with_owned(session, found, now)
         if found not in entities:  # it was erased, perhaps just now
             raise NotThere(f"there is no {type_name} {external_id!r}")
-        _refuse_held(entities, now)
-        _refuse_kept(session, entities, now)
+        _refuse_held([*entities, *shared], now)
+        _refuse_kept(session, [*entities, *shared], now)
         _refuse_taken(session, entities)
         numbered = [(entity.id, entity.created_us) for entity in entities]
         erased = _erase(session, actor, entities, now)

@@ -1,7 +1,7 @@
 """What is known of an entity, as people read it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,15 +9,35 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.errors import ConfigError, NotThere
-from store import facts
+from store import facts, ownerships
 from store.database import reachable
 from store.entities import entity_named, type_named
 from store.entity_tables import Record, Transaction
+from store.ownerships import Related
 from store.settings import levels_of
 from usecases.actors import Actor
 
-MOST_OWNED = 1000
-"""Of what an entity owns, so many are named with it."""
+MOST_RELATED = 1000
+"""Of what an entity owns, and of who owns it, so many are named with it."""
+
+
+@dataclass(frozen=True)
+class RelatedLine:
+    """An entity that owns another, or did, or is owned by it: since when, until when, and where it stands.
+
+    Attributes:
+        from_us: None where all facts before `until_us` count for the owner.
+        until_us: None where there is no end.
+        level: its name; None for none.
+        status: of its latest assessment; None where it was never assessed.
+    """
+
+    entity_type: str
+    external_id: str
+    from_us: int | None
+    until_us: int | None
+    level: str | None
+    status: str | None
 
 
 @dataclass(frozen=True)
@@ -25,8 +45,8 @@ class EntityShown:
     """An entity and its attributes.
 
     Attributes:
-        owner: type and external id of whoever owns it.
-        owns: the same of what it owns, up to `MOST_OWNED`.
+        owners: who owns it or did, up to `MOST_RELATED`.
+        owns: the same of what it owns or did.
         attributes: the latest; none once they were erased.
         known_us: since when the attributes are as they are.
         erased_us: when what was personal was erased.
@@ -34,8 +54,8 @@ class EntityShown:
 
     entity_type: str
     external_id: str
-    owner: tuple[str, str] | None
-    owns: tuple[tuple[str, str], ...]
+    owners: tuple[RelatedLine, ...]
+    owns: tuple[RelatedLine, ...]
     attributes: Mapping[str, Any]
     created_us: int
     known_us: int | None
@@ -110,16 +130,29 @@ def read_entity(engine: Engine, actor: Actor, type_name: str, external_id: str) 
     with reachable(), Session(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         latest = facts.attributes_of(session, entity.id)
+        names = (None, *levels_of(session, actor.organisation_id))
         return EntityShown(
             type_name,
             external_id,
-            None if entity.owner_id is None else facts.name_of(session, entity.owner_id),
-            tuple(facts.owned_by(session, entity.id, MOST_OWNED)),
+            tuple(_related(one, names) for one in ownerships.owners_of(session, entity.id, MOST_RELATED)),
+            tuple(_related(one, names) for one in ownerships.owned_by(session, entity.id, MOST_RELATED)),
             {} if latest is None else json.loads(latest.content),
             entity.created_us,
             None if latest is None else latest.known_us,
             entity.erased_us,
         )
+
+
+def _related(found: Related, names: Sequence[str | None]) -> RelatedLine:
+    standing = found.standing
+    return RelatedLine(
+        found.entity_type,
+        found.external_id,
+        found.from_us,
+        found.until_us,
+        None if standing is None else names[standing.level or 0],
+        None if standing is None else standing.status,
+    )
 
 
 def list_entities(

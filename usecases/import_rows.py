@@ -10,8 +10,9 @@ from features.values import shown
 from risk.facts.fields import read_field
 from risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
 from usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow
-from usecases.ingest_checks import EntityRow, allowed_values
+from usecases.ingest_checks import EntityRow, OwnerGiven, allowed_values
 from usecases.ingest_facts import RecordGiven
+from usecases.ownerships import OwnersRow
 
 NAMES = ("entity_id", "user_id")
 OWNER, OWNER_TYPE = "owner_id", "owner_type"
@@ -36,6 +37,22 @@ def entity_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], type_name: 
             owners[number],
         )
         for number in range(len(part))
+    ]
+
+
+def owners_rows(part: pl.DataFrame, type_name: str, source: str) -> list[OwnersRow]:
+    """Read owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; errors as of `entity_rows`."""
+    ids = _ids(part, source)
+    _require(part, (OWNER,), source)
+    _refuse_strange(part, (*NAMES, OWNER, OWNER_TYPE, "from", "until"), {}, source, "owners")
+    read = _Reading(part)
+    read.texts(OWNER, needed=True)
+    begins, ends = read.moments("from"), read.moments("until")
+    read.raise_if_any()
+    owners = zip(_filled(ids), _owners(part, type_name), begins, ends, strict=True)
+    return [
+        OwnersRow(row, name, (OwnerGiven(*owner, begin, end),) if owner else ())
+        for row, (name, owner, begin, end) in enumerate(owners)
     ]
 
 
@@ -156,7 +173,7 @@ def _refuse_strange(
 ) -> None:
     strange = [name for name in part.columns if name not in usual and name not in fields]
     if strange:
-        known = ", ".join(fields) if fields or what not in {"tags", "screenings"} else ", ".join(usual)
+        known = ", ".join(fields) if fields or what not in {"owners", "tags", "screenings"} else ", ".join(usual)
         raise LayoutError(
             f"{source} has {', '.join(strange)}, which are no fields of {what}; its fields are {known or 'none'}"
         )

@@ -30,7 +30,7 @@ from usecases.import_parts import (
 )
 from usecases.ingest_bulk import add_screenings, put_records, put_tags
 from usecases.ingest_checks import FIELDS
-from usecases.ingest_entities import put_entities
+from usecases.ingest_entities import put_entities, put_owners
 from usecases.ingest_transactions import add_transactions
 
 ROWS = {"entities": 5_000, "transactions": 50_000}
@@ -118,6 +118,23 @@ def import_entities(
         return taken.new, taken.changed, taken.same
 
     return _import(engine, actor, ("entities", type_name), file, told, take)
+
+
+def import_owners(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    file: ImportFile,
+    told: Callable[[Progress], None] = _ignore,
+    clock: Callable[[], int] = now_microseconds,
+) -> Progress:
+    """Take owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; else as `import_entities`."""
+
+    def take(part: pl.DataFrame) -> Counts:
+        taken = put_owners(engine, actor, type_name, import_rows.owners_rows(part, type_name, str(file.path)), clock())
+        return taken.new, taken.changed, taken.same
+
+    return _import(engine, actor, ("owners", type_name), file, told, take)
 
 
 def import_transactions(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import polars as pl
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
@@ -65,7 +64,6 @@ class _Known:
 
     kind: EntityType
     numbers: Mapping[str, int]
-    owners: Mapping[int, int]
 
 
 def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow], now_us: int | None = None) -> Taken:
@@ -195,8 +193,7 @@ def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], 
     ]
     if problems:
         raise DataNotValid(problems)
-    owned = named.filter(pl.col("owner_id").is_not_null())
-    return _Known(kind, numbers, dict(owned.select("entity_id", "owner_id").iter_rows()))
+    return _Known(kind, numbers)
 
 
 def _finish(
@@ -215,8 +212,7 @@ def _finish(
         return
     kind = known.kind
     subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched)]
-    owners = {known.owners[subject.entity_id] for subject in subjects if subject.entity_id in known.owners}
-    mark_with_owners(session, subjects, owners, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
+    mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
     audit.record(
         session,
         actor.organisation_id,

@@ -22,18 +22,30 @@ MOST_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
+class OwnerGiven:
+    """An owner as it is given, from a moment until before another; `usecases.ownerships` says what None means."""
+
+    type_name: str
+    external_id: str
+    from_us: int | None = None
+    until_us: int | None = None
+
+
+@dataclass(frozen=True)
 class EntityRow:
     """An entity as it is given.
 
     Attributes:
         external_id: its name outside.
         attributes: those that are given; others stay as they are, and None takes one away.
-        owner: type and external id of who owns it; None leaves it as it is.
+        owner: type and external id of who owns it alone; None leaves it as it is.
+        owners: all who own it, or did: others leave now; None leaves it as it is.
     """
 
     external_id: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
     owner: tuple[str, str] | None = None
+    owners: Sequence[OwnerGiven] | None = None
 
 
 def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> None:

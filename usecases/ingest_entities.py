@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from domain.clock import now_microseconds
 from domain.errors import DataNotValid, Problem
 from features.values import shown
+from risk.facts.portfolio import ENTITY
 from store import due
 from store.bulk import write_rows
 from store.chain import digest_of
@@ -19,10 +20,11 @@ from store.due import BULK, EVENT, Reason, Subject
 from store.entities import MOST_IN_ONE, entities_named, subjects, type_named
 from store.entity_tables import Attributes, Entity, EntityType
 from store.organisation_lock import hold_organisation
+from store.ownerships import Span
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS, EntityRow, refuse_bad_rows
-from usecases.owners import refuse_cycles
+from usecases.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, owners_rows
 
 AT_ONCE = 20
 """Entities up to which a call counts as something that just happened; more are many, and wait behind."""
@@ -48,25 +50,71 @@ def put_entities(
     """
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
-        if any(row.owner is not None for row in rows):
+        said = owners_rows(rows)
+        if said:
             # Before any type: circles go through several, and whoever changes types holds the organisation first.
             hold_organisation(session, actor.organisation_id)
         kind = type_named(session, actor.organisation_id, type_name, locked=True)
         refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
-        owners = _owners(session, actor, type_name, rows)
+        owners = find_owners(session, actor, type_name, said, "owner", now)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
-        refuse_cycles(session, _moves(rows, there, owners))
         known = latest_attributes(session, [entity.id for entity in there.values()])
-        made = _add_new(session, kind, [row for row in rows if row.external_id not in there], owners, now)
-        moved = _touched_owners(rows, there, owners)
-        changed = [subject for row in rows if (subject := _change(session, row, there, known, owners, now)) is not None]
+        numbers = {name: entity.id for name, entity in there.items()}
+        numbers |= (added := _add_new(session, kind, [row for row in rows if row.external_id not in there], now))
+        owned = change_owners(session, numbers, said, owners, "owner", now)
+        others = {entity.id for row in rows if (entity := _change(session, row, there, known, now)) is not None}
+        others |= owned.spans.keys() - set(added.values())
+        made, changed = (
+            [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
+        )
         priority = BULK if len(rows) > AT_ONCE else EVENT
         due.mark(session, made, Reason.NEW, now, priority)
-        due.mark(session, [*changed, *subjects(session, moved)], Reason.ATTRIBUTE, now, priority)
+        due.mark(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
         taken = Taken(len(made), len(changed), len(rows) - len(made) - len(changed))
         if made or changed:
             before = known.get(changed[0].entity_id, (0, {}))[1] if changed else {}
-            _record(session, actor, taken, rows, before, [*made, *changed])
+            _record(session, actor, taken, rows, before, [*made, *changed], owned)
+        return taken
+
+
+def put_owners(
+    engine: Engine, actor: Actor, type_name: str, rows: Sequence[OwnersRow], now_us: int | None = None
+) -> Taken:
+    """Add owners of entities that are there, or correct from when until when they own them; others stay.
+
+    Raises:
+        NotThere: there is no such type.
+        DataNotValid: an entity, an owner or a moment is not right, or an entity would own itself.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        hold_organisation(session, actor.organisation_id)  # before any type, as above
+        kind = type_named(session, actor.organisation_id, type_name, locked=True)
+        there = entities_named(session, kind.id, [row.external_id for row in rows])
+        problems = [
+            Problem(row.row, ENTITY, f"is {shown(row.external_id)}: there is no such {type_name}", "one that was added")
+            for row in rows
+            if row.external_id not in there
+        ]
+        if problems:
+            raise DataNotValid(problems)
+        owners = find_owners(session, actor, type_name, rows, "owner_id", now)
+        numbers = {name: entity.id for name, entity in there.items()}
+        owned = change_owners(session, numbers, rows, owners, "owner_id", now)
+        priority = BULK if len(rows) > AT_ONCE else EVENT
+        due.mark(session, subjects(session, owned.owners | owned.spans.keys()), Reason.ATTRIBUTE, now, priority)
+        taken = Taken(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
+        if owned.spans:
+            bulk = (owned.new + owned.changed, digest_of(_owners_lines(owned.spans)))
+            audit.record(
+                session,
+                actor.organisation_id,
+                "owners.put",
+                ("entity", None),
+                actor=actor.name,
+                details=vars(taken),
+                bulk=bulk,
+            )
         return taken
 
 
@@ -77,6 +125,7 @@ def _record(
     rows: Sequence[EntityRow],
     before: Mapping[str, Any],
     touched: Sequence[Subject],
+    owned: OwnersChanged,
 ) -> None:
     many = len(rows) > 1
     audit.record(
@@ -85,11 +134,26 @@ def _record(
         "entities.put",
         ("entity", None if many else touched[0].entity_id),
         actor=actor.name,
-        before=None if many else {"attributes": _content(before)},
-        after=None if many else {"attributes": _content({**before, **rows[0].attributes})},
+        before=None if many else {"attributes": _content(before), **_owners_said(owned.before)},
+        after=None if many else {"attributes": _content({**before, **rows[0].attributes}), **_owners_said(owned.spans)},
         details=vars(taken),
-        bulk=(len(rows), digest_of(subject.entity_id for subject in touched)) if many else None,
+        bulk=(len(rows), digest_of([*(one.entity_id for one in touched), *_owners_lines(owned.spans)]))
+        if many
+        else None,
     )
+
+
+def _owners_said(spans: Mapping[int, Sequence[Span]]) -> dict[str, str]:
+    """Say of the one entity whose owners changed who they are, by numbers: names would outlive an owner's erasure."""
+    return {"owners": "; ".join(_owners_lines(spans))} if spans else {}
+
+
+def _owners_lines(spans: Mapping[int, Sequence[Span]]) -> list[str]:
+    return [
+        f"{entity} of {span.owner_id} from {span.from_us} until {span.until_us}"
+        for entity, of_entity in sorted(spans.items())
+        for span in of_entity
+    ]
 
 
 def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, tuple[int, dict[str, Any]]]:
@@ -112,73 +176,14 @@ def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, 
     return found
 
 
-def _owners(session: Session, actor: Actor, own_type: str, rows: Sequence[EntityRow]) -> dict[tuple[str, str], int]:
-    wanted: dict[str, set[str]] = {}
-    for row in rows:
-        if row.owner is not None:
-            wanted.setdefault(row.owner[0], set()).add(row.owner[1])
-    found: dict[tuple[str, str], int] = {}
-    for type_name, names in wanted.items():
-        kind = type_named(session, actor.organisation_id, type_name)
-        found |= {(type_name, name): entity.id for name, entity in entities_named(session, kind.id, names).items()}
-    problems = [
-        Problem(
-            number, "owner", f"{row.owner[0]} {shown(row.owner[1])} is not there", "an entity that was added before"
-        )
-        for number, row in enumerate(rows)
-        if row.owner is not None and row.owner not in found
-    ]
-    # It would count everything about itself twice.
-    problems += [
-        Problem(number, "owner", "is the entity itself", "another entity, or none")
-        for number, row in enumerate(rows)
-        if row.owner == (own_type, row.external_id)
-    ]
-    if problems:
-        raise DataNotValid(problems)
-    return found
-
-
-def _moves(
-    rows: Sequence[EntityRow], there: Mapping[str, Entity], owners: Mapping[tuple[str, str], int]
-) -> dict[int, tuple[int, int]]:
-    """Name entities that get another owner: their number, that owner's number, and their row.
-
-    Those that are new are left out: they own nothing yet.
-    """
-    found: dict[int, tuple[int, int]] = {}
-    for number, row in enumerate(rows):
-        entity = there.get(row.external_id)
-        if entity is not None and row.owner is not None and owners[row.owner] != entity.owner_id:
-            found[entity.id] = owners[row.owner], number
-    return found
-
-
-def _touched_owners(
-    rows: Sequence[EntityRow], there: Mapping[str, Entity], owners: Mapping[tuple[str, str], int]
-) -> set[int]:
-    """Name who owns more or less than before: what counts for them changes."""
-    touched: set[int | None] = set()
-    for row in rows:
-        before = there[row.external_id].owner_id if row.external_id in there else None
-        if row.owner is not None and owners[row.owner] != before:
-            touched |= {before, owners[row.owner]}
-    return {owner for owner in touched if owner is not None}
-
-
-def _add_new(
-    session: Session, kind: EntityType, rows: Sequence[EntityRow], owners: Mapping[tuple[str, str], int], now: int
-) -> list[Subject]:
-    columns = ("organisation_id", "type_id", "external_id", "owner_id", "created_us")
-    values = [
-        (kind.organisation_id, kind.id, row.external_id, owners[row.owner] if row.owner else None, now) for row in rows
-    ]
-    write_rows(session, "entities", columns, values)
+def _add_new(session: Session, kind: EntityType, rows: Sequence[EntityRow], now: int) -> dict[str, int]:
+    columns = ("organisation_id", "type_id", "external_id", "created_us")
+    write_rows(session, "entities", columns, [(kind.organisation_id, kind.id, row.external_id, now) for row in rows])
     made = entities_named(session, kind.id, [row.external_id for row in rows])
     numbers = {name: entity.id for name, entity in made.items()}
     contents = [(numbers[row.external_id], 1, now, _content(row.attributes)) for row in rows]
     write_rows(session, "attributes", ("entity_id", "number", "known_us", "content"), contents)
-    return [Subject(number, kind.organisation_id, kind.id) for number in numbers.values()]
+    return numbers
 
 
 def _change(
@@ -186,22 +191,18 @@ def _change(
     row: EntityRow,
     there: Mapping[str, Entity],
     known: Mapping[int, tuple[int, dict[str, Any]]],
-    owners: Mapping[tuple[str, str], int],
     now: int,
-) -> Subject | None:
+) -> Entity | None:
+    """Keep attributes that changed; None where nothing did."""
     entity = there.get(row.external_id)
     if entity is None:
         return None
     number, before = known.get(entity.id, (0, {}))
     content = _content({**before, **row.attributes})
-    owner = owners[row.owner] if row.owner else entity.owner_id
-    same = content == _content(before)
-    if same and owner == entity.owner_id:
+    if content == _content(before):
         return None
-    entity.owner_id = owner
-    if not same:
-        session.add(Attributes(entity_id=entity.id, number=number + 1, known_us=now, content=content))
-    return Subject(entity.id, entity.organisation_id, entity.type_id)
+    session.add(Attributes(entity_id=entity.id, number=number + 1, known_us=now, content=content))
+    return entity
 
 
 def _content(attributes: Mapping[str, Any]) -> str:

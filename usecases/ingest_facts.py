@@ -214,8 +214,7 @@ def _refuse_future(what: str, at: int, now: int) -> None:
 
 
 def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
-    owners = [] if entity.owner_id is None else [entity.owner_id]
-    mark_with_owners(session, [subject_of(entity)], owners, reason, now)
+    mark_with_owners(session, [subject_of(entity)], reason, now)
 
 
 def _record(

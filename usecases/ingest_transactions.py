@@ -80,14 +80,13 @@ def add_transactions(
         )
         read = read_columns(frame, declared, now, text=text, most_named=most_named)
         named = numbered(session, kind.id, read["external_id"])
-        staged = _once(_with_entities(read, named, type_name, most_named), most_named).drop("external_id", "owner_id")
+        staged = _once(_with_entities(read, named, type_name, most_named), most_named).drop("external_id")
         added = transactions.add(session, actor.organisation_id, staged, now)
         _refuse_conflicts(added.conflicts, read, most_named)
         priority = BULK if len(staged) > AT_ONCE else EVENT
         organisation_id, type_id = kind.organisation_id, kind.id
         concerned = [Subject(entity, organisation_id, type_id) for entity in added.touched]
-        owners = named.filter(pl.col("entity_id").is_in(list(added.touched)))["owner_id"].drop_nulls()
-        mark_with_owners(session, concerned, owners, Reason.TRANSACTION, now, priority)
+        mark_with_owners(session, concerned, Reason.TRANSACTION, now, priority)
         unknown = int((~read["currency"].is_in(rates.codes)).sum())
         taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed, unknown)
         if added.touched:

@@ -1,6 +1,7 @@
-"""What happens to an account happens to whoever owns it: both become due. Nothing owns itself through others."""
+"""What happens to an account happens to whoever owns it: all become due. Nothing owns itself through others."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -8,81 +9,92 @@ from domain.errors import DataNotValid, Problem
 from features.values import shown
 from store import due
 from store.due import EVENT, Reason, Subject
-from store.entities import owner_numbers, owners_above, subjects
+from store.entities import subjects
 from store.facts import name_of
+from store.ownerships import owner_numbers, owners_above
 
 MOST_NAMED = 10
 """Of a longer circle of owners so many are named."""
 
 
+class NewOwner(NamedTuple):
+    """An owner that an entity gets now, by the row that says so; numbers of both."""
+
+    entity_id: int
+    owner_id: int
+    row: int
+
+
 def mark_with_owners(
-    session: Session,
-    concerned: Iterable[Subject],
-    owners: Iterable[int],
-    reason: Reason,
-    due_us: int,
-    priority: int = EVENT,
+    session: Session, concerned: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT
 ) -> None:
-    """Mark entities due, and those who own them, as *owners* were known before.
+    """Mark entities due, and those who own them or did: the fact may be of their time.
 
     Whoever gives something another owner marks it too. So either that is done by the time that our own mark is set,
     and whoever owns it now is found and marked as well; or it waits for us, and marks the new owner after us.
     """
     marked = {subject.entity_id: subject for subject in concerned}
-    known = set(owners) - marked.keys()
+    known = owner_numbers(session, marked) - marked.keys()
     due.mark(session, [*marked.values(), *subjects(session, known)], reason, due_us, priority)
     later = owner_numbers(session, marked) - known - marked.keys()
     if later:
         due.mark(session, subjects(session, later), reason, due_us, priority)
 
 
-def refuse_cycles(session: Session, moves: Mapping[int, tuple[int, int]]) -> None:
+def refuse_cycles(
+    session: Session, present: Mapping[int, set[int]], added: Sequence[NewOwner], field: str, now_us: int
+) -> None:
     """Refuse owners by which an entity would own itself, directly or through others.
 
-    What holds after the whole call counts. The caller holds the organisation's lock: two calls that each see nothing
-    wrong could otherwise close a circle between them.
+    What holds after the whole call counts, at present: who left owns nothing any more. The caller holds the
+    organisation's lock: two calls that each see nothing wrong could otherwise close a circle between them.
 
     Args:
         session: in the transaction that will store the owners.
-        moves: of entities that are there and get another owner: their number, that owner's number, and their row.
+        present: of each entity whose owners change, who owns it after the call.
+        added: those of them that are new.
+        field: in which rows name owners.
+        now_us: the present.
 
     Raises:
         DataNotValid: for each circle, at the last row that is in it; the message names the chain.
     """
-    above = owners_above(session, {owner for owner, _ in moves.values()})
-    above |= {entity: owner for entity, (owner, _) in moves.items()}
-    problems = []
-    for cycle in _cycles(above, moves):
-        row, last = max((moves[entity][1], entity) for entity in cycle if entity in moves)
-        begin = cycle.index(last)
-        problems.append(
-            Problem(
+    above = {**owners_above(session, {new.owner_id for new in added}, now_us), **present}
+    rows = {(new.entity_id, new.owner_id): new.row for new in added}
+    problems: dict[frozenset[int], Problem] = {}
+    for new in added:
+        cycle = _cycle(above, new)
+        if cycle and frozenset(cycle) not in problems:
+            steps = zip(cycle, [*cycle[1:], cycle[0]], strict=True)
+            row, last = max((rows[step], step[0]) for step in steps if step in rows)
+            begin = cycle.index(last)
+            problems[frozenset(cycle)] = Problem(
                 row,
-                "owner",
+                field,
                 _chain(session, [*cycle[begin:], *cycle[:begin]]),
                 "an owner that does not belong to the entity, directly or through others",
             )
-        )
     if problems:
-        raise DataNotValid(sorted(problems, key=lambda problem: problem.row))
+        raise DataNotValid(sorted(problems.values(), key=lambda problem: problem.row))
 
 
-def _cycles(above: Mapping[int, int], begins: Iterable[int]) -> list[list[int]]:
-    """Find the circles of entities that have one of *begins* in them, each once, every entity before its owner."""
-    seen: set[int] = set()
-    found = []
-    for begin in begins:
-        path: dict[int, None] = {}
-        entity: int | None = begin
-        while entity is not None and entity not in seen:
-            seen.add(entity)
-            path[entity] = None
-            entity = above.get(entity)
-        if entity in path:
-            walked = list(path)
-            found.append(walked[walked.index(entity) :])
-    wanted = set(begins)
-    return [cycle for cycle in found if wanted.intersection(cycle)]
+def _cycle(above: Mapping[int, set[int]], new: NewOwner) -> list[int]:
+    """Find a shortest circle that a new owner closes, every entity before its owner; empty where there is none."""
+    reached_from: dict[int, int] = {new.owner_id: new.entity_id}
+    waiting = [new.owner_id]
+    for entity in waiting:
+        if entity == new.entity_id:
+            break
+        for owner in sorted(above.get(entity, ())):
+            if owner not in reached_from:
+                reached_from[owner] = entity
+                waiting.append(owner)
+    if new.entity_id not in reached_from:
+        return []
+    back = [reached_from[new.entity_id]]
+    while back[-1] != new.entity_id:
+        back.append(reached_from[back[-1]])
+    return back[::-1]
 
 
 def _chain(session: Session, cycle: Sequence[int]) -> str:

@@ -126,12 +126,14 @@ _NO_NAMES: Any = None
 
 
 def transactions_of(session: Session, whose: pl.DataFrame, *, for_value: bool) -> pl.DataFrame:
-    """Read the transactions that count for entities, their own and those of what they own, in the order of time.
+    """Read the transactions that count for entities, in the order of time.
+
+    These are their own, and those of what they own or did, of the time in which they did.
 
     *for_value* reads with them what `histories_of` needs.
     """
     stored = loading.transactions(session, whose["fact_of"].unique().to_list(), for_value=for_value)
-    return _counted_for(stored, whose)
+    return _counted_for(stored, whose, "at_us")
 
 
 def histories_of(transactions: pl.DataFrame, rates: RateTable) -> Histories:
@@ -157,13 +159,15 @@ def histories_of(transactions: pl.DataFrame, rates: RateTable) -> Histories:
     return Doorway(rates).histories(table.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
-def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame) -> pl.DataFrame:
-    """Say for whom each fact counts: for whom it is about, and for who owns that."""
+def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:
+    """Say for whom each fact counts: for whom it is about, and whole for each who owned that at the fact's moment."""
     if len(whose) == whose["entity"].n_unique() and (whose["fact_of"] == whose["entity"]).all():
         return facts
-    of = whose.select("fact_of", "entity")
+    of = whose.select("fact_of", "entity", "from_us", "until_us")
     counted = facts.rename({"entity": "fact_of"}).join(of, on="fact_of", maintain_order="left")
-    return counted.select("entity", pl.exclude("entity", "fact_of"))
+    begun = pl.col("from_us").is_null() | (pl.col("from_us") <= pl.col(at))
+    goes_on = pl.col("until_us").is_null() | (pl.col("until_us") > pl.col(at))
+    return counted.filter(begun & goes_on).select("entity", pl.exclude("entity", "fact_of", "from_us", "until_us"))
 
 
 def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
@@ -232,7 +236,7 @@ def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.Dat
 def _records(
     session: Session, kind: str, whose: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool
 ) -> pl.DataFrame:
-    stored = _counted_for(loading.records(session, kind, whose["fact_of"].unique().to_list()), whose)
+    stored = _counted_for(loading.records(session, kind, whose["fact_of"].unique().to_list()), whose, "opened_us")
     own = {name: form for name, form in declared.items() if name not in CASE_FIELDS}
     return stored.select(
         _entity(),

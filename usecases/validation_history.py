@@ -85,7 +85,7 @@ def answered(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]
     was open. It stays open as long as such a case is, and is not confirmed once it and all of these are closed.
     """
     came = _came_of(alerts, cases, confirmed)
-    joined = alerts.join(came, on="id", how="left")
+    joined = alerts.join(came, on=["id", "entity"], how="left")
     own = pl.when(pl.col("outcome").is_in(list(confirmed))).then("closed_us")
     confirmed_us = pl.min_horizontal(own, "confirmed_us")
     is_open = pl.col("closed_us").is_null() | pl.col("any_open").fill_null(False)
@@ -115,7 +115,7 @@ def _came_of(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]
     is_confirmed = pl.col("case_outcome").is_in(list(confirmed))
     return (
         pairs.filter(while_open)
-        .group_by("id")
+        .group_by("id", "entity")  # one about a joint account is there once for each owner
         .agg(
             pl.col("case_closed_us").filter(is_confirmed).min().alias("confirmed_us"),
             pl.col("case_closed_us").is_null().any().alias("any_open"),

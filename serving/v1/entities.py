@@ -8,7 +8,7 @@ from pydantic import Field
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, MomentGiven, Shown, Text
 from usecases import ingest_entities, ingest_facts
-from usecases.ingest_checks import EntityRow
+from usecases.ingest_checks import EntityRow, OwnerGiven
 from usecases.ingest_facts import RecordGiven
 from usecases.ingest_transactions import add_transactions
 
@@ -22,11 +22,26 @@ class Owner(Given):
     external_id: Text
 
 
+class OwnerOfSeveral(Owner):
+    """One of several owners, from a moment until before another. Facts of that time count for it.
+
+    Without `from` from the first fact on, or from now on where it left before; without `until` there is no end.
+    """
+
+    from_: MomentGiven | None = Field(default=None, alias="from")
+    until: MomentGiven | None = None
+
+
 class EntityGiven(Given):
-    """What is known of an entity. Attributes that are not given stay; null takes one away."""
+    """What is known of an entity. Attributes that are not given stay; null takes one away.
+
+    `owner` is whose it is alone: who owned it alone before does so no longer. `owners` are all who own it, or did; who
+    owns it and is not among them leaves now. One of both, or neither: then owners stay.
+    """
 
     attributes: dict[str, Any] = Field(default_factory=dict)
     owner: Owner | None = None
+    owners: list[OwnerOfSeveral] | None = None
 
 
 class EntityOfMany(EntityGiven):
@@ -98,7 +113,10 @@ def put_entities(asked: Asked, type_: Text, body: Annotated[list[EntityOfMany], 
 
 def _row(external_id: str, given: EntityGiven) -> EntityRow:
     owner = None if given.owner is None else (given.owner.type, given.owner.external_id)
-    return EntityRow(external_id, given.attributes, owner)
+    owners = None
+    if given.owners is not None:
+        owners = [OwnerGiven(one.type, one.external_id, one.from_, one.until) for one in given.owners]
+    return EntityRow(external_id, given.attributes, owner, owners)
 
 
 def post_transactions(asked: Asked, query: TypeOfTransactions, body: Rows) -> TransactionsTaken:

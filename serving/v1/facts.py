@@ -1,6 +1,6 @@
 """What is known of entities, as people read it."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -18,17 +18,25 @@ class EntityNamed(Shown):
     type: str
     external_id: str
 
-    @classmethod
-    def named(cls, pair: tuple[str, str]) -> Self:
-        """Give the form of a type and a name."""
-        return cls(type=pair[0], external_id=pair[1])
+
+class Related(EntityNamed):
+    """An entity that owns another, or did, or is owned by it, and where it stands.
+
+    Without `since` all facts before `until` count for the owner.
+    """
+
+    type: str = Field(validation_alias="entity_type")
+    since: Moment | None = Field(validation_alias="from_us")
+    until: Moment | None = Field(validation_alias="until_us")
+    level: str | None
+    status: str | None
 
 
 class Profile(EntityNamed):
-    """An entity: its attributes, whose it is, what it owns, and where it stands."""
+    """An entity: its attributes, who owns it or did, what it owns or did, and where it stands."""
 
-    owner: EntityNamed | None
-    owns: list[EntityNamed]
+    owners: list[Related]
+    owns: list[Related]
     attributes: dict[str, Any]
     created_at: Moment
     known_at: Moment | None
@@ -116,8 +124,8 @@ def view_entity(asked: Asked, type_: Text, external_id: Text) -> Profile:
         {
             "type": type_,
             "external_id": external_id,
-            "owner": None if found.owner is None else EntityNamed.named(found.owner),
-            "owns": [EntityNamed.named(pair) for pair in found.owns],
+            "owners": [Related.of(line) for line in found.owners],
+            "owns": [Related.of(line) for line in found.owns],
             "attributes": found.attributes,
             "created_at": found.created_us,
             "known_at": found.known_us,

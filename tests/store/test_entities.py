@@ -17,14 +17,9 @@ def bank(engine: Engine) -> int:
     return platforms.organisation(engine)
 
 
-def add(session: Session, of: int, names: Sequence[str], owner: Entity | None = None) -> list[Entity]:
+def add(session: Session, of: int, names: Sequence[str]) -> list[Entity]:
     kind = session.query(EntityType).filter_by(organisation_id=of).one()
-    made = [
-        Entity(
-            organisation_id=of, type_id=kind.id, external_id=name, created_us=1, owner_id=owner.id if owner else None
-        )
-        for name in names
-    ]
+    made = [Entity(organisation_id=of, type_id=kind.id, external_id=name, created_us=1) for name in names]
     session.add_all(made)
     session.flush()
     return made
@@ -82,13 +77,3 @@ def test_who_was_erased_is_left_to_be_read_and_is_not_there_for_anything_new(eng
         assert entities.entities_named(session, kind, names) == {"here": here}
         assert entities.numbered(session, kind, names)["entity_id"].to_list() == [here.id]
         assert entities.subjects(session, [gone.id, here.id]) == [entities.subject_of(here)]
-
-
-def test_owners_are_named_each_once(engine: Engine, bank: int) -> None:
-    with Session(engine) as session:
-        (owner,) = add(session, bank, ["owner"])
-        owned = add(session, bank, ["one", "two"], owner)
-        (alone,) = add(session, bank, ["alone"])
-        assert entities.owner_numbers(session, [one.id for one in (*owned, alone)]) == {owner.id}
-        assert entities.owner_numbers(session, [owner.id, alone.id]) == set()
-        assert entities.owner_numbers(session, []) == set()

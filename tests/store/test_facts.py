@@ -23,7 +23,6 @@ def test_facts_are_those_of_one_entity(engine: Engine) -> None:
         assert (latest.number, latest.content) == (2, '{"country":"SE"}')
         assert facts.attributes_of(session, 999) is None
         assert facts.name_of(session, b) == ("customer", "b")
-        assert facts.owned_by(session, a, 5) == [("customer", "b")]
         numbers = [found.transaction_id for found in facts.transactions_before(session, a, 5, None)]
         assert numbers == ["t3", "t2", "t1"]
         last = facts.transaction_of(session, a, "t2")

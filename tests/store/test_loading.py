@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from store import loading
 from store.bulk import write_rows
-from store.entity_tables import Attributes, Entity, EntityType, Record, Screening, Tag, ValueScore
+from store.entity_tables import Attributes, Entity, EntityType, Ownership, Record, Screening, Tag, ValueScore
 from store.level_tables import OverrideRow, Standing
 from tests.store import databases
 from tests.usecases import platforms
@@ -73,12 +73,12 @@ def filled(engine: Engine) -> Engine:
                 type_id=kind,
                 external_id=f"e{number}",
                 created_us=1,
-                owner_id=1 if number == 2 else None,
                 **both,
             )
             for number in (1, 2, 3)
         )
         session.flush()
+        session.add(Ownership(entity_id=2, owner_id=1))
         for number in (1, 2, 3):
             session.add_all(
                 [
@@ -123,8 +123,12 @@ def test_facts_of_some_are_read_and_of_nobody_else(filled: Engine) -> None:
         ids = [1, 2]
         assert loading.entities(session, ids).rows() == [(1, "e1", '{"a":1}'), (2, "e2", '{"a":2}')]
         kind = session.query(EntityType).one().id
-        assert sorted(loading.owned(session, ids).rows()) == [(1, 1, None), (2, 1, kind), (2, 2, None)]
-        assert sorted(loading.owned(session, [3]).rows()) == [(3, 3, None)]
+        assert sorted(loading.owned(session, ids).rows()) == [
+            (1, 1, None, None, None),
+            (2, 1, kind, None, None),
+            (2, 2, None, None, None),
+        ]
+        assert sorted(loading.owned(session, [3]).rows()) == [(3, 3, None, None, None)]
         tags = [(number, *tag) for number in ids for tag in (("vip", 5, None), ("old", 1, 4))]
         assert loading.tags(session, ids).rows() == tags
         screenings = [(number, "pep", found, at) for number in ids for found, at in ((0, 8), (1, 9))]

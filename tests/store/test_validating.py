@@ -6,7 +6,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from store import validating
-from store.entity_tables import Entity
+from store.entity_tables import Entity, Ownership
 from store.validating import NOBODY, overrides_before, records_before, stood, transitions_between, versions_named
 from tests.usecases.planted import Given, Planted, Step, day, planted
 
@@ -81,7 +81,7 @@ def test_what_is_owned_counts_for_its_owner_where_no_ruleset_is_for_it(bank: Pla
     owned = bank.add(*steps(bank, -1))
     account = bank.add_account(owner)
     with Session(bank.engine) as session, session.begin():
-        session.execute(update(Entity).where(Entity.id == owned).values(owner_id=owner))
+        session.add(Ownership(entity_id=owned, owner_id=owner))
     bank.record(Given("alert", account, day(1)), Given("alert", owned, day(1)))
     with Session(bank.engine) as session:
         found = records_before(session, bank.actor.organisation_id, day(9))

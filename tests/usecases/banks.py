@@ -1,7 +1,7 @@
 """A bank for tests: its rulesets, its customers, and a clock that the tests drive."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, func, select
@@ -18,7 +18,7 @@ from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRo
 from store.ruleset_tables import Family, RulesetVersion
 from tests.usecases import platforms
 from usecases.actors import Actor
-from usecases.ingest_checks import EntityRow
+from usecases.ingest_checks import EntityRow, OwnerGiven
 from usecases.ingest_entities import Taken, put_entities
 from usecases.ingest_transactions import TransactionsTaken, add_transactions
 from usecases.valuing import Valuer
@@ -96,8 +96,15 @@ class Bank:
     def wait(self, days: float = 0, microseconds: int = 0) -> None:
         self.now += int(days * DAY_US) + microseconds
 
-    def put(self, name: str, owner: tuple[str, str] | None = None, kind: str = "customer", **attributes: Any) -> Taken:
-        row = EntityRow(name, attributes, owner)
+    def put(
+        self,
+        name: str,
+        owner: tuple[str, str] | None = None,
+        kind: str = "customer",
+        owners: Sequence[OwnerGiven] | None = None,
+        **attributes: Any,
+    ) -> Taken:
+        row = EntityRow(name, attributes, owner, owners)
         return put_entities(self.engine, self.actor, kind, [row], self.now)
 
     def pay(self, number: int, user: str = "a", kind: str = "customer", **changed: Any) -> TransactionsTaken:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US
-from store.entity_tables import Entity, EntityType, Record
+from store.entity_tables import Entity, EntityType, Ownership, Record
 from store.level_tables import Assessment, OverrideRow, Standing, Transition
 from store.ruleset_tables import Family, RulesetVersion
 from tests.usecases import platforms
@@ -149,11 +149,11 @@ class Planted:
                 organisation_id=self.actor.organisation_id,
                 type_id=self.account_type_id,
                 external_id=f"account of {owner}, {len(self.owner)}",
-                owner_id=owner,
                 created_us=START,
             )
             session.add(made)
             session.flush()
+            session.add(Ownership(entity_id=made.id, owner_id=owner))
             self.owner[made.id] = owner
             return made.id
 

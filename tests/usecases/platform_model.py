@@ -148,6 +148,18 @@ class Held:
 
 
 @dataclass
+class Owned:
+    """By whom something is owned, from a moment or from the first fact on, until before another."""
+
+    owner: str
+    begin: int | None = None
+    end: int | None = None
+
+    def holds(self, at: int) -> bool:
+        return (self.begin is None or self.begin <= at) and (self.end is None or at < self.end)
+
+
+@dataclass
 class Entity:
     """Somebody, what is known of them, where they stand, and when they are to be assessed."""
 
@@ -156,7 +168,7 @@ class Entity:
     kind: str
     occupation: str | None = None
     country: str | None = None
-    owner: str | None = None
+    owned: list[Owned] = field(default_factory=list)
     tags: list[tuple[int, int | None]] = field(default_factory=list)
     screenings: list[tuple[int, int, bool]] = field(default_factory=list)
     history: list[Outcome] = field(default_factory=list)
@@ -200,8 +212,21 @@ class Model:
             entity.attempts = entity.attempts if entity.lease else 0
             entity.quarantined = False
 
-    def owner_of(self, name: str) -> str | None:
-        return self.entities[name].owner
+    def owners_of(self, name: str) -> set[str]:
+        """Name those who own it, or did."""
+        return {one.owner for one in self.entities[name].owned}
+
+    def own(self, name: str, owner: str, now: int) -> set[str]:
+        """Let somebody own something from now on, alone; name those for whom it counts otherwise by that."""
+        owned = self.entities[name].owned
+        present = [one for one in owned if one.end is None]
+        if [one.owner for one in present] == [owner]:
+            return set()
+        for one in present:
+            one.end = now
+        came_back = owner in {one.owner for one in owned}
+        owned.append(Owned(owner, now if came_back else None))
+        return {owner, *(one.owner for one in present)}
 
     def is_free(self, entity: Entity, now: int) -> bool:
         return entity.lease is None or not now < entity.lease_until <= now + LONGEST_LEASE_US
@@ -388,16 +413,15 @@ class Model:
                 moments += [moment for one in self._about(entity, facts) for moment in (one.opened, one.closed)]
         return min((moment for moment in moments if moment is not None and moment > as_of), default=None)
 
-    def _counts_for(self, entity: Entity) -> set[str]:
-        return {entity.name} | {one.name for one in self.entities.values() if one.owner == entity.name}
+    def _counts(self, entity: Entity, of: str, at: int) -> bool:
+        owned = self.entities[of].owned
+        return of == entity.name or any(one.owner == entity.name and one.holds(at) for one in owned)
 
     def _transactions(self, entity: Entity) -> list[Transaction]:
-        names = self._counts_for(entity)
-        return [one for one in self.transactions.values() if one.entity in names]
+        return [one for one in self.transactions.values() if self._counts(entity, one.entity, one.at)]
 
     def _about(self, entity: Entity, facts: Mapping[int, Fact]) -> list[Fact]:
-        names = self._counts_for(entity)
-        return [one for one in facts.values() if one.entity in names]
+        return [one for one in facts.values() if self._counts(entity, one.entity, one.opened)]
 
     def _rules(self, entity: Entity, family: str, version: Version, as_of: int) -> Rules:
         """Add up what the rules give: the level, floors, the next step of decay."""

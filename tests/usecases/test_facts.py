@@ -1,6 +1,6 @@
 """Facts as people read them, within their organisation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import facts
 from usecases.facts import (
+    RelatedLine,
     list_entities,
     list_records,
     list_screenings,
@@ -31,15 +32,19 @@ def bank(engine: Engine) -> Bank:
 
 def test_an_entity_is_shown_with_whose_it_is(bank: Bank) -> None:
     a, b = (read_entity(bank.engine, bank.actor, "customer", name) for name in "ab")
-    assert (a.attributes, a.owner, a.owns) == ({"country": "NO", "income": 1.5}, None, (("customer", "b"),))
-    assert (b.attributes, b.owner, b.owns) == ({}, ("customer", "a"), ())
+    assert (a.attributes, a.owners, names(a.owns)) == ({"country": "NO", "income": 1.5}, (), ["b"])
+    assert (b.attributes, names(b.owners), b.owns) == ({}, ["a"], ())
     assert (a.created_us, a.known_us, a.erased_us) == (bank.now, bank.now, None)
+
+
+def names(lines: Sequence[RelatedLine]) -> list[str]:
+    return [line.external_id for line in lines]
 
 
 def test_no_more_is_named_than_is_asked_for(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     bank.put("c", owner=("customer", "a"))
-    monkeypatch.setattr(facts, "MOST_OWNED", 1)
-    assert read_entity(bank.engine, bank.actor, "customer", "a").owns == (("customer", "b"),)
+    monkeypatch.setattr(facts, "MOST_RELATED", 1)
+    assert names(read_entity(bank.engine, bank.actor, "customer", "a").owns) == ["b"]
 
 
 def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:

@@ -172,15 +172,14 @@ class Machine(RuleBasedStateMachine):
         entity = self.model.entities.get(name)
         self.bank.put(name, ("customer", owner), "account")
         if entity is None:
-            entity = self._added(name, "account")
-            self.model.mark([owner], Reason.ATTRIBUTE, self.now)
-        elif entity.owner != owner:
-            self.model.mark([name, entity.owner, owner], Reason.ATTRIBUTE, self.now)
+            self._added(name, "account")
+            self.model.mark(self.model.own(name, owner, self.now), Reason.ATTRIBUTE, self.now)
+        elif touched := self.model.own(name, owner, self.now):
+            self.model.mark([name, *touched], Reason.ATTRIBUTE, self.now)
             self.model.audited += 1
-        entity.owner = owner
 
     def _happened(self, name: str, reason: Reason) -> None:
-        self.model.mark([name, self.model.owner_of(name)], reason, self.now)
+        self.model.mark([name, *self.model.owners_of(name)], reason, self.now)
         self.model.audited += 1
 
     def _send(self, number: int, given: Transaction) -> Any:

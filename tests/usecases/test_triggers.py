@@ -165,8 +165,8 @@ def test_a_new_owner_and_the_one_before_become_due(bank: Bank) -> None:
     assert (bank.level("a"), bank.level("b")) == (2, 1)
     bank.wait(days=10)
     bank.put("account", ("customer", "b"), "account")
-    bank.settle()
-    assert (bank.level("a"), bank.level("b")) == (1, 2)
+    assert bank.settle() == 3
+    assert (bank.level("a"), bank.level("b")) == (2, 2), "who left keeps what happened until then"
 
 
 def test_the_interval_makes_due(bank: Bank) -> None:

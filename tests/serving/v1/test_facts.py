@@ -40,11 +40,13 @@ def test_transactions_are_paged_the_latest_first(place: Place) -> None:
 def test_an_entity_names_its_owner_and_what_it_owns(place: Place) -> None:
     owner = {"owner": {"type": "customer", "external_id": CUSTOMER}}
     place.good("PUT", "/v1/entities/company/owned", owner, role="app")
-    assert place.good("GET", "/v1/entities/company/owned", role="publisher")["owner"] == {
-        "type": "customer",
-        "external_id": CUSTOMER,
-    }
-    assert place.good("GET", PATH, role="publisher")["owns"] == [{"type": "company", "external_id": "owned"}]
+    always = {"since": None, "until": None}
+    assert place.good("GET", "/v1/entities/company/owned", role="publisher")["owners"] == [
+        {"type": "customer", "external_id": CUSTOMER, "level": "medium", "status": "assessed", **always}
+    ]
+    (owned,) = place.good("GET", PATH, role="publisher")["owns"]
+    assert {**owned, **always} == owned
+    assert (owned["type"], owned["external_id"], owned["level"]) == ("company", "owned", None)
 
 
 def test_entities_are_listed_with_their_levels(place: Place) -> None:

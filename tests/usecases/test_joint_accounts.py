@@ -1,0 +1,264 @@
+"""An account may have several owners, each for a time: what happens in it counts whole for each of that time."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+
+from domain.clock import DAY_US
+from domain.errors import ActionRefused, DataNotValid
+from store.ownerships import Span, spans_of
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from usecases.audit_verify import verify
+from usecases.erasing import erase_entity, hold
+from usecases.facts import read_entity
+from usecases.importing import ImportFile, import_owners
+from usecases.ingest_checks import OwnerGiven
+from usecases.ingest_entities import Taken, put_owners
+from usecases.ingest_facts import RecordGiven, put_record
+from usecases.ownerships import OwnersRow
+from usecases.replay import replay
+
+A, B = OwnerGiven("customer", "a"), OwnerGiven("customer", "b")
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """A joint account of a and b, who are settled at level low; cash counts 40, so one payment makes medium."""
+    made = Bank(engine)
+    made.activate(banks.document({"cash": banks.CASH, "alerts": banks.ALERTS}))
+    made.add_type("account", {}, {"operation": "text"})
+    for name in "abc":
+        made.put(name)
+    made.put("joint", kind="account", owners=[A, B])
+    made.settle()
+    return made
+
+
+def owners(bank: Bank, *given: OwnerGiven) -> Taken:
+    return bank.put("joint", kind="account", owners=given)
+
+
+def from_a_table(bank: Bank, *given: OwnerGiven) -> Taken:
+    rows = [OwnersRow(row, "joint", (one,)) for row, one in enumerate(given)]
+    return put_owners(bank.engine, bank.actor, "account", rows, bank.now)
+
+
+def spans(bank: Bank) -> list[tuple[str, int | None, int | None]]:
+    """Who owns the joint account or did, since when and until when."""
+    names = {bank.id_of(name): name for name in "abc"}
+    with bank.engine.connect(), banks.Session(bank.engine) as session:
+        number = bank.id_of("joint")
+        found = spans_of(session, [number]).get(number, [])
+        return [(names[span.owner_id], span.from_us, span.until_us) for span in found]
+
+
+def levels(bank: Bank) -> tuple[int | None, ...]:
+    bank.settle()
+    return tuple(bank.level(name) for name in "abc")
+
+
+def test_a_payment_in_a_joint_account_raises_both(bank: Bank) -> None:
+    assert levels(bank) == (1, 1, 1)
+    bank.pay(1, "joint", "account")
+    assert levels(bank) == (2, 2, 1)
+    assert bank.assessments("a")[-1].score == bank.assessments("b")[-1].score == "40", "whole for each"
+
+
+def test_one_owner_leaves_and_the_others_level_stays(bank: Bank) -> None:
+    """Nor is what happened until then taken from who left; what comes later is not theirs."""
+    bank.pay(1, "joint", "account")
+    assert levels(bank) == (2, 2, 1)
+    bank.wait(days=11)
+    owners(bank, A)
+    assert levels(bank) == (2, 2, 1)
+    alert = RecordGiven("1", bank.now)
+    put_record(bank.engine, bank.actor, "account", "joint", "alert", alert, now_us=bank.now)
+    assert levels(bank) == (3, 2, 1)
+    for name in "ab":
+        for made in bank.assessments(name):
+            assert replay(bank.engine, bank.actor, f"{made.entity_id}.{made.number}").same
+
+
+def test_what_is_known_late_counts_for_who_owned_it_then(bank: Bank) -> None:
+    bank.wait(days=2)
+    owners(bank, A, OwnerGiven("customer", "b", until_us=bank.now - DAY_US))
+    bank.settle()
+    bank.pay(1, "joint", "account", transaction_date=banks.from_microseconds(bank.now - DAY_US - 1).isoformat()[:-6])
+    assert levels(bank) == (2, 2, 1)
+    bank.pay(2, "joint", "account", transaction_date=banks.from_microseconds(bank.now - DAY_US).isoformat()[:-6])
+    assert bank.settle() == 3
+    assert bank.inputs("b")[-1].number == 2, "the moment of leaving is not b's any more"
+
+
+def test_an_owner_given_twice_by_a_retry_is_known(bank: Bank) -> None:
+    bank.pay(1, "joint", "account")
+    for _ in range(2):
+        assert owners(bank, A, B).same == 1
+        assert owners(bank, A, A, B).same == 1
+        assert from_a_table(bank, A, B, B) == Taken(0, 0, 3)
+        assert bank.put("joint", ("customer", "b"), "account").same == 1, "one of them, as the old column says it"
+    assert levels(bank) == (2, 2, 1)
+    assert bank.assessments("b")[-1].score == "40", "once"
+    later = OwnerGiven("customer", "c", bank.now - 5, bank.now + 5)
+    assert [from_a_table(bank, later) for _ in range(2)] == [Taken(1, 0, 0), Taken(0, 0, 1)]
+
+
+def test_a_dated_row_corrects_what_was_undated_and_nobody_counts_twice(bank: Bank) -> None:
+    begin = bank.now - 10 * DAY_US
+    assert from_a_table(bank, OwnerGiven("customer", "b", begin)) == Taken(0, 1, 0)
+    assert from_a_table(bank, OwnerGiven("customer", "b", begin - 9, begin + 9)) == Taken(0, 1, 0)
+    assert spans(bank) == [("a", None, None), ("b", begin - 9, begin + 9)]
+    assert from_a_table(bank, OwnerGiven("customer", "b", bank.now)) == Taken(1, 0, 0), "who came back"
+    with pytest.raises(DataNotValid, match="from overlaps several known times of this owner"):
+        from_a_table(bank, OwnerGiven("customer", "b", begin))
+    with pytest.raises(DataNotValid, match="until is before it began"):
+        from_a_table(bank, OwnerGiven("customer", "b", bank.now, bank.now - 1))
+    with pytest.raises(DataNotValid, match="came before with other moments"):
+        from_a_table(bank, A, OwnerGiven("customer", "a", until_us=bank.now))
+    with pytest.raises(DataNotValid, match="from is still to come"):
+        from_a_table(bank, OwnerGiven("customer", "c", bank.now + 1))
+    assert spans(bank) == [("a", None, None), ("b", begin - 9, begin + 9), ("b", bank.now, None)]
+
+
+def test_who_comes_back_undated_owns_it_from_now_on(bank: Bank) -> None:
+    owners(bank, A)
+    bank.wait(1)
+    owners(bank, A, B)
+    assert spans(bank) == [("a", None, None), ("b", None, bank.now - DAY_US), ("b", bank.now, None)]
+
+
+def test_an_owner_who_never_was_is_taken_back(bank: Bank) -> None:
+    bank.pay(1, "joint", "account")
+    wrong = bank.now - DAY_US
+    from_a_table(bank, OwnerGiven("customer", "c", wrong))
+    assert levels(bank) == (2, 2, 2)
+    from_a_table(bank, OwnerGiven("customer", "c", wrong, wrong))
+    bank.wait(11)
+    bank.mark("c")
+    assert levels(bank)[2] == 1
+
+
+def test_another_owner_alone_is_no_answer_for_a_joint_account(bank: Bank) -> None:
+    with pytest.raises(DataNotValid, match="owner is another than the owners customer 'a' and customer 'b'"):
+        bank.put("joint", ("customer", "c"), "account")
+    owners(bank, A)
+    bank.put("joint", ("customer", "c"), "account")
+    assert spans(bank)[0] == ("a", None, bank.now)
+    assert owners(bank).changed == 1
+    assert [end for _, _, end in spans(bank)] == [bank.now] * 3, "nobody owns it"
+
+
+def test_both_forms_at_once_are_refused(bank: Bank) -> None:
+    with pytest.raises(DataNotValid, match="owner is given beside owners"):
+        bank.put("joint", ("customer", "a"), "account", [A])
+
+
+def test_an_owner_who_is_not_known_yet_is_set_aside_and_comes_later(bank: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "owners.csv"
+    rows = {"entity_id": ["joint", "joint"], "owner_id": ["c", "d"], "owner_type": ["customer"] * 2}
+    pl.DataFrame({**rows, "from": ["2026-01-01", None]}).write_csv(path)
+    done = import_owners(bank.engine, bank.actor, "account", ImportFile(path, tmp_path / "n"), clock=lambda: bank.now)
+    assert (done.new, done.refused) == (1, 1)
+    assert "customer 'd' is not there" in str(done.problems[0])
+    bank.put("d")
+    refused = ImportFile(tmp_path / "owners.refused.csv", tmp_path / "n")
+    assert import_owners(bank.engine, bank.actor, "account", refused, clock=lambda: bank.now).new == 1
+    bank.pay(1, "joint", "account")
+    assert levels(bank) == (2, 2, 2)
+    assert bank.level("d") == 2
+
+
+def test_a_circle_through_a_joint_account_is_refused_and_one_that_is_past_is_not(bank: Bank) -> None:
+    bank.put("b", ("customer", "c"))
+    with pytest.raises(DataNotValid) as refused:
+        bank.put("c", owners=[A, OwnerGiven("account", "joint")])
+    assert (
+        "would make customer 'c' own itself: customer 'c' belongs to account 'joint', which belongs to customer 'b',"
+        " which belongs to customer 'c'" in str(refused.value.every[0])
+    )
+    owners(bank, A)
+    assert bank.put("c", owners=[OwnerGiven("account", "joint")]).changed == 1
+    with pytest.raises(DataNotValid, match="which belongs to account 'joint'"):
+        from_a_table(bank, B)
+    assert from_a_table(bank, OwnerGiven("customer", "b", bank.now - 9, bank.now - 5)) == Taken(0, 1, 0)
+
+
+def test_the_change_is_in_the_audit_log_by_numbers_alone(bank: Bank) -> None:
+    owners(bank, A)
+    number, a, b = (bank.id_of(name) for name in ("joint", "a", "b"))
+    with bank.engine.connect() as connection:
+        said = connection.scalar(text("SELECT after FROM audit_values ORDER BY number DESC LIMIT 1"))
+    assert f"{number} of {a} from None until None; {number} of {b} from None until {bank.now}" in str(said)
+
+
+def test_one_owner_is_erased_and_the_account_stays_the_others(bank: Bank, tmp_path: Path) -> None:
+    """It goes with the last one who owns it or did."""
+    bank.pay(1, "joint", "account")
+    bank.settle()
+    joint, a, b = (bank.id_of(name) for name in ("joint", "a", "b"))
+    bank.wait(1827)
+    bank.pay(2, "joint", "account")
+    with pytest.raises(ActionRefused, match="records are kept for"):
+        erase(bank, "a", tmp_path)
+    owners(bank, B)
+    bank.wait(1827)
+    hold(bank.engine, bank.actor, "account", "joint", bank.now + 9, "Order 7.", tmp_path / "e", now_us=bank.now)
+    with pytest.raises(ActionRefused, match="a legal hold"):
+        erase(bank, "b", tmp_path)
+    assert erase(bank, "a", tmp_path) == [a]
+    assert [line.external_id for line in read_entity(bank.engine, bank.actor, "account", "joint").owners] == ["b"]
+    bank.settle()
+    assert replay(bank.engine, bank.actor, f"{b}.1").same
+    bank.wait(1)
+    assert erase(bank, "b", tmp_path) == [b, joint]
+    findings: list[object] = []
+    verify(bank.engine, findings.append)
+    assert not findings
+
+
+def erase(bank: Bank, name: str, folder: Path) -> list[int]:
+    done = erase_entity(bank.engine, bank.actor, "customer", name, folder / "e", now_us=bank.now)
+    return list(done.entity_ids)
+
+
+def test_what_a_process_of_the_release_before_writes_comes_along(bank: Bank) -> None:
+    """During an upgrade it knows one owner, a column of the entity; it also finds the first one there."""
+
+    def old(statement: str, *names: str) -> object:
+        with bank.engine.begin() as connection:
+            numbers = {f"n{place}": bank.id_of(name) for place, name in enumerate(names)}
+            found = connection.execute(text(statement), numbers)
+            return found.scalar() if found.returns_rows else None
+
+    seen = "SELECT owner_id FROM entities WHERE id = :n0"
+    assert old(seen, "joint") == bank.id_of("a")
+    owners(bank, B)
+    assert old(seen, "joint") == bank.id_of("b")
+    old("UPDATE entities SET owner_id = :n1 WHERE id = :n0", "joint", "c")
+    assert [(name, end is None) for name, _, end in spans(bank)] == [("a", False), ("b", False), ("c", True)]
+    old(
+        "INSERT INTO entities (organisation_id, type_id, external_id, owner_id, created_us)"
+        " SELECT organisation_id, type_id, 'x', :n1, 1 FROM entities WHERE id = :n0",
+        "joint",
+        "c",
+    )
+    with banks.Session(bank.engine) as session:
+        assert [span.owner_id for span in spans_of(session, [bank.id_of("x")])[bank.id_of("x")]] == [bank.id_of("c")]
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM ownerships", "UPDATE ownerships SET owner_id = entity_id"])
+def test_who_owned_what_is_history(bank: Bank, statement: str) -> None:
+    with pytest.raises(Exception, match="ownerships is"), bank.engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def test_spans_overlap_where_they_share_a_moment() -> None:
+    always, before, after, never = Span(1), Span(1, None, 5), Span(1, 5), Span(1, 5, 5)
+    assert always.overlaps(before)
+    assert always.overlaps(after)
+    assert not before.overlaps(after)
+    assert after.overlaps(never), "they begin together"
+    assert not before.overlaps(never)
