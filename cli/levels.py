@@ -12,8 +12,11 @@ from domain.percent import percent
 from domain.settings import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
+    from usecases.facts import RelatedLine
     from usecases.levels import LevelShown
     from usecases.valuing import Valuer
 
@@ -35,7 +38,8 @@ def level(
     past: Annotated[bool, typer.Option("--history", help="Show past assessments too, the latest first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """Show a stored customer's level and why, or count all levels."""
+    """Show a stored customer's level and why, with what it owns; or count all levels."""
+    from usecases.facts import read_entity  # noqa: PLC0415 (imports SQLAlchemy)
     from usecases.levels import Freshness, history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
@@ -47,15 +51,19 @@ def level(
         valuer = _valuer(engine) if now else None
         freshness = Freshness.NOW if now else Freshness.STORED
         found = read_level(engine, actor, kind, customer, freshness, valuer=valuer)
+        entity = read_entity(engine, actor, kind, customer)
         lines = history(engine, actor, kind, customer, LINES_OF_HISTORY) if past else []
     finally:
         engine.dispose()
     if as_json:
         known = {**vars(found), "override": None if found.override is None else vars(found.override)}
+        known |= {name: [vars(line) for line in getattr(entity, name)] for name in ("owners", "owns")}
         known |= {"history": [vars(line) for line in lines]} if past else {}
         say(json.dumps(known, indent=2, ensure_ascii=False))
         return
     _show(found)
+    _show_related("Owners", entity.owners)
+    _show_related("Owns", entity.owns)
     if past:
         rows = [[line.assessment, day_text(line.at_us), line.level or "none", line.line] for line in lines]
         show_table("\nAssessments, the latest first", ("number", "as of", "level", "why"), rows, left=4)
@@ -100,6 +108,21 @@ def _show(found: "LevelShown") -> None:
         say("Something happened since: a worker will compute it again; --now does so at once.")
     if found.problem is not None:
         say(f"The last attempt to compute it failed: {found.problem}")
+
+
+def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
+    if lines:
+        rows = [
+            [
+                line.external_id,
+                line.entity_type,
+                line.level or "none",
+                "" if line.from_us is None else day_text(line.from_us),
+                "" if line.until_us is None else day_text(line.until_us),
+            ]
+            for line in lines
+        ]
+        show_table(f"\n{title}", ("entity", "type", "level", "since", "until"), rows, left=5)
 
 
 def show_distribution(engine: "Engine", organisation: str, kind: str = "customer") -> None:

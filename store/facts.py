@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, literal, null, or_, select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import Attributes, Entity, EntityType, Record, Screening, Tag, Transaction
+from store.entity_tables import BIG, Attributes, Entity, EntityType, Ownership, Record, Screening, Tag, Transaction
 from store.level_tables import Standing
 
 
@@ -39,23 +39,49 @@ def records_of(session: Session, entity_id: int, kind: str, most: int) -> Sequen
     return session.scalars(wanted.order_by(Record.opened_us.desc(), Record.id.desc()).limit(most)).all()
 
 
+def counted_transactions(
+    entity_id: int, since_us: int | None = None, until_us: int | None = None
+) -> Select[Transaction, str, str]:
+    """Select the transactions that count for an entity, each with whose it is: its type, and its name outside.
+
+    They are those that its level reads: its own, and those of what it owns or did, of the time in which it did; from a
+    moment until before another.
+    """
+    own = select(literal(entity_id, BIG).label("entity_id"), null().label("from_us"), null().label("until_us"))
+    owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == entity_id)
+    counts = own.union_all(owned).subquery()
+    at = Transaction.at_us
+    wanted = (
+        select(Transaction, EntityType.name, Entity.external_id)
+        .join(counts, counts.c.entity_id == Transaction.entity_id)
+        .join(Entity, Entity.id == Transaction.entity_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .where(
+            or_(counts.c.from_us.is_(None), counts.c.from_us <= at),
+            or_(counts.c.until_us.is_(None), counts.c.until_us > at),
+        )
+    )
+    if since_us is not None:
+        wanted = wanted.where(at >= since_us)
+    return wanted if until_us is None else wanted.where(at < until_us)
+
+
 def transactions_before(
-    session: Session, entity_id: int, most: int, before: tuple[int, str] | None
-) -> Sequence[Transaction]:
-    """List an entity's transactions, the latest first, from below a moment and number on."""
-    wanted = select(Transaction).where(Transaction.entity_id == entity_id)
+    session: Session, wanted: Select[Transaction, str, str], most: int, before: tuple[int, str] | None
+) -> list[tuple[Transaction, str, str]]:
+    """List selected transactions, the latest first, from below a moment and number on."""
     if before is not None:
         at_us, number = before
         earlier = and_(Transaction.at_us == at_us, Transaction.transaction_id < number)
         wanted = wanted.where(or_(Transaction.at_us < at_us, earlier))
     order = (Transaction.at_us.desc(), Transaction.transaction_id.desc())
-    return session.scalars(wanted.order_by(*order).limit(most)).all()
+    return [(found, kind, name) for found, kind, name in session.execute(wanted.order_by(*order).limit(most))]
 
 
 def transaction_of(session: Session, entity_id: int, number: str) -> Transaction | None:
-    """Find one transaction of an entity by its number."""
-    wanted = select(Transaction).where(Transaction.entity_id == entity_id, Transaction.transaction_id == number)
-    return session.scalar(wanted)
+    """Find one of the transactions that count for an entity by its number."""
+    found = session.execute(counted_transactions(entity_id).where(Transaction.transaction_id == number)).first()
+    return None if found is None else found[0]
 
 
 def entities_of_type(

@@ -112,8 +112,13 @@ class RecordLine:
 
 @dataclass(frozen=True)
 class TransactionLine:
-    """A transaction; amounts in its own currency. `fields` are those that its type declares."""
+    """A transaction; amounts in its own currency. `fields` are those that its type declares.
 
+    `entity_type` and `external_id` are of whom it is about: the entity itself, or something that it owned then.
+    """
+
+    entity_type: str
+    external_id: str
     transaction_id: str
     at_us: int
     amount: float
@@ -210,10 +215,19 @@ def _record(found: Record) -> RecordLine:
 
 
 def list_transactions(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, most: int, before: str | None = None
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    most: int,
+    before: str | None = None,
+    *,
+    since_us: int | None = None,
+    until_us: int | None = None,
 ) -> list[TransactionLine]:
-    """List an entity's transactions, the latest first; *before* goes on behind the one of that number.
+    """List the transactions that an entity's level reads, the latest first: its own, and those of what it owned then.
 
+    *before* goes on behind the one of that number; only those from *since_us* until before *until_us* are listed.
     NotThere where there is no such entity, or no such transaction of it.
     """
     with reachable(), Session(engine) as session:
@@ -224,11 +238,14 @@ def list_transactions(
             if last is None:
                 raise NotThere(f"{type_name} {external_id!r} has no transaction {before!r}")
             place = (last.at_us, last.transaction_id)
-        return [_transaction(found) for found in facts.transactions_before(session, entity.id, most, place)]
+        wanted = facts.counted_transactions(entity.id, since_us, until_us)
+        return [_transaction(*found) for found in facts.transactions_before(session, wanted, most, place)]
 
 
-def _transaction(found: Transaction) -> TransactionLine:
+def _transaction(found: Transaction, entity_type: str, external_id: str) -> TransactionLine:
     return TransactionLine(
+        entity_type,
+        external_id,
         found.transaction_id,
         found.at_us,
         found.amount,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from serving.v1.levels import LevelForPeople, LevelForPublishers, level_for
 from serving.v1.route import Asked
-from serving.v1.shapes import BigNumber, Given, Moment, Shown, Text
+from serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Shown, Text
 from usecases import facts, levels
 
 Limit = Annotated[int, Field(ge=1, le=1000)]
@@ -15,7 +15,7 @@ Limit = Annotated[int, Field(ge=1, le=1000)]
 class EntityNamed(Shown):
     """An entity by its type and its identifier."""
 
-    type: str
+    type: str = Field(validation_alias="entity_type")
     external_id: str
 
 
@@ -25,7 +25,6 @@ class Related(EntityNamed):
     Without `since` all facts before `until` count for the owner.
     """
 
-    type: str = Field(validation_alias="entity_type")
     since: Moment | None = Field(validation_alias="from_us")
     until: Moment | None = Field(validation_alias="until_us")
     level: str | None
@@ -97,13 +96,21 @@ class Case(Shown):
 
 
 class PageOfTransactions(Most):
-    """Which transactions; `before` is the number of the last one of the page before."""
+    """Which transactions: from `since` until before `until`.
 
+    `before` is the number of the last one of the page before.
+    """
+
+    since: MomentGiven | None = None
+    until: MomentGiven | None = None
     before: Text | None = None
 
 
-class Transaction(Shown):
-    """A transaction, in its own currency: a deposit is positive."""
+class Transaction(EntityNamed):
+    """A transaction, in its own currency: a deposit is positive.
+
+    `type` and `external_id` say whose it is: the entity's own, or of what that owned then.
+    """
 
     transaction_id: str
     at: Moment = Field(validation_alias="at_us")
@@ -122,7 +129,7 @@ def view_entity(asked: Asked, type_: Text, external_id: Text) -> Profile:
     viewed = levels.view_profile(asked.engine, asked.actor, type_, external_id, valuer=asked.valuer)
     return Profile.model_validate(
         {
-            "type": type_,
+            "entity_type": type_,
             "external_id": external_id,
             "owners": [Related.of(line) for line in found.owners],
             "owns": [Related.of(line) for line in found.owns],
@@ -165,6 +172,7 @@ def list_alerts(asked: Asked, type_: Text, external_id: Text, query: Most) -> li
 
 
 def list_transactions(asked: Asked, type_: Text, external_id: Text, query: PageOfTransactions) -> list[Transaction]:
-    """List an entity's transactions, the latest first."""
-    found = facts.list_transactions(asked.engine, asked.actor, type_, external_id, query.limit, query.before)
+    """List the transactions that an entity's level reads, the latest first: its own, and of what it owned then."""
+    about = (asked.engine, asked.actor, type_, external_id)
+    found = facts.list_transactions(*about, query.limit, query.before, since_us=query.since, until_us=query.until)
     return [Transaction.of(line) for line in found]

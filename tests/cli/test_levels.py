@@ -37,6 +37,21 @@ def test_everything_as_json(var: Path) -> None:
     assert [line["assessment"] for line in found["history"]] == [found["assessment"]]
 
 
+def test_what_a_customer_owns_is_named_with_since_when(var: Path, tmp_path: Path) -> None:
+    for name, text in (
+        ("more.csv", "entity_id,kind\nb,person\njoint,company\n"),
+        ("owners.csv", "entity_id,owner_id,from\njoint,a,2026-01-02\njoint,b,\n"),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    succeed(var, "import", "entities", tmp_path / "more.csv")
+    assert succeed(var, "import", "owners", tmp_path / "owners.csv").startswith("2 rows: 2 new")
+    out = succeed(var, "level", "a")
+    assert "Owns\nentity" in out
+    assert "2026-01-02" in out[out.index("joint") :]
+    found = json.loads(succeed(var, "level", "joint", "--json"))
+    assert [line["external_id"] for line in found["owners"]] == ["a", "b"]
+
+
 def test_a_customer_that_was_never_imported_is_refused_by_name(var: Path) -> None:
     assert "'b'" in refuse(var, "level", "b")
     assert "no account 'a'" in refuse(var, "level", "a", "--type", "account")

@@ -23,13 +23,14 @@ def test_facts_are_those_of_one_entity(engine: Engine) -> None:
         assert (latest.number, latest.content) == (2, '{"country":"SE"}')
         assert facts.attributes_of(session, 999) is None
         assert facts.name_of(session, b) == ("customer", "b")
-        numbers = [found.transaction_id for found in facts.transactions_before(session, a, 5, None)]
-        assert numbers == ["t3", "t2", "t1"]
+        wanted = facts.counted_transactions(a)
+        found = [(one.transaction_id, name) for one, _, name in facts.transactions_before(session, wanted, 5, None)]
+        assert found == [("t4", "b"), ("t3", "a"), ("t2", "a"), ("t1", "a")]
         last = facts.transaction_of(session, a, "t2")
         assert last is not None
-        below = facts.transactions_before(session, a, 5, (last.at_us, last.transaction_id))
-        assert [found.transaction_id for found in below] == ["t1"], "at the same moment, but behind it"
-        assert facts.transaction_of(session, a, "t4") is None
+        below = facts.transactions_before(session, wanted, 5, (last.at_us, last.transaction_id))
+        assert [one.transaction_id for one, _, _ in below] == ["t1"], "at the same moment, but behind it"
+        assert facts.transaction_of(session, b, "t3") is None
         assert list(facts.tags_of(session, a, 5)) == []
         assert list(facts.screenings_of(session, a, 5)) == []
         assert list(facts.records_of(session, a, "case", 5)) == []

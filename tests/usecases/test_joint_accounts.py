@@ -1,19 +1,20 @@
 """An account may have several owners, each for a time: what happens in it counts whole for each of that time."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
 from domain.clock import DAY_US
-from domain.errors import ActionRefused, DataNotValid
+from domain.errors import ActionRefused, DataNotValid, NotThere
 from store.ownerships import Span, spans_of
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.audit_verify import verify
 from usecases.erasing import erase_entity, hold
-from usecases.facts import read_entity
+from usecases.facts import list_transactions, read_entity
 from usecases.importing import ImportFile, import_owners
 from usecases.ingest_checks import OwnerGiven
 from usecases.ingest_entities import Taken, put_owners
@@ -262,3 +263,34 @@ def test_spans_overlap_where_they_share_a_moment() -> None:
     assert not before.overlaps(after)
     assert after.overlaps(never), "they begin together"
     assert not before.overlaps(never)
+
+
+def test_an_owners_page_shows_what_its_level_read(bank: Bank) -> None:
+    """Its own transactions and those of its accounts, of the time in which they were its own; page by page."""
+    bank.pay(1, "a")
+    bank.wait(1)
+    bank.pay(2, "joint", "account")
+    left = bank.now + DAY_US
+    bank.wait(1)
+    owners(bank, A)
+    bank.pay(3, "joint", "account")
+    bank.settle()
+
+    def listed(name: str, kind: str = "customer", **asked: Any) -> list[tuple[str, str]]:
+        found = list_transactions(bank.engine, bank.actor, kind, name, **{"most": 9, **asked})
+        return [(line.transaction_id, line.external_id) for line in found]
+
+    assert listed("a") == [("t3", "joint"), ("t2", "joint"), ("t1", "a")]
+    assert listed("b") == [("t2", "joint")]
+    assert listed("joint", "account") == [("t3", "joint"), ("t2", "joint")]
+    assert listed("a", most=1, before="t3") == [("t2", "joint")]
+    assert listed("a", since_us=left - DAY_US, until_us=left) == [("t2", "joint")]
+    with pytest.raises(NotThere, match="customer 'b' has no transaction 't3'"):
+        listed("b", before="t3")
+    a, b = (read_entity(bank.engine, bank.actor, "customer", name).owns for name in "ab")
+    assert [(line.external_id, line.until_us, line.status) for line in (*a, *b)] == [
+        ("joint", None, "no ruleset"),
+        ("joint", left, "no ruleset"),
+    ]
+    joint = read_entity(bank.engine, bank.actor, "account", "joint").owners
+    assert [(line.external_id, line.level) for line in joint] == [("a", "medium"), ("b", "medium")]
