@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds
+from domain.clock import DAY_US, from_microseconds
 from domain.money import RateTable, ecb_rates
 from features.sources import read_histories
 from models.scoring import score_histories
@@ -18,6 +18,7 @@ from tests.models.making import value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import Desk
+from usecases.ingest_checks import OwnerGiven
 from usecases.valuing import Valuer
 
 VALUED = {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 40}], "on_unknown": {"points": 70}}
@@ -130,7 +131,7 @@ def test_a_value_that_is_lost_is_none_to_decisions(bank: Bank) -> None:
     assert (made.action, made.answer["value"], desk.rows()[-1].value_as_of_us) == ("allow", None, None)
 
 
-def test_a_value_is_lost_with_what_is_no_longer_owned(engine: Engine, model: ValueModel) -> None:
+def test_a_value_is_lost_with_what_was_no_longer_owned(engine: Engine, model: ValueModel) -> None:
     bank = Bank(engine)
     bank.valuer = Valuer(model, "fivefold-value", 3)
     bank.add_type("account", {}, {"operation": "text"})
@@ -142,6 +143,10 @@ def test_a_value_is_lost_with_what_is_no_longer_owned(engine: Engine, model: Val
     bank.wait(1)
     bank.put("account", ("customer", "other"), "account")
     bank.settle()
+    assert [kept.score is None for kept in scores(bank)] == [False], "it was paid in when it was owned"
+    left_before = OwnerGiven("customer", "known", until_us=bank.now - 2 * DAY_US)
+    bank.put("account", kind="account", owners=[left_before, OwnerGiven("customer", "other")])
+    bank.settle()
     assert [kept.score is None for kept in scores(bank)] == [False, True]
     assert [kept.score is None for kept in scores(bank, "other")] == [False]
 
@@ -150,10 +155,13 @@ def test_a_value_that_was_lost_comes_back(bank: Bank) -> None:
     bank.add_type("account", {}, {"operation": "text"})
     bank.put("account", kind="account")
     bank.pay(5, "account", "account")
-    for owner in ("known", "still"):
-        bank.wait(1)
-        bank.put("account", ("customer", owner), "account")
-        bank.settle()
+    bank.wait(1)
+    bank.put("account", ("customer", "known"), "account")
+    bank.settle()
+    bank.wait(1)
+    left_before = OwnerGiven("customer", "known", until_us=bank.now - 3 * DAY_US)
+    bank.put("account", kind="account", owners=[left_before, OwnerGiven("customer", "still")])
+    bank.settle()
     assert [kept.score is None for kept in scores(bank)] == [False, True, False]
     bank.wait(11)  # a level goes down after the cooldown
     bank.settle()
