@@ -38,7 +38,7 @@ def level(
     past: Annotated[bool, typer.Option("--history", help="Show past assessments too, the latest first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """Show a stored customer's level and why, with what it owns; or count all levels."""
+    """Show a stored customer's level and why, or count all levels."""
     from usecases.facts import read_entity  # noqa: PLC0415 (imports SQLAlchemy)
     from usecases.levels import Freshness, history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
 
