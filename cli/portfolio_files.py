@@ -2,28 +2,31 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from cli.terminal import load_model, warn
+from cli.portfolio_columns import PortfolioColumns
+from cli.portfolio_values import ValueSide
+from cli.terminal import warn
 from domain.clock import from_microseconds
-from domain.errors import ConfigError, LayoutError
+from domain.errors import ConfigError, LayoutError, problem_lines
 from domain.money import RateTable, ecb_rates
 from domain.rate_files import read_rates
-from risk.engine.reads import simple_inputs_of
+from features.csv_file import csv_parts, frame_of, torn_frame
+from features.text_files import GZIP, is_gzipped, open_text, suffix_of_name
 from risk.facts.fields import entities_from_rows
 from risk.facts.lists import NamedList
-from risk.facts.portfolio import ENTITY, Portfolio
+from risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, Portfolio, error_of
 from risk.facts.reading import refuse_link
 from risk.facts.records import KNOWN_AT
 from risk.facts.transactions import CONTRADICTS
 from risk.language.fields import FieldType
-from risk.language.inputs import IndicatorInput, ValueInput
 from risk.language.ruleset import Ruleset
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
@@ -44,6 +47,7 @@ class PortfolioFiles:
         screenings: `entity_id`, `screening`, `found`, perhaps `at`.
         base: the currency that money is in.
         rates: the operator's own table of rates; the ECB's where there is none.
+        names: what the columns of the files are called here.
     """
 
     entities: Path
@@ -54,54 +58,96 @@ class PortfolioFiles:
     screenings: Path | None = None
     base: str = "EUR"
     rates: Path | None = None
+    names: PortfolioColumns = field(default_factory=PortfolioColumns)
+
+    def rename(self, part: str) -> "Rename":
+        """Give what brings the table of a part under our names."""
+        return lambda frame: self.names.rename(part, frame, str(getattr(self, part, part)))
 
 
-def read_frame(path: Path) -> pl.DataFrame:
-    """Read a table from Parquet, CSV, JSON or JSON lines; everything in CSV is text until a ruleset says more.
+Rename = Callable[[pl.DataFrame], pl.DataFrame]
 
-    LayoutError where it cannot be read or a row does not say whose it is; ConfigError where the suffix is none of
-    these.
+
+def _as_it_is(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame
+
+
+def read_frame(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
+    """Read a table from Parquet, CSV, JSON or JSON lines, text perhaps gzipped; everything in CSV is text.
+
+    LayoutError where it cannot be read, a line is torn or a row does not say whose it is; ConfigError where the suffix
+    is none of these.
     """
-    frame = read_linked(path)
+    frame = read_linked(path, rename)
+    if NOT_READ in frame.columns:
+        raise LayoutError("; ".join(frame[NOT_READ].drop_nulls().head(SHOWN)))
     nameless = frame[ENTITY].null_count()
     if nameless:
         raise LayoutError(f"{path} has {nameless:,} rows without {ENTITY}; every row must say whose it is")
     return frame
 
 
-def read_linked(path: Path) -> pl.DataFrame:
-    """Read a table as `read_frame` does; rows that do not say whose they are have a null."""
+def read_linked(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
+    """Read a table as `read_frame` does; rows that do not say whose they are have a null.
+
+    A line of CSV that does not have a field for each column is a row of which only the entity is known, where it says
+    that, with the reason in `NOT_READ`; a warning names it.
+    """
     suffix = _suffix(path)
     try:
         if suffix == ".parquet":
             frame = pl.read_parquet(path)
         elif suffix == ".csv":
-            frame = pl.read_csv(path, infer_schema=False)
+            return _read_csv(path, rename)
         else:
-            frame = pl.read_json(path) if suffix == ".json" else pl.read_ndjson(path)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+            with open_text(path) as file:
+                content = file.read().encode()
+            frame = pl.read_json(content) if suffix == ".json" else pl.read_ndjson(content)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
         raise LayoutError(f"{path} cannot be read: {error}") from None
-    return _with_entity(frame, path)
+    return _with_entity(rename(frame), path)
+
+
+def _read_csv(path: Path, rename: Rename) -> pl.DataFrame:
+    parts = list(csv_parts(path))
+    sound = _with_entity(rename(pl.concat([frame_of(part.table, path) for part in parts])), path)
+    rows = [row for part in parts for row in part.torn]
+    if not rows:
+        return sound
+    warn(f"{len(rows):,} rows of {path} cannot be read, and fail the entities that they name (the header is row 1):")
+    for line in problem_lines([row.as_problem() for row in rows]):
+        warn(line)
+    torn = _with_entity(rename(pl.concat([torn_frame(part, path) for part in parts])), path)
+    many = len(parts[0].table.column_names)
+    place = torn.columns.index(ENTITY)
+    # Where a line ends too early, its last field may have been cut: it would name another entity.
+    said = [place < len(row.fields) - (len(row.fields) < many) for row in rows]
+    words = [f"row {row.row} of {path.name} {row.problem}; allowed: {row.allowed}" for row in rows]
+    whose = [name if legible else None for name, legible in zip(torn[ENTITY], said, strict=True)]
+    marked = pl.DataFrame({ENTITY: whose, NOT_READ: words}, schema={ENTITY: pl.String, NOT_READ: pl.String})
+    return pl.concat([sound, marked], how="diagonal")
 
 
 def _suffix(path: Path) -> str:
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)}")
+    suffix = suffix_of_name(path)
+    if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
+        raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)} (text also with {GZIP})")
     if not path.exists():
         raise ConfigError(f"there is no file {path}")
-    return path.suffix.lower()
+    return suffix
 
 
-def read_entities(path: Path, *rulesets: Ruleset) -> pl.DataFrame:
+def read_entities(path: Path, *rulesets: Ruleset, rename: Rename = _as_it_is) -> pl.DataFrame:
     """Read entities; in JSON a value may be of any type, and one of a wrong type fails its own entity alone.
 
     A field is of the type that the first of the *rulesets* declares.
     """
     suffix = _suffix(path)
     if suffix in {".parquet", ".csv"}:
-        frame = read_linked(path)
-        return frame[_with_names(frame[ENTITY].to_list(), path)]
-    read = [{ENTITY: row.get("user_id"), **row} for row in _json_rows(path, lines=suffix != ".json")]
+        frame = read_linked(path, rename)
+        return _with_errors(frame[_with_names(frame[ENTITY].to_list(), path)])
+    read = _renamed(_json_rows(path, lines=suffix != ".json"), rename)
+    read = [{ENTITY: row.get("user_id"), **row} for row in read]
     rows = [read[number] for number in _with_names([row[ENTITY] for row in read], path)]
     there = {name for row in rows for name in row}
     dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in there else {}
@@ -110,11 +156,32 @@ def read_entities(path: Path, *rulesets: Ruleset) -> pl.DataFrame:
     return entities_from_rows(rows, {**fields, **dated})
 
 
+def _with_errors(entities: pl.DataFrame) -> pl.DataFrame:
+    """Make everything an error that is asked of an entity whose row could not be read."""
+    if NOT_READ not in entities.columns:
+        return entities
+    unread = pl.col(NOT_READ)
+    names = [name for name in entities.columns if name not in {ENTITY, NOT_READ, KNOWN_AT}]
+    errors = [pl.when(unread.is_not_null()).then(pl.format("{}{}", pl.lit(NOT_KNOWN), unread)) for _ in names]
+    marked = entities.with_columns(each.alias(error_of(name)) for each, name in zip(errors, names, strict=True))
+    if KNOWN_AT in entities.columns:  # it may be the latest row of its entity
+        marked = marked.with_columns(pl.coalesce(unread, KNOWN_AT).alias(KNOWN_AT))
+    return marked.drop(NOT_READ)
+
+
+def _renamed(rows: list[dict[str, Any]], rename: Rename) -> list[dict[str, Any]]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    ours = rename(pl.DataFrame(schema=dict.fromkeys(names, pl.String))).columns
+    own = dict(zip(names, ours, strict=True))
+    return [{own[name]: value for name, value in row.items()} for row in rows]
+
+
 def _json_rows(path: Path, *, lines: bool) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_text(path) as file:
+            text = file.read()
         rows = list(_json_lines(text, path)) if lines else json.loads(text)
-    except (UnicodeDecodeError, ValueError) as error:
+    except (UnicodeDecodeError, ValueError, EOFError, BadGzipFile) as error:
         raise LayoutError(f"{path} cannot be read: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise LayoutError(f"{path} must hold objects, one for each entity")
@@ -177,7 +244,7 @@ def read_portfolio(
     """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions."""
     rates = _rates(files, as_of)
     parts = {
-        part: None if path is None else read_linked(path)
+        part: None if path is None else read_linked(path, files.rename(part))
         for part, path in (
             ("transactions", files.transactions),
             ("cases", files.cases),
@@ -186,12 +253,13 @@ def read_portfolio(
             ("screenings", files.screenings),
         )
     }
+    entities = read_entities(files.entities, *rulesets, rename=files.rename("entities"))
+    files.names.refuse_unused()
     if parts["transactions"] is not None:
         parts["transactions"] = without_repeats(parts["transactions"])
-    indicators, values = _value_side(files, rulesets, rates, as_of, model, name)
-    return Portfolio(
-        read_entities(files.entities, *rulesets), rates, **parts, indicators=indicators, values=values, lists=lists
-    )
+    value_side = ValueSide(rulesets, rates, as_of, model, name)
+    indicators, values = value_side.frames(files.transactions, parts["transactions"])
+    return Portfolio(entities, rates, **parts, indicators=indicators, values=values, lists=lists)
 
 
 def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
@@ -199,25 +267,3 @@ def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
         raise ConfigError(f"--base is {files.base!r}; it must be three capital letters, ISO 4217, such as EUR")
     day: date = from_microseconds(as_of).date()
     return read_rates(files.rates, files.base, day) if files.rates else ecb_rates(files.base, day)
-
-
-def _value_side(
-    files: PortfolioFiles, rulesets: Sequence[Ruleset], rates: RateTable, as_of: int, model: str | None, name: str
-) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-    kinds = {type(made): ruleset.name for ruleset in reversed(rulesets) for made in simple_inputs_of(ruleset)}
-    wants_indicators, wants_value = IndicatorInput in kinds, ValueInput in kinds
-    if not (wants_indicators or wants_value):
-        return None, None
-    if files.transactions is None:
-        reader = kinds.get(IndicatorInput) or kinds[ValueInput]
-        raise ConfigError(
-            f"ruleset {reader} reads indicators or the value, which are computed from --transactions; none are given"
-        )
-    from features.sources import read_histories  # noqa: PLC0415 (heavy to import)
-    from risk.facts.catalogue import indicator_frame, value_frame  # noqa: PLC0415 (as above)
-
-    indicators = indicator_frame(read_histories(files.transactions, rates), as_of) if wants_indicators else None
-    if not wants_value:
-        return indicators, None
-    found = load_model(model, name)
-    return indicators, value_frame(found, read_histories(files.transactions, found.rates), as_of)

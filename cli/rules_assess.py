@@ -8,6 +8,7 @@ import typer
 
 from cli.level_files import read_overrides, read_standings
 from cli.output import open_output
+from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
 from cli.portfolio_doubts import warn_of_doubts, warn_of_strangers
 from cli.portfolio_files import PortfolioFiles, read_portfolio
 from cli.rules_options import (
@@ -53,6 +54,7 @@ def assess_files(
     tags: TagsOption = None,
     screenings: ScreeningsOption = None,
     lists: ListsOption = None,
+    names: PortfolioMapOption = None,
     previous: Annotated[
         Path | None, typer.Option("--previous", help="Levels held until now: entity_id, rules_level, entered.")
     ] = None,
@@ -73,7 +75,9 @@ def assess_files(
     """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason."""
     ruleset = load_ruleset(path)
     at = moment(as_of, "--as-of")
-    files = PortfolioFiles(entities, transactions, cases, alerts, tags, screenings, base, rates)
+    files = PortfolioFiles(
+        entities, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
+    )
     portfolio = read_portfolio(files, [ruleset], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, ruleset)
     levels = ruleset.levels

@@ -7,6 +7,7 @@ import typer
 from tqdm import tqdm
 
 from cli.level_files import read_standings
+from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
 from cli.portfolio_doubts import warn_of_doubts
 from cli.portfolio_files import PortfolioFiles, read_portfolio
 from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
@@ -46,6 +47,7 @@ def backtest_files(
     tags: TagsOption = None,
     screenings: ScreeningsOption = None,
     lists: ListsOption = None,
+    names: PortfolioMapOption = None,
     previous: Annotated[
         Path | None, typer.Option("--previous", help="Levels that stand: entity_id, rules_level, entered.")
     ] = None,
@@ -74,7 +76,9 @@ def backtest_files(
         raise ConfigError("--entered says since when the levels of A stand; give A too, or the levels by --previous")
     *before, draft = (load_ruleset(given) for given in rulesets)
     at = moment(as_of, "--as-of")
-    files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
+    files = PortfolioFiles(
+        data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
+    )
     portfolio = read_portfolio(files, [draft, *before], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, draft, *before)
     standing = Standing(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
 from cli.portfolio_doubts import warn_of_doubts
 from cli.portfolio_files import PortfolioFiles, read_portfolio
 from cli.rules_evidence import DataOption, JsonOption, write_json
@@ -50,6 +51,7 @@ def propose_files(
     tags: TagsOption = None,
     screenings: ScreeningsOption = None,
     lists: ListsOption = None,
+    names: PortfolioMapOption = None,
     as_of: AsOfOption = None,
     base: BaseOption = "EUR",
     rates: RatesOption = None,
@@ -68,7 +70,9 @@ def propose_files(
     text = ruleset_text(path)
     ruleset = read_ruleset(text, path)
     at = moment(as_of, "--as-of")
-    files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
+    files = PortfolioFiles(
+        data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
+    )
     portfolio = read_portfolio(files, [ruleset], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, ruleset)
     found = assess(ruleset, portfolio, at)

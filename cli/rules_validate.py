@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
 from cli.portfolio_doubts import warn_of_doubts
 from cli.portfolio_files import PortfolioFiles, read_frame, read_portfolio
 from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
@@ -49,6 +50,7 @@ def validate_files(
     tags: TagsOption = None,
     screenings: ScreeningsOption = None,
     lists: ListsOption = None,
+    names: PortfolioMapOption = None,
     as_of: AsOfOption = None,
     until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None,
     undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False,
@@ -82,7 +84,10 @@ def validate_files(
     ruleset, other = load_ruleset(path), None if against is None else load_ruleset(against)
     rulesets = [ruleset] if other is None else [ruleset, other]
     at, named = moment(as_of, "--as-of"), lists_with(lists)
-    files = PortfolioFiles(data, transactions, cases, alerts, tags, screenings, base, rates)
+    files = PortfolioFiles(
+        data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
+    )
+    labelled = read_frame(labels, files.rename("labels"))
     asked: dict[str, Any] = {
         "made_of": () if elsewhere else LABELS_ARE,
         "undated_are_later": undated,
@@ -93,7 +98,7 @@ def validate_files(
     before = None if reference is None else _before(reference, at)
     found, earlier, compared, cautions = _assessed(files, rulesets, named, at, before, model, name, known=known)
     options = Options(banned=tuple(banned or ()), until=last, cautions=cautions, **asked)
-    made = validate(found, read_frame(labels), options, earlier, compared)
+    made = validate(found, labelled, options, earlier, compared)
     show(page := validation_page(made))
     keep("validation", made, page, html, json)
 

@@ -16,7 +16,7 @@ from risk.facts.at_hand import at_hand, prepare_at_hand
 from risk.facts.fields import read_field
 from risk.facts.partials import quotient
 from risk.facts.patterns import find
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
+from risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
 from risk.facts.records import Recorded, prepare_records, screened, tagged
 from risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, TIME, Facts
 from risk.facts.transactions import prepare
@@ -227,12 +227,13 @@ def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: A
     if column not in frame.columns:
         raise RulesetNotValid([Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs")
     if frame[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
-        found = frame[column].cast(kind)
+        joined = frame
     else:
-        wanted = frame.select(ENTITY, pl.col(column).cast(kind))
+        wanted = frame.select(ENTITY, column, *([NOT_READ] if NOT_READ in frame.columns else []))
         joined = entities.select(ENTITY).join(wanted, on=ENTITY, how="left", validate="m:1", maintain_order="left")
-        found = joined[column]
-    return Recorded(found.fill_nan(None) if kind == pl.Float64 else found)
+    found = joined[column].cast(kind)
+    wrong = joined[NOT_READ] if NOT_READ in joined.columns else None
+    return Recorded(found.fill_nan(None) if kind == pl.Float64 else found, wrong)
 
 
 def _with_pattern(frame: pl.DataFrame, made: Any, facts: Facts, units: int) -> pl.DataFrame:

@@ -12,6 +12,10 @@ from risk.facts.lists import NamedList
 ENTITY = "entity_id"
 AS_OF = "as_of"
 
+NOT_READ = "@not_read"
+"""A column that may stand in a table of facts, of indicators or of values: in words, why nothing of a row but its
+entity could be read; null where it could."""
+
 NOT_KNOWN = "not known, since "
 """How an error begins that is about the whole row of an entity, and not about the value of one field."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from risk.facts.portfolio import AS_OF, error_of
+from risk.facts.portfolio import AS_OF, NOT_READ, error_of
 from risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, SPOILT, TIME, nothing_wrong
 from risk.facts.windows import Masks, fields_in, start_of, value_field
 from risk.language.fields import MONEY_FIELDS
@@ -71,6 +71,8 @@ def find_problems(
 
 
 def _in_words(check: Check) -> pl.Expr:
+    if check.column == NOT_READ:
+        return pl.col(NOT_READ)
     text = pl.col(check.column).cast(pl.String, strict=False)
     shown = pl.format("{} is {}", pl.lit(check.column), text.str.slice(0, LONGEST_SHOWN))
     missing = pl.lit(f"{check.column} is missing")

@@ -8,7 +8,7 @@ import polars as pl
 
 from domain.errors import LayoutError
 from risk.facts.fields import read_field
-from risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, error_of
+from risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, NOT_READ, error_of
 from risk.facts.problems import Check, find_problems, marked
 from risk.facts.reading import Read, read_declared, read_text, read_time, refuse_link, refuse_missing
 from risk.facts.source import LINK, SPOILT, TIME, Facts
@@ -135,7 +135,8 @@ def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what
     )
     fields = {name: read_declared(name, schema[name], form) for name, form in declared.items()}
     rows = frame.lazy().with_columns(link.value.alias(LINK), opened.value.alias(TIME))
-    checks = [Check(ENTITY, None, pl.col(LINK).is_null()), Check(OPENED, None, pl.col(TIME).is_null())]
+    checks = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in schema else []
+    checks += [Check(ENTITY, None, pl.col(LINK).is_null()), Check(OPENED, None, pl.col(TIME).is_null())]
     checks += [Check(name, name, read.wrong) for name, read in fields.items() if read.wrong is not None]
     if closed.wrong is not None:
         checks += [Check(CLOSED, name, closed.wrong) for name in (CLOSED, OUTCOME, STATUS)]
@@ -197,6 +198,7 @@ def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -
         raise LayoutError(f"screenings have no found; there are {', '.join(screenings.columns)}")
     found, wrong = read_field(met["found"], "flag")
     unread = pl.lit(None, pl.String) if wrong is None else pl.format("found is {}; it must be true or false", wrong)
+    unread = pl.coalesce(NOT_READ, unread) if NOT_READ in met.columns else unread
     read = met.with_columns(found, unread.alias(_UNREAD + "found"))
     known = read.filter(_has_come("at") & (pl.col("found").is_not_null() | pl.col(_UNREAD + "found").is_not_null()))
     undated = known.filter(pl.col(_UNREAD + "at").is_not_null()).select(_NUMBER, _UNREAD + "at")
@@ -224,7 +226,8 @@ def _asked(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, 
         there = ", ".join(frame.columns) or "none"
         raise LayoutError(f"{column}s have no {', '.join(missing)}; there are {there}")
     refuse_link(f"{column}s", ENTITY, frame.schema[ENTITY])
-    about = frame.filter(pl.col(column).cast(pl.String) == word)
+    unread = pl.col(NOT_READ).is_not_null() if NOT_READ in frame.columns else pl.lit(False)  # may be about any word
+    about = frame.filter((pl.col(column).cast(pl.String) == word) | unread)
     columns = [column for name in moments for column in _dated(about, name)]
     linked = about.with_columns(read_field(about[ENTITY], "text")[0], *columns).drop(AS_OF, strict=False)
     return linked.join(entities.select(_numbered(), ENTITY, AS_OF), on=ENTITY, how="inner", maintain_order="left")
@@ -233,10 +236,11 @@ def _asked(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, 
 def _dated(frame: pl.DataFrame, name: str) -> list[pl.Series]:
     """Read a column of moments, and beside it what of it could not be read."""
     unread = _UNREAD + name
+    whole = frame[NOT_READ].alias(unread) if NOT_READ in frame.columns else _nothing(unread, len(frame))
     if name not in frame.columns:
-        return [pl.Series(name, [None], pl.Int64).new_from_index(0, len(frame)), _nothing(unread, len(frame))]
+        return [pl.Series(name, [None], pl.Int64).new_from_index(0, len(frame)), whole]
     read, wrong = _moments(frame, name)
-    return [read, _nothing(unread, len(frame)) if wrong is None else wrong.alias(unread)]
+    return [read, whole if wrong is None else whole.zip_with(whole.is_not_null(), wrong.alias(unread))]
 
 
 def _nothing(name: str, rows: int) -> pl.Series:

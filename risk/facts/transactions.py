@@ -20,7 +20,7 @@ from features.columns import (
     TRANSACTION_ID,
     USER_ID,
 )
-from risk.facts.portfolio import AS_OF, ENTITY
+from risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
 from risk.facts.problems import Check, find_problems, marked
 from risk.facts.reading import Read, read_declared, read_number, read_text, read_time, refuse_link, refuse_missing
 from risk.facts.source import CONVERTED, LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
@@ -139,7 +139,9 @@ class _Parts:
     def checks(self) -> list[Check]:
         """Tell when a row cannot be used, over what `read` added."""
         number, limit = pl.col(_NUMBER), pl.col(_LIMIT)
+        unread = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in self.schema else []
         made = [
+            *unread,
             Check(self.owner, None, pl.col(LINK).is_null()),
             Check(AMOUNT, None, number.is_null(), f"a finite number of at most {LARGEST_MAGNITUDE:g}"),
             Check(CURRENCY, None, pl.col(_UNITS).is_null(), "three capital letters, ISO 4217"),
