@@ -81,8 +81,7 @@ def validate_files(
     from risk.governance.labels import LABELS_ARE  # noqa: PLC0415 (as the first)
     from risk.governance.validate import Options, validate  # noqa: PLC0415 (as the first)
 
-    ruleset, other = load_ruleset(path), None if against is None else load_ruleset(against)
-    rulesets = [ruleset] if other is None else [ruleset, other]
+    rulesets = [load_ruleset(given) for given in (path, against) if given is not None]
     at, named = moment(as_of, "--as-of"), lists_with(lists)
     files = PortfolioFiles(
         data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
