@@ -203,10 +203,17 @@ def settings(
     minimum_coverage: Annotated[
         int | None, typer.Option("--minimum-coverage", help="Percent of rules and cases that examples must reach.")
     ] = None,
+    programs_lower_levels: Annotated[
+        bool | None,
+        typer.Option(
+            "--programs-lower-levels/--no-programs-lower-levels",
+            help="Whether programs take back what holds a level up without a second person.",
+        ),
+    ] = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Propose other settings: the cap on overrides, retention, the least coverage of examples."""
+    """Propose other settings: the cap on overrides, retention, the least coverage, what programs may do."""
     from usecases.changes.asks import change_settings  # noqa: PLC0415 (imports SQLAlchemy)
     from usecases.roles import Role  # noqa: PLC0415 (as above)
     from usecases.settings import SettingsGiven  # noqa: PLC0415 (as above)
@@ -215,9 +222,8 @@ def settings(
     who, role = person(engine, organisation, token)
     if role is not Role.ADMIN:
         raise ConfigError("settings are proposed by admins; the token is a publisher's")
-    tell_outcome(
-        change_settings(engine, who, SettingsGiven(None, override_cap, retention_days, minimum_coverage), reason)
-    )
+    given = SettingsGiven(None, override_cap, retention_days, minimum_coverage, programs_lower_levels)
+    tell_outcome(change_settings(engine, who, given, reason))
 
 
 def approve(

@@ -22,6 +22,8 @@ class OrganisationSettings(Base):
 
     Attributes:
         minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach, whatever it says.
+        programs_lower_levels: programs and accounts of the machine take back what holds a level up without a second
+            person.
         sole_operator_us: since when one person may approve what they proposed; None where two people are needed.
     """
 
@@ -33,7 +35,8 @@ class OrganisationSettings(Base):
     base_currency: Mapped[str] = mapped_column(String(3), default="EUR")
     override_cap_percent: Mapped[int] = mapped_column(Integer, default=10)
     retention_days: Mapped[int] = mapped_column(Integer, default=1826)
-    minimum_coverage_percent: Mapped[int] = mapped_column(Integer, default=0)
+    minimum_coverage_percent: Mapped[int] = mapped_column(Integer, default=80)
+    programs_lower_levels: Mapped[bool] = mapped_column(Boolean, default=False)
     sole_operator_us: Mapped[int | None] = mapped_column(BigInteger)
 
 

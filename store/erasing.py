@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, Text, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or_, select, update
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
@@ -33,6 +33,7 @@ from store.event_tables import Decision, Delivery, OutboxEvent
 from store.idempotency import forget_answers
 from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow
 from store.proposal_tables import Proposal
+from store.proposals import PROPOSED, WITHDRAWN
 
 _DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Tag, Screening, Record, ValueScore)
 """Rows that are about the person alone. Due marks come first: whoever is at them stores nothing any more."""
@@ -138,8 +139,12 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
     for table, emptied in _EMPTIED:
         changed = update(table).where(among(session, _of(table), ids)).values(**emptied)
         session.execute(changed, execution_options=_UNSEEN)
-    revocations = update(Proposal).where(Proposal.id.in_(_revocations(session, ids)))
-    session.execute(revocations.values(reason="erased", decision_reason=None), execution_options=_UNSEEN)
+    proposals = update(Proposal).where(Proposal.id.in_(_proposals_about(session, ids)))
+    session.execute(proposals.values(reason="erased", decision_reason=None), execution_options=_UNSEEN)
+    facts = update(Proposal).where(among(session, Proposal.entity_id, ids))
+    state = case((Proposal.state == PROPOSED, WITHDRAWN), else_=Proposal.state)
+    said = {"subject": "erased", "content": "{}", "reach": "{}", "state": state}
+    session.execute(facts.values(**said), execution_options=_UNSEEN)
     forget_answers(session, entities[0].organisation_id)
     forget_entities(session, entities[0].organisation_id, ids)
 
@@ -148,14 +153,15 @@ _UNSEEN = {"synchronize_session": False}
 """Nothing of these rows is held in the session."""
 
 
-def _revocations(session: Session, ids: Sequence[int]) -> list[int]:
-    """Number the proposals to end overrides of entities: what they say why is about a person."""
+def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:
+    """Number the proposals about entities, their facts or the end of an override: they say why, of a person."""
+    found = list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
     overrides = session.scalars(select(OverrideRow.id).where(among(session, OverrideRow.entity_id, ids)))
     contents = [canonical_json({"override": number}) for number in overrides]
     if not contents:
-        return []
+        return found
     wanted = select(Proposal.id).where(Proposal.kind == "override.revoke", among(session, Proposal.content, contents))
-    return list(session.scalars(wanted))
+    return found + list(session.scalars(wanted))
 
 
 def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
@@ -173,7 +179,7 @@ def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) ->
         (AuditEntry.subject_kind == "override") & AuditEntry.subject_id.in_(numbers_of(OverrideRow)),
         (AuditEntry.subject_kind == "decision") & AuditEntry.subject_id.in_(numbers_of(Decision)),
     )
-    proposals = [str(number) for number in _revocations(session, ids)]
+    proposals = [str(number) for number in _proposals_about(session, ids)]
     if proposals:
         of_proposals = among(session, AuditEntry.subject_id, proposals)
         is_about = or_(is_about, (AuditEntry.subject_kind == "proposal") & of_proposals)

@@ -14,6 +14,7 @@ class Proposal(Base):
         subject: what it is about, in words.
         content: what would change (canonical JSON).
         reach: whom it would reach, as far as that was counted when it was proposed (canonical JSON).
+        entity_id: whom it is about; None where it is about more than one.
         result: what was changed when it was approved (canonical JSON).
     """
 
@@ -25,6 +26,7 @@ class Proposal(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    entity_id: Mapped[int | None] = mapped_column(ForeignKey("entities.id"), index=True)
     kind: Mapped[str] = mapped_column(String(30))
     subject: Mapped[str] = mapped_column(Text)
     content: Mapped[str] = mapped_column(Text)

@@ -10,6 +10,7 @@ import polars as pl
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from store.audit_tables import AuditEntry
 from store.entity_tables import Entity, Ownership, Record
 from store.level_tables import Assessment, OverrideRow, Standing, Transition
 from store.loading import read_rows
@@ -73,6 +74,33 @@ def stood(session: Session, organisation_id: int, from_us: int, until_us: int) -
         last = ids[-1]
         asked = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
         yield read_rows(session, asked, ids, STOOD)
+
+
+def assessed_late(session: Session, organisation_id: int, from_us: int, until_us: int, late_us: int) -> tuple[int, int]:
+    """Count the assessments of a time that were made later than *late_us* after their moment, and all of them.
+
+    When one was really made, its entry in the audit log says; of those without one nothing is known, and none is late.
+    """
+    calls = (
+        select(Assessment.batch, func.min(Assessment.as_of_us), func.count())
+        .where(
+            Assessment.organisation_id == organisation_id,
+            Assessment.as_of_us >= from_us,
+            Assessment.as_of_us <= until_us,
+        )
+        .group_by(Assessment.batch)
+    )
+    entries = select(AuditEntry.subject_id, AuditEntry.at_us).where(
+        AuditEntry.organisation_id == organisation_id,
+        AuditEntry.action == "assessments.made",
+        AuditEntry.at_us > from_us + late_us,
+    )
+    made = dict(session.execute(entries).all())
+    late, of = 0, 0
+    for batch, first, count in session.execute(calls).all():
+        of += count
+        late += count if made.get(str(batch), first) > first + late_us else 0
+    return late, of
 
 
 def _ids_after(session: Session, organisation_id: int, last: int) -> Sequence[int]:

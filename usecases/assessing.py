@@ -3,13 +3,15 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import polars as pl
 from sqlalchemy.orm import Session
 
 from risk.engine.assess import assess
-from risk.engine.assessments import STATUS, Assessments
+from risk.engine.assessments import STATUS, Assessments, Status
 from risk.engine.deciding import DECIDES, deciders
+from risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
 from risk.engine.lost_floors import from_text
 from risk.facts.portfolio import ENTITY, Portfolio
 from risk.language.reading import read_ruleset
@@ -76,6 +78,38 @@ def assess_entities(
         tuple(values for result in results for values in result.values),
         ahead,
     )
+
+
+class ByRules(NamedTuple):
+    """What rules alone come to: the numbers of the level, and of the highest floor and hard floor; 0 for none."""
+
+    level: int
+    floor: int
+    hard_floor: int
+
+
+def levels_by_rules(
+    session: Session, organisation_id: int, type_id: int, ids: Sequence[int], as_of_us: int, part: str
+) -> dict[int, ByRules] | None:
+    """Tell what the rules say of entities of one type, whatever held before and whatever people set by hand.
+
+    Those that cannot be assessed in full are left out. None where no active ruleset of the type reads *part*.
+    """
+    versions = active_versions(session, organisation_id, type_id)
+    rulesets = [ruleset_of(version.canonical) for version in versions]
+    if not any(part in parts_of(ruleset) for ruleset in rulesets):
+        return None
+    portfolio = read_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us)
+    nothing = (loading.standings(session, []), loading.overrides(session, []))
+    known = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
+    return {
+        int(entity): ByRules(level or 0, floor or 0, hard_floor or 0)
+        for _, found in _decided(rulesets, portfolio, as_of_us, *nothing, {})
+        for entity, status, level, floor, hard_floor in found.outcomes.select(
+            ENTITY, STATUS, RULES_LEVEL, HELD_FLOOR, HELD_HARD_FLOOR
+        ).iter_rows()
+        if status in known
+    }
 
 
 def _assess_at(

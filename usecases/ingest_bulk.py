@@ -1,7 +1,7 @@
 """Tags, screenings, cases and alerts in bulk: all rows of one call, each known again however often it is sent."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, problems_of_fields, storable
 from usecases.ingest_entities import AT_ONCE, Taken
 from usecases.ingest_facts import MOST_WORD_CHARACTERS, RecordGiven
+from usecases.lowering import HOW, Concern, Watch
 from usecases.owners import mark_with_owners
 
 MOMENT = "a moment that is not after now"
@@ -95,6 +96,9 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
                 added[entity, row.tag, now if row.from_us is None else row.from_us] = row
             elif found[1] != row.until_us:
                 changed[found[0]] = (entity, row)
+        about = {entity: Concern(now) for entity, _, _ in added}
+        about |= {entity: Concern(max(now, row.until_us or now), True) for entity, row in changed.values()}
+        watch = Watch(session, actor, "tags", about, now)
         write_rows(
             session,
             "tags",
@@ -106,6 +110,7 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
         )
         for key, (_, row) in changed.items():
             session.execute(update(Tag).where(Tag.id == key).values(until_us=row.until_us))
+        _refuse_falls(watch, known, rows, "tag")
         touched = [entity for entity, _, _ in added] + [entity for entity, _ in changed.values()]
         said = [f"{known.numbers[row.external_id]}:{row.tag}:{row.from_us}:{row.until_us}" for row in rows]
         taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
@@ -124,6 +129,9 @@ def add_screenings(
         there = set(bulk_facts.screenings(session, [*known.numbers.values()]))
         wanted = {(known.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
         added = {key: row for key, row in wanted.items() if key not in there}
+        hits = _last_found(there)
+        cleared = {entity for entity, word, _, hit in added if not hit and (entity, word) in hits}
+        watch = Watch(session, actor, "screenings", {entity: Concern(now, True) for entity in cleared}, now)
         write_rows(
             session,
             "screenings",
@@ -133,6 +141,7 @@ def add_screenings(
                 for (entity, screening, at, _), row in added.items()
             ],
         )
+        _refuse_falls(watch, known, rows, "found")
         said = [":".join(map(str, key)) for key in wanted]
         taken = Taken(len(added), 0, len(rows) - len(added))
         _finish(
@@ -168,12 +177,16 @@ def put_records(
                 added.append((of, kind, name, known.numbers[row.external_id], *said))
             elif there[name].said != said:
                 changed.append((there[name], said))
+        about = {row[3]: Concern(now) for row in added}
+        about |= {record.entity_id: Concern(now, True) for record, _ in changed}
+        watch = Watch(session, actor, f"{kind}s", about, now)
         columns = ("opened_us", "closed_us", "outcome", "status", "content")
         names = ("organisation_id", "kind", "external_id", "entity_id", *columns)
         write_rows(session, "records", names, added)
         for record, said in changed:
             values = dict(zip(columns, said, strict=True))
             session.execute(update(Record).where(Record.id == record.id).values(**values))
+        _refuse_falls(watch, known, rows, "number")
         touched = [row[3] for row in added] + [record.entity_id for record, _ in changed]
         taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
         lines = [json.dumps([name, *_said(row.given)]) for name, row in wanted.items()]
@@ -222,6 +235,23 @@ def _finish(
         details=vars(taken),
         bulk=(taken.new + taken.changed, digest_of(said)),
     )
+
+
+def _last_found(there: Iterable[tuple[int, str, int, int]]) -> set[tuple[int, str]]:
+    """Tell of whom the latest screening for a word found something."""
+    last: dict[tuple[int, str], tuple[int, int]] = {}
+    for entity, word, at, hit in there:
+        last[entity, word] = max((at, hit), last.get((entity, word), (at, hit)))
+    return {key for key, (_, hit) in last.items() if hit}
+
+
+def _refuse_falls(watch: Watch, known: _Known, rows: Sequence[Any], field: str) -> None:
+    """Refuse the rows by which a level or a floor would fall: a file has no second person."""
+    falls = {entity: fall for fall in watch.falls() for entity in fall.through}
+    if falls:
+        numbers = [known.numbers[row.external_id] for row in rows]
+        found = [(number, falls[entity]) for number, entity in enumerate(numbers) if entity in falls]
+        raise DataNotValid([Problem(number, field, f"cannot be taken alone: {fall}", HOW) for number, fall in found])
 
 
 def _refuse_others(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Engine, case, select, update
+from sqlalchemy import ColumnElement, Engine, case, select, update
 from sqlalchemy.orm import Session
 
 from domain.clock import day_text, now_microseconds
@@ -18,6 +18,7 @@ from store.entity_tables import Entity, EntityType, Record, Screening, Tag
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
+from usecases.lowering import Concern, Watch
 from usecases.owners import mark_with_owners
 
 MOST_WORD_CHARACTERS = 100
@@ -56,57 +57,87 @@ def set_tag(
 ) -> None:
     """Set a tag on an entity, from now until a moment (not included) or without end. One that it has gets the new end.
 
-    NotThere where there is no such entity; ConfigError where the tag or its end is not right.
+    Raises:
+        NotThere: there is no such entity.
+        ConfigError: the tag or its end is not right.
+        WouldLower: a level or a floor would fall, and one person alone asks.
     """
     now = now_microseconds() if now_us is None else now_us
     _refuse_word("tag", tag)
-    if until_us is not None and until_us <= now:
-        raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
-        before = _end_live(session, entity, tag, now)
-        session.add(
-            Tag(
-                organisation_id=entity.organisation_id,
-                entity_id=entity.id,
-                tag=tag,
-                from_us=now,
-                until_us=until_us,
-                set_by=actor.name,
-            )
+        there = _live_tag(session, entity, tag, now)
+        ends_before = until_us is not None and there is not None and until_us < (there["until_us"] or until_us + 1)
+        concern = Concern(until_us or now, takes_back=True) if ends_before else Concern(now)
+        watch = Watch(session, actor, "tags", {entity.id: concern}, now)
+        set_tag_in(session, actor, entity, tag, until_us, now)
+        watch.refuse_falls()
+
+
+def set_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, until_us: int | None, now: int) -> None:
+    """Set a tag in a transaction that the caller ends, and that holds the entity; errors are those of `set_tag`."""
+    if until_us is not None and until_us <= now:
+        raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
+    before = _end_live(session, entity, tag, now)
+    session.add(
+        Tag(
+            organisation_id=entity.organisation_id,
+            entity_id=entity.id,
+            tag=tag,
+            from_us=now,
+            until_us=until_us,
+            set_by=actor.name,
         )
-        _mark(session, entity, Reason.TAG, now)
-        _record(session, actor, "tag.set", entity, before, {"tag": tag, "until_us": until_us})
+    )
+    _mark(session, entity, Reason.TAG, now)
+    _record(session, actor, "tag.set", entity, before, {"tag": tag, "until_us": until_us})
 
 
 def end_tag(
     engine: Engine, actor: Actor, type_name: str, external_id: str, tag: str, *, now_us: int | None = None
 ) -> None:
-    """Take a tag off an entity; NotThere where it does not have it."""
+    """Take a tag off an entity.
+
+    Raises:
+        NotThere: there is no such entity, or it does not have the tag.
+        WouldLower: a level or a floor would fall, and one person alone asks.
+    """
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
-        before = _end_live(session, entity, tag, now)
-        if before is None:
-            raise NotThere(f"{type_name} {external_id!r} does not have the tag {tag!r}")
-        _mark(session, entity, Reason.TAG, now)
-        _record(session, actor, "tag.ended", entity, before, None)
+        watch = Watch(session, actor, "tags", {entity.id: Concern(now, takes_back=True)}, now)
+        end_tag_in(session, actor, entity, tag, now)
+        watch.refuse_falls()
+
+
+def end_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, now: int) -> None:
+    """Take a tag off in a transaction that the caller ends, and that holds the entity; NotThere without the tag."""
+    before = _end_live(session, entity, tag, now)
+    if before is None:
+        kind = session.get_one(EntityType, entity.type_id).name
+        raise NotThere(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
+    _mark(session, entity, Reason.TAG, now)
+    _record(session, actor, "tag.ended", entity, before, None)
+
+
+def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
+    # Who was waited for may have looked at the clock a little later, on another machine: what they set is ended too.
+    near = now + clock_of(session.get_bind().engine).tolerance_us
+    ends_later = Tag.until_us.is_(None) | (Tag.until_us > now)
+    return (Tag.entity_id == entity.id, Tag.tag == tag, Tag.from_us <= near, ends_later)
+
+
+def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
+    found = session.execute(select(Tag.tag, Tag.until_us).where(*_live(session, entity, tag, now))).first()
+    return None if found is None else {"tag": found.tag, "until_us": found.until_us}
 
 
 def _end_live(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
-    # Who was waited for may have looked at the clock a little later, on another machine: what they set is ended too.
-    near = now + clock_of(session.get_bind().engine).tolerance_us
-    live = (
-        Tag.entity_id == entity.id,
-        Tag.tag == tag,
-        Tag.from_us <= near,
-        Tag.until_us.is_(None) | (Tag.until_us > now),
-    )
-    before = session.execute(select(Tag.tag, Tag.until_us).where(*live)).first()
-    if before is None:
-        return None
-    session.execute(update(Tag).where(*live).values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
-    return {"tag": before.tag, "until_us": before.until_us}
+    before = _live_tag(session, entity, tag, now)
+    if before is not None:
+        ended = update(Tag).where(*_live(session, entity, tag, now))
+        session.execute(ended.values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
+    return before
 
 
 def add_screening(
@@ -122,26 +153,46 @@ def add_screening(
 ) -> None:
     """Note that an entity was screened for something, and whether anything was found: clean ones count too.
 
-    NotThere where there is no such entity; ConfigError for a moment that is still to come.
+    Raises:
+        NotThere: there is no such entity.
+        ConfigError: the moment is still to come.
+        WouldLower: nothing was found where something was before, a level or a floor would fall, and one person alone
+            asks.
     """
     now = now_microseconds() if now_us is None else now_us
     at = now if at_us is None else at_us
     _refuse_word("screening", screening)
-    _refuse_future("a screening", at, now)
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
-        session.add(
-            Screening(
-                organisation_id=entity.organisation_id,
-                entity_id=entity.id,
-                screening=screening,
-                found=found,
-                at_us=at,
-                recorded_us=now,
-            )
+        clears = not found and _was_found(session, entity, screening)
+        watch = Watch(session, actor, "screenings", {entity.id: Concern(now, takes_back=True)} if clears else {}, now)
+        add_screening_in(session, actor, entity, screening, found=found, at=at, now=now)
+        watch.refuse_falls()
+
+
+def _was_found(session: Session, entity: Entity, screening: str) -> bool:
+    same = (Screening.entity_id == entity.id, Screening.screening == screening)
+    wanted = select(Screening.found).where(*same).order_by(Screening.at_us.desc(), Screening.found.desc()).limit(1)
+    return bool(session.scalar(wanted))
+
+
+def add_screening_in(
+    session: Session, actor: Actor, entity: Entity, screening: str, *, found: bool, at: int, now: int
+) -> None:
+    """Note a screening in a transaction that the caller ends, and that keeps the entity."""
+    _refuse_future("a screening", at, now)
+    session.add(
+        Screening(
+            organisation_id=entity.organisation_id,
+            entity_id=entity.id,
+            screening=screening,
+            found=found,
+            at_us=at,
+            recorded_us=now,
         )
-        _mark(session, entity, Reason.SCREENING, now)
-        _record(session, actor, "screening.added", entity, None, {"screening": screening, "found": found, "at_us": at})
+    )
+    _mark(session, entity, Reason.SCREENING, now)
+    _record(session, actor, "screening.added", entity, None, {"screening": screening, "found": found, "at_us": at})
 
 
 def put_record(
@@ -156,31 +207,49 @@ def put_record(
 ) -> None:
     """Open, change or close a case or an alert about an entity.
 
-    NotThere where there is no such entity; ActionRefused where the number is that of another entity's; ConfigError
-    where moments or fields are not right.
+    Raises:
+        NotThere: there is no such entity.
+        ActionRefused: the number is that of another entity's; WouldLower where a level or a floor would fall, and one
+            person alone asks.
+        ConfigError: moments or fields are not right.
     """
     now = now_microseconds() if now_us is None else now_us
     _refuse_record(kind, given, now)
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
-        declared = FIELDS.validate_json(session.get_one(EntityType, entity.type_id).case_fields)
-        refuse_bad_fields(given.fields, declared)
-        same = (Record.organisation_id == entity.organisation_id, Record.kind == kind)
-        there = session.scalar(select(Record).where(*same, Record.external_id == given.external_id).with_for_update())
-        if there is not None and there.entity_id != entity.id:
-            raise ActionRefused(f"{kind} {given.external_id!r} is about another entity, and cannot be about this one")
-        before = None if there is None else _said(there)
-        made = there or Record(
-            organisation_id=entity.organisation_id, kind=kind, external_id=given.external_id, entity_id=entity.id
-        )
-        made.opened_us, made.closed_us = given.opened_us, given.closed_us
-        made.outcome, made.status = given.outcome, given.status
-        made.content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
-        if before == _said(made):
-            return
-        add_alone(session, made)
-        _mark(session, entity, Reason.RECORD, now)
-        _record(session, actor, f"{kind}.put", entity, before, _said(made))
+        there = _record_numbered(session, entity, kind, given.external_id)
+        watch = Watch(session, actor, f"{kind}s", {entity.id: Concern(now, takes_back=there is not None)}, now)
+        put_record_in(session, actor, entity, kind, given, now)
+        watch.refuse_falls()
+
+
+def put_record_in(
+    session: Session, actor: Actor, entity: Entity, kind: Literal["case", "alert"], given: RecordGiven, now: int
+) -> None:
+    """Put a case or an alert in a transaction that the caller ends, and that keeps the entity."""
+    _refuse_record(kind, given, now)
+    declared = FIELDS.validate_json(session.get_one(EntityType, entity.type_id).case_fields)
+    refuse_bad_fields(given.fields, declared)
+    there = _record_numbered(session, entity, kind, given.external_id)
+    if there is not None and there.entity_id != entity.id:
+        raise ActionRefused(f"{kind} {given.external_id!r} is about another entity, and cannot be about this one")
+    before = None if there is None else _said(there)
+    made = there or Record(
+        organisation_id=entity.organisation_id, kind=kind, external_id=given.external_id, entity_id=entity.id
+    )
+    made.opened_us, made.closed_us = given.opened_us, given.closed_us
+    made.outcome, made.status = given.outcome, given.status
+    made.content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
+    if before == _said(made):
+        return
+    add_alone(session, made)
+    _mark(session, entity, Reason.RECORD, now)
+    _record(session, actor, f"{kind}.put", entity, before, _said(made))
+
+
+def _record_numbered(session: Session, entity: Entity, kind: str, number: str) -> Record | None:
+    same = (Record.organisation_id == entity.organisation_id, Record.kind == kind, Record.external_id == number)
+    return session.scalar(select(Record).where(*same).with_for_update())
 
 
 def _said(record: Record) -> dict[str, Any]:

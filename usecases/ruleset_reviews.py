@@ -32,7 +32,7 @@ class Surroundings:
     type_name: str
     fields: Mapping[str, Fields]
     lists: Mapping[str, NamedList]
-    minimum_coverage_percent: int = 0
+    minimum_coverage_percent: int
 
 
 @dataclass(frozen=True)

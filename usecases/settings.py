@@ -36,6 +36,7 @@ class Settings:
         retention_days: nobody is erased before they are over.
         minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach.
         sole_operator_us: since when one person may approve what they proposed; None where two are needed.
+        programs_lower_levels: programs take back what holds a level up without a second person.
     """
 
     levels: tuple[str, ...]
@@ -43,8 +44,9 @@ class Settings:
     base_currency: str
     override_cap_percent: int
     retention_days: int
-    minimum_coverage_percent: int = 0
+    minimum_coverage_percent: int
     sole_operator_us: int | None = None
+    programs_lower_levels: bool = False
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
@@ -62,6 +64,7 @@ def _settings(row: OrganisationSettings) -> Settings:
         row.retention_days,
         row.minimum_coverage_percent,
         row.sole_operator_us,
+        row.programs_lower_levels,
     )
 
 
@@ -123,6 +126,7 @@ class SettingsGiven:
     override_cap_percent: int | None = None
     retention_days: int | None = None
     minimum_coverage_percent: int | None = None
+    programs_lower_levels: bool | None = None
 
 
 def change_settings_in(session: Session, actor: Actor, given: SettingsGiven) -> Settings:
@@ -159,6 +163,8 @@ def check_values(given: SettingsGiven) -> None:
         value = getattr(given, name)
         if value is not None and (type(value) is not int or not 0 <= value <= most):
             raise ConfigError(f"{name} is {value!r}; it must be a whole number from 0 to {most}")
+    if given.programs_lower_levels not in {None, True, False} or type(given.programs_lower_levels) is int:
+        raise ConfigError(f"programs_lower_levels is {given.programs_lower_levels!r}; it must be true or false")
 
 
 def set_sole_operator_in(session: Session, actor: Actor, since_us: int | None, why: str) -> Settings:
@@ -216,4 +222,5 @@ def _said(row: OrganisationSettings) -> dict[str, object]:
         "override_cap_percent": row.override_cap_percent,
         "retention_days": row.retention_days,
         "minimum_coverage_percent": row.minimum_coverage_percent,
+        "programs_lower_levels": row.programs_lower_levels,
     }

@@ -33,7 +33,19 @@ def validation_page(number: int, reason: str, report: Plain) -> Page:
         ("Confirmed in that time", f"{overall['caught']['confirmed']:,}"),
         ("Intervals", f"{percent(CONFIDENCE, 0)}; no figure rests on fewer than {report['least']}"),
     ]
-    return Page(f"Validation of levels {number}", facts, [*CAUTIONS, *_left_aside(overall)], list(_sections(report)))
+    cautions = [*_hindsight(report), *CAUTIONS, *_left_aside(overall)]
+    return Page(f"Validation of levels {number}", facts, cautions, list(_sections(report)))
+
+
+def _hindsight(report: Plain) -> Iterator[str]:
+    """Warn of levels that were computed for a moment long past: a validation that was kept before says nothing."""
+    late = report.get("assessed_late", {"assessments": 0})
+    if late["assessments"]:
+        yield (
+            f"{late['assessments']:,} of {late['of']:,} assessments were made more than a day after their moment, such "
+            "as by `fivefold worker --as-of`. A tag, a screening, a case or an attribute that was stored since, with a "
+            "date before it, counts in them as known then: what these levels seem to have foreseen may be hindsight."
+        )
 
 
 def _left_aside(overall: Plain) -> Iterator[str]:

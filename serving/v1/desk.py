@@ -159,6 +159,6 @@ def answered_by(
         if told is None:
             raise
         return told
-    if route.gives is type(None):
+    if made is None:
         return Response(status_code=204)
     return Response(route.writer.dump_json(made), route.status, media_type="application/json")

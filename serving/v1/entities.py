@@ -1,13 +1,15 @@
 """Entities, and what becomes known about them."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, MomentGiven, Shown, Text
-from usecases import ingest_entities, ingest_facts
+from usecases import ingest_entities
+from usecases.changes import facts
+from usecases.changes.proposals import Outcome
 from usecases.ingest_checks import EntityRow, OwnerGiven
 from usecases.ingest_facts import RecordGiven
 from usecases.ingest_transactions import add_transactions
@@ -77,27 +79,42 @@ class TypeOfTransactions(Given):
 
 
 class TagGiven(Given):
-    """Until when a tag holds; without an end where none is given."""
+    """Until when a tag holds; without an end where none is given. `reason` where a level would fall."""
 
     until: MomentGiven | None = None
+    reason: Text = ""
+
+
+class Why(Given):
+    """Why: needed where a level would fall, as another person approves it then."""
+
+    reason: Text = ""
 
 
 class ScreeningGiven(Given):
-    """What somebody was screened for, and whether anything was found; now, unless another moment is given."""
+    """What somebody was screened for, and whether anything was found; now, unless another moment is given.
+
+    `reason` where a level would fall.
+    """
 
     screening: Text
     found: bool
     at: MomentGiven | None = None
+    reason: Text = ""
 
 
 class CaseGiven(Given):
-    """Where a case or an alert stands; sent again, it is changed. An outcome is known from the end on."""
+    """Where a case or an alert stands; sent again, it is changed. An outcome is known from the end on.
+
+    `reason` where a level would fall.
+    """
 
     opened_at: MomentGiven
     closed_at: MomentGiven | None = None
     outcome: Text | None = None
     status: Text | None = None
     fields: dict[str, Any] = Field(default_factory=dict)
+    reason: Text = ""
 
 
 def put_entity(asked: Asked, type_: Text, external_id: Text, body: EntityGiven) -> Taken:
@@ -128,30 +145,37 @@ def post_transactions(asked: Asked, query: TypeOfTransactions, body: Rows) -> Tr
     return TransactionsTaken.of(add_transactions(asked.engine, asked.actor, body, query.type))
 
 
-def set_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> None:
-    """Set a tag on an entity, or give it another end."""
-    ingest_facts.set_tag(asked.engine, asked.actor, type_, external_id, tag, until_us=body.until)
+def set_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> Proposal | None:
+    """Set a tag on an entity, or give it another end; proposed where a level would fall."""
+    of = (asked.engine, asked.actor, type_, external_id)
+    return _proposal(facts.set_tag(*of, tag, until_us=body.until, reason=body.reason))
 
 
-def end_tag(asked: Asked, type_: Text, external_id: Text, tag: Text) -> None:
-    """Take a tag off an entity."""
-    ingest_facts.end_tag(asked.engine, asked.actor, type_, external_id, tag)
+def end_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, query: Why) -> Proposal | None:
+    """Take a tag off an entity; proposed where a level would fall."""
+    return _proposal(facts.end_tag(asked.engine, asked.actor, type_, external_id, tag, reason=query.reason))
 
 
-def add_screening(asked: Asked, type_: Text, external_id: Text, body: ScreeningGiven) -> None:
-    """Note that an entity was screened, and whether anything was found: clean ones count too."""
-    said: Mapping[str, Any] = {"found": body.found, "at_us": body.at}
-    ingest_facts.add_screening(asked.engine, asked.actor, type_, external_id, body.screening, **said)
+def add_screening(asked: Asked, type_: Text, external_id: Text, body: ScreeningGiven) -> Proposal | None:
+    """Note that an entity was screened, and whether anything was found; proposed where a hit is cleared by it."""
+    of = (asked.engine, asked.actor, type_, external_id)
+    return _proposal(facts.add_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason))
 
 
-def put_case(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> None:
-    """Open, change or close a case about an entity."""
-    ingest_facts.put_record(asked.engine, asked.actor, type_, external_id, "case", _record(number, body))
+def put_case(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
+    """Open, change or close a case about an entity; proposed where a level would fall."""
+    of = (asked.engine, asked.actor, type_, external_id)
+    return _proposal(facts.put_record(*of, "case", _record(number, body), reason=body.reason))
 
 
-def put_alert(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> None:
-    """Open, change or close an alert about an entity."""
-    ingest_facts.put_record(asked.engine, asked.actor, type_, external_id, "alert", _record(number, body))
+def put_alert(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
+    """Open, change or close an alert about an entity; proposed where a level would fall."""
+    of = (asked.engine, asked.actor, type_, external_id)
+    return _proposal(facts.put_record(*of, "alert", _record(number, body), reason=body.reason))
+
+
+def _proposal(made: Outcome) -> Proposal | None:
+    return None if made.proposal is None else Proposal.of(made.proposal)
 
 
 def _record(number: str, given: CaseGiven) -> RecordGiven:

@@ -63,7 +63,7 @@ class WhyDecided(Given):
 
 
 def list_proposals(asked: Asked, query: PageOfProposals) -> list[Proposal]:
-    """List proposals, the newest first; for approvers those of overrides."""
+    """List proposals, the newest first; for approvers those about one entity."""
     found = proposals.list_proposals(asked.engine, asked.actor, query.state, query.before, query.limit, asked.role)
     return [Proposal.of(line) for line in found]
 

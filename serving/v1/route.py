@@ -63,7 +63,7 @@ class Route:
 
     A handler takes `asked`; each name of the path (one that Python has already with an underscore behind it); perhaps
     `query`, a form whose fields are the query's; perhaps `body`, a form of the JSON that was sent. What it returns is
-    the answer, and nothing is 204.
+    the answer, and nothing is 204, whatever the status of an answer is.
 
     Attributes:
         work: how much there is to do for it; it decides where it waits, and how large a body may be.
@@ -98,6 +98,11 @@ class Route:
     def gives(self) -> Any:
         """Give the type of the answer."""
         return get_type_hints(self.handler, include_extras=True)["return"]
+
+    @cached_property
+    def may_give_nothing(self) -> bool:
+        """Tell whether there are good answers without a body: 204."""
+        return type(None) in {self.gives, *get_args(self.gives)}
 
     @cached_property
     def readers(self) -> Mapping[str, TypeAdapter[Any]]:

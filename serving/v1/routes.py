@@ -137,4 +137,5 @@ def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
         }
         for status, text in _ERRORS.items()
     }
-    return {_status(route): good, **bad}
+    nothing: dict[int | str, dict[str, Any]] = {204: {"headers": EVERYWHERE}} if route.may_give_nothing else {}
+    return {**nothing, _status(route): good, **bad}

@@ -24,12 +24,14 @@ class SettingsGiven(Given):
     override_cap_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     retention_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
     minimum_coverage_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    programs_lower_levels: bool | None = None
     reason: Text = ""
 
 
 class Settings(Shown):
     """The settings; levels and base currency cannot change any more from `locked_at` on.
 
+    `programs_lower_levels`: programs take back what holds a level up without a second person.
     `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
     """
 
@@ -39,6 +41,7 @@ class Settings(Shown):
     override_cap_percent: int
     retention_days: int
     minimum_coverage_percent: int
+    programs_lower_levels: bool
     sole_operator_since: Moment | None = Field(validation_alias="sole_operator_us")
 
 

@@ -29,7 +29,9 @@ def organisation(engine: Engine, name: str = "bank", levels: list[str] | None = 
     with Session(engine) as session, session.begin():
         made = accounts.organisation_named(session, name, NOW)
         session.flush()
-        session.add(OrganisationSettings(organisation_id=made.id, levels=json.dumps(levels or LEVELS)))
+        # Rulesets of tests have few examples.
+        said = json.dumps(levels or LEVELS)
+        session.add(OrganisationSettings(organisation_id=made.id, levels=said, minimum_coverage_percent=0))
         session.add(
             EntityType(
                 organisation_id=made.id,

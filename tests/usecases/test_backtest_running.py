@@ -17,10 +17,12 @@ from tests.usecases.governed import DAY, NOW, document, founded, stand
 from usecases import backtest_running
 from usecases.actors import Actor
 from usecases.backtest_running import run_backtest, setting_of
+from usecases.changes.asks import change_settings
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import put_entities
 from usecases.ruleset_commits import commit
 from usecases.rulesets import save_draft
+from usecases.settings import SettingsGiven
 
 COUNTRIES = ("NO", "IR", "KP")
 
@@ -140,6 +142,7 @@ def test_an_override_is_no_level_of_the_rules(engine: Engine, ana: Actor) -> Non
 
 def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:
     only = "applies_to: {field: country, equals: KP}\nlevels:"
+    change_settings(engine, ana, SettingsGiven(minimum_coverage_percent=60))
     in_force(
         engine,
         ana,

@@ -32,10 +32,12 @@ from tests.usecases.governed import (
 )
 from usecases.actors import Actor
 from usecases.audit_verify import verify
+from usecases.changes.asks import change_settings
 from usecases.entity_types import define_type
 from usecases.lists import ListLine, ListPut, list_lists, named_lists
 from usecases.ruleset_commits import commit
 from usecases.rulesets import save_draft
+from usecases.settings import SettingsGiven
 
 FILE = """\
 list: watched
@@ -226,6 +228,7 @@ def test_wherever_a_ruleset_reads_a_list_it_is_touched(engine: Engine, ana: Acto
     put(engine, ana, name="elsewhere", members=["XX"])
     text = document().replace(old, new)
     text = text[: text.index("examples:")].replace("levels:", "coverage: {rules: 0, cases: 0}\nlevels:")
+    change_settings(engine, ana, SettingsGiven(minimum_coverage_percent=0))
     in_force(engine, ana, text)
     add_entities(engine, ana, ["a"])
     assert put(engine, ana, 5, ["YY"], "elsewhere").touched == 1

@@ -123,7 +123,7 @@ def test_who_settled_what_is_recorded(engine: Engine, ana: Actor) -> None:
     choose_levels(engine, ana, ["a", "b", "c"])
     change_settings(engine, ana, override_cap_percent=5)
     first = {"levels": ["a", "b", "c"], "base_currency": "EUR", "override_cap_percent": 10, "retention_days": 1826,
-             "minimum_coverage_percent": 0}  # fmt: skip
+             "minimum_coverage_percent": 80, "programs_lower_levels": False}  # fmt: skip
     second = {**first, "override_cap_percent": 5}
     number = str(ana.organisation_id)
     assert audited(engine) == [

@@ -15,9 +15,11 @@ from tests.usecases.banks import Bank
 from tests.usecases.planted import Planted, Step, day, fill, planted
 from usecases.actors import Actor
 from usecases.audit_verify import verify
+from usecases.ingest_bulk import TagRow, put_tags
 from usecases.ingest_facts import RecordGiven, put_record
 from usecases.material_changes import register_change
 from usecases.validation import list_validations, read_validation, revalidation, validate_levels
+from usecases.validation_page import validation_page
 
 NOW = platforms.NOW
 FROM, UNTIL = day(0), day(90)
@@ -79,6 +81,29 @@ def test_transitions_and_what_waits_are_told(engine: Engine) -> None:
     assert [level["confirmed"] for level in overall["levels"]] == [1, 0, 0, 0, 0], "where they were before the alert"
     assert [level["held"] for level in overall["levels"]] == [0, 2, 1, 0, 0]
     assert overall["statuses"] == {"assessed": 3}
+
+
+def test_a_leak_of_hindsight_is_warned_of(engine: Engine) -> None:
+    """Today's confirmed cases were tagged with a date of long ago, and everybody was assessed as of that date."""
+    bank = Bank(engine)
+    bank.activate(banks.document({"watch": banks.WATCH}, optional_tables=["tags"]))
+    bank.now = NOW - 300 * DAY_US
+    names = [f"c{number}" for number in range(200)]
+    begins = bank.now
+    for name in names:
+        bank.put(name)
+    put_tags(engine, bank.actor, "customer", [TagRow(name, "watch", begins - 1) for name in names[:60]], NOW)
+    bank.settle()
+    for name in names[:60]:
+        given = RecordGiven(name, begins + 30 * DAY_US, begins + 60 * DAY_US, "confirmed")
+        put_record(engine, bank.actor, "customer", name, "case", given, now_us=NOW)
+    bank.wait(days=100)
+    made = validate_levels(engine, bank.actor, begins + DAY_US, bank.now, now_us=NOW, resamples=20)
+    assert made.report["groups"][0]["ranked"]["gini"]["estimate"] == 1.0, "it looks like clairvoyance"
+    assert made.report["assessed_late"] == {"assessments": 200, "of": 200}
+    first = validation_page(made.id, made.reason, made.report).cautions[0]
+    assert "200 of 200 assessments were made more than a day after their moment" in first
+    assert "may be hindsight" in first
 
 
 def test_a_time_that_is_none_is_refused(bank: Planted) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter
 
@@ -131,6 +131,61 @@ class OverrideRevoked:
         return f"end of override {self.override}"
 
 
+@dataclass(frozen=True)
+class TagChanged:
+    """A tag of an entity that is to end, now or at another moment, or to be set; `entity` is its number."""
+
+    kind: ClassVar[str] = "fact.tag"
+    entity: int
+    tag: str
+    until_us: int | None
+    ended: bool
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"{'end of ' if self.ended or self.until_us else ''}tag {self.tag!r} of entity {self.entity}"
+
+
+@dataclass(frozen=True)
+class ScreeningCleared:
+    """A screening of an entity that found nothing, after one that did."""
+
+    kind: ClassVar[str] = "fact.screening"
+    entity: int
+    screening: str
+    at_us: int
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"clean screening {self.screening!r} of entity {self.entity}"
+
+
+@dataclass(frozen=True)
+class RecordChanged:
+    """A case or an alert about an entity as it is to be; `fields` in JSON."""
+
+    kind: ClassVar[str] = "fact.record"
+    entity: int
+    of: Literal["case", "alert"]
+    external_id: str
+    opened_us: int
+    closed_us: int | None
+    outcome: str | None
+    status: str | None
+    fields: str
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"{self.of} {self.external_id!r} about entity {self.entity}"
+
+
+Fact = TagChanged | ScreeningCleared | RecordChanged
+"""What is known of one entity, and would lower a level."""
+FACTS: tuple[type[Fact], ...] = (TagChanged, ScreeningCleared, RecordChanged)
+
 Content = (
     RulesetsOrdered
     | RulesetSwitched
@@ -140,6 +195,7 @@ Content = (
     | PolicyRetired
     | SettingsChanged
     | OverrideRevoked
+    | Fact
 )
 
 KINDS: Mapping[str, type[Content]] = {
@@ -153,6 +209,7 @@ KINDS: Mapping[str, type[Content]] = {
         PolicyRetired,
         SettingsChanged,
         OverrideRevoked,
+        *FACTS,
     )
 }
 

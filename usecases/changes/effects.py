@@ -1,5 +1,6 @@
 """What each kind of change does once it is approved; and, for a moment that is taken back, what decides after it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -9,6 +10,8 @@ from sqlalchemy.orm import Session
 from risk.engine.reads import lists_of_ruleset
 from risk.facts.lists import NamedList, read_list
 from store.chain import digest_of
+from store.entities import entity_named
+from store.entity_tables import Entity, EntityType
 from store.ruleset_tables import Family
 from store.rulesets import all_active_versions
 from usecases.activations import roll_back_in
@@ -16,15 +19,20 @@ from usecases.actors import Actor
 from usecases.assessing import ruleset_of
 from usecases.changes.contents import (
     Content,
+    Fact,
     ListVersionsAdded,
     OverrideRevoked,
     PolicyRetired,
     RatesReplaced,
+    RecordChanged,
     RulesetRolledBack,
     RulesetsOrdered,
     RulesetSwitched,
+    ScreeningCleared,
     SettingsChanged,
+    TagChanged,
 )
+from usecases.ingest_facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
 from usecases.lists import ListPut, named_lists, put_list_in
 from usecases.overrides import revoke_override_in
 from usecases.policies import PolicyLine, retire_policy_in
@@ -64,6 +72,33 @@ def apply_content(  # noqa: PLR0911 (one for each kind)
         case OverrideRevoked():
             revoke_override_in(session, actor, content.override, why, now_us, marks=marks)
             return None  # the override itself says the rest; a copy of it here would outlast an erasure
+        case TagChanged() | ScreeningCleared() | RecordChanged():
+            _apply_fact(session, actor, content, now_us)
+            return None
+
+
+def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> None:
+    """Store what would lower a level, without asking again who may; NotThere where its entity was erased."""
+    found = session.get_one(Entity, content.entity)
+    kind = session.get_one(EntityType, found.type_id).name
+    entity = entity_named(session, actor.organisation_id, kind, found.external_id, alone=True)
+    match content:
+        case TagChanged() if content.ended or (content.until_us is not None and content.until_us <= now_us):
+            end_tag_in(session, actor, entity, content.tag, now_us)
+        case TagChanged():
+            set_tag_in(session, actor, entity, content.tag, content.until_us, now_us)
+        case ScreeningCleared():
+            add_screening_in(session, actor, entity, content.screening, found=False, at=content.at_us, now=now_us)
+        case RecordChanged():
+            given = RecordGiven(
+                content.external_id,
+                content.opened_us,
+                content.closed_us,
+                content.outcome,
+                content.status,
+                json.loads(content.fields),
+            )
+            put_record_in(session, actor, entity, content.of, given, now_us)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Changes of what decides: one person proposes, workers run the backtests, another person approves.
 
 Until the first ruleset of an organisation was activated nothing decides, and what would be proposed is done at once.
-So is the end of an override that lies below what the rules say, which raises the level.
+So is the end of an override that lies below what the rules say, which raises the level. A change of facts is asked for
+here only where it would lower a level (`usecases.lowering`).
 """
 
 import json
@@ -34,7 +35,7 @@ from store.proposals import (
 from store.ruleset_tables import Backtest
 from usecases import audit
 from usecases.actors import Actor
-from usecases.changes.contents import Content, OverrideRevoked, SettingsChanged, read_content, written
+from usecases.changes.contents import FACTS, Content, OverrideRevoked, SettingsChanged, read_content, written
 from usecases.changes.effects import Reached, Result, apply_content, rehearse
 from usecases.changes.people import refuse_nobody, refuse_same_person
 from usecases.changes.reach import reach_of
@@ -95,8 +96,15 @@ class Outcome:
     proposal: ProposalLine | None
 
 
-def ask_for(engine: Engine, actor: Actor, content: Content, reason: str, now_us: int | None = None) -> Outcome:
-    """Propose a change; it is done at once where it needs one person alone.
+def ask_for(
+    engine: Engine,
+    actor: Actor,
+    content: Content,
+    reason: str,
+    now_us: int | None = None,
+    reach: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Propose a change; it is done at once where it needs one person alone. *reach*: whom, where that is known already.
 
     Raises:
         ConfigError: the reason is empty although it is proposed; or as the kind says.
@@ -115,7 +123,8 @@ def ask_for(engine: Engine, actor: Actor, content: Content, reason: str, now_us:
             kind=content.kind,
             subject=content.subject,
             content=written(content),
-            reach=canonical_json(reach_of(session, actor, content, reached, now)),
+            reach=canonical_json(reach_of(session, actor, content, reached, now) if reach is None else dict(reach)),
+            entity_id=content.entity if isinstance(content, FACTS) else None,
             reason=why,
             proposed_by=actor.name,
             proposed_us=now,
@@ -130,6 +139,8 @@ def ask_for(engine: Engine, actor: Actor, content: Content, reason: str, now_us:
 
 def _one_person_suffices(session: Session, actor: Actor, content: Content) -> bool:
     """Tell whether a change lowers nothing: no ruleset decides yet, or an override ends that kept a level down."""
+    if isinstance(content, FACTS):
+        return False  # it is asked for once it was seen that a level would fall
     if isinstance(content, OverrideRevoked):
         return raises_without(session, actor, content.override)
     return not anything_decided(session, actor.organisation_id)
@@ -218,9 +229,10 @@ def _open(session: Session, actor: Actor, number: int) -> Proposal:
 
 _PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
 _OF_OVERRIDES = frozenset({Role.APPROVER, Role.ADMIN})
-_APPROVERS = {SettingsChanged.kind: frozenset({Role.ADMIN}), OverrideRevoked.kind: _OF_OVERRIDES}
+_OF_ENTITIES = dict.fromkeys((OverrideRevoked.kind, *(form.kind for form in FACTS)), _OF_OVERRIDES)
+_APPROVERS = {SettingsChanged.kind: frozenset({Role.ADMIN}), **_OF_ENTITIES}
 """Who approves a proposal of a kind; publishers and admins those of all others."""
-_REFUSERS = {OverrideRevoked.kind: _OF_OVERRIDES}
+_REFUSERS = _OF_ENTITIES
 """Who refuses a proposal of a kind; publishers and admins those of all others."""
 
 
@@ -232,12 +244,14 @@ def _refuse_role(row: Proposal, role: Role, by_kind: Mapping[str, frozenset[Role
 
 
 def _about(kind: str) -> str:
-    return {SettingsChanged.kind: "settings", OverrideRevoked.kind: "an override"}.get(kind, "what assesses")
+    if kind == SettingsChanged.kind:
+        return "settings"
+    return "one entity" if kind in _OF_ENTITIES else "what assesses"
 
 
 def _kinds_for(role: Role) -> tuple[str, ...] | None:
-    """Give the kinds of proposals that a role sees; None for all. Thresholds of rulesets are not for approvers."""
-    return (OverrideRevoked.kind,) if role is Role.APPROVER else None
+    """Give the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers alone."""
+    return tuple(_OF_ENTITIES) if role is Role.APPROVER else None
 
 
 def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached]) -> list[int]:
@@ -309,7 +323,7 @@ def list_proposals(
 ) -> list[ProposalLine]:
     """List proposals, of one state or of all, the newest first; *before* is the last number of the page before.
 
-    Only those that the role may see: approvers those of overrides.
+    Only those that the role may see: approvers those about one entity.
     """
     kinds = _kinds_for(role)
     with reachable(), Session(engine) as session:

@@ -118,8 +118,7 @@ def test_asking_changes_nothing_until_another_person_approves(engine: Engine, th
     assert governing(engine) == before
     done = approve_proposal(engine, three[1], outcome.proposal.id, "seen", now_us=LATER)
     assert (done.state, done.decided_by, done.decision_reason) == ("approved", "member:2", "seen")
-    coverage_stays = "minimum_coverage_percent" in done.content and done.content["minimum_coverage_percent"] == 0
-    assert (governing(engine) != before) or coverage_stays
+    assert governing(engine) != before
     with pytest.raises(ActionRefused, match="was approved already"):
         approve_proposal(engine, three[2], outcome.proposal.id, "again")
     assert [entry[1] for entry in audited(engine) if entry[1].startswith("proposal.")] == [
@@ -295,6 +294,15 @@ def test_the_least_coverage_of_the_organisation_holds_whatever_a_ruleset_says(en
     text = text[: text.index("  - {name: north")] + "coverage: {rules: 0, cases: 0}\n"
     save_draft(engine, three[0], text)
     with pytest.raises(Exception, match=r"reach 50\.0 % of rules, at least 90 % are needed by the organisation"):
+        commit(engine, three[0], "new", 1, "as it is")
+
+
+def test_an_author_alone_does_not_switch_coverage_off(engine: Engine, three: People) -> None:
+    """The organisation's minimum holds from its first day, though nobody chose it."""
+    text = document("new")
+    text = text[: text.index("  - {name: north")] + "coverage: {rules: 0, cases: 0}\n"
+    save_draft(engine, three[0], text)
+    with pytest.raises(Exception, match=r"reach 50\.0 % of rules, at least 80 % are needed by the organisation"):
         commit(engine, three[0], "new", 1, "as it is")
 
 

@@ -1,0 +1,251 @@
+"""What holds a level up is not taken back by one person alone: tags, cases, screenings, and files of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from domain.clock import DAY_US
+from domain.errors import ActionRefused, ConfigError, DataNotValid
+from store.entity_tables import OrganisationSettings
+from store.proposal_tables import Proposal
+from store.ruleset_tables import Activation, RulesetVersion
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from tests.usecases.governed import audited, rows_of
+from usecases.actors import Actor
+from usecases.audit_verify import verify
+from usecases.changes import facts
+from usecases.changes.proposals import Outcome, approve_proposal, refuse_proposal
+from usecases.erasing import erase_entity
+from usecases.facts import list_records, list_tags
+from usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
+from usecases.ingest_facts import RecordGiven
+from usecases.lowering import WouldLower
+from usecases.roles import Role
+
+LOW, MEDIUM, HIGH = 1, 2, 3
+CONFIRMED = {
+    "input": {"count": "cases", "where": {"field": "outcome", "equals": "confirmed"}},
+    "cases": [{"when": {"at_least": 1}, "points": 0, "floor": "high"}],
+}
+RULES = {"watch": banks.WATCH, "sanctions": banks.SCREENED, "cases": CONFIRMED}
+WHY = "it is not the same person"
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """A customer at low; something decides, and screenings were clean."""
+    bank = Bank(engine)
+    version = bank.activate(banks.document(RULES, optional_tables=["cases"]))
+    decided(bank, version)
+    for name in "ab":
+        bank.put(name)
+        screen(bank, False, name=name)
+    bank.settle()
+    bank.wait(days=1)
+    return bank
+
+
+def decided(bank: Bank, version: int) -> None:
+    """Let two people have decided on it."""
+    with Session(bank.engine) as session, session.begin():
+        family = session.get_one(RulesetVersion, version).family_id
+        made = Activation(
+            organisation_id=bank.of,
+            family_id=family,
+            version_id=version,
+            kind="activation",
+            reason=WHY,
+            actor="member:2",
+            at_us=bank.now,
+            per_second=100,
+            reached_id=0,
+            reached_us=bank.now,
+            finished_us=bank.now,
+        )
+        session.add(made)
+
+
+def tag(bank: Bank, who: Actor | None = None, **changed: Any) -> Outcome:
+    return facts.set_tag(bank.engine, who or bank.actor, "customer", "a", "watch", now_us=bank.now, **changed)
+
+
+def untag(bank: Bank, who: Actor | None = None, reason: str = WHY) -> Outcome:
+    return facts.end_tag(bank.engine, who or bank.actor, "customer", "a", "watch", reason=reason, now_us=bank.now)
+
+
+def screen(bank: Bank, found: bool, who: Actor | None = None, name: str = "a") -> Outcome:
+    whose = (bank.engine, who or bank.actor, "customer", name)
+    return facts.add_screening(*whose, "sanctions", found=found, reason=WHY, now_us=bank.now)
+
+
+def case(bank: Bank, outcome: str, who: Actor | None = None) -> Outcome:
+    given = RecordGiven("7", bank.now - 3 * DAY_US, bank.now, outcome)
+    whose = (bank.engine, who or bank.actor, "customer", "a")
+    return facts.put_record(*whose, "case", given, reason=WHY, now_us=bank.now)
+
+
+Way = tuple[Callable[..., Outcome], Callable[..., Outcome], str]
+WAYS: dict[str, Way] = {
+    "a tag": (tag, untag, "fact.tag"),
+    "an earlier end": (tag, lambda bank, who=None: tag(bank, who, until_us=bank.now + 1, reason=WHY), "fact.tag"),
+    "a screening": (lambda bank: screen(bank, True), lambda bank, who=None: screen(bank, False, who), "fact.screening"),
+    "a case": (lambda bank: case(bank, "confirmed"), lambda bank, who=None: case(bank, "no harm", who), "fact.record"),
+}  # fmt: skip
+ways = pytest.mark.parametrize(("raise_", "lower", "kind"), WAYS.values(), ids=WAYS)
+
+
+@ways
+def test_one_person_raises_a_level_and_two_lower_it(
+    bank: Bank, raise_: Callable[..., Outcome], lower: Callable[..., Outcome], kind: str
+) -> None:
+    assert raise_(bank).proposal is None, "to raise a level one person is enough"
+    bank.settle()
+    assert bank.level() == HIGH
+    bank.wait(days=20)
+    proposal = lower(bank).proposal
+    assert proposal is not None
+    assert (proposal.kind, proposal.state, proposal.backtests) == (kind, "proposed", ())
+    (fall,) = proposal.reach["falls"]
+    assert (fall["external_id"], fall["before"][0], fall["after"][0]) == ("a", "high", "low")
+    bank.wait(days=1)
+    bank.settle()
+    assert bank.level() == HIGH, "nothing changes as long as one person asked"
+    with pytest.raises(ActionRefused, match="another person approves it"):
+        approve_proposal(bank.engine, bank.actor, proposal.id, "I agree", Role.APPROVER, bank.now)
+    other = Actor(bank.of, "member:2")
+    assert approve_proposal(bank.engine, other, proposal.id, "seen", Role.APPROVER, bank.now).state == "approved"
+    bank.wait(microseconds=2)
+    bank.settle()
+    assert bank.level() == LOW
+    assert verify(bank.engine, print).entries == len(audited(bank.engine))
+
+
+@ways
+def test_a_program_does_not_lower_a_level_unless_two_people_let_it(
+    bank: Bank, raise_: Callable[..., Outcome], lower: Callable[..., Outcome], kind: str
+) -> None:
+    raise_(bank)
+    bank.settle()
+    bank.wait(days=20)
+    program = Actor(bank.of, "token:9")
+    with pytest.raises(WouldLower, match=r"level of customer 'a' would fall from high to low; .* with their own token"):
+        lower(bank, program)
+    assert rows_of(bank.engine, Proposal) == []
+    with Session(bank.engine) as session, session.begin():
+        session.get_one(OrganisationSettings, bank.of).programs_lower_levels = True
+    assert lower(bank, program).proposal is None
+
+
+def test_a_member_is_asked_for_a_reason_and_it_is_stored_nowhere_without(bank: Bank) -> None:
+    tag(bank)
+    with pytest.raises(ConfigError, match="would fall from high to low, so another person has to approve it; say why"):
+        untag(bank, reason="")
+    assert rows_of(bank.engine, Proposal) == []
+
+
+def test_what_lowers_nothing_needs_one_person(bank: Bank) -> None:
+    """A tag that no rule reads, one of two things that hold the level, and a clean screening after a clean one."""
+    of = (bank.engine, bank.actor, "customer", "a")
+    facts.set_tag(*of, "vip", now_us=bank.now)
+    assert facts.end_tag(*of, "vip", now_us=bank.now).proposal is None
+    assert screen(bank, False).proposal is None
+    tag(bank)
+    case(bank, "confirmed")
+    assert untag(bank).proposal is None, "the case holds the level as well"
+    assert case(bank, "no harm").proposal is not None, "and is what is left"
+
+
+def test_two_steps_by_one_person_do_not_lower_it_either(bank: Bank) -> None:
+    """The tag is to end in an hour while the screening holds; then the screening is cleared while the tag does."""
+    tag(bank)
+    screen(bank, True)
+    assert tag(bank, until_us=bank.now + 3_600_000_000).proposal is None
+    bank.wait(microseconds=5)
+    assert screen(bank, False).proposal is not None
+
+
+def test_who_cannot_be_computed_does_not_lose_a_tag_to_one_person(bank: Bank) -> None:
+    """The list that a rule reads is gone: nobody is assessed, and so nobody sees what the tag holds up."""
+    tag(bank)
+    bank.settle()
+    bank.activate(banks.document({**RULES, "listed": banks.LISTED}, optional_tables=["cases"]))
+    found = untag(bank).proposal
+    assert found is not None
+    assert (found.reach["falls"][0]["before"], found.reach["falls"][0]["after"]) == (None, None)
+    facts.set_tag(bank.engine, bank.actor, "customer", "a", "another", now_us=bank.now)
+
+
+def test_a_proposal_can_be_refused_and_nothing_happened(bank: Bank) -> None:
+    tag(bank)
+    asked = untag(bank).proposal
+    assert asked is not None
+    other = Actor(bank.of, "member:2")
+    assert refuse_proposal(bank.engine, other, asked.id, "they are", Role.APPROVER, bank.now).state == "refused"
+    assert [line.until_us for line in list_tags(bank.engine, bank.actor, "customer", "a", 10)] == [None]
+
+
+def test_a_file_lowers_nobody_and_the_other_rows_are_taken(bank: Bank) -> None:
+    tag(bank)
+    case(bank, "confirmed")
+    screen(bank, True)
+    bank.settle()
+    bank.wait(days=20)
+    machine = Actor(bank.of, "cli:ana")
+    begins = list_tags(bank.engine, bank.actor, "customer", "a", 1)[0].from_us
+    (opened,) = [line.opened_us for line in list_records(bank.engine, bank.actor, "customer", "a", "case", 1)]
+    done = RecordGiven("7", opened, bank.now - 1, "no harm")
+    new = RecordGiven("8", opened)
+    both = [TagRow("a", "watch", begins, bank.now + 5), TagRow("b", "watch", bank.now)]
+    assert put_tags(bank.engine, machine, "customer", both, bank.now).changed == 1, "case and screening hold it too"
+    put_records(bank.engine, machine, "customer", [RecordRow("a", done)], "case", bank.now)
+    rows = [ScreeningRow("a", "sanctions", False, bank.now), ScreeningRow("b", "sanctions", False, bank.now)]
+    with pytest.raises(DataNotValid, match="the level of customer 'a' would fall from high to low") as told:
+        add_screenings(bank.engine, machine, "customer", rows, bank.now)
+    assert [problem.row for problem in told.value.problems] == [0]
+    assert add_screenings(bank.engine, machine, "customer", rows[1:], bank.now).new == 1
+    assert put_records(bank.engine, machine, "customer", [RecordRow("a", new)], "case", bank.now).new == 1
+
+
+def test_the_last_row_of_a_file_that_holds_a_level_is_refused(bank: Bank) -> None:
+    machine = Actor(bank.of, "cli:ana")
+    put_tags(bank.engine, machine, "customer", [TagRow("a", "watch", bank.now - 5)], bank.now)
+    bank.settle()
+    with pytest.raises(DataNotValid, match="two people take back what holds a level up"):
+        put_tags(bank.engine, machine, "customer", [TagRow("a", "watch", bank.now - 5, bank.now + 9)], bank.now)
+    given = RecordGiven("7", bank.now - 9, bank.now, "confirmed")
+    put_records(bank.engine, machine, "customer", [RecordRow("b", given)], "case", bank.now)
+    bank.settle()
+    done = RecordGiven("7", bank.now - 9, bank.now, "no harm")
+    with pytest.raises(DataNotValid, match="customer 'b' would fall from high to low"):
+        put_records(bank.engine, machine, "customer", [RecordRow("b", done)], "case", bank.now)
+
+
+def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:
+    bank.add_type("account", {}, {})
+    bank.put("acc", ("customer", "a"), "account")
+    of = (bank.engine, bank.actor, "account", "acc")
+    given = RecordGiven("9", bank.now, bank.now, "confirmed")
+    facts.put_record(*of, "case", given, now_us=bank.now)
+    bank.settle()
+    assert bank.level() == HIGH
+    changed = RecordGiven("9", bank.now, bank.now, "no harm")
+    asked = facts.put_record(*of, "case", changed, reason=WHY, now_us=bank.now).proposal
+    assert asked is not None
+    assert asked.reach["falls"][0]["external_id"] == "a"
+
+
+def test_an_erased_customer_is_in_no_proposal(bank: Bank, tmp_path: Path) -> None:
+    tag(bank)
+    asked = untag(bank).proposal
+    assert asked is not None
+    bank.wait(days=4000)
+    erase_entity(bank.engine, bank.actor, "customer", "a", tmp_path / "register", now_us=bank.now)
+    with Session(bank.engine) as session:
+        row = session.scalars(select(Proposal)).one()
+        assert (row.content, row.reach, row.reason, row.subject) == ("{}", "{}", "erased", "erased")
+        assert row.state == "withdrawn"

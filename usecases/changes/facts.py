@@ -1,0 +1,136 @@
+"""Facts as people and programs send them: stored at once, and proposed where they would lower a level."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Literal
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from domain.clock import now_microseconds
+from domain.errors import ConfigError
+from store.database import reachable
+from store.entities import entity_named
+from usecases import ingest_facts
+from usecases.actors import Actor
+from usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
+from usecases.changes.people import is_member
+from usecases.changes.proposals import Outcome, ask_for
+from usecases.ingest_facts import RecordGiven
+from usecases.lowering import WouldLower
+
+
+def set_tag(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    tag: str,
+    *,
+    until_us: int | None = None,
+    reason: str = "",
+    now_us: int | None = None,
+) -> Outcome:
+    """Set a tag, as `ingest_facts.set_tag` does; what would lower a level is proposed.
+
+    Raises:
+        WouldLower: a level would fall, and who asks is no member.
+        ConfigError: a level would fall, and the reason is empty; or as `ingest_facts` says.
+    """
+    of = (engine, actor, type_name, external_id)
+
+    def store(now: int) -> None:
+        ingest_facts.set_tag(*of, tag, until_us=until_us, now_us=now)
+
+    return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, until_us, False), reason, now_us)
+
+
+def end_tag(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    tag: str,
+    *,
+    reason: str = "",
+    now_us: int | None = None,
+) -> Outcome:
+    """Take a tag off; what would lower a level is proposed. Errors are those of `set_tag`."""
+    of = (engine, actor, type_name, external_id)
+
+    def store(now: int) -> None:
+        ingest_facts.end_tag(*of, tag, now_us=now)
+
+    return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, None, True), reason, now_us)
+
+
+def add_screening(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    screening: str,
+    *,
+    found: bool,
+    at_us: int | None = None,
+    reason: str = "",
+    now_us: int | None = None,
+) -> Outcome:
+    """Note a screening; a clean one that would lower a level is proposed. Errors are those of `set_tag`."""
+    of = (engine, actor, type_name, external_id)
+
+    def store(now: int) -> None:
+        ingest_facts.add_screening(*of, screening, found=found, at_us=at_us, now_us=now)
+
+    def content(entity: int, now: int) -> Fact:
+        return ScreeningCleared(entity, screening, now if at_us is None else at_us)
+
+    return _store_or_propose(of, store, content, reason, now_us)
+
+
+def put_record(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    kind: Literal["case", "alert"],
+    given: RecordGiven,
+    *,
+    reason: str = "",
+    now_us: int | None = None,
+) -> Outcome:
+    """Open, change or close a case or an alert; what would lower a level is proposed. Errors are those of `set_tag`."""
+    of = (engine, actor, type_name, external_id)
+
+    def store(now: int) -> None:
+        ingest_facts.put_record(*of, kind, given, now_us=now)
+
+    def content(entity: int, _: int) -> Fact:
+        said: dict[str, Any] = asdict(given) | {"fields": json.dumps(dict(given.fields), ensure_ascii=False)}
+        return RecordChanged(entity, kind, **said)
+
+    return _store_or_propose(of, store, content, reason, now_us)
+
+
+def _store_or_propose(
+    of: tuple[Engine, Actor, str, str],
+    store: Callable[[int], None],
+    content: Callable[[int, int], Fact],
+    reason: str,
+    now_us: int | None,
+) -> Outcome:
+    engine, actor, type_name, external_id = of
+    now = now_microseconds() if now_us is None else now_us
+    try:
+        store(now)
+    except WouldLower as found:
+        if not is_member(actor.name):
+            raise
+        if not reason.strip():
+            raise ConfigError(f"{found.falls[0]}, so another person has to approve it; say why in `reason`") from found
+        with reachable(), Session(engine) as session:
+            number = entity_named(session, actor.organisation_id, type_name, external_id).id
+        reach = {"falls": [{**asdict(fall), "through": sorted(fall.through)} for fall in found.falls]}
+        return ask_for(engine, actor, content(number, now), reason, now, reach)
+    return Outcome(None, None)
