@@ -15,13 +15,14 @@ ROOM_ABOVE = 1.1
 """The vertical scale ends this many times above the tallest bar: its number stands there."""
 
 
-def segments(table: pl.DataFrame, currency: str) -> alt.HConcatChart:
+def segments(table: pl.DataFrame, currency: str, known_on: str) -> alt.HConcatChart:
     """Draw each segment's mean realised value and, beside it, its share of all value and of all customers.
 
     Args:
         table: one row a segment: `segment` (low, medium, high, top), `customers`, `value_mean` (mean realised
             value in money) and `value_share` (0 to 1). A segment without a row, or without a value, is a gap.
         currency: the code that the money is in.
+        known_on: the day of the reference portfolio, as text: a segment is a place among those known then.
     """
     rows = _rows(table)
     customers = sum(row["customers"] for row in rows)
@@ -37,7 +38,7 @@ def segments(table: pl.DataFrame, currency: str) -> alt.HConcatChart:
     return styled(
         alt.hconcat(*panels, spacing=48),
         title="What the customers of each segment turned out to be worth",
-        subtitle=f"{customers:,} customers, in the segment that was predicted for them.",
+        subtitle=f"{customers:,} customers, in their predicted segment: a place among those known on {known_on}.",
     )
 
 

@@ -102,6 +102,11 @@ def _show(found: "LevelShown") -> None:
             f"{found.status.capitalize()} as of {day_text(found.assessed_us)} by {_ruleset(found)};"
             f" `fivefold replay {found.assessment}` computes it again and compares"
         )
+    if found.stale_rates_days is not None:
+        say(
+            f"Its exchange rates are stale: the newest was {found.stale_rates_days:,} days old when it was computed;"
+            " `fivefold rates` takes newer ones."
+        )
     if found.may_move_down_us is not None:
         say(f"A lower level can follow from {day_text(found.may_move_down_us)} on.")
     if found.refreshing:

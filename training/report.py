@@ -12,6 +12,7 @@ from charts.lift import lift
 from charts.render import save
 from charts.segments import segments
 from charts.style import GRID, INK, MUTED, SEGMENT_COLOURS, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_SIZE
+from domain.clock import day_text
 from features.matrix import catalogue
 from models.prediction import LOG_LINK
 from models.value_model import ValueModel
@@ -39,7 +40,7 @@ def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judg
     pictures: dict[str, alt.TopLevelMixin] = {
         "calibration.png": calibration(evaluation.calibration, model.currency),
         "lift.png": lift(evaluation.lift),
-        "segments.png": segments(evaluation.segments, model.currency),
+        "segments.png": segments(evaluation.segments, model.currency, day_text(model.test_as_of)),
     }
     for name, picture in pictures.items():
         save(picture, folder / name)

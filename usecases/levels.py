@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
+from domain.clock import from_microseconds, now_microseconds
 from domain.errors import NotThere
 from risk.engine.assessments import Status
 from store import backlog, due, levels
@@ -20,8 +20,12 @@ from store.due import Reason
 from store.entities import entity_named, subject_of
 from store.entity_tables import Entity, EntityType
 from store.level_tables import Assessment, DueMark, Standing
-from store.settings import levels_of
+from store.ruleset_tables import RulesetVersion
+from store.settings import base_currency_of, levels_of
 from usecases.actors import Actor
+from usecases.assessing import ruleset_of
+from usecases.portfolios import parts_of
+from usecases.rates import STALE_AFTER, rates_for
 from usecases.valuing import Valuer
 from usecases.worker import assess_now
 
@@ -73,6 +77,8 @@ class LevelShown:
         refreshing: something happened since, or somebody is at it: it is about to be computed again.
         problem: why it could not be computed, the last time that was tried.
         breakdown: why it is what it is; None where it was erased, or there is none.
+        stale_rates_days: how old the newest exchange rate was when it was computed, where money was read and that is
+            more than a week; else None.
     """
 
     entity_type: str
@@ -90,6 +96,7 @@ class LevelShown:
     refreshing: bool
     problem: str | None
     breakdown: Any
+    stale_rates_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +230,21 @@ def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: 
             waits,
             ahead or problem,
             None if made is None or made.breakdown is None else json.loads(made.breakdown),
+            _stale_rates_days(session, standing),
         )
+
+
+def _stale_rates_days(session: Session, standing: Standing) -> int | None:
+    """Tell how old the newest rate was that an assessment had, where it converted money and that was too old."""
+    if standing.version_id is None:
+        return None
+    version = session.get_one(RulesetVersion, standing.version_id)
+    if not parts_of(ruleset_of(version.canonical)) & {"transactions", "indicators"}:
+        return None
+    day = from_microseconds(standing.assessed_us).date()
+    base = base_currency_of(session, standing.organisation_id)
+    age = day - rates_for(session, standing.organisation_id, base, day).newest
+    return age.days if age > STALE_AFTER else None
 
 
 def _override(session: Session, standing: Standing, names: tuple[str | None, ...]) -> OverrideShown | None:

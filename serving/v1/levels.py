@@ -64,7 +64,10 @@ class OverrideInForce(Shown):
 
 
 class LevelForApps(Shown):
-    """Where an entity stands, as programs are told."""
+    """Where an entity stands, as programs are told.
+
+    `stale_rates_days`: how old the newest exchange rate was when money was converted for it; null up to a week.
+    """
 
     type: str = Field(validation_alias="entity_type")
     external_id: str
@@ -72,6 +75,7 @@ class LevelForApps(Shown):
     status: str
     since: Moment | None = Field(validation_alias="since_us")
     may_move_down_on: Moment | None = Field(validation_alias="may_move_down_us")
+    stale_rates_days: int | None
 
 
 class LevelForPeople(LevelForApps):

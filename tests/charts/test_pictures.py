@@ -24,7 +24,7 @@ DRAWINGS: dict[str, Drawing] = {
     "waterfall": lambda request: waterfall(request.getfixturevalue("breakdown"), title="Why 17"),
     "calibration": lambda request: calibration(request.getfixturevalue("deciles"), "EUR"),
     "lift": lambda request: lift(request.getfixturevalue("curves")),
-    "segments": lambda request: segments(request.getfixturevalue("segment_table"), "EUR"),
+    "segments": lambda request: segments(request.getfixturevalue("segment_table"), "EUR", "2024-06-30"),
 }
 
 
@@ -155,15 +155,16 @@ def test_lift_gives_rivals_without_a_known_name_a_look_of_their_own() -> None:
 
 
 def test_segments_stand_in_their_order_with_their_numbers(segment_table: pl.DataFrame) -> None:
-    said = words(segments(segment_table, "CZK"))
+    said = words(segments(segment_table, "CZK", "2024-06-30"))
     assert [text for text in said if text in SEGMENTS] == [*SEGMENTS, *SEGMENTS]
     assert {"4.01", "14.05", "37.81", "12,346", "1 %", "5 %", "13 %", "81 %", "1,300"} <= set(said)
     assert "Mean realised value of a customer (CZK)" in said
     assert any(text.startswith("4,600 customers") for text in said)
+    assert any(text.endswith("a place among those known on 2024-06-30.") for text in said)
 
 
 def test_segments_have_the_colours_of_the_house(segment_table: pl.DataFrame) -> None:
-    drawn = svg(segments(segment_table, "EUR"))
+    drawn = svg(segments(segment_table, "EUR", "2024-06-30"))
     assert all(colour in drawn for colour in SEGMENT_COLOURS.values())
 
 
@@ -171,7 +172,7 @@ def test_an_empty_segment_is_a_gap(segment_table: pl.DataFrame) -> None:
     with_gap = segment_table.filter(pl.col("segment") != "high").with_columns(
         value_mean=pl.when(pl.col("segment") == "low").then(math.nan).otherwise("value_mean")
     )
-    said = words(segments(with_gap, "EUR"))
+    said = words(segments(with_gap, "EUR", "2024-06-30"))
     assert [text for text in said if text in SEGMENTS] == [*SEGMENTS, *SEGMENTS]
     assert {"0", "14.05", "12,346"} <= set(said)
     assert "4.01" not in said
@@ -179,4 +180,4 @@ def test_an_empty_segment_is_a_gap(segment_table: pl.DataFrame) -> None:
 
 def test_segments_without_any_value_can_be_drawn(segment_table: pl.DataFrame) -> None:
     nothing = segment_table.with_columns(value_mean=pl.lit(0.0), value_share=pl.lit(math.nan))
-    assert "low" in words(segments(nothing, "EUR"))
+    assert "low" in words(segments(nothing, "EUR", "2024-06-30"))
