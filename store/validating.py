@@ -3,6 +3,7 @@
 All of it as of its moment: nothing here reads where somebody stands now. Nothing here begins or ends a transaction.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -90,16 +91,16 @@ def assessed_late(session: Session, organisation_id: int, from_us: int, until_us
         )
         .group_by(Assessment.batch)
     )
-    entries = select(AuditEntry.subject_id, AuditEntry.at_us).where(
+    entries = select(AuditEntry.details, AuditEntry.at_us).where(
         AuditEntry.organisation_id == organisation_id,
         AuditEntry.action == "assessments.made",
         AuditEntry.at_us > from_us + late_us,
     )
-    made = dict(session.execute(entries).all())
+    made = {json.loads(details).get("batch"): at_us for details, at_us in session.execute(entries)}
     late, of = 0, 0
     for batch, first, count in session.execute(calls).all():
         of += count
-        late += count if made.get(str(batch), first) > first + late_us else 0
+        late += count if made.get(batch, first) > first + late_us else 0
     return late, of
 
 

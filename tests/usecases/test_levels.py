@@ -1,18 +1,20 @@
 """Levels as people and programs ask for them: as fresh as they ask, and never another organisation's."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from domain.clock import from_microseconds
 from domain.errors import NotThere
 from store.level_tables import DueMark
 from store.levels import refreshing
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases import worker
+from usecases import levels, worker
 from usecases.actors import Actor
 from usecases.levels import (
     HOUR_US,
@@ -24,6 +26,7 @@ from usecases.levels import (
     read_level,
     view_profile,
 )
+from usecases.rates import rates_for
 
 
 @pytest.fixture
@@ -173,3 +176,20 @@ def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed
     ):
         assert refreshing(DueMark(**{**nothing, **known}), 5) is told
     assert not refreshing(None, 5)
+
+
+def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How old rates may be is set here: those that ship are renewed with every release of their package."""
+    bank.settle()
+    monkeypatch.setattr(levels, "STALE_AFTER", timedelta(days=-1))
+    assert read(bank, Freshness.STORED).stale_rates_days is None, "a rule of countries converts nothing"
+    version = bank.activate(banks.document({"cash": banks.CASH}))
+    bank.pay(1)
+    bank.settle()
+    assert bank.standing().version_id == version
+    with Session(bank.engine) as session:
+        newest = rates_for(session, bank.of, "EUR", from_microseconds(bank.now).date()).newest
+    age = (from_microseconds(bank.now).date() - newest).days
+    assert read(bank, Freshness.STORED).stale_rates_days == age
+    monkeypatch.setattr(levels, "STALE_AFTER", timedelta(days=age))
+    assert read(bank, Freshness.STORED).stale_rates_days is None

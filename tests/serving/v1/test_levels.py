@@ -15,7 +15,7 @@ from tests.usecases.platforms import transaction
 from usecases.roles import Role
 
 RISK = path_to("/v1/entities/{t}/{e}/risk", t="customer", e=CUSTOMER)
-FOR_APPS = {"type", "external_id", "level", "status", "since", "may_move_down_on"}
+FOR_APPS = {"type", "external_id", "level", "status", "since", "may_move_down_on", "stale_rates_days"}
 
 
 @pytest.fixture
@@ -98,7 +98,12 @@ def test_nobody_else_is_ever_told_of_other_cases_thresholds_or_drafts(spent: Pla
 
 def test_whom_no_ruleset_applies_to_is_told_so_and_not_why(spent: Place) -> None:
     tag = path_to("/v1/entities/{t}/{e}/tags/sekret-tag", t="customer", e=CUSTOMER)
-    spent.good("PUT", tag, {}, role="app")
+    refused = spent.ask("PUT", tag, {}, role="app")
+    assert (refused.status_code, "would fall from medium to none" in refused.text) == (409, True)
+    assert spent.ask("PUT", tag, {}, role="investigator").status_code == 422, "it needs a reason"
+    asked = spent.ask("PUT", tag, {"reason": "another ruleset is for them"}, role="investigator")
+    assert (asked.status_code, asked.json()["kind"]) == (202, "fact.tag")
+    spent.good("POST", f"/v1/proposals/{asked.json()['id']}/approve", {"reason": "seen"}, role="approver")
     told = spent.good("GET", f"{RISK}?freshness=now", role="investigator")
     assert (told["level"], told["status"]) == (None, "not applicable")
     assert told["reasons"] == {"line": "No ruleset applies, so there is no level", "score": "", "rules": []}
