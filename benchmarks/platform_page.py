@@ -13,13 +13,14 @@ INGEST_AIM, BACKFILL_AIM, LAG_AIM_SECONDS = 0.3, 0.5, 2.0
 
 def page(command: str, sizes: Any, found: dict[str, Any], load: tuple[float, float]) -> str:
     """Write everything: the ratios first, then what they come from."""
-    ingest, backfill, lag = found["ingest"], found["backfill"], found["lag"]
-    ratios = [peer[0] / own[0] for own, peer in zip(ingest["taken"], ingest["copied"], strict=True)]
-    floors = [sum(one.values()) for one in backfill["floor"]]
-    shares = [floor / own[0] for own, floor in zip(backfill["worker"], floors, strict=True)]
+    ingest, backfill, same, lag = found["ingest"], found["backfill"], found["unchanged"], found["lag"]
+    ratios, busy = (
+        [peer[kind] / own[kind] for own, peer in zip(ingest["taken"], ingest["copied"], strict=True)] for kind in (0, 1)
+    )
     rows = [
         _line("transactions with due marks and audit, speed over COPY's", ratios, INGEST_AIM, above=True),
-        _line("backfill, speed over engine + breakdown + COPY", shares, BACKFILL_AIM, above=True),
+        _line("backfill, speed over engine + breakdown + COPY", _shares(backfill), BACKFILL_AIM, above=True),
+        _line("the same where nothing comes to something else", _shares(same), None, above=True),
     ]
     met = _met(lag["p99"] < LAG_AIM_SECONDS)
     rows.append(f"| event to level, p99 in seconds | {lag['p99']:.2f} |  | under {LAG_AIM_SECONDS:g} | {met} |")
@@ -45,6 +46,8 @@ usual settings on the same machine. Trust the ratios.
 - The peer is COPY of the same rows, as CSV made beforehand, into a twin of the table with the same indexes, in as many
   transactions.
 - {_rate(ingest["rows"], ingest["taken"])} transactions a second, COPY {_rate(ingest["rows"], ingest["copied"])}.
+- In processor time, of the program and of the database together, which other work on the machine changes little:
+  {median(busy):.2f} ({min(busy):.2f} to {max(busy):.2f}).
 
 ## Backfill
 
@@ -53,8 +56,10 @@ usual settings on the same machine. Trust the ratios.
   stored.
 - The floor is what no backfill can do without, on the same customers: the engine over frames that were read before,
   breakdowns as JSON, and COPY of the very rows that were stored, into twins of their tables.
-- {_rate(backfill["entities"], backfill["worker"])} customers a second: {_each(backfill):.2f} ms each, and the floor's
-  parts {_parts(backfill)}.
+- Every assessment is made to be stored (`standings.digest` is emptied before). What comes to the same as the last one
+  is not stored; then the floor has nearly nothing to copy, so that its ratio is lower while the backfill is quicker.
+- {_told(backfill)}
+- Where nothing comes to something else: {_told(same)}
 
 ## From a transaction to its level
 
@@ -76,8 +81,16 @@ In process, one after another; *something new* is assessed for the view.
 _NEWLINE = "\n"
 
 
-def _line(what: str, ratios: list[float], aim: float, *, above: bool) -> str:
+def _shares(backfill: dict[str, Any], kind: int = 0) -> list[float]:
+    """Hold the floor of each round against what the worker took: by the clock, or in processor time (1)."""
+    floors = (sum(part[kind] for part in one.values()) for one in backfill["floor"])
+    return [floor / own[kind] for own, floor in zip(backfill["worker"], floors, strict=True)]
+
+
+def _line(what: str, ratios: list[float], aim: float | None, *, above: bool) -> str:
     middle = median(ratios)
+    if aim is None:
+        return f"| {what} | {middle:.2f} | {min(ratios):.2f} to {max(ratios):.2f} |  | |"
     met = middle >= aim if above else middle <= aim
     return f"| {what} | {middle:.2f} | {min(ratios):.2f} to {max(ratios):.2f} | {aim:g} | {_met(met)} |"
 
@@ -94,11 +107,19 @@ def _share(ingest: dict[str, Any], sizes: Any) -> float:
     return float(ingest["rows"] * (sizes.rounds + 1) / sizes.customers)
 
 
+def _told(backfill: dict[str, Any]) -> str:
+    return (
+        f"{_rate(backfill['entities'], backfill['worker'])} customers a second: {_each(backfill):.2f} ms each, and the"
+        f" floor's\n  parts {_parts(backfill)}. In processor time {_each(backfill, 1):.2f} ms\n  each, and the ratio"
+        f" {median(_shares(backfill, 1)):.2f}."
+    )
+
+
 def _parts(backfill: dict[str, Any]) -> str:
     names = backfill["floor"][0]
     count = backfill["entities"]
-    return ", ".join(f"{name} {median(one[name] for one in backfill['floor']) / count * 1e3:.3f}" for name in names)
+    return ", ".join(f"{name} {median(one[name][0] for one in backfill['floor']) / count * 1e3:.3f}" for name in names)
 
 
-def _each(backfill: dict[str, Any]) -> float:
-    return median(own[0] for own in backfill["worker"]) / backfill["entities"] * 1e3
+def _each(backfill: dict[str, Any], kind: int = 0) -> float:
+    return median(own[kind] for own in backfill["worker"]) / backfill["entities"] * 1e3

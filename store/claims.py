@@ -227,14 +227,24 @@ def _lease(session: Session, wanted: Any, lease: str, until_us: int, asked: Mapp
     return tuple(sorted((Claim(*row) for row in rows), key=lambda claim: claim.entity_id))
 
 
+# The planner takes nearly nobody to hold a lease, and would try all with each: `coalesce` hides it from it.
+_OURS = func.coalesce(_MARKS.c.lease, "") == bindparam("held")
+
+
 def _held(among: Any) -> Any:
-    mine = select(_MARKS.c.entity_id).where(among, _MARKS.c.lease == bindparam("held"))
-    return mine.order_by(_MARKS.c.entity_id).with_for_update()
+    mine = select(_MARKS.c.entity_id).where(among, _OURS)
+    return mine.order_by(_MARKS.c.entity_id).with_for_update(of=_MARKS)
+
+
+def _one_of_ids() -> Any:
+    """Join with the numbers: held against an array, a small table is gone through whole, and the array for each row."""
+    ids = func.unnest(array_named("ids", BigInteger)).table_valued("id").render_derived("asked")
+    return _MARKS.c.entity_id == ids.c.id
 
 
 _HELD = {
     "sqlite": _held(_MARKS.c.entity_id.in_(bindparam("ids", expanding=True))),
-    "postgresql": _held(_MARKS.c.entity_id == func.any(array_named("ids", BigInteger))),
+    "postgresql": _held(_one_of_ids()),
 }
 
 
@@ -252,8 +262,7 @@ _FOLLOWING = {"of": BigInteger, "next_us": BigInteger, "next_reason": Integer, "
 def _cleared(given: Any) -> Any:
     return (
         update(_MARKS)
-        # The planner takes nearly nobody to hold a lease, and would try all with each: `coalesce` hides it from it.
-        .where(_MARKS.c.entity_id == given["of"], func.coalesce(_MARKS.c.lease, "") == bindparam("held"))
+        .where(_MARKS.c.entity_id == given["of"], _OURS)
         .values(
             due_us=case((_UNCHANGED, given["next_us"]), else_=_MARKS.c.due_us),
             reasons=case((_UNCHANGED, given["next_reason"]), else_=_MARKS.c.reasons),

@@ -12,20 +12,19 @@ from sqlalchemy.orm import Session
 from store.arrays import among
 from store.audit_tables import AuditEntry
 from store.entity_tables import Transaction
-from store.history import ASSESSMENT, TRANSACTION, content_digest, line_of, settled_lines, transaction_lines
+from store.history import (
+    ASSESSMENT,
+    TRANSACTION,
+    assessment_lines,
+    content_digest,
+    settled_lines,
+    transaction_lines,
+)
 
 ROWS_AT_A_TIME = 1_000
 ADDED, SEALED = "transactions.added", "transactions.sealed"
 """Actions that seal transactions: when they come, and again when others of their batch were erased."""
 
-_SCHEMA: Mapping[str, Any] = {
-    name: pl.Float64
-    if name in {"amount", "balance"}
-    else pl.Int64
-    if name in {"entity_id", "at_us", "account_created_us"}
-    else pl.String
-    for name in TRANSACTION
-}
 _AS_ADDED = ", ".join(
     "CASE WHEN settled_batch IS NULL THEN state ELSE 'PENDING' END AS state" if name == "state" else name
     for name in TRANSACTION
@@ -86,9 +85,14 @@ def _joined(added: Iterator[Row], settled: Iterator[Row]) -> Iterator[Batch]:
 
 
 def _lines(added: Sequence[Row], settled: Sequence[Row]) -> list[str]:
-    rows = [tuple(row[name] for name in TRANSACTION) for row in added]
-    frame = pl.DataFrame(rows, schema=dict(_SCHEMA), orient="row", strict=False)
-    return transaction_lines(frame) + settled_lines((row["transaction_id"], row["state"]) for row in settled)
+    settlements = ((row["transaction_id"], row["state"]) for row in settled)
+    return transaction_lines(_framed(added, TRANSACTION)) + settled_lines(settlements)
+
+
+def _framed(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Bring rows into the columns that are sealed; a column whose type somebody changed is read as far as it goes."""
+    read = itemgetter(*schema)
+    return pl.DataFrame([read(row) for row in rows], schema=dict(schema), orient="row", strict=False)
 
 
 def assessment_batches(
@@ -98,8 +102,8 @@ def assessment_batches(
     rows = _streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id"))))
     for batch, group in groupby(rows, key=itemgetter("batch")):
         found = list(group)
-        lines = [line_of(row[name] for name in ASSESSMENT) for row in found]
-        yield batch, found[0]["organisation_id"], lines, [wrong for row in found for wrong in _wrong_content(row)]
+        wrong = [problem for row in found for problem in _wrong_content(row)]
+        yield batch, found[0]["organisation_id"], assessment_lines(_framed(found, ASSESSMENT)), wrong
 
 
 def _wrong_content(row: Row) -> Iterator[str]:

@@ -201,10 +201,10 @@ def _decided(
     for number, found in enumerate(tried):
         mine = _places_of(found, deciding).eq_missing(number)
         if mine.any():
-            yield number, _some(found, mine)
+            yield number, found.where(mine)
     none = _places_of(tried[-1], deciding).is_null()
     if len(tried) == len(rulesets) and none.any():
-        yield None, _some(tried[-1], none)
+        yield None, tried[-1].where(none)
 
 
 def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
@@ -242,12 +242,6 @@ def _places_of(found: Assessments, deciding: Mapping[str, int]) -> pl.Series:
 
 def _only(portfolio: Portfolio, entities: pl.DataFrame) -> Portfolio:
     return Portfolio(**{**vars(portfolio), "entities": entities})
-
-
-def _some(found: Assessments, wanted: pl.Series) -> Assessments:
-    return Assessments(
-        found.program, found.inputs.filter(wanted), found.outcomes.filter(wanted), found.versions, found.base
-    )
 
 
 def _entity() -> pl.Expr:

@@ -79,7 +79,7 @@ def add_transactions(
             from_microseconds(now).date(),
         )
         read = read_columns(frame, declared, now, text=text, most_named=most_named)
-        named = numbered(session, kind.id, read["external_id"])
+        named = numbered(session, kind.id, read["external_id"].unique().to_list())
         staged = _once(_with_entities(read, named, type_name, most_named), most_named).drop("external_id")
         added = transactions.add(session, actor.organisation_id, staged, now)
         _refuse_conflicts(added.conflicts, read, most_named)

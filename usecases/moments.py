@@ -1,9 +1,9 @@
 """What entities of one call had before and what they have now, brought into the form that is stored."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -47,8 +47,7 @@ _KEPT = (
 """What is kept of an outcome: the breakdown tells the rest, such as every rule's case and points."""
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(NamedTuple):
     """One assessment, ready to be stored.
 
     Attributes:
@@ -62,10 +61,10 @@ class Made:
         floors_lost: since when floors rest on what is unknown, as text; None where none does.
         override_id: the override that is live.
         breakdown: canonical JSON.
-        inputs: what it was made from, JSON.
+        next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
+        inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
         digest: of all that is told of it but its moment.
         same: it comes to the same as the last one, so that it is no assessment of its own.
-        next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
     """
 
     entity_id: int
@@ -86,11 +85,11 @@ class Made:
     may_move_down_us: int | None
     override_id: int | None
     breakdown: str
-    inputs: str
-    digest: str
-    same: bool
     next_us: int | None
     next_reason: Reason
+    inputs: str = ""
+    digest: str = ""
+    same: bool = False
 
 
 def digest_of_told(made: Made) -> str:
@@ -119,10 +118,10 @@ class Moment:
 
     def made(
         self, found: Assessments, version_id: int | None, portfolio: Portfolio, passed: Sequence[Ruleset]
-    ) -> Iterator[Made]:
+    ) -> list[Made]:
         """Bring assessments into the form that is stored; *passed* are the rulesets that did not apply before."""
         if not len(found):
-            return
+            return []
         overrides = pl.DataFrame(
             [(str(entity), row["until_us"]) for entity, row in self.overrides.items()],
             schema={ENTITY: pl.String, "until": pl.Int64},
@@ -130,48 +129,50 @@ class Moment:
         )
         following = next_changes(found, overrides, portfolio.lists)
         list_begins = self._next_version(portfolio, passed)
-        kept = kept_inputs(found, self.before, self.overrides)
         rows = zip(
             found.outcomes.select(*_KEPT, as_text()).iter_rows(named=True),
             following.iter_rows(named=True),
-            kept,
             explain_all(found),
             strict=True,
         )
-        for row, following_row, inputs, explained in rows:
+        made = []
+        for row, following_row, explained in rows:
             entity = int(row[ENTITY])
             next_us, reason = following_row[NEXT], REASONS[following_row[WHY]]
             for at, why in ((self.dated.get(entity), Reason.DATED), (list_begins, Reason.LIST)):
                 if at is not None and at < next_us:
                     next_us, reason = at, why
             applies = version_id is not None
-            yield self._compared(
-                Made(
-                    entity_id=entity,
-                    number=self._number(entity),
-                    as_of_us=row[AS_OF],
-                    version_id=version_id,
-                    source=self._source(entity, bool(row["overridden"])),
-                    status=row[STATUS],
-                    level=row["level"],
-                    level_before=self._level_before(entity),
-                    rules_level=row["rules_level"],
-                    floor=row["floor"] if applies else 0,
-                    held_floor=row[HELD_FLOOR],
-                    hard_floor=row[HELD_HARD_FLOOR],
-                    floors_lost=row[FLOORS_LOST],
-                    score=explained.score if applies else "",
-                    entered_us=row["entered"],
-                    may_move_down_us=row["may_move_down_on"],
-                    override_id=self.overrides[entity]["id"] if row["overridden"] else None,
-                    breakdown=as_json_text(explained),
-                    inputs=inputs,
-                    digest="",
-                    same=False,
-                    next_us=next_us,
-                    next_reason=reason,
-                )
+            one = Made(
+                entity_id=entity,
+                number=self._number(entity),
+                as_of_us=row[AS_OF],
+                version_id=version_id,
+                source=self._source(entity, bool(row["overridden"])),
+                status=row[STATUS],
+                level=row["level"],
+                level_before=self._level_before(entity),
+                rules_level=row["rules_level"],
+                floor=row["floor"] if applies else 0,
+                held_floor=row[HELD_FLOOR],
+                hard_floor=row[HELD_HARD_FLOOR],
+                floors_lost=row[FLOORS_LOST],
+                score=explained.score if applies else "",
+                entered_us=row["entered"],
+                may_move_down_us=row["may_move_down_on"],
+                override_id=self.overrides[entity]["id"] if row["overridden"] else None,
+                breakdown=as_json_text(explained),
+                next_us=next_us,
+                next_reason=reason,
             )
+            made.append(self._compared(one))
+        return self._with_inputs(found, made)
+
+    def _with_inputs(self, found: Assessments, made: Sequence[Made]) -> list[Made]:
+        """Add what they were made from to those that come to something else: of the others it is not stored."""
+        new = found.where(pl.Series([not each.same for each in made]))
+        kept = iter(kept_inputs(new, self.before, self.overrides))
+        return [each if each.same else each._replace(inputs=next(kept)) for each in made]
 
     def without_ruleset(self, entity: int) -> Made:
         """Give what is stored where no ruleset is active: no level, but one that was set by hand, until it ends."""
@@ -199,11 +200,9 @@ class Moment:
                 may_move_down_us=None,
                 override_id=live["id"] if live else None,
                 breakdown=canonical_json({"status": NO_RULESET, "line": line, "level": ""}),
-                inputs="{}",
-                digest="",
-                same=False,
                 next_us=until if live else None,
                 next_reason=Reason.EXPIRY if live and until else Reason(0),
+                inputs="{}",
             )
         )
 
@@ -211,8 +210,8 @@ class Moment:
         """Number an assessment, or give it the number of the last one where it comes to the same."""
         before, digest = self.before.get(made.entity_id), digest_of_told(made)
         if before is None or before["digest"] != digest:
-            return replace(made, digest=digest)
-        return replace(made, digest=digest, same=True, number=int(before["number"]), source=before["source"])
+            return made._replace(digest=digest)
+        return made._replace(digest=digest, same=True, number=int(before["number"]), source=before["source"])
 
     def _next_version(self, portfolio: Portfolio, passed: Sequence[Ruleset]) -> int | None:
         """Tell when a ruleset that did not apply may: when a list begins that it asks for."""

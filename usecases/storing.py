@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
@@ -91,7 +92,8 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     new = [each for each in made if not each.same]
     batch_number = history.new_batch()
     write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of, batch_number) for each in new))
-    kept = [(each.entity_id, each.number, each.inputs, *_bound(each)) for each in new]
+    bound = _bound(new)
+    kept = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]
     write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), kept)
     _store_standings(session, batch, made)
     moved = [each for each in made if each.level != each.level_before]
@@ -102,41 +104,31 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
         _store_values(session, values, held)
     claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in made})
     if new:
-        lines = {(each.entity_id, each.number): _line(each, row[4]) for each, row in zip(new, kept, strict=True)}
-        audit.record_rows(
-            session,
-            Actor(of, actor),
-            ("assessments.made", "assessment", batch_number),
-            [lines[key] for key in sorted(lines)],
-            {"assessed": len(new), "moved": len(moved)},
-        )
+        about = ("assessments.made", "assessment", batch_number)
+        lines = history.assessment_lines(_sealed(new, [digest for _, digest in bound]))
+        audit.record_rows(session, Actor(of, actor), about, lines, {"assessed": len(new), "moved": len(moved)})
     return Stored(len(made), sum(each.level is not None for each in made))
 
 
-def _bound(made: Made) -> tuple[str, str]:
-    salt = history.new_salt()
-    return salt, history.content_digest(salt, made.inputs, made.breakdown)
+def _bound(new: Sequence[Made]) -> list[tuple[str, str]]:
+    """Hash the inputs and the breakdown of each assessment with a salt of its own: salts and digests."""
+    salts = history.new_salts(len(new))
+    return [
+        (salt, history.content_digest(salt, each.inputs, each.breakdown)) for salt, each in zip(salts, new, strict=True)
+    ]
 
 
-def _line(made: Made, content_sha256: str) -> str:
-    moved = (made.level_before or 0, made.level or 0) if made.level != made.level_before else (None, None)
-    return history.line_of(
-        (
-            made.entity_id,
-            made.number,
-            made.as_of_us,
-            made.version_id,
-            made.source,
-            made.status,
-            made.level,
-            made.rules_level,
-            made.floor,
-            made.score,
-            ENGINE,
-            content_sha256,
-            *moved,
-        )
-    )
+def _sealed(new: Sequence[Made], digests: Sequence[str]) -> pl.DataFrame:
+    """Give what is sealed of assessments, in the columns of `history.ASSESSMENT`."""
+    columns: dict[str, Sequence[Any]] = dict(zip(Made._fields, zip(*new, strict=True), strict=True))
+    befores, afters = columns["level_before"], columns["level"]
+    moves = [
+        (before or 0, after or 0) if before != after else (None, None)
+        for before, after in zip(befores, afters, strict=True)
+    ]
+    columns |= {"engine": [ENGINE] * len(new), "content_sha256": digests}
+    columns |= dict(zip(("moved_from", "moved_to"), zip(*moves, strict=True), strict=True))
+    return pl.DataFrame({name: pl.Series(columns[name], dtype=kind) for name, kind in history.ASSESSMENT.items()})
 
 
 def _assessment(made: Made, organisation_id: int, batch: int) -> tuple[Any, ...]:

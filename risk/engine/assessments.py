@@ -1,9 +1,9 @@
 """Assessments: a compiled ruleset, what it read and what came of it, one row for each entity."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
@@ -82,6 +82,10 @@ class Assessments:
 
     def __len__(self) -> int:
         return len(self.outcomes)
+
+    def where(self, wanted: pl.Series) -> Self:
+        """Take the assessments of some entities."""
+        return replace(self, inputs=self.inputs.filter(wanted), outcomes=self.outcomes.filter(wanted))
 
     def table(self) -> pl.DataFrame:
         """Give one plain row for each entity: level names instead of numbers, points instead of units.

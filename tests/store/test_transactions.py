@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from domain.errors import StoreError
 from store import transactions
 from store.database import writing
-from store.transactions import Added
+from store.transactions import LOOKED_FOR, Added
 from tests.store import databases
 
 SCHEMA: dict[str, Any] = {
@@ -52,6 +52,17 @@ def test_what_is_new_is_added_and_what_is_sent_again_is_left(engine: Engine) -> 
     again = add(engine, {"transaction_id": "a"}, {"transaction_id": "c", "entity_id": 3}, now_us=10)
     assert again == Added(1, 0, {3}, [])
     assert stored(engine) == [("a", 1.5, None, 9), ("b", 1.5, None, 9), ("c", 1.5, None, 10)]
+
+
+def test_one_that_was_taken_before_is_left_however_many_come_with_it(engine: Engine) -> None:
+    """A few of a call's numbers are looked for beforehand; what is not among these is found all the same."""
+    numbers = [f"t{number:04}" for number in range(10 * LOOKED_FOR)]
+    for taken in numbers[1:3]:
+        add(engine, {"transaction_id": taken})
+    added = add(engine, *({"transaction_id": number, "entity_id": 2} for number in numbers), now_us=10)
+    assert (added.new, added.touched, added.conflicts) == (len(numbers) - 2, {2}, numbers[1:3])
+    assert sorted(row[0] for row in stored(engine)) == numbers
+    assert len(added.lines) == len(numbers) - 2
 
 
 def test_numbers_are_those_of_an_organisation(engine: Engine) -> None:

@@ -1,13 +1,18 @@
 """No change, no row: an assessment that comes to the same as the last one is not stored, and its moment is told."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US
+from risk.engine.assessments import Assessments
 from store.audit_tables import AuditEntry
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from usecases import moments
+from usecases.inputs_kept import kept_inputs
 from usecases.levels import Freshness, LevelShown, history, read_level
 from usecases.replay import replay
 
@@ -45,6 +50,21 @@ def test_fifty_reads_of_what_does_not_change_are_one_row_whose_moment_moves(bank
     assert bank.assessments()[0].as_of_us == before[0].as_of_us
     assert bank.transitions() == [(None, 1)]
     assert replay(bank.engine, bank.actor, shown.assessment or "").same
+
+
+def test_what_is_not_stored_is_not_written_out(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def kept(found: Assessments, *rest: Any) -> list[str]:
+        written.append(len(found))
+        return kept_inputs(found, *rest)
+
+    monkeypatch.setattr(moments, "kept_inputs", kept)
+    bank.put("b", country="KP")
+    bank.settle()
+    assert written[-1] == 1
+    read(bank)
+    assert written[-1] == 0
 
 
 def test_what_changes_is_stored_and_what_then_stays_is_not(bank: Bank) -> None:
