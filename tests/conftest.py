@@ -1,8 +1,11 @@
 """What all tests share: how Hypothesis runs, and how wide the terminal is."""
 
 import os
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.pace import slowness
 
@@ -22,3 +25,46 @@ os.environ["FIVEFOLD_WEBHOOK_KEYS"] = "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ub
 # A worker process of xdist exports both; a console would keep that width, whatever a test asks for.
 for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
+
+
+class _InRooms(LoadFileScheduling):
+    """Gives one process all files whose tests share what takes long to make, rather than have each process make it."""
+
+    _SHARED = ("tests/cli/", "tests/serving/test_process_", "tests/training/")
+    """The trained registry of the commands; the running services; the training that is run twice."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return next((shared for shared in self._SHARED if file.startswith(shared)), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _InRooms | None:
+    """Take the place of `--dist=loadfile`."""
+    return _InRooms(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+_REPEATS = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Note which tests do again on PostgreSQL what they do on SQLite, in rooms that do not know the difference."""
+    names = {item.nodeid for item in items}
+    for item in items:
+        other = item.nodeid.replace("postgresql", "sqlite")
+        knows_none = item.nodeid.startswith(("tests/usecases/", "tests/serving/v1/"))
+        item.stash[_REPEATS] = knows_none and other != item.nodeid and other in names
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Count no lines of a repeated test: to count takes as long as to run, and its lines are counted on SQLite."""
+    coverage = item.config.pluginmanager.getplugin("_cov")
+    controller = None if coverage is None else coverage.cov_controller
+    if controller is None or not controller.started or not item.stash[_REPEATS]:
+        return (yield)
+    controller.pause()
+    try:
+        return (yield)
+    finally:
+        controller.resume()

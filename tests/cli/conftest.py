@@ -12,6 +12,7 @@ from domain.settings import read_settings
 from features.matrix import warm
 from tests.cli.running import CONFIG, Home, run
 from tests.mlflow_address import kept_address
+from tests.store.databases import upgrade_by_copy
 from training.config import read_config
 
 CUSTOMERS = 300
@@ -22,6 +23,12 @@ def keep_mlflow_address() -> Iterator[None]:
     """Give MLflow's global address back as it was."""
     with kept_address():
         yield
+
+
+@pytest.fixture(autouse=True)
+def migrate_by_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare each test the migrations of a database of its own; `home` makes one as a user does."""
+    monkeypatch.setattr("store.database.upgrade", upgrade_by_copy)
 
 
 @pytest.fixture(scope="session")

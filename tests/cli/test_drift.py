@@ -10,8 +10,9 @@ import pytest
 
 from domain.settings import Settings
 from models.registry import Registry
-from store.database import open_database, upgrade
+from store.database import open_database
 from tests.cli.running import Home, cells, refuse, succeed
+from tests.store.databases import upgrade_by_copy
 from usecases.drift import counted_as, keep_counts
 
 
@@ -39,7 +40,7 @@ def test_scored_customers_are_compared_with_the_reference(bucket: int | None, ve
         one[:, bucket] = counts.sum(axis=1)
         counts = one
     engine = open_database(settings.database)
-    upgrade(engine)
+    upgrade_by_copy(engine)
     keep_counts(engine, "worker", counted_as("fivefold-value", model), 2, f"{datetime.now(UTC):%Y-%m-%d}", counts)
     engine.dispose()
     out = succeed(registry, "drift", "--version", 2, "--days", 2)

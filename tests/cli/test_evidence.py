@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from domain.settings import Settings
-from store.database import open_database, upgrade
+from store.database import open_database
 from tests.cli.running import refuse, run, succeed
+from tests.store.databases import upgrade_by_copy
 from usecases.members import add_member
 from usecases.organisations import actor_in_new
 
@@ -21,7 +22,7 @@ PRESENT = f"{NOW.year}Q{(NOW.month + 2) // 3}"
 def var(tmp_path: Path) -> Path:
     """A database in which a member was added today."""
     engine = open_database(Settings(var=tmp_path).database)
-    upgrade(engine)
+    upgrade_by_copy(engine)
     add_member(engine, actor_in_new(engine, "default", "cli:ana"), "Constanze", ["admin"])
     engine.dispose()
     return tmp_path

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from domain.settings import Settings
-from store.database import open_database, upgrade
+from store.database import open_database
 from tests.cli.running import cells, refuse, run
+from tests.store.databases import upgrade_by_copy
 from tests.usecases.planted import fill, planted
 
 
@@ -15,7 +16,7 @@ from tests.usecases.planted import fill, planted
 def var(tmp_path: Path) -> Path:
     """A bank with a history of this year."""
     engine = open_database(Settings(var=tmp_path).database)
-    upgrade(engine)
+    upgrade_by_copy(engine)
     fill(planted(engine), 1, 40)
     engine.dispose()
     return tmp_path

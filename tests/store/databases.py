@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url, text
+from sqlalchemy.util import LRUCache
 
 import store.all_tables  # noqa: F401 (so that all tables are among those of Base)
 from store.clocks import TOLERANCE_SECONDS
@@ -26,6 +27,9 @@ _END_OTHERS = (
 )
 """What an earlier test left open would be in the way of the next one."""
 _numbers = count()
+_KEPT = 2000
+"""Compiled statements of each kind of database: more than there are."""
+_shared: dict[str, tuple[Dialect, LRUCache[Any, Any]]] = {}
 
 
 @cache
@@ -50,6 +54,15 @@ def _migrated_file() -> bytes:
         with opened(f"sqlite:///{path}") as engine:
             upgrade(engine)
         return path.read_bytes()
+
+
+def upgrade_by_copy(engine: Engine) -> None:
+    """Do what `upgrade` does; a SQLite file that is not there yet is copied, as all migrations take much longer."""
+    path = Path(engine.url.database or "")
+    if engine.dialect.name == "sqlite" and not path.exists():
+        path.write_bytes(_migrated_file())
+    else:
+        upgrade(engine)
 
 
 def new_url(kind: str, folder: Path, *, migrated: bool = True) -> str:
@@ -87,10 +100,25 @@ def _empty() -> str:
 def opened(url: str, clock_tolerance_seconds: int = TOLERANCE_SECONDS) -> Iterator[Engine]:
     """Open a database as the program does, and close every connection at the end."""
     engine = open_database(url, clock_tolerance_seconds)
+    _share_statements(engine)
     try:
         yield engine
     finally:
         engine.dispose()
+
+
+def _share_statements(engine: Engine) -> None:
+    """Let all engines of one kind of database share the statements that they compile, half of a test's time.
+
+    SQLAlchemy keeps a compiled statement for one dialect, which it makes anew for each engine; after its first
+    connection a dialect knows its database, so that others can go on with it.
+    """
+    kind = engine.dialect.name
+    if kind in _shared:
+        engine.dialect, statements = _shared[kind]
+        engine.update_execution_options(compiled_cache=statements)
+    else:
+        event.listen(engine, "connect", lambda *_: _shared.setdefault(kind, (engine.dialect, LRUCache(_KEPT))))
 
 
 @contextmanager
