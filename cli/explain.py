@@ -20,10 +20,12 @@ from cli.terminal import (
     moment,
     require_source,
     say,
+    say_absent,
 )
 from domain.clock import day_text
 from domain.errors import ConfigError
 from domain.percent import percent
+from features.columns import CREATED
 from training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -91,7 +93,9 @@ def show(
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
         _print(headline, found, most)
-        say(f"The starting point is the score at the model's average prediction. Seen: {reach}.")
+        seen = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
+        say(f"The starting point is the score at the model's average prediction. Seen: {seen}.")
+        say_absent(model)
     if png:
         from charts.render import save  # noqa: PLC0415 (imports Altair)
         from charts.waterfall import waterfall  # noqa: PLC0415 (as above)
@@ -123,18 +127,19 @@ def _plain(value: Any) -> Any:
 
 
 def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int) -> "tuple[Floats, Reach]":
-    from features.matrix import indicators  # noqa: PLC0415 (loads the indicators)
-    from features.sources import stream_histories  # noqa: PLC0415 (as above)
+    from features.sources import stream_histories  # noqa: PLC0415 (loads the indicators)
     from models.reach import reaches  # noqa: PLC0415 (as above)
 
     found = None
-    for part in stream_histories(path, model.rates):  # to its end, where it is certain that no customer comes twice
+    for part in stream_histories(
+        path, model.rates, absent=model.absent
+    ):  # to its end, where it is certain that no customer comes twice
         position = part.position(user)
         if position is not None:
             found = part.select(position, position + 1)
     if found is None:
         raise ConfigError(f"{path} has no customer {user!r}")
-    matrix, seen = indicators(found, as_of - model.settlement_lag_us)
+    matrix, seen = model.matrix(found, as_of)
     if not seen[0]:
         raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
     return matrix, reaches(found, as_of)[0]

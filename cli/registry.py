@@ -51,6 +51,8 @@ def models(
     columns = ("version", "alias", "registered", "test as-of", "Gini", "capture", "Spearman")
     show_table(name, columns, rows, left=4)
     for version in reversed(versions):
+        if version.absent:
+            say(f"Version {version.number} was trained without {', '.join(version.absent)}.")
         if version.parent is not None:
             say(f"Version {version.number} has the trees of version {version.parent} and a later score curve.")
     say()

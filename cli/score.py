@@ -23,6 +23,7 @@ from cli.terminal import (
     moment,
     require_source,
     say,
+    say_absent,
     show_table,
     warn,
     warn_of_currency,
@@ -121,6 +122,7 @@ class Summary:
         value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
         show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
         say(f"Scores are places among the {model.curve.customers:,} customers known on {day_text(model.test_as_of)}.")
+        say_absent(model)
         self._warn_of_shares(model)
         if self.left_out:
             say(f"Left out, for want of a row by {day_text(as_of)}: {_customers(self.left_out)}")

@@ -234,3 +234,9 @@ def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
         return load_kept(kept)
     registry = open_registry(name)
     return registry.load_uri(uri) if uri else registry.load_champion()
+
+
+def say_absent(model: "ValueModel") -> None:
+    """Say what a model does not read, as its training data lacked it; nothing of one that reads all."""
+    if model.absent:
+        say(f"This model was trained without {', '.join(model.absent)}, and scores every customer without.")

@@ -85,6 +85,8 @@ def show_plan(plan: "Plan") -> None:
         f"{day_text(overview.period.first)[:10]} to {day_text(overview.period.last)[:10]}"
     )
     say(f"Rows: {kinds}; {currencies}")
+    for text in plan.assumptions:
+        say(f"Absent: {text}")
     say(
         f"Learns at {len(dates.training)} dates, {day_text(int(dates.training[0]))} to {day_text(dates.validation)}, "
         f"{len(plan.rows.values):,} rows ({percent(plan.rows.share, 0)} of the customers)"

@@ -16,6 +16,12 @@ REQUIRED: Final = (USER_ID, CURRENCY, BALANCE, AMOUNT, CREATED, CATEGORY, DATE)
 OPTIONAL: Final = (STATE, TRANSACTION_ID)
 COLUMNS: Final = (*REQUIRED, *OPTIONAL)
 
+ABSENT: Final = (BALANCE, CURRENCY, CATEGORY, CREATED)
+"""Columns that a file may lack. Indicators of balances are then undefined; the others are completed: the currency is
+the base, the category is WEB, and an account was created with its first row."""
+NULLABLE: Final = (BALANCE, CATEGORY, CREATED)
+"""Columns of which a stored transaction may say nothing."""
+
 # What a row is to the indicators. Plain integers: the kernel freezes them when it compiles.
 NOTHING: Final = 0
 """A settled row that moves no money."""

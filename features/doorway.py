@@ -19,6 +19,7 @@ from features.values import (
     MOST_NAMED_IN_FILES,
     Column,
     Findings,
+    Mask,
     is_text,
     read_identifiers,
     read_numbers,
@@ -55,8 +56,10 @@ class Doorway:
         text: numbers may be written as text, as in CSV.
         source: what is being read, for errors.
         latest: moments after it (microseconds) are refused; None for no such limit.
-        completes: columns that a file may lack are completed: the currency is the base, the category is WEB, and an
-            account was created with its first row.
+        completes: columns that a file may lack (`features.columns.ABSENT`) need not be there.
+        absent: such columns that a model does not read: they need not be there, and only the currency is looked at
+            where it is. The balance must be there where it is not one of them. None where no model reads the rows.
+        nullable: a row may say nothing of `features.columns.NULLABLE`: what reads that is undefined from then on.
         created_slack_us: an account created more than this after its customer's first row is refused; None for no
             such limit.
     """
@@ -67,6 +70,8 @@ class Doorway:
     latest: int | None = None
     created_slack_us: int | None = None
     completes: bool = False
+    absent: tuple[str, ...] | None = None
+    nullable: bool = False
 
     def histories(self, table: pa.Table, first_row: int = 0) -> Histories:
         """Check the rows of *table* (numbered from *first_row*) and build their histories.
@@ -88,16 +93,31 @@ class Doorway:
             self._require_columns(source)
             table = _one_chunk(source)
             source = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
+        source = self._looked_at(source)
         user_ids, customer = _numbered(source[c.USER_ID], findings)
         rows = self._rows(source, customer, findings)
         self._check_times(rows, len(user_ids), findings)
         order = positions_in_order(rows, findings)
         findings.raise_if_any(self.source)
-        return self._build(user_ids, rows, order)
+        absent = tuple(name for name in c.ABSENT if name not in source)
+        return self._build(user_ids, rows, order, absent)
+
+    def _looked_at(self, source: Columns) -> Columns:
+        """Leave out what a model does not read; an amount without a currency is in the base."""
+        if not self.absent:
+            return source
+        kept = {name: column for name, column in source.items() if name not in self.absent or name == c.CURRENCY}
+        currency = kept.get(c.CURRENCY)
+        if c.CURRENCY in self.absent and isinstance(currency, pa.Array) and currency.null_count:
+            plain = currency.dictionary_decode() if pa.types.is_dictionary(currency.type) else currency
+            kept[c.CURRENCY] = plain.fill_null(self.rates.base)
+        return kept
 
     def _require_columns(self, table: pa.Table) -> None:
         names = table.column_names
-        completed = COMPLETED if self.completes else ()
+        completed = c.ABSENT if self.completes else self.absent or ()
+        if self.absent is not None and c.BALANCE not in self.absent:
+            completed = tuple(name for name in completed if name != c.BALANCE)
         missing = [name for name in c.REQUIRED if name not in names and name not in completed]
         if missing:
             raise LayoutError(
@@ -109,6 +129,11 @@ class Doorway:
                     if completed
                     else ""
                 )
+                + (
+                    f". This model reads {c.BALANCE}; one that `fivefold train` makes of data without it does not"
+                    if missing == [c.BALANCE] and self.absent is not None
+                    else ""
+                )
             )
         twice = [name for name in c.COLUMNS if names.count(name) > 1]
         if twice:
@@ -117,12 +142,15 @@ class Doorway:
     def _rows(self, chunk: Columns, customer: Integers, findings: Findings) -> Rows:
         state, identifiers = chunk.get(c.STATE), chunk.get(c.TRANSACTION_ID)
         state = pa.nulls(len(customer)) if state is None else state
+        missing = self._missing(chunk, len(customer), findings) if self.nullable else None
         times = read_times(chunk[c.DATE], c.DATE, findings)
         return Rows(
             customer,
             times,
             read_numbers(chunk[c.AMOUNT], c.AMOUNT, findings, text=self.text),
-            read_numbers(chunk[c.BALANCE], c.BALANCE, findings, text=self.text),
+            read_numbers(chunk[c.BALANCE], c.BALANCE, findings, text=self.text)
+            if c.BALANCE in chunk
+            else np.zeros(len(customer)),
             read_words(state, c.STATE, findings, _STATES, any_case=True, absent=c.SETTLED),
             read_words(chunk[c.CURRENCY], c.CURRENCY, findings, _currencies(self.rates.codes))
             if c.CURRENCY in chunk
@@ -132,7 +160,17 @@ class Doorway:
             else np.full(len(customer), _CATEGORIES["WEB"], dtype=np.int16),
             read_times(chunk[c.CREATED], c.CREATED, findings) if c.CREATED in chunk else _firsts(customer, times),
             None if identifiers is None else _identifiers(identifiers, findings),
+            missing,
         )
+
+    def _missing(self, chunk: Columns, count: int, findings: Findings) -> Mask:
+        """Tell, for n rows, which of `features.columns.NULLABLE` each does not say; that is no fault of theirs."""
+        missing = np.zeros((count, len(c.NULLABLE)), dtype=np.bool_)
+        for place, name in enumerate(c.NULLABLE):
+            if name in chunk:
+                missing[:, place] = chunk[name].is_null().to_numpy(zero_copy_only=False)
+                findings.excuse(missing[:, place], name)
+        return missing
 
     def _check_times(self, rows: Rows, customers: int, findings: Findings) -> None:
         if not findings.count and self._times_hold(rows, customers):
@@ -155,7 +193,7 @@ class Doorway:
         first = np.full(customers, _FOREVER - slack)
         return bool(fast().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
 
-    def _build(self, user_ids: pa.Array, rows: Rows, order: Integers) -> Histories:
+    def _build(self, user_ids: pa.Array, rows: Rows, order: Integers, absent: tuple[str, ...]) -> Histories:
         many = len(order)
         offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
         time, created = np.empty(many, dtype=np.int64), np.empty(many, dtype=np.int64)
@@ -164,13 +202,23 @@ class Doorway:
         checked = (rows.customer, rows.time, rows.created, rows.amount, rows.balance, rows.state, rows.currency)
         units = _units(self.rates.units)
         fast().lay_out(order, *checked, rows.category, units, _KINDS, offsets, time, created, money, small, currency)
-        return Histories(
-            user_ids, offsets, time, money[0], money[1], small[0], currency, small[1], created, self.rates.base
-        )
+        columns = (time, money[0], money[1], small[0], currency, small[1], created)
+        unknown_from = _unknown_from(rows, len(user_ids), absent)
+        return Histories(user_ids, offsets, *columns, self.rates.base, absent, unknown_from)
 
 
-COMPLETED = (c.CURRENCY, c.CATEGORY, c.CREATED)
-"""Columns that a file may lack; see `Doorway.completes`."""
+def _unknown_from(rows: Rows, customers: int, absent: tuple[str, ...]) -> Integers | None:
+    """Find from when on each customer's balance, category and creation are unknown; None where all must be known."""
+    if rows.missing is None and c.BALANCE not in absent:
+        return None
+    unknown = np.full((customers, len(c.NULLABLE)), _FOREVER)
+    if rows.missing is not None:
+        for place in range(len(c.NULLABLE)):
+            said_nothing = rows.missing[:, place]
+            np.minimum.at(unknown[:, place], rows.customer[said_nothing], rows.time[said_nothing])
+    if c.BALANCE in absent:
+        unknown[:, c.NULLABLE.index(c.BALANCE)] = np.iinfo(np.int64).min
+    return unknown
 
 
 def _firsts(customer: Integers, times: Integers) -> Integers:

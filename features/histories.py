@@ -1,10 +1,14 @@
 """Histories: the one columnar container of transactions behind the doorway."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from domain.clock import day_text
+from features.columns import NULLABLE
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -25,6 +29,10 @@ class Histories:
         category: m codes, 0 API and 1 WEB.
         created: m moments of account creation as the row states them, microseconds.
         base: code of the base currency.
+        absent: columns that the source lacks, of `features.columns.ABSENT`, or whose content is not looked at.
+        unknown_from: n x 3 moments (microseconds) from which on an indicator that reads the balance, the category or
+            the creation (`features.columns.NULLABLE`) is undefined, as a row of then does not say it; None where all
+            rows say all of it.
     """
 
     user_ids: pa.Array
@@ -37,6 +45,8 @@ class Histories:
     category: npt.NDArray[np.int8]
     created: Integers
     base: str
+    absent: tuple[str, ...] = ()
+    unknown_from: Integers | None = None
 
     @property
     def customers(self) -> int:
@@ -62,6 +72,8 @@ class Histories:
             self.category[start:end],
             self.created[start:end],
             self.base,
+            self.absent,
+            None if self.unknown_from is None else self.unknown_from[first:last],
         )
 
     def take(self, customers: Integers) -> "Histories":
@@ -80,6 +92,8 @@ class Histories:
             self.category[rows],
             self.created[rows],
             self.base,
+            self.absent,
+            None if self.unknown_from is None else self.unknown_from[customers],
         )
 
     def position(self, user_id: str) -> int | None:
@@ -88,10 +102,27 @@ class Histories:
         return None if found < 0 else int(found)
 
 
+def gaps(histories: Histories, as_of: int, columns: Sequence[str] = NULLABLE) -> list[str]:
+    """Say which of the columns rows up to *as_of* (microseconds) lack, of how many customers, and name one such row."""
+    if histories.unknown_from is None:
+        return []
+    said = []
+    for name in columns:
+        moments = histories.unknown_from[:, NULLABLE.index(name)]
+        lacking = np.flatnonzero(moments <= as_of)
+        if len(lacking) and name not in histories.absent:
+            first = int(lacking[0])
+            of = "1 customer" if len(lacking) == 1 else f"{len(lacking):,} customers"
+            row = f"{histories.user_ids[first].as_py()!r} at {day_text(int(moments[first]))}"
+            said.append(f"{name} is missing in rows of {of}, such as that of {row}")
+    return said
+
+
 def concatenate(parts: list[Histories]) -> Histories:
     """Join batches of different customers, all in one base currency, into one container.
 
-    The parts must not be empty, and no customer may be in two of them; the stream that made them sees to that.
+    The parts must not be empty, no customer may be in two of them, and all lack the same columns; the stream that made
+    them sees to that.
     """
     ends = np.cumsum([part.rows for part in parts])
     starts = np.concatenate([[0], ends[:-1]])
@@ -107,4 +138,6 @@ def concatenate(parts: list[Histories]) -> Histories:
         np.concatenate([part.category for part in parts]),
         np.concatenate([part.created for part in parts]),
         parts[0].base,
+        parts[0].absent,
+        None if parts[0].unknown_from is None else np.concatenate([part.unknown_from for part in parts]),
     )

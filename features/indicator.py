@@ -31,6 +31,8 @@ ARGUMENTS: Final = (
 )
 """What a function may name as its parameters; the columns end at as-of, so nothing later can be seen."""
 
+_ARGUMENT_OF: Final = {columns.BALANCE: "balance", columns.CATEGORY: "category", columns.CREATED: "created"}
+
 FAMILIES: Final = ("recency", "tenure", "volume", "rhythm", "balance", "trend", "quality", "currency", "channel")
 UNITS: Final = ("days", "money", "money per day", "count", "share", "ratio", "flag")
 
@@ -67,6 +69,10 @@ class Indicator:
     def parameters(self) -> tuple[str, ...]:
         """What the function names, in its order."""
         return tuple(inspect.signature(self.function).parameters)
+
+    def reads(self, column: str) -> bool:
+        """Tell whether its value depends on a column that rows may leave out, by the name of `features.columns`."""
+        return _ARGUMENT_OF[column] in self.parameters
 
     def declared(self) -> dict[str, Any]:
         """Give what defines its value, for the fingerprint: everything but its wording."""

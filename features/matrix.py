@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from features import columns as c
 from features import json_loops, time_loops
 from features import loops as column_loops
 from features.compiling import compiled_loops
@@ -26,7 +27,7 @@ class Snapshots:
     """Indicators of n customers at k as-of dates.
 
     Attributes:
-        values: n x k x F indicators, columns in the catalogue's order; NaN where undefined.
+        values: n x k x F indicators, columns in the order of the whole catalogue; NaN where undefined.
         seen: n x k rows that each customer had by then; 0 where there was none yet.
     """
 
@@ -55,6 +56,8 @@ def snapshots(histories: Histories, as_ofs: Integers, walk: Walk | None = None) 
             ]
         for walk_of_part in walks:
             walk_of_part.result()
+    if histories.unknown_from is not None:
+        _undefine(values, histories.unknown_from, as_ofs)
     return Snapshots(values, seen)
 
 
@@ -72,9 +75,33 @@ def warm() -> Walk:
     return compiled(CATALOGUE)
 
 
-def catalogue() -> Catalogue:
-    """Give the catalogue whose columns the matrix has."""
-    return CATALOGUE
+def catalogue(absent: tuple[str, ...] = ()) -> Catalogue:
+    """Give the catalogue whose columns the matrix has; without those that read a balance, where that is *absent*."""
+    return _without_balance() if c.BALANCE in absent else CATALOGUE
+
+
+def columns_of(matrix: Floats, absent: tuple[str, ...]) -> Floats:
+    """Take the columns of `catalogue(absent)` out of a matrix that has all of them, in its last axis."""
+    return matrix[..., ~_readers(c.BALANCE)] if c.BALANCE in absent else matrix
+
+
+@lru_cache(maxsize=1)
+def _without_balance() -> Catalogue:
+    return Catalogue(tuple(made for made in CATALOGUE.indicators if not made.reads(c.BALANCE)))
+
+
+@lru_cache(maxsize=len(c.NULLABLE))
+def _readers(column: str) -> npt.NDArray[np.bool_]:
+    """Mark the indicators that read a column."""
+    return np.array([made.reads(column) for made in CATALOGUE.indicators])
+
+
+def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers) -> None:
+    """Put NaN where an indicator reads what a row up to its as-of does not say."""
+    for place, column in enumerate(c.NULLABLE):
+        unknown = unknown_from[:, place, None] <= as_ofs
+        if unknown.any():
+            values[unknown[..., None] & _readers(column)] = np.nan
 
 
 def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: Integers) -> None:

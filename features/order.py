@@ -29,6 +29,7 @@ class Rows:
         customer: position of each row's customer in order of first appearance.
         transaction_id: identifiers (text, missing allowed); None where the source has no such column. `Texts` where
             all of them are there and none is there twice, so that no row repeats another.
+        missing: what each row does not say of `features.columns.NULLABLE`; None where that is not allowed.
     """
 
     customer: Integers
@@ -40,6 +41,7 @@ class Rows:
     category: npt.NDArray[np.int16]
     created: Integers
     transaction_id: Any
+    missing: Mask | None = None
 
     def tie_keys(self) -> tuple[npt.NDArray[Any], ...]:
         """Give what orders rows of one customer and moment that have no identifier."""

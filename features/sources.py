@@ -17,7 +17,7 @@ from domain.errors import DataNotValid, LayoutError, Problem
 from domain.money import RateTable
 from features import columns as c
 from features.csv_file import FIRST_ROW, csv_parts
-from features.doorway import COMPLETED, FEW_VALUES, Doorway
+from features.doorway import FEW_VALUES, Doorway
 from features.histories import Histories, Integers, concatenate
 from features.paths import MappedFile, suffix_of
 from features.tables import (
@@ -40,8 +40,10 @@ PARQUET_ROWS_SORTED = c.ROWS_SORTED_IN_MEMORY
 Item = TypeVar("Item")
 
 
-def read_histories(source: Source, rates: RateTable) -> Histories:
-    """Read a whole source at once.
+def read_histories(
+    source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None, nullable: bool = False
+) -> Histories:
+    """Read a whole source at once; *absent* and *nullable* are those of `Doorway`.
 
     >>> from datetime import date
     >>> from domain.money import base_only
@@ -54,22 +56,30 @@ def read_histories(source: Source, rates: RateTable) -> Histories:
         DataNotValid: rows with bad values, the first hundred of them named.
         LayoutError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
     """
-    parts = [part for part in stream_histories(source, rates) if part.rows]
+    parts = [part for part in stream_histories(source, rates, absent=absent, nullable=nullable) if part.rows]
     return concatenate(parts) if parts else Doorway(rates).histories(table_from_rows([], Findings()))
 
 
-def stream_histories(source: Source, rates: RateTable, latest: int | None = None) -> Iterator[Histories]:
+def stream_histories(
+    source: Source,
+    rates: RateTable,
+    latest: int | None = None,
+    *,
+    absent: tuple[str, ...] | None = None,
+    nullable: bool = False,
+) -> Iterator[Histories]:
     """Read a source in batches of whole customers; the errors are those of `read_histories`.
 
     Parquet comes a few hundred thousand rows at a time, and its customers' rows must be adjacent. That no
     customer is met twice is known for certain only at the end, so results are not final before that.
-    Rows dated after *latest* (microseconds) are refused; None for no such limit.
+    Rows dated after *latest* (microseconds) are refused; None for no such limit. *absent* and *nullable* are those of
+    `Doorway`.
     """
     if isinstance(source, Path | str | MappedFile):
         file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
         suffix = suffix_of(file.path)
         text = suffix == ".csv"
-        doorway = Doorway(rates, text, str(file.path), latest=latest, completes=True)
+        doorway = Doorway(rates, text, str(file.path), latest=latest, completes=True, absent=absent, nullable=nullable)
         if suffix in {"", ".parquet"} and not _few_in_no_order(file):
             yield from _stream_parquet(file, doorway)
         elif suffix in {"", ".parquet"}:
@@ -79,7 +89,7 @@ def stream_histories(source: Source, rates: RateTable, latest: int | None = None
         else:
             yield _in_memory(_renamed_rows(read_json(file.path), file), doorway)
         return
-    yield _in_memory(source, Doorway(rates, latest=latest))
+    yield _in_memory(source, Doorway(rates, latest=latest, absent=absent, nullable=nullable))
 
 
 def currencies_of(file: MappedFile) -> list[str]:
@@ -131,7 +141,7 @@ def _in_memory(source: Source, doorway: Doorway) -> Histories:
     else:
         table = table_from_rows(source, findings)
     if doorway.completes and table.num_rows:
-        nothing = [name for name in COMPLETED if name in table.column_names]
+        nothing = [name for name in c.ABSENT if name in table.column_names]
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
     ids = table.column_names.count(c.USER_ID)  # any number but one is refused at the doorway
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not _grouped(table[c.USER_ID]):

@@ -71,10 +71,14 @@ def _plain_clock(data: Bytes, at: int, end: int) -> tuple[int, int]:
             at += 1
             scale = _MICROSECONDS
             begun = at
+            finer = 0
             while at < end and data[at] >= _ZERO and data[at] <= _NINE:
-                scale //= 10  # what is finer than a microsecond is cut off
+                scale //= 10
                 fraction += (int(data[at]) - _ZERO) * scale
+                if scale == 0 and data[at] != _ZERO:
+                    finer = 1  # goes up to the next microsecond: what is after as-of must not count as at as-of
                 at += 1
+            fraction += finer
             if at == begun or at - begun > 9:
                 return -1, at
     if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:

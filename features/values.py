@@ -32,6 +32,7 @@ _EARLIEST_US = to_microseconds(datetime(EARLIEST_YEAR, 1, 1))  # noqa: DTZ001 (n
 _LATEST_US = to_microseconds(datetime(9999, 12, 31, 23, 59, 59, 999_999))  # noqa: DTZ001 (as above)
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ZONED = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
+_FINER = r"\.\d{6}0*[1-9]"
 _LONGEST_SHOWN = 40
 MOST_NAMED_IN_FILES = 10_000
 """Problems of one kind that are kept by name of a file's rows, so that equal ones can be told in one line."""
@@ -54,12 +55,19 @@ class Findings:
         self.count = 0
         self._problems: list[Problem] = []
         self._noted: dict[str, Mask] = {}
+        self._excused: dict[str, Mask] = {}
+
+    def excuse(self, rows: Mask, field: str) -> None:
+        """Note nothing about a field of these rows: they need not say it."""
+        self._excused[field] = rows
 
     def add(self, bad: Mask, field: str, describe: Callable[[int], str], allowed: str) -> None:
         """Note each row where *bad* is true; *describe* tells what is wrong with a row of this table.
 
         The first finding about a field of a row holds: later checks see only what stood in for the bad value.
         """
+        if field in self._excused:
+            bad = bad & ~self._excused[field]
         if not bad.any():
             return
         noted = self._noted.get(field, np.zeros_like(bad))
@@ -279,8 +287,8 @@ def _as_microseconds(column: pa.Array, missing: Mask) -> tuple[pa.Array, Mask]:
         return pa.nulls(len(column), pa.int64()), ~missing
     per_second = _UNITS_PER_SECOND[kind.unit]
     ticks = column.cast(pa.int64())
-    if per_second > 1_000_000:  # floor, so that a nanosecond before midnight stays on its day
-        values = _plain(ticks.fill_null(0), np.int64) // (per_second // 1_000_000)
+    if per_second > 1_000_000:  # up to the next microsecond: a nanosecond after as-of is after it
+        values = -(-_plain(ticks.fill_null(0), np.int64) // (per_second // 1_000_000))
         return pa.array(values), np.zeros(len(column), dtype=np.bool_)
     limit = _LATEST_US // (1_000_000 // per_second)
     outside = _mask(pc.or_(pc.greater(ticks, limit), pc.less(ticks, -limit)).fill_null(False))
@@ -293,10 +301,11 @@ def _parse_times(texts: pa.Array) -> tuple[pa.Array, Mask]:
         return texts.cast(pa.timestamp("us")).cast(pa.int64()), np.zeros(len(texts), dtype=np.bool_)
     except pa.ArrowInvalid:
         pass
-    # Finer than a microsecond is cut off; some systems write nanoseconds.
+    # Some systems write nanoseconds; what is finer than a microsecond goes up to the next one.
+    finer = _mask(pc.match_substring_regex(texts, _FINER).fill_null(False))
     cut = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
     zoned = pc.match_substring_regex(cut, _ZONED)
     with_zone, bad_with = _cast_each(pc.if_else(zoned, cut, None), pa.timestamp("us", "UTC"))
     without, bad_without = _cast_each(pc.if_else(zoned, None, cut), pa.timestamp("us"))
     times = pc.coalesce(with_zone.cast(pa.int64()), without.cast(pa.int64()))
-    return times, bad_with | bad_without
+    return pc.add(times, pa.array(finer.astype(np.int64))), bad_with | bad_without

@@ -15,7 +15,6 @@ from domain.breakdown import Breakdown, Contribution
 from domain.clock import day_text
 from features.histories import Floats
 from features.indicator import Indicator
-from features.matrix import catalogue
 from models.prediction import LOG_LINK
 from models.value_model import Scores, ValueModel
 
@@ -33,12 +32,14 @@ class Explanations:
         points: n x F points.
         scores: what is explained.
         matrix: n x F indicator values.
+        indicators: the F indicators.
     """
 
     base: float
     points: Floats
     scores: Scores
     matrix: Floats
+    indicators: tuple[Indicator, ...]
 
 
 def explain(model: ValueModel, matrix: Floats) -> Explanations:
@@ -46,7 +47,7 @@ def explain(model: ValueModel, matrix: Floats) -> Explanations:
     scores = model.scores(matrix)
     if not len(matrix):
         anyone = explain(model, np.full((1, matrix.shape[1]), np.nan))  # the base is the same for all
-        return Explanations(anyone.base, np.empty(matrix.shape), scores, matrix)
+        return Explanations(anyone.base, np.empty(matrix.shape), scores, matrix, model.catalogue.indicators)
     shap = np.asarray(model.booster.predict(matrix, pred_contrib=True, num_threads=1))
     shap, expected = shap[:, :-1], shap[:1, -1]
     base = float(_score_at(model, expected)[0])
@@ -55,7 +56,7 @@ def explain(model: ValueModel, matrix: Floats) -> Explanations:
     largest = np.abs(points).argmax(axis=1)
     for row, column in enumerate(largest.tolist()):
         points[row, column] += fsum((scores.score[row], -base, *(-points[row]).tolist()))
-    return Explanations(base, points, scores, matrix)
+    return Explanations(base, points, scores, matrix, model.catalogue.indicators)
 
 
 def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
@@ -63,7 +64,7 @@ def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
     parts = [
         _contribution(made, float(value), float(points), currency)
         for made, value, points in zip(
-            catalogue().indicators, explanations.matrix[row], explanations.points[row], strict=True
+            explanations.indicators, explanations.matrix[row], explanations.points[row], strict=True
         )
     ]
     return Breakdown(explanations.base, Breakdown(explanations.base, tuple(parts)).largest_first())

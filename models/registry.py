@@ -30,6 +30,8 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 PARENT_TAG = "recalibration_of"
 """Tag of a recalibrated version: the number of the version whose trees it has."""
+ABSENT_TAG = "absent_columns"
+"""Tag of a version whose training data lacked columns: their names, with spaces between."""
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers where there is no such model, or no such alias of it."""
 
@@ -68,6 +70,11 @@ class Version:
     def definition(self) -> Any:
         """What the version predicts, see `ValueModel.definition`."""
         return json.loads(self.tags.get("definition", "null"))
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The columns that its training data lacked, which it does not read."""
+        return tuple(self.tags.get(ABSENT_TAG, "").split())
 
     @property
     def parent(self) -> int | None:
@@ -239,6 +246,15 @@ class Registry:
             dict(found.tags),
             metrics,
         )
+
+
+def without(absent: tuple[str, ...]) -> str:
+    """Say what data lacked.
+
+    >>> without(("user_balance", "user_created")), without(())
+    ('without user_balance, user_created', 'with every column')
+    """
+    return f"without {', '.join(absent)}" if absent else "with every column"
 
 
 def address(uri: str) -> tuple[str, bool, str]:

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from features.histories import Histories
-from features.matrix import catalogue, indicators
 from features.sources import read_ahead, stream_histories
 from features.tables import Source
 from models.explain import explain
@@ -20,7 +19,8 @@ class ScoredBatch:
 
     Attributes:
         table: user_id, score (unrounded), category, expected_value (money), currency, percentile; more if asked for.
-        left_out: customers without a row by the as-of; they have no score.
+        left_out: customers without a row by the as-of, or with one that does not say what the model reads; they have
+            no score.
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
     """
 
@@ -37,7 +37,7 @@ def score_source(
     *explained* adds `base` and one column of points for each indicator: their sum is the score within 1e-9.
     *compare_as_of* adds `score_before`, `category_before` and `move`: null for customers not yet known then.
     """
-    for part in read_ahead(stream_histories(source, model.rates)):
+    for part in read_ahead(stream_histories(source, model.rates, absent=model.absent)):
         yield score_histories(model, part, as_of, explained=explained, compare_as_of=compare_as_of)
 
 
@@ -45,8 +45,8 @@ def score_histories(
     model: ValueModel, histories: Histories, as_of: int, *, explained: bool = False, compare_as_of: int | None = None
 ) -> ScoredBatch:
     """Score the customers of one container; one customer is a batch of one."""
-    matrix, seen = indicators(histories, as_of - model.settlement_lag_us)
-    known = seen > 0
+    matrix, seen = model.matrix(histories, as_of)
+    known = (seen > 0) & ~model.unknown(histories, as_of)
     scores = model.scores(matrix[known])
     user_ids = histories.user_ids.filter(known)
     table = pl.DataFrame(
@@ -63,14 +63,14 @@ def score_histories(
         table = table.with_columns(_before(model, histories, compare_as_of, known, scores.score))
     if explained:
         found = explain(model, matrix[known])
-        points = {f"points_{name}": found.points[:, number] for number, name in enumerate(catalogue().names)}
+        points = {f"points_{name}": found.points[:, number] for number, name in enumerate(model.catalogue.names)}
         table = table.with_columns(pl.Series("base", np.full(len(table), found.base)), **_series(points))
     newest = int(histories.time.max()) if histories.rows else None
     return ScoredBatch(table, int((~known).sum()), newest)
 
 
 def _before(model: ValueModel, histories: Histories, as_of: int, known: np.ndarray, now: np.ndarray) -> list[pl.Series]:
-    matrix, seen = indicators(histories, as_of - model.settlement_lag_us)
+    matrix, seen = model.matrix(histories, as_of)
     there = seen[known] > 0
     before = model.scores(matrix[known])
     scores = pl.Series("score_before", np.where(there, before.score, np.nan)).fill_nan(None)

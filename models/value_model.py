@@ -19,8 +19,10 @@ from domain.clock import DAY_US
 from domain.errors import ModelError
 from domain.money import RateTable
 from domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
-from features.histories import Floats
-from features.matrix import catalogue
+from features.columns import NULLABLE
+from features.histories import Floats, Histories, Integers
+from features.indicator import Catalogue
+from features.matrix import catalogue, columns_of, indicators
 from models.curve import ScoreCurve, score_at
 from models.one_row import OneRow, one_row
 from models.prediction import expected_value
@@ -63,6 +65,7 @@ class ValueModel:
         definition: what a customer's value is: horizon, fees, margin and currency.
         test_as_of: the moment (microseconds) whose portfolio is the reference; nothing after it was learnt from.
         reference: how that portfolio's indicators and scores were spread, to tell drift from.
+        absent: columns that the training data lacked (`features.columns.ABSENT`): no history is read with them.
     """
 
     booster: lightgbm.Booster
@@ -76,6 +79,12 @@ class ValueModel:
     definition: Mapping[str, Any]
     test_as_of: int
     reference: Reference
+    absent: tuple[str, ...] = ()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The indicators that it reads."""
+        return catalogue(self.absent)
 
     @property
     def currency(self) -> str:
@@ -105,8 +114,29 @@ class ValueModel:
     def _trees(self) -> str:
         return str(self.booster.model_to_string(num_iteration=-1))
 
+    def matrix(self, histories: Histories, as_of: int) -> tuple[Floats, Integers]:
+        """Compute what it reads of histories: n x F indicators as of a moment (microseconds), and rows seen by then.
+
+        What lies within the settlement lag before the moment is not seen.
+        """
+        found, seen = indicators(histories, as_of - self.settlement_lag_us)
+        return columns_of(found, self.absent), seen
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns that every row must say, of `features.columns.NULLABLE`."""
+        return tuple(name for name in NULLABLE if name not in self.absent)
+
+    def unknown(self, histories: Histories, as_of: int) -> npt.NDArray[np.bool_]:
+        """Tell of which customers nothing can be said, as a row up to the moment does not say what the model reads."""
+        if histories.unknown_from is None:
+            return np.zeros(histories.customers, dtype=np.bool_)
+        places = [NULLABLE.index(name) for name in self.needs]
+        found = histories.unknown_from[:, places] <= as_of - self.settlement_lag_us
+        return np.asarray(found.any(axis=1), dtype=np.bool_)
+
     def scores(self, matrix: Floats) -> Scores:
-        """Score n x F indicators, columns in the catalogue's order."""
+        """Score n x F indicators, columns in the order of `catalogue`."""
         money = expected_value(self.booster, matrix, self._one_row)
         percentile = self.curve.percentile(money)
         score = score_at(percentile)
@@ -145,6 +175,7 @@ class ValueModel:
             "definition": dict(self.definition),
             "test_as_of": self.test_as_of,
             "reference": self.reference.to_dict(),
+            **({"absent": self.absent} if self.absent else {}),
         }
 
     @classmethod
@@ -162,7 +193,7 @@ class ValueModel:
                     f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}: "
                     "run `fivefold train` again"
                 )
-            catalogue().require(rest["fingerprint"], f"the model in {folder}")
+            catalogue(tuple(rest.get("absent", ()))).require(rest["fingerprint"], f"the model in {folder}")
             return cls._read(folder, rest)
         except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
             found = f"{type(error).__name__}: {error}"
@@ -188,6 +219,7 @@ class ValueModel:
             rest["definition"],
             rest["test_as_of"],
             Reference.from_dict(rest["reference"]),
+            tuple(rest.get("absent", ())),
         )
 
 

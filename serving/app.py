@@ -15,6 +15,7 @@ from domain.errors import StoreError
 from features import columns as c
 from features.columns import LARGEST_MAGNITUDE
 from features.document import empty_text
+from features.indicator import Catalogue
 from features.matrix import catalogue
 from features.values import ALLOWED_TIME
 from serving import answers
@@ -248,14 +249,19 @@ def build_app(desk: Desk) -> FastAPI:
         500: ERRORS[500],
         504: ERRORS[504],
     }
+
+    def indicators() -> Response:
+        """Describe the catalogue that scores are made of."""
+        served = desk.holder.current
+        return described(catalogue() if served is None else served.model.catalogue)
+
     app.add_api_route(INDICATORS, indicators, methods=["GET"], responses=of_indicators)
     return app
 
 
-def indicators() -> Response:
-    """Describe the catalogue that scores are made of."""
-    found = catalogue()
-    described = [
+def described(found: Catalogue) -> Response:
+    """Describe a catalogue."""
+    rows = [
         Described(
             indicator=made.name,
             family=made.family,
@@ -266,7 +272,7 @@ def indicators() -> Response:
         ).model_dump()
         for made in found.indicators
     ]
-    return answered({"fingerprint": found.fingerprint, "indicators": described})
+    return answered({"fingerprint": found.fingerprint, "indicators": rows})
 
 
 def _rows_schema() -> dict[str, Any]:

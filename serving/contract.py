@@ -1,7 +1,9 @@
 """The contract of /v4/scoring: what a body must be, and how a score is written."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NotRequired
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, NotRequired, get_type_hints
 
 from pydantic import FailFast, Strict, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
@@ -10,6 +12,7 @@ from typing_extensions import TypedDict
 from domain.errors import PROBLEMS_LISTED, Problem
 from domain.segments import segment_of
 from domain.settings import Limits
+from features import columns as c
 from features.scanned import Scanned, scan
 from features.shape import shape_of
 from features.values import shown
@@ -38,7 +41,6 @@ class Row(TypedDict):
 
 ROWS = TypeAdapter(Annotated[list[Row], FailFast()])
 """Ends at the first bad row: a list of everything that is wrong with a large body would take seconds, and gigabytes."""
-_ROW = TypeAdapter(Row)
 _ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
 TOO_LARGE = "Request Entity Too Large"
 WIDEST = 1_000
@@ -47,21 +49,46 @@ VALUES_PER_ROW = 20
 """Most values on average, where there are many rows: twice as many as a row has of its own."""
 
 
-def read_rows(body: bytes, limits: Limits) -> Scanned | list[Row]:
+@dataclass(frozen=True)
+class Form:
+    """How rows are read: `of_list` ends at the first bad one, `of_row` names all that is wrong with one."""
+
+    of_list: TypeAdapter[Any]
+    of_row: TypeAdapter[Any]
+
+
+@lru_cache(maxsize=32)
+def form_of(absent: tuple[str, ...]) -> Form:
+    """Give the form of the rows of a model whose training data lacked columns (`ValueModel.absent`).
+
+    These are fields like any that nobody knows, but for the currency: it may be there, and is then read.
+    """
+    if not absent:
+        return Form(ROWS, TypeAdapter(Row))
+    fields = {name: kind for name, kind in get_type_hints(Row, include_extras=True).items() if name not in absent}
+    if c.CURRENCY in absent:
+        fields[c.CURRENCY] = NotRequired[Text | None]
+    row: Any = TypedDict("Row", fields)  # type: ignore[misc]  # its fields are known when it is asked for
+    return Form(TypeAdapter(Annotated[list[row], FailFast()]), TypeAdapter(row))
+
+
+def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> Scanned | list[Row]:
     """Read a body; Refusal 413 beyond the server's limits, 422 where it is no array of rows.
 
-    A plain body is scanned into columns; `ROWS` reads any other, and says what is wrong.
+    A plain body with every field is scanned into columns; `form_of(absent)` reads any other, and says what is wrong.
     """
+    form = form_of(absent)
     scanned = scan(body, min(limits.rows, limits.users))  # as many rows cannot have more users
     if scanned is not None:
         return scanned
     require_shape(body, limits.rows)
     try:
-        rows = ROWS.validate_json(body)
+        rows: list[Row] = form.of_list.validate_json(body)
     except ValidationError as error:
         found = _lenient(body)
         _require_small(found, limits)
-        raise Refusal(422, UNPROCESSABLE, _problems(found) or [_problem(error.errors(include_url=False)[0])]) from None
+        problems = _problems(found, form) or [_problem(error.errors(include_url=False)[0])]
+        raise Refusal(422, UNPROCESSABLE, problems) from None
     _require_small(rows, limits)
     return rows
 
@@ -102,12 +129,12 @@ def _require_small(rows: Sequence[Any], limits: Limits) -> None:
         raise _too_large(0, "body", f"has {len(users)} users", f"{limits.users} users")
 
 
-def _problems(rows: Sequence[Any]) -> list[Problem]:
+def _problems(rows: Sequence[Any], form: Form) -> list[Problem]:
     """Name what is wrong with the rows, up to the hundred that are listed."""
     problems: list[Problem] = []
     for number, row in enumerate(rows):
         try:
-            _ROW.validate_json(to_json(row))  # JSON again: Python's own numbers have other rules
+            form.of_row.validate_json(to_json(row))  # JSON again: Python's own numbers have other rules
         except ValidationError as error:
             problems += [_problem(found, number) for found in error.errors(include_url=False)]
         if len(problems) >= PROBLEMS_LISTED:

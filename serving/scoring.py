@@ -102,7 +102,7 @@ class Desk:
         async def run(function: Callable[[], Result]) -> Result:
             return await self.lane.run(credential.organisation_id, function) if large else function()
 
-        rows = await run(partial(read_rows, body, self._limits(request)))
+        rows = await run(partial(read_rows, body, self._limits(request), served.model.absent))
         asked = read_query(request, now := now_microseconds())
         large = large or len(rows) > (EXPLAINED_IN_LOOP if asked.explained else ROWS_IN_LOOP)
         try:

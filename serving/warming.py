@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from features.matrix import catalogue, warm
+from features.matrix import warm
 from models.value_model import ValueModel
 
 
 def warmed(model: ValueModel) -> ValueModel:
     """Run everything that a request runs once; give the model."""
     warm()
-    nobody = np.full((1, len(catalogue().names)), np.nan)
+    nobody = np.full((1, len(model.catalogue.names)), np.nan)
     model.reference.count(model.reference.empty(), nobody, model.scores(nobody).score)
     return model

@@ -6,7 +6,7 @@ import polars as pl
 
 from domain.clock import day_text
 from domain.percent import percent
-from features.matrix import catalogue
+from features.columns import BALANCE, CATEGORY, CREATED, CURRENCY
 from models.value_model import ValueModel
 from training.config import TrainingConfig, Trees, Value
 from training.data import LearningRows, Overview
@@ -26,6 +26,7 @@ class Lineage:
         trees: the tree parameters that were used, the number of rounds included.
         code: the program's version.
         warnings: what was doubtful about the data.
+        assumptions: what stands in for columns that the data lack.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Lineage:
     trees: Trees
     code: str
     warnings: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
 
 def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: Verdict) -> str:
@@ -47,10 +49,10 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             f"> {CAUTION}",
             "",
             *purpose(model, lineage.config.value),
-            *_data(lineage),
+            *_data(model, lineage),
             *quality(model, evaluation, verdict),
             *exchange_rates(model),
-            *limits(evaluation),
+            *limits(model, evaluation),
         ]
     )
 
@@ -75,7 +77,7 @@ def purpose(model: ValueModel, value: Value) -> list[str]:
     ]
 
 
-def _data(lineage: Lineage) -> list[str]:
+def _data(model: ValueModel, lineage: Lineage) -> list[str]:
     overview, dates = lineage.overview, lineage.dates
     sampled = "" if lineage.rows.share >= 1 else f", {percent(lineage.rows.share)} of the customers"
     return [
@@ -91,7 +93,8 @@ def _data(lineage: Lineage) -> list[str]:
             "no value window reaches into the test window."
         ),
         *_windows(lineage),
-        f"- {len(catalogue().names)} indicators, catalogue `{catalogue().fingerprint[:12]}`.",
+        f"- {len(model.indicators)} indicators, catalogue `{model.fingerprint[:12]}`.",
+        *(f"- Absent: {assumption}." for assumption in lineage.assumptions),
         (
             f"- Trees: {', '.join(f'{name} {value}' for name, value in lineage.trees.model_dump().items())}; "
             f"seed {lineage.config.seed}; fivefold {lineage.code}."
@@ -181,13 +184,15 @@ def exchange_rates(model: ValueModel) -> list[str]:
     return [*lines, ""]
 
 
-def limits(evaluation: Evaluation) -> list[str]:
+def limits(model: ValueModel, evaluation: Evaluation) -> list[str]:
     """Write what a model must not be used for."""
+    known = {BALANCE: "balances", CURRENCY: "currencies", CATEGORY: "channel", CREATED: "account age"}
+    read = ["deposits", "withdrawals", *(word for name, word in known.items() if name not in model.absent)]
     return [
         "## Limits",
         "",
         f"- Values below 0 count as 0: {percent(evaluation.floored_share)} of the customers in the test window.",
-        "- It knows nothing but deposits, withdrawals, balances, currencies, channel and account age.",
+        f"- It knows nothing but {', '.join(read[:-1])} and {read[-1]}.",
         "- A customer unlike any in the reference portfolio is placed at its edge.",
         "- It says what a customer may be worth, not how risky the customer is.",
         "",

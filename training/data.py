@@ -15,7 +15,7 @@ from domain.errors import NotEnoughData
 from domain.money import Rate, RateTable
 from features.columns import TRANSACTION_ID
 from features.histories import Floats, Histories, Integers
-from features.matrix import catalogue, snapshots
+from features.matrix import catalogue, columns_of, snapshots
 from features.paths import MappedFile, suffix_of
 from features.sources import read_ahead, stream_histories
 from features.tables import Source, parquet_files
@@ -59,6 +59,7 @@ class Overview:
         digest: BLAKE2 over everything that was read, amounts as they were given, however it was batched.
         places: each customer's place for sampling, see `training.sample`.
         quality: what the rows hold, and what is doubtful about them.
+        absent: columns that the source lacks (`features.columns.ABSENT`).
     """
 
     period: Period
@@ -67,6 +68,7 @@ class Overview:
     digest: str
     places: Floats
     quality: Quality
+    absent: tuple[str, ...] = ()
 
     @property
     def customers(self) -> int:
@@ -95,13 +97,17 @@ def _path_of(source: Source) -> Path | None:
 class Portfolio:
     """A source that can be read again and again, in batches of whole customers, with progress shown."""
 
-    def __init__(self, source: Source, rates: RateTable, now: int | None = None) -> None:
+    def __init__(
+        self, source: Source, rates: RateTable, now: int | None = None, *, absent: tuple[str, ...] | None = None
+    ) -> None:
         """Read nothing yet: Parquet is streamed at each pass, everything else is kept after the first.
 
         Rows dated more than a day after *now* (microseconds; the present by default) are refused, as in serving.
+        *absent* is what a model that is there does not read; None where one is to be learnt.
         """
         self.source = source
         self.rates = rates
+        self._absent = absent
         self._latest = (now_microseconds() if now is None else now) + CLOCK_SLACK_US
         self._streamed = (path := _path_of(source)) is not None and suffix_of(path) in {"", ".parquet"}
         self._kept: list[Histories] | None = None
@@ -122,9 +128,10 @@ class Portfolio:
 
     def _parts(self, rates: RateTable) -> Iterable[Histories]:
         if self._streamed:
-            return read_ahead(stream_histories(self.source, rates, self._latest))
+            return read_ahead(stream_histories(self.source, rates, self._latest, absent=self._absent))
         if self._kept is None:
-            self._kept = list(stream_histories(self.source, _as_given(self.rates), self._latest))
+            given = _as_given(self.rates)
+            self._kept = list(stream_histories(self.source, given, self._latest, absent=self._absent))
         units = np.array(rates.units)
         return (_converted(part, units) for part in self._kept)
 
@@ -134,8 +141,10 @@ class Portfolio:
         digests = {name: hashlib.blake2b(digest_size=16) for name in _DIGESTED}
         quality = Quality(has_identifiers(self.source))
         given = _as_given(self.rates)
+        absent: tuple[str, ...] = ()
         with tqdm(desc="checking rows", unit=" customers", disable=None, leave=False) as bar:
             for part in self._parts(given):
+                absent = part.absent
                 firsts.append(part.time[part.offsets[:-1]])
                 found.append(places(part.user_ids, seed))
                 if part.rows:
@@ -149,7 +158,7 @@ class Portfolio:
         whole = hashlib.blake2b(b"".join(digest.digest() for digest in digests.values()), digest_size=16)
         first_rows = np.concatenate(firsts)
         period = Period(int(first_rows.min()), max(lasts))
-        return Overview(period, first_rows, quality.rows, whole.hexdigest(), np.concatenate(found), quality)
+        return Overview(period, first_rows, quality.rows, whole.hexdigest(), np.concatenate(found), quality, absent)
 
 
 def _as_given(rates: RateTable) -> RateTable:
@@ -198,7 +207,7 @@ def learning_rows(portfolio: Portfolio, dates: Dates, config: TrainingConfig, ov
     below = overview.sampled_below(seen, config.snapshots.most_rows)
     sampled = overview.places < below if below < 1 else np.ones(overview.customers, dtype=np.bool_)
     rows = int((overview.first_rows[sampled][:, None] <= seen).sum())
-    columns = len(catalogue().names)
+    columns = len(catalogue(overview.absent).names)
     matrix, values = np.empty((rows, columns)), np.empty(rows)
     as_ofs, windows = np.empty(rows, dtype=np.int64), Windows.empty(dates)
     first = end = 0
@@ -210,7 +219,7 @@ def learning_rows(portfolio: Portfolio, dates: Dates, config: TrainingConfig, ov
         taken = snapshots(part, seen)
         known = taken.seen > 0
         start, end = end, end + int(known.sum())
-        matrix[start:end] = taken.values[known]
+        matrix[start:end] = columns_of(taken.values[known], overview.absent)
         of_windows = realised_values(part, dates.training, dates.horizon_days, config.value)
         values[start:end] = of_windows[known]
         as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]

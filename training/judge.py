@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from domain.errors import NotEnoughData
 from features.histories import Floats, Histories, Integers
-from features.matrix import catalogue, snapshots
+from features.matrix import catalogue, columns_of, snapshots
 from models.prediction import expected_value
 from models.value_model import ValueModel
 from training.config import TrainingConfig
@@ -56,12 +56,16 @@ def judge(
     config: TrainingConfig,
     booster: lightgbm.Booster,
     champion: ValueModel | None,
+    absent: tuple[str, ...] = (),
 ) -> Judged:
-    """Predict for every customer known at the test as-of, and compute what each was then worth."""
+    """Predict for every customer known at the test as-of, and compute what each was then worth.
+
+    *absent* is what neither model reads (`features.columns.ABSENT`).
+    """
     columns: list[dict[str, Floats]] = []
-    sample = _Sample(config.seed)
+    sample = _Sample(config.seed, len(catalogue(absent).names))
     for part in portfolio.pieces("judging on the test window", len(catalogue().names), 2):
-        matrix, found, user_ids = _judge_part(part, dates, config, booster, champion)
+        matrix, found, user_ids = _judge_part(part, dates, config, booster, champion, absent)
         columns.append(found)
         sample.add(matrix, user_ids)
     joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
@@ -88,12 +92,12 @@ def judge(
 class _Sample:
     """Keeps the indicators of the customers whose places come first, in the order of these."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, columns: int) -> None:
         self._seed = seed
         self._met = 0
         self._places = np.empty(0)
         self.positions = np.empty(0, dtype=np.int64)
-        self.matrix = np.empty((0, len(catalogue().names)))
+        self.matrix = np.empty((0, columns))
 
     def add(self, matrix: Floats, user_ids: pa.Array) -> None:
         """Take in a batch of customers."""
@@ -111,6 +115,7 @@ def _judge_part(
     config: TrainingConfig,
     booster: lightgbm.Booster,
     champion: ValueModel | None,
+    absent: tuple[str, ...],
 ) -> tuple[Floats, dict[str, Floats], pa.Array]:
     spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
     taken = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us)
@@ -119,6 +124,7 @@ def _judge_part(
     windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
     values = realised_values(part, windows, dates.horizon_days, config.value)[known]
     column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
+    matrix, earlier = columns_of(matrix, absent), columns_of(earlier, absent)
     found = {
         "predicted": expected_value(booster, matrix),
         "before": np.where(taken.seen[known, 1] > 0, expected_value(booster, earlier), np.nan),

@@ -7,7 +7,7 @@ import numpy as np
 
 from domain.clock import DAY_US
 from domain.percent import percent
-from features.columns import DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
+from features.columns import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
 from features.histories import Histories
 from training.config import Checks
 
@@ -68,8 +68,8 @@ class Quality:
         self.created_late += int((created > part.time[firsts] + DAY_US).sum())
         self.most_rows = max(self.most_rows, int(np.diff(part.offsets).max()))
 
-    def doubts(self, checks: Checks, base: str) -> tuple[list[str], list[str]]:
-        """Say what is doubtful: what is refused, and what is only a warning."""
+    def doubts(self, checks: Checks, base: str, absent: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
+        """Say what is doubtful, but for *absent* columns: what is refused, and what is only a warning."""
         refused: list[str] = []
         doubtful: list[str] = []
         share = self.repeated / self.rows if self.rows else 0.0
@@ -85,7 +85,7 @@ class Quality:
         unsettled = self.kinds["pending"] + self.kinds["failed"]
         if unsettled > WARN_UNSETTLED_SHARE * self.rows:
             doubtful.append(f"{percent(unsettled / self.rows)} of the rows are pending or failed, and move no money")
-        if not self.balances:
+        if not self.balances and BALANCE not in absent:
             doubtful.append("every balance is 0: indicators of balances say nothing")
         if self.created_late:
             doubtful.append(

@@ -11,7 +11,7 @@ from domain.clock import day_text
 from domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData
 from domain.release import release
 from domain.segments import SEGMENTS
-from features.matrix import catalogue, warm
+from features.matrix import warm
 from features.tables import Source
 from models.curve import ScoreCurve
 from models.reference import Reference
@@ -74,11 +74,11 @@ def recalibrate(
     parent, champion = _parent(registry, uri), registry.champion()
     model = registry.load(parent.number)
     config = config_of(model, registry, parent).model_copy(update={"test_as_of": as_of})
-    portfolio = Portfolio(source, model.rates, now)
+    portfolio = Portfolio(source, model.rates, now, absent=model.absent)
     overview = portfolio.overview(config.seed)
     dates = _dates(config, overview, parent, model)
     windows, warnings = _window(portfolio, dates, config, overview)
-    judged = judge(portfolio, dates, config, model.booster, None)
+    judged = judge(portfolio, dates, config, model.booster, None, model.absent)
     made = recalibrated(model, judged, dates)
     if made.content_hash == model.content_hash:
         raise NotEnoughData(
@@ -102,7 +102,7 @@ def recalibrate(
 def recalibrated(model: ValueModel, judged: Judged, dates: Dates) -> ValueModel:
     """Give the trees of a model another reference portfolio: everything else stays as it is."""
     curve = ScoreCurve.of(judged.predicted)
-    reference = Reference.of(catalogue().names, judged.matrix, curve.score(judged.predicted[judged.kept]))
+    reference = Reference.of(model.catalogue.names, judged.matrix, curve.score(judged.predicted[judged.kept]))
     return replace(model, curve=curve, test_as_of=dates.test, reference=reference)
 
 
@@ -194,7 +194,7 @@ def _window(
     for part in portfolio.batches("counting the window"):
         windows.add(part, dates.lag_us)
     found = (
-        overview.quality.doubts(config.checks, config.base_currency),
+        overview.quality.doubts(config.checks, config.base_currency, overview.absent),
         windows.doubts(config.checks, overview.quality, "--as-of"),
     )
     refusals = [refusal for refused, _ in found for refusal in refused]

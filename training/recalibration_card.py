@@ -96,7 +96,7 @@ def recalibration_card(
             *_change(lineage, change),
             *quality(model, evaluation, verdict),
             *exchange_rates(model),
-            *limits(evaluation),
+            *limits(model, evaluation),
         ]
     )
 

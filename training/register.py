@@ -21,7 +21,7 @@ import models
 from domain.clock import day_text
 from features.document import catalogue_markdown
 from models import pyfunc_entry
-from models.registry import Registry
+from models.registry import ABSENT_TAG, Registry
 from models.value_model import ValueModel
 from training.card import Lineage, model_card
 from training.data import Overview
@@ -198,4 +198,5 @@ def version_tags(
         "gate_reasons": str(verdict),
         "window_times_judged": str(times_judged),
         "gate_champion": "" if judged_against is None else str(judged_against),
+        **({ABSENT_TAG: " ".join(model.absent)} if model.absent else {}),
     }

@@ -13,7 +13,6 @@ from charts.render import save
 from charts.segments import segments
 from charts.style import GRID, INK, MUTED, SEGMENT_COLOURS, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_SIZE
 from domain.clock import day_text
-from features.matrix import catalogue
 from models.prediction import LOG_LINK
 from models.value_model import ValueModel
 from training.evaluate import Evaluation
@@ -55,7 +54,7 @@ def write_beeswarm(path: Path, model: ValueModel, judged: Judged) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415  (after the backend is chosen)
 
     values = shap.TreeExplainer(model.booster)(judged.matrix[:SHOWN_CUSTOMERS])
-    values.feature_names = [made.label for made in catalogue().indicators]
+    values.feature_names = [made.label for made in model.catalogue.indicators]
     shades = list(SEGMENT_COLOURS.values())
     colours = mpl.colors.LinearSegmentedColormap.from_list("fivefold", [shades[0], shades[-1]])
     with mpl.rc_context(_LOOK):

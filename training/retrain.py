@@ -11,7 +11,7 @@ from models.curve import ScoreCurve
 from models.estimator import ValueRegressor
 from models.promotions import promote
 from models.reference import Reference
-from models.registry import Registry, Version
+from models.registry import Registry, Version, without
 from models.value_model import ValueModel
 from training.card import Lineage
 from training.comparing import times_judged
@@ -75,18 +75,20 @@ def retrain(
     if show is not None:
         show(plan)
     plan.check()
-    dates, rows = plan.dates, plan.rows
+    config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.overview.absent
     fold = validation_fold(rows, dates)
     trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
     trees = trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
     fitted = fit(rows, trees, config.seed, trees.rounds or 0)
     champion = registry.champion()
-    rival, incomparable = load_rival(registry, champion, incomparability(champion, config, dates))
-    judged = judge(portfolio, dates, config, fitted.booster_, rival)
-    model = build_model(fitted, judged, portfolio, config, dates)
+    rival, incomparable = load_rival(registry, champion, incomparability(champion, config, dates, absent))
+    judged = judge(portfolio, dates, config, fitted.booster_, rival, absent)
+    model = build_model(fitted, judged, portfolio, config, dates, absent)
     evaluation = evaluate(judged, model, config, times_judged(registry, dates))
     verdict = decide(evaluation, config.gate, incomparable)
-    lineage = Lineage(plan.source, plan.overview, dates, rows, config, trees, release(), plan.warnings)
+    lineage = Lineage(
+        plan.source, plan.overview, dates, rows, config, trees, release(), plan.warnings, plan.assumptions
+    )
     number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
     if verdict.promote:
         promote_by(registry, number)
@@ -94,9 +96,15 @@ def retrain(
 
 
 def build_model(
-    fitted: ValueRegressor, judged: Judged, portfolio: Portfolio, config: TrainingConfig, dates: Dates
+    fitted: ValueRegressor,
+    judged: Judged,
+    portfolio: Portfolio,
+    config: TrainingConfig,
+    dates: Dates,
+    absent: tuple[str, ...] = (),
 ) -> ValueModel:
     """Put together everything that travels with the trees."""
+    used = catalogue(absent)
     curve = ScoreCurve.of(judged.predicted)
     scores = curve.score(judged.predicted[judged.kept])
     return ValueModel(
@@ -106,19 +114,24 @@ def build_model(
         config.cut_points,
         portfolio.rates,
         config.horizon_days,
-        catalogue().names,
-        catalogue().fingerprint,
+        used.names,
+        used.fingerprint,
         config.definition(),
         dates.test,
-        Reference.of(catalogue().names, judged.matrix, scores),
+        Reference.of(used.names, judged.matrix, scores),
+        absent,
     )
 
 
-def incomparability(champion: Version | None, config: TrainingConfig, dates: Dates) -> str | None:
+def incomparability(
+    champion: Version | None, config: TrainingConfig, dates: Dates, absent: tuple[str, ...] = ()
+) -> str | None:
     """Say why the champion cannot fairly be judged on this test window; None where it can, or there is none."""
     if champion is None:
         return None
-    if champion.tags.get("fingerprint") != catalogue().fingerprint:
+    if champion.absent != absent:
+        return f"champion {champion.number} was learnt {without(champion.absent)}, this version {without(absent)}"
+    if champion.tags.get("fingerprint") != catalogue(absent).fingerprint:
         return f"champion {champion.number} has another catalogue of indicators"
     if champion.definition != config.definition():
         return f"champion {champion.number} has another definition of value"

@@ -136,16 +136,14 @@ def transactions_of(session: Session, whose: pl.DataFrame, *, for_value: bool) -
     return _counted_for(stored, whose, "at_us")
 
 
-def histories_of(transactions: pl.DataFrame, rates: RateTable) -> Histories:
-    """Bring stored transactions into histories; an entity with one that the value model cannot read is left out.
+def histories_of(transactions: pl.DataFrame, rates: RateTable, absent: tuple[str, ...] | None = None) -> Histories:
+    """Bring stored transactions into histories; an entity with one in a currency without a rate is left out.
 
-    It needs balance, account and channel of every transaction, and a rate for its currency: a history with holes would
-    say something wrong.
+    A transaction may lack balance, account or channel: what reads that is unknown of its entity from then on, and all
+    else is known. *absent* is what a model does not read (`ValueModel.absent`).
     """
-    whole = pl.col("balance", "category", "account_created_us").is_not_null()
-    convertible = pl.col("currency").is_in(rates.codes)
-    complete = transactions.filter(pl.all_horizontal(whole, convertible).all().over("entity"))
-    table = complete.select(
+    convertible = transactions.filter(pl.col("currency").is_in(rates.codes).all().over("entity"))
+    table = convertible.select(
         pl.col("entity").cast(pl.String).alias(c.USER_ID),
         pl.col("transaction_id").alias(c.TRANSACTION_ID),
         pl.col("state").alias(c.STATE),
@@ -156,7 +154,7 @@ def histories_of(transactions: pl.DataFrame, rates: RateTable) -> Histories:
         pl.col("category").alias(c.CATEGORY),
         pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
     )
-    return Doorway(rates).histories(table.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return Doorway(rates, absent=absent, nullable=True).histories(table.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
 def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:

@@ -11,7 +11,6 @@ from domain.errors import DataNotValid, Problem
 from features import columns as c
 from features.doorway import Doorway
 from features.histories import Floats, Histories
-from features.matrix import indicators
 from features.plain import as_arrow
 from features.scanned import Scanned
 from features.tables import table_from_rows
@@ -76,7 +75,8 @@ def check_rows(
     if not len(rows):
         findings.add(np.ones(1, dtype=np.bool_), "body", lambda _: "is an empty array", "at least one row")
         findings.raise_if_any()
-    doorway = Doorway(model.rates, latest=now + CLOCK_SLACK_US if as_of is None else None, created_slack_us=DAY_US)
+    latest = now + CLOCK_SLACK_US if as_of is None else None
+    doorway = Doorway(model.rates, latest=latest, created_slack_us=DAY_US, absent=model.absent)
     source = rows.columns if isinstance(rows, Scanned) else table_from_rows(rows, findings)
     histories = doorway.checked(source, findings)
     if as_of is None:
@@ -91,7 +91,7 @@ def check_rows(
 
 def score_checked(model: ValueModel, checked: Checked, *, explained: bool) -> Answer:
     """Score the customers of a request whose rows were checked."""
-    matrix, _ = indicators(checked.histories, checked.moment - model.settlement_lag_us)
+    matrix, _ = model.matrix(checked.histories, checked.moment)
     user_ids: list[str] = checked.histories.user_ids.to_pylist()
     explanations = explain(model, matrix) if explained else None
     if explanations is None:

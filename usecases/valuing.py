@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 
 import polars as pl
+import structlog
 from sqlalchemy.orm import Session
 
+from features.histories import gaps
 from models.value_model import ValueModel
 from risk.facts.catalogue import value_frame
 from risk.facts.portfolio import ENTITY
 from store import loading
 from usecases.portfolios import histories_of
+
+log = structlog.get_logger("fivefold.worker")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class Valuer:
 
         That somebody has no value is said too, of whoever has transactions or had a value: it ends what was said last.
         """
-        histories = histories_of(transactions, self.model.rates)
+        histories = histories_of(transactions, self.model.rates, self.model.absent)
+        for gap in gaps(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
+            log.info("no value", why=gap)
         found = value_frame(self.model, histories, as_of_us)
         kept = loading.values(session, entity_ids)
         asked = pl.concat([transactions["entity"], kept["entity"]]).unique().sort().to_frame().select(_entity())

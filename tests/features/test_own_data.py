@@ -4,14 +4,18 @@ import gzip
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from domain.clock import parse_moment
 from domain.errors import ConfigError, DataNotValid, LayoutError
 from domain.money import Rate, RateTable
+from features import columns as c
 from features.columns import CATEGORIES
-from features.histories import Histories
+from features.histories import Histories, gaps
+from features.indicators import CATALOGUE
+from features.matrix import catalogue, columns_of, indicators
 from features.paths import MappedFile
 from features.sources import currencies_of, read_histories
 from features.text_files import ColumnMap
@@ -56,6 +60,97 @@ def test_a_column_that_is_there_is_read(tmp_path: Path) -> None:
     assert currencies_of(MappedFile(written(tmp_path / "s.parquet"), MAP)) == []
 
 
+JULY = parse_moment("2024-07-01")
+READ_BALANCES = [made.name for made in CATALOGUE.indicators if "balance" in made.parameters]
+
+
+def values_of(histories: Histories, as_of: int = JULY) -> pl.DataFrame:
+    values, _ = indicators(histories, as_of)
+    return pl.DataFrame(values, schema=list(CATALOGUE.names)).with_columns(user_id=pl.Series(histories.user_ids))
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.parquet"])
+@pytest.mark.parametrize("empty", [False, True])
+def test_customer_date_and_amount_are_enough_and_what_reads_a_balance_is_undefined(
+    tmp_path: Path, name: str, empty: bool
+) -> None:
+    whole = read_histories(MappedFile(written(tmp_path / f"whole-{name}"), MAP), RATES)
+    nothing = [pl.lit(None, pl.Float64).alias("saldo")] if empty else []
+    frame = pl.DataFrame(ROWS, schema=list(NAMES), orient="row").drop("saldo").with_columns(*nothing)
+    path = tmp_path / name
+    {".csv": frame.write_csv, ".jsonl": frame.write_ndjson, ".parquet": frame.write_parquet}[path.suffix](path)
+    names = ["kunde=user_id", "tag=transaction_date", "betrag=transaction_amount", *(["saldo=user_balance"] * empty)]
+    found = read_histories(MappedFile(path, ColumnMap.read(names)), RATES)
+    assert found.absent == (c.BALANCE, c.CURRENCY, c.CATEGORY, c.CREATED)
+    assert told(found) == told(whole)
+    values, others = values_of(found), [name for name in CATALOGUE.names if name not in READ_BALANCES]
+    assert values.select(others).equals(values_of(whole).select(others))
+    assert values.select(pl.col(READ_BALANCES).is_nan().all()).row(0) == (True,) * len(READ_BALANCES)
+    assert list(catalogue(found.absent).names) == others
+    assert columns_of(indicators(found, JULY)[0], found.absent).shape == (2, len(others))
+    assert gaps(found, JULY) == []  # a column that is not there at all is told once, elsewhere
+
+
+def test_a_missing_balance_hides_from_its_moment_on_what_reads_balances_and_nothing_else() -> None:
+    """One of a's rows has no balance. Before it all was known; b is known as ever."""
+    rows = [
+        {"user_id": user, "transaction_date": day, "transaction_amount": 5.0, "transaction_currency": "EUR",
+         "user_balance": balance, "user_category": "WEB", "user_created": "2024-01-01"}
+        for user, day, balance in (("a", "2024-05-01", 5.0), ("a", "2024-06-01", None), ("b", "2024-05-01", 5.0))
+    ]  # fmt: skip
+    with pytest.raises(DataNotValid, match="row 1: user_balance is missing"):
+        read_histories(rows, RATES)
+    found = read_histories(rows, RATES, nullable=True)
+    early, late = values_of(found, parse_moment("2024-05-31")), values_of(found)
+    assert early["balance_last"].to_list() == [5.0, 5.0]
+    assert [str(value) for value in late["balance_last"]] == ["nan", "5.0"]
+    assert late["deposit_sum_90d"].to_list() == [10.0, 5.0]
+    assert late["account_age"].is_finite().all()
+    assert gaps(found, JULY) == ["user_balance is missing in rows of 1 customer, such as that of 'a' at 2024-06-01"]
+    assert gaps(found, parse_moment("2024-05-31")) == gaps(found, JULY, [c.CREATED]) == []
+    assert gaps(found.take(np.array([1])), JULY) == gaps(found.select(1, 2), JULY) == []
+
+
+def test_a_value_that_cannot_be_read_is_wrong_where_nothing_would_not_be() -> None:
+    row = {"user_id": "a", "transaction_date": "2024-05-01", "transaction_amount": 5.0, "transaction_currency": "EUR"}
+    rows = [{**row, "user_balance": None, "user_category": None, "user_created": None}]
+    assert len(gaps(read_histories(rows, RATES, nullable=True), JULY)) == 3
+    for wrong in ({"user_balance": "much"}, {"user_category": "FAX"}, {"user_created": "soon"}):
+        with pytest.raises(DataNotValid, match=next(iter(wrong))):
+            read_histories([{**rows[0], **wrong}], RATES, nullable=True)
+    with pytest.raises(DataNotValid, match="transaction_amount is missing"):
+        read_histories([{**rows[0], "transaction_amount": None}], RATES, nullable=True)
+
+
+def test_files_of_a_folder_lack_the_same_columns(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"user_id": ["a", "b"], "transaction_date": ["2024-05-01"] * 2, "transaction_amount": [1.0, 2.0]}
+    )
+    frame.head(1).write_parquet(tmp_path / "a.parquet")
+    frame.tail(1).with_columns(user_category=pl.lit("WEB")).write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(DataNotValid, match="row 1: user_category is missing"):
+        read_histories(tmp_path, RATES)
+
+
+@pytest.mark.parametrize("form", ["text", "typed", "zoned"])
+def test_what_is_half_a_microsecond_after_as_of_does_not_count(form: str) -> None:
+    """At exactly as-of counts; 500 nanoseconds later does not, and a window leaves out what opened it."""
+    texts = pl.Series("transaction_date", ["2024-07-01T00:00:00.000000000", "2024-07-01T00:00:00.000000500"])
+    column = {
+        "text": texts,
+        "typed": texts.str.to_datetime(time_unit="ns"),
+        "zoned": texts + "Z",
+    }[form]
+    frame = pl.DataFrame({"user_id": ["a", "a"], "transaction_date": column}).with_columns(
+        transaction_amount=1.0, transaction_currency=pl.lit("EUR"), user_balance=1.0, user_category=pl.lit("WEB"),
+        user_created=pl.lit("2024-01-01"),
+    )  # fmt: skip
+    found = read_histories(frame, RATES)
+    _, seen = indicators(found, JULY)
+    assert seen.tolist() == [1]
+    assert indicators(found, JULY + 1)[1].tolist() == [2]
+
+
 def test_rows_of_a_call_must_still_be_whole() -> None:
     row = {"user_id": "a", "transaction_date": "2024-01-01", "transaction_amount": 1.0, "user_balance": 1.0}
     with pytest.raises(DataNotValid, match="user_category is missing"):
@@ -63,7 +158,7 @@ def test_rows_of_a_call_must_still_be_whole() -> None:
 
 
 def test_what_is_missing_is_named_with_how_to_say_it(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="has no column user_id, user_balance, transaction_amount, transaction_date"):
+    with pytest.raises(LayoutError, match="has no column user_id, transaction_amount, transaction_date"):
         read_histories(written(tmp_path / "r.parquet"), RATES)
     with pytest.raises(LayoutError, match="such as --map customer_id=user_id"):
         read_histories(written(tmp_path / "r.csv"), RATES)

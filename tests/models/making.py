@@ -1,6 +1,7 @@
 """What the tests of the value model share: simulated indicators, and models fitted on them in a blink."""
 
 import tempfile
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,9 @@ from domain.clock import to_microseconds
 from domain.money import Rate, RateTable
 from domain.segments import DEFAULT_CUT_POINTS
 from domain.settings import Settings
+from features.columns import ABSENT
 from features.histories import Floats, Histories
-from features.matrix import catalogue, indicators, snapshots
+from features.matrix import catalogue, columns_of, indicators, snapshots
 from features.sources import read_histories
 from models.curve import ScoreCurve
 from models.estimator import ValueRegressor
@@ -98,6 +100,20 @@ def value_model(objective: str = "tweedie") -> ValueModel:
     matrix = known_matrix()
     regressor = fitted(matrix, later_values(matrix), objective=objective)
     return model_of(regressor, regressor.predict(reference_matrix()))
+
+
+@cache
+def model_of_amounts() -> ValueModel:
+    """A model whose training data had customer, date and amount alone."""
+    matrix, names = columns_of(known_matrix(), ABSENT), catalogue(ABSENT).names
+    regressor = fitted(matrix, later_values(known_matrix()))
+    return replace(
+        model_of(regressor, regressor.predict(columns_of(reference_matrix(), ABSENT))),
+        indicators=names,
+        fingerprint=catalogue(ABSENT).fingerprint,
+        reference=Reference.of(names, matrix, np.linspace(1, 5, len(matrix))),
+        absent=ABSENT,
+    )
 
 
 @cache

@@ -13,14 +13,16 @@ import pytest
 from domain.clock import DAY_US, from_microseconds, to_microseconds
 from domain.errors import DataNotValid, LayoutError
 from features import sources
+from features.columns import ABSENT
 from features.matrix import catalogue
 from features.sources import read_histories
 from models.explain import explain
 from models.scoring import ScoredBatch, score_histories, score_source
 from models.value_model import ValueModel
-from tests.models.making import AS_OF, RATES, reference_matrix, simulated
+from tests.models.making import AS_OF, RATES, model_of_amounts, reference_matrix, simulated
 from training.simulator import Simulation, simulate
 
+AMOUNTS = ["user_id", "transaction_date", "transaction_amount"]
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile"]
 
 
@@ -181,3 +183,50 @@ def test_bad_rows_and_unreadable_files_are_errors(model: ValueModel, tmp_path: P
         scored(model, [{"user_id": "a"}])
     with pytest.raises(LayoutError):
         scored(model, tmp_path / "nothing.parquet")
+
+
+def test_a_model_of_amounts_scores_customer_date_and_amount_and_looks_at_nothing_else(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    """The same file with balances, channels and accounts has the same scores: what was not learnt is not read."""
+    made = model_of_amounts()
+    euros = pl.from_arrow(table).filter(pl.col("transaction_currency") == "EUR").drop("transaction_state")
+    euros.select(AMOUNTS).write_csv(tmp_path / "amounts.csv")
+    euros.drop("transaction_id").write_csv(tmp_path / "whole.csv")
+    euros.drop("transaction_id").with_columns(user_balance=pl.lit("?")).write_csv(tmp_path / "unreadable.csv")
+    found = [scored(made, tmp_path / f"{name}.csv", explained=True)[0] for name in ("amounts", "whole", "unreadable")]
+    assert found[0].equals(found[1])
+    assert found[0].equals(found[2])
+    assert [name for name in found[0].columns if name.startswith("points_")] == [f"points_{n}" for n in made.indicators]
+    total = found[0].select(pl.sum_horizontal("base", "^points_.*$")).to_series()
+    assert (total - found[0]["score"]).abs().max() < 1e-9
+
+
+def test_an_amount_without_a_currency_is_in_the_base_and_one_with_it_is_converted(tmp_path: Path) -> None:
+    row = {"user_id": "a", "transaction_date": "2024-05-01", "transaction_amount": 92.0}
+    pl.DataFrame([row]).write_csv(tmp_path / "euros.csv")
+    pl.DataFrame([{**row, "transaction_amount": 100.0, "transaction_currency": "USD"}]).write_csv(tmp_path / "usd.csv")
+    euros, dollars = (scored(model_of_amounts(), tmp_path / f"{name}.csv")[0] for name in ("euros", "usd"))
+    assert euros.equals(dollars)
+
+
+def test_a_model_that_reads_balances_refuses_a_file_without_and_says_what_would_do(
+    model: ValueModel, table: pa.Table, tmp_path: Path
+) -> None:
+    pl.from_arrow(table).drop("user_balance").write_csv(tmp_path / "r.csv")
+    with pytest.raises(LayoutError, match=r"no column user_balance.*This model reads user_balance; one that `fivefold"):
+        scored(model, tmp_path / "r.csv")
+
+
+def test_who_has_a_row_without_a_balance_has_no_value_from_its_moment_on(model: ValueModel) -> None:
+    rows = [
+        {"user_id": user, "transaction_date": day, "transaction_amount": 5.0, "transaction_currency": "EUR",
+         "user_balance": balance, "user_category": "WEB", "user_created": "2024-01-01"}
+        for user, day, balance in (("a", "2024-05-01", 5.0), ("a", "2024-06-01", None), ("b", "2024-05-01", 5.0))
+    ]  # fmt: skip
+    histories = read_histories(rows, RATES, nullable=True)
+    before, after = (to_microseconds(date(2024, month, day)) for month, day in ((5, 31), (6, 1)))
+    assert score_histories(model, histories, before).table["user_id"].to_list() == ["a", "b"]
+    assert score_histories(model, histories, after).table["user_id"].to_list() == ["b"]
+    amounts = read_histories(rows, RATES, absent=ABSENT, nullable=True)
+    assert score_histories(model_of_amounts(), amounts, after).table["user_id"].to_list() == ["a", "b"]

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from domain.clock import DAY_US
 from domain.errors import ConfigError, FingerprintMismatch, ModelError
 from domain.segments import SEGMENTS
+from features.columns import ABSENT
 from models.curve import ScoreCurve
 from models.value_model import FORMAT, ValueModel
-from tests.models.making import AS_OF, known_matrix, reference_matrix, value_model
+from tests.models.making import AS_OF, known_matrix, model_of_amounts, reference_matrix, value_model
 
 
 @pytest.fixture
@@ -110,6 +111,19 @@ def test_another_format_is_refused(saved: Path) -> None:
     change(saved, format=FORMAT + 1)
     with pytest.raises(ModelError, match=rf"format {FORMAT + 1}; this program reads {FORMAT}"):
         ValueModel.load(saved)
+
+
+def test_a_model_remembers_which_columns_it_was_learnt_without(model: ValueModel, saved: Path, tmp_path: Path) -> None:
+    made = model_of_amounts()
+    loaded = _through(made, tmp_path / "amounts")
+    assert (loaded.absent, loaded.content_hash, loaded.indicators) == (ABSENT, made.content_hash, made.indicators)
+    assert loaded.catalogue.names == made.indicators
+    assert not [name for name in made.indicators if name.startswith("balance")]
+    assert made.fingerprint != model.fingerprint
+    assert "absent" not in json.loads((saved / "model.json").read_text(encoding="utf-8"))
+    change(tmp_path / "amounts", absent=[])
+    with pytest.raises(FingerprintMismatch):
+        ValueModel.load(tmp_path / "amounts")
 
 
 def test_a_model_of_other_indicators_is_refused(saved: Path) -> None:

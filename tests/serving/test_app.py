@@ -13,6 +13,8 @@ import pytest
 from features.document import empty_text
 from features.matrix import catalogue
 from serving.app import ERRORS
+from serving.holder import Served
+from tests.models.making import model_of_amounts
 from tests.serving.inprocess import INDICATORS, SCORING, Place, client, now_text, rows_of, started
 
 STATUSES = {200, 400, 401, 405, 406, 413, 422, 429, 500, 503, 504}
@@ -278,3 +280,54 @@ def test_another_path_or_method_is_an_array(place: Place, method: str, path: str
     answer = place.ask(method, path, content=b"[]")
     assert answer.status_code == status
     assert [*answer.json()[0]] == ["detail"]
+
+
+BARE = [
+    {"user_id": "a", "transaction_date": "2024-05-01", "transaction_amount": 90.0},
+    {"user_id": "a", "transaction_date": "2024-06-01", "transaction_amount": -40.0},
+]
+
+
+def test_a_model_of_amounts_is_asked_with_customer_date_and_amount_alone(
+    place: Place, document: dict[str, Any]
+) -> None:
+    place.holder.current = Served(model_of_amounts(), 8, "value")
+    token = place.token()
+    answer = place.post(BARE, token)
+    assert answer.status_code == 200
+    holds(document, answer)
+    more = {"transaction_currency": "EUR", "user_balance": 7.0, "user_created": "2020-01-01", "user_category": "API"}
+    assert place.post([{**row, **more} for row in BARE], token).content == answer.content
+    assert (
+        place.post([{**row, "user_balance": "much", "user_created": 5} for row in BARE], token).json() == answer.json()
+    )
+    mixed = [BARE[0], {**BARE[1], "transaction_currency": "EUR"}]
+    assert place.post(mixed, token).content == answer.content
+    explained = place.post(BARE, token, explain="true")
+    holds(document, explained)
+    (told,) = explained.json()
+    assert [part["indicator"] for part in told["contributions"] if "balance" in part["indicator"]] == []
+    listed = place.ask("GET", INDICATORS).json()
+    assert told["model"]["fingerprint"] == listed["fingerprint"] == model_of_amounts().fingerprint
+    assert {one["indicator"] for one in listed["indicators"]} == {part["indicator"] for part in told["contributions"]}
+
+
+def test_what_a_model_of_amounts_reads_must_be_there_and_right(place: Place) -> None:
+    place.holder.current = Served(model_of_amounts(), 8, "value")
+    token = place.token()
+    answer = place.post([{**BARE[0], "transaction_amount": None}, {"user_id": "a"}], token)
+    assert answer.status_code == 422
+    assert [(found["row"], found["field"]) for found in answer.json()[0]["errors"]] == [
+        (0, "transaction_amount"),
+        (1, "transaction_amount"),
+        (1, "transaction_date"),
+    ]
+    answer = place.post([{**BARE[0], "transaction_currency": "XXX"}], token)
+    assert (answer.status_code, answer.json()[0]["errors"][0]["field"]) == (400, "transaction_currency")
+
+
+def test_a_model_that_reads_balances_is_asked_with_them(place: Place) -> None:
+    answer = place.post(BARE, place.token())
+    assert answer.status_code == 422
+    wanted = {"row": 0, "field": "user_balance", "problem": "is missing", "allowed": "a number"}
+    assert wanted in answer.json()[0]["errors"]

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from domain.clock import DAY_US, from_microseconds, to_microseconds
-from domain.errors import DataNotValid, NotEnoughData
-from features.matrix import indicators
+from domain.errors import ConfigError, DataNotValid, NotEnoughData
+from features.matrix import catalogue, indicators
 from features.sources import read_histories
 from tests.training.conftest import Learn
-from training.config import Checks, TrainingConfig
+from training.config import Checks, TrainingConfig, Value
 from training.data import Portfolio, has_identifiers, learning_rows
 from training.dates import choose_dates
 from training.plan import Plan, make_plan
@@ -221,3 +221,51 @@ def test_a_sample_depends_on_identifiers_and_seed_alone() -> None:
     backwards = places(pa.array(ids[::-1]), 1)[::-1]
     assert places(pa.array(ids), 1).tolist() == backwards.tolist()
     assert places(pa.array(ids), 2).tolist() != backwards.tolist()
+
+
+def amounts(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter(pl.col("transaction_currency") == "EUR").select(
+        "user_id", "transaction_date", "transaction_amount"
+    )
+
+
+def test_customer_date_and_amount_are_enough_and_what_is_taken_for_the_rest_is_said(
+    frame: pl.DataFrame, plan: Planned, tmp_path: Path
+) -> None:
+    amounts(frame).write_csv(tmp_path / "own.csv")
+    made = plan(tmp_path / "own.csv")
+    without = "no user_balance: trained without 16 balance indicators"
+    assert made.assumptions == (
+        f"{without}, and the yearly margin of 0.02 is left out of the value",
+        "no transaction_currency: every amount is taken as EUR",
+        "no user_category: every row is taken as WEB",
+        "no user_created: an account is taken as opened with its first row",
+    )
+    assert made.config.definition()["yearly_margin"] == 0
+    assert made.warnings == ()
+    assert made.rows.matrix.shape[1] == len(catalogue().names) - 16 == len(catalogue(made.overview.absent).names)
+    assert not np.isnan(made.rows.matrix).all(axis=0).any()
+    assert (made.rows.values >= 0).all()
+
+
+def test_nothing_is_assumed_of_a_whole_file(file: Path, plan: Planned, config: TrainingConfig) -> None:
+    made = plan(file)
+    assert (made.assumptions, made.overview.absent, made.config) == ((), (), config)
+
+
+def test_a_value_that_is_a_margin_on_balances_alone_needs_balances(
+    frame: pl.DataFrame, plan: Planned, tmp_path: Path
+) -> None:
+    amounts(frame).write_csv(tmp_path / "own.csv")
+    with pytest.raises(ConfigError, match="the data have no user_balance; give deposit_fee or withdrawal_fee"):
+        plan(tmp_path / "own.csv", value=Value(deposit_fee=0, withdrawal_fee=0))
+
+
+@pytest.mark.parametrize(("sign", "said"), [(1, "every row is a deposit"), (-1, "every row is a withdrawal")])
+def test_amounts_of_one_sign_are_doubted(
+    frame: pl.DataFrame, plan: Planned, tmp_path: Path, sign: int, said: str
+) -> None:
+    amounts(frame).with_columns(pl.col("transaction_amount").abs() * sign).write_csv(tmp_path / "own.csv")
+    assert [said in warning for warning in plan(tmp_path / "own.csv").warnings].count(True) == 1
+    without = {"deposit_fee": 0.0} if sign < 0 else {"withdrawal_fee": 0.0}
+    assert not [said in warning for warning in plan(tmp_path / "own.csv", value=Value(**without)).warnings].count(True)

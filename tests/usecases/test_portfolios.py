@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.clock import from_microseconds
+from risk.facts.catalogue import indicator_frame
 from risk.facts.portfolio import Portfolio
 from risk.language.reading import read_ruleset
 from tests.usecases import banks
@@ -161,7 +162,7 @@ def test_what_somebody_else_owns_changes_nothing_about_who_is_assessed_with_them
     assert {name: bank.level(name) for name in "efgh"} == together == {"e": 1, "f": 1, "g": 1, "h": 3}
 
 
-def test_who_has_a_transaction_with_a_hole_has_no_history(bank: Bank) -> None:
+def test_a_transaction_without_a_balance_hides_what_reads_balances_and_nothing_else(bank: Bank) -> None:
     whole = {"user_balance": 5.0, "user_created": "2025-01-01", "user_category": "WEB"}
     bank.put("b")
     bank.pay(7, "b", **whole)
@@ -172,5 +173,8 @@ def test_who_has_a_transaction_with_a_hole_has_no_history(bank: Bank) -> None:
         histories = histories_of(
             transactions_of(session, whose, for_value=True), rates_of("EUR", from_microseconds(bank.now).date())
         )
-    assert histories.user_ids.to_pylist() == [str(ids[1])]
-    assert len(histories.amount) == 2
+    assert sorted(histories.user_ids.to_pylist()) == sorted(map(str, ids))
+    told = indicator_frame(histories, bank.now).sort("entity_id", descending=bank.id_of("a") > bank.id_of("b"))
+    assert told["deposit_count_90d"].null_count() == 0
+    assert told["balance_last"].to_list() == [None, 5.0]
+    assert told["account_age"].is_null().to_list() == told["channel_web"].is_null().to_list() == [True, False]

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
-from domain.clock import DAY_US, from_microseconds
+from domain.clock import DAY_US, day_text, from_microseconds
 from domain.money import RateTable, ecb_rates
 from features.sources import read_histories
 from models.scoring import score_histories
 from models.value_model import ValueModel
 from store.entity_tables import ValueScore
-from tests.models.making import value_model
+from tests.models.making import model_of_amounts, value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import Desk
@@ -119,6 +120,30 @@ def test_a_value_that_is_lost_is_unknown_to_rules_with_a_model_and_without(bank:
     bank.mark("known")
     bank.settle()
     assert bank.level("known") == 3
+
+
+def test_a_model_of_amounts_has_a_value_of_those_too_whose_balance_nobody_said(bank: Bank, model: ValueModel) -> None:
+    bank.wait(1)
+    bank.valuer = Valuer(replace(model_of_amounts(), rates=model.rates), "fivefold-value", 4)
+    for name in ("known", "holes"):
+        bank.mark(name)
+    bank.settle()
+    assert [kept.score is None for kept in scores(bank, "holes")] == [True, False]
+    assert [kept.score is None for kept in scores(bank, "known")] == [False, False]
+    bank.wait(11)  # a level goes down after the cooldown
+    bank.settle()
+    assert bank.level("holes") == 2
+
+
+def test_why_there_is_no_value_names_the_field_and_the_row(bank: Bank) -> None:
+    with capture_logs() as logs:
+        bank.mark("holes")
+        bank.settle()
+    number, moment = bank.id_of("holes"), day_text(banks.platforms.NOW)
+    assert [line["why"] for line in logs if line["event"] == "no value"] == [
+        f"{name} is missing in rows of 1 customer, such as that of '{number}' at {moment}"
+        for name in ("user_balance", "user_category", "user_created")
+    ]
 
 
 def test_a_value_that_is_lost_is_none_to_decisions(bank: Bank) -> None:
