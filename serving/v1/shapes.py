@@ -11,6 +11,8 @@ from domain.errors import ConfigError
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
 """Of the numbers that databases give to what there is little of, and to what there is much of."""
 
+_FINER = re.compile(r"\.\d{6}0*[1-9]")
+
 
 class Given(BaseModel):
     """What somebody sends: these fields and no others, of exactly these types."""
@@ -42,7 +44,8 @@ def _moment(text: Any) -> int:
     if not isinstance(text, str):
         raise ValueError("must be text in the form of ISO 8601, such as 2024-07-01T12:00:00Z")  # noqa: TRY004 (pydantic takes a ValueError as a finding)
     try:
-        return to_microseconds(from_microseconds(parse_moment(text, "it")))  # the first and last hours have no UTC
+        moment = parse_moment(text, "it") + bool(_FINER.search(text))  # 500 ns after as-of is after it
+        return to_microseconds(from_microseconds(moment))  # the first and last hours have no UTC
     except (ConfigError, OverflowError):
         raise ValueError("must be an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00:00Z") from None
 

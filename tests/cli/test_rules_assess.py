@@ -150,3 +150,29 @@ def test_indicators_and_the_value_come_from_the_model_and_the_transactions(home:
 @pytest.mark.parametrize("base", ["eur", "EURO", ""])
 def test_a_base_that_is_no_currency_is_refused(folder: Path, base: str) -> None:
     assert "it must be three capital letters, ISO 4217" in refuse(folder, *asked(folder, "--base", base))
+
+
+def test_a_row_without_a_balance_leaves_its_customer_all_but_the_value_and_one_line_says_so(
+    home: Home, tmp_path: Path
+) -> None:
+    rules = RULES.split("rules:\n", maxsplit=1)[0].replace("transaction_fields: {operation: text}\n", "") + (
+        "rules:\n"
+        "  - {id: age, title: Age, category: other, input: {indicator: account_age},\n"
+        "     cases: [{when: {above: 0}, points: 15}]}\n"
+        "  - {id: worth, title: Worth, category: other, input: {value: segment},\n"
+        "     cases: [{when: {in: [low, medium, high, top]}, points: 35}], on_unknown: {points: 5}}\n"
+    )
+    (tmp_path / "rules.yaml").write_text(rules)
+    rows = pl.read_parquet(home.rows)
+    users = rows["user_id"].unique().sort().head(3)
+    one = (pl.col("user_id") == users[0]) & (pl.int_range(pl.len()).over("user_id") == 0)
+    rows.with_columns(user_balance=pl.when(~one).then("user_balance")).write_parquet(tmp_path / "rows.parquet")
+    entities = pl.DataFrame({"entity_id": users, "kind": "person", "country": "DE", "age": 40})
+    entities.write_parquet(tmp_path / "entities.parquet")
+    files = (tmp_path / "rules.yaml", tmp_path / "entities.parquet", "--transactions", tmp_path / "rows.parquet")
+    done = run(home.var, "rules", "assess", *files, "--output", tmp_path / "levels.parquet")
+    assert done.code == 0
+    assert pl.read_parquet(tmp_path / "levels.parquet")["score"].to_list() == [20.0, 50.0, 50.0]
+    said = " ".join(done.err.split())
+    assert f"user_balance is missing in rows of 1 customer, such as that of '{users[0]}' at 20" in said
+    assert "the value model reads it, and the value is unknown of them" in said

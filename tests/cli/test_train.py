@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from domain.errors import NotEnoughData
@@ -117,3 +118,26 @@ def test_nothing_is_registered_of_a_run_that_is_refused(registry: Path, home: Ho
 
 def _title(out: str) -> str:
     return next(line for line in out.splitlines() if line.endswith("customers of a window that the model never saw"))
+
+
+def test_customer_date_and_amount_are_trained_scored_and_explained_and_the_lack_is_said(
+    home: Home, tmp_path: Path
+) -> None:
+    """A newcomer has three columns under names of his own. A model that reads balances refuses the same file."""
+    var, own = tmp_path / "var", tmp_path / "own.csv"
+    var.mkdir()
+    (var / "kernels").symlink_to(home.var / "kernels")
+    rows = pl.read_parquet(home.rows).filter(pl.col("transaction_currency") == "EUR")
+    rows.select(pl.col("user_id").alias("who"), date="transaction_date", amount="transaction_amount").write_csv(own)
+    named = ["--map", "who=user_id", "--map", "date=transaction_date", "--map", "amount=transaction_amount"]
+    out = " ".join(succeed(var, "train", "--data", own, "--config", home.config, *named).split())
+    assert "Absent: no user_balance: trained without 16 balance indicators, and the yearly margin of 0.02" in out
+    assert "Absent: no user_created: an account is taken as opened with its first row" in out
+    lack = "trained without user_balance, transaction_currency, user_category, user_created"
+    model, as_of = ("--model", "models:/fivefold-value/1"), ("--as-of", "2025-01-01")
+    assert lack in " ".join(succeed(var, "score", own, *named, *model, *as_of).split())
+    explained = succeed(var, "explain", own, "--user", rows["user_id"][0], *named, *model, *as_of)
+    assert lack in " ".join(explained.split())
+    assert "balance" not in explained.partition("This model was")[0].lower()
+    assert f"Version 1 was {lack}." in " ".join(succeed(var, "models").split())
+    assert "This model reads user_balance" in refuse(home.var, "score", own, *named, *as_of)

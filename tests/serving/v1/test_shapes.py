@@ -1,5 +1,6 @@
 """Moments and texts, as they are sent and told."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -25,6 +26,13 @@ def test_a_moment_that_is_told_can_be_sent_back(moment: Any) -> None:
 
 def test_a_bare_date_is_its_midnight() -> None:
     assert from_microseconds(GIVEN.validate_json('"2024-07-01"')).isoformat() == "2024-07-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(("finer", "later_us"), [("", 0), ("000", 0), ("0005", 1), ("500Z", 1)])
+def test_what_is_finer_than_a_microsecond_goes_up_to_the_next_one(finer: str, later_us: int) -> None:
+    """Half a microsecond after as-of is after it."""
+    midnight = to_microseconds(date(2024, 7, 1))
+    assert GIVEN.validate_json(f'"2024-07-01T00:00:00.000000{finer}"') == midnight + later_us
 
 
 @pytest.mark.parametrize(
