@@ -109,7 +109,7 @@ def _judged(
     dates = choose_dates(changed, overview.period)
     rows = learning_rows(portfolio, dates, changed, overview)
     rounds = find_rounds(validation_fold(rows, dates), trees, changed.seed)
-    return judge(portfolio, dates, changed, fit(rows, trees, changed.seed, rounds).booster_, None)
+    return judge(portfolio, dates, changed, fit(rows, trees, changed.seed, rounds).booster_, None, overview.absent)
 
 
 def summary(windows: list[Window], customers: int, seed: int, resamples: int, wanted: int) -> dict[str, Any]:
