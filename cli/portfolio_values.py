@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cli.terminal import load_model
+from cli.terminal import load_model, warn
 from domain.errors import ConfigError
 from domain.money import RateTable
-from features.columns import DATE, USER_ID
+from features.columns import DATE, NULLABLE, USER_ID
 from features.text_files import suffix_of_name
 from risk.engine.reads import simple_inputs_of
 from risk.facts.fields import read_moments
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from features.histories import Histories
 
 Compute = Callable[["Histories", int], pl.DataFrame]
+Needs = tuple[tuple[str, ...], tuple[str, ...] | None, str]
+"""Columns that every row should say, columns that are not read, and what follows where a row does not say one."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,21 @@ class ValueSide:
             )
         from risk.facts.catalogue import indicator_frame, value_frame  # noqa: PLC0415 (heavy to import)
 
-        indicators = self._computed(path, rows, self.rates, indicator_frame) if wants_indicators else None
+        indicators = None
+        if wants_indicators:
+            unknown = "indicators that read it are unknown of them"
+            indicators = self._computed(path, rows, self.rates, indicator_frame, (NULLABLE, None, unknown))
         if not wants_value:
             return indicators, None
         model = load_model(self.model, self.name)
-        values = self._computed(path, rows, model.rates, lambda part, at: value_frame(model, part, at))
+        needs = (model.needs, model.absent, "the value model reads it, and the value is unknown of them")
+        values = self._computed(path, rows, model.rates, lambda part, at: value_frame(model, part, at), needs)
         return indicators, values
 
-    def _computed(self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute) -> pl.DataFrame:
+    def _computed(
+        self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute, needs: Needs
+    ) -> pl.DataFrame:
+        from features.histories import gaps  # noqa: PLC0415 (heavy to import)
         from features.sound import sound_histories  # noqa: PLC0415 (heavy to import)
 
         seen = rows
@@ -79,7 +88,11 @@ class ValueSide:
             torn = seen.filter(pl.col(NOT_READ).is_not_null() & pl.col(USER_ID).is_not_null())
             unread = dict(torn.select(USER_ID, NOT_READ).unique(USER_ID, keep="first", maintain_order=True).iter_rows())
             seen = seen.filter(pl.col(NOT_READ).is_null() & ~pl.col(USER_ID).is_in(list(unread)))
-        histories, wrong = sound_histories(seen, rates, str(path), text=suffix_of_name(path) == ".csv")
+        columns, absent, unknown = needs
+        text = suffix_of_name(path) == ".csv"
+        histories, wrong = sound_histories(seen, rates, str(path), text=text, absent=absent)
+        for gap in gaps(histories, self.as_of, columns):
+            warn(f"{gap}; {unknown}")
         reasons = {**wrong, **unread}
         made = compute(histories, self.as_of)
         if not reasons:
