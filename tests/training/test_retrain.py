@@ -199,7 +199,7 @@ def test_without_a_champion_there_is_nothing_to_compare_with(config: TrainingCon
     [
         (lambda frame: frame.with_columns(user_balance=pl.lit(float("nan"))), DataNotValid),
         (lambda frame: frame.with_columns(transaction_currency=pl.lit("XXX")), DataNotValid),
-        (lambda frame: frame.drop("user_balance"), LayoutError),
+        (lambda frame: frame.drop("transaction_amount"), LayoutError),
         (lambda frame: frame.head(0), NotEnoughData),
         (lambda frame: frame.filter(pl.col("transaction_date") < pl.datetime(2023, 4, 1)), NotEnoughData),
         (lambda frame: frame.with_columns(transaction_state=pl.lit("FAILED"), user_balance=-1.0), NotEnoughData),
