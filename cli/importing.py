@@ -118,7 +118,7 @@ def transactions(
     names: MapOption = None,
     refused: RefusedOption = None,
 ) -> None:
-    """Take transactions as the API names their columns, with transaction_id: each once, however often it is sent."""
+    """Take transactions and their corrections, in the API's columns: each once, however often it is sent."""
     from usecases.importing import import_transactions  # noqa: PLC0415 (imports SQLAlchemy)
 
     _take(import_transactions, path, kind, organisation, as_of, names, refused)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import and_, case, delete, func, literal_column, select, union, update
 from sqlalchemy.orm import Session
 
-from store.entity_tables import Attributes, Entity, Record, Screening, Tag, Transaction, ValueScore
+from store.entity_tables import Attributes, Correction, Entity, Record, Screening, Tag, Transaction, ValueScore
 from store.event_tables import Delivery
 from store.level_tables import Assessment, AssessmentInputs, Standing
 
@@ -42,6 +42,7 @@ _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
     ("value scores", ValueScore, ValueScore.as_of_us, ()),
     ("attributes", Attributes, Attributes.known_us, (Attributes.known_us,)),
     ("transactions", Transaction, Transaction.recorded_us, (Transaction.recorded_us,)),
+    ("corrections", Correction, Correction.recorded_us, (Correction.recorded_us,)),
     ("tags", Tag, Tag.from_us, (Tag.from_us,)),
     ("screenings", Screening, Screening.at_us, (Screening.at_us, Screening.recorded_us)),
     ("cases and alerts", Record, Record.opened_us, (Record.opened_us, Record.closed_us)),

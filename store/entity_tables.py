@@ -142,6 +142,44 @@ class Transaction(Base):
     settled_batch: Mapped[int | None] = mapped_column(BigInteger)
 
 
+class Correction(Base):
+    """A later fact about a transaction, which stays as it is: what of it was wrong, or that it does not count.
+
+    Attributes:
+        external_id: its own number within the organisation.
+        kind: correction or reversal.
+        known_us: when it was learnt; it counts from then on, or from `recorded_us` where that is earlier.
+        actor: who sent it.
+        at_us: like the columns behind it what is right; None leaves what was said before.
+    """
+
+    __tablename__ = "corrections"
+    __table_args__ = (
+        Unique("organisation_id", "external_id"),
+        CheckConstraint("kind IN ('correction', 'reversal')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    external_id: Mapped[str] = mapped_column(Text)
+    transaction_id: Mapped[str] = mapped_column(Text)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    known_us: Mapped[int] = mapped_column(BigInteger)
+    recorded_us: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+    at_us: Mapped[int | None] = mapped_column(BigInteger)
+    amount: Mapped[float | None] = mapped_column(Float(53))
+    currency: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str | None] = mapped_column(Text)
+    balance: Mapped[float | None] = mapped_column(Float(53))
+    category: Mapped[str | None] = mapped_column(Text)
+    account_created_us: Mapped[int | None] = mapped_column(BigInteger)
+    content: Mapped[str | None] = mapped_column(Text)
+    batch: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
 class Tag(Base):
     """A word that people or programs set on an entity, for a while or without end."""
 

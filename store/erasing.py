@@ -20,6 +20,7 @@ from store.due import Subject
 from store.entities import subjects
 from store.entity_tables import (
     Attributes,
+    Correction,
     Entity,
     EntityType,
     Ownership,
@@ -35,7 +36,7 @@ from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRo
 from store.proposal_tables import Proposal
 from store.proposals import PROPOSED, WITHDRAWN
 
-_DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Tag, Screening, Record, ValueScore)
+_DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore)
 """Rows that are about the person alone. Due marks come first: whoever is at them stores nothing any more."""
 
 _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
@@ -53,6 +54,9 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
     (Attributes.known_us, Attributes.entity_id),
     (Transaction.at_us, Transaction.entity_id),
     (Transaction.recorded_us, Transaction.entity_id),
+    (Correction.at_us, Correction.entity_id),
+    (Correction.known_us, Correction.entity_id),
+    (Correction.recorded_us, Correction.entity_id),
     (Tag.from_us, Tag.entity_id),
     (Tag.until_us, Tag.entity_id),
     (Screening.at_us, Screening.entity_id),

@@ -2,10 +2,22 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, and_, literal, null, or_, select
+from sqlalchemy import Select, and_, case, literal, null, or_, select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import BIG, Attributes, Entity, EntityType, Ownership, Record, Screening, Tag, Transaction
+from store.arrays import among
+from store.entity_tables import (
+    BIG,
+    Attributes,
+    Correction,
+    Entity,
+    EntityType,
+    Ownership,
+    Record,
+    Screening,
+    Tag,
+    Transaction,
+)
 from store.level_tables import Standing
 
 
@@ -76,6 +88,18 @@ def transactions_before(
         wanted = wanted.where(or_(Transaction.at_us < at_us, earlier))
     order = (Transaction.at_us.desc(), Transaction.transaction_id.desc())
     return [(found, kind, name) for found, kind, name in session.execute(wanted.order_by(*order).limit(most))]
+
+
+def corrections_of(session: Session, transactions: Sequence[Transaction]) -> Sequence[Correction]:
+    """List the corrections of some transactions, in the order in which they hold."""
+    entity_ids = sorted({found.entity_id for found in transactions})
+    numbers = [found.transaction_id for found in transactions]
+    wanted = select(Correction).where(
+        among(session, Correction.entity_id, entity_ids), among(session, Correction.transaction_id, numbers)
+    )
+    mended = Correction.recorded_us < Correction.known_us
+    counts_from = case((mended, Correction.recorded_us), else_=Correction.known_us)
+    return session.scalars(wanted.order_by(counts_from, Correction.id)).all()
 
 
 def transaction_of(session: Session, entity_id: int, number: str) -> Transaction | None:

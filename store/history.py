@@ -28,6 +28,25 @@ TRANSACTION: Mapping[str, Any] = {
 }
 """Columns of a transaction that are sealed, in this order; `state` as it was when the transaction was added."""
 
+CORRECTION: Mapping[str, Any] = {
+    "external_id": pl.String,
+    "transaction_id": pl.String,
+    "entity_id": pl.Int64,
+    "kind": pl.String,
+    "known_us": pl.Int64,
+    "reason": pl.String,
+    "actor": pl.String,
+    "at_us": pl.Int64,
+    "amount": pl.Float64,
+    "currency": pl.String,
+    "state": pl.String,
+    "balance": pl.Float64,
+    "category": pl.String,
+    "account_created_us": pl.Int64,
+    "content": pl.String,
+}
+"""Columns of a correction that are sealed, in this order, and their types."""
+
 ASSESSMENT: Mapping[str, Any] = {
     "entity_id": pl.Int64,
     "number": pl.Int64,
@@ -51,6 +70,8 @@ _BETWEEN = "\0"
 """Between fields: no stored text has it."""
 _SALT_BYTES = 16
 _MARK_CHARACTERS = 8
+_SETTLED, _CORRECTED = f"settled{_BETWEEN}", f"corrected{_BETWEEN}"
+"""What lines begin with that are no transactions."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +127,11 @@ def transaction_lines(rows: pl.DataFrame) -> list[str]:
     return lines_of(rows.select(*TRANSACTION).sort("transaction_id"))
 
 
+def correction_lines(rows: pl.DataFrame) -> list[str]:
+    """Write corrections, `CORRECTION` among their columns, by their own numbers in the order of code points."""
+    return [f"{_CORRECTED}{line}" for line in lines_of(rows.select(*CORRECTION).sort("external_id"))]
+
+
 def assessment_lines(rows: pl.DataFrame) -> list[str]:
     """Write assessments, `ASSESSMENT` among their columns, by entity and number."""
     return lines_of(rows.select(*ASSESSMENT).sort("entity_id", "number"))
@@ -145,7 +171,7 @@ def _exact(values: pl.Series) -> pl.Series:
 
 def settled_lines(rows: Iterable[tuple[str, str | None]]) -> list[str]:
     """Write which pending transactions got which state, by their numbers in the order of code points."""
-    return [f"settled{_BETWEEN}{line_of(row)}" for row in sorted(rows, key=lambda row: row[0])]
+    return [f"{_SETTLED}{line_of(row)}" for row in sorted(rows, key=lambda row: row[0])]
 
 
 def content_digest(salt: str, inputs: str | None, breakdown: str | None) -> str:
@@ -179,5 +205,5 @@ def subject_of_line(line: str, fields: int = 1) -> str:
     >>> subject_of_line("=12\0=3\0=x", 2)
     '12.3'
     """
-    parts = line.removeprefix(f"settled{_BETWEEN}").split(_BETWEEN)
+    parts = line.removeprefix(_SETTLED).removeprefix(_CORRECTED).split(_BETWEEN)
     return ".".join(part.removeprefix("=") for part in parts[:fields])

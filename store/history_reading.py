@@ -11,19 +11,21 @@ from sqlalchemy.orm import Session
 
 from store.arrays import among
 from store.audit_tables import AuditEntry
-from store.entity_tables import Transaction
+from store.entity_tables import Correction, Transaction
 from store.history import (
     ASSESSMENT,
+    CORRECTION,
     TRANSACTION,
     assessment_lines,
     content_digest,
+    correction_lines,
     settled_lines,
     transaction_lines,
 )
 
 ROWS_AT_A_TIME = 1_000
-ADDED, SEALED = "transactions.added", "transactions.sealed"
-"""Actions that seal transactions: when they come, and again when others of their batch were erased."""
+ADDED, CORRECTED, SEALED = "transactions.added", "transactions.corrected", "transactions.sealed"
+"""Actions that seal transactions, or corrections: when they come, and again when others of their batch were erased."""
 
 _AS_ADDED = ", ".join(
     "CASE WHEN settled_batch IS NULL THEN state ELSE 'PENDING' END AS state" if name == "state" else name
@@ -33,6 +35,10 @@ _ADDED = "SELECT organisation_id, batch, {columns} FROM transactions WHERE batch
 _SETTLED = (
     "SELECT organisation_id, settled_batch AS batch, transaction_id, state FROM transactions"
     " WHERE settled_batch {which}{of} ORDER BY settled_batch"
+)
+_CORRECTED = (
+    f"SELECT organisation_id, batch, {', '.join(CORRECTION)} FROM corrections"  # noqa: S608 (our own words)
+    " WHERE batch {which}{of} ORDER BY batch"
 )
 _ASSESSED = (
     "SELECT a.organisation_id, a.batch, a.entity_id, a.number, a.as_of_us, a.version_id, a.source, a.status, a.level,"
@@ -54,28 +60,25 @@ Row = Mapping[str, Any]
 def transaction_batches(connection: Connection, organisation_id: int | None = None) -> Iterator[Batch]:
     """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
     of = _only(organisation_id, "organisation_id")
-    added = _streamed(connection, text(_ADDED.format(columns=_AS_ADDED, which="IS NOT NULL", of=of)))
-    settled = _streamed(connection, text(_SETTLED.format(which="IS NOT NULL", of=of)))
-    yield from _joined(added, settled)
+    asked = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in (_ADDED, _SETTLED, _CORRECTED)]
+    yield from _joined([_streamed(connection, text(each)) for each in asked])
 
 
 def lines_of_batch(session: Session, batch: int) -> list[str]:
     """Write the lines of one batch of transactions, as it is now."""
     given = {"batch": batch}
-    asked = (_ADDED.format(columns=_AS_ADDED, which="= :batch", of=""), _SETTLED.format(which="= :batch", of=""))
-    added, settled = (
-        iter(cast("Sequence[Row]", session.execute(text(each), given).mappings().all())) for each in asked
-    )
-    return next((lines for _, _, lines in _joined(added, settled)), [])
+    asked = [each.format(columns=_AS_ADDED, which="= :batch", of="") for each in (_ADDED, _SETTLED, _CORRECTED)]
+    found = [iter(cast("Sequence[Row]", session.execute(text(each), given).mappings().all())) for each in asked]
+    return next((lines for _, _, lines in _joined(found)), [])
 
 
-def _joined(added: Iterator[Row], settled: Iterator[Row]) -> Iterator[Batch]:
-    """Put together what each batch added and what it settled; both come in the order of the batches."""
-    groups = [groupby(rows, key=itemgetter("batch")) for rows in (added, settled)]
+def _joined(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
+    """Put together what each batch added, settled and corrected; each stream is in the order of the batches."""
+    groups = [groupby(rows, key=itemgetter("batch")) for rows in streams]
     heads = [next(group, None) for group in groups]
     while any(head is not None for head in heads):
         batch = min(head[0] for head in heads if head is not None)
-        found: list[Sequence[Row]] = [[], []]
+        found: list[Sequence[Row]] = [[] for _ in streams]
         for side, head in enumerate(heads):
             if head is not None and head[0] == batch:
                 found[side] = list(head[1])
@@ -84,9 +87,10 @@ def _joined(added: Iterator[Row], settled: Iterator[Row]) -> Iterator[Batch]:
         yield batch, organisation_id, _lines(*found)
 
 
-def _lines(added: Sequence[Row], settled: Sequence[Row]) -> list[str]:
-    settlements = ((row["transaction_id"], row["state"]) for row in settled)
-    return transaction_lines(_framed(added, TRANSACTION)) + settled_lines(settlements)
+def _lines(added: Sequence[Row], settled: Sequence[Row], corrected: Sequence[Row]) -> list[str]:
+    settlements = settled_lines((row["transaction_id"], row["state"]) for row in settled)
+    corrections = correction_lines(_framed(corrected, CORRECTION))
+    return transaction_lines(_framed(added, TRANSACTION)) + settlements + corrections
 
 
 def _framed(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
@@ -151,19 +155,23 @@ def _streamed(connection: Connection, wanted: TextClause) -> Iterator[Row]:
 
 
 def batches_of(session: Session, entity_ids: Sequence[int]) -> list[int]:
-    """List the batches that have transactions of some entities."""
+    """List the batches that have transactions of some entities, or corrections of these."""
     found: set[int] = set()
-    for column in (Transaction.batch, Transaction.settled_batch):
-        asked = Transaction.__table__.select().with_only_columns(column).distinct()
-        of = among(session, Transaction.entity_id, entity_ids)
+    for table, column in (
+        (Transaction, Transaction.batch),
+        (Transaction, Transaction.settled_batch),
+        (Correction, Correction.batch),
+    ):
+        asked = table.__table__.select().with_only_columns(column).distinct()
+        of = among(session, table.entity_id, entity_ids)
         found.update(session.scalars(asked.where(of, column.is_not(None))))
     return sorted(found)
 
 
 def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[int, str]]:
-    """Stream the entries that sealed transactions: number, details."""
+    """Stream the entries that sealed transactions or corrections: number, details."""
     columns = cast("Any", AuditEntry.__table__).c
     asked = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
-    chosen = asked.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, SEALED)))
+    chosen = asked.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
     for row in session.execute(chosen.execution_options(yield_per=ROWS_AT_A_TIME)):
         yield row.number, row.details

@@ -22,6 +22,8 @@ _TRANSACTIONS: Mapping[str, Any] = {
     "content": pl.String,
 }
 _FOR_VALUE: Mapping[str, Any] = {"balance": pl.Float64, "category": pl.String, "account_created_us": pl.Int64}
+COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
+"""From when a correction counts: none is known after it was recorded, unless a clock was ahead and was mended."""
 _RECORDS: Mapping[str, Any] = {
     "entity": pl.Int64,
     "opened_us": pl.Int64,
@@ -115,6 +117,27 @@ def transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl
     schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
     asked = f"SELECT entity_id, {_names(schema)} FROM transactions WHERE entity_id IN :ids"  # noqa: S608 (our own words)
     return read_rows(session, asked, ids, schema).sort("entity", "at_us", "transaction_id")
+
+
+def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
+    """Read corrections of entities' transactions, in the order in which they hold: the one known last is the last.
+
+    `_TRANSACTIONS`, with `_FOR_VALUE` where that is asked for, null where a correction leaves what was said; and
+    `kind`, and `known_us`, from when on it counts.
+    """
+    schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
+    asked = f"SELECT entity_id, {_names(schema)}, id, kind, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    more = {"id": pl.Int64, "kind": pl.String, "known_us": pl.Int64}
+    return read_rows(session, asked, ids, {**schema, **more}).sort("known_us", "id").drop("id")
+
+
+def corrections_to_come(session: Session, ids: Sequence[int], as_of_us: int) -> pl.DataFrame:
+    """Tell of which entities a correction counts from later on: `entity`, `at_us`, for each correction."""
+    asked = (
+        f"SELECT entity_id, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+        f" AND known_us > {as_of_us:d} AND recorded_us > {as_of_us:d}"
+    )
+    return read_rows(session, asked, ids, {"entity": pl.Int64, "at_us": pl.Int64})
 
 
 def transaction_counts(session: Session, ids: Sequence[int]) -> pl.DataFrame:

@@ -1,11 +1,12 @@
 """Own exchange rates: dated tables, of which the newest holds. No transactions begin or end here."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from store.entity_tables import Transaction
+from store.entity_tables import Correction, Transaction
 from store.tables import Base
 
 
@@ -40,7 +41,10 @@ def rate_tables(session: Session, organisation_id: int) -> Sequence[RateTableRow
 
 
 def transactions_by_currency(session: Session, organisation_id: int) -> dict[str, int]:
-    """Count an organisation's transactions by currency; reads all of them."""
-    wanted = select(Transaction.currency, func.count()).where(Transaction.organisation_id == organisation_id)
-    found = session.execute(wanted.group_by(Transaction.currency))
-    return {row[0]: row[1] for row in found}
+    """Count an organisation's transactions, and corrections that give a currency, by it; reads all of them."""
+    counted: Counter[str] = Counter()
+    for table in (Transaction, Correction):
+        wanted = select(table.currency, func.count()).where(table.organisation_id == organisation_id)
+        found = session.execute(wanted.where(table.currency.is_not(None)).group_by(table.currency))
+        counted.update({str(row[0]): row[1] for row in found})
+    return dict(counted)

@@ -20,7 +20,7 @@ from store import clocks, loading
 from store.ruleset_tables import RulesetVersion
 from store.rulesets import active_versions, families_of_versions
 from usecases.moments import Made, Moment
-from usecases.portfolios import parts_of, read_portfolio, transactions_of
+from usecases.portfolios import corrections_to_come, parts_of, read_portfolio, transactions_of
 from usecases.valuing import Valuer, Values
 
 
@@ -126,10 +126,12 @@ def _assess_at(
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [ruleset_of(version.canonical) for version in versions]
     read = {part for ruleset in rulesets for part in parts_of(ruleset)}
-    stored = None
+    stored = to_come = None
     if valuer is not None or read & {"transactions", "indicators"}:
         for_value = valuer is not None or "indicators" in read
-        stored = transactions_of(session, loading.owned(session, ids), for_value=for_value)
+        whose = loading.owned(session, ids)
+        stored = transactions_of(session, whose, as_of, for_value=for_value)
+        to_come = corrections_to_come(session, whose, as_of)
     values = None if valuer is None or stored is None else valuer.values_of(session, ids, stored, as_of)
     portfolio = read_portfolio(
         session,
@@ -144,7 +146,7 @@ def _assess_at(
     known = sorted(int(entity) for entity in portfolio.entities[ENTITY])
     before = {row["entity"]: row for row in standing.iter_rows(named=True)}
     live = {row["entity"]: row for row in overrides.iter_rows(named=True)}
-    moment = Moment(as_of, before, live, reasons, _dated_after(portfolio, stored, as_of))
+    moment = Moment(as_of, before, live, reasons, _dated_after(portfolio, (stored, to_come), as_of))
     made: list[Made] = []
     decided_before = _decided_before(session, versions, standing)
     for version, found in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):
@@ -248,12 +250,13 @@ def _entity() -> pl.Expr:
     return pl.col("entity").cast(pl.String).alias(ENTITY)
 
 
-def _dated_after(portfolio: Portfolio, stored: pl.DataFrame | None, as_of: int) -> dict[int, int]:
+def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], as_of: int) -> dict[int, int]:
     """Tell for whom something that is known already begins or ends later, and when the first of it does.
 
     Mostly these are ends of tags, and transactions dated ahead; the clock of who stored anything else may be ahead too.
+    *moments* have `entity` and `at_us`.
     """
-    found = [] if stored is None else [stored.select("entity", at="at_us")]
+    found = [each.select("entity", at="at_us") for each in moments if each is not None]
     for part, columns in _MOMENTS.items():
         frame = getattr(portfolio, part)
         if frame is not None:

@@ -19,6 +19,7 @@ MOST_NAMED = 10
 """Rows that one finding names."""
 _ACTIONS = {
     history_reading.ADDED: TRANSACTIONS,
+    history_reading.CORRECTED: TRANSACTIONS,
     history_reading.SEALED: TRANSACTIONS,
     "assessments.made": ASSESSMENTS,
 }

@@ -21,6 +21,7 @@ from store.entity_tables import EntityType
 from store.organisation_lock import hold_organisation
 from usecases import audit
 from usecases.actors import Actor
+from usecases.correction_columns import NAMES as CORRECTIONS
 
 Fields = Mapping[str, FieldType]
 
@@ -109,7 +110,7 @@ def checked_fields(part: str, given: Mapping[str, Any]) -> dict[str, FieldType]:
         faults = error.errors(include_url=False)
         said = "; ".join(f"{fault['loc'][0]} {problem_of(fault, ())}" for fault in faults)
         raise ConfigError(f"{part}: {said}") from None
-    taken = sorted(TAKEN[part] & set(read))
+    taken = sorted((TAKEN[part] | (CORRECTIONS if part == "transaction_fields" else frozenset())) & set(read))
     if taken:
         raise ConfigError(f"{part}: {', '.join(taken)} has a meaning already; choose another name")
     return read

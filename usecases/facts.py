@@ -12,10 +12,11 @@ from domain.errors import ConfigError, NotThere
 from store import facts, ownerships
 from store.database import reachable
 from store.entities import entity_named, type_named
-from store.entity_tables import Record, Transaction
+from store.entity_tables import Correction, Record, Transaction
 from store.ownerships import Related
 from store.settings import levels_of
 from usecases.actors import Actor
+from usecases.transaction_columns import SENT_AS
 
 MOST_RELATED = 1000
 """Of what an entity owns, and of who owns it, so many are named with it."""
@@ -111,8 +112,30 @@ class RecordLine:
 
 
 @dataclass(frozen=True)
+class CorrectionLine:
+    """What was said of a transaction later, and counts from `known_us` on.
+
+    Attributes:
+        number: its own.
+        kind: correction or reversal.
+        set_by: who sent it.
+        changes: what is right, by the names of columns as they are sent; moments in microseconds.
+    """
+
+    number: str
+    kind: str
+    known_us: int
+    recorded_us: int
+    reason: str
+    set_by: str
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class TransactionLine:
-    """A transaction; amounts in its own currency. `fields` are those that its type declares.
+    """A transaction as it was sent; amounts in its own currency.
+
+    `fields` are those that its type declares; `corrections` what was said of it later, in the order in which it holds.
 
     `entity_type` and `external_id` are of whom it is about: the entity itself, or something that it owned then.
     """
@@ -128,6 +151,7 @@ class TransactionLine:
     category: str | None
     recorded_us: int
     fields: Mapping[str, Any]
+    corrections: tuple[CorrectionLine, ...] = ()
 
 
 def read_entity(engine: Engine, actor: Actor, type_name: str, external_id: str) -> EntityShown:
@@ -239,10 +263,30 @@ def list_transactions(
                 raise NotThere(f"{type_name} {external_id!r} has no transaction {before!r}")
             place = (last.at_us, last.transaction_id)
         wanted = facts.counted_transactions(entity.id, since_us, until_us)
-        return [_transaction(*found) for found in facts.transactions_before(session, wanted, most, place)]
+        listed = facts.transactions_before(session, wanted, most, place)
+        said: dict[str, list[CorrectionLine]] = {}
+        for each in facts.corrections_of(session, [found for found, _, _ in listed]):
+            said.setdefault(each.transaction_id, []).append(_correction(each))
+        return [_transaction(found, kind, name, said.get(found.transaction_id, ())) for found, kind, name in listed]
 
 
-def _transaction(found: Transaction, entity_type: str, external_id: str) -> TransactionLine:
+def _correction(found: Correction) -> CorrectionLine:
+    changes = {name: getattr(found, column) for column, name in SENT_AS.items()}
+    changes |= json.loads(found.content) if found.content else {}
+    return CorrectionLine(
+        found.external_id,
+        found.kind,
+        min(found.known_us, found.recorded_us),
+        found.recorded_us,
+        found.reason,
+        found.actor,
+        {name: value for name, value in changes.items() if value is not None},
+    )
+
+
+def _transaction(
+    found: Transaction, entity_type: str, external_id: str, corrections: Sequence[CorrectionLine]
+) -> TransactionLine:
     return TransactionLine(
         entity_type,
         external_id,
@@ -255,4 +299,5 @@ def _transaction(found: Transaction, entity_type: str, external_id: str) -> Tran
         found.category,
         found.recorded_us,
         json.loads(found.content) if found.content else {},
+        tuple(corrections),
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from domain.errors import ConfigError, DataNotValid, LayoutError, Problem, first_row_of
+from domain.errors import ConfigError, LayoutError, Problem, first_row_of
 from features.csv_file import TornRow, csv_parts, frame_of, torn_frame
 from features.text_files import GZIP, ColumnMap, header_of, is_gzipped, suffix_of_name
 
@@ -161,11 +161,3 @@ def refused_rows(
 
 def _with_allowed(found: Problem | TornRow) -> str:
     return f"{found.problem} (allowed: {found.allowed})"
-
-
-def problems_by_row(error: DataNotValid) -> dict[int, list[Problem]]:
-    """Sort everything that is wrong by rows."""
-    found: dict[int, list[Problem]] = {}
-    for problem in error.every:
-        found.setdefault(problem.row, []).append(problem)
-    return found

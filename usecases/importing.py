@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
-from domain.errors import DataNotValid, Problem
+from domain.errors import Problem
 from domain.files import replacing
 from features.text_files import ColumnMap, suffix_of_name
 from store.entities import type_named
@@ -24,7 +25,6 @@ from usecases.import_parts import (
     format_of,
     named,
     parts,
-    problems_by_row,
     refused_path,
     refused_rows,
 )
@@ -32,6 +32,7 @@ from usecases.ingest_bulk import add_screenings, put_records, put_tags
 from usecases.ingest_checks import FIELDS
 from usecases.ingest_entities import put_entities, put_owners
 from usecases.ingest_transactions import add_transactions
+from usecases.sound_rows import take_sound
 
 ROWS = {"entities": 5_000, "transactions": 50_000}
 """Rows in a part, which is one transaction of the database; of everything else as many as of entities."""
@@ -150,7 +151,7 @@ def import_transactions(
 
     def take(part: pl.DataFrame) -> Counts:
         taken = add_transactions(engine, actor, part, type_name, text=text, now_us=clock(), most_named=None)
-        return taken.new, taken.changed, taken.repeated
+        return taken.new, taken.changed + taken.corrections, taken.repeated
 
     return _import(engine, actor, ("transactions", type_name), file, told, take)
 
@@ -248,12 +249,13 @@ def _import(
     _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
     told(done)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), done.rows):
-        counts, problems = _take_sound(named(part.rows, file.names, path), take)
+        rows = named(part.rows, file.names, path)
+        taken, problems = take_sound(len(rows), partial(_take_some, rows, take))
         if problems or part.torn_rows:
             refused.add(*refused_rows(part, problems))
             done = replace(done, problems=_told(done, part, problems), refused_path=refused.path)
         new, changed, same = (
-            before + now for before, now in zip((done.new, done.changed, done.same), counts, strict=True)
+            before + now for before, now in zip((done.new, done.changed, done.same), taken or (0, 0, 0), strict=True)
         )
         done = replace(
             done,
@@ -271,20 +273,8 @@ def _import(
     return done
 
 
-def _take_sound(part: pl.DataFrame, take: Take) -> tuple[Counts, dict[int, list[Problem]]]:
-    """Take a part without the rows that cannot be taken; give these by their places, with what is wrong."""
-    places = list(range(len(part)))
-    refused: dict[int, list[Problem]] = {}
-    while places:
-        try:
-            return take(part if len(places) == len(part) else part[places]), refused
-        except DataNotValid as error:
-            found = problems_by_row(error)
-            if not found:
-                raise
-            refused |= {places[row]: problems for row, problems in found.items()}
-            places = [place for row, place in enumerate(places) if row not in found]
-    return (0, 0, 0), refused
+def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> Counts:
+    return take(rows if places is None else rows[places])
 
 
 def _told(done: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:

@@ -1,21 +1,27 @@
 """Transactions in: each once, whatever is sent again; whoever they concern becomes due in the same transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import polars as pl
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from domain.clock import from_microseconds, now_microseconds
 from domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
+from domain.money import RateTable
+from risk.language.fields import FieldType
 from store import transactions
 from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
 from store.entities import numbered, type_named
+from store.entity_tables import EntityType
+from store.history_reading import ADDED, CORRECTED
 from store.settings import base_currency_of
-from usecases import audit
+from usecases import audit, corrections
 from usecases.actors import Actor
+from usecases.correction_columns import Rows, divide, read_corrections
 from usecases.ingest_checks import FIELDS
 from usecases.ingest_entities import AT_ONCE
 from usecases.owners import mark_with_owners
@@ -28,19 +34,21 @@ class TransactionsTaken:
     """What became of transactions: how many were new, changed their state, and had been taken before.
 
     Attributes:
+        corrections: how many corrections and reversals were new; those taken before are among the repeated.
         without_rate: of them all, how many are in a currency without a rate: their money is unknown in the base.
     """
 
     new: int
     changed: int
     repeated: int
+    corrections: int = 0
     without_rate: int = 0
 
 
 def add_transactions(
     engine: Engine,
     actor: Actor,
-    rows: Sequence[Mapping[str, Any]] | pl.DataFrame,
+    rows: Rows,
     type_name: str = "customer",
     *,
     text: bool = False,
@@ -49,14 +57,16 @@ def add_transactions(
 ) -> TransactionsTaken:
     """Take transactions of entities that are there. One whose number was taken before, with the same content, is left.
 
-    A pending one may be sent again with another state. Nothing is taken where anything is wrong.
+    A pending one may be sent again with another state. What was settled stays as it is: a row that `corrects` or
+    `reverses` it says what is right, and from when that is known. Nothing is taken where anything is wrong.
 
     Args:
         engine: the database.
         actor: whose organisation it is for.
         rows: `transaction_id`, `user_id` (or `entity_id`), `transaction_amount` (positive deposit), `_currency`,
             `_date`; perhaps `transaction_state`, `user_balance`, `user_created`, `user_category`, which the value
-            model needs, and the fields that the type declares for its transactions.
+            model needs, and the fields that the type declares for its transactions. Corrections are given as
+            `usecases.correction_columns.read_corrections` says.
         type_name: the type of their entities.
         text: numbers may be written as text, as in CSV.
         now_us: the present moment.
@@ -68,31 +78,77 @@ def add_transactions(
         DataNotValid: rows that cannot be taken, each named.
     """
     now = now_microseconds() if now_us is None else now_us
+    plain, places, correcting, correcting_places = divide(rows)
     with writing(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name, kept=True)
         declared = FIELDS.validate_json(kind.transaction_fields)
-        frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, declared)
-        rates = rates_for(
-            session,
-            actor.organisation_id,
-            base_currency_of(session, actor.organisation_id),
-            from_microseconds(now).date(),
-        )
-        read = read_columns(frame, declared, now, text=text, most_named=most_named)
-        named = numbered(session, kind.id, read["external_id"].unique().to_list())
-        staged = _once(_with_entities(read, named, type_name, most_named), most_named).drop("external_id")
-        added = transactions.add(session, actor.organisation_id, staged, now)
-        _refuse_conflicts(added.conflicts, read, most_named)
-        priority = BULK if len(staged) > AT_ONCE else EVENT
-        organisation_id, type_id = kind.organisation_id, kind.id
-        concerned = [Subject(entity, organisation_id, type_id) for entity in added.touched]
-        mark_with_owners(session, concerned, Reason.TRANSACTION, now, priority)
-        unknown = int((~read["currency"].is_in(rates.codes)).sum())
-        taken = TransactionsTaken(added.new, added.changed, len(frame) - added.new - added.changed, unknown)
-        if added.touched:
-            about = ("transactions.added", "transaction", added.batch)
-            audit.record_rows(session, actor, about, added.lines, vars(taken))
+        base = base_currency_of(session, actor.organisation_id)
+        rates = rates_for(session, actor.organisation_id, base, from_microseconds(now).date())
+        call = _Call(session, actor, kind, declared, now, text, most_named, len(rows))
+        taken = TransactionsTaken(0, 0, 0)
+        if len(plain):
+            with renumbered(places):
+                taken = _take_transactions(call, plain, rates)
+        if len(correcting):
+            with renumbered(correcting_places):
+                taken = _take_corrections(call, correcting, rates, taken)
         return taken
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What all parts of one call have in common; *rows* are all that came with it."""
+
+    session: Session
+    actor: Actor
+    kind: EntityType
+    declared: Mapping[str, FieldType]
+    now: int
+    text: bool
+    most_named: int | None
+    rows: int
+
+    def mark(self, touched: Collection[int]) -> None:
+        """Mark those who are concerned, and who owns them or did, as due."""
+        concerned = [Subject(entity, self.kind.organisation_id, self.kind.id) for entity in touched]
+        priority = BULK if self.rows > AT_ONCE else EVENT
+        mark_with_owners(self.session, concerned, Reason.TRANSACTION, self.now, priority)
+
+
+def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> TransactionsTaken:
+    session, most_named, of = call.session, call.most_named, call.kind.organisation_id
+    frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, call.declared)
+    read = read_columns(frame, call.declared, call.now, text=call.text, most_named=most_named)
+    named = numbered(session, call.kind.id, read["external_id"].unique().to_list())
+    staged = _once(_with_entities(read, named, call.kind.name, most_named), most_named).drop("external_id")
+    added = transactions.add(session, of, staged, call.now)
+    _refuse_conflicts(added.conflicts, read, most_named)
+    call.mark(added.touched)
+    unknown = int((~read["currency"].is_in(rates.codes)).sum())
+    repeated = len(frame) - added.new - added.changed
+    taken = TransactionsTaken(added.new, added.changed, repeated, without_rate=unknown)
+    if added.touched:
+        about = (ADDED, "transaction", added.batch)
+        audit.record_rows(session, call.actor, about, added.lines, vars(taken))
+    return taken
+
+
+def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionsTaken) -> TransactionsTaken:
+    """Take corrections, of what was taken *before* in this call too; give all that was taken."""
+    read = read_corrections(rows, call.declared, call.now, text=call.text, most_named=call.most_named)
+    made = corrections.take(call.session, call.actor, call.kind, read, call.now)
+    unknown = int((~read["currency"].drop_nulls().is_in(rates.codes)).sum())
+    if made.new:
+        call.mark(made.touched)
+        about = (CORRECTED, "transaction", made.batch)
+        details = {"corrections": made.new, "repeated": made.repeated, "without_rate": unknown}
+        audit.record_rows(call.session, call.actor, about, made.lines, details)
+    return replace(
+        before,
+        repeated=before.repeated + made.repeated,
+        corrections=made.new,
+        without_rate=before.without_rate + unknown,
+    )
 
 
 def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str, most_named: int | None) -> pl.DataFrame:
@@ -135,3 +191,15 @@ def _refuse(
     if len(rows):
         shown = rows if most_named is None else rows.head(most_named)
         raise DataNotValid([Problem(row, field, problem(name), allowed) for row, name in shown.iter_rows()], len(rows))
+
+
+@contextmanager
+def renumbered(places: Sequence[int] | None) -> Iterator[None]:
+    """Name rows that cannot be taken by their *places* among all; None where they are all."""
+    try:
+        yield
+    except DataNotValid as error:
+        if places is None:
+            raise
+        problems = [replace(problem, row=places[problem.row]) for problem in error.every]
+        raise DataNotValid(problems, error.count) from None

@@ -23,6 +23,7 @@ from risk.language.ruleset import Ruleset
 from store import loading
 from store.entity_tables import EntityType
 from store.settings import base_currency_of
+from usecases.corrected import corrected
 from usecases.ingest_checks import FIELDS
 from usecases.lists import named_lists
 from usecases.rates import rates_for
@@ -88,7 +89,7 @@ def read_parts(
     read: dict[str, pl.DataFrame] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
         if stored is None:
-            stored = transactions_of(session, whose, for_value="indicators" in parts)
+            stored = transactions_of(session, whose, as_of_us, for_value="indicators" in parts)
         if "transactions" in parts:
             declared = FIELDS.validate_json(kind.transaction_fields)
             mixed = _mixed(session, whose, "transaction_fields", declared)
@@ -125,15 +126,25 @@ _NO_NAMES: Any = None
 """What fields are called is not asked for here."""
 
 
-def transactions_of(session: Session, whose: pl.DataFrame, *, for_value: bool) -> pl.DataFrame:
+def transactions_of(session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool) -> pl.DataFrame:
     """Read the transactions that count for entities, in the order of time.
 
     These are their own, and those of what they own or did, of the time in which they did.
 
-    *for_value* reads with them what `histories_of` needs.
+    They are as they were known at *as_of_us*: corrected, and without those reversed. *for_value* reads with them what
+    `histories_of` needs.
     """
-    stored = loading.transactions(session, whose["fact_of"].unique().to_list(), for_value=for_value)
-    return _counted_for(stored, whose, "at_us")
+    ids = whose["fact_of"].unique().to_list()
+    stored = loading.transactions(session, ids, for_value=for_value)
+    known = loading.corrections(session, ids, for_value=for_value).filter(pl.col("known_us") <= as_of_us)
+    return _counted_for(corrected(stored, known), whose, "at_us")
+
+
+def corrections_to_come(session: Session, whose: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
+    """Tell for whom a correction of a transaction may count only later: `entity`, `at_us`."""
+    found = loading.corrections_to_come(session, whose["fact_of"].unique().to_list(), as_of_us)
+    about = found.rename({"entity": "fact_of"}).join(whose.select("fact_of", "entity"), on="fact_of")
+    return about.select("entity", "at_us")
 
 
 def histories_of(transactions: pl.DataFrame, rates: RateTable, absent: tuple[str, ...] | None = None) -> Histories:

@@ -1,6 +1,6 @@
 """The columns of transactions as they are given, checked by the value side's readers, in the form that is stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,7 +12,17 @@ from domain.clock import DAY_US, day_text
 from domain.errors import PROBLEMS_LISTED, DataNotValid, LayoutError, Problem
 from features import columns as c
 from features.texts import Words
-from features.values import ALLOWED_TEXT, Findings, read_identifiers, read_numbers, read_times, read_words, shown
+from features.values import (
+    ALLOWED_NUMBER,
+    ALLOWED_TEXT,
+    Findings,
+    Mask,
+    read_identifiers,
+    read_numbers,
+    read_times,
+    read_words,
+    shown,
+)
 from risk.facts.fields import LIST_SEPARATOR, read_field
 from risk.language.fields import FieldType, Kind, kind_of
 from usecases.ingest_checks import MOST_CHARACTERS, allowed_values, storable
@@ -23,6 +33,18 @@ OWNERS = (c.USER_ID, "entity_id")
 KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
 """What any transaction may say, beside the fields that its entity type declares."""
 
+SENT_AS = {
+    "at_us": c.DATE,
+    "amount": c.AMOUNT,
+    "currency": c.CURRENCY,
+    "state": c.STATE,
+    "balance": c.BALANCE,
+    "category": c.CATEGORY,
+    "account_created_us": c.CREATED,
+}
+"""By the columns of the table what whoever sends a transaction calls them."""
+
+_MONEY = {c.AMOUNT, c.BALANCE}
 _PLAIN = "text, a number below 2^63 or null"
 
 AHEAD_US = DAY_US
@@ -54,18 +76,11 @@ def read_columns(
         DataNotValid: rows that cannot be taken, each named.
     """
     owner = _owner_among(frame.columns)
-    columns = _Columns(frame, text=text, most_named=most_named)
+    columns = TransactionColumns(frame, text=text, most_named=most_named)
     made = {
         "transaction_id": columns.names(c.TRANSACTION_ID),
         "external_id": columns.names(owner),
-        "at_us": columns.times(c.DATE, now + AHEAD_US),
-        "amount": columns.numbers(c.AMOUNT),
-        "currency": columns.currencies(c.CURRENCY),
-        "state": columns.words(c.STATE, _STATES, optional=True),
-        "balance": columns.numbers(c.BALANCE, optional=True),
-        "category": columns.words(c.CATEGORY, _CATEGORIES, optional=True),
-        "account_created_us": columns.times(c.CREATED, now + AHEAD_US, optional=True),
-        "content": columns.json(own),
+        **columns.values(own, now + AHEAD_US),
     }
     columns.findings.raise_if_any()
     return pl.DataFrame(made)
@@ -80,31 +95,58 @@ def _owner_among(names: Sequence[str]) -> str:
     return owner
 
 
-class _Columns:
+class _FindingsOfGiven(Findings):
+    """Findings that leave out rows which say nothing: what is wrong is with what stands in for them."""
+
+    absent: Any = None
+
+    def add(self, bad: Mask, field: str, describe: Callable[[int], str], allowed: str) -> None:
+        """Note each row where *bad* is true, and something was given."""
+        super().add(bad if self.absent is None else bad & ~self.absent, field, describe, allowed)
+
+
+class TransactionColumns:
     """The columns of a frame; what is wrong with them is noted in `findings`."""
 
     def __init__(self, frame: pl.DataFrame, *, text: bool, most_named: int | None) -> None:
-        self.findings = Findings(most_named=most_named)
+        """Read nothing yet; *text*: numbers may be written as text."""
+        self.findings = _FindingsOfGiven(most_named=most_named)
         self._frame = frame
         self._text = text
 
-    def names(self, name: str) -> pl.Series:
-        """Read identifiers."""
+    def values(self, own: Mapping[str, FieldType], latest: int, *, optional: bool = False) -> dict[str, pl.Series]:
+        """Read what a transaction says; *optional*: all of it may be missing."""
+        return {
+            "at_us": self.times(c.DATE, latest, optional=optional),
+            "amount": self.numbers(c.AMOUNT, optional=optional),
+            "currency": self.currencies(c.CURRENCY, optional=optional),
+            "state": self.words(c.STATE, _STATES, optional=True),
+            "balance": self.numbers(c.BALANCE, optional=True),
+            "category": self.words(c.CATEGORY, _CATEGORIES, optional=True),
+            "account_created_us": self.times(c.CREATED, latest, optional=True),
+            "content": self.json(own),
+        }
+
+    def names(self, name: str, most: int = MOST_CHARACTERS) -> pl.Series:
+        """Read identifiers, or other text that is not empty."""
         found = read_identifiers(_arrow(self._frame[name]), name, self.findings)
-        bad = pc.or_(pc.match_substring(found, "\0"), pc.greater(pc.utf8_length(found), MOST_CHARACTERS))
-        allowed = f"{ALLOWED_TEXT}, at most {MOST_CHARACTERS} characters, none of them NUL"
+        bad = pc.or_(pc.match_substring(found, "\0"), pc.greater(pc.utf8_length(found), most))
+        allowed = f"{ALLOWED_TEXT}, at most {most} characters, none of them NUL"
         wrong = bad.fill_null(False).to_numpy(zero_copy_only=False)
         self.findings.add(wrong, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
         return pl.Series(found, dtype=pl.String)
 
-    def currencies(self, name: str) -> pl.Series:
+    def currencies(self, name: str, *, optional: bool = False) -> pl.Series:
         """Read codes of currencies: a transaction whose currency has no rate is kept, and its money is unknown."""
-        found = read_identifiers(_arrow(self._frame[name]), name, self.findings)
+        if optional and self._nothing(name):
+            return self._nulls(pl.String)
+        column, nothing = self._filled(name, optional=optional)
+        found = read_identifiers(_arrow(column), name, self.findings)
         wrong = pc.invert(pc.match_substring_regex(found, "^[A-Z]{3}$")).fill_null(False)
         allowed = "three capital letters, ISO 4217, such as EUR"
         bad = wrong.to_numpy(zero_copy_only=False)
         self.findings.add(bad, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
-        return pl.Series(found, dtype=pl.String)
+        return self._without(pl.Series(found, dtype=pl.String), nothing)
 
     def times(self, name: str, latest: int, *, optional: bool = False) -> pl.Series:
         """Read moments up to *latest*, as microseconds."""
@@ -113,14 +155,14 @@ class _Columns:
         column, nothing = self._filled(name, optional=optional)
         times = read_times(_arrow(column), name, self.findings)
         self.findings.add(times > latest, name, lambda _: "is in the future", f"a time up to {day_text(latest)}")
-        return _without(pl.Series(times, dtype=pl.Int64), nothing)
+        return self._without(pl.Series(times, dtype=pl.Int64), nothing)
 
     def numbers(self, name: str, *, optional: bool = False) -> pl.Series:
         """Read money."""
         if optional and self._nothing(name):
             return self._nulls(pl.Float64)
         column, nothing = self._filled(name, optional=optional)
-        return _without(pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)), nothing)
+        return self._without(pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)), nothing)
 
     def words(self, name: str, known: Words, *, optional: bool = False) -> pl.Series:
         """Read words of a fixed list."""
@@ -128,7 +170,7 @@ class _Columns:
             return self._nulls(pl.String)
         column, nothing = self._filled(name, optional=optional)
         codes = read_words(_arrow(column), name, self.findings, known, any_case=name == c.STATE)
-        return _without(pl.Series(np.array([*known], dtype=object)[codes], dtype=pl.String), nothing)
+        return self._without(pl.Series(np.array([*known], dtype=object)[codes], dtype=pl.String), nothing)
 
     def json(self, own: Mapping[str, FieldType]) -> pl.Series:
         """Keep a type's own fields as one JSON object, with those alone that say something; null where none does.
@@ -173,7 +215,10 @@ class _Columns:
         return pl.Series([None], dtype=dtype).new_from_index(0, len(self._frame))
 
     def _filled(self, name: str, *, optional: bool) -> tuple[pl.Series, pl.Series | None]:
-        """Give a column, with something of its own in place of nothing where that is allowed; and where that was."""
+        """Give a column, with something of its own in place of nothing where that is allowed; and where that was.
+
+        Until `_without` is asked, nothing is noted of the rows that say nothing.
+        """
         column = self._frame[name]
         if not optional:
             return column, None
@@ -181,14 +226,14 @@ class _Columns:
         if not empty and not column.null_count():
             return column, None
         nothing = column.is_null() | (column == "") if empty else column.is_null()
-        # If what stands in is wrong, it is noted by its own row as well.
+        self.findings.absent = nothing.to_numpy()
         stand_in = column.filter(~nothing).head(1) if not nothing.all() else _STAND_INS[name]
         filled = column.set(nothing, stand_in[0]) if column.dtype == pl.String else column.fill_null(stand_in[0])
         return filled, nothing
 
-
-def _without(values: pl.Series, nothing: pl.Series | None) -> pl.Series:
-    return values if nothing is None else values.set(nothing, None)
+    def _without(self, values: pl.Series, nothing: pl.Series | None) -> pl.Series:
+        self.findings.absent = None
+        return values if nothing is None else values.set(nothing, None)
 
 
 _STAND_INS = {
@@ -211,9 +256,16 @@ def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) ->
     DataNotValid for values that no column can hold, half a surrogate among them: JSON can write one, and nothing can
     keep it.
     """
-    names = list(dict.fromkeys(chain.from_iterable(rows)))
-    _owner_among(names)
-    columns = {name: [row.get(name) for row in rows] for name in names if name in KNOWN or name in own}
+    _owner_among(list(dict.fromkeys(chain.from_iterable(rows))))
+    return plain_frame(rows, own, KNOWN)
+
+
+def plain_frame(
+    rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType], known: Collection[str]
+) -> pl.DataFrame:
+    """Make a frame of the columns that are *known* or *own*; errors are those of `frame_of`, unless one is missing."""
+    names = dict.fromkeys(chain.from_iterable(rows))
+    columns = {name: [row.get(name) for row in rows] for name in names if name in known or name in own}
     problems = [
         Problem(number, name, f"is {shown(value)}", allowed_values(own[name]) if name in own else _PLAIN)
         for name, values in columns.items()
@@ -221,11 +273,23 @@ def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) ->
         for number, value in enumerate(values)
         if not _is_plain(value, own.get(name))
     ]
+    problems += [problem for name in columns.keys() & _MONEY for problem in _texts_among_numbers(name, columns[name])]
     if problems:
         raise DataNotValid(problems)
     for name in columns.keys() & {name for name, form in own.items() if kind_of(form) is Kind.TEXTS}:
         columns[name] = [_words(value) if isinstance(value, str) else value for value in columns[name]]
     return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
+
+
+def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
+    """Name texts among numbers, which would make texts of these."""
+    if not {int, float} & set(map(type, values)):
+        return []
+    return [
+        Problem(number, name, f"is {shown(value)}", ALLOWED_NUMBER)
+        for number, value in enumerate(values)
+        if isinstance(value, str)
+    ]
 
 
 def _all_plain(values: Sequence[Any]) -> bool:

@@ -26,6 +26,7 @@ from serving.v1.idempotency import answered_once
 from serving.v1.paths import parts_of
 from serving.v1.reading import is_refused, read_form, read_part, read_query
 from serving.v1.route import Asked, Route, Work
+from serving.v1.taken_rows import IN_PART, TakenRows
 from store.database import reachable
 from store.idempotency import Attempt, attempting
 from store.plans import Plan
@@ -161,4 +162,5 @@ def answered_by(
         return told
     if made is None:
         return Response(status_code=204)
-    return Response(route.writer.dump_json(made), route.status, media_type="application/json")
+    status = IN_PART if isinstance(made, TakenRows) and made.refused else route.status
+    return Response(route.writer.dump_json(made), status, media_type="application/json")

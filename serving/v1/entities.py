@@ -1,5 +1,7 @@
 """Entities, and what becomes known about them."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -7,12 +9,13 @@ from pydantic import Field
 from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, MomentGiven, Shown, Text
-from usecases import ingest_entities
+from serving.v1.taken_rows import TakenRows
+from usecases import ingest_entities, ingest_transactions
 from usecases.changes import facts
 from usecases.changes.proposals import Outcome
 from usecases.ingest_checks import EntityRow, OwnerGiven
 from usecases.ingest_facts import RecordGiven
-from usecases.ingest_transactions import add_transactions
+from usecases.sound_rows import MOST_REFUSED, take_in_part
 
 Rows = Annotated[list[dict[str, Any]], Field(min_length=1)]
 
@@ -60,20 +63,32 @@ class Taken(Shown):
     same: int
 
 
-class TransactionsTaken(Shown):
+class RowsTaken(TakenRows, Taken):
+    """How many were new, changed something, and said what was known; and what is wrong with those refused."""
+
+
+class TransactionsTaken(TakenRows):
     """How many were new, changed their state, and had been taken before.
 
-    Of them all, `without_rate` are in a currency without a rate: they count, and their money is unknown in the base.
+    `corrections` counts those that were new, reversals among them. Of all, `without_rate` are in a currency without a
+    rate: they count, and their money is unknown in the base.
     """
 
     new: int
     changed: int
     repeated: int
+    corrections: int
     without_rate: int
 
 
-class TypeOfTransactions(Given):
-    """Whose the transactions are."""
+class HowToTake(Given):
+    """Whether nothing is taken where anything is wrong; rows that are right are taken otherwise."""
+
+    atomic: bool = False
+
+
+class TypeOfTransactions(HowToTake):
+    """Whose the transactions are, and whether nothing is taken where anything is wrong."""
 
     type: Text = "customer"
 
@@ -122,10 +137,13 @@ def put_entity(asked: Asked, type_: Text, external_id: Text, body: EntityGiven) 
     return Taken.of(ingest_entities.put_entities(asked.engine, asked.actor, type_, [_row(external_id, body)]))
 
 
-def put_entities(asked: Asked, type_: Text, body: Annotated[list[EntityOfMany], Field(min_length=1)]) -> Taken:
-    """Add or change several entities: all of them, or none where anything is wrong."""
+def put_entities(
+    asked: Asked, type_: Text, query: HowToTake, body: Annotated[list[EntityOfMany], Field(min_length=1)]
+) -> RowsTaken:
+    """Add or change several entities: those that can be taken; with `atomic` all of them, or none."""
     rows = [_row(given.external_id, given) for given in body]
-    return Taken.of(ingest_entities.put_entities(asked.engine, asked.actor, type_, rows))
+    take = partial(ingest_entities.put_entities, asked.engine, asked.actor, type_)
+    return RowsTaken.in_part(take_in_part(rows, take, atomic=query.atomic))
 
 
 def _row(external_id: str, given: EntityGiven) -> EntityRow:
@@ -140,9 +158,19 @@ def post_transactions(asked: Asked, query: TypeOfTransactions, body: Rows) -> Tr
     """Take transactions of entities that are there, each once, whatever is sent again.
 
     The fields are those of /v4/scoring, with a `transaction_id`, which says what is the same one; `user_id` is the
-    entity's identifier. Nothing is taken where anything is wrong.
+    entity's identifier. A row that `corrects` or `reverses` a transaction has a `transaction_id` of its own, a
+    `correction_reason`, perhaps `correction_known_at`, and of a correction the fields that are right; the transaction
+    stays as it is, and counts so from then on.
+
+    Rows that cannot be taken are named in `errors`, and the others are stored: 207. Where every row is refused, or more
+    than 1,000, it is 422 and nothing is stored; with `atomic` that is so where any is refused.
     """
-    return TransactionsTaken.of(add_transactions(asked.engine, asked.actor, body, query.type))
+
+    def take(rows: Sequence[Mapping[str, Any]]) -> ingest_transactions.TransactionsTaken:
+        named = MOST_REFUSED + 1
+        return ingest_transactions.add_transactions(asked.engine, asked.actor, rows, query.type, most_named=named)
+
+    return TransactionsTaken.in_part(take_in_part(body, take, atomic=query.atomic))
 
 
 def set_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> Proposal | None:

@@ -18,6 +18,7 @@ from domain.errors import (
     NotEnoughData,
     NotThere,
     OutcomeUnknown,
+    Problem,
     RulesetNotValid,
     StoreError,
 )
@@ -44,12 +45,17 @@ MOST_CHARACTERS = 2_000
 class Row(BaseModel):
     """What is wrong with one field of one row, counted from 0."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
 
     row: int
     field: str
     problem: str
     allowed: str
+
+
+def row_lines(problems: Sequence[Problem]) -> list[Row]:
+    """Write what is wrong with rows, each text cut to what an error repeats."""
+    return [Row(**_cut(asdict(problem))) for problem in problems]
 
 
 class Place(BaseModel):

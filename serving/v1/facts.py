@@ -106,8 +106,20 @@ class PageOfTransactions(Most):
     before: Text | None = None
 
 
+class Correction(Shown):
+    """What was said of a transaction later; `changes` has what is right, by the names of columns as they are sent."""
+
+    number: str
+    kind: str
+    known_at: Moment = Field(validation_alias="known_us")
+    recorded_at: Moment = Field(validation_alias="recorded_us")
+    reason: str
+    set_by: str
+    changes: dict[str, Any]
+
+
 class Transaction(EntityNamed):
-    """A transaction, in its own currency: a deposit is positive.
+    """A transaction as it was sent, in its own currency: a deposit is positive. What was corrected stands beside it.
 
     `type` and `external_id` say whose it is: the entity's own, or of what that owned then.
     """
@@ -121,6 +133,7 @@ class Transaction(EntityNamed):
     category: str | None
     recorded_at: Moment = Field(validation_alias="recorded_us")
     fields: dict[str, Any]
+    corrections: list[Correction]
 
 
 def view_entity(asked: Asked, type_: Text, external_id: Text) -> Profile:

@@ -19,6 +19,7 @@ from serving.v1.errors import Faults
 from serving.v1.paths import in_parts
 from serving.v1.rights import TABLE
 from serving.v1.route import Route
+from serving.v1.taken_rows import IN_PART, TakenRows
 
 _CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in", "schema": {"type": "string"}}}
 _ERRORS: Mapping[int, str] = {
@@ -138,4 +139,6 @@ def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
         for status, text in _ERRORS.items()
     }
     nothing: dict[int | str, dict[str, Any]] = {204: {"headers": EVERYWHERE}} if route.may_give_nothing else {}
+    if isinstance(route.gives, type) and issubclass(route.gives, TakenRows):
+        bad[IN_PART] = {**good, "description": "Some rows were refused, and the others are stored"}
     return {**nothing, _status(route): good, **bad}

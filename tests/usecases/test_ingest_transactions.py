@@ -107,6 +107,20 @@ def test_one_bad_row_is_named_and_nothing_is_taken(bank: Bank, change: dict[str,
     assert not bank.mark_of("a").reasons & Reason.TRANSACTION
 
 
+def test_who_says_nothing_is_not_refused_for_who_says_something_wrong(bank: Bank) -> None:
+    """A null had the next row's value in its place while the column was read, and was refused with it."""
+    rows = [transaction(1, user_created=None), transaction(2, user_created="x")]
+    with pytest.raises(DataNotValid) as refused:
+        take(bank, *rows)
+    assert [problem.row for problem in refused.value.problems] == [1]
+
+
+def test_one_text_among_numbers_makes_no_texts_of_them(bank: Bank) -> None:
+    with pytest.raises(DataNotValid) as refused:
+        take(bank, transaction(1), transaction(2, transaction_amount="5"), transaction(3, user_balance=1.5))
+    assert [(problem.row, problem.problem) for problem in refused.value.problems] == [(1, "is '5'")]
+
+
 def test_of_what_conflicts_nothing_is_taken(bank: Bank) -> None:
     take(bank, transaction(1, transaction_state="PENDING"), transaction(2))
     before = stored(bank)

@@ -171,7 +171,8 @@ def test_a_transaction_without_a_balance_hides_what_reads_balances_and_nothing_e
     with Session(bank.engine) as session:
         whose = pl.DataFrame({"fact_of": ids, "entity": ids})
         histories = histories_of(
-            transactions_of(session, whose, for_value=True), rates_of("EUR", from_microseconds(bank.now).date())
+            transactions_of(session, whose, bank.now, for_value=True),
+            rates_of("EUR", from_microseconds(bank.now).date()),
         )
     assert sorted(histories.user_ids.to_pylist()) == sorted(map(str, ids))
     told = indicator_frame(histories, bank.now).sort("entity_id", descending=bank.id_of("a") > bank.id_of("b"))

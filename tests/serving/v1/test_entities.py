@@ -45,13 +45,20 @@ def test_facts_arrive_and_mark_the_entity(place: Place) -> None:
         assert session.get_one(DueMark, entity.id).reasons == reasons
 
 
-def test_many_entities_come_together_or_not_at_all(place: Place) -> None:
+def test_of_many_entities_those_that_are_right_are_taken(place: Place) -> None:
     rows = [{"external_id": "a", "attributes": {"income": 1.5}}, {"external_id": "b", "attributes": {"income": "x"}}]
-    answer = place.ask("POST", CUSTOMER, rows, role="app")
+    answer = place.ask("POST", f"{CUSTOMER}?atomic=true", rows, role="app")
     assert answer.status_code == 422
     assert [(error["row"], error["field"]) for error in answer.json()[0]["errors"]] == [(1, "income")]
-    assert place.good("POST", CUSTOMER, rows[:1], role="app")["new"] == 1
-    assert place.good("POST", CUSTOMER, rows[:1], role="app")["same"] == 1
+    answer = place.ask("POST", CUSTOMER, rows, role="app")
+    said = answer.json()
+    assert (answer.status_code, said["new"], said["refused"]) == (207, 1, 1)
+    assert [(error["row"], error["field"], error["allowed"]) for error in said["errors"]] == [
+        (1, "income", "a finite number")
+    ]
+    answer = place.ask("POST", CUSTOMER, rows[:1], role="app")
+    assert (answer.status_code, answer.json()["same"]) == (200, 1)
+    assert place.ask("POST", CUSTOMER, rows[1:], role="app").status_code == 422
 
 
 @pytest.mark.parametrize("role", ["app", "admin"])
@@ -83,10 +90,11 @@ def test_the_same_transaction_is_taken_once_in_each_organisation(place: Place) -
         place.good("PUT", f"{CUSTOMER}/a", {}, token=token)
         rows = [transaction(77, "a")]
         for taken in (
-            {"new": 1, "changed": 0, "repeated": 0, "without_rate": 0},
-            {"new": 0, "changed": 0, "repeated": 1, "without_rate": 0},
+            {"new": 1, "changed": 0, "repeated": 0, "corrections": 0, "without_rate": 0},
+            {"new": 0, "changed": 0, "repeated": 1, "corrections": 0, "without_rate": 0},
         ):
-            assert place.good("POST", "/v1/transactions?type=customer", rows, token=token) == taken
+            said = place.good("POST", "/v1/transactions?type=customer", rows, token=token)
+            assert said == {**taken, "refused": 0, "errors": []}
 
 
 def test_case_numbers_of_another_organisation_are_free(place: Place) -> None:
