@@ -10,6 +10,7 @@ from store.audit_reading import ROWS_AT_A_TIME
 from store.audit_tables import AuditEntry, AuditHead
 from store.event_tables import MaterialChange, Policy, ValidationRun
 from store.level_tables import OverrideRow
+from store.proposal_tables import Proposal
 from store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
 
 _ENTRIES = cast("Table", AuditEntry.__table__)
@@ -82,6 +83,16 @@ def changes_in(session: Session, organisation_id: int, from_us: int, until_us: i
         or_(MaterialChange.signed_us.is_(None), MaterialChange.signed_us >= from_us),
     )
     return session.scalars(wanted.order_by(MaterialChange.id)).all()
+
+
+def proposals_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Proposal]:
+    """List the proposals that were made, open or decided in a time."""
+    wanted = select(Proposal).where(
+        Proposal.organisation_id == organisation_id,
+        Proposal.proposed_us < until_us,
+        or_(Proposal.decided_us.is_(None), Proposal.decided_us >= from_us),
+    )
+    return session.scalars(wanted.order_by(Proposal.id)).all()
 
 
 def policies_approved_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Policy]:

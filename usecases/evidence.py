@@ -38,6 +38,8 @@ rulesets/           every version that was committed or in force, as it was writ
 backtests/          what a version would have done, before it decided
 validations/        what levels were worth, as JSON and as a page
 overrides.json      levels that people set, by internal numbers
+proposals.json      what one proposed and another approved or refused: kind, who, when; what would change and why
+                    unless it is about one customer
 approvals.json      what one asked for and another approved
 material-changes.json
 lists.json          every version of a list that was in force at some moment of the quarter, with its members

@@ -1,6 +1,7 @@
-"""Evidence of what people decided in a quarter: overrides, material changes, and who approved what of whom.
+"""Evidence of what people decided in a quarter: overrides, proposals, material changes, and who approved what of whom.
 
-Reasons of overrides speak of a person, and are left out; that there is one is a condition of asking for an override.
+Reasons of overrides, and of proposals about one entity, speak of a person, and are left out; that there is one is a
+condition of asking. So is what such a proposal would have changed: a tag, a screening, a case.
 """
 
 import json
@@ -12,29 +13,46 @@ from sqlalchemy.orm import Session
 
 from store.entity_tables import OrganisationSettings
 from store.event_tables import MaterialChange
-from store.evidence import activations_before, changes_in, overrides_in, policies_approved_in, versions_of_organisation
+from store.evidence import (
+    activations_before,
+    changes_in,
+    overrides_in,
+    policies_approved_in,
+    proposals_in,
+    versions_of_organisation,
+)
 from store.level_tables import OverrideRow
+from store.proposal_tables import Proposal
+from store.proposals import APPROVED, REFUSED
 from store.rulesets import editors_of
 from usecases.archive import json_file
+from usecases.changes.contents import OverrideRevoked
 from usecases.evidence_parts import Part, moment
 from usecases.quarters import Quarter
 
 
 def people_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
-    """Collect overrides, material changes and approvals."""
+    """Collect overrides, proposals, material changes and approvals."""
     settings = session.get(OrganisationSettings, organisation_id)
     levels = [] if settings is None else json.loads(settings.levels)
     time = quarter.from_us, quarter.until_us
     overrides = overrides_in(session, organisation_id, *time)
+    proposals = proposals_in(session, organisation_id, *time)
     changes = changes_in(session, organisation_id, *time)
     approvals = _approvals(session, organisation_id, quarter)
     return Part(
         [
             json_file("overrides.json", [_override(row, levels) for row in overrides]),
+            json_file("proposals.json", [_proposal(row) for row in proposals]),
             json_file("material-changes.json", [_change(row) for row in changes]),
             json_file("approvals.json", approvals),
         ],
-        {"overrides": len(overrides), "material_changes": len(changes), "approvals": len(approvals)},
+        {
+            "overrides": len(overrides),
+            "proposals": len(proposals),
+            "material_changes": len(changes),
+            "approvals": len(approvals),
+        },
     )
 
 
@@ -52,6 +70,25 @@ def _override(row: OverrideRow, levels: Sequence[str]) -> dict[str, Any]:
         "revoked_by": row.revoked_by,
         "revoked": moment(row.revoked_us),
     }
+
+
+def _proposal(row: Proposal) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "proposal": row.id,
+        "kind": row.kind,
+        "state": row.state,
+        "proposed_by": row.proposed_by,
+        "proposed": moment(row.proposed_us),
+        "decided_by": row.decided_by,
+        "decided": moment(row.decided_us),
+    }
+    content = json.loads(row.content)
+    if row.kind == OverrideRevoked.kind:
+        return {**said, **content}
+    if row.entity_id is not None:
+        return {**said, "entity": row.entity_id}
+    why = {"reason": row.reason, "decision_reason": row.decision_reason}
+    return {**said, "subject": row.subject, "content": content, "reach": json.loads(row.reach), **why}
 
 
 def _change(row: MaterialChange) -> dict[str, Any]:
@@ -100,6 +137,11 @@ def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list
             if row.decided_us is not None
         ),
         *(
+            _Approval(row.decided_us, _decision_on(row), row.id, (row.proposed_by,), row.decided_by)
+            for row in proposals_in(session, organisation_id, *time)
+            if row.decided_us is not None and row.state in {APPROVED, REFUSED}
+        ),
+        *(
             _Approval(row.signed_us, "material change", row.id, (row.registered_by,), row.signed_by)
             for row in changes_in(session, organisation_id, *time)
             if row.signed_us is not None
@@ -115,6 +157,10 @@ def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list
 
 def _decision(row: OverrideRow) -> str:
     return "override refused" if row.state == "refused" else "override"
+
+
+def _decision_on(row: Proposal) -> str:
+    return "proposal refused" if row.state == REFUSED else "proposal"
 
 
 def _activations(session: Session, organisation_id: int, until_us: int) -> Iterator[_Approval]:

@@ -8,7 +8,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from store.event_tables import MaterialChange, Policy
+from store.proposal_tables import Proposal
 from tests.usecases.planted import Planted, Step, day, planted
+from usecases.evidence_parts import moment
 from usecases.evidence_people import people_part
 from usecases.quarters import Quarter
 
@@ -43,7 +45,7 @@ def test_overrides_that_had_to_do_with_the_quarter(bank: Planted) -> None:
     bank.override(1, 1, day(90))
     files, counts = parts(bank)
     assert [each["override"] for each in files["overrides.json"]] == kept
-    assert counts == {"overrides": 6, "material_changes": 0, "approvals": 2}
+    assert counts == {"overrides": 6, "proposals": 0, "material_changes": 0, "approvals": 2}
     assert "reason" not in str(files)
     assert "Wolfgang" not in str(files)
 
@@ -68,6 +70,54 @@ def test_changes_that_were_open_in_the_quarter(bank: Planted) -> None:
     files, counts = parts(bank)
     assert [each["material_change"] for each in files["material-changes.json"]] == [2, 3, 4]
     assert counts["approvals"] == 1, "the one that was signed off in it"
+
+
+def proposal(bank: Planted, proposed_us: int, decided_us: int | None = None, **values: Any) -> int:
+    """A ruleset off, as one proposed it; approved by another where that is dated and nothing else is said."""
+    said = {
+        "kind": "ruleset.switch", "subject": "ruleset retail off", "content": '{"family":"retail","on":false}',
+        "reach": '{"entities":{"customer":9}}', "reason": "too many alerts", "proposed_by": "member:1",
+        "state": "proposed" if decided_us is None else "approved", "decided_us": decided_us,
+        "decided_by": None if decided_us is None else "member:2",
+        "decision_reason": None if decided_us is None else "as agreed",
+    }  # fmt: skip
+    with Session(bank.engine) as session, session.begin():
+        made = Proposal(organisation_id=bank.actor.organisation_id, proposed_us=proposed_us, **{**said, **values})
+        session.add(made)
+        session.flush()
+        return made.id
+
+
+def test_proposals_of_the_quarter_say_who_asked_who_approved_and_when(bank: Planted) -> None:
+    proposal(bank, day(-9), day(0) - 1)
+    kept = [
+        proposal(bank, day(-9), day(0)),
+        proposal(bank, day(1), day(2), state="refused"),
+        proposal(bank, day(1), day(3), state="withdrawn", decided_by="member:1"),
+        proposal(bank, day(89)),
+    ]
+    proposal(bank, day(90))
+    files, counts = parts(bank)
+    found = files["proposals.json"]
+    assert ([each["proposal"] for each in found], counts["proposals"]) == (kept, 4)
+    assert (found[0]["proposed_by"], found[0]["decided_by"]) == ("member:1", "member:2")
+    assert (found[0]["content"], found[0]["reason"]) == ({"family": "retail", "on": False}, "too many alerts")
+    assert found[0]["decided"] == moment(day(0))
+    approvals = [(each["what"], each["number"], each["four_eyes"]) for each in files["approvals.json"]]
+    assert approvals == [("proposal", kept[0], True), ("proposal refused", kept[1], True)], "to withdraw is one's own"
+
+
+def test_proposals_about_one_customer_say_nothing_of_the_customer(bank: Planted) -> None:
+    tag = '{"ended":true,"entity":1,"tag":"smurfing","until_us":null}'
+    subject = "end of tag 'smurfing' of entity 1"
+    about = {"entity_id": 1, "reason": "Wolfgang is cleared.", "decision_reason": "Smurfing was not."}
+    proposal(bank, day(1), day(2), kind="fact.tag", subject=subject, content=tag, **about)
+    revoked = {"kind": "override.revoke", "subject": "end of override 7", "content": '{"override":7}'}
+    proposal(bank, day(1), day(2), **{**about, **revoked, "entity_id": None})
+    files, _ = parts(bank)
+    fact, override = files["proposals.json"]
+    assert (fact["kind"], fact["entity"], override["override"]) == ("fact.tag", 1, 7)
+    assert not any(word in str(files).lower() for word in ("smurfing", "wolfgang", "reason"))
 
 
 def test_one_who_approved_their_own_is_told(bank: Planted) -> None:
