@@ -1,7 +1,6 @@
 """What all tests share: how Hypothesis runs, and how wide the terminal is."""
 
 import os
-from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,29 +41,3 @@ class _InRooms(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _InRooms | None:
     """Take the place of `--dist=loadfile`."""
     return _InRooms(config, log) if config.getvalue("dist") == "loadfile" else None
-
-
-_REPEATS = pytest.StashKey[bool]()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Note which tests do again on PostgreSQL what they do on SQLite, in rooms that do not know the difference."""
-    names = {item.nodeid for item in items}
-    for item in items:
-        other = item.nodeid.replace("postgresql", "sqlite")
-        knows_none = item.nodeid.startswith(("tests/usecases/", "tests/serving/v1/"))
-        item.stash[_REPEATS] = knows_none and other != item.nodeid and other in names
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Count no lines of a repeated test: to count takes as long as to run, and its lines are counted on SQLite."""
-    coverage = item.config.pluginmanager.getplugin("_cov")
-    controller = None if coverage is None else coverage.cov_controller
-    if controller is None or not controller.started or not item.stash[_REPEATS]:
-        return (yield)
-    controller.pause()
-    try:
-        return (yield)
-    finally:
-        controller.resume()
