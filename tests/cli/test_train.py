@@ -110,9 +110,9 @@ def test_a_configuration_that_is_not_there_is_named(home: Home, tmp_path: Path) 
 
 
 def test_nothing_is_registered_of_a_run_that_is_refused(registry: Path, home: Home, tmp_path: Path) -> None:
-    home.table.drop("user_balance").write_parquet(tmp_path / "lacking.parquet")
+    home.table.drop("transaction_amount").write_parquet(tmp_path / "lacking.parquet")
     said = refuse(registry, "train", "--data", tmp_path / "lacking.parquet", "--config", home.config)
-    assert "has no column user_balance" in said
+    assert "has no column transaction_amount" in said
     assert [row[0] for row in cells(succeed(registry, "models"), "fivefold-value")] == ["2", "1"]
 
 
