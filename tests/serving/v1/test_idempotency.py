@@ -17,6 +17,7 @@ from store.idempotency_tables import IdempotencyKey
 from store.level_tables import OverrideRow
 from tests.serving.v1.examples import furnish
 from tests.serving.v1.places import Place, settled
+from usecases.changes.proposals import Outcome
 from usecases.idempotency import KEPT_US, LEFT_US, prune_keys
 
 PATH = "/v1/entities/customer/idem"
@@ -98,18 +99,18 @@ def test_a_key_that_is_none_is_told(place: Place, key: str) -> None:
 
 def while_at_it(place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int) -> list[httpx.Response]:
     """Send the same once more while the first is under way, so much later."""
-    real, seen = entities.ingest_facts.add_screening, list[httpx.Response]()
+    real, seen = entities.facts.add_screening, list[httpx.Response]()
 
-    def slow(*given: Any, **named: Any) -> None:
+    def slow(*given: Any, **named: Any) -> Outcome:
         if not seen:
             with Session(place.engine) as session, session.begin():
                 row = session.scalars(select(IdempotencyKey)).one()
                 row.begun_us -= after_us
             seen.append(httpx.Response(100))
             seen.append(send(place, "k1"))
-        real(*given, **named)
+        return real(*given, **named)
 
-    monkeypatch.setattr(entities.ingest_facts, "add_screening", slow)
+    monkeypatch.setattr(entities.facts, "add_screening", slow)
     return [send(place, "k1"), *seen[1:]]
 
 
@@ -130,14 +131,14 @@ def test_an_attempt_that_was_taken_over_stores_nothing(place: Place, monkeypatch
 def test_after_a_commit_whose_end_is_not_known_the_key_tells(
     place: Place, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    real = entities.ingest_facts.add_screening
+    real = entities.facts.add_screening
 
     def lost(*given: Any, **named: Any) -> None:
         if kept:
             real(*given, **named)
         raise OutcomeUnknown(database.MAY_BE_DONE)
 
-    monkeypatch.setattr(entities.ingest_facts, "add_screening", lost)
+    monkeypatch.setattr(entities.facts, "add_screening", lost)
     answer = send(place, "k1")
     assert (answer.status_code, "may have been done" in answer.text) == (504, True)
     monkeypatch.undo()
