@@ -93,16 +93,16 @@ def _store_sample() -> "SamplePortfolio":
     say("The risk side. Invented customers are stored for the organisation `demo`, as `fivefold import` does:")
     sample = write_sample(read_settings().var / "demo" / "sample", CUSTOMERS)
     importing.setup(RULESET, ORGANISATION)
-    for take, path in (
-        (importing.entities, sample.customers),
-        (importing.transactions, sample.transactions),
-        (importing.screenings, sample.screenings),
-        (importing.tags, sample.tags),
-        (importing.cases, sample.cases),
-        (importing.alerts, sample.alerts),
+    for table, path in (
+        ("entities", sample.customers),
+        ("transactions", sample.transactions),
+        ("screenings", sample.screenings),
+        ("tags", sample.tags),
+        ("cases", sample.cases),
+        ("alerts", sample.alerts),
     ):
         say(f"{path.name}:")
-        take(path, organisation=ORGANISATION)
+        importing.take_file(table, path, organisation=ORGANISATION)
     return sample
 
 

@@ -29,6 +29,16 @@ TypeOption = Annotated[str, typer.Option("--type", help="The type of the entitie
 OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose they are.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The present moment, for histories of the past.")]
 
+TABLES = {
+    "entities": "Take entities: entity_id, their fields, perhaps owner_id, the one owner.",
+    "owners": "Take owners: entity_id, owner_id, perhaps owner_type, from and until; a joint account has several rows.",
+    "transactions": "Take transactions and their corrections, in the API's columns: each is taken once.",
+    "tags": "Take tags: entity_id, tag, perhaps from and until. What is sent again is known.",
+    "screenings": "Take screenings: entity_id, screening, found (true or false), at. What is sent again is known.",
+    "cases": "Take cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
+    "alerts": "Take alerts, in the columns of cases.",
+}
+"""What is imported, and what each command says of it."""
 
 SOME_REFUSED = 1
 """Exit code where some rows were refused and the others are stored."""
@@ -36,8 +46,9 @@ SOME_REFUSED = 1
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (setup, entities, owners, transactions, tags, screenings, cases, alerts):
-        import_app.command()(command)
+    import_app.command()(setup)
+    for table, words in TABLES.items():
+        import_app.command(table, help=words)(take_command(table))
     app.add_typer(import_app, name="import")
 
 
@@ -82,116 +93,35 @@ def setup(
     say(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
 
 
-def entities(
-    path: FileArgument,
-    kind: TypeOption = "customer",
-    organisation: OrganisationOption = "default",
-    as_of: AsOfOption = None,
-    names: MapOption = None,
-    refused: RefusedOption = None,
-) -> None:
-    """Take entities: entity_id, their fields, perhaps owner_id, the one owner. Those new or changed become due."""
-    from usecases.importing import import_entities  # noqa: PLC0415 (imports SQLAlchemy)
+def take_command(table: str) -> Callable[..., None]:
+    """Make the command that imports a table."""
 
-    _take(import_entities, path, kind, organisation, as_of, names, refused)
+    def take(
+        path: FileArgument,
+        kind: TypeOption = "customer",
+        organisation: OrganisationOption = "default",
+        as_of: AsOfOption = None,
+        names: MapOption = None,
+        refused: RefusedOption = None,
+    ) -> None:
+        take_file(table, path, kind, organisation, as_of, names, refused)
 
-
-def owners(
-    path: FileArgument,
-    kind: TypeOption = "customer",
-    organisation: OrganisationOption = "default",
-    as_of: AsOfOption = None,
-    names: MapOption = None,
-    refused: RefusedOption = None,
-) -> None:
-    """Take owners: entity_id, owner_id, perhaps owner_type, from and until; a joint account has several rows."""
-    from usecases.importing import import_owners  # noqa: PLC0415 (imports SQLAlchemy)
-
-    _take(import_owners, path, kind, organisation, as_of, names, refused)
+    return take
 
 
-def transactions(
-    path: FileArgument,
-    kind: TypeOption = "customer",
-    organisation: OrganisationOption = "default",
-    as_of: AsOfOption = None,
-    names: MapOption = None,
-    refused: RefusedOption = None,
-) -> None:
-    """Take transactions and their corrections, in the API's columns: each once, however often it is sent."""
-    from usecases.importing import import_transactions  # noqa: PLC0415 (imports SQLAlchemy)
-
-    _take(import_transactions, path, kind, organisation, as_of, names, refused)
-
-
-def tags(
-    path: FileArgument,
-    kind: TypeOption = "customer",
-    organisation: OrganisationOption = "default",
-    as_of: AsOfOption = None,
-    names: MapOption = None,
-    refused: RefusedOption = None,
-) -> None:
-    """Take tags: entity_id, tag, perhaps from and until. What is sent again is known."""
-    from usecases.importing import import_tags  # noqa: PLC0415 (imports SQLAlchemy)
-
-    _take(import_tags, path, kind, organisation, as_of, names, refused)
-
-
-def screenings(
-    path: FileArgument,
-    kind: TypeOption = "customer",
-    organisation: OrganisationOption = "default",
-    as_of: AsOfOption = None,
-    names: MapOption = None,
-    refused: RefusedOption = None,
-) -> None:
-    """Take screenings: entity_id, screening, found (true or false), at. What is sent again is known."""
-    from usecases.importing import import_screenings  # noqa: PLC0415 (imports SQLAlchemy)
-
-    _take(import_screenings, path, kind, organisation, as_of, names, refused)
-
-
-def cases(
-    path: FileArgument,
-    kind: TypeOption = "customer",
-    organisation: OrganisationOption = "default",
-    as_of: AsOfOption = None,
-    names: MapOption = None,
-    refused: RefusedOption = None,
-) -> None:
-    """Take cases: entity_id, number, opened, perhaps closed, outcome, status and fields; the number is the case."""
-    from usecases.importing import import_cases  # noqa: PLC0415 (imports SQLAlchemy)
-
-    _take(import_cases, path, kind, organisation, as_of, names, refused)
-
-
-def alerts(
-    path: FileArgument,
-    kind: TypeOption = "customer",
-    organisation: OrganisationOption = "default",
-    as_of: AsOfOption = None,
-    names: MapOption = None,
-    refused: RefusedOption = None,
-) -> None:
-    """Take alerts, in the columns of cases."""
-    from usecases.importing import import_alerts  # noqa: PLC0415 (imports SQLAlchemy)
-
-    _take(import_alerts, path, kind, organisation, as_of, names, refused)
-
-
-def _take(
-    take: Callable[..., "Progress"],
+def take_file(
+    table: str,
     path: Path,
-    kind: str,
-    organisation: str,
-    as_of: str | None,
-    names: list[str] | None,
-    refused: Path | None,
+    kind: str = "customer",
+    organisation: str = "default",
+    as_of: str | None = None,
+    names: list[str] | None = None,
+    refused: Path | None = None,
 ) -> None:
+    """Import a file of a table, one of TABLES, and say what was new; ends with SOME_REFUSED where a row was refused."""
     from features.text_files import ColumnMap  # noqa: PLC0415 (imports Arrow with its room)
     from usecases.clock_repair import refuse_future  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.importing import ImportFile  # noqa: PLC0415 (as above)
+    from usecases.importing import ImportFile, import_table  # noqa: PLC0415 (as above)
 
     file = ImportFile(path, read_settings().var / "imports", ColumnMap.read(names or []), refused)
     engine = open_current_database()
@@ -199,7 +129,7 @@ def _take(
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
     who = acting_in(engine, organisation)
-    done = take(engine, who, kind, file, _bar(path), clock)
+    done = import_table(engine, who, table, kind, file, _bar(path), clock)
     say(f"{done.rows:,} rows: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
     if done.refused:
         _show_refused(done, path)

@@ -1,7 +1,7 @@
 """Files into the platform, part by part. A row that cannot be taken is set aside; none is taken twice."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -16,6 +16,7 @@ from domain.clock import now_microseconds
 from domain.errors import Problem
 from domain.files import replacing
 from features.text_files import ColumnMap, suffix_of_name
+from risk.language.fields import FieldType
 from store.entities import type_named
 from usecases import import_rows
 from usecases.actors import Actor
@@ -30,7 +31,7 @@ from usecases.import_parts import (
 )
 from usecases.ingest_bulk import add_screenings, put_records, put_tags
 from usecases.ingest_checks import FIELDS
-from usecases.ingest_entities import put_entities, put_owners
+from usecases.ingest_entities import Taken, put_entities, put_owners
 from usecases.ingest_transactions import add_transactions
 from usecases.sound_rows import take_sound
 
@@ -39,8 +40,7 @@ ROWS = {"entities": 5_000, "transactions": 50_000}
 MOST_TOLD = 1000
 """Problems of one import that are kept to be told; the file of refused rows has them all."""
 
-Counts = tuple[int, int, int]
-Take = Callable[[pl.DataFrame], Counts]
+Take = Callable[[pl.DataFrame], Taken]
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,104 @@ def _ignore(_: Progress) -> None:
     pass
 
 
-def import_entities(
+@dataclass(frozen=True)
+class _Source:
+    """What a kind of row needs beside the rows themselves."""
+
+    engine: Engine
+    actor: Actor
+    type_name: str
+    path: Path
+    clock: Callable[[], int]
+
+    def declared(self, what: Literal["fields", "case_fields"]) -> Mapping[str, FieldType]:
+        """Read the fields that the type of the entities declares."""
+        with Session(self.engine) as session:
+            return FIELDS.validate_json(getattr(type_named(session, self.actor.organisation_id, self.type_name), what))
+
+
+def _entities(source: _Source) -> Take:
+    fields = source.declared("fields")
+
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.entity_rows(part, fields, source.type_name, str(source.path))
+        return put_entities(source.engine, source.actor, source.type_name, rows, source.clock())
+
+    return take
+
+
+def _owners(source: _Source) -> Take:
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.owners_rows(part, source.type_name, str(source.path))
+        return put_owners(source.engine, source.actor, source.type_name, rows, source.clock())
+
+    return take
+
+
+def _transactions(source: _Source) -> Take:
+    text = suffix_of_name(source.path) == ".csv"
+
+    def take(part: pl.DataFrame) -> Taken:
+        where, now = (source.engine, source.actor), source.clock()
+        taken = add_transactions(*where, part, source.type_name, text=text, now_us=now, most_named=None)
+        return Taken(taken.new, taken.changed + taken.corrections, taken.repeated)
+
+    return take
+
+
+def _tags(source: _Source) -> Take:
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.tag_rows(part, str(source.path))
+        return put_tags(source.engine, source.actor, source.type_name, rows, source.clock())
+
+    return take
+
+
+def _screenings(source: _Source) -> Take:
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.screening_rows(part, str(source.path))
+        return add_screenings(source.engine, source.actor, source.type_name, rows, source.clock())
+
+    return take
+
+
+def _records(kind: Literal["case", "alert"], source: _Source) -> Take:
+    fields = source.declared("case_fields")
+
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.record_rows(part, fields, str(source.path))
+        return put_records(source.engine, source.actor, source.type_name, rows, kind, source.clock())
+
+    return take
+
+
+TABLES: Mapping[str, Callable[[_Source], Take]] = {
+    "entities": _entities,
+    "owners": _owners,
+    "transactions": _transactions,
+    "tags": _tags,
+    "screenings": _screenings,
+    "cases": partial(_records, "case"),
+    "alerts": partial(_records, "alert"),
+}
+"""What can be imported, and how a part of it is taken. `docs/platform.md` names the columns of each."""
+
+
+def import_table(
     engine: Engine,
     actor: Actor,
+    table: str,
     type_name: str,
     file: ImportFile,
     told: Callable[[Progress], None] = _ignore,
     clock: Callable[[], int] = now_microseconds,
 ) -> Progress:
-    """Take entities: `entity_id` (or `user_id`), attributes, perhaps `owner_id` and `owner_type`.
+    """Import a file part by part, each part in a transaction of its own.
 
     Args:
         engine: the database.
         actor: whose organisation it is for.
+        table: what the rows are, one of TABLES.
         type_name: of the entities.
         file: what is imported.
         told: hears of each part.
@@ -110,128 +195,8 @@ def import_entities(
     Raises:
         LayoutError: the file cannot be read, a column is missing, or is no field of the type.
     """
-    with Session(engine) as session:
-        fields = FIELDS.validate_json(type_named(session, actor.organisation_id, type_name).fields)
-
-    def take(part: pl.DataFrame) -> Counts:
-        rows = import_rows.entity_rows(part, fields, type_name, str(file.path))
-        taken = put_entities(engine, actor, type_name, rows, clock())
-        return taken.new, taken.changed, taken.same
-
-    return _import(engine, actor, ("entities", type_name), file, told, take)
-
-
-def import_owners(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    file: ImportFile,
-    told: Callable[[Progress], None] = _ignore,
-    clock: Callable[[], int] = now_microseconds,
-) -> Progress:
-    """Take owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; else as `import_entities`."""
-
-    def take(part: pl.DataFrame) -> Counts:
-        taken = put_owners(engine, actor, type_name, import_rows.owners_rows(part, type_name, str(file.path)), clock())
-        return taken.new, taken.changed, taken.same
-
-    return _import(engine, actor, ("owners", type_name), file, told, take)
-
-
-def import_transactions(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    file: ImportFile,
-    told: Callable[[Progress], None] = _ignore,
-    clock: Callable[[], int] = now_microseconds,
-) -> Progress:
-    """Take transactions of entities that are there, as `add_transactions` does; the rest as for `import_entities`."""
-    text = suffix_of_name(file.path) == ".csv"
-
-    def take(part: pl.DataFrame) -> Counts:
-        taken = add_transactions(engine, actor, part, type_name, text=text, now_us=clock(), most_named=None)
-        return taken.new, taken.changed + taken.corrections, taken.repeated
-
-    return _import(engine, actor, ("transactions", type_name), file, told, take)
-
-
-def import_tags(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    file: ImportFile,
-    told: Callable[[Progress], None] = _ignore,
-    clock: Callable[[], int] = now_microseconds,
-) -> Progress:
-    """Take tags: `entity_id`, `tag`, perhaps `from` and `until`; the rest as for `import_entities`."""
-
-    def take(part: pl.DataFrame) -> Counts:
-        taken = put_tags(engine, actor, type_name, import_rows.tag_rows(part, str(file.path)), clock())
-        return taken.new, taken.changed, taken.same
-
-    return _import(engine, actor, ("tags", type_name), file, told, take)
-
-
-def import_screenings(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    file: ImportFile,
-    told: Callable[[Progress], None] = _ignore,
-    clock: Callable[[], int] = now_microseconds,
-) -> Progress:
-    """Take screenings: `entity_id`, `screening`, `found`, `at`; the rest as for `import_entities`."""
-
-    def take(part: pl.DataFrame) -> Counts:
-        taken = add_screenings(engine, actor, type_name, import_rows.screening_rows(part, str(file.path)), clock())
-        return taken.new, taken.changed, taken.same
-
-    return _import(engine, actor, ("screenings", type_name), file, told, take)
-
-
-def import_cases(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    file: ImportFile,
-    told: Callable[[Progress], None] = _ignore,
-    clock: Callable[[], int] = now_microseconds,
-) -> Progress:
-    """Take cases: `entity_id`, `number`, `opened`, perhaps `closed`, `outcome`, `status` and the type's own fields."""
-    return _import_records("case", engine, actor, type_name, file, told, clock)
-
-
-def import_alerts(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    file: ImportFile,
-    told: Callable[[Progress], None] = _ignore,
-    clock: Callable[[], int] = now_microseconds,
-) -> Progress:
-    """Take alerts, in the columns of `import_cases`."""
-    return _import_records("alert", engine, actor, type_name, file, told, clock)
-
-
-def _import_records(
-    kind: Literal["case", "alert"],
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    file: ImportFile,
-    told: Callable[[Progress], None],
-    clock: Callable[[], int],
-) -> Progress:
-    with Session(engine) as session:
-        fields = FIELDS.validate_json(type_named(session, actor.organisation_id, type_name).case_fields)
-
-    def take(part: pl.DataFrame) -> Counts:
-        rows = import_rows.record_rows(part, fields, str(file.path))
-        taken = put_records(engine, actor, type_name, rows, kind, clock())
-        return taken.new, taken.changed, taken.same
-
-    return _import(engine, actor, (f"{kind}s", type_name), file, told, take)
+    take = TABLES[table](_Source(engine, actor, type_name, file.path, clock))
+    return _import(engine, actor, (table, type_name), file, told, take)
 
 
 def _import(
@@ -254,15 +219,13 @@ def _import(
         if problems or part.torn_rows:
             refused.add(*refused_rows(part, problems))
             done = replace(done, problems=_told(done, part, problems), refused_path=refused.path)
-        new, changed, same = (
-            before + now for before, now in zip((done.new, done.changed, done.same), taken or (0, 0, 0), strict=True)
-        )
+        counts = taken or Taken(0, 0, 0)
         done = replace(
             done,
             rows=done.rows + len(part),
-            new=new,
-            changed=changed,
-            same=same,
+            new=done.new + counts.new,
+            changed=done.changed + counts.changed,
+            same=done.same + counts.same,
             refused=done.refused + len(problems) + len(part.torn_rows),
         )
         _keep(note, done, refused)
@@ -273,7 +236,7 @@ def _import(
     return done
 
 
-def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> Counts:
+def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> Taken:
     return take(rows if places is None else rows[places])
 
 

@@ -19,7 +19,7 @@ from tests.usecases.banks import Bank
 from usecases.audit_verify import verify
 from usecases.erasing import erase_entity
 from usecases.facts import list_transactions
-from usecases.importing import ImportFile, import_transactions
+from usecases.importing import ImportFile, import_table
 from usecases.ingest_transactions import TransactionsTaken, add_transactions
 from usecases.portfolios import transactions_of
 from usecases.replay import replay
@@ -285,12 +285,12 @@ def test_a_file_brings_corrections_among_transactions(bank: Bank, tmp_path: Path
         encoding="utf-8",
     )
     file = ImportFile(path, tmp_path / "notes")
-    done = import_transactions(bank.engine, bank.actor, "customer", file, clock=lambda: bank.now)
+    done = import_table(bank.engine, bank.actor, "transactions", "customer", file, clock=lambda: bank.now)
     assert (done.rows, done.new, done.changed, done.refused) == (5, 2, 2, 1)
     assert "t9" in (tmp_path / "day.refused.csv").read_text(encoding="utf-8")
     bank.settle()
     assert cash_seen(bank) == "1500"
-    again = import_transactions(bank.engine, bank.actor, "customer", file, clock=lambda: bank.now)
+    again = import_table(bank.engine, bank.actor, "transactions", "customer", file, clock=lambda: bank.now)
     assert (again.new, again.changed, again.same) == (0, 0, 4)
 
 

@@ -17,12 +17,7 @@ from usecases.import_parts import parts
 from usecases.importing import (
     ImportFile,
     Progress,
-    import_alerts,
-    import_cases,
-    import_entities,
-    import_screenings,
-    import_tags,
-    import_transactions,
+    import_table,
 )
 
 COUNT = 25
@@ -57,10 +52,10 @@ def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -
             raise Stopped
 
     with pytest.raises(Stopped):
-        import_entities(bank.engine, bank.actor, "customer", ImportFile(path, notes), stop)
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), stop)
     assert count(bank, "entities") == 20
     told: list[Progress] = []
-    done = import_entities(bank.engine, bank.actor, "customer", ImportFile(path, notes), told.append)
+    done = import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), told.append)
     assert done == Progress(COUNT, COUNT, 0, 0, finished=True)
     assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
     assert count(bank, "entities") == COUNT
@@ -75,13 +70,13 @@ def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> No
             raise Stopped
 
     with pytest.raises(Stopped):
-        import_entities(bank.engine, bank.actor, "customer", ImportFile(path, notes), stop)
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), stop)
     entities(path, income=["77"] * COUNT)
-    assert import_entities(bank.engine, bank.actor, "customer", ImportFile(path, notes)).changed == 10
+    assert import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes)).changed == 10
 
 
 def bad_rows(bank: Bank, path: Path, tmp_path: Path, **more: Any) -> Progress:
-    return import_entities(bank.engine, bank.actor, "customer", ImportFile(path, tmp_path / "notes", **more))
+    return import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes", **more))
 
 
 def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank: Bank, tmp_path: Path) -> None:
@@ -119,7 +114,7 @@ def test_every_row_of_a_kind_is_refused_with_its_reason(bank: Bank, tmp_path: Pa
     }
     pl.DataFrame(columns).write_csv(tmp_path / "t.csv")
     file = ImportFile(tmp_path / "t.csv", tmp_path / "notes")
-    done = import_transactions(bank.engine, bank.actor, "customer", file)
+    done = import_table(bank.engine, bank.actor, "transactions", "customer", file)
     assert (done.new, done.refused) == (50, 250)
     reasons = pl.read_csv(tmp_path / "t.refused.csv")["refused_reason"].str.slice(0, 25).value_counts()
     assert dict(reasons.iter_rows()) == {"transaction_amount is 'x'": 150, "user_id is 'nobody': ther": 100}
@@ -133,7 +128,7 @@ def test_one_that_was_stopped_writes_no_refused_row_twice(bank: Bank, tmp_path: 
             raise Stopped
 
     with pytest.raises(Stopped):
-        import_entities(bank.engine, bank.actor, "customer", ImportFile(path, tmp_path / "notes"), stop)
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
     with (tmp_path / "e.refused.csv").open("a") as file:
         file.write("what was written before the plug was pulled\n")
     done = bad_rows(bank, path, tmp_path)
@@ -187,7 +182,7 @@ def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
             raise Stopped
 
     with pytest.raises(Stopped):
-        import_entities(bank.engine, bank.actor, "customer", ImportFile(path, tmp_path / "notes"), stop)
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
     monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
     done = bad_rows(bank, path, tmp_path)
     assert (done.rows, done.new, done.refused) == (6, 3, 3)
@@ -195,42 +190,43 @@ def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
     assert refused["refused_row"].to_list() == ["3", "5", "6"]
 
 
-def imported(bank: Bank, take: Any, path: Path, rows: str) -> tuple[int, int, int, int]:
+def imported(bank: Bank, table: str, path: Path, rows: str) -> tuple[int, int, int, int]:
     path.write_text(rows)
-    done = take(bank.engine, bank.actor, "customer", ImportFile(path, path.parent / "notes"), clock=lambda: bank.now)
+    file = ImportFile(path, path.parent / "notes")
+    done = import_table(bank.engine, bank.actor, table, "customer", file, clock=lambda: bank.now)
     return done.new, done.changed, done.same, done.refused
 
 
 def test_tags_are_known_again_and_get_another_end(bank: Bank, tmp_path: Path) -> None:
     bank.put("a")
     rows = "entity_id,tag,from,until\na,vip,2020-01-01,\na,watch,,\nz,vip,,\na,,,\na,vip,soon,\n"
-    assert imported(bank, import_tags, tmp_path / "t.csv", rows) == (2, 0, 0, 3)
-    assert imported(bank, import_tags, tmp_path / "t2.csv", rows) == (0, 0, 2, 3)
+    assert imported(bank, "tags", tmp_path / "t.csv", rows) == (2, 0, 0, 3)
+    assert imported(bank, "tags", tmp_path / "t2.csv", rows) == (0, 0, 2, 3)
     ended = "entity_id,tag,from,until\na,vip,2020-01-01,2021-01-01\na,watch,,\n"
-    assert imported(bank, import_tags, tmp_path / "t3.csv", ended) == (0, 1, 1, 0)
+    assert imported(bank, "tags", tmp_path / "t3.csv", ended) == (0, 1, 1, 0)
     assert count(bank, "tags") == 2
 
 
 def test_screenings_are_known_again(bank: Bank, tmp_path: Path) -> None:
     bank.put("a")
     rows = "entity_id,screening,found,at\na,pep,true,2020-01-01\na,pep,perhaps,2020-01-02\na,pep,true,\n"
-    assert imported(bank, import_screenings, tmp_path / "s.csv", rows) == (1, 0, 0, 2)
-    assert imported(bank, import_screenings, tmp_path / "s2.csv", rows) == (0, 0, 1, 2)
+    assert imported(bank, "screenings", tmp_path / "s.csv", rows) == (1, 0, 0, 2)
+    assert imported(bank, "screenings", tmp_path / "s2.csv", rows) == (0, 0, 1, 2)
     assert count(bank, "screenings") == 1
 
 
-@pytest.mark.parametrize("take", [import_cases, import_alerts])
-def test_cases_and_alerts_are_known_by_their_numbers(bank: Bank, tmp_path: Path, take: Any) -> None:
+@pytest.mark.parametrize("table", ["cases", "alerts"])
+def test_cases_and_alerts_are_known_by_their_numbers(bank: Bank, tmp_path: Path, table: str) -> None:
     bank.put("a")
     bank.put("b")
     rows = (
         "entity_id,number,opened,closed,outcome\na,1,2020-01-01,,\na,2,2020-01-01,2020-02-01,confirmed\n"
         "a,3,2020-01-01,,confirmed\na,4,2020-02-01,2020-01-01,\n"
     )
-    assert imported(bank, take, tmp_path / "c.csv", rows) == (2, 0, 0, 2)
-    assert imported(bank, take, tmp_path / "c2.csv", rows) == (0, 0, 2, 2)
+    assert imported(bank, table, tmp_path / "c.csv", rows) == (2, 0, 0, 2)
+    assert imported(bank, table, tmp_path / "c2.csv", rows) == (0, 0, 2, 2)
     closed = "entity_id,number,opened,closed,outcome\na,1,2020-01-01,2020-03-01,dismissed\nb,2,2020-01-01,,\n"
-    assert imported(bank, take, tmp_path / "c3.csv", closed) == (0, 1, 0, 1)
+    assert imported(bank, table, tmp_path / "c3.csv", closed) == (0, 1, 0, 1)
     reason = pl.read_csv(tmp_path / "c3.refused.csv")["refused_reason"].item()
     assert reason.startswith("number is '2', which is about another entity")
 
@@ -239,7 +235,7 @@ def test_what_an_import_of_tags_changes_becomes_due(bank: Bank, tmp_path: Path) 
     bank.put("a")
     bank.activate(banks.document({"watch": banks.WATCH}))
     bank.settle()
-    imported(bank, import_tags, tmp_path / "t.csv", "entity_id,tag\na,watch\n")
+    imported(bank, "tags", tmp_path / "t.csv", "entity_id,tag\na,watch\n")
     bank.settle()
     assert bank.level("a") == 3
 
@@ -247,11 +243,11 @@ def test_what_an_import_of_tags_changes_becomes_due(bank: Bank, tmp_path: Path) 
 def test_a_column_that_no_tag_has_is_refused_with_what_would_be_right(bank: Bank, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("customer,tag\na,vip\n")
     with pytest.raises(LayoutError, match="such as --map customer=entity_id"):
-        import_tags(bank.engine, bank.actor, "customer", ImportFile(tmp_path / "t.csv", tmp_path / "notes"))
+        import_table(bank.engine, bank.actor, "tags", "customer", ImportFile(tmp_path / "t.csv", tmp_path / "notes"))
 
 
 def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
-    import_entities(bank.engine, bank.actor, "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path))
+    import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path))
     rows = {
         "transaction_id": [f"t{number}" for number in range(COUNT)],
         "user_id": [f"c{number}" for number in range(COUNT)],
@@ -260,7 +256,7 @@ def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
         "transaction_date": ["2026-01-01"] * COUNT,
     }
     pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
-    done = import_transactions(bank.engine, bank.actor, "customer", ImportFile(tmp_path / "t.csv", tmp_path))
+    done = import_table(bank.engine, bank.actor, "transactions", "customer", ImportFile(tmp_path / "t.csv", tmp_path))
     assert (done.rows, done.new) == (COUNT, COUNT)
     assert count(bank, "transactions") == COUNT
 

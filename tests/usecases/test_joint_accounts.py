@@ -15,7 +15,7 @@ from tests.usecases.banks import Bank
 from usecases.audit_verify import verify
 from usecases.erasing import erase_entity, hold
 from usecases.facts import list_transactions, read_entity
-from usecases.importing import ImportFile, import_owners
+from usecases.importing import ImportFile, import_table
 from usecases.ingest_checks import OwnerGiven
 from usecases.ingest_entities import Taken, put_owners
 from usecases.ingest_facts import RecordGiven, put_record
@@ -161,12 +161,14 @@ def test_an_owner_who_is_not_known_yet_is_set_aside_and_comes_later(bank: Bank, 
     path = tmp_path / "owners.csv"
     rows = {"entity_id": ["joint", "joint"], "owner_id": ["c", "d"], "owner_type": ["customer"] * 2}
     pl.DataFrame({**rows, "from": ["2026-01-01", None]}).write_csv(path)
-    done = import_owners(bank.engine, bank.actor, "account", ImportFile(path, tmp_path / "n"), clock=lambda: bank.now)
+    done = import_table(
+        bank.engine, bank.actor, "owners", "account", ImportFile(path, tmp_path / "n"), clock=lambda: bank.now
+    )
     assert (done.new, done.refused) == (1, 1)
     assert "customer 'd' is not there" in str(done.problems[0])
     bank.put("d")
     refused = ImportFile(tmp_path / "owners.refused.csv", tmp_path / "n")
-    assert import_owners(bank.engine, bank.actor, "account", refused, clock=lambda: bank.now).new == 1
+    assert import_table(bank.engine, bank.actor, "owners", "account", refused, clock=lambda: bank.now).new == 1
     bank.pay(1, "joint", "account")
     assert levels(bank) == (2, 2, 2)
     assert bank.level("d") == 2

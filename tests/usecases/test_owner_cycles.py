@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from domain.errors import DataNotValid
 from tests.usecases.banks import Bank
 from usecases import ingest_entities
-from usecases.importing import ImportFile, import_entities
+from usecases.importing import ImportFile, import_table
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import Taken, put_entities
 from usecases.owners import MOST_NAMED
@@ -104,7 +104,7 @@ def test_a_circle_of_before_is_left_and_can_be_opened(bank: Bank) -> None:
 def test_an_import_sets_aside_the_row_that_closes_the_circle(bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "e.csv"
     pl.DataFrame({"entity_id": ["a", "c", "b"], "owner_id": ["b", "d", "a"]}).write_csv(path)
-    done = import_entities(bank.engine, bank.actor, "customer", ImportFile(path, tmp_path / "notes"))
+    done = import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"))
     assert (done.changed, done.refused) == (2, 1)
     assert owners_of(bank) == {"a": "b", "c": "d"}
     refused = pl.read_csv(tmp_path / "e.refused.csv")
