@@ -4,27 +4,101 @@ import importlib.metadata
 import importlib.util
 import re
 import subprocess
+import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from uvicorn import Config
 
 ROOT = Path(__file__).parents[1]
 CONTAINERFILE = (ROOT / "Containerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 
 
+def script_of(name: str) -> Any:
+    """Import a script of the folder deploy, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "deploy" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_the_image_has_every_package_and_no_development_tools() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     copied = set(re.findall(r"^COPY ([a-z]+) \1$", CONTAINERFILE, re.MULTILINE))
     assert copied == set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
-    script = (ROOT / "deploy" / "install.sh").read_text(encoding="utf-8")
-    assert "'.[all]'" in script
     assert "all" in project["project"]["optional-dependencies"]
-    subprocess.run(["sh", "-n", str(ROOT / "deploy" / "install.sh")], check=True)
+
+
+def installations(folder: Path) -> list[list[str]]:
+    """Run the image's installation in *folder* with a uv that only notes what it is asked for."""
+    uv = folder / "environment" / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    uv.write_text('#!/bin/sh\necho "$@" >> asked\n', encoding="utf-8")
+    uv.chmod(0o755)
+    script = ["sh", str(ROOT / "deploy" / "install.sh"), str(uv.parents[1])]
+    subprocess.run(script, cwd=folder, check=True)
+    return [line.split() for line in (folder / "asked").read_text(encoding="utf-8").splitlines()]
+
+
+def test_without_a_lock_the_image_takes_the_versions_of_the_constraints(tmp_path: Path) -> None:
+    (asked,) = installations(tmp_path)
+    assert asked[-3:] == ["--constraint", "constraints.txt", ".[all]"]
+    assert "--compile-bytecode" in asked
+
+
+def test_with_a_lock_each_package_of_the_image_has_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "runtime.lock").touch()
+    packages, ours = installations(tmp_path)
+    assert packages[-3:] == ["--require-hashes", "-r", "runtime.lock"]
+    assert ours[-2:] == ["--no-deps", "."]
+    assert "runtime.loc[k]" in CONTAINERFILE
+
+
+def test_the_stages_can_be_followed_without_an_engine() -> None:
+    rehearse = script_of("rehearse")
+    build, image = rehearse.stages_of(CONTAINERFILE)
+    assert (build.name, build.steps[-1]) == ("build", ("RUN", "sh deploy/install.sh /opt/fivefold"))
+    assert (image.account, image.command[:2]) == ("10001:10001", ["fivefold", "serve"])
+    assert image.environment["PATH"].startswith("/opt/fivefold/bin:/usr/local/bin")
+    assert image.environment["FIVEFOLD_VAR"] == "/data"
+    with pytest.raises(ValueError, match="ADD is no instruction"):
+        rehearse.stages_of("FROM a\nADD b c\n")
+
+
+def test_a_worker_is_asked_for_its_health_where_the_image_asks() -> None:
+    worker = COMPOSE["services"]["worker"]
+    assert "healthcheck" not in worker, "the image's own"
+    port = worker["command"][worker["command"].index("--health-port") + 1]
+    assert f"http://127.0.0.1:{port}/livez" in CONTAINERFILE
+
+
+def test_the_proxy_of_compose_is_believed() -> None:
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert COMPOSE["services"]["service"]["environment"]["FIVEFOLD_TRUSTED_PROXIES"] == network["subnet"]
+
+
+def test_proxies_pass_on_the_same_paths_and_let_go_of_connections_before_the_service() -> None:
+    nginx, caddy = ((ROOT / "deploy" / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
+    (location,) = re.findall(r"location ~ (\S+) \{", nginx)
+    (globs,) = re.findall(r"@service path (.+)", caddy)
+    inside = ["/metrics", "/livez", "/healthz", "/readyz", "/readyz/v1", "/v2/scoring"]
+    outside = ["/", "/docs", "/docs/fivefold.css", "/openapi.json", "/v1/decisions", "/v4/scoring"]
+    for path in inside + outside:
+        passed = path in outside
+        assert bool(re.match(location, path)) == passed, path
+        assert any(fnmatch(path, glob) for glob in globs.split()) == passed, path
+    kept = re.findall(r"keepalive(?:_timeout)? (\d+)s", nginx + caddy)
+    assert [int(seconds) < Config(app="").timeout_keep_alive for seconds in kept] == [True, True]
 
 
 def test_containers_run_without_rights_on_a_root_that_is_read_only() -> None:
@@ -34,7 +108,7 @@ def test_containers_run_without_rights_on_a_root_that_is_read_only() -> None:
         one = COMPOSE["services"][name]
         assert (one["read_only"], one["cap_drop"], one["tmpfs"]) == (True, ["ALL"], ["/tmp"])
         assert "ports" not in one, "the proxy publishes"
-    assert COMPOSE["services"]["worker"]["command"] == ["fivefold", "worker"]
+    assert COMPOSE["services"]["worker"]["command"][:2] == ["fivefold", "worker"]
 
 
 def test_every_variable_is_one_that_the_program_or_the_page_names() -> None:
@@ -47,11 +121,7 @@ def test_every_variable_is_one_that_the_program_or_the_page_names() -> None:
 
 
 def test_a_lock_becomes_a_bill_of_materials() -> None:
-    spec = importlib.util.spec_from_file_location("sbom", ROOT / "deploy" / "sbom.py")
-    assert spec is not None
-    assert spec.loader is not None
-    sbom: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sbom)
+    sbom = script_of("sbom")
     first, second = ("    --hash=sha256:" + digit * 64 for digit in "01")
     lock = f"a-b==1.2 \\\n{first} \\\n{second}\nc[extra]==3 ; python_version > '3'\n"
     bill = sbom.bill_of(lock)
