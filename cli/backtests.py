@@ -1,11 +1,13 @@
 """`fivefold backtests`: how far they are, why one ended, and ending one."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
 from domain.clock import day_text
+from domain.paging import every_row
 
 if TYPE_CHECKING:
     from usecases.backtests import BacktestLine
@@ -28,7 +30,7 @@ def list_(
     from usecases.backtests import list_backtests  # noqa: PLC0415 (imports SQLAlchemy and the engine)
 
     engine = open_current_database()
-    lines = list_backtests(engine, acting_in(engine, organisation), family)
+    lines = list(every_row(partial(list_backtests, engine, acting_in(engine, organisation), family)))
     rows = [
         [
             str(line.id),

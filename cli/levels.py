@@ -2,12 +2,14 @@
 
 import json
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
 from domain.clock import day_text
+from domain.paging import every_row
 from domain.percent import percent
 from domain.settings import read_settings
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from usecases.facts import RelatedLine
     from usecases.levels import LevelShown
     from usecases.valuing import Valuer
-
-LINES_OF_HISTORY = 20
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,7 +52,7 @@ def level(
         freshness = Freshness.NOW if now else Freshness.STORED
         found = read_level(engine, actor, kind, customer, freshness, valuer=valuer)
         entity = read_entity(engine, actor, kind, customer)
-        lines = history(engine, actor, kind, customer, LINES_OF_HISTORY) if past else []
+        lines = list(every_row(partial(history, engine, actor, kind, customer))) if past else []
     finally:
         engine.dispose()
     if as_json:

@@ -1,11 +1,13 @@
 """`fivefold members`: the people of an organisation, and their roles."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table
 from domain.clock import day_text
+from domain.paging import every_row
 
 members_app = typer.Typer(help="Members: the people of an organisation, and their roles.", no_args_is_help=True)
 
@@ -41,6 +43,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
     from usecases.members import list_members  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
+    who = acting_in(engine, organisation)
     rows = [
         [
             str(line.id),
@@ -49,7 +52,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
             day_text(line.created_us)[:10],
             "" if line.left_us is None else day_text(line.left_us)[:10],
         ]
-        for line in list_members(engine, acting_in(engine, organisation))
+        for line in every_row(partial(list_members, engine, who))
     ]
     show_table("Members", ("id", "name", "roles", "since", "left"), rows, left=5)
 

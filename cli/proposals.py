@@ -9,6 +9,7 @@ import typer
 from cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table
 from domain.clock import day_text
 from domain.errors import ConfigError
+from domain.paging import every_row
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -74,9 +75,10 @@ def list_(
     from usecases.changes.proposals import list_proposals  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
+    who = acting_in(engine, organisation)
     rows = [
         [str(line.id), line.state, line.subject, line.proposed_by, day_text(line.proposed_us)[:10], _tested(line)]
-        for line in list_proposals(engine, acting_in(engine, organisation), state)
+        for line in every_row(lambda part: list_proposals(engine, who, state, part=part))
     ]
     show_table("Proposals", ("id", "state", "about", "by", "since", "backtests"), rows, left=6)
 

@@ -1,5 +1,6 @@
 """`fivefold rates`: the exchange rates in force, each with the day that it is of, and tables of one's own."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from cli.proposals import ReasonOption, TokenOption, person, tell_outcome
 from cli.terminal import OrganisationOption, acting_in, open_current_database, show_table, warn
+from domain.paging import every_row
 
 rates_app = typer.Typer(help="The exchange rates in force, and tables of your own.", no_args_is_help=True)
 
@@ -37,9 +39,10 @@ def tables(organisation: OrganisationOption = "default") -> None:
     from usecases.rate_tables import list_rate_tables  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
+    who = acting_in(engine, organisation)
     rows = [
         [str(line.number), line.base_currency, f"{line.rows:,}", line.last_day, line.source]
-        for line in list_rate_tables(engine, acting_in(engine, organisation))
+        for line in every_row(partial(list_rate_tables, engine, who))
     ]
     show_table("own tables", ("number", "into", "rates", "last day", "source"), rows)
 

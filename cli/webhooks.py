@@ -1,5 +1,7 @@
 """`fivefold webhooks`: who is told of what happens, what could not be delivered, and sending again."""
 
+from functools import partial
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -7,6 +9,7 @@ import typer
 from cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table, warn
 from domain.clock import day_text
 from domain.errors import ConfigError
+from domain.paging import every_row
 
 webhooks_app = typer.Typer(help="Webhooks: who is told of what happens, and what came of it.", no_args_is_help=True)
 
@@ -50,6 +53,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
     from usecases.webhooks import list_endpoints  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
+    who = acting_in(engine, organisation)
     rows = [
         [
             str(line.id),
@@ -62,7 +66,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
             f"{line.waiting:,}",
             f"{line.dead:,}",
         ]
-        for line in list_endpoints(engine, acting_in(engine, organisation))
+        for line in every_row(lambda part: list_endpoints(engine, who, part=part))
     ]
     columns = ("id", "url", "kinds", "state", "private", "since", "secrets", "waiting", "dead")
     show_table("Endpoints", columns, rows, left=6)
@@ -128,6 +132,7 @@ def dead(
     from usecases.dead_letters import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
+    who = acting_in(engine, organisation)
     rows = [
         [
             str(line.endpoint_id),
@@ -139,7 +144,7 @@ def dead(
             line.error,
             str(line.attempts),
         ]
-        for line in dead_letters(engine, acting_in(engine, organisation), endpoint, most=first)
+        for line in islice(every_row(partial(dead_letters, engine, who, endpoint)), first)
     ]
     columns = ("endpoint", "sequence", "event", "kind", "entity", "given up", "error", "attempts")
     show_table("Dead letters", columns, rows, left=7)

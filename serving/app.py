@@ -1,5 +1,6 @@
 """The HTTP routes: FastAPI documents them all, and the one that is asked most is answered in front of it."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, Query
@@ -203,11 +204,20 @@ async def scored(desk: Desk, request: Request) -> Response:
 
 
 class Documented(FastAPI):
-    """Says in its document how to sign in."""
+    """Says in its document how to sign in, and whatever `completing` adds."""
+
+    def __init__(self, **parts: Any) -> None:
+        """Make an application as FastAPI does."""
+        super().__init__(**parts)
+        self.completing: list[Callable[[dict[str, Any]], None]] = []
 
     def openapi(self) -> dict[str, Any]:
         """Give the document, made once."""
+        if self.openapi_schema is not None:
+            return self.openapi_schema
         made = super().openapi()
+        for complete in self.completing:
+            complete(made)
         made.setdefault("components", {})["securitySchemes"] = {
             "token": {"type": "apiKey", "in": "header", "name": "token"},
             "bearer": {"type": "http", "scheme": "bearer"},
@@ -217,7 +227,7 @@ class Documented(FastAPI):
         return made
 
 
-def build_app(desk: Desk) -> FastAPI:
+def build_app(desk: Desk) -> Documented:
     """Build the application around the desk of this worker; `Front` answers its main route."""
     app = Documented(title="fivefold", version="4", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]  # each handler gets its own exception

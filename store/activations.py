@@ -3,12 +3,13 @@
 One such backfill runs for each type: a newer one takes in everyone, so that what an older one had left is left to it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from domain.paging import WHOLE, Page, Part
+from store.keyset import scalars_of
 from store.ruleset_tables import Activation, Family, RulesetVersion
 
 PER_SECOND = 200
@@ -114,7 +115,7 @@ def was_active(session: Session, version: RulesetVersion) -> bool:
     return session.scalar(select(Activation.id).where(Activation.version_id == version.id).limit(1)) is not None
 
 
-def activations_of(session: Session, family_id: int) -> Sequence[Activation]:
+def activations_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Activation]:
     """List what was activated, rolled back and switched in a family, the newest first."""
     wanted = select(Activation).where(Activation.family_id == family_id)
-    return session.scalars(wanted.order_by(Activation.id.desc())).all()
+    return scalars_of(session, wanted, (Activation.id,), part, descending=True)

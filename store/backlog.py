@@ -1,6 +1,5 @@
 """How much there is to do, and what failed too often to be tried by itself. Nothing here begins a transaction."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -31,13 +30,3 @@ def backlog(session: Session, now_us: int) -> Backlog:
         )
     ).one()
     return Backlog(*row)
-
-
-def quarantined(session: Session, organisation_id: int) -> Sequence[tuple[int, int, str]]:
-    """List entities that failed too often: number, attempts, error."""
-    found = (
-        select(_MARKS.c.entity_id, _MARKS.c.attempts, _MARKS.c.error)
-        .where(_MARKS.c.organisation_id == organisation_id, _MARKS.c.quarantined)
-        .order_by(_MARKS.c.entity_id)
-    )
-    return [(number, attempts, error or "") for number, attempts, error in session.execute(found)]

@@ -13,8 +13,10 @@ from sqlalchemy import ColumnElement, Select, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import WHOLE, Page, Part
 from store import loading
 from store.entity_tables import Entity
+from store.keyset import scalars_of
 from store.ruleset_tables import Backtest
 
 _BACKTESTS = cast("Table", Backtest.__table__)
@@ -92,9 +94,10 @@ def count_transactions(session: Session, entity_ids: Sequence[int]) -> dict[int,
     return dict(of.iter_rows())
 
 
-def backtests_of(session: Session, family_id: int) -> Sequence[Backtest]:
+def backtests_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Backtest]:
     """List the backtests of a family, the newest first."""
-    return session.scalars(select(Backtest).where(Backtest.family_id == family_id).order_by(Backtest.id.desc())).all()
+    wanted = select(Backtest).where(Backtest.family_id == family_id)
+    return scalars_of(session, wanted, (Backtest.id,), part, descending=True)
 
 
 def forget_entities(session: Session, organisation_id: int, entity_ids: Collection[int]) -> None:

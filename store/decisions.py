@@ -1,6 +1,6 @@
 """Decisions, and what a decision sees of an entity beside its facts. Nothing here begins or ends a transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import Page, Part
 from store.entity_tables import Entity, EntityType, OrganisationSettings, ValueScore
 from store.event_tables import Decision, Policy
+from store.keyset import rows_of
 from store.level_tables import DueMark, Standing
 from store.policies import ACTIVE
 from store.ruleset_tables import Family, RulesetVersion
@@ -96,14 +98,11 @@ def decision_numbered(session: Session, organisation_id: int, number: int) -> De
     return found
 
 
-def decisions_of(session: Session, entity_id: int, most: int, before: int | None) -> Sequence[tuple[Decision, Policy]]:
+def decisions_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Decision, Policy]]:
     """List the decisions on an entity's transactions with the policies that made them, the latest first."""
     wanted = select(Decision, Policy).join(Policy, Policy.id == Decision.policy_id)
     wanted = wanted.where(Decision.entity_id == entity_id)
-    if before is not None:
-        wanted = wanted.where(Decision.id < before)
-    found = session.execute(wanted.order_by(Decision.id.desc()).limit(most))
-    return [(decision, policy) for decision, policy in found]
+    return rows_of(session, wanted, (Decision.id,), part, descending=True)
 
 
 def add_decision(session: Session, values: Mapping[str, Any]) -> int | None:

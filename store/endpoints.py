@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Table, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import WHOLE, Page, Part
 from store.deliveries import is_in
 from store.entity_tables import Entity, EntityType
 from store.event_tables import Delivery, Endpoint, OutboxEvent
+from store.keyset import rows_of
 
 _DELIVERIES = cast("Table", Delivery.__table__)
 
@@ -26,13 +28,10 @@ def endpoint_of(session: Session, organisation_id: int, endpoint_id: int, *, hel
     return found
 
 
-def endpoints_of(session: Session, organisation_id: int) -> Sequence[Row[Endpoint, int, int]]:
+def endpoints_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[tuple[Endpoint, int, int]]:
     """List an organisation's endpoints, with how many deliveries wait and how many are dead."""
-    return session.execute(
-        select(Endpoint, _count("waiting"), _count("dead"))
-        .where(Endpoint.organisation_id == organisation_id)
-        .order_by(Endpoint.id)
-    ).all()
+    wanted = select(Endpoint, _count("waiting"), _count("dead")).where(Endpoint.organisation_id == organisation_id)
+    return rows_of(session, wanted, (Endpoint.id,), part)
 
 
 def all_endpoints(session: Session) -> Sequence[Endpoint]:
@@ -51,27 +50,20 @@ def _count(state: str) -> Any:
 
 
 def dead_of(
-    session: Session, organisation_id: int, endpoint_id: int | None, after: tuple[int, int], most: int
-) -> Sequence[Row[Delivery, OutboxEvent, str, Entity]]:
-    """List dead deliveries by endpoint and number, those after *after*: delivery, event, type and entity."""
+    session: Session, organisation_id: int, endpoint_id: int | None, part: Part
+) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
+    """List dead deliveries by endpoint and number: delivery, event, type and entity."""
     wanted = (
         select(Delivery, OutboxEvent, EntityType.name, Entity)
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
         .join(OutboxEvent, OutboxEvent.id == Delivery.event_number)
         .outerjoin(Entity, Entity.id == Delivery.entity_id)
         .outerjoin(EntityType, EntityType.id == Entity.type_id)
-        .where(Endpoint.organisation_id == organisation_id, is_in("dead"), _follows(after))
+        .where(Endpoint.organisation_id == organisation_id, is_in("dead"))
     )
     if endpoint_id is not None:
         wanted = wanted.where(Delivery.endpoint_id == endpoint_id)
-    return session.execute(wanted.order_by(Delivery.endpoint_id, Delivery.event_number).limit(most)).all()
-
-
-def _follows(after: tuple[int, int]) -> ColumnElement[bool]:
-    endpoint_id, number = after
-    return or_(
-        Delivery.endpoint_id > endpoint_id, and_(Delivery.endpoint_id == endpoint_id, Delivery.event_number > number)
-    )
+    return rows_of(session, wanted, (Delivery.endpoint_id, Delivery.event_number), part)
 
 
 def put_back(session: Session, endpoint_id: int, numbers: tuple[int, int] | None, now_us: int) -> list[int]:

@@ -66,11 +66,12 @@ class Entity(Base):
     __tablename__ = "entities"
     __table_args__ = (
         Unique("type_id", "external_id"),
+        Index("ix_entities_type", "organisation_id", "type_id", "id"),
         Index("ix_entities_erased", "id", sqlite_where=_IS_ERASED, postgresql_where=_IS_ERASED),
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
     external_id: Mapped[str] = mapped_column(Text)
     owner_id: Mapped[int | None] = mapped_column(ForeignKey(_ENTITY), index=True)

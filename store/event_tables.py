@@ -105,12 +105,12 @@ class Decision(Base):
     """
 
     __tablename__ = "decisions"
-    __table_args__ = (Unique("organisation_id", "decision_key"),)
+    __table_args__ = (Unique("organisation_id", "decision_key"), Index("ix_decisions_entity_id_id", "entity_id", "id"))
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
     policy_id: Mapped[int] = mapped_column(ForeignKey("policies.id"))
-    entity_id: Mapped[int] = mapped_column(BIG, index=True)
+    entity_id: Mapped[int] = mapped_column(BIG)
     assessment_number: Mapped[int | None] = mapped_column(Integer)
     value_as_of_us: Mapped[int | None] = mapped_column(BigInteger)
     at_us: Mapped[int] = mapped_column(BigInteger)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, and_, case, literal, null, or_, select
+from sqlalchemy import Select, case, literal, null, or_, select
 from sqlalchemy.orm import Session
 
+from domain.paging import Page, Part
 from store.arrays import among
 from store.entity_tables import (
     BIG,
@@ -18,6 +19,7 @@ from store.entity_tables import (
     Tag,
     Transaction,
 )
+from store.keyset import rows_of, scalars_of
 from store.level_tables import Standing
 
 
@@ -34,21 +36,21 @@ def name_of(session: Session, entity_id: int) -> tuple[str, str]:
     return kind, external_id
 
 
-def tags_of(session: Session, entity_id: int, most: int) -> Sequence[Tag]:
+def tags_of(session: Session, entity_id: int, part: Part) -> Page[Tag]:
     """List the tags that an entity has or had, the newest first."""
-    return session.scalars(select(Tag).where(Tag.entity_id == entity_id).order_by(Tag.id.desc()).limit(most)).all()
+    return scalars_of(session, select(Tag).where(Tag.entity_id == entity_id), (Tag.id,), part, descending=True)
 
 
-def screenings_of(session: Session, entity_id: int, most: int) -> Sequence[Screening]:
+def screenings_of(session: Session, entity_id: int, part: Part) -> Page[Screening]:
     """List an entity's screenings, those that were made last first."""
     wanted = select(Screening).where(Screening.entity_id == entity_id)
-    return session.scalars(wanted.order_by(Screening.at_us.desc(), Screening.id.desc()).limit(most)).all()
+    return scalars_of(session, wanted, (Screening.at_us, Screening.id), part, descending=True)
 
 
-def records_of(session: Session, entity_id: int, kind: str, most: int) -> Sequence[Record]:
+def records_of(session: Session, entity_id: int, kind: str, part: Part) -> Page[Record]:
     """List an entity's cases or alerts, those that were opened last first."""
     wanted = select(Record).where(Record.entity_id == entity_id, Record.kind == kind)
-    return session.scalars(wanted.order_by(Record.opened_us.desc(), Record.id.desc()).limit(most)).all()
+    return scalars_of(session, wanted, (Record.opened_us, Record.id), part, descending=True)
 
 
 def counted_transactions(
@@ -78,16 +80,11 @@ def counted_transactions(
     return wanted if until_us is None else wanted.where(at < until_us)
 
 
-def transactions_before(
-    session: Session, wanted: Select[Transaction, str, str], most: int, before: tuple[int, str] | None
-) -> list[tuple[Transaction, str, str]]:
-    """List selected transactions, the latest first, from below a moment and number on."""
-    if before is not None:
-        at_us, number = before
-        earlier = and_(Transaction.at_us == at_us, Transaction.transaction_id < number)
-        wanted = wanted.where(or_(Transaction.at_us < at_us, earlier))
-    order = (Transaction.at_us.desc(), Transaction.transaction_id.desc())
-    return [(found, kind, name) for found, kind, name in session.execute(wanted.order_by(*order).limit(most))]
+def transactions_of(
+    session: Session, wanted: Select[Transaction, str, str], part: Part
+) -> Page[tuple[Transaction, str, str]]:
+    """List selected transactions, the latest first."""
+    return rows_of(session, wanted, (Transaction.at_us, Transaction.transaction_id), part, descending=True)
 
 
 def corrections_of(session: Session, transactions: Sequence[Transaction]) -> Sequence[Correction]:
@@ -102,21 +99,18 @@ def corrections_of(session: Session, transactions: Sequence[Transaction]) -> Seq
     return session.scalars(wanted.order_by(counts_from, Correction.id)).all()
 
 
-def transaction_of(session: Session, entity_id: int, number: str) -> Transaction | None:
-    """Find one of the transactions that count for an entity by its number."""
-    found = session.execute(counted_transactions(entity_id).where(Transaction.transaction_id == number)).first()
-    return None if found is None else found[0]
-
-
 def entities_of_type(
-    session: Session, type_id: int, most: int, after: int, level: int | None = None
-) -> list[tuple[Entity, Standing | None]]:
-    """List entities of a type with where they stand, in the order of their numbers, from behind one on.
+    session: Session, organisation_id: int, type_id: int, part: Part, level: int | None = None
+) -> Page[tuple[Entity, Standing | None]]:
+    """List entities of a type with where they stand, in the order of their numbers; of one level or of all.
 
     An erased entity is left out.
     """
-    joined = select(Entity, Standing).outerjoin(Standing, Standing.entity_id == Entity.id)
-    wanted = joined.where(Entity.type_id == type_id, Entity.id > after, Entity.erased_us.is_(None))
-    if level is not None:
-        wanted = wanted.where(Standing.level == level)
-    return [(entity, standing) for entity, standing in session.execute(wanted.order_by(Entity.id).limit(most))]
+    wanted = select(Entity, Standing).where(Entity.erased_us.is_(None))
+    if level is None:  # by the index of one table or of the other: both have the entities in order
+        of_type = (Entity.organisation_id == organisation_id, Entity.type_id == type_id)
+        wanted = wanted.outerjoin(Standing, Standing.entity_id == Entity.id).where(*of_type)
+        return rows_of(session, wanted, (Entity.id,), part)
+    of_level = (Standing.organisation_id == organisation_id, Standing.type_id == type_id, Standing.level == level)
+    wanted = wanted.join(Standing, Standing.entity_id == Entity.id).where(*of_level)
+    return rows_of(session, wanted, (Standing.entity_id,), part)

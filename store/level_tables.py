@@ -1,6 +1,17 @@
 """The tables of levels: every assessment, what stands now, how it changed, what people set, and who is due."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, SmallInteger, String, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.entity_tables import BIG
@@ -8,6 +19,8 @@ from store.tables import HASH_CHARACTERS, Base
 
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"
+IS_FAILED = text("status IN ('failed', 'unclassified', 'undetermined')")
+"""What an assessment came to that is no level in full: in the statement itself, so that the index of these serves."""
 
 
 class Assessment(Base):
@@ -70,7 +83,16 @@ class Standing(Base):
     """
 
     __tablename__ = "standings"
-    __table_args__ = (Index("ix_standings_organisation_id_level", "organisation_id", "level"),)
+    __table_args__ = (
+        Index("ix_standings_level", "organisation_id", "level", "type_id", "entity_id"),
+        Index(
+            "ix_standings_failed",
+            "organisation_id",
+            "entity_id",
+            sqlite_where=IS_FAILED,
+            postgresql_where=IS_FAILED,
+        ),
+    )
 
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
@@ -148,6 +170,7 @@ class OverrideRow(Base):
     __table_args__ = (
         CheckConstraint("state IN ('requested', 'approved', 'refused', 'revoked')", name="state"),
         Index("ix_overrides_entity_id_state", "entity_id", "state"),
+        Index("ix_overrides_organisation_id_id", "organisation_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)

@@ -1,11 +1,10 @@
 """Levels as they stand and as they were. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
-
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import Entity, EntityType
+from domain.paging import Page, Part
+from store.keyset import rows_of
 from store.level_tables import Assessment, DueMark, OverrideRow, Standing, Transition
 from store.ruleset_tables import Family, RulesetVersion
 
@@ -49,47 +48,14 @@ def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] |
     return None if found is None else (found.name, found.number)
 
 
-def assessments_of(
-    session: Session, entity_id: int, most: int, before: int | None
-) -> list[tuple[Assessment, Transition | None]]:
+def assessments_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Assessment, Transition | None]]:
     """List the assessments of an entity with the transitions that they made, the latest first."""
     reached = (Transition.entity_id == Assessment.entity_id) & (Transition.number == Assessment.number)
     wanted = select(Assessment, Transition).outerjoin(Transition, reached).where(Assessment.entity_id == entity_id)
-    if before is not None:
-        wanted = wanted.where(Assessment.number < before)
-    found = session.execute(wanted.order_by(Assessment.number.desc()).limit(most))
-    return [(made, reached) for made, reached in found]
+    return rows_of(session, wanted, (Assessment.number,), part, descending=True)
 
 
 def assessment_of(session: Session, organisation_id: int, entity_id: int, number: int) -> Assessment | None:
     """Find one assessment of an organisation."""
     found = session.get(Assessment, (entity_id, number))
     return found if found is not None and found.organisation_id == organisation_id else None
-
-
-def standings_with(
-    session: Session, organisation_id: int, statuses: Sequence[str], most: int
-) -> list[tuple[str, str, Standing]]:
-    """List who stands with one of some statuses: type, external id, standing; in the order of their numbers.
-
-    An erased entity is left out.
-    """
-    return _standings(session, most, Standing.organisation_id == organisation_id, Standing.status.in_(statuses))
-
-
-def standings_after(
-    session: Session, organisation_id: int, latest_us: int, most: int
-) -> list[tuple[str, str, Standing]]:
-    """List whose last assessment is dated after a moment, as `standings_with` does."""
-    return _standings(session, most, Standing.organisation_id == organisation_id, Standing.assessed_us > latest_us)
-
-
-def _standings(session: Session, most: int, *conditions: ColumnElement[bool]) -> list[tuple[str, str, Standing]]:
-    wanted = (
-        select(EntityType.name, Entity.external_id, Standing)
-        .join(Entity, Entity.id == Standing.entity_id)
-        .join(EntityType, EntityType.id == Entity.type_id)
-        .where(Entity.erased_us.is_(None), *conditions)
-    )
-    found = session.execute(wanted.order_by(Standing.entity_id).limit(most))
-    return [(kind, name, standing) for kind, name, standing in found]

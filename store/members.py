@@ -1,13 +1,15 @@
 """Members of organisations, and the tokens that they have. Nothing here begins or ends a transaction."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import WHOLE, Page, Part
 from store.event_tables import Member
+from store.keyset import scalars_of
 from store.tables import Token
 
 
@@ -31,9 +33,9 @@ def _held(session: Session, organisation_id: int, which: ColumnElement[bool]) ->
     return session.scalar(select(Member).where(Member.organisation_id == organisation_id, which).with_for_update())
 
 
-def members_of(session: Session, organisation_id: int) -> Sequence[Member]:
+def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[Member]:
     """List an organisation's members, the oldest first."""
-    return session.scalars(select(Member).where(Member.organisation_id == organisation_id).order_by(Member.id)).all()
+    return scalars_of(session, select(Member).where(Member.organisation_id == organisation_id), (Member.id,), part)
 
 
 def roles_of(member: Member) -> tuple[str, ...]:

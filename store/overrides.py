@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import WHOLE, Page, Part
 from store.entity_tables import Entity, EntityType
+from store.keyset import rows_of
 from store.level_tables import OverrideRow, Standing
 
 
@@ -78,8 +80,12 @@ class Overridden:
 
 
 def overrides_with_standings(
-    session: Session, organisation_id: int, entity_id: int | None = None, number: int | None = None
-) -> list[Overridden]:
+    session: Session,
+    organisation_id: int,
+    entity_id: int | None = None,
+    number: int | None = None,
+    part: Part = WHOLE,
+) -> Page[Overridden]:
     """List overrides, of one entity or of all, or the one of a number; the newest first.
 
     The list of all leaves out those of erased entities.
@@ -90,7 +96,6 @@ def overrides_with_standings(
         .join(EntityType, EntityType.id == Entity.type_id)
         .outerjoin(Standing, Standing.entity_id == Entity.id)
         .where(OverrideRow.organisation_id == organisation_id)
-        .order_by(OverrideRow.id.desc())
     )
     if entity_id is not None:
         wanted = wanted.where(OverrideRow.entity_id == entity_id)
@@ -98,4 +103,4 @@ def overrides_with_standings(
         wanted = wanted.where(Entity.erased_us.is_(None))
     if number is not None:
         wanted = wanted.where(OverrideRow.id == number)
-    return [Overridden(*row) for row in session.execute(wanted)]
+    return rows_of(session, wanted, (OverrideRow.id,), part, descending=True).map(lambda row: Overridden(*row))

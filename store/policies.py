@@ -1,23 +1,25 @@
 """Policies and their versions. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import WHOLE, Page, Part
 from store.event_tables import Policy
+from store.keyset import scalars_of
 
 PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
 """The states of a version."""
 
 
-def policy_versions(session: Session, organisation_id: int, name: str | None = None) -> Sequence[Policy]:
+def policy_versions(
+    session: Session, organisation_id: int, name: str | None = None, part: Part = WHOLE
+) -> Page[Policy]:
     """List the versions of one policy, or of all: by name, the newest first."""
     wanted = select(Policy).where(Policy.organisation_id == organisation_id)
     if name is not None:
         wanted = wanted.where(Policy.name == name)
-    return session.scalars(wanted.order_by(Policy.name, Policy.number.desc())).all()
+    return scalars_of(session, wanted, (Policy.name, -Policy.number), part)
 
 
 def policy_numbered(session: Session, organisation_id: int, name: str, number: int) -> Policy:

@@ -6,7 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import Page, Part
 from store.event_tables import Policy
+from store.keyset import scalars_of
 from store.proposal_tables import Proposal
 from store.ruleset_tables import Activation, Backtest
 
@@ -33,19 +35,16 @@ def proposals_of(
     session: Session,
     organisation_id: int,
     state: str | None,
-    before: int | None,
-    most: int,
-    kinds: Sequence[str] | None = None,
-) -> Sequence[Proposal]:
-    """List proposals, of one state and some kinds or of all, the newest first; those before a number if it is given."""
+    kinds: Sequence[str] | None,
+    part: Part,
+) -> Page[Proposal]:
+    """List proposals, of one state and some kinds or of all, the newest first."""
     wanted = select(Proposal).where(Proposal.organisation_id == organisation_id)
     if state is not None:
         wanted = wanted.where(Proposal.state == state)
     if kinds is not None:
         wanted = wanted.where(Proposal.kind.in_(kinds))
-    if before is not None:
-        wanted = wanted.where(Proposal.id < before)
-    return session.scalars(wanted.order_by(Proposal.id.desc()).limit(most)).all()
+    return scalars_of(session, wanted, (Proposal.id,), part, descending=True)
 
 
 def backtests_of_proposal(session: Session, proposal_id: int) -> Sequence[Backtest]:

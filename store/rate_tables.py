@@ -1,12 +1,13 @@
 """Own exchange rates: dated tables, of which the newest holds. No transactions begin or end here."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from domain.paging import Page, Part
 from store.entity_tables import Correction, Transaction
+from store.keyset import scalars_of
 from store.tables import Base
 
 
@@ -34,10 +35,10 @@ def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
     return session.scalar(wanted.order_by(RateTableRow.number.desc()).limit(1))
 
 
-def rate_tables(session: Session, organisation_id: int) -> Sequence[RateTableRow]:
+def rate_tables(session: Session, organisation_id: int, part: Part) -> Page[RateTableRow]:
     """List the tables of an organisation, the newest first."""
     wanted = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
-    return session.scalars(wanted.order_by(RateTableRow.number.desc())).all()
+    return scalars_of(session, wanted, (RateTableRow.number,), part, descending=True)
 
 
 def transactions_by_currency(session: Session, organisation_id: int) -> dict[str, int]:

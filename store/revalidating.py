@@ -1,13 +1,14 @@
 """Validations that were made, changes that ask for one, and what waits. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import WHOLE, Page, Part
 from store.event_tables import MaterialChange, ValidationRun
+from store.keyset import scalars_of
 from store.level_tables import DueMark
 
 
@@ -17,10 +18,10 @@ def latest_run(session: Session, organisation_id: int) -> ValidationRun | None:
     return session.scalar(wanted.order_by(ValidationRun.until_us.desc(), ValidationRun.id.desc()).limit(1))
 
 
-def runs_of(session: Session, organisation_id: int, most: int) -> Sequence[ValidationRun]:
+def runs_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[ValidationRun]:
     """List the validations of an organisation, the newest first."""
     wanted = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
-    return session.scalars(wanted.order_by(ValidationRun.id.desc()).limit(most)).all()
+    return scalars_of(session, wanted, (ValidationRun.id,), part, descending=True)
 
 
 def run_numbered(session: Session, organisation_id: int, number: int) -> ValidationRun:
@@ -39,10 +40,10 @@ def change_numbered(session: Session, organisation_id: int, number: int) -> Mate
     return found
 
 
-def changes_of(session: Session, organisation_id: int) -> Sequence[MaterialChange]:
+def changes_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[MaterialChange]:
     """List the material changes of an organisation, the newest first."""
     wanted = select(MaterialChange).where(MaterialChange.organisation_id == organisation_id)
-    return session.scalars(wanted.order_by(MaterialChange.id.desc())).all()
+    return scalars_of(session, wanted, (MaterialChange.id,), part, descending=True)
 
 
 def count_open_changes(session: Session, organisation_id: int) -> int:

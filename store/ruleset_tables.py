@@ -81,7 +81,7 @@ class Backtest(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
-    family_id: Mapped[int | None] = mapped_column(ForeignKey(_FAMILY))
+    family_id: Mapped[int | None] = mapped_column(ForeignKey(_FAMILY), index=True)
     proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"), index=True)
     type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
     content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)

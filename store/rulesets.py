@@ -7,6 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import WHOLE, Page, Part
+from store.keyset import scalars_of
 from store.ruleset_tables import Draft, Family, RulesetVersion
 
 
@@ -32,12 +34,12 @@ def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
     return {row.id: row.family_id for row in session.execute(wanted)} if version_ids else {}
 
 
-def families_of(session: Session, organisation_id: int, type_id: int | None = None) -> Sequence[Family]:
+def families_of(session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE) -> Page[Family]:
     """List families, of one type or of all, in the order in which they are tried."""
     wanted = select(Family).where(Family.organisation_id == organisation_id)
     if type_id is not None:
         wanted = wanted.where(Family.type_id == type_id)
-    return session.scalars(wanted.order_by(Family.type_id, Family.position, Family.id)).all()
+    return scalars_of(session, wanted, (Family.type_id, Family.position, Family.id), part)
 
 
 def family_or_none(session: Session, organisation_id: int, name: str) -> Family | None:
@@ -65,6 +67,12 @@ def versions_of(session: Session, family: Family) -> Sequence[RulesetVersion]:
     """List the versions of a family, the first one first."""
     wanted = select(RulesetVersion).where(RulesetVersion.family_id == family.id)
     return session.scalars(wanted.order_by(RulesetVersion.number)).all()
+
+
+def latest_versions(session: Session, family_id: int, part: Part) -> Page[RulesetVersion]:
+    """List the versions of a family, the newest first."""
+    wanted = select(RulesetVersion).where(RulesetVersion.family_id == family_id)
+    return scalars_of(session, wanted, (RulesetVersion.number,), part, descending=True)
 
 
 def newest_version(session: Session, family_id: int) -> RulesetVersion | None:

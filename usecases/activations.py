@@ -8,6 +8,7 @@ families, go the same way. A newer change of the type takes in everyone again an
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 
 from sqlalchemy import Engine
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused
+from domain.paging import WHOLE, Page, Part
 from store import due
 from store.activations import PER_SECOND, Backfill, Change, activations_of, begin, open_backfills, take, was_active
 from store.backfills import AT_ONCE, count_of_type, entities_after
@@ -197,11 +199,11 @@ def _record_part(session: Session, row: Activation, marked: list[int]) -> None:
     )
 
 
-def list_activations(engine: Engine, actor: Actor, family: str) -> list[ActivationLine]:
+def list_activations(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[ActivationLine]:
     """List what was activated, rolled back and switched in a family, the newest first; NotThere where there is none."""
     with Session(engine) as session:
         found = family_named(session, actor.organisation_id, family)
-        return [_line(session, found, row) for row in activations_of(session, found.id)]
+        return activations_of(session, found.id, part).map(partial(_line, session, found))
 
 
 def _line(session: Session, family: Family, row: Activation) -> ActivationLine:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.audit_pages import entries_before
+from domain.paging import Page, Part
+from store.audit_pages import latest_entries
 from store.audit_tables import AuditEntry
 from usecases.actors import Actor
 
@@ -33,10 +34,10 @@ class EntryShown:
     hash: str
 
 
-def page_of_entries(engine: Engine, actor: Actor, most: int, before: int | None = None) -> list[EntryShown]:
-    """Give up to *most* entries, the newest first: those before a number, or the last ones."""
+def list_entries(engine: Engine, actor: Actor, part: Part) -> Page[EntryShown]:
+    """List entries, the newest first."""
     with Session(engine) as session:
-        return [_shown(entry) for entry in entries_before(session, actor.organisation_id, before, most)]
+        return latest_entries(session, actor.organisation_id, part).map(_shown)
 
 
 def _shown(entry: AuditEntry) -> EntryShown:

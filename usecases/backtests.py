@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic_ns
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused, FivefoldError, NotThere, StoreError
+from domain.paging import WHOLE, Page, Part
 from risk.language.reading import read_ruleset
 from risk.language.ruleset import Ruleset
 from store.backtests import (
@@ -137,11 +139,11 @@ def _record(session: Session, backtest: Backtest, action: str, actor: str, after
     audit.record(session, backtest.organisation_id, action, of, actor=actor, after=after, details=details)
 
 
-def list_backtests(engine: Engine, actor: Actor, family: str) -> list[BacktestLine]:
+def list_backtests(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[BacktestLine]:
     """List the backtests of a family, the newest first; NotThere where there is none of that name."""
     with Session(engine) as session:
         found = family_named(session, actor.organisation_id, family)
-        return [_line(session, row) for row in backtests_of(session, found.id)]
+        return backtests_of(session, found.id, part).map(partial(_line, session))
 
 
 def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:

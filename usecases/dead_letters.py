@@ -7,14 +7,14 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import ConfigError
+from domain.paging import WHOLE, Page, Part
 from store import endpoints
 from store.chain import digest_of
 from store.database import reachable, writing
+from store.entity_tables import Entity
+from store.event_tables import Delivery, OutboxEvent
 from usecases.actors import Actor
 from usecases.webhooks import record
-
-LISTED = 100
-"""Dead letters on a page, unless another number is asked for."""
 
 
 @dataclass(frozen=True)
@@ -40,41 +40,33 @@ class DeadLetter:
     error: str
 
 
-def dead_letters(
-    engine: Engine,
-    actor: Actor,
-    endpoint_id: int | None = None,
-    *,
-    after: tuple[int, int] = (0, 0),
-    most: int = LISTED,
-) -> list[DeadLetter]:
-    """List what was given up, by endpoint and sequence number, page by page.
+def dead_letters(engine: Engine, actor: Actor, endpoint_id: int | None = None, part: Part = WHOLE) -> Page[DeadLetter]:
+    """List what was given up, by endpoint and sequence number.
 
     Args:
         engine: the database.
         actor: who asks.
         endpoint_id: of one endpoint only; NotThere where the organisation has none such.
-        after: endpoint and sequence of the last one that was listed before.
-        most: how many at once.
+        part: which of them.
     """
     with reachable(), Session(engine) as session:
         if endpoint_id is not None:
             endpoints.endpoint_of(session, actor.organisation_id, endpoint_id)
-        found = endpoints.dead_of(session, actor.organisation_id, endpoint_id, after, most)
-        return [
-            DeadLetter(
-                endpoint_id=delivery.endpoint_id,
-                sequence=delivery.event_number,
-                event_id=event.event_id,
-                kind=event.kind,
-                entity_type=entity_type,
-                external_id=None if entity is None or entity.erased_us is not None else entity.external_id,
-                attempts=delivery.attempts,
-                died_us=delivery.next_us,
-                error=delivery.error or "",
-            )
-            for delivery, event, entity_type, entity in found
-        ]
+        return endpoints.dead_of(session, actor.organisation_id, endpoint_id, part).map(lambda row: _letter(*row))
+
+
+def _letter(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> DeadLetter:
+    return DeadLetter(
+        endpoint_id=delivery.endpoint_id,
+        sequence=delivery.event_number,
+        event_id=event.event_id,
+        kind=event.kind,
+        entity_type=entity_type,
+        external_id=None if entity is None or entity.erased_us is not None else entity.external_id,
+        attempts=delivery.attempts,
+        died_us=delivery.next_us,
+        error=delivery.error or "",
+    )
 
 
 def replay(

@@ -8,10 +8,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused, NotThere
+from domain.paging import WHOLE, Page, Part
 from store.database import reachable
 from store.decisions import decision_numbered, decisions_of
 from store.entities import entity_named
-from store.event_tables import Policy
+from store.event_tables import Decision, Policy
 from usecases.actors import Actor
 from usecases.decision_answers import ENGINE, answered
 from usecases.decisions import DecisionMade, shown
@@ -39,25 +40,17 @@ def read_decision(engine: Engine, actor: Actor, number: int) -> DecisionMade:
 
 
 def list_decisions(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, most: int = 100, before: int | None = None
-) -> list[DecisionLine]:
-    """List the decisions on an entity's transactions, the latest first; *before* goes on below a decision's number.
-
-    NotThere where there is no such entity.
-    """
+    engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE
+) -> Page[DecisionLine]:
+    """List the decisions on an entity's transactions, the latest first; NotThere where there is no such entity."""
     with reachable(), Session(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        return [
-            DecisionLine(
-                row.id,
-                row.at_us,
-                row.action,
-                (policy.name, policy.number),
-                row.actor,
-                "" if row.answer is None else json.loads(row.answer)["line"],
-            )
-            for row, policy in decisions_of(session, entity.id, most, before)
-        ]
+        return decisions_of(session, entity.id, part).map(lambda pair: _line(*pair))
+
+
+def _line(row: Decision, policy: Policy) -> DecisionLine:
+    line = "" if row.answer is None else json.loads(row.answer)["line"]
+    return DecisionLine(row.id, row.at_us, row.action, (policy.name, policy.number), row.actor, line)
 
 
 def replay_named(engine: Engine, actor: Actor, name: str) -> Replayed:

@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 from domain.canonical import canonical_json
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused, ConfigError
+from domain.paging import WHOLE, Page, Part
 from risk.columns.structure import TAKEN
 from risk.language.base import Identifier, Name
 from risk.language.fields import FieldType, OneOf
 from risk.language.wording import problem_of
 from store.database import writing
 from store.entity_tables import EntityType
+from store.keyset import scalars_of
 from store.organisation_lock import hold_organisation
 from usecases import audit
 from usecases.actors import Actor
@@ -152,10 +154,10 @@ def written(kind: FieldType) -> Any:
     return kind if isinstance(kind, str) else list(kind)
 
 
-def list_types(engine: Engine, actor: Actor) -> list[TypeLine]:
+def list_types(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[TypeLine]:
     """List the types of an actor's organisation, by name."""
     with Session(engine) as session:
-        return [_line(row) for row in session.scalars(_of(actor).order_by(EntityType.name))]
+        return scalars_of(session, _of(actor), (EntityType.name,), part).map(_line)
 
 
 def _of(actor: Actor) -> Select[EntityType]:

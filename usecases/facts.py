@@ -8,11 +8,13 @@ from typing import Any, Literal
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ConfigError, NotThere
+from domain.errors import ConfigError
+from domain.paging import Page, Part
 from store import facts, ownerships
 from store.database import reachable
 from store.entities import entity_named, type_named
-from store.entity_tables import Correction, Record, Transaction
+from store.entity_tables import Correction, Entity, Record, Transaction
+from store.level_tables import Standing
 from store.ownerships import Related
 from store.settings import levels_of
 from usecases.actors import Actor
@@ -185,8 +187,8 @@ def _related(found: Related, names: Sequence[str | None]) -> RelatedLine:
 
 
 def list_entities(
-    engine: Engine, actor: Actor, type_name: str, most: int, after: int = 0, level: str | None = None
-) -> list[EntityLine]:
+    engine: Engine, actor: Actor, type_name: str, part: Part, level: str | None = None
+) -> Page[EntityLine]:
     """List entities of a type, of one level or of all, in the order in which they were added.
 
     NotThere where there is no such type; ConfigError where there is no such level.
@@ -197,40 +199,38 @@ def list_entities(
         if level is not None and level not in names:
             raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}")
         number = None if level is None else names.index(level) + 1
-        return [
-            EntityLine(
-                entity.id,
-                entity.external_id,
-                None if standing is None or standing.level is None else names[standing.level - 1],
-                None if standing is None else standing.status,
-            )
-            for entity, standing in facts.entities_of_type(session, kind.id, most, after, number)
-        ]
+        found = facts.entities_of_type(session, actor.organisation_id, kind.id, part, number)
+        return found.map(lambda pair: _entity(*pair, names))
 
 
-def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, most: int) -> list[TagLine]:
+def _entity(entity: Entity, standing: Standing | None, names: Sequence[str]) -> EntityLine:
+    level = None if standing is None or standing.level is None else names[standing.level - 1]
+    return EntityLine(entity.id, entity.external_id, level, None if standing is None else standing.status)
+
+
+def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[TagLine]:
     """List the tags that an entity has or had, the newest first; NotThere where there is no such entity."""
     with reachable(), Session(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        found = facts.tags_of(session, entity.id, most)
-        return [TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by) for tag in found]
+        found = facts.tags_of(session, entity.id, part)
+        return found.map(lambda tag: TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by))
 
 
-def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: str, most: int) -> list[ScreeningLine]:
+def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
     """List an entity's screenings, those made last first; NotThere where there is no such entity."""
     with reachable(), Session(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        found = facts.screenings_of(session, entity.id, most)
-        return [ScreeningLine(made.screening, made.found, made.at_us, made.recorded_us) for made in found]
+        found = facts.screenings_of(session, entity.id, part)
+        return found.map(lambda made: ScreeningLine(made.screening, made.found, made.at_us, made.recorded_us))
 
 
 def list_records(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, kind: Literal["case", "alert"], most: int
-) -> list[RecordLine]:
+    engine: Engine, actor: Actor, type_name: str, external_id: str, kind: Literal["case", "alert"], part: Part
+) -> Page[RecordLine]:
     """List an entity's cases or alerts, those opened last first; NotThere where there is no such entity."""
     with reachable(), Session(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        return [_record(found) for found in facts.records_of(session, entity.id, kind, most)]
+        return facts.records_of(session, entity.id, kind, part).map(_record)
 
 
 def _record(found: Record) -> RecordLine:
@@ -243,31 +243,23 @@ def list_transactions(
     actor: Actor,
     type_name: str,
     external_id: str,
-    most: int,
-    before: str | None = None,
+    part: Part,
     *,
     since_us: int | None = None,
     until_us: int | None = None,
-) -> list[TransactionLine]:
+) -> Page[TransactionLine]:
     """List the transactions that an entity's level reads, the latest first: its own, and those of what it owned then.
 
-    *before* goes on behind the one of that number; only those from *since_us* until before *until_us* are listed.
-    NotThere where there is no such entity, or no such transaction of it.
+    Only those from *since_us* until before *until_us* are listed. NotThere where there is no such entity.
     """
     with reachable(), Session(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        place = None
-        if before is not None:
-            last = facts.transaction_of(session, entity.id, before)
-            if last is None:
-                raise NotThere(f"{type_name} {external_id!r} has no transaction {before!r}")
-            place = (last.at_us, last.transaction_id)
         wanted = facts.counted_transactions(entity.id, since_us, until_us)
-        listed = facts.transactions_before(session, wanted, most, place)
+        page = facts.transactions_of(session, wanted, part)
         said: dict[str, list[CorrectionLine]] = {}
-        for each in facts.corrections_of(session, [found for found, _, _ in listed]):
+        for each in facts.corrections_of(session, [found for found, _, _ in page]):
             said.setdefault(each.transaction_id, []).append(_correction(each))
-        return [_transaction(found, kind, name, said.get(found.transaction_id, ())) for found, kind, name in listed]
+        return page.map(lambda row: _transaction(*row, said.get(row[0].transaction_id, ())))
 
 
 def _correction(found: Correction) -> CorrectionLine:

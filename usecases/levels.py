@@ -12,14 +12,15 @@ from sqlalchemy.orm import Session
 
 from domain.clock import from_microseconds, now_microseconds
 from domain.errors import NotThere
+from domain.paging import WHOLE, Page, Part
 from risk.engine.assessments import Status
-from store import backlog, due, levels
+from store import due, levels
 from store.clocks import dated_ahead, latest_us, said_ahead
 from store.database import reachable, writing
 from store.due import Reason
 from store.entities import entity_named, subject_of
-from store.entity_tables import Entity, EntityType
-from store.level_tables import Assessment, DueMark, Standing
+from store.failures import Failure, failures_of
+from store.level_tables import Assessment, DueMark, Standing, Transition
 from store.ruleset_tables import RulesetVersion
 from store.settings import base_currency_of, levels_of
 from usecases.actors import Actor
@@ -159,15 +160,15 @@ def read_level(
     return _shown(engine, actor, type_name, external_id, clock())
 
 
-def history(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, most: int = 100, before: int | None = None
-) -> list[HistoryLine]:
-    """List an entity's assessments, the latest first; *before* goes on below an assessment's number."""
+def history(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:
+    """List an entity's assessments, the latest first; NotThere where there is no such entity."""
     with reachable(), Session(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, actor.organisation_id))
-        return [
-            HistoryLine(
+
+        def line(found: tuple[Assessment, Transition | None]) -> HistoryLine:
+            made, reached = found
+            return HistoryLine(
                 f"{made.entity_id}.{made.number}",
                 made.as_of_us,
                 names[made.level or 0],
@@ -178,8 +179,8 @@ def history(
                 reached is not None,
                 "" if made.breakdown is None else json.loads(made.breakdown)["line"],
             )
-            for made, reached in levels.assessments_of(session, entity.id, most, before)
-        ]
+
+        return levels.assessments_of(session, entity.id, part).map(line)
 
 
 def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
@@ -262,26 +263,18 @@ def _override(session: Session, standing: Standing, names: tuple[str | None, ...
 
 
 def list_failed(
-    engine: Engine, actor: Actor, most: int = 1000, *, clock: Callable[[], int] = now_microseconds
-) -> list[tuple[str, str, str]]:
-    """List who could not be assessed in full: type, external id, and why.
+    engine: Engine, actor: Actor, part: Part = WHOLE, *, clock: Callable[[], int] = now_microseconds
+) -> Page[tuple[str, str, str]]:
+    """List who could not be assessed in full: type, external id, and why; in the order in which they were added.
 
     That is failed, unclassified, undetermined, quarantined, or an assessment that is dated after now.
     """
     with reachable(), Session(engine) as session:
-        found = [
-            (type_name, external_id, standing.status)
-            for type_name, external_id, standing in levels.standings_with(
-                session, actor.organisation_id, ("failed", "unclassified", "undetermined"), most
-            )
-        ]
-        latest = latest_us(session, clock())
-        found += [
-            (type_name, external_id, said_ahead(standing.assessed_us))
-            for type_name, external_id, standing in levels.standings_after(session, actor.organisation_id, latest, most)
-        ]
-        for entity_id, attempts, error in backlog.quarantined(session, actor.organisation_id)[:most]:
-            entity = session.get_one(Entity, entity_id)
-            name = session.get_one(EntityType, entity.type_id).name
-            found.append((name, entity.external_id, f"quarantined after {attempts} attempts: {error}"))
-        return found
+        found = failures_of(session, actor.organisation_id, latest_us(session, clock()), part)
+        return found.map(lambda failure: (failure.entity_type, failure.external_id, _said(failure)))
+
+
+def _said(failure: Failure) -> str:
+    if failure.attempts is not None:
+        return f"quarantined after {failure.attempts} attempts: {failure.error or ''}"
+    return said_ahead(failure.assessed_us) if failure.assessed_us is not None else str(failure.status)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from domain.canonical import canonical_json
 from domain.clock import day_text
 from domain.errors import ActionRefused, ConfigError
+from domain.paging import WHOLE, Page, Part
 from risk.engine.reads import lists_of_ruleset
 from risk.facts.lists import ListVersion, NamedList
 from risk.language.reading import read_ruleset
@@ -79,10 +80,10 @@ def _named(rows: Sequence[ListVersionRow]) -> NamedList:
     return NamedList(name=rows[-1].name, title=rows[-1].title, source=rows[-1].source, versions=versions)
 
 
-def list_lists(engine: Engine, actor: Actor) -> list[ListLine]:
+def list_lists(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[ListLine]:
     """List all versions of all lists: by name, the oldest version first."""
     with Session(engine) as session:
-        return [_line(row) for row in list_rows(session, actor.organisation_id)]
+        return list_rows(session, actor.organisation_id, part=part).map(_line)
 
 
 def list_version(name: str, since_us: int, members: Sequence[str], title: str, source: str) -> NamedList:

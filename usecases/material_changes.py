@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import day_text, now_microseconds
 from domain.errors import ActionRefused, ConfigError
+from domain.paging import WHOLE, Page, Part
 from store.database import reachable, writing
 from store.event_tables import MaterialChange
 from store.revalidating import change_numbered, changes_of, run_numbered
@@ -118,10 +119,10 @@ def _record(session: Session, actor: Actor, action: str, change: MaterialChange,
     )
 
 
-def list_changes(engine: Engine, actor: Actor) -> list[ChangeLine]:
+def list_changes(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[ChangeLine]:
     """List the material changes, the newest first."""
     with reachable(), Session(engine) as session:
-        return [_line(row) for row in changes_of(session, actor.organisation_id)]
+        return changes_of(session, actor.organisation_id, part).map(_line)
 
 
 def _line(row: MaterialChange) -> ChangeLine:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused, ConfigError
+from domain.paging import WHOLE, Page, Part
 from store.database import add_alone, writing
 from store.event_tables import Member
 from store.members import end_tokens, member_held, member_named, members_of, roles_of, written_roles
@@ -101,10 +102,10 @@ def leave(engine: Engine, actor: Actor, member_id: int, now_us: int | None = Non
         return _line(found)
 
 
-def list_members(engine: Engine, actor: Actor) -> list[MemberLine]:
+def list_members(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[MemberLine]:
     """List the members, those who left too, the oldest first."""
     with Session(engine) as session:
-        return [_line(found) for found in members_of(session, actor.organisation_id)]
+        return members_of(session, actor.organisation_id, part).map(_line)
 
 
 def _checked(roles: Iterable[str]) -> set[str]:

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
+from domain.paging import WHOLE, Page, Part
 from store.entities import entity_named
 from store.level_tables import OverrideRow
 from store.overrides import Overridden, count_below, count_with_level, override_numbered, overrides_with_standings
@@ -67,7 +68,8 @@ def overrides_of(
     type_name: str | None = None,
     external_id: str | None = None,
     now_us: int | None = None,
-) -> list[OverrideLine]:
+    part: Part = WHOLE,
+) -> Page[OverrideLine]:
     """List the overrides of one entity, or of all where none is named, the newest first.
 
     NotThere where an entity is named that is not there.
@@ -78,9 +80,8 @@ def overrides_of(
         if type_name is not None and external_id is not None:
             entity_id = entity_named(session, actor.organisation_id, type_name, external_id).id
         settings = settings_of(session, actor.organisation_id)
-        return [
-            _line(each, settings, now) for each in overrides_with_standings(session, actor.organisation_id, entity_id)
-        ]
+        found = overrides_with_standings(session, actor.organisation_id, entity_id, part=part)
+        return found.map(lambda each: _line(each, settings, now))
 
 
 def read_override(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> OverrideLine:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused, Finding, RulesetNotValid
+from domain.paging import WHOLE, Page, Part
 from risk.engine.policies import kept_policy
 from risk.governance.lint_policies import lint_policy
 from risk.language import policy as language
@@ -222,10 +223,10 @@ def _retired(session: Session, actor: Actor, row: Policy, why: str) -> PolicyLin
     return line_of(row)
 
 
-def policies_of(engine: Engine, actor: Actor, name: str | None = None) -> list[PolicyLine]:
+def policies_of(engine: Engine, actor: Actor, name: str | None = None, part: Part = WHOLE) -> Page[PolicyLine]:
     """List the versions of one policy, or of all: by name, the newest first."""
     with reachable(), Session(engine) as session:
-        return [line_of(row) for row in policy_versions(session, actor.organisation_id, name)]
+        return policy_versions(session, actor.organisation_id, name, part).map(line_of)
 
 
 def show_policy(engine: Engine, actor: Actor, name: str, number: int) -> PolicyShown:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from domain.canonical import canonical_json
 from domain.clock import from_microseconds, now_microseconds
 from domain.errors import ActionRefused, ConfigError
+from domain.paging import WHOLE, Page, Part
 from domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_inverse
 from store.backfills import mark_type
 from store.chain import digest_of
@@ -151,10 +152,10 @@ def put_rates_in(
     return _line(row)
 
 
-def list_rate_tables(engine: Engine, actor: Actor) -> list[RateTableLine]:
+def list_rate_tables(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[RateTableLine]:
     """List the tables, the newest first."""
     with reachable(), Session(engine) as session:
-        return [_line(row) for row in rate_tables(session, actor.organisation_id)]
+        return rate_tables(session, actor.organisation_id, part).map(_line)
 
 
 def show_rates(engine: Engine, actor: Actor, now_us: int | None = None) -> RatesShown:

@@ -3,18 +3,28 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from domain.paging import WHOLE, Page, Part
 from risk.governance.diff import Difference, diff
 from risk.language.reading import read_ruleset
 from store.database import reachable
 from store.entities import type_named
 from store.entity_tables import EntityType
 from store.ruleset_tables import Draft, Family, RulesetVersion
-from store.rulesets import draft_of, editors_of, families_of, family_named, version_numbered, versions_of
+from store.rulesets import (
+    draft_of,
+    editors_of,
+    families_of,
+    family_named,
+    latest_versions,
+    newest_version,
+    version_numbered,
+)
 from usecases.actors import Actor
 
 
@@ -68,25 +78,25 @@ class VersionShown(VersionLine):
     tests: Mapping[str, Any]
 
 
-def list_families(engine: Engine, actor: Actor, type_name: str | None = None) -> list[FamilyLine]:
+def list_families(engine: Engine, actor: Actor, type_name: str | None = None, part: Part = WHOLE) -> Page[FamilyLine]:
     """List the families of a type, or of all; NotThere where there is no such type."""
     with reachable(), Session(engine) as session:
         of = actor.organisation_id
         kind = None if type_name is None else type_named(session, of, type_name).id
-        return [_family(session, family) for family in families_of(session, of, kind)]
+        return families_of(session, of, kind, part).map(partial(_family, session))
 
 
 def _family(session: Session, family: Family) -> FamilyLine:
-    versions = versions_of(session, family)
-    active = next((version.number for version in versions if version.id == family.active_version_id), None)
+    active = None if family.active_version_id is None else session.get_one(RulesetVersion, family.active_version_id)
+    newest = newest_version(session, family.id)
     draft = session.get(Draft, family.id)
     return FamilyLine(
         family.name,
         session.get_one(EntityType, family.type_id).name,
         family.position,
         family.enabled,
-        active,
-        versions[-1].number if versions else None,
+        None if active is None else active.number,
+        None if newest is None else newest.number,
         None if draft is None else draft.revision,
     )
 
@@ -98,11 +108,11 @@ def read_draft(engine: Engine, actor: Actor, family: str) -> DraftShown:
         return DraftShown(family, draft.revision, draft.document, tuple(editors_of(draft)), draft.edited_us)
 
 
-def list_versions(engine: Engine, actor: Actor, family: str) -> list[VersionLine]:
+def list_versions(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[VersionLine]:
     """List the versions of a family, the newest first; NotThere where there is no such family."""
     with reachable(), Session(engine) as session:
         found = family_named(session, actor.organisation_id, family)
-        return [VersionLine(**_said(version, found)) for version in reversed(versions_of(session, found))]
+        return latest_versions(session, found.id, part).map(lambda version: VersionLine(**_said(version, found)))
 
 
 def read_version(engine: Engine, actor: Actor, family: str, number: int) -> VersionShown:

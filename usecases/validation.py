@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US, day_text, now_microseconds
 from domain.errors import ConfigError
+from domain.paging import WHOLE, Page, Part
 from risk.governance.statistics import RESAMPLES
 from store.database import reachable, writing
 from store.event_tables import ValidationRun
@@ -199,10 +200,10 @@ def _now(session: Session, organisation_id: int, now_us: int) -> dict[str, Any]:
     return {"due": waiting.due, "oldest_due_seconds": age, "quarantined": waiting.quarantined}
 
 
-def list_validations(engine: Engine, actor: Actor, most: int = 100) -> list[Validated]:
+def list_validations(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[Validated]:
     """List validations, the newest first."""
     with reachable(), Session(engine) as session:
-        return [_validated(row) for row in runs_of(session, actor.organisation_id, most)]
+        return runs_of(session, actor.organisation_id, part).map(_validated)
 
 
 def read_validation(engine: Engine, actor: Actor, number: int) -> Validated:

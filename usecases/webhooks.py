@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from domain.canonical import canonical_json
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused, ConfigError
+from domain.paging import WHOLE, Page, Part
 from store import endpoints
 from store.database import reachable, writing
 from store.event_tables import Endpoint
@@ -116,24 +117,25 @@ def add_endpoint(
         return MadeSecret(made.id, secret)
 
 
-def list_endpoints(engine: Engine, actor: Actor, now_us: int | None = None) -> list[EndpointLine]:
+def list_endpoints(engine: Engine, actor: Actor, now_us: int | None = None, part: Part = WHOLE) -> Page[EndpointLine]:
     """List the organisation's endpoints."""
     now = now_microseconds() if now_us is None else now_us
     with reachable(), Session(engine) as session:
-        return [
-            EndpointLine(
-                id=endpoint.id,
-                url=endpoint.url,
-                kinds=tuple(json.loads(endpoint.kinds)),
-                enabled=endpoint.enabled,
-                private_allowed=endpoint.private_allowed,
-                secrets=len(live(read_secrets(endpoint.secrets), now)),
-                waiting=waiting,
-                dead=dead,
-                created_us=endpoint.created_us,
-            )
-            for endpoint, waiting, dead in endpoints.endpoints_of(session, actor.organisation_id)
-        ]
+        return endpoints.endpoints_of(session, actor.organisation_id, part).map(lambda row: _line(*row, now))
+
+
+def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointLine:
+    return EndpointLine(
+        id=endpoint.id,
+        url=endpoint.url,
+        kinds=tuple(json.loads(endpoint.kinds)),
+        enabled=endpoint.enabled,
+        private_allowed=endpoint.private_allowed,
+        secrets=len(live(read_secrets(endpoint.secrets), now_us)),
+        waiting=waiting,
+        dead=dead,
+        created_us=endpoint.created_us,
+    )
 
 
 def rotate_secret(

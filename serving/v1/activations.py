@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.proposals import Proposed
 from serving.v1.route import Asked
 from serving.v1.rulesets import Rate
@@ -89,9 +91,9 @@ def roll_back(asked: Asked, family: Text, body: RollbackGiven) -> Proposed:
     return Proposed.of(made)
 
 
-def list_activations(asked: Asked, family: Text) -> list[ActivationLine]:
+def list_activations(asked: Asked, family: Text, query: PageAsked) -> Page[ActivationLine]:
     """List what was activated, rolled back and switched, the newest first, and how far everyone is assessed by it."""
-    return [ActivationLine.of(line) for line in activations.list_activations(asked.engine, asked.actor, family)]
+    return activations.list_activations(asked.engine, asked.actor, family, query.part).map(ActivationLine.of)
 
 
 def request_backtest(asked: Asked, family: Text, body: BacktestGiven) -> BacktestLine:
@@ -99,9 +101,9 @@ def request_backtest(asked: Asked, family: Text, body: BacktestGiven) -> Backtes
     return BacktestLine.of(backtests.request_backtest(asked.engine, asked.actor, family, body.version))
 
 
-def list_backtests(asked: Asked, family: Text) -> list[BacktestLine]:
+def list_backtests(asked: Asked, family: Text, query: PageAsked) -> Page[BacktestLine]:
     """List the backtests of a ruleset, the newest first."""
-    return [BacktestLine.of(line) for line in backtests.list_backtests(asked.engine, asked.actor, family)]
+    return backtests.list_backtests(asked.engine, asked.actor, family, query.part).map(BacktestLine.of)
 
 
 def read_backtest(asked: Asked, backtest: Number) -> dict[str, Any]:

@@ -4,16 +4,11 @@ from typing import Any
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
-from serving.v1.shapes import BigNumber, Given, Moment, Shown
-from usecases.audit_pages import page_of_entries
-
-
-class PageOfEntries(Given):
-    """Which entries."""
-
-    before: BigNumber | None = None
-    limit: int = Field(default=100, ge=1, le=1000)
+from serving.v1.shapes import Moment, Shown
+from usecases import audit_pages
 
 
 class Entry(Shown):
@@ -30,6 +25,6 @@ class Entry(Shown):
     hash: str
 
 
-def list_entries(asked: Asked, query: PageOfEntries) -> list[Entry]:
-    """List what was done, the newest first; `before` is the number from which the page goes back."""
-    return [Entry.of(line) for line in page_of_entries(asked.engine, asked.actor, query.limit, query.before)]
+def list_entries(asked: Asked, query: PageAsked) -> Page[Entry]:
+    """List what was done, the newest first."""
+    return audit_pages.list_entries(asked.engine, asked.actor, query.part).map(Entry.of)

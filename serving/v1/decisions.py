@@ -4,8 +4,9 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from serving.v1.facts import Limit
+from domain.paging import Page
 from serving.v1.levels import SEE_EVERYTHING, ValueSeen
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
 from serving.v1.shapes import BigNumber, Given, Moment, Shown, Text
 from usecases import decision_reading, decision_views, decisions
@@ -99,13 +100,6 @@ class DecisionForPublishers(DecisionForPeople):
     answer: dict[str, Any] | None
 
 
-class PageOfDecisions(Given):
-    """Which decisions; `before` is the last number of the page before."""
-
-    before: BigNumber | None = None
-    limit: Limit = 100
-
-
 class DecisionLine(Shown):
     """A decision as it is listed; `line` is empty once it was erased."""
 
@@ -166,17 +160,12 @@ def _told(made: DecisionMade) -> dict[str, Any]:
     }
 
 
-def list_decisions(asked: Asked, type_: Text, external_id: Text, query: PageOfDecisions) -> list[DecisionLine]:
+def list_decisions(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[DecisionLine]:
     """List the decisions on an entity's transactions, the latest first."""
-    found = decision_reading.list_decisions(asked.engine, asked.actor, type_, external_id, query.limit, query.before)
-    return [
-        DecisionLine(
-            decision=line.number,
-            at=line.at_us,
-            action=line.action,
-            policy=PolicyNamed.named(line.policy),
-            actor=line.actor,
-            line=line.line,
-        )
-        for line in found
-    ]
+    found = decision_reading.list_decisions(asked.engine, asked.actor, type_, external_id, query.part)
+    return found.map(_line)
+
+
+def _line(line: decision_reading.DecisionLine) -> DecisionLine:
+    known = {name: getattr(line, name) for name in ("action", "actor", "line")}
+    return DecisionLine(**known, decision=line.number, at=line.at_us, policy=PolicyNamed.named(line.policy))

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from domain.clock import now_microseconds
 from domain.errors import FivefoldError, OutcomeUnknown, StoreError
+from domain.paging import Page
 from domain.settings import Limits
 from serving.access import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
 from serving.answers import NO_CREDENTIALS, Refusal
@@ -23,6 +24,7 @@ from serving.metrics import ROUTE
 from serving.rates import Rates
 from serving.v1.errors import LATER, answer_of
 from serving.v1.idempotency import answered_once
+from serving.v1.paging import LINK, link_to, list_name
 from serving.v1.paths import parts_of
 from serving.v1.reading import is_refused, read_form, read_part, read_query
 from serving.v1.route import Asked, Route, Work
@@ -141,9 +143,11 @@ def answered_by(
     """Read what is asked, let the route's handler do it, and write what came of it; *attempt* is what stores it."""
     with suppress(StoreError):  # it is for people to look at; a locked database is no reason to refuse
         note_use(asked.engine, asked.credential.token_id, now_microseconds())
-    given = {name: read_part(route, name, text) for name, text in parts_of(request).items()}
+    parts = parts_of(request)
+    given = {name: read_part(route, name, text) for name, text in parts.items()}
+    list_ = list_name(asked, route, parts, request.query_params)
     for name, read in (
-        ("query", partial(read_query, route, request)),
+        ("query", partial(read_query, route, request, list_)),
         ("body", partial(read_form, route, body, most_rows)),
     ):
         if name in route.takes or name == "query":  # where there is none, nothing may be said in it
@@ -163,4 +167,7 @@ def answered_by(
     if made is None:
         return Response(status_code=204)
     status = IN_PART if isinstance(made, TakenRows) and made.refused else route.status
-    return Response(route.writer.dump_json(made), status, media_type="application/json")
+    response = Response(route.writer.dump_json(made), status, media_type="application/json")
+    if isinstance(made, Page) and made.next is not None:
+        response.headers[LINK] = link_to(list_, route, parts, request.query_params, made.next)
+    return response

@@ -1,15 +1,15 @@
 """What is known of entities, as people read it."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
+from domain.paging import Page
 from serving.v1.levels import LevelForPeople, LevelForPublishers, level_for
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
-from serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Shown, Text
+from serving.v1.shapes import Moment, MomentGiven, Shown, Text
 from usecases import facts, levels
-
-Limit = Annotated[int, Field(ge=1, le=1000)]
 
 
 class EntityNamed(Shown):
@@ -43,12 +43,10 @@ class Profile(EntityNamed):
     risk: LevelForPeople | LevelForPublishers
 
 
-class PageOfEntities(Given):
-    """Which entities: of one level or of all; `after` is the last `id` of the page before."""
+class PageOfEntities(PageAsked):
+    """Which entities: of one level or of all."""
 
     level: Text | None = None
-    after: BigNumber | None = None
-    limit: Limit = 100
 
 
 class EntityLine(Shown):
@@ -58,12 +56,6 @@ class EntityLine(Shown):
     external_id: str
     level: str | None
     status: str | None
-
-
-class Most(Given):
-    """How many."""
-
-    limit: Limit = 100
 
 
 class Tag(Shown):
@@ -95,15 +87,11 @@ class Case(Shown):
     fields: dict[str, Any]
 
 
-class PageOfTransactions(Most):
-    """Which transactions: from `since` until before `until`.
-
-    `before` is the number of the last one of the page before.
-    """
+class PageOfTransactions(PageAsked):
+    """Which transactions: from `since` until before `until`."""
 
     since: MomentGiven | None = None
     until: MomentGiven | None = None
-    before: Text | None = None
 
 
 class Correction(Shown):
@@ -155,37 +143,33 @@ def view_entity(asked: Asked, type_: Text, external_id: Text) -> Profile:
     )
 
 
-def list_entities(asked: Asked, type_: Text, query: PageOfEntities) -> list[EntityLine]:
+def list_entities(asked: Asked, type_: Text, query: PageOfEntities) -> Page[EntityLine]:
     """List entities of a type and where they stand, in the order in which they were added."""
-    found = facts.list_entities(asked.engine, asked.actor, type_, query.limit, query.after or 0, query.level)
-    return [EntityLine.of(line) for line in found]
+    return facts.list_entities(asked.engine, asked.actor, type_, query.part, query.level).map(EntityLine.of)
 
 
-def list_tags(asked: Asked, type_: Text, external_id: Text, query: Most) -> list[Tag]:
+def list_tags(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Tag]:
     """List the tags that an entity has or had, the newest first."""
-    return [Tag.of(line) for line in facts.list_tags(asked.engine, asked.actor, type_, external_id, query.limit)]
+    return facts.list_tags(asked.engine, asked.actor, type_, external_id, query.part).map(Tag.of)
 
 
-def list_screenings(asked: Asked, type_: Text, external_id: Text, query: Most) -> list[Screening]:
+def list_screenings(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Screening]:
     """List an entity's screenings, those that were made last first."""
-    found = facts.list_screenings(asked.engine, asked.actor, type_, external_id, query.limit)
-    return [Screening.of(line) for line in found]
+    return facts.list_screenings(asked.engine, asked.actor, type_, external_id, query.part).map(Screening.of)
 
 
-def list_cases(asked: Asked, type_: Text, external_id: Text, query: Most) -> list[Case]:
+def list_cases(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Case]:
     """List the cases about an entity, those that were opened last first."""
-    found = facts.list_records(asked.engine, asked.actor, type_, external_id, "case", query.limit)
-    return [Case.of(line) for line in found]
+    return facts.list_records(asked.engine, asked.actor, type_, external_id, "case", query.part).map(Case.of)
 
 
-def list_alerts(asked: Asked, type_: Text, external_id: Text, query: Most) -> list[Case]:
+def list_alerts(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Case]:
     """List the alerts about an entity, those that were opened last first."""
-    found = facts.list_records(asked.engine, asked.actor, type_, external_id, "alert", query.limit)
-    return [Case.of(line) for line in found]
+    return facts.list_records(asked.engine, asked.actor, type_, external_id, "alert", query.part).map(Case.of)
 
 
-def list_transactions(asked: Asked, type_: Text, external_id: Text, query: PageOfTransactions) -> list[Transaction]:
+def list_transactions(asked: Asked, type_: Text, external_id: Text, query: PageOfTransactions) -> Page[Transaction]:
     """List the transactions that an entity's level reads, the latest first: its own, and of what it owned then."""
     about = (asked.engine, asked.actor, type_, external_id)
-    found = facts.list_transactions(*about, query.limit, query.before, since_us=query.since, until_us=query.until)
-    return [Transaction.of(line) for line in found]
+    found = facts.list_transactions(*about, query.part, since_us=query.since, until_us=query.until)
+    return found.map(Transaction.of)

@@ -4,8 +4,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, Number, Shown, Text
+from serving.v1.shapes import Given, Moment, Shown, Text
 from usecases import levels, views
 from usecases.levels import Freshness, LevelShown
 from usecases.roles import Role
@@ -108,13 +110,6 @@ class HowFresh(Given):
     freshness: Freshness = Freshness.REFRESH
 
 
-class PageOfHistory(Given):
-    """Which assessments; `before` is the last number of the page before."""
-
-    before: Number | None = None
-    limit: int = Field(default=100, ge=1, le=1000)
-
-
 class HistoryLine(Shown):
     """An assessment; `reached` says whether the level became another one."""
 
@@ -163,17 +158,15 @@ def level_for(asked: Asked, found: LevelShown) -> LevelAnswer:
     return (LevelForPublishers if asked.role in SEE_EVERYTHING else LevelForPeople).model_validate(known)
 
 
-def read_history(asked: Asked, type_: Text, external_id: Text, query: PageOfHistory) -> list[HistoryLine]:
+def read_history(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[HistoryLine]:
     """List the assessments of an entity, the latest first."""
-    found = levels.history(asked.engine, asked.actor, type_, external_id, query.limit, query.before)
-    return [
-        HistoryLine(
-            **{name: value for name, value in vars(line).items() if name in HistoryLine.model_fields},
-            at=line.at_us,
-            decided_by=RulesetNamed.named(line.ruleset),
-        ).model_copy(update={"line": views.shown_line(line.status, line.line)})
-        for line in found
-    ]
+    return levels.history(asked.engine, asked.actor, type_, external_id, query.part).map(_history_line)
+
+
+def _history_line(line: levels.HistoryLine) -> HistoryLine:
+    known = {name: value for name, value in vars(line).items() if name in HistoryLine.model_fields}
+    known |= {"at": line.at_us, "line": views.shown_line(line.status, line.line)}
+    return HistoryLine(**known, decided_by=RulesetNamed.named(line.ruleset))
 
 
 def read_reasons(asked: Asked, assessment: Annotated[Text, Field(max_length=30)]) -> ReasonsOfAssessment:

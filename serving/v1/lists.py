@@ -2,6 +2,8 @@
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, MomentGiven, Shown, Text
@@ -40,9 +42,9 @@ class ListPut(Shown):
     proposal: Proposal | None
 
 
-def list_lists(asked: Asked) -> list[ListVersion]:
-    """List all versions of all lists."""
-    return [ListVersion.of(line) for line in lists.list_lists(asked.engine, asked.actor)]
+def list_lists(asked: Asked, query: PageAsked) -> Page[ListVersion]:
+    """List all versions of all lists: by name, the oldest version first."""
+    return lists.list_lists(asked.engine, asked.actor, query.part).map(ListVersion.of)
 
 
 def add_list_version(asked: Asked, name: Text, body: ListVersionGiven) -> ListPut:

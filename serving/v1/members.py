@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Number, Shown, Text
 from usecases import members
@@ -33,9 +35,9 @@ class Member(Shown):
     left_at: Moment | None = Field(validation_alias="left_us")
 
 
-def list_members(asked: Asked) -> list[Member]:
+def list_members(asked: Asked, query: PageAsked) -> Page[Member]:
     """List the members, those who left too."""
-    return [Member.of(line) for line in members.list_members(asked.engine, asked.actor)]
+    return members.list_members(asked.engine, asked.actor, query.part).map(Member.of)
 
 
 def add_member(asked: Asked, body: MemberGiven) -> Member:

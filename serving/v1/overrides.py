@@ -2,6 +2,8 @@
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Shown, Text
@@ -66,9 +68,9 @@ class OverrideCap(Shown):
     percent: int
 
 
-def list_overrides(asked: Asked) -> list[Override]:
+def list_overrides(asked: Asked, query: PageAsked) -> Page[Override]:
     """List all overrides, the newest first."""
-    return [Override.of(line) for line in override_views.overrides_of(asked.engine, asked.actor)]
+    return override_views.overrides_of(asked.engine, asked.actor, part=query.part).map(Override.of)
 
 
 def read_cap(asked: Asked) -> OverrideCap:
@@ -76,10 +78,10 @@ def read_cap(asked: Asked) -> OverrideCap:
     return OverrideCap.of(override_views.cap_of(asked.engine, asked.actor))
 
 
-def list_overrides_of(asked: Asked, type_: Text, external_id: Text) -> list[Override]:
+def list_overrides_of(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Override]:
     """List the overrides of an entity, the newest first."""
-    found = override_views.overrides_of(asked.engine, asked.actor, type_, external_id)
-    return [Override.of(line) for line in found]
+    found = override_views.overrides_of(asked.engine, asked.actor, type_, external_id, part=query.part)
+    return found.map(Override.of)
 
 
 def request_override(asked: Asked, type_: Text, external_id: Text, body: OverrideGiven) -> Override:

@@ -2,7 +2,9 @@
 
 from pydantic import Field
 
+from domain.paging import Page
 from serving.v1.errors import Place
+from serving.v1.paging import PageAsked
 from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Number, Shown, Text
@@ -30,7 +32,7 @@ class Why(Given):
     reason: Text
 
 
-class OfPolicy(Given):
+class OfPolicy(PageAsked):
     """Of which policy; of all where none is named."""
 
     policy: Text | None = None
@@ -63,9 +65,9 @@ class Policy(PolicyLine):
     doubts: list[Place]
 
 
-def list_policies(asked: Asked, query: OfPolicy) -> list[PolicyLine]:
+def list_policies(asked: Asked, query: OfPolicy) -> Page[PolicyLine]:
     """List the versions of a policy, or of all: by name, the newest first."""
-    return [PolicyLine.of(line) for line in policies.policies_of(asked.engine, asked.actor, query.policy)]
+    return policies.policies_of(asked.engine, asked.actor, query.policy, query.part).map(PolicyLine.of)
 
 
 def check_policy(asked: Asked, body: PolicyGiven) -> list[Place]:

@@ -1,9 +1,7 @@
 """A whole portfolio at a glance: where everyone stands, and who could not be assessed."""
 
-from typing import Annotated
-
-from pydantic import Field
-
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Shown, Text
 from usecases import distribution, levels
@@ -50,12 +48,6 @@ class Distribution(Shown):
     quarantined: int
 
 
-class Most(Given):
-    """How many."""
-
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-
-
 class Failure(Shown):
     """An entity that could not be assessed in full, and why: its status, or quarantined with its error.
 
@@ -72,7 +64,7 @@ def read_distribution(asked: Asked, query: WhichType) -> Distribution:
     return Distribution.of(distribution.distribution(asked.engine, asked.actor, query.type))
 
 
-def list_failures(asked: Asked, query: Most) -> list[Failure]:
+def list_failures(asked: Asked, query: PageAsked) -> Page[Failure]:
     """List who could not be assessed in full, and why."""
-    found = levels.list_failed(asked.engine, asked.actor, query.limit)[: query.limit]
-    return [Failure(entity_type=kind, external_id=name, problem=problem) for kind, name, problem in found]
+    found = levels.list_failed(asked.engine, asked.actor, query.part)
+    return found.map(lambda line: Failure(entity_type=line[0], external_id=line[1], problem=line[2]))

@@ -1,9 +1,11 @@
 """Changes of what decides: proposed by one person, approved by another."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Number, Shown, Text
 from usecases.changes import proposals
@@ -48,12 +50,10 @@ class Proposed(Shown):
     proposal: Proposal | None
 
 
-class PageOfProposals(Given):
-    """Which proposals: of one state or of all; `before` is the number of the last one of the page before."""
+class PageOfProposals(PageAsked):
+    """Which proposals: of one state or of all."""
 
     state: Literal["proposed", "approved", "refused", "withdrawn"] | None = None
-    before: Number | None = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = proposals.LISTED
 
 
 class WhyDecided(Given):
@@ -62,10 +62,9 @@ class WhyDecided(Given):
     reason: Text
 
 
-def list_proposals(asked: Asked, query: PageOfProposals) -> list[Proposal]:
+def list_proposals(asked: Asked, query: PageOfProposals) -> Page[Proposal]:
     """List proposals, the newest first; for approvers those about one entity."""
-    found = proposals.list_proposals(asked.engine, asked.actor, query.state, query.before, query.limit, asked.role)
-    return [Proposal.of(line) for line in found]
+    return proposals.list_proposals(asked.engine, asked.actor, query.state, asked.role, query.part).map(Proposal.of)
 
 
 def read_proposal(asked: Asked, proposal: Number) -> Proposal:

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Shown, Text
@@ -65,9 +67,9 @@ def read_rates(asked: Asked) -> Rates:
     return Rates.of(rate_tables.show_rates(asked.engine, asked.actor))
 
 
-def list_rate_tables(asked: Asked) -> list[RateTable]:
+def list_rate_tables(asked: Asked, query: PageAsked) -> Page[RateTable]:
     """List the organisation's own tables, the newest first."""
-    return [RateTable.of(line) for line in rate_tables.list_rate_tables(asked.engine, asked.actor)]
+    return rate_tables.list_rate_tables(asked.engine, asked.actor, query.part).map(RateTable.of)
 
 
 def add_rates(asked: Asked, body: RatesGiven) -> RatesPut:

@@ -27,8 +27,11 @@ def read_part(route: Route, name: str, text: str) -> Any:
         raise Refusal(404) from None
 
 
-def read_query(route: Route, request: Request) -> Any:
-    """Read the query; a Response where it is not as asked, which every name is that the route does not know."""
+def read_query(route: Route, request: Request, list_: str) -> Any:
+    """Read the query; a Response where it is not as asked, which every name is that the route does not know.
+
+    *list_* names the list that a page is asked of: cursors of others are refused.
+    """
     pairs = request.query_params.multi_items()
     given: Mapping[str, str] = dict(pairs)
     if len(given) < len(pairs):
@@ -36,7 +39,7 @@ def read_query(route: Route, request: Request) -> Any:
     if "query" not in route.takes:
         return misplaced(f"query.{pairs[0][0]}", "is no parameter: this route has none") if pairs else None
     try:
-        return route.readers["query"].validate_strings(given)
+        return route.readers["query"].validate_strings(given, context=list_)
     except ValidationError as error:
         return not_as_asked("query", error)
 

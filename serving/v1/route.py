@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import FailFast, TypeAdapter
 from sqlalchemy import Engine
 
+from domain.paging import Page
 from usecases.actors import Actor
 from usecases.roles import Role
 from usecases.tokens import Credential
@@ -96,7 +97,17 @@ class Route:
 
     @cached_property
     def gives(self) -> Any:
-        """Give the type of the answer."""
+        """Give the type of the answer; a page is answered as the list of its rows."""
+        made = self._returns
+        return list[get_args(made)[0]] if self.is_paged else made  # type: ignore[misc]  # known when it runs
+
+    @cached_property
+    def is_paged(self) -> bool:
+        """Tell whether the answer is a page of a list."""
+        return get_origin(self._returns) is Page
+
+    @cached_property
+    def _returns(self) -> Any:
         return get_type_hints(self.handler, include_extras=True)["return"]
 
     @cached_property

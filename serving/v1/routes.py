@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI, Header, Path, Query
+from fastapi import Body, Header, Path, Query
 from fastapi.routing import APIRoute
 from pydantic.json_schema import SkipJsonSchema
 from starlette.requests import Request
@@ -13,15 +13,18 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from serving.answers import NO_CREDENTIALS, UNPROCESSABLE, refused
-from serving.app import EVERYWHERE, LATER
+from serving.app import EVERYWHERE, LATER, Documented
 from serving.v1.desk import PlatformDesk
 from serving.v1.errors import Faults
+from serving.v1.examples import add_examples
+from serving.v1.paging import LINK
 from serving.v1.paths import in_parts
 from serving.v1.rights import TABLE
 from serving.v1.route import Route
 from serving.v1.taken_rows import IN_PART, TakenRows
 
 _CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in", "schema": {"type": "string"}}}
+_NEXT = {LINK: {"description": "The next page, as rel=next; absent on the last one", "schema": {"type": "string"}}}
 _ERRORS: Mapping[int, str] = {
     401: NO_CREDENTIALS,
     403: "Not for this role",
@@ -69,8 +72,9 @@ class PartedRoute(APIRoute):
             await refused(405, headers={"Allow": ", ".join(others)})(scope, receive, send)
 
 
-def add_platform(app: FastAPI, desk: PlatformDesk) -> None:
-    """Add the routes of the table to an application."""
+def add_platform(app: Documented, desk: PlatformDesk) -> None:
+    """Add the routes of the table to an application, and their examples to its document."""
+    app.completing.append(add_examples)
     for route in TABLE:
         app.router.add_api_route(
             route.path,
@@ -123,9 +127,9 @@ def _status(route: Route) -> int:
 
 
 def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
-    good: dict[str, Any] = (
-        {"headers": EVERYWHERE} if _status(route) == 204 else {"model": route.gives, "headers": EVERYWHERE}
-    )
+    good: dict[str, Any] = {"headers": {**EVERYWHERE, **(_NEXT if route.is_paged else {})}}
+    if _status(route) != 204:
+        good["model"] = route.gives
     bad: dict[int | str, dict[str, Any]] = {
         status: {
             "model": list[Faults],

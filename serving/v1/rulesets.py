@@ -5,7 +5,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from domain.errors import Finding, RulesetNotValid
+from domain.paging import Page
 from serving.v1.errors import Place
+from serving.v1.paging import PageAsked
 from serving.v1.proposals import Proposed
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Number, Shown, Text
@@ -18,7 +20,7 @@ Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that
 Revision = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-class OfType(Given):
+class OfType(PageAsked):
     """Of which type of entity; of all where none is named."""
 
     type: Text | None = None
@@ -157,9 +159,9 @@ class SwitchGiven(Given):
     per_second: Rate = PER_SECOND
 
 
-def list_families(asked: Asked, query: OfType) -> list[FamilyLine]:
+def list_families(asked: Asked, query: OfType) -> Page[FamilyLine]:
     """List the rulesets, by type in the order in which they are tried."""
-    return [FamilyLine.of(line) for line in ruleset_reading.list_families(asked.engine, asked.actor, query.type)]
+    return ruleset_reading.list_families(asked.engine, asked.actor, query.type, query.part).map(FamilyLine.of)
 
 
 def save_draft(asked: Asked, family: Text, body: DraftGiven) -> DraftSaved:
@@ -186,9 +188,9 @@ def commit(asked: Asked, family: Text, body: CommitGiven) -> Committed:
     return Committed.of(made)
 
 
-def list_versions(asked: Asked, family: Text) -> list[VersionLine]:
+def list_versions(asked: Asked, family: Text, query: PageAsked) -> Page[VersionLine]:
     """List the versions of a ruleset, the newest first."""
-    return [VersionLine.of(line) for line in ruleset_reading.list_versions(asked.engine, asked.actor, family)]
+    return ruleset_reading.list_versions(asked.engine, asked.actor, family, query.part).map(VersionLine.of)
 
 
 def read_version(asked: Asked, family: Text, number: Number) -> Version:

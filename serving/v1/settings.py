@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.proposals import Proposal
 from serving.v1.route import Asked
 from serving.v1.shapes import Given, Moment, Shown, Text
@@ -86,9 +88,9 @@ def change_settings(asked: Asked, body: SettingsGiven) -> SettingsAsked:
     return SettingsAsked.of({**vars(present), "proposal": made.proposal})
 
 
-def list_types(asked: Asked) -> list[EntityType]:
-    """List the types of entities."""
-    return [EntityType.of(line) for line in entity_types.list_types(asked.engine, asked.actor)]
+def list_types(asked: Asked, query: PageAsked) -> Page[EntityType]:
+    """List the types of entities, by name."""
+    return entity_types.list_types(asked.engine, asked.actor, query.part).map(EntityType.of)
 
 
 def define_type(asked: Asked, name: Text, body: FieldsGiven) -> EntityType:

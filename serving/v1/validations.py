@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from domain.paging import Key, Page, page_among
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
 from serving.v1.shapes import LARGEST, Given, Moment, MomentGiven, Number, Shown, Text
-from usecases import material_changes, validation
+from usecases import material_changes, revalidation, validation
 from usecases.revalidation import REACHED
 from usecases.validation import Validated
 from usecases.validation_history import CONFIRMED
@@ -82,9 +84,10 @@ class Change(Shown):
     conclusion: str | None
 
 
-def list_validations(asked: Asked) -> list[ValidationLine]:
+def list_validations(asked: Asked, query: PageAsked) -> Page[ValidationLine]:
     """List validations, the newest first."""
-    return [ValidationLine(**_said(made)) for made in validation.list_validations(asked.engine, asked.actor)]
+    found = validation.list_validations(asked.engine, asked.actor, query.part)
+    return found.map(lambda made: ValidationLine(**_said(made)))
 
 
 def validate_levels(asked: Asked, body: ValidationGiven) -> Validation:
@@ -100,14 +103,19 @@ def read_validation(asked: Asked, validation_: Number) -> Validation:
     return _shown(validation.read_validation(asked.engine, asked.actor, validation_))
 
 
-def read_revalidation(asked: Asked) -> list[Trigger]:
-    """Tell what asks for a revalidation now, and what does not."""
-    return [Trigger.of(trigger) for trigger in validation.revalidation(asked.engine, asked.actor)]
+def read_revalidation(asked: Asked, query: PageAsked) -> Page[Trigger]:
+    """Tell what asks for a revalidation now, and what does not; by what it is about."""
+    found = sorted(validation.revalidation(asked.engine, asked.actor), key=_place)
+    return page_among(found, _place, query.part).map(Trigger.of)
 
 
-def list_changes(asked: Asked) -> list[Change]:
+def _place(trigger: revalidation.Trigger) -> Key:
+    return trigger.about, trigger.name
+
+
+def list_changes(asked: Asked, query: PageAsked) -> Page[Change]:
     """List material changes, the newest first."""
-    return [Change.of(line) for line in material_changes.list_changes(asked.engine, asked.actor)]
+    return material_changes.list_changes(asked.engine, asked.actor, query.part).map(Change.of)
 
 
 def register_change(asked: Asked, body: ChangeGiven) -> Change:

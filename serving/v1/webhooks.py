@@ -1,11 +1,11 @@
 """Webhooks: who is told of what happens, what could not be told, and sending again."""
 
-from typing import Annotated
-
 from pydantic import Field
 
+from domain.paging import Page
+from serving.v1.paging import PageAsked
 from serving.v1.route import Asked
-from serving.v1.shapes import LARGEST_BIG, BigNumber, Given, Moment, Number, Shown, Text
+from serving.v1.shapes import LARGEST_BIG, Given, Moment, Number, Shown, Text
 from usecases import dead_letters, webhooks
 
 
@@ -49,13 +49,6 @@ class RotationGiven(Given):
     kept_hours: int = Field(default=webhooks.KEPT_HOURS, ge=0, le=webhooks.KEPT_HOURS)
 
 
-class PageOfDeadLetters(Given):
-    """Which ones; `after` is the sequence number of the last one of the page before."""
-
-    after: BigNumber | None = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = dead_letters.LISTED
-
-
 class DeadLetter(Shown):
     """A delivery that was given up."""
 
@@ -82,9 +75,9 @@ class Counted(Shown):
     count: int
 
 
-def list_endpoints(asked: Asked) -> list[Endpoint]:
+def list_endpoints(asked: Asked, query: PageAsked) -> Page[Endpoint]:
     """List the endpoints."""
-    return [Endpoint.of(line) for line in webhooks.list_endpoints(asked.engine, asked.actor)]
+    return webhooks.list_endpoints(asked.engine, asked.actor, part=query.part).map(Endpoint.of)
 
 
 def add_endpoint(asked: Asked, body: EndpointGiven) -> EndpointMade:
@@ -113,12 +106,9 @@ def drop_old_secrets(asked: Asked, endpoint: Number) -> Counted:
     return Counted(count=webhooks.drop_old_secrets(asked.engine, asked.actor, endpoint))
 
 
-def list_dead_letters(asked: Asked, endpoint: Number, query: PageOfDeadLetters) -> list[DeadLetter]:
+def list_dead_letters(asked: Asked, endpoint: Number, query: PageAsked) -> Page[DeadLetter]:
     """List what could not be delivered, by sequence number."""
-    found = dead_letters.dead_letters(
-        asked.engine, asked.actor, endpoint, after=(endpoint, query.after or 0), most=query.limit
-    )
-    return [DeadLetter.of(line) for line in found]
+    return dead_letters.dead_letters(asked.engine, asked.actor, endpoint, query.part).map(DeadLetter.of)
 
 
 def replay_deliveries(asked: Asked, endpoint: Number, body: ReplayGiven) -> Counted:

@@ -3,7 +3,8 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.audit_pages import entries_before
+from domain.paging import Part
+from store.audit_pages import latest_entries
 from tests.store.audits import fill, organisation
 
 
@@ -12,7 +13,7 @@ def test_entries_come_newest_first_and_are_nobody_elses(engine: Engine) -> None:
     fill(engine, "theirs", 2)
     of = organisation(engine, "ours")
     with Session(engine) as session:
-        assert [entry.number for entry in entries_before(session, of, None, 3)] == [5, 4, 3]
-        assert [entry.number for entry in entries_before(session, of, 3, 3)] == [2, 1]
-        assert list(entries_before(session, of, 1, 3)) == []
-        assert {entry.organisation_id for entry in entries_before(session, of, None, 9)} == {of}
+        assert [entry.number for entry in latest_entries(session, of, Part(3))] == [5, 4, 3]
+        assert [entry.number for entry in latest_entries(session, of, Part(3, (3,)))] == [2, 1]
+        assert list(latest_entries(session, of, Part(3, (1,)))) == []
+        assert {entry.organisation_id for entry in latest_entries(session, of, Part(9))} == {of}

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import Part
 from store.decisions import (
     add_decision,
     decision_keyed,
@@ -51,9 +52,9 @@ def test_there_is_one_under_each_key(desk: Desk) -> None:
 def test_they_are_listed_the_latest_first(desk: Desk) -> None:
     with Session(desk.bank.engine) as session, session.begin():
         numbers = [add_decision(session, row(desk, entity_id=entity)) for entity in (1, 2, 1, 1)]
-        found = [made.id for made, policy in decisions_of(session, 1, 2, None) if policy.name == "payments"]
+        found = [made.id for made, policy in decisions_of(session, 1, Part(2)) if policy.name == "payments"]
         assert found == [numbers[3], numbers[2]]
-        assert [made.id for made, _ in decisions_of(session, 1, 9, numbers[2])] == [numbers[0]]
+        assert [made.id for made, _ in decisions_of(session, 1, Part(9, (numbers[2],)))] == [numbers[0]]
 
 
 def test_one_of_another_organisation_is_not_there(desk: Desk) -> None:

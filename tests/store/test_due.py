@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
+from domain.paging import WHOLE
 from store import backlog, claims, due
 from store.claims import Batch, Claim
 from store.due import BULK, EVENT, Reason, Subject
 from store.entity_tables import Entity, EntityType
+from store.failures import failures_of
 from store.level_tables import DueMark
 from tests.usecases import platforms
 
@@ -204,8 +206,9 @@ def test_who_fails_is_put_off_then_quarantined(engine: Engine, subjects: list[Su
     assert (found["quarantined"], found["attempts"], found["error"]) == (True, MOST, "it broke")
     with Session(engine) as session:
         of = subjects[0].organisation_id
-        assert backlog.quarantined(session, of) == [(subjects[0].entity_id, MOST, "it broke")]
-        assert backlog.quarantined(session, of + 1) == []
+        (failure,) = failures_of(session, of, 2**62, WHOLE)
+        assert (failure.entity_id, failure.attempts, failure.error) == (subjects[0].entity_id, MOST, "it broke")
+        assert failures_of(session, of + 1, 2**62, WHOLE) == []
 
 
 def held_batch(engine: Engine, subject: Subject, lease: str, attempts: int) -> Batch:

@@ -5,6 +5,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import Part
 from store import endpoints
 from store.event_tables import Delivery, Endpoint, OutboxEvent
 from store.tables import Organisation
@@ -68,7 +69,7 @@ def test_the_dead_are_listed_page_by_page(filled: Engine) -> None:
     with Session(filled) as session:
 
         def listed(after: tuple[int, int], most: int, endpoint_id: int | None = None) -> list[int]:
-            found = endpoints.dead_of(session, 1, endpoint_id, after, most)
+            found = endpoints.dead_of(session, 1, endpoint_id, Part(most, after))
             return [delivery.event_number for delivery, *_ in found]
 
         assert listed((0, 0), 2) == [102, 105]

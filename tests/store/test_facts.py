@@ -3,6 +3,7 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from domain.paging import Part
 from store import facts
 from store.entity_tables import Entity
 from tests.usecases.banks import Bank
@@ -24,16 +25,15 @@ def test_facts_are_those_of_one_entity(engine: Engine) -> None:
         assert facts.attributes_of(session, 999) is None
         assert facts.name_of(session, b) == ("customer", "b")
         wanted = facts.counted_transactions(a)
-        found = [(one.transaction_id, name) for one, _, name in facts.transactions_before(session, wanted, 5, None)]
+        found = [(one.transaction_id, name) for one, _, name in facts.transactions_of(session, wanted, Part(5))]
         assert found == [("t4", "b"), ("t3", "a"), ("t2", "a"), ("t1", "a")]
-        last = facts.transaction_of(session, a, "t2")
-        assert last is not None
-        below = facts.transactions_before(session, wanted, 5, (last.at_us, last.transaction_id))
+        place = facts.transactions_of(session, wanted, Part(3)).next
+        below = facts.transactions_of(session, wanted, Part(5, place))
         assert [one.transaction_id for one, _, _ in below] == ["t1"], "at the same moment, but behind it"
-        assert facts.transaction_of(session, b, "t3") is None
-        assert list(facts.tags_of(session, a, 5)) == []
-        assert list(facts.screenings_of(session, a, 5)) == []
-        assert list(facts.records_of(session, a, "case", 5)) == []
+        assert below.next is None
+        assert facts.tags_of(session, a, Part(5)) == []
+        assert facts.screenings_of(session, a, Part(5)) == []
+        assert facts.records_of(session, a, "case", Part(5)) == []
 
 
 def test_entities_are_listed_from_behind_a_number(engine: Engine) -> None:
@@ -45,6 +45,7 @@ def test_entities_are_listed_from_behind_a_number(engine: Engine) -> None:
     bank.settle()
     with Session(engine) as session:
         kind = session.get_one(Entity, bank.id_of("a")).type_id
-        listed = facts.entities_of_type(session, kind, 2, bank.id_of("a"))
+        of = (bank.of, kind)
+        listed = facts.entities_of_type(session, *of, Part(2, (bank.id_of("a"),)))
         assert [(entity.external_id, standing is not None) for entity, standing in listed] == [("b", True), ("c", True)]
-        assert facts.entities_of_type(session, kind, 9, 0, level=1) == []
+        assert facts.entities_of_type(session, *of, Part(9), level=1) == []

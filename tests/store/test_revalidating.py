@@ -5,6 +5,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
+from domain.paging import Part
 from store import due
 from store.due import Reason, Subject
 from store.event_tables import MaterialChange, ValidationRun
@@ -41,7 +42,7 @@ def test_validations_are_found(bank: Planted) -> None:
         latest = latest_run(session, of)
         assert latest is not None
         assert latest.id == 3
-        assert [each.id for each in runs_of(session, of, 3)] == [4, 3, 2]
+        assert [each.id for each in runs_of(session, of, Part(3))] == [4, 3, 2]
         assert run_numbered(session, of, 4).until_us == 7
         for number in (5, 6):
             with pytest.raises(NotThere, match=f"there is no validation {number}"):

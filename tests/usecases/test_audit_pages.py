@@ -2,8 +2,9 @@
 
 from sqlalchemy import Engine
 
+from domain.paging import Part
 from tests.store.audits import fill
-from usecases.audit_pages import page_of_entries
+from usecases.audit_pages import list_entries
 from usecases.organisations import actor_in
 
 
@@ -11,9 +12,9 @@ def test_a_page_shows_what_was_done_and_no_values(engine: Engine) -> None:
     made = fill(engine, "ours", 5)
     fill(engine, "theirs", 1)
     actor = actor_in(engine, "ours", "cli:ana")
-    page = page_of_entries(engine, actor, 10)
+    page = list_entries(engine, actor, Part(10))
     assert [(line.number, line.hash) for line in page] == [(each.number, each.hash) for each in made[::-1]]
     assert [line.bulk_count for line in page] == [None, 2, None, None, None]
     assert page[-1].details == {"plan": "trial"}
     assert "Zoë" not in repr(page)
-    assert [line.number for line in page_of_entries(engine, actor, 2, before=3)] == [2, 1]
+    assert [line.number for line in list_entries(engine, actor, Part(2, (3,)))] == [2, 1]

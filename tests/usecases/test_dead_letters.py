@@ -7,6 +7,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from domain.errors import ConfigError
+from domain.paging import Part
 from store.audit import entries
 from store.chain import digest_of
 from store.entity_tables import Entity
@@ -58,8 +59,8 @@ def test_the_dead_are_listed_by_endpoint_and_number_page_by_page(engine: Engine,
         "answered 500",
     )
     assert dead_letters(engine, ours, second) == found[2:]
-    assert dead_letters(engine, ours, most=3) == found[:3]
-    assert dead_letters(engine, ours, after=(found[2].endpoint_id, found[2].sequence)) == found[3:]
+    assert dead_letters(engine, ours, part=Part(3)) == found[:3]
+    assert dead_letters(engine, ours, part=Part(9, (found[2].endpoint_id, found[2].sequence))) == found[3:]
     assert [line.event_id for line in dead_letters(engine, theirs, other)] == ["c1-x"]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, update
 
 from domain.clock import DAY_US
 from domain.errors import ActionRefused, NotThere
+from domain.paging import Part
 from store.event_tables import Decision
 from tests.store.audits import forged
 from tests.usecases import banks
@@ -45,7 +46,7 @@ def test_decisions_are_listed_the_latest_first_page_by_page(desk: Desk) -> None:
     assert [line.action for line in found] == ["block", "block", "allow"]
     assert found[0].line == "Block, by R0"
     assert found[0].policy == ("payments", 1)
-    assert [line.number for line in list_decisions(*ask, most=1, before=numbers[2])] == [numbers[1]]
+    assert [line.number for line in list_decisions(*ask, Part(1, (numbers[2],)))] == [numbers[1]]
 
 
 def test_a_decision_comes_out_again_whatever_came_after(desk: Desk) -> None:

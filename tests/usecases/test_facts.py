@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from domain.errors import ConfigError, NotThere
+from domain.paging import Part
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import facts
@@ -55,18 +56,22 @@ def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:
         add_screening(*of, f"list {number}", found=number == 2, now_us=bank.now)
         put_record(*of, "case", RecordGiven(str(number), bank.now), now_us=bank.now)
         bank.pay(number)
-    assert [(line.tag, line.until_us) for line in list_tags(*of, 2)] == [
+    assert [(line.tag, line.until_us) for line in list_tags(*of, Part(2))] == [
         ("tag 3", bank.now + 5),
         ("tag 2", bank.now - 86_400_000_000 + 5),
     ]
-    assert [(line.screening, line.found) for line in list_screenings(*of, 2)] == [("list 3", False), ("list 2", True)]
-    assert [line.number for line in list_records(*of, "case", 2)] == ["3", "2"]
-    assert list_records(*of, "alert", 2) == []
-    assert [line.transaction_id for line in list_transactions(*of, 2)] == ["t3", "t2"]
-    (first,) = list_transactions(*of, 2, "t2")
+    assert [(line.screening, line.found) for line in list_screenings(*of, Part(2))] == [
+        ("list 3", False),
+        ("list 2", True),
+    ]
+    assert [line.number for line in list_records(*of, "case", Part(2))] == ["3", "2"]
+    assert list_records(*of, "alert", Part(2)) == []
+    assert [line.transaction_id for line in list_transactions(*of, Part(2))] == ["t3", "t2"]
+    (first,) = list_transactions(*of, Part(2, list_transactions(*of, Part(2)).next))
     assert (first.transaction_id, first.amount, first.fields) == ("t1", 2000.0, {"operation": "cash"})
-    with pytest.raises(NotThere, match="customer 'a' has no transaction 't9'"):
-        list_transactions(*of, 2, "t9")
+    for place in ((1,), (1, 2), ("t2", 1), (2**63, "t2"), (1, "t2", 3)):
+        with pytest.raises(ConfigError, match="after must be what the page before of this very list named"):
+            list_transactions(*of, Part(2, place))
 
 
 def test_entities_are_listed_by_level(bank: Bank) -> None:
@@ -74,25 +79,25 @@ def test_entities_are_listed_by_level(bank: Bank) -> None:
     bank.put("c", country="IR")
     bank.settle()
     bank.put("d")
-    listed = list_entities(bank.engine, bank.actor, "customer", 10)
+    listed = list_entities(bank.engine, bank.actor, "customer", Part(10))
     assert [(line.external_id, line.level, line.status) for line in listed] == [
         ("a", "low", "assessed"),
         ("b", "low", "assessed"),
         ("c", "high", "assessed"),
         ("d", None, None),
     ]
-    assert list_entities(bank.engine, bank.actor, "customer", 10, level="high") == [listed[2]]
-    assert list_entities(bank.engine, bank.actor, "customer", 1, after=listed[0].id) == [listed[1]]
+    assert list_entities(bank.engine, bank.actor, "customer", Part(10), level="high") == [listed[2]]
+    assert list_entities(bank.engine, bank.actor, "customer", Part(1, (listed[0].id,))) == [listed[1]]
     with pytest.raises(ConfigError, match="there is no level 'severe'; there are low, medium, high"):
-        list_entities(bank.engine, bank.actor, "customer", 10, level="severe")
+        list_entities(bank.engine, bank.actor, "customer", Part(10), level="severe")
 
 
 ASKED: list[Callable[..., Any]] = [
     read_entity,
-    lambda *of: list_tags(*of, 9),
-    lambda *of: list_screenings(*of, 9),
-    lambda *of: list_records(*of, "alert", 9),
-    lambda *of: list_transactions(*of, 9),
+    lambda *of: list_tags(*of, Part(9)),
+    lambda *of: list_screenings(*of, Part(9)),
+    lambda *of: list_records(*of, "alert", Part(9)),
+    lambda *of: list_transactions(*of, Part(9)),
 ]
 
 
@@ -103,4 +108,4 @@ def test_another_organisations_entities_are_not_there(bank: Bank, ask: Callable[
         with pytest.raises(NotThere, match=f"^there is no customer '{name}'$"):
             ask(bank.engine, other.actor, "customer", name)
     with pytest.raises(NotThere, match=r"^there is no entity type 'company'$"):
-        list_entities(bank.engine, other.actor, "company", 9)
+        list_entities(bank.engine, other.actor, "company", Part(9))

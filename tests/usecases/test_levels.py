@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import from_microseconds
 from domain.errors import NotThere
+from domain.paging import Part
 from store.level_tables import DueMark
 from store.levels import refreshing
 from tests.usecases import banks
@@ -128,7 +129,7 @@ def test_history_tells_what_was_reached_and_goes_on_where_asked(bank: Bank) -> N
         ("1.2", "medium", True),
         ("1.1", "low", True),
     ]
-    rest = history(bank.engine, bank.actor, "customer", "a", 2, before=3)
+    rest = history(bank.engine, bank.actor, "customer", "a", Part(2, (3,)))
     assert [line.assessment for line in rest] == ["1.2", "1.1"]
     assert lines[0].line == "Score 70: Country 70; High"
 

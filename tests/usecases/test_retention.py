@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US
 from domain.errors import ActionRefused, FivefoldError
+from domain.paging import Part
 from store import erasing
 from store.entity_tables import Entity
 from store.event_tables import Decision, Policy
@@ -204,7 +205,7 @@ def test_an_erased_person_is_in_no_list_and_in_no_figure(bank: Bank, tmp_path: P
     assert len(overrides_of(bank.engine, bank.actor)) == 1
     assert PlatformFigures(bank.engine, lambda: bank.now).read()[0].overrides == 1
     numbers = _erase(bank, tmp_path).entity_ids
-    assert [line.external_id for line in list_entities(bank.engine, bank.actor, "customer", 10)] == ["other"]
+    assert [line.external_id for line in list_entities(bank.engine, bank.actor, "customer", Part(10))] == ["other"]
     assert overrides_of(bank.engine, bank.actor) == []
     assert [name for _, name, _ in list_failed(bank.engine, bank.actor)] == ["other"]
     (figures,) = PlatformFigures(bank.engine, lambda: bank.now).read()

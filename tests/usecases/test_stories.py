@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from domain.clock import DAY_US, now_microseconds, parse_moment
 from domain.errors import ActionRefused, ConfigError, DataNotValid
 from domain.money import base_only
+from domain.paging import Part
 from risk.engine.assess import assess
 from risk.facts.portfolio import Portfolio as PortfolioOfRules
 from risk.language.reading import read_ruleset
@@ -244,7 +245,7 @@ class TestManyAtOnce:
             """Set it, wait for the others, and count the tags that hold."""
             set_tag(engine, bank.actor, "customer", "a", "watch", now_us=bank.now)
             done.wait()
-            held = list_tags(engine, bank.actor, "customer", "a", 10)
+            held = list_tags(engine, bank.actor, "customer", "a", Part(10))
             return len([tag for tag in held if tag.until_us is None])
 
         results = together(kind, tmp_path, prepare, tag, tag, tag)

@@ -8,6 +8,7 @@ here only where it would lower a level (`usecases.lowering`).
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from domain.canonical import canonical_json
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused, NotThere
+from domain.paging import WHOLE, Page, Part
 from store.backfills import count_of_type
 from store.chain import digest_of
 from store.database import reachable, writing
@@ -44,7 +46,6 @@ from usecases.overrides import raises_without
 from usecases.reasons import checked_reason
 from usecases.roles import Role
 
-LISTED = 100
 _UNDER_WAY = frozenset({"queued", "running"})
 
 
@@ -317,17 +318,16 @@ def list_proposals(
     engine: Engine,
     actor: Actor,
     state: str | None = None,
-    before: int | None = None,
-    most: int = LISTED,
     role: Role = Role.ADMIN,
-) -> list[ProposalLine]:
-    """List proposals, of one state or of all, the newest first; *before* is the last number of the page before.
+    part: Part = WHOLE,
+) -> Page[ProposalLine]:
+    """List proposals, of one state or of all, the newest first.
 
     Only those that the role may see: approvers those about one entity.
     """
     kinds = _kinds_for(role)
     with reachable(), Session(engine) as session:
-        return [_line(session, row) for row in proposals_of(session, actor.organisation_id, state, before, most, kinds)]
+        return proposals_of(session, actor.organisation_id, state, kinds, part).map(partial(_line, session))
 
 
 def read_proposal(engine: Engine, actor: Actor, number: int, role: Role = Role.ADMIN) -> ProposalLine:

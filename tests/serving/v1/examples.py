@@ -71,7 +71,7 @@ EXAMPLES: Mapping[str, Example] = {
     "put_case": Example({**_CUSTOMER, "number": "case 1"}, {"opened_at": OPENED}, own=_OF_CUSTOMER),
     "list_alerts": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "put_alert": Example({**_CUSTOMER, "number": "alert 1"}, {"opened_at": OPENED}, own=_OF_CUSTOMER),
-    "list_transactions": Example(_CUSTOMER, query={"before": "t1"}, own=_OF_CUSTOMER),
+    "list_transactions": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "post_transactions": Example(body=[transaction(2, CUSTOMER)], query={"type": "customer"}),
     "list_overrides_of": Example(_COMPANY, own=_OF_CUSTOMER),
     "request_override": Example(_COMPANY, {"level": "high", "reason": WHY, "until": "2099-01-01"}, own=_OF_CUSTOMER),

@@ -15,8 +15,8 @@ def test_the_log_is_paged_from_its_end(place: Place) -> None:
     assert "Zoë" not in str(newest)
     numbers = [newest["number"], *(entry["number"] for entry in older)]
     assert numbers == list(range(len(numbers), 0, -1))
-    page = place.good("GET", f"/v1/audit?limit=2&before={newest['number']}", role="admin")
-    assert page == older[:2]
+    following = place.ask("GET", "/v1/audit?limit=1", role="admin").links["next"]["url"]
+    assert place.good("GET", following, role="admin") == older[:1]
     theirs = place.good("GET", "/v1/audit", token=place.tokens[THEIRS, "admin"])
     assert {entry["hash"] for entry in theirs}.isdisjoint(entry["hash"] for entry in [newest, *older])
 

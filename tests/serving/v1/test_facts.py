@@ -31,9 +31,9 @@ def test_transactions_are_paged_the_latest_first(place: Place) -> None:
     path = f"{PATH}/transactions"
     numbers = [line["transaction_id"] for line in place.good("GET", path, role="investigator")]
     assert numbers == ["t4", "t3", "t2", "t1"]
-    (first,) = place.good("GET", f"{path}?limit=1&before=t2", role="investigator")
+    following = place.ask("GET", f"{path}?limit=3", role="investigator").links["next"]["url"]
+    (first,) = place.good("GET", following, role="investigator")
     assert (first["transaction_id"], first["amount"], first["currency"]) == ("t1", 10.5, "EUR")
-    assert place.ask("GET", f"{path}?before=t9", role="investigator").status_code == 404
     assert place.ask("GET", f"{path}?limit=0", role="investigator").status_code == 422
 
 
@@ -61,5 +61,6 @@ def test_entities_are_listed_with_their_levels(place: Place) -> None:
         ("b", None),
     ]
     assert place.good("GET", f"{path}?level=high", role="investigator") == [listed[1]]
-    assert place.good("GET", f"{path}?after={listed[0]['id']}&limit=1", role="investigator") == [listed[1]]
+    following = place.ask("GET", f"{path}?limit=1", role="investigator").links["next"]["url"]
+    assert place.good("GET", following, role="investigator") == [listed[1]]
     assert place.ask("GET", f"{path}?level=severe", role="investigator").status_code == 422

@@ -153,13 +153,9 @@ def test_numbers_that_no_database_holds_name_nothing(on_postgresql: Place) -> No
                 for large in (2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**30):
                     answer = ask(on_postgresql, route, token, **{name: str(large)})
                     assert answer.status_code == 404, (name_of(route), large)
-    for path in (
-        "/v1/rulesets/retail/versions/2/diff?before={}",
-        "/v1/audit?before={}",
-        "/v1/entities/company?after={}",
-    ):
-        for large in (2**31, 2**63 - 1, 2**63):
-            assert on_postgresql.ask("GET", path.format(large), token=token).status_code in {200, 404, 422}
+    path = "/v1/rulesets/retail/versions/2/diff?before={}"
+    for large in (2**31, 2**63 - 1, 2**63):
+        assert on_postgresql.ask("GET", path.format(large), token=token).status_code in {404, 422}
 
 
 def test_whatever_others_list_has_nothing_of_ours(furnished: Place) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from domain.errors import ActionRefused, ConfigError, NotThere
+from domain.paging import Part
 from store.entity_tables import ListVersionRow, OrganisationSettings
 from store.level_tables import Standing
 from store.proposal_tables import Proposal
@@ -255,7 +256,7 @@ def test_a_proposal_is_refused_by_another_and_withdrawn_by_who_made_it(engine: E
     assert run_next_backtest(engine, LATER) is False
     assert [line.state for line in list_proposals(engine, three[0])] == ["withdrawn", "refused"]
     assert list_proposals(engine, three[0], "proposed") == []
-    assert len(list_proposals(engine, three[0], before=2)) == 1
+    assert len(list_proposals(engine, three[0], part=Part(9, (2,)))) == 1
 
 
 def test_settings_are_approved_by_admins(engine: Engine, three: People) -> None:

@@ -1,0 +1,197 @@
+"""What `/docs` fills in: an example of every body and every parameter, of one bank in its first days.
+
+Asked in the order of `BODIES` by the people that they need, they are all answered well; a test does so.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from serving.v1.rights import TABLE
+
+WHY: Final = "Agreed on 20 November"
+_LEVELS: Final = ["low", "medium", "high"]
+_FIELDS: Final = {"country": "country", "occupation": "text"}
+_TRANSACTION_FIELDS: Final = {"operation": "text"}
+
+RULESET: Final = """\
+ruleset: retail
+entity_type: customer
+fields: {country: country, occupation: text}
+transaction_fields: {operation: text}
+levels: [low, medium, high]
+score: {points: {thresholds: [30, 60]}}
+max_recompute_interval: 30 days
+cooldown: 30 days
+rationale: Where customers live, and how much cash they bring.
+rules:
+  - id: country
+    title: Country of residence
+    category: geography
+    rationale: Payments of these countries are followed with difficulty.
+    input: {field: country}
+    on_unknown: {points: 30}
+    cases:
+      - when: {in: [IR, KP]}
+        points: 100
+        floor: high
+        title: A country without relations
+  - id: cash
+    title: Cash in half a year
+    category: transaction execution
+    rationale: Cash breaks the trail.
+    input: {sum: amount, over: 180 days, where: {field: operation, equals: cash}}
+    cases:
+      - when: {at_least: 10000}
+        points: 40
+examples:
+  - name: a country without relations
+    given: {country: KP}
+    expect: {level: high}
+"""
+POLICY: Final = """\
+policy: payments
+entity_type: customer
+fields: {country: country}
+transaction_fields: {operation: text}
+levels: [low, medium, high]
+actions: [allow, review, block]
+wins: first
+rationale: Nobody of a high level moves much cash unseen.
+rules:
+  - id: cash-of-high
+    title: Much cash at a high level
+    rationale: Cash breaks the trail.
+    when:
+      all:
+        - {level: in_force, at_least: high}
+        - {transaction: operation, equals: cash}
+        - {transaction: amount, above: 1000}
+    action: review
+otherwise: allow
+"""
+_TRANSACTION: Final = {
+    "transaction_id": "payment-1",
+    "user_id": "customer-17",
+    "transaction_amount": 250.0,
+    "transaction_currency": "EUR",
+    "transaction_date": "2026-11-20T09:30:00",
+    "transaction_state": "SUCCEEDED",
+    "operation": "cash",
+}
+
+BODIES: Final[Mapping[str, Any]] = {
+    "choose_levels": {"levels": _LEVELS},
+    "define_type": {"fields": _FIELDS, "transaction_fields": _TRANSACTION_FIELDS},
+    "change_settings": {"override_cap_percent": 10, "retention_days": 1826, "reason": WHY},
+    "add_member": {"name": "Ada Lovelace", "roles": ["publisher"]},
+    "set_roles": {"roles": ["publisher", "approver"]},
+    "put_entity": {"attributes": {"country": "SE", "occupation": "teacher"}},
+    "put_entities": [
+        {"external_id": "customer-18", "attributes": {"country": "NO"}},
+        {"external_id": "customer-19", "attributes": {"country": "KP"}},
+    ],
+    "post_transactions": [_TRANSACTION],
+    "set_tag": {"until": "2030-01-01"},
+    "add_screening": {"screening": "sanctions", "found": False, "at": "2026-11-20T09:00:00Z"},
+    "put_case": {"opened_at": "2026-11-20", "status": "open"},
+    "put_alert": {"opened_at": "2026-11-20", "closed_at": "2026-11-21", "outcome": "false"},
+    "add_rates": {
+        "rates": [{"currency": "AED", "date": "2026-11-20", "rate": 0.25}],
+        "source": "Central bank",
+        "reason": WHY,
+    },
+    "add_list_version": {
+        "since": "2026-11-20",
+        "members": ["IR", "KP"],
+        "title": "Countries that are watched",
+        "source": "Decision of the board",
+        "reason": WHY,
+    },
+    "add_endpoint": {"url": "https://example.com/hook", "kinds": ["level.reached"]},
+    "set_enabled": {"enabled": False},
+    "rotate_secret": {"kept_hours": 24},
+    "replay_deliveries": {"first": 1, "last": 100},
+    "save_draft": {"document": RULESET, "revision": 0},
+    "commit": {"revision": 1, "accept_warnings": "Looked at, and taken as they are"},
+    "request_backtest": {"version": 1},
+    "cancel_backtest": {"reason": "Another version is to come"},
+    "activate": {"version": 1, "reason": WHY},
+    "roll_back": {"version": 1, "reason": "The newer version raised too many", "release": True},
+    "switch_family": {"on": False, "reason": WHY},
+    "order_families": {"families": ["retail"], "reason": WHY},
+    "approve_proposal": {"reason": WHY},
+    "refuse_proposal": {"reason": "Not before the next quarter"},
+    "check_policy": {"document": POLICY},
+    "propose_policy": {"document": POLICY, "reason": WHY, "accept_warnings": "Looked at, and taken as they are"},
+    "approve_policy": {"reason": WHY},
+    "decide": {
+        "policy": "payments",
+        "external_id": "customer-17",
+        "transaction": {
+            "transaction_amount": -1500.0,
+            "transaction_currency": "EUR",
+            "operation": "cash",
+        },
+        "decision_key": "payment-2",
+    },
+    "retire_policy": {"reason": WHY},
+    "request_override": {"level": "high", "reason": "Known from an earlier bank", "until": "2030-01-01"},
+    "approve_override": {"reason": WHY},
+    "refuse_override": {"reason": "The reason is not known enough"},
+    "revoke_override": {"reason": "It was somebody of the same name"},
+    "register_change": {"kind": "product", "description": "Loans for companies"},
+    "validate_levels": {"begins": "2026-07-01", "ends": "2026-10-01", "reason": "The third quarter"},
+    "sign_off": {"validation": 1, "conclusion": "The levels rank as before"},
+}
+"""By the names of handlers, in the order in which they can be asked one after the other."""
+
+PARAMETERS: Final[Mapping[str, Any]] = {
+    "type": "customer",
+    "external_id": "customer-17",
+    "assessment": "1.1",
+    "tag": "vip",
+    "number": "1",
+    "override": "1",
+    "decision": "1",
+    "policy": "payments",
+    "validation": "1",
+    "change": "1",
+    "name": "customer",
+    "family": "retail",
+    "backtest": "1",
+    "proposal": "1",
+    "endpoint": "1",
+    "member": "1",
+    "limit": 100,
+    "level": "high",
+    "state": "proposed",
+    "freshness": "now",
+    "before": "1",
+}
+"""Of paths and queries, by name; `after` is what a page gave, and none is good to begin with."""
+
+_OWN: Final[Mapping[str, Mapping[str, Any]]] = {
+    "put_case": {"number": "case-1"},
+    "put_alert": {"number": "alert-1"},
+    "add_list_version": {"name": "watched"},
+    "compare_versions": {"number": "2"},
+}
+"""Of parameters that mean something else at one route."""
+
+
+def examples_of(handler: str) -> Mapping[str, Any]:
+    """Give the examples of a route's parameters by name; the route is named by its handler."""
+    return {**PARAMETERS, **_OWN.get(handler, {})}
+
+
+def add_examples(document: dict[str, Any]) -> None:
+    """Write the examples into an OpenAPI document, where the explorer takes them from."""
+    for route in TABLE:
+        name = route.handler.__name__
+        operation = document["paths"][route.path][route.method.lower()]
+        known = examples_of(name)
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] != "header" and parameter["name"] in known:
+                parameter["example"] = known[parameter["name"]]
+        if name in BODIES:
+            operation["requestBody"]["content"]["application/json"]["example"] = BODIES[name]

@@ -1,0 +1,62 @@
+"""Pages over HTTP: `limit` and an opaque `after`; a `Link` header leads to the next page."""
+
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
+from pydantic_core import to_json
+
+from domain.paging import NO_PLACE, Key, Part
+from serving.v1.paths import path_to
+from serving.v1.route import Asked, Route
+from serving.v1.shapes import Given, Text
+
+LINK: Final = "Link"
+ROWS, MOST_ROWS = 100, 1_000
+"""Of a page, unless another number is asked for; and at most."""
+_PAGE: Final = frozenset({"after", "limit"})
+_WRITTEN: TypeAdapter[list[int | str]] = TypeAdapter(list[Annotated[int, Field(strict=True)] | Text])
+_SCHEMA = {"type": "string", "description": "Where the page begins: as the `Link` of the page before says it"}
+
+
+def _read(text: str, info: ValidationInfo) -> Key:
+    """Read a cursor; ValueError where it is none of the list that the context names."""
+    try:
+        name, *key = _WRITTEN.validate_json(b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+    except ValueError:
+        raise ValueError(NO_PLACE) from None
+    if info.context is None or name != info.context:
+        raise ValueError(NO_PLACE)
+    return tuple(key)
+
+
+Cursor = Annotated[Any, PlainValidator(_read), WithJsonSchema(_SCHEMA)]
+"""The place where a page begins: opaque outside, the key of a row inside. It is of one list alone."""
+
+
+class PageAsked(Given):
+    """Which page of a list: without `after` the first one."""
+
+    after: Cursor | None = None
+    limit: int = Field(default=ROWS, ge=1, le=MOST_ROWS)
+
+    @property
+    def part(self) -> Part:
+        """Name the rows as use cases do."""
+        return Part(self.limit, self.after)
+
+
+def list_name(asked: Asked, route: Route, parts: Mapping[str, Any], query: Mapping[str, str]) -> str:
+    """Name a list: whose it is, which route's, of what, and what of it is asked for."""
+    filters = sorted((name, text) for name, text in query.items() if name not in _PAGE)
+    about = [asked.actor.organisation_id, route.path, sorted(parts.items()), filters]
+    return sha256(to_json(about)).hexdigest()[:16]
+
+
+def link_to(name: str, route: Route, parts: Mapping[str, str], query: Mapping[str, str], key: Key) -> str:
+    """Write the header that leads to the page behind a key, with everything else that was asked."""
+    cursor = urlsafe_b64encode(to_json([name, *key])).decode().rstrip("=")
+    return f'<{path_to(route.path, **parts)}?{urlencode({**query, "after": cursor})}>; rel="next"'

@@ -1,0 +1,57 @@
+"""Reading a list part by part: in the order of a unique key, from behind the last row on. Begins no transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Select, String, literal, tuple_
+from sqlalchemy.orm import Session
+
+from domain.errors import ConfigError
+from domain.paging import NO_PLACE, Key, Page, Part, cut
+
+
+def rows_of(
+    session: Session, wanted: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Part, *, descending: bool = False
+) -> Page[Any]:
+    """Read a part of what is selected, in the order of *keys*.
+
+    Args:
+        session: what reads.
+        wanted: a statement without an order.
+        keys: columns, or expressions of integers or text, none of them null; together no two rows have the same.
+        part: which rows.
+        descending: from the largest key to the smallest.
+
+    Raises:
+        ConfigError: the part begins behind what is no key of this list.
+    """
+    labelled = [key.label(f"key_{number}") for number, key in enumerate(keys)]  # they may be selected beside, too
+    asked = wanted.add_columns(*labelled).order_by(*(key.desc() if descending else key for key in keys))
+    if part.after is not None:
+        place = _place(keys, part.after)
+        asked = asked.where(tuple_(*keys) < place if descending else tuple_(*keys) > place)
+    if part.most is not None:
+        asked = asked.limit(part.most + 1)
+    found = session.execute(asked).all()
+    return cut(found, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
+
+
+def scalars_of(
+    session: Session, wanted: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Part, *, descending: bool = False
+) -> Page[Any]:
+    """Read a part of what is selected where that is one thing in each row, as `rows_of` does."""
+    return rows_of(session, wanted, keys, part, descending=descending).map(lambda row: row[0])
+
+
+def _place(keys: Sequence[Any], after: Key) -> Any:
+    if len(after) != len(keys) or not all(_fits(value, key) for value, key in zip(after, keys, strict=True)):
+        raise ConfigError(NO_PLACE)
+    return tuple_(*(literal(value, key.type) for value, key in zip(after, keys, strict=True)))
+
+
+def _fits(value: int | str, key: Any) -> bool:
+    """Tell whether a database can compare a value with a key: larger numbers than its columns hold are errors."""
+    if isinstance(key.type, String):
+        return isinstance(value, str)
+    limit = 2**63 if isinstance(key.type, BigInteger) else 2**31
+    return type(value) is int and -limit <= value < limit

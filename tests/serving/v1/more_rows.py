@@ -1,0 +1,145 @@
+"""One row more of each list that the platform has: through its routes, or in the database where that takes long."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from serving.v1.paths import path_to
+from store.entity_tables import Entity, ListVersionRow
+from store.event_tables import Delivery, Endpoint, OutboxEvent, ValidationRun
+from store.level_tables import Assessment, DueMark, Standing
+from store.rate_tables import RateTableRow
+from store.ruleset_tables import Activation, Backtest, RulesetVersion
+from tests.serving.v1.bank_rulesets import document
+from tests.serving.v1.examples import COMPANY, CUSTOMER, OPENED, WHY
+from tests.serving.v1.places import OURS, Place
+from tests.usecases.deciding import CASH, cash
+from tests.usecases.deciding import document as policy
+from tests.usecases.platforms import transaction
+
+_CUSTOMER = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)
+_COMPANY = path_to("/v1/entities/{t}/{e}", t="company", e=COMPANY)
+
+
+def _asked(method: str, path: str, body: Callable[[int], Any], role: str = "admin") -> Callable[[Place, int], None]:
+    return lambda place, number: place.good(method, path.format(number), body(number), role=role)
+
+
+def _copied(table: type[Any], **changes: Callable[[int], Any]) -> Callable[[Place, int], None]:
+    """Add a row like the first one of a table, which differs in these columns."""
+
+    def add(place: Place, number: int) -> None:
+        with Session(place.engine) as session, session.begin():
+            _copy(session, table, **{name: change(number) for name, change in changes.items()})
+
+    return add
+
+
+def _copy(session: Session, table: type[Any], **changes: Any) -> Any:
+    key = [column.name for column in inspect(table).primary_key]
+    like = session.scalars(select(table).order_by(*inspect(table).primary_key).limit(1)).one()
+    values = {column.name: getattr(like, column.name) for column in table.__table__.columns}
+    if key == ["id"]:
+        del values["id"]
+    made = table(**{**values, **changes})
+    session.add(made)
+    session.flush()
+    return made
+
+
+def _failed(place: Place, number: int) -> None:
+    """Somebody who failed in two ways."""
+    entity_id = _entity(place, number, status="failed")
+    with Session(place.engine) as session, session.begin():
+        mark = session.get_one(DueMark, entity_id)
+        mark.quarantined, mark.attempts, mark.error = True, 6, "it broke"
+
+
+def _entity(place: Place, number: int, status: str = "assessed") -> int:
+    """A company of the lowest level."""
+    place.good("PUT", f"/v1/entities/company/{status} {number}", {}, role="app")
+    with Session(place.engine) as session, session.begin():
+        made = session.scalars(select(Entity).where(Entity.external_id == f"{status} {number}")).one()
+        of = {"entity_id": made.id, "organisation_id": made.organisation_id, "type_id": made.type_id}
+        changes: dict[str, Any] = {"override_id": None, "level": 1, "status": status, "number": 1}
+        _copy(session, Standing, **of, **changes)
+        return made.id
+
+
+def _dead(place: Place, number: int) -> None:
+    """An event that could not be delivered."""
+    with Session(place.engine) as session, session.begin():
+        event = _copy(session, OutboxEvent, event_id=f"dead {number}")
+        dead = {"state": "dead", "attempts": 12, "next_us": 0, "error": "it answered 500", "delivered_us": None}
+        session.add(Delivery(endpoint_id=1, event_number=event.id, entity_id=event.entity_id, **dead))
+
+
+def _list(place: Place, number: int) -> None:
+    words = {"name": f"list-{number % 2}", "title": "List", "source": "Ourselves", "members": '["NO"]'}
+    with Session(place.engine) as session, session.begin():
+        of = place.organisations[OURS]
+        session.add(ListVersionRow(organisation_id=of, since_us=number, created_us=0, **words))
+
+
+def _nothing(place: Place, number: int) -> None:
+    """What is computed has as many rows as there are things to compute."""
+
+
+MORE: Mapping[str, Callable[[Place, int], None]] = {
+    "list_entities": _entity,
+    "read_history": _copied(
+        Assessment, number=lambda number: 1_000 + number, as_of_us=lambda number: number, breakdown=lambda _: None
+    ),
+    "list_tags": _asked("PUT", f"{_CUSTOMER}/tags/tag {{}}", lambda _: {}),
+    "list_screenings": _asked("POST", f"{_CUSTOMER}/screenings", lambda n: {"screening": f"list {n}", "found": False}),
+    "list_cases": _asked("PUT", f"{_CUSTOMER}/cases/{{}}", lambda _: {"opened_at": OPENED}),
+    "list_alerts": _asked("PUT", f"{_CUSTOMER}/alerts/{{}}", lambda _: {"opened_at": OPENED}),
+    "list_transactions": _asked("POST", "/v1/transactions", lambda number: [transaction(100 + number, CUSTOMER)]),
+    "list_overrides_of": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
+    "list_overrides": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
+    "list_decisions": _asked(
+        "POST",
+        "/v1/decisions",
+        lambda number: {
+            "policy": "payments",
+            "external_id": CUSTOMER,
+            "transaction": cash(),
+            "decision_key": f"more {number}",
+        },
+    ),
+    "list_policies": _asked(
+        "POST",
+        "/v1/policies",
+        lambda number: {"document": policy([CASH], f"more-{number}"), "reason": WHY, "accept_warnings": WHY},
+    ),
+    "list_failures": _failed,
+    "list_validations": _copied(ValidationRun),
+    "read_revalidation": _nothing,
+    "list_changes": _asked("POST", "/v1/material-changes", lambda _: {"kind": "country", "description": WHY}),
+    "list_types": _asked("PUT", "/v1/entity-types/more{}", lambda _: {}),
+    "list_families": _asked("PUT", "/v1/rulesets/more{}/draft", lambda number: {"document": document(f"more{number}")}),
+    "list_versions": _copied(RulesetVersion, number=lambda number: 100 + number),
+    "list_backtests": _copied(Backtest, requested_us=lambda number: number),
+    "list_activations": _copied(Activation, reason=str),
+    "list_proposals": _asked(
+        "POST",
+        "/v1/lists/spare/versions",
+        lambda number: {
+            "since": f"{2040 + number}-01-01",
+            "members": ["NO"],
+            "title": "Spare",
+            "source": "Ourselves",
+            "reason": WHY,
+        },
+        "publisher",
+    ),
+    "list_lists": _list,
+    "list_rate_tables": _copied(RateTableRow, number=lambda number: 100 + number),
+    "list_endpoints": _copied(Endpoint, created_us=lambda number: number),
+    "list_dead_letters": _dead,
+    "list_members": _asked("POST", "/v1/members", lambda number: {"name": f"more {number}", "roles": ["admin"]}),
+    "list_entries": _asked("POST", "/v1/members", lambda number: {"name": f"entry {number}", "roles": ["admin"]}),
+}
+"""By the names of handlers: what adds a row to the list that the handler's example asks for."""

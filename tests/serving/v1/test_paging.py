@@ -1,0 +1,151 @@
+"""Every list is read page by page to its end: each row once, in one order, whatever comes meanwhile."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, get_origin
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from serving.v1.paging import MOST_ROWS, PageAsked
+from serving.v1.rights import TABLE
+from serving.v1.route import Route
+from tests.serving.v1.examples import EXAMPLES
+from tests.serving.v1.more_rows import MORE
+from tests.serving.v1.places import OURS, THEIRS, Place, copied
+
+LISTS = [route for route in TABLE if route.method == "GET" and get_origin(route.gives) is list]
+ROWS = 3
+"""Of each list, at least."""
+_NUMBERS = count(1)
+every_list = pytest.mark.parametrize("route", LISTS, ids=lambda route: route.handler.__name__)
+
+
+@pytest.fixture(scope="module")
+def plenty(furnished: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place where every list has several rows."""
+    with copied(furnished, tmp_path_factory.mktemp("plenty")) as place:
+        yield fill(place)
+
+
+def fill(place: Place) -> Place:
+    for more in MORE.values():
+        for _ in range(ROWS):
+            more(place, next(_NUMBERS))
+    return place
+
+
+def ask(place: Place, route: Route, role: str = "admin", **query: Any) -> httpx.Response:
+    example = EXAMPLES[route.handler.__name__]
+    filters = {} if route.handler.__name__ == "list_policies" else example.query  # of one policy there are few
+    return place.ask("GET", example.path(route), role=role, params={**filters, **query})
+
+
+def following(answer: httpx.Response) -> str | None:
+    """The cursor of the next page; None on the last one."""
+    if "next" not in answer.links:
+        return None
+    return parse_qs(urlsplit(answer.links["next"]["url"]).query)["after"][0]
+
+
+def walk(place: Place, route: Route, limit: int) -> Iterator[list[Any]]:
+    """Follow the links from the first page to the last."""
+    answer = ask(place, route, limit=limit)
+    while True:
+        assert answer.status_code == 200, answer.text
+        yield answer.json()
+        if "next" not in answer.links:
+            return
+        answer = place.ask("GET", answer.links["next"]["url"], role="admin")
+
+
+def walked_whole(place: Place, route: Route) -> None:
+    """Walk while rows come, and compare with what was there before."""
+    whole = ask(place, route, limit=MOST_ROWS)
+    before = whole.json()
+    assert following(whole) is None
+    assert len(before) >= ROWS, f"tests/serving/v1/more_rows.py adds no rows to {route.handler.__name__}"
+    found = []
+    for number, rows in enumerate(walk(place, route, 1)):
+        assert len(rows) <= 1
+        found += rows
+        if number < ROWS:
+            MORE[route.handler.__name__](place, next(_NUMBERS))
+    known = [lasting(row) for row in before]
+    assert [row for row in map(lasting, found) if row in known] == known
+    assert len({json.dumps(row) for row in found}) == len(found)
+
+
+def lasting(row: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what was computed for this answer: the age of a validation."""
+    return {name: value for name, value in row.items() if name != "figure"}
+
+
+def test_every_list_has_pages_and_something_to_page_through() -> None:
+    assert [route.path for route in LISTS if not (route.is_paged and issubclass(route.takes["query"], PageAsked))] == []
+    assert {route.handler.__name__ for route in LISTS} == set(MORE)
+
+
+@every_list
+def test_a_list_is_read_whole_page_by_page_while_rows_come(plenty: Place, route: Route) -> None:
+    walked_whole(plenty, route)
+
+
+def test_lists_are_read_whole_on_postgresql_too(on_postgresql: Place) -> None:
+    fill(on_postgresql)
+    for route in LISTS:
+        walked_whole(on_postgresql, route)
+
+
+@every_list
+def test_what_is_no_page_of_this_list_is_refused(plenty: Place, route: Route) -> None:
+    for limit in ("0", "-1", "x", "1.5", "", str(MOST_ROWS + 1)):
+        assert refused_at(ask(plenty, route, limit=limit)) == "query.limit"
+    good = following(ask(plenty, route, limit=1))
+    assert good is not None
+    name, *key = json.loads(urlsafe_b64decode(good + "=="))
+    other = next(each for each in LISTS if each is not route)
+    foreign = following(ask(plenty, other, limit=1))
+    for after in ("", "x", "ä", "%00", good[:-3], "a" * 5_000, written(key), written([name, *key, None]), foreign):
+        assert refused_at(ask(plenty, route, after=after)) == "query.after", after
+
+
+@every_list
+def test_a_cursor_that_was_tampered_with_is_an_error_of_its_sender(on_postgresql: Place, route: Route) -> None:
+    """Never one of the database, which compares no text with numbers and holds no number of any size."""
+    if len(ask(on_postgresql, route).json()) < ROWS:
+        fill(on_postgresql)
+    good = following(ask(on_postgresql, route, limit=1))
+    assert good is not None
+    name, *key = json.loads(urlsafe_b64decode(good + "=="))
+    for wrong in ([], key[1:], [*key, 1], [[part] for part in key], [2**63] * len(key), [True] * len(key)):
+        answer = ask(on_postgresql, route, after=written([name, *wrong]))
+        assert answer.status_code == 422, (wrong, answer.text)
+    swapped = ["x" if isinstance(part, int) else 1 for part in key]
+    assert ask(on_postgresql, route, after=written([name, *swapped])).status_code == 422
+
+
+def test_a_cursor_is_of_one_question_of_one_organisation(plenty: Place, tmp_path: Path) -> None:
+    path = "/v1/proposals"
+    good = following(plenty.ask("GET", f"{path}?state=proposed&limit=1", role="admin"))
+    for query, status in (({"state": "proposed"}, 200), ({"state": "proposed", "limit": "2"}, 200), ({}, 422)):
+        answer = plenty.ask("GET", path, role="admin", params={**query, "after": good})
+        assert answer.status_code == status, query
+    theirs = plenty.tokens[THEIRS, "admin"]
+    assert plenty.ask("GET", f"{path}?state=proposed&after={good}", token=theirs).status_code == 422
+    assert (OURS, "admin") in plenty.tokens
+
+
+def refused_at(answer: httpx.Response) -> str:
+    """Where a question is wrong."""
+    assert answer.status_code == 422, answer.text
+    ((error,),) = [each["errors"] for each in answer.json()]
+    return str(error["where"])
+
+
+def written(content: Any) -> str:
+    return urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
