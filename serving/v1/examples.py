@@ -1,7 +1,4 @@
-"""What `/docs` fills in: an example of every body and every parameter, of one bank in its first days.
-
-Asked in the order of `BODIES` by the people that they need, they are all answered well; a test does so.
-"""
+"""What `/docs` fills in: an example of every body and every parameter, of one bank in its first days."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -45,8 +42,14 @@ rules:
         points: 40
 examples:
   - name: a country without relations
-    given: {country: KP}
+    given: {country: KP, transactions: []}
     expect: {level: high}
+  - name: much cash
+    given:
+      country: SE
+      transactions: [{time: 2026-11-01, amount: 20000, operation: cash}]
+    as_of: 2026-11-20
+    expect: {total: 40, level: medium}
 """
 POLICY: Final = """\
 policy: payments
@@ -143,7 +146,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "validate_levels": {"begins": "2026-07-01", "ends": "2026-10-01", "reason": "The third quarter"},
     "sign_off": {"validation": 1, "conclusion": "The levels rank as before"},
 }
-"""By the names of handlers, in the order in which they can be asked one after the other."""
+"""By the names of handlers."""
 
 PARAMETERS: Final[Mapping[str, Any]] = {
     "type": "customer",
