@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from domain.errors import StoreError
+from domain.paging import Page
 from serving.rates import Rates
 from serving.v1 import desk
 from serving.v1.rights import TABLE
@@ -139,7 +140,7 @@ def test_slow_use_cases_do_not_stop_the_others(place: Place, monkeypatch: pytest
     from tests.serving.inprocess import client
 
     headers = {"token": place.tokens[OURS, "admin"]}
-    monkeypatch.setattr("usecases.members.members_of", lambda *_: time.sleep(1.0) or [])
+    monkeypatch.setattr("usecases.members.members_of", lambda *_: time.sleep(1.0) or Page())
 
     async def both() -> float:
         async with client(place.edge) as asking:
