@@ -170,6 +170,8 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "state": "proposed",
     "freshness": "now",
     "before": "1",
+    "reason": WHY,
+    "atomic": False,
 }
 """Of paths and queries, by name; `after` is what a page gave, and none is good to begin with."""
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import parse_moment
 from domain.errors import DataNotValid
+from domain.paging import Part
 from store.due import Reason
 from tests.store.audits import forged
 from tests.usecases import banks
@@ -219,7 +220,7 @@ def test_people_see_the_transaction_and_what_was_said_of_it(bank: Bank) -> None:
     correct(bank, "c1", transaction_amount=1500.0, operation="wire")
     bank.wait(days=1)
     take(bank, reversal("r1"))
-    (line,) = list_transactions(bank.engine, bank.actor, "customer", "a", 10)
+    (line,) = list_transactions(bank.engine, bank.actor, "customer", "a", Part(10))
     assert (line.amount, line.fields) == (2000.0, {"operation": "cash"})
     said = [(each.number, each.kind, each.reason, each.set_by, each.changes) for each in line.corrections]
     assert said == [

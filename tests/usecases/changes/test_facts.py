@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from domain.clock import DAY_US
 from domain.errors import ActionRefused, ConfigError, DataNotValid
+from domain.paging import Part
 from store.entity_tables import OrganisationSettings
 from store.proposal_tables import Proposal
 from store.ruleset_tables import Activation, RulesetVersion
@@ -186,7 +187,7 @@ def test_a_proposal_can_be_refused_and_nothing_happened(bank: Bank) -> None:
     assert asked is not None
     other = Actor(bank.of, "member:2")
     assert refuse_proposal(bank.engine, other, asked.id, "they are", Role.APPROVER, bank.now).state == "refused"
-    assert [line.until_us for line in list_tags(bank.engine, bank.actor, "customer", "a", 10)] == [None]
+    assert [line.until_us for line in list_tags(bank.engine, bank.actor, "customer", "a", Part(10))] == [None]
 
 
 def test_a_file_lowers_nobody_and_the_other_rows_are_taken(bank: Bank) -> None:
@@ -196,8 +197,8 @@ def test_a_file_lowers_nobody_and_the_other_rows_are_taken(bank: Bank) -> None:
     bank.settle()
     bank.wait(days=20)
     machine = Actor(bank.of, "cli:ana")
-    begins = list_tags(bank.engine, bank.actor, "customer", "a", 1)[0].from_us
-    (opened,) = [line.opened_us for line in list_records(bank.engine, bank.actor, "customer", "a", "case", 1)]
+    begins = list_tags(bank.engine, bank.actor, "customer", "a", Part(1))[0].from_us
+    (opened,) = [line.opened_us for line in list_records(bank.engine, bank.actor, "customer", "a", "case", Part(1))]
     done = RecordGiven("7", opened, bank.now - 1, "no harm")
     new = RecordGiven("8", opened)
     both = [TagRow("a", "watch", begins, bank.now + 5), TagRow("b", "watch", bank.now)]
