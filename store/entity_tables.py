@@ -1,6 +1,18 @@
 """The tables of who is assessed, and of what is known about them. Everything belongs to one organisation."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Float, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    false,
+    text,
+)
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -36,7 +48,7 @@ class OrganisationSettings(Base):
     override_cap_percent: Mapped[int] = mapped_column(Integer, default=10)
     retention_days: Mapped[int] = mapped_column(Integer, default=1826)
     minimum_coverage_percent: Mapped[int] = mapped_column(Integer, default=80)
-    programs_lower_levels: Mapped[bool] = mapped_column(Boolean, default=False)
+    programs_lower_levels: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     sole_operator_us: Mapped[int | None] = mapped_column(BigInteger)
 
 

@@ -172,6 +172,8 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "before": "1",
     "reason": WHY,
     "atomic": False,
+    "since": "2026-07-01",
+    "until": "2026-10-01",
 }
 """Of paths and queries, by name; `after` is what a page gave, and none is good to begin with."""
 

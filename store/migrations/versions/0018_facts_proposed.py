@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     """Add the columns."""
     with op.batch_alter_table("proposals") as batch:
-        batch.add_column(sa.Column("entity_id", sa.BigInteger))
+        batch.add_column(sa.Column("entity_id", sa.BigInteger().with_variant(sa.Integer, "sqlite")))
         batch.create_foreign_key(op.f("fk_proposals_entity_id"), "entities", ["entity_id"], ["id"])
         batch.create_index(op.f("ix_proposals_entity_id"), ["entity_id"])
     op.add_column(

@@ -145,7 +145,7 @@ def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People)
     proposal = revoke_override(engine, three[0], number, "why", NOW).proposal
     assert proposal is not None
     for act in (approve_proposal, refuse_proposal):
-        with pytest.raises(ActionRefused, match="is about an override, which approvers and admins decide"):
+        with pytest.raises(ActionRefused, match="is about one entity, which approvers and admins decide"):
             act(engine, three[1], proposal.id, "why", Role.PUBLISHER, NOW)
     with Session(engine) as session, session.begin():
         row = session.get_one(Proposal, proposal.id)
