@@ -1,10 +1,11 @@
 """What the audit log says history must hold, kept in a file of its own while it is compared: memory does not grow."""
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class DecisionSaid:
     answer: str | None
 
 
+@dataclass(frozen=True)
+class RowSaid:
+    """What entries say of a row, by its columns; `number` is that of the last of them."""
+
+    number: int
+    content: Mapping[str, Any]
+
+
 class Expected:
     """A temporary database, gone when it is closed."""
 
@@ -43,6 +52,8 @@ class Expected:
             " digest TEXT, salt TEXT, marks TEXT, PRIMARY KEY (kind, batch)) WITHOUT ROWID;"
             "CREATE TABLE decisions (id INTEGER PRIMARY KEY, organisation_id INTEGER, number INTEGER, action TEXT,"
             " inputs TEXT, answer TEXT);"
+            "CREATE TABLE said (kind TEXT, organisation_id INTEGER, subject TEXT, number INTEGER, content TEXT,"
+            " PRIMARY KEY (kind, organisation_id, subject)) WITHOUT ROWID;"
             "CREATE TABLE emptied (organisation_id INTEGER, number INTEGER);"
             "CREATE TABLE erased (organisation_id INTEGER, first INTEGER, last INTEGER);"
             "CREATE INDEX ix_erased ON erased (organisation_id, first, last);"
@@ -64,6 +75,29 @@ class Expected:
     def add_decision(self, said: DecisionSaid) -> None:
         """Expect a decision."""
         self._kept.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?)", tuple(vars(said).values()))
+
+    def say(self, kind: str, organisation_id: int, subject: str, number: int, content: Mapping[str, Any]) -> None:
+        """Expect a row; a later entry about the same one takes the place of an earlier one."""
+        row = (kind, organisation_id, subject, number, json.dumps(content))
+        self._kept.execute("INSERT OR REPLACE INTO said VALUES (?, ?, ?, ?, ?)", row)
+
+    def said(self, kind: str, organisation_id: int, subject: str) -> RowSaid | None:
+        """Give what is expected of a row, if it is."""
+        asked = "SELECT number, content FROM said WHERE kind = ? AND organisation_id = ? AND subject = ?"
+        row = self._kept.execute(asked, (kind, organisation_id, subject)).fetchone()
+        return None if row is None else RowSaid(row[0], json.loads(row[1]))
+
+    def take(self, kind: str, organisation_id: int, subject: str) -> RowSaid | None:
+        """Give what is expected of a row, and expect it no more."""
+        found = self.said(kind, organisation_id, subject)
+        gone = "DELETE FROM said WHERE kind = ? AND organisation_id = ? AND subject = ?"
+        self._kept.execute(gone, (kind, organisation_id, subject))
+        return found
+
+    def left(self, kind: str) -> Iterator[tuple[int, str, int]]:
+        """Give the rows that are still expected: organisation, subject, number of the last entry."""
+        asked = "SELECT organisation_id, subject, number FROM said WHERE kind = ? ORDER BY organisation_id, number"
+        yield from self._kept.execute(asked, (kind,))
 
     def add_emptied(self, organisation_id: int, number: int) -> None:
         """Note that the values of an entry are gone."""

@@ -131,6 +131,18 @@ def decisions(connection: Connection, organisation_id: int | None = None) -> Ite
     yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "d.organisation_id"))))
 
 
+def list_versions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the versions of lists."""
+    asked = "SELECT organisation_id, name, since_us, title, source, members FROM list_versions WHERE TRUE{of}"
+    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "organisation_id"))))
+
+
+def overrides(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream overrides, and whether the entity was erased."""
+    asked = "SELECT o.*, e.erased_us FROM overrides o LEFT JOIN entities e ON e.id = o.entity_id WHERE TRUE{of}"
+    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "o.organisation_id"))))
+
+
 def untrue_standings(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream the standings whose level is not that of the assessment that they name."""
     differs = "IS NOT" if connection.dialect.name == "sqlite" else "IS DISTINCT FROM"

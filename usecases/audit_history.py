@@ -13,6 +13,8 @@ from sqlalchemy import Connection
 from store import history_reading
 from store.audit_expected import DecisionSaid, Expected, Sealed
 from store.history import differing, seal, subject_of_line
+from usecases.audit_rows import ACTIONS as ROW_ACTIONS
+from usecases.audit_rows import RowCheck
 
 TRANSACTIONS, ASSESSMENTS = "transaction", "assessment"
 MOST_NAMED = 10
@@ -55,6 +57,7 @@ class HistoryCheck:
     def __init__(self, expected: Expected, found: Found) -> None:
         """Expect nothing yet."""
         self._expected, self._found = expected, found
+        self._rows = RowCheck(expected, found)
         self._unfollowed: dict[int, int] = {}
         self._before_ranges: Counter[int] = Counter()
 
@@ -70,6 +73,8 @@ class HistoryCheck:
                 self._sealed(row, json.loads(row["details"]), _object(row["after"]))
             elif action == "decision.made":
                 self._decision(row, json.loads(row["details"]), _object(row["after"]))
+            elif action in ROW_ACTIONS:
+                self._rows.entry(row, json.loads(row["details"]), _object(row["after"]))
             elif action == "entity.erased":
                 self._erased(row, json.loads(row["details"]))
         except (ValueError, TypeError, KeyError):
@@ -109,6 +114,7 @@ class HistoryCheck:
         self._compare_batches(TRANSACTIONS, transactions)
         self._compare_batches(ASSESSMENTS, history_reading.assessment_batches(connection, only))
         self._compare_decisions(connection, only)
+        self._rows.compare(connection, only)
         for row in history_reading.untrue_standings(connection, only):
             name = f"{row['entity_id']}.{row['number']}"
             self._found(row["organisation_id"], 0, f"the level that stands is not that of assessment {name}")

@@ -180,14 +180,17 @@ def _types_reading(session: Session, organisation_id: int, name: str) -> list[in
 
 
 def _record(session: Session, actor: Actor, new: Sequence[ListVersionRow], touched: int) -> None:
-    """Record what was put: of the members, who may be people, a digest that is hashed with salt."""
+    """Record what was put: of the members, who may be people, and of the words a digest that is hashed with salt."""
     audit.record(
         session,
         actor.organisation_id,
         "list.put",
         ("list", new[0].name),
         actor=actor.name,
-        after={"members": [digest_of(json.loads(row.members)) for row in new]},
+        after={
+            "members": [digest_of(json.loads(row.members)) for row in new],
+            "words": [digest_of([row.title, row.source]) for row in new],
+        },
         details={"since_us": [row.since_us for row in new], "touched": touched},
     )
 

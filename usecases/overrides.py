@@ -70,7 +70,7 @@ def request_override(
         _refuse_below_floor(session, made, settings)
         session.add(made)
         session.flush()
-        _record(session, actor, "override.requested", made, {"reason": why})
+        _record(session, actor, "override.requested", made, {"reason": why, "at_us": now})
         return line_of(session, made, settings, now)
 
 
@@ -118,7 +118,7 @@ def approve_override(
                     live_overrides(session, found.entity_id, now)]  # fmt: skip
         found.state, found.decided_by, found.decided_us, found.decision_reason = "approved", actor.name, now, why
         _mark(session, found, now)
-        _record(session, actor, "override.approved", found, {"reason": why}, replaced)
+        _record(session, actor, "override.approved", found, {"reason": why, "at_us": now}, replaced)
         return line_of(session, found, settings, now)
 
 
@@ -160,7 +160,7 @@ def refuse_override(
         settings = held_settings(session, actor.organisation_id)
         found = _to_decide(session, actor, override_id)
         found.state, found.decided_by, found.decided_us, found.decision_reason = "refused", actor.name, now, why
-        _record(session, actor, "override.refused", found, {"reason": why})
+        _record(session, actor, "override.refused", found, {"reason": why, "at_us": now})
         return line_of(session, found, settings, now)
 
 
@@ -212,7 +212,7 @@ def revoke_override_in(
     _revoke(found, actor, why, now_us)
     if marks:
         _mark(session, found, now_us)
-    _record(session, actor, "override.revoked", found, {"reason": why})
+    _record(session, actor, "override.revoked", found, {"reason": why, "at_us": now_us})
     return line_of(session, found, settings, now_us)
 
 
@@ -232,7 +232,7 @@ def _record(
     actor: Actor,
     action: str,
     override: OverrideRow,
-    after: dict[str, str | None],
+    after: dict[str, str | int | None],
     replaced: list[int] | None = None,
 ) -> None:
     audit.record(

@@ -18,6 +18,7 @@ from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRo
 from store.ruleset_tables import Family, RulesetVersion
 from tests.usecases import platforms
 from usecases.actors import Actor
+from usecases.audit import record
 from usecases.ingest_checks import EntityRow, OwnerGiven
 from usecases.ingest_entities import Taken, put_entities
 from usecases.ingest_transactions import TransactionsTaken, add_transactions
@@ -160,7 +161,7 @@ class Bank:
             family.active_version_id = version.id
             return version.id
 
-    def override(self, name: str, level: int, until_us: int | None = None) -> int:
+    def override(self, name: str, level: int, until_us: int | None = None, reason: str = "We know them.") -> int:
         """Let an approved override hold; the entity is due."""
         with Session(self.engine) as session, session.begin():
             entity = self._entity(session, name)
@@ -168,7 +169,7 @@ class Bank:
                 organisation_id=self.of,
                 entity_id=entity.id,
                 level=level,
-                reason="We know them.",
+                reason=reason,
                 until_us=until_us,
                 state="approved",
                 requested_by="member:1",
@@ -179,6 +180,13 @@ class Bank:
             session.add(made)
             session.flush()
             due.mark(session, [subject_of(entity)], Reason.OVERRIDE, self.now)
+            for action, actor, after in (
+                ("override.requested", "member:1", {"reason": reason, "at_us": self.now}),
+                ("override.approved", "member:2", {"reason": None, "at_us": self.now}),
+            ):
+                details = {"entity_id": entity.id, "level": level, "until_us": until_us, "replaced": []}
+                about = ("override", made.id)
+                record(session, self.of, action, about, actor=actor, after=after, details=details)
             return made.id
 
     def revoke(self, name: str, override_id: int) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.store.audits import forged
 from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.test_erasing import peopled
 from usecases.audit_history import ranges_text
@@ -21,6 +22,8 @@ def bank(engine: Engine) -> Bank:
     made = peopled(engine)
     made.pay(20, "bystander", transaction_id="pending-1", transaction_state="PENDING")
     made.pay(20, "bystander", transaction_id="pending-1", transaction_state="SUCCEEDED")
+    put_list_version(engine, made.actor, "watched", 0, ("IR",), "Whom we watch", "our own", made.now)
+    made.override("bystander", 1)  # it was asked for and approved; that of peopled as well
     made.settle()
     return made
 
@@ -67,6 +70,19 @@ FORGED = {
     "UPDATE decisions SET answer = '{}' WHERE id = 1": "decision 1 was changed",
     "UPDATE decisions SET inputs = NULL WHERE id = 1": "decision 1 was changed",
     "DELETE FROM decisions WHERE id = 1": "decision 1 is missing",
+    'UPDATE list_versions SET members = \'["IR","KP"]\'': "list watched since 0 was changed since: members",
+    "UPDATE list_versions SET members = 'none'": "list watched since 0 was changed since: members",
+    "UPDATE list_versions SET source = 'a letter'": "list watched since 0 was changed since: words",
+    "UPDATE list_versions SET since_us = 7": "no entry says that list watched since 7 was written",
+    "DELETE FROM list_versions WHERE TRUE": "list watched since 0 is missing",
+    "UPDATE overrides SET level = 2 WHERE id = 3": "override 3 was changed since: level",
+    "UPDATE overrides SET until_us = 7, state = 'refused' WHERE id = 3": "changed since: state, until_us",
+    "UPDATE overrides SET decided_by = 'member:9' WHERE id = 3": "override 3 was changed since: decided_by",
+    "UPDATE overrides SET requested_us = 7 WHERE id = 3": "override 3 was changed since: requested_us",
+    "UPDATE overrides SET reason = 'other' WHERE id = 3": "override 3 was changed since: reason",
+    "UPDATE overrides SET entity_id = 1 WHERE id = 3": "override 3 was changed since: entity_id",
+    "UPDATE overrides SET id = 99 WHERE id = 3": "no entry says that override 99 was written",
+    "DELETE FROM overrides WHERE id = 3": "override 3 is missing",
     "UPDATE decisions SET id = 99 WHERE id = 1": "no entry says that decision 99 was made",
 }
 
@@ -93,7 +109,16 @@ def test_whatever_is_forged_is_found_and_named(bank: Bank) -> None:
     assert findings(bank) == []
 
 
-TABLES = ("transactions", "assessment_inputs", "assessments", "transitions", "standings", "decisions")
+TABLES = (
+    "transactions",
+    "assessment_inputs",
+    "assessments",
+    "transitions",
+    "standings",
+    "decisions",
+    "overrides",
+    "list_versions",
+)
 
 
 def test_what_is_put_in_beside_the_program_is_found(bank: Bank) -> None:
@@ -124,6 +149,8 @@ REFUSED = [
     "UPDATE overrides SET level = 2",
     "UPDATE overrides SET state = 'requested'",
     "DELETE FROM overrides",
+    "UPDATE list_versions SET members = '[]'",
+    "DELETE FROM list_versions",
     "UPDATE attributes SET content = '{}'",
     "DELETE FROM attributes",
     "UPDATE screenings SET found = NOT found",

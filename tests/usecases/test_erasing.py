@@ -20,7 +20,7 @@ from store.database import upgrade
 from store.entity_tables import Entity
 from store.erasing import with_owned
 from store.event_tables import Decision, Policy
-from store.level_tables import DueMark, OverrideRow
+from store.level_tables import DueMark
 from store.tables import Base
 from tests.store import databases
 from tests.usecases import banks
@@ -60,7 +60,7 @@ def peopled(engine: Engine) -> Bank:
         add_screening(engine, made.actor, "customer", name, f"{name}-screening", found=True, now_us=made.now)
         given = RecordGiven(f"{name}-case", made.now - 1, made.now, f"{name} outcome", f"{name} status")
         put_record(engine, made.actor, "customer", name, "case", given, now_us=made.now)
-        _override(made, name)
+        made.override(name, 1, reason=f"We know {name}.")
     made.settle()
     for name in (f"{WORD}-1", "bystander"):
         _decision(made, name)
@@ -69,14 +69,6 @@ def peopled(engine: Engine) -> Bank:
 
 
 _SAID = {"when": {"is": "present"}, "points": 5}
-
-
-def _override(bank: Bank, name: str) -> None:
-    number = bank.override(name, 1)
-    with Session(bank.engine) as session, session.begin():
-        session.execute(update(OverrideRow).where(OverrideRow.id == number).values(reason=f"We know {name}."))
-        after = {"reason": f"We know {name}."}
-        record(session, bank.of, "override.requested", ("override", number), actor="member:1", after=after)
 
 
 def _decision(bank: Bank, name: str) -> None:
