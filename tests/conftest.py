@@ -26,18 +26,38 @@ for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
 
+_TOGETHER = ("tests/serving/test_process_", "tests/cli/", "tests/training/")
+"""Files that share what takes long: running services; the commands' trained registry; a training that is run twice."""
+_LONG = (
+    *_TOGETHER,
+    "tests/usecases/changes/test_two_people.py",
+    "tests/usecases/test_platform_machine.py",
+    "tests/features/test_kernel.py",
+    "tests/usecases/test_worker_killed.py",
+)
+"""What begins first, the longest first, so that at the end no process is alone with it."""
+
+
 class _InRooms(LoadFileScheduling):
     """Gives one process all files whose tests share what takes long to make, rather than have each process make it."""
 
-    _SHARED = ("tests/cli/", "tests/serving/test_process_", "tests/training/")
-    """The trained registry of the commands; the running services; the training that is run twice."""
-
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return next((shared for shared in self._SHARED if file.startswith(shared)), file)
+        return next((shared for shared in _TOGETHER if file.startswith(shared)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _InRooms | None:
     """Take the place of `--dist=loadfile`."""
-    return _InRooms(config, log) if config.getvalue("dist") == "loadfile" else None
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # by the number of tests; but few may take long
+    return _InRooms(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put first what takes long, in the processes of xdist."""
+    if hasattr(config, "workerinput"):
+        items.sort(
+            key=lambda item: next((n for n, name in enumerate(_LONG) if item.nodeid.startswith(name)), len(_LONG))
+        )

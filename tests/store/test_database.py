@@ -191,19 +191,20 @@ def test_references_and_checks_hold(engine: Engine) -> None:
             connection.execute(TOKEN, values)
 
 
-def test_a_sqlite_file_is_made_with_its_folder_and_writes_ahead(tmp_path: Path) -> None:
+def test_a_sqlite_file_is_made_with_its_folder_and_writes_ahead(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     path = tmp_path / "not" / "yet" / "fivefold.db"
-    with databases.opened(f"sqlite:///{path}") as engine:
-        upgrade(engine)
-        assert path.is_file()
-        with engine.connect() as connection:
-            asked = ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
-            assert [connection.execute(text(f"PRAGMA {name}")).scalar() for name in asked] == [
-                "wal",
-                1,
-                1000 * BUSY_SECONDS,
-                1,
-            ]
+    engine = open_database(f"sqlite:///{path}")  # as the program does, which waits for the disk
+    request.addfinalizer(engine.dispose)
+    upgrade(engine)
+    assert path.is_file()
+    with engine.connect() as connection:
+        asked = ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
+        assert [connection.execute(text(f"PRAGMA {name}")).scalar() for name in asked] == [
+            "wal",
+            1,
+            1000 * BUSY_SECONDS,
+            1,
+        ]
 
 
 def test_readers_do_not_wait_for_the_writer_on_sqlite(tmp_path: Path) -> None:

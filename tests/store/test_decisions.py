@@ -17,10 +17,12 @@ from store.decisions import (
     standpoint_of,
 )
 from store.event_tables import Policy
+from tests.store.filling import filled_once
 from tests.usecases.deciding import CASH, Desk, opened
 
 
 @pytest.fixture
+@filled_once
 def desk(engine: Engine) -> Desk:
     made = opened(engine)
     made.publish(CASH)

@@ -15,6 +15,7 @@ from store.due import BULK, EVENT, Reason, Subject
 from store.entity_tables import Entity, EntityType
 from store.failures import failures_of
 from store.level_tables import DueMark
+from tests.store.filling import filled_once
 from tests.usecases import platforms
 
 NOW = 1_000_000
@@ -23,6 +24,7 @@ NOTHING = Reason(0)
 
 
 @pytest.fixture
+@filled_once
 def subjects(engine: Engine) -> list[Subject]:
     """Five entities of one type, none of them marked."""
     return entities(engine, platforms.organisation(engine), 5)

@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 from domain.errors import NotThere
 from store import entities
 from store.entity_tables import Entity, EntityType
+from tests.store.filling import filled_once
 from tests.usecases import platforms
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> int:
     return platforms.organisation(engine)
 

@@ -8,10 +8,12 @@ from sqlalchemy.orm import Session
 from store import validating
 from store.entity_tables import Entity, Ownership
 from store.validating import NOBODY, overrides_before, records_before, stood, transitions_between, versions_named
+from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, planted
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Planted:
     return planted(engine)
 

@@ -18,6 +18,7 @@ from store.due import BULK, Reason
 from store.entity_tables import Entity
 from store.level_tables import DueMark
 from store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
+from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, put_list_version, roll_back, switch_family
 from tests.usecases.governed import (
     NOW,
@@ -59,6 +60,7 @@ def committed(engine: Engine, three: People, medium: int = 30, name: str = "reta
 
 
 @pytest.fixture
+@filled_once
 def three(engine: Engine) -> People:
     return prepared(engine)
 

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.store.audits import forged
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
@@ -17,6 +18,7 @@ from usecases.erasing import erase_entity
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """Two customers with transactions of the same calls, one of which was pending first; levels; decisions."""
     made = peopled(engine)

@@ -12,6 +12,7 @@ from risk.language.reading import read_ruleset
 from store.entity_tables import Entity
 from store.ruleset_tables import Family
 from store.rulesets import family_named, newest_version
+from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, document, founded, stand
 from usecases import backtest_running
@@ -28,6 +29,7 @@ COUNTRIES = ("NO", "IR", "KP")
 
 
 @pytest.fixture
+@filled_once
 def ana(engine: Engine) -> Actor:
     actor = founded(engine)[0]
     put_list_version(engine, actor, "watched", 0, ["IR"], "Watched", "our own", NOW)

@@ -14,6 +14,7 @@ from risk.language.reading import read_ruleset
 from store.audit_tables import AuditEntry
 from store.entity_tables import Entity
 from store.ruleset_tables import Backtest
+from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, SECOND, audited, document, founded, rows_of, together
 from usecases import backtests
@@ -36,6 +37,7 @@ def prepared(engine: Engine) -> People:
 
 
 @pytest.fixture
+@filled_once
 def three(engine: Engine) -> People:
     return prepared(engine)
 

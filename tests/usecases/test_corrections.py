@@ -15,6 +15,7 @@ from domain.errors import DataNotValid
 from domain.paging import Part
 from store.due import Reason
 from tests.store.audits import forged
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.audit_verify import verify
@@ -29,6 +30,7 @@ LOW, MEDIUM = 1, 2
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A ruleset by which 1,000 in cash within 180 days are medium, and a cooldown of ten days."""
     made = Bank(engine)

@@ -12,6 +12,7 @@ from domain.errors import ActionRefused, NotThere
 from domain.paging import Part
 from store.event_tables import Decision
 from tests.store.audits import forged
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
@@ -21,6 +22,7 @@ from usecases.erasing import erase_entity
 
 
 @pytest.fixture
+@filled_once
 def desk(engine: Engine) -> Desk:
     return opened(engine)
 

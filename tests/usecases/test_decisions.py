@@ -14,6 +14,7 @@ from domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere, Ru
 from store.due import Reason
 from store.entity_tables import Transaction
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
@@ -26,6 +27,7 @@ from usecases.levels import Freshness
 
 
 @pytest.fixture
+@filled_once
 def desk(engine: Engine) -> Desk:
     return opened(engine)
 

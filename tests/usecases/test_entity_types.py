@@ -12,6 +12,7 @@ from risk.columns.structure import TAKEN
 from risk.language.fields import OneOf
 from store.audit_tables import AuditEntry
 from store.entities import type_named
+from tests.store.filling import filled_once
 from tests.usecases.governed import NOW, audited, organisation, people, rows_of, together
 from usecases.actors import Actor
 from usecases.entity_types import TypeLine, checked_fields, define_type, list_types, read_fields
@@ -28,6 +29,7 @@ EVERY = {
 
 
 @pytest.fixture
+@filled_once
 def ana(engine: Engine) -> Actor:
     return people(organisation(engine))[0]
 

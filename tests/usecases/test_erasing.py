@@ -23,6 +23,7 @@ from store.event_tables import Decision, Policy
 from store.level_tables import DueMark
 from store.tables import Base
 from tests.store import databases
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.audit import record
@@ -41,6 +42,7 @@ RULES = {"watch": banks.WATCH, "cash": banks.CASH}
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     return peopled(engine)
 

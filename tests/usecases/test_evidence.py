@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 
 from domain.settings import Settings
 from store.audit_tables import AuditEntry
+from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, revoke_override, roll_back
 from tests.usecases.governed import DAY, NOW, add_entities, document, founded, rows_of, stand
 from usecases import evidence
@@ -52,6 +53,7 @@ def version(engine: Engine, people: tuple[Actor, Actor, Actor], medium: int) -> 
 
 
 @pytest.fixture
+@filled_once
 def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
     """Rulesets, customers, overrides, a validation and a change, all in one quarter."""
     three = founded(engine)

@@ -7,12 +7,14 @@ from sqlalchemy import Engine, text
 
 from domain.errors import DataNotValid, NotThere
 from store.due import BULK, EVENT, Reason
+from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
 from usecases.ingest_checks import EntityRow
 from usecases.ingest_entities import AT_ONCE, Taken, put_entities
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     return Bank(engine)
 

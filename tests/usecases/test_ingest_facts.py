@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session
 from domain.clock import DAY_US
 from domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere
 from store.entity_tables import Record, Tag
+from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
 from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     made = Bank(engine)
     made.put("a")

@@ -13,6 +13,7 @@ from domain.clock import DAY_US
 from domain.errors import DataNotValid, LayoutError, NotThere
 from store.due import Reason
 from tests.store.audits import forged
+from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.platforms import transaction
@@ -21,6 +22,7 @@ from usecases.ingest_transactions import TransactionsTaken, add_transactions
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     made = Bank(engine)
     made.put("a")

@@ -11,6 +11,7 @@ from domain.clock import DAY_US
 from domain.errors import ActionRefused, DataNotValid
 from domain.paging import WHOLE, Part
 from store.ownerships import Span, spans_of
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.audit_verify import verify
@@ -27,6 +28,7 @@ A, B = OwnerGiven("customer", "a"), OwnerGiven("customer", "b")
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A joint account of a and b, who are settled at level low; cash counts 40, so one payment makes medium."""
     made = Bank(engine)

@@ -13,6 +13,7 @@ from domain.errors import NotThere
 from domain.paging import Part
 from store.level_tables import DueMark
 from store.levels import refreshing
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import levels, worker
@@ -31,6 +32,7 @@ from usecases.rates import rates_for
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     made = Bank(engine)
     made.activate(banks.document({"country": banks.COUNTRY}))

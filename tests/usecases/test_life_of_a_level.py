@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from domain.clock import DAY_US
 from store.due import Reason
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
@@ -15,6 +16,7 @@ from usecases.levels import NEVER, Freshness, LevelShown, history, read_level, v
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A bank with one customer at the lowest level: medium from Russia on, high from Iran on, high while watched."""
     made = Bank(engine)

@@ -16,6 +16,7 @@ from store.due import BULK, Reason
 from store.entity_tables import Entity, ListVersionRow
 from store.level_tables import DueMark
 from store.ruleset_tables import Family
+from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list, put_list_version, switch_family
 from tests.usecases.governed import (
     DAY,
@@ -50,6 +51,7 @@ versions:
 
 
 @pytest.fixture
+@filled_once
 def ana(engine: Engine) -> Actor:
     return founded(engine)[0]
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused, ConfigError, NotThere
 from store.audit_tables import AuditEntry
+from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.planted import day, planted
 from usecases.actors import Actor
@@ -20,6 +21,7 @@ WORDS = "Instant payments begin in March."
 
 
 @pytest.fixture
+@filled_once
 def ana(engine: Engine) -> Actor:
     return planted(engine).actor
 

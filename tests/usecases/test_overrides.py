@@ -13,6 +13,7 @@ from store.audit_tables import AuditEntry, AuditValues
 from store.due import EVENT, Reason
 from store.entity_tables import Entity
 from store.level_tables import DueMark, OverrideRow
+from tests.store.filling import filled_once
 from tests.usecases.at_once import change_settings, revoke_override
 from tests.usecases.governed import (
     DAY,
@@ -45,6 +46,7 @@ def prepared(engine: Engine, size: int = 20) -> People:
 
 
 @pytest.fixture
+@filled_once
 def three(engine: Engine) -> People:
     return prepared(engine)
 

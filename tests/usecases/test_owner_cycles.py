@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from domain.errors import DataNotValid
+from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
 from usecases import ingest_entities
 from usecases.importing import ImportFile, import_table
@@ -20,6 +21,7 @@ from usecases.owners import MOST_NAMED
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """Four customers and an account; nothing owns anything."""
     filled = Bank(engine)

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
 from store.event_tables import Policy
+from tests.store.filling import filled_once
 from tests.usecases.at_once import retire_policy
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
 from tests.usecases.governed import audited, rows_of, together
@@ -21,6 +22,7 @@ WHY = "Because of the test."
 
 
 @pytest.fixture
+@filled_once
 def desk(engine: Engine) -> Desk:
     return opened(engine)
 

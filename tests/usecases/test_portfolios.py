@@ -14,6 +14,7 @@ from domain.clock import from_microseconds
 from risk.facts.catalogue import indicator_frame
 from risk.facts.portfolio import Portfolio
 from risk.language.reading import read_ruleset
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
@@ -35,6 +36,7 @@ PARTS = ("transactions", "tags", "screenings", "cases", "alerts", "values", "ind
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A customer with an account, and one fact of each kind about both."""
     made = Bank(engine)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from domain.clock import from_microseconds
 from domain.errors import ActionRefused, ConfigError
 from domain.rate_files import DatedRate, DatedRates
+from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from usecases.actors import Actor
@@ -27,6 +28,7 @@ PAID = {"input": {"sum": "amount"}, "cases": [{"when": {"at_least": 1000}, "poin
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     made = Bank(engine)
     made.put("a")

@@ -9,6 +9,7 @@ from domain.errors import ActionRefused, NotThere
 from store.entity_tables import ListVersionRow
 from store.level_tables import Assessment
 from tests.store.audits import forged
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.actors import Actor
@@ -26,6 +27,7 @@ RULES = {
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A customer with a history: rules, a list, decay, a cooldown, an override and a ruleset that came later."""
     made = Bank(engine)

@@ -17,6 +17,7 @@ from store.event_tables import Decision, Policy
 from store.level_tables import OverrideRow
 from store.tables import Base
 from tests.store import databases
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.test_erasing import backup, chain_holds, restore
@@ -31,6 +32,7 @@ RETENTION_DAYS = 1826
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A customer of six years ago, whose level was computed then."""
     made = Bank(engine)

@@ -12,6 +12,7 @@ from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
 from risk.language.reading import read_ruleset
 from store.audit_tables import AuditEntry
 from store.ruleset_tables import Draft, RulesetVersion
+from tests.store.filling import filled_once
 from tests.usecases.at_once import change_settings, put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of, together
 from usecases.actors import Actor
@@ -30,6 +31,7 @@ def prepared(engine: Engine) -> People:
 
 
 @pytest.fixture
+@filled_once
 def three(engine: Engine) -> People:
     return prepared(engine)
 

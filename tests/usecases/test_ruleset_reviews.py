@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from domain.errors import NotThere, RulesetNotValid
 from store.audit_tables import AuditEntry
 from store.rulesets import family_named
+from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import LEVELS, NOW, document, founded, rows_of
 from usecases.actors import Actor
@@ -18,6 +19,7 @@ from usecases.rulesets import save_draft
 
 
 @pytest.fixture
+@filled_once
 def ana(engine: Engine) -> Actor:
     actor = founded(engine)[0]
     put_list_version(engine, actor, "watched", 0, ["IR"], "Watched", "our own", NOW)

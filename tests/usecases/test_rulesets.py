@@ -11,6 +11,7 @@ from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
 from store.activations import PER_SECOND
 from store.audit_tables import AuditEntry
 from store.ruleset_tables import Activation, Draft, Family
+from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, switch_family
 from tests.usecases.governed import LEVELS, NOW, audited, document, founded, organisation, people, rows_of, together
 from usecases.actors import Actor
@@ -23,6 +24,7 @@ People = tuple[Actor, Actor, Actor]
 
 
 @pytest.fixture
+@filled_once
 def three(engine: Engine) -> People:
     return founded(engine)
 

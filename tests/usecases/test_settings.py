@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from domain.errors import ActionRefused, ConfigError
 from store.audit_tables import AuditEntry, AuditValues
 from store.database import writing
+from tests.store.filling import filled_once
 from tests.usecases.at_once import change_settings
 from tests.usecases.governed import NOW, audited, organisation, people, rows_of, together
 from usecases.actors import Actor
@@ -19,6 +20,7 @@ from usecases.settings import Settings, choose_levels, lock_settings, read_setti
 
 
 @pytest.fixture
+@filled_once
 def ana(engine: Engine) -> Actor:
     return people(organisation(engine))[0]
 

@@ -21,6 +21,7 @@ from risk.engine.assess import assess
 from risk.facts.portfolio import Portfolio as PortfolioOfRules
 from risk.language.reading import read_ruleset
 from store.ruleset_tables import Activation, RulesetVersion
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import together
@@ -46,6 +47,7 @@ SANCTIONED = {"cases": [{"when": {"field": "pep", "equals": True}, "points": 1, 
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     return Bank(engine)
 

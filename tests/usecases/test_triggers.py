@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from domain.clock import DAY_US
 from store.due import Reason
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
@@ -25,6 +26,7 @@ ALL = {
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A bank with one customer, who is at the lowest level, and nothing to do."""
     made = Bank(engine)

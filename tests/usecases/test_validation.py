@@ -10,6 +10,7 @@ from domain.clock import DAY_US
 from domain.errors import ActionRefused, ConfigError, NotThere
 from store.audit_tables import AuditEntry
 from store.event_tables import ValidationRun
+from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.planted import Planted, Step, day, fill, planted
@@ -26,6 +27,7 @@ FROM, UNTIL = day(0), day(90)
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Planted:
     made = planted(engine)
     fill(made, 3, 60)

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, fill, planted
 from tests.usecases.slow_validation import NAMES, Slow
 from usecases import validation_figures
@@ -83,6 +84,7 @@ def at(number: float, level: int | None = 1, rules: int | None = None, version: 
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Planted:
     made = planted(engine)
     assert made.versions == [1, 2]

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from store.validating import RECORDS
+from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, planted
 from usecases.validation_history import CONFIRMED, Period, answered, known_by, read_history
 
@@ -69,6 +70,7 @@ def test_what_came_of_an_alert(words: str) -> None:
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Planted:
     return planted(engine)
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from domain.errors import NotThere
 from store.entity_tables import Entity
 from store.level_tables import Assessment, AssessmentInputs
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases.levels import history
@@ -19,6 +20,7 @@ Rules = dict[str, dict[str, Any]]
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     return Bank(engine)
 

@@ -14,6 +14,7 @@ from domain.errors import ActionRefused, ConfigError, NotThere
 from store.audit import entries
 from store.audit_tables import AuditEntry, AuditValues
 from store.event_tables import Delivery, Endpoint
+from tests.store.filling import filled_once
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import DAY_US, MACHINE, SECOND_US, endpoint, organisation, receiving, tell
 from usecases import dead_letters, webhooks
@@ -35,6 +36,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "webhooks.md"
 
 
 @pytest.fixture
+@filled_once
 def ours(engine: Engine) -> Actor:
     return Actor(organisation(engine), "member:1")
 

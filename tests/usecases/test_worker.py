@@ -18,6 +18,7 @@ from store.database import writing
 from store.entities import subject_of
 from store.entity_tables import Entity
 from tests.store.audits import forged
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from usecases import storing, worker
@@ -29,6 +30,7 @@ from usecases.worker import LEASE_US, MOST_ATTEMPTS, MOST_LEFT, Done, assess_now
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A bank with five customers, of whom nobody was assessed yet."""
     made = Bank(engine)

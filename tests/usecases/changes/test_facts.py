@@ -14,6 +14,7 @@ from domain.paging import Part
 from store.entity_tables import OrganisationSettings
 from store.proposal_tables import Proposal
 from store.ruleset_tables import Activation, RulesetVersion
+from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import audited, rows_of
@@ -38,6 +39,7 @@ WHY = "it is not the same person"
 
 
 @pytest.fixture
+@filled_once
 def bank(engine: Engine) -> Bank:
     """A customer at low; something decides, and screenings were clean."""
     bank = Bank(engine)

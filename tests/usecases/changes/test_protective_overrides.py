@@ -11,6 +11,7 @@ from domain.errors import ActionRefused, ConfigError, NotThere
 from store.audit_tables import AuditEntry, AuditValues
 from store.level_tables import DueMark, OverrideRow
 from store.proposal_tables import Proposal
+from tests.store.filling import filled_once
 from tests.usecases.governed import (
     NOW,
     add_entities,
@@ -36,6 +37,7 @@ People = tuple[Actor, Actor, Actor]
 
 
 @pytest.fixture
+@filled_once
 def three(engine: Engine) -> People:
     """Twenty customers at medium by the rules."""
     three = founded(engine)

@@ -12,6 +12,7 @@ from store.entity_tables import ListVersionRow, OrganisationSettings
 from store.level_tables import Standing
 from store.proposal_tables import Proposal
 from store.ruleset_tables import Activation, Family
+from tests.store.filling import filled_once
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, audited, document, founded, rows_of
 from usecases.activations import activate, advance_backfills
 from usecases.actors import Actor
@@ -83,6 +84,7 @@ def decide(engine: Engine, three: People, text: str, name: str, now_us: int = NO
 
 
 @pytest.fixture
+@filled_once
 def three(engine: Engine) -> People:
     """Six customers at levels 1, 2 and 3, by the strict ruleset; the lenient one stands behind it."""
     three = founded(engine)
