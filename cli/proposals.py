@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table
+from cli.terminal import OrganisationOption, acting_in, actor, open_current_database, open_registry, say, show_table
 from domain.clock import day_text
 from domain.errors import ConfigError
 from domain.paging import every_row
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from usecases.actors import Actor
+    from usecases.changes.effects import Champions
     from usecases.changes.proposals import Outcome, ProposalLine
     from usecases.roles import Role
 
@@ -118,7 +119,11 @@ def tell_outcome(outcome: "Outcome") -> None:
     if outcome.proposal is None:
         say("Done at once: nothing decides in this organisation yet.")
         return
-    line = outcome.proposal
+    tell_proposal(outcome.proposal)
+
+
+def tell_proposal(line: "ProposalLine") -> None:
+    """Say under which number something is proposed, and what comes next."""
     tests = f"; backtests {_tested(line)}" if line.backtests else ""
     say(f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: fivefold proposals approve {line.id}")
 
@@ -212,10 +217,17 @@ def settings(
             help="Whether programs take back what holds a level up without a second person.",
         ),
     ] = None,
+    two_people_promote: Annotated[
+        bool | None,
+        typer.Option(
+            "--two-people-promote/--no-two-people-promote",
+            help="Whether a value model becomes champion only once another person approved it.",
+        ),
+    ] = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Propose other settings: the cap on overrides, retention, the least coverage, what programs may do."""
+    """Propose other settings: the cap on overrides, retention, the least coverage, what needs a second person."""
     from usecases.changes.asks import change_settings  # noqa: PLC0415 (imports SQLAlchemy)
     from usecases.roles import Role  # noqa: PLC0415 (as above)
     from usecases.settings import SettingsGiven  # noqa: PLC0415 (as above)
@@ -224,7 +236,9 @@ def settings(
     who, role = person(engine, organisation, token)
     if role is not Role.ADMIN:
         raise ConfigError("settings are proposed by admins; the token is a publisher's")
-    given = SettingsGiven(None, override_cap, retention_days, minimum_coverage, programs_lower_levels)
+    given = SettingsGiven(
+        None, override_cap, retention_days, minimum_coverage, programs_lower_levels, two_people_promote
+    )
     tell_outcome(change_settings(engine, who, given, reason))
 
 
@@ -235,12 +249,21 @@ def approve(
     token: TokenOption = "",
 ) -> None:
     """Do what another person proposed."""
-    from usecases.changes.proposals import approve_proposal  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.changes.contents import ModelPromoted  # noqa: PLC0415 (imports SQLAlchemy)
+    from usecases.changes.proposals import approve_proposal, read_proposal  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
-    line = approve_proposal(engine, who, number, reason, role)
+    asked = read_proposal(engine, who, number, role)
+    champions = _champions(asked.content["model"]) if asked.kind == ModelPromoted.kind else None
+    line = approve_proposal(engine, who, number, reason, role, champions=champions)
     say(f"Proposal {line.id} is approved: {line.subject}.")
+
+
+def _champions(model: str) -> "Champions":
+    from usecases.promoting import RegistryChampions  # noqa: PLC0415 (imports MLflow)
+
+    return RegistryChampions(open_registry(model))
 
 
 def refuse(

@@ -4,7 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import NameOption, actor, console, open_current_database, open_registry, say, show_table
+from cli.proposals import TokenOption, person, tell_proposal
+from cli.terminal import (
+    NameOption,
+    OrganisationOption,
+    actor,
+    console,
+    open_current_database,
+    open_registry,
+    say,
+    show_table,
+)
 from domain.clock import day_text, from_microseconds, parse_moment
 from domain.errors import PromotionRefused
 from training.config import DEFAULT_NAME
@@ -64,14 +74,21 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Against the gate, or where it cannot compare.")] = False,
     reason: ReasonOption = "",
     name: NameOption = DEFAULT_NAME,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
 ) -> None:
-    """Make a version champion, if the gate allowed it."""
+    """Make a version champion, if the gate allowed it. Where an organisation wants two people, it is proposed."""
     if force and not reason.strip():
         raise PromotionRefused("--force needs --reason TEXT: it is recorded with the promotion")
     registry = open_registry(name)
-    from usecases.promoting import promote_model  # noqa: PLC0415 (imports MLflow)
+    from usecases import promoting  # noqa: PLC0415 (imports MLflow)
 
-    _tell(promote_model(open_current_database(), registry, version, actor(), force=force, reason=reason))
+    engine = open_current_database()
+    if not token or not promoting.need_of_two_people(engine):
+        _tell(promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason))
+        return
+    who = person(engine, organisation, token)[0]
+    tell_proposal(promoting.propose_promotion(engine, registry, version, who, force=force, reason=reason))
 
 
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.proposals import TokenOption, person, tell_proposal
 from cli.terminal import (
     MapOption,
     NameOption,
+    OrganisationOption,
     actor,
     console,
     mapped,
@@ -27,9 +29,11 @@ from training.config import DEFAULT_NAME, TrainingConfig, read_config
 
 if TYPE_CHECKING:
     from features.paths import MappedFile
+    from models.promotions import Promotion
     from models.registry import Registry
     from training.plan import Plan
     from training.retrain import Outcome
+    from usecases.actors import Actor
 
 DEMO_CUSTOMERS = 5_000
 
@@ -45,8 +49,10 @@ def train(
     tune: Annotated[int, typer.Option("--tune", min=0, help="Try so many configurations first (Optuna).")] = 0,
     name: NameOption = "",
     names: MapOption = None,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
 ) -> None:
-    """Train, judge, register, and promote if the gate allows it."""
+    """Train, judge, register, and promote if the gate allows it. Where two people promote, that is proposed."""
     if data:
         require_source(data)
     settings = read_config(config)
@@ -57,17 +63,33 @@ def train(
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     warn_of_currency(source, settings.base_currency)
-    show_outcome(run(source if source.names.ours else source.path, settings, tune), settings)
+    proposer = _proposer(organisation, token) if token else None
+    outcome = run(source if source.names.ours else source.path, settings, tune)
+    show_outcome(outcome, settings)
+    if proposer is not None and outcome.verdict.promote and not outcome.promoted:
+        from usecases.promoting import propose_promotion  # noqa: PLC0415 (imports SQLAlchemy)
+
+        registry = open_registry(settings.name)
+        tell_proposal(propose_promotion(open_current_database(), registry, outcome.version, proposer))
+
+
+def _proposer(organisation: str, token: str) -> "Actor | None":
+    """Tell who proposes what the gate allows, before anything is trained; None where one person promotes."""
+    from usecases.promoting import need_of_two_people  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    return person(engine, organisation, token)[0] if need_of_two_people(engine) else None
 
 
 def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Outcome":
     """Run the training with the registry of the settings."""
     from training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
 
-    def promote(registry: "Registry", number: int) -> None:
-        from usecases.promoting import promote_model  # noqa: PLC0415 (imports SQLAlchemy)
+    def promote(registry: "Registry", number: int) -> "Promotion | None":
+        from usecases.promoting import need_of_two_people, promote_model  # noqa: PLC0415 (imports SQLAlchemy)
 
-        promote_model(open_current_database(), registry, number, actor())
+        engine = open_current_database()
+        return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor())
 
     registry = open_registry(config.name)
     return retrain(path, config, registry, tune_trials=tune, show=show_plan, promote_by=promote)
@@ -139,6 +161,12 @@ def show_outcome(outcome: "Outcome", config: TrainingConfig) -> None:
         say(f"Version {outcome.version} is the champion now.")
         return
     name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
+    if outcome.verdict.promote:
+        say(
+            f"Not promoted yet: two people promote a model here. What served before still serves. One proposes it,"
+            f" another approves: fivefold promote {outcome.version}{name} --token TOKEN"
+        )
+        return
     say(
         f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
         f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",

@@ -22,7 +22,8 @@ class Promotion:
         action: `promote` or `rollback`.
         version: the champion from then on.
         replaced: the champion before; None where there was none.
-        who: the account of the machine that did it, by its number there, whatever the environment says.
+        who: the account of the machine that did it, by its number there, whatever the environment says; or the two
+            members who proposed and approved it.
         why: the gate's verdict, or the operator's reason.
         forced: done against the gate, or where it could not compare.
     """

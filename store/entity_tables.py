@@ -36,6 +36,7 @@ class OrganisationSettings(Base):
         minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach, whatever it says.
         programs_lower_levels: programs and accounts of the machine take back what holds a level up without a second
             person.
+        two_people_promote: a value model becomes champion only once another person approved it.
         sole_operator_us: since when one person may approve what they proposed; None where two people are needed.
     """
 
@@ -49,6 +50,7 @@ class OrganisationSettings(Base):
     retention_days: Mapped[int] = mapped_column(Integer, default=1826)
     minimum_coverage_percent: Mapped[int] = mapped_column(Integer, default=80)
     programs_lower_levels: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    two_people_promote: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     sole_operator_us: Mapped[int | None] = mapped_column(BigInteger)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from domain.errors import NotThere
 from domain.paging import Page, Part
+from store.entity_tables import OrganisationSettings
 from store.event_tables import Policy
 from store.keyset import scalars_of
 from store.proposal_tables import Proposal
@@ -17,7 +18,13 @@ PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "wit
 
 
 def anything_decided(session: Session, organisation_id: int) -> bool:
-    """Tell whether a ruleset or a policy of an organisation ever decided; from then on changes need two people."""
+    """Tell whether changes need two people: a ruleset or a policy ever decided, or two people promote models.
+
+    Otherwise one person could take the need for a second one away before promoting alone.
+    """
+    settings = session.get(OrganisationSettings, organisation_id)
+    if settings is not None and settings.two_people_promote:
+        return True
     activated = select(Activation.id).where(Activation.organisation_id == organisation_id).limit(1)
     approved = select(Policy.id).where(Policy.organisation_id == organisation_id, Policy.approved_us.is_not(None))
     return session.scalar(activated) is not None or session.scalar(approved.limit(1)) is not None

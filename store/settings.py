@@ -2,10 +2,12 @@
 
 import json
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused
 from store.entity_tables import OrganisationSettings
+from store.tables import Organisation
 
 
 def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
@@ -27,3 +29,10 @@ def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
 def base_currency_of(session: Session, organisation_id: int) -> str:
     """Give the currency that everything is converted into."""
     return settings_row(session, organisation_id).base_currency
+
+
+def where_two_people_promote(session: Session) -> dict[int, str]:
+    """Name the organisations, by number, that want a second person before a value model becomes champion."""
+    of = OrganisationSettings.organisation_id == Organisation.id
+    wanted = select(Organisation.id, Organisation.name).join(OrganisationSettings, of)
+    return dict(session.execute(wanted.where(OrganisationSettings.two_people_promote).order_by(Organisation.id)).all())

@@ -9,7 +9,7 @@ from features.matrix import catalogue, warm
 from features.tables import Source
 from models.curve import ScoreCurve
 from models.estimator import ValueRegressor
-from models.promotions import promote
+from models.promotions import Promotion, promote
 from models.reference import Reference
 from models.registry import Registry, Version, without
 from models.value_model import ValueModel
@@ -51,7 +51,7 @@ def retrain(
     *,
     tune_trials: int = 0,
     show: Callable[[Plan], None] | None = None,
-    promote_by: Callable[[Registry, int], object] = promote,
+    promote_by: Callable[[Registry, int], Promotion | None] = promote,
     now: int | None = None,
 ) -> Outcome:
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
@@ -62,7 +62,7 @@ def retrain(
         registry: where the version goes.
         tune_trials: so many configurations are tried first.
         show: is given the plan before anything is fitted.
-        promote_by: makes a version champion, where the gate allows it.
+        promote_by: makes a version champion, where the gate allows it; gives None where a person has to approve it.
         now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
@@ -90,9 +90,8 @@ def retrain(
         plan.source, plan.overview, dates, rows, config, trees, release(), plan.warnings, plan.assumptions
     )
     number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
-    if verdict.promote:
-        promote_by(registry, number)
-    return Outcome(number, verdict.promote, model, evaluation, verdict, lineage)
+    promoted = verdict.promote and promote_by(registry, number) is not None
+    return Outcome(number, promoted, model, evaluation, verdict, lineage)
 
 
 def build_model(

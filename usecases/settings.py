@@ -37,6 +37,7 @@ class Settings:
         minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach.
         sole_operator_us: since when one person may approve what they proposed; None where two are needed.
         programs_lower_levels: programs take back what holds a level up without a second person.
+        two_people_promote: a value model becomes champion once one person proposed it and another approved.
     """
 
     levels: tuple[str, ...]
@@ -47,6 +48,7 @@ class Settings:
     minimum_coverage_percent: int
     sole_operator_us: int | None = None
     programs_lower_levels: bool = False
+    two_people_promote: bool = False
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
@@ -65,6 +67,7 @@ def _settings(row: OrganisationSettings) -> Settings:
         row.minimum_coverage_percent,
         row.sole_operator_us,
         row.programs_lower_levels,
+        row.two_people_promote,
     )
 
 
@@ -127,6 +130,7 @@ class SettingsGiven:
     retention_days: int | None = None
     minimum_coverage_percent: int | None = None
     programs_lower_levels: bool | None = None
+    two_people_promote: bool | None = None
 
 
 def change_settings_in(session: Session, actor: Actor, given: SettingsGiven) -> Settings:
@@ -163,8 +167,10 @@ def check_values(given: SettingsGiven) -> None:
         value = getattr(given, name)
         if value is not None and (type(value) is not int or not 0 <= value <= most):
             raise ConfigError(f"{name} is {value!r}; it must be a whole number from 0 to {most}")
-    if given.programs_lower_levels not in {None, True, False} or type(given.programs_lower_levels) is int:
-        raise ConfigError(f"programs_lower_levels is {given.programs_lower_levels!r}; it must be true or false")
+    for name in ("programs_lower_levels", "two_people_promote"):
+        switch = getattr(given, name)
+        if switch is not None and type(switch) is not bool:
+            raise ConfigError(f"{name} is {switch!r}; it must be true or false")
 
 
 def set_sole_operator_in(session: Session, actor: Actor, since_us: int | None, why: str) -> Settings:
@@ -223,4 +229,5 @@ def _said(row: OrganisationSettings) -> dict[str, object]:
         "retention_days": row.retention_days,
         "minimum_coverage_percent": row.minimum_coverage_percent,
         "programs_lower_levels": row.programs_lower_levels,
+        "two_people_promote": row.two_people_promote,
     }

@@ -27,6 +27,7 @@ class SettingsGiven(Given):
     retention_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
     minimum_coverage_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     programs_lower_levels: bool | None = None
+    two_people_promote: bool | None = None
     reason: Text = ""
 
 
@@ -34,6 +35,7 @@ class Settings(Shown):
     """The settings; levels and base currency cannot change any more from `locked_at` on.
 
     `programs_lower_levels`: programs take back what holds a level up without a second person.
+    `two_people_promote`: a value model becomes champion once one person proposed it and another approved.
     `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
     """
 
@@ -44,6 +46,7 @@ class Settings(Shown):
     retention_days: int
     minimum_coverage_percent: int
     programs_lower_levels: bool
+    two_people_promote: bool
     sole_operator_since: Moment | None = Field(validation_alias="sole_operator_us")
 
 

@@ -1,12 +1,18 @@
 """`fivefold proposals`: a token says who acts; an account of the machine is nobody."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
 
-from tests.cli.running import cells, refuse, run, succeed
+from cli import train
+from cli.terminal import open_registry
+from models.registry import Registry
+from tests.cli.running import Home, cells, refuse, run, succeed
 from tests.usecases.governed import NOW, document
+from training.config import read_config
 from usecases.activations import activate
 from usecases.actors import Actor
 from usecases.backtests import request_backtest, run_next_backtest
@@ -67,6 +73,53 @@ def test_a_token_of_the_environment_says_who_acts(
     assert succeed(tmp_path, "proposals", "refuse", 1, *WHY) == "Proposal 1 is withdrawn: override_cap_percent.\n"
     monkeypatch.setenv("FIVEFOLD_TOKEN", people["ana"])
     assert "proposed by admins" in refuse(tmp_path, "proposals", "settings", "--override-cap", 5, *WHY)
+
+
+def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    tokens = {}
+    for name, role in (("ana", "publisher"), ("ben", "publisher"), ("ada", "admin")):
+        succeed(registry, "members", "add", name, "--role", role)
+        tokens[name] = ("--token", run(registry, "tokens", "create", "--role", role, "--member", name).out.strip())
+    engine = create_engine(f"sqlite:///{registry / 'fivefold.db'}")
+    choose_levels(engine, actor_in(engine, "default", "member:1"), ("low", "medium", "high"))
+    engine.dispose()
+    assert "Done at once" in succeed(registry, "proposals", "settings", "--two-people-promote", *WHY, *tokens["ada"])
+
+    force = ("promote", 2, "--force", "--reason", "new fees")
+    assert refuse(registry, *force).startswith("two people promote a model in default: a member proposes it with")
+    assert refuse(registry, *force, "--token", "unknown") == "the token is none of default that may be used"
+    said = succeed(registry, *force, *tokens["ana"], columns=400)
+    assert said.startswith(
+        "Proposal 1: fivefold-value version 2 as champion against the gate. Another person approves it"
+    )
+    approve = ("proposals", "approve", 1, *WHY)
+    assert "another person approves it" in refuse(registry, *approve, *tokens["ana"])
+    assert succeed(registry, *approve, *tokens["ben"]).startswith("Proposal 1 is approved")
+    assert "by member:1, approved by member:2, new fees" in succeed(registry, "models", columns=400)
+    assert succeed(registry, "rollback").startswith("Version 1 is the champion now instead of version 2")
+
+    # What a training run promotes by itself is proposed too, where it says for whom; without a token it stays.
+    settings, champion = read_config(home.config), open_champion(registry, monkeypatch)
+    champion.client.set_model_version_tag(champion.name, "2", "gate_promote", "true")
+    promoted = []
+
+    def retrain(*_: object, promote_by: Any, **__: object) -> SimpleNamespace:
+        promoted.append(promote_by(champion, 2))
+        return SimpleNamespace(version=2, promoted=promoted[-1] is not None, verdict=SimpleNamespace(promote=True))
+
+    monkeypatch.setattr("training.retrain.retrain", retrain)
+    monkeypatch.setattr(train, "show_outcome", lambda *_: None)
+    ask = ("train", "--data", home.rows, "--config", home.config, "--name", settings.name)
+    assert succeed(registry, *ask) == ""
+    assert "the token is none of default" in refuse(registry, *ask, "--token", "unknown")
+    assert promoted == [None], "a wrong token is refused before anything is trained"
+    assert "Proposal 2: fivefold-value version 2 as champion. Another" in succeed(registry, *ask, *tokens["ana"])
+    assert promoted == [None, None]
+
+
+def open_champion(registry: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setenv("FIVEFOLD_VAR", str(registry))
+    return open_registry()
 
 
 def test_every_other_change_is_proposed_too(tmp_path: Path, people: dict[str, str]) -> None:

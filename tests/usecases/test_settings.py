@@ -32,7 +32,7 @@ def lock(engine: Engine, actor: Actor, now_us: int = NOW) -> Settings:
 
 def test_levels_are_chosen_by_name_with_what_else_holds(engine: Engine, ana: Actor) -> None:
     chosen = choose_levels(engine, ana, ["low", "medium", "high", "critical"])
-    assert chosen == Settings(("low", "medium", "high", "critical"), None, "EUR", 10, 1826)
+    assert chosen == Settings(("low", "medium", "high", "critical"), None, "EUR", 10, 1826, 80)
     assert read_settings(engine, ana) == chosen
     with Session(engine) as session:
         assert settings_of(session, ana.organisation_id) == chosen
@@ -91,7 +91,7 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
     choose_levels(engine, ana, ["a", "b", "c"])
     assert change_settings(engine, ana, base_currency="CZK").base_currency == "CZK"
     assert change_settings(engine, ana, override_cap_percent=0).override_cap_percent == 0
-    assert change_settings(engine, ana, retention_days=3650) == Settings(("a", "b", "c"), None, "CZK", 0, 3650)
+    assert change_settings(engine, ana, retention_days=3650) == Settings(("a", "b", "c"), None, "CZK", 0, 3650, 80)
     lock(engine, ana)
     assert change_settings(engine, ana, override_cap_percent=100, base_currency="CZK").override_cap_percent == 100
     with pytest.raises(ActionRefused, match="the base currency is CZK for good"):
@@ -125,7 +125,7 @@ def test_who_settled_what_is_recorded(engine: Engine, ana: Actor) -> None:
     choose_levels(engine, ana, ["a", "b", "c"])
     change_settings(engine, ana, override_cap_percent=5)
     first = {"levels": ["a", "b", "c"], "base_currency": "EUR", "override_cap_percent": 10, "retention_days": 1826,
-             "minimum_coverage_percent": 80, "programs_lower_levels": False}  # fmt: skip
+             "minimum_coverage_percent": 80, "programs_lower_levels": False, "two_people_promote": False}  # fmt: skip
     second = {**first, "override_cap_percent": 5}
     number = str(ana.organisation_id)
     assert audited(engine) == [

@@ -182,6 +182,31 @@ class RecordChanged:
         return f"{self.of} {self.external_id!r} about entity {self.entity}"
 
 
+@dataclass(frozen=True)
+class ModelPromoted:
+    """A version of a value model that is to be champion.
+
+    Attributes:
+        content_hash: of the version as it was proposed.
+        replaced: the champion when it was proposed; None where there was none.
+        force: against the gate, or where it could not compare.
+        proposed_by: kept with the version in MLflow's record, beside who approved.
+    """
+
+    kind: ClassVar[str] = "model.promote"
+    model: str
+    version: int
+    content_hash: str
+    replaced: int | None
+    force: bool
+    proposed_by: str
+
+    @property
+    def subject(self) -> str:
+        """Say what it is about."""
+        return f"{self.model} version {self.version} as champion{' against the gate' if self.force else ''}"
+
+
 Fact = TagChanged | ScreeningCleared | RecordChanged
 """What is known of one entity, and would lower a level."""
 FACTS: tuple[type[Fact], ...] = (TagChanged, ScreeningCleared, RecordChanged)
@@ -195,6 +220,7 @@ Content = (
     | PolicyRetired
     | SettingsChanged
     | OverrideRevoked
+    | ModelPromoted
     | Fact
 )
 
@@ -209,6 +235,7 @@ KINDS: Mapping[str, type[Content]] = {
         PolicyRetired,
         SettingsChanged,
         OverrideRevoked,
+        ModelPromoted,
         *FACTS,
     )
 }

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
+from domain.errors import ActionRefused
 from risk.engine.reads import lists_of_ruleset
 from risk.facts.lists import NamedList, read_list
 from store.chain import digest_of
@@ -21,6 +22,7 @@ from usecases.changes.contents import (
     Content,
     Fact,
     ListVersionsAdded,
+    ModelPromoted,
     OverrideRevoked,
     PolicyRetired,
     RatesReplaced,
@@ -44,14 +46,36 @@ Result = ListPut | RateTableLine | PolicyLine | Settings | tuple[str, ...] | Non
 """What a change gave: of the order of families their names; of a switch, a roll-back or a revocation nothing."""
 
 
-def apply_content(  # noqa: PLR0911 (one for each kind)
-    session: Session, actor: Actor, content: Content, why: str, now_us: int, *, marks: bool = True
+class Champions(Protocol):
+    """What makes a version of a model champion: `usecases.promoting`, where the registry is."""
+
+    def check(self, content: ModelPromoted, why: str) -> object:
+        """Raise PromotionRefused where the version may not become champion now; nothing is changed."""
+        ...
+
+    def promote(self, session: Session, actor: Actor, content: ModelPromoted, why: str) -> None:
+        """Record the promotion and do it."""
+        ...
+
+
+def apply_content(  # noqa: C901, PLR0911 (one for each kind)
+    session: Session,
+    actor: Actor,
+    content: Content,
+    why: str,
+    now_us: int,
+    *,
+    marks: bool = True,
+    champions: Champions | None = None,
 ) -> Result:
     """Do what a content says, in a transaction that the caller ends; give what was changed.
 
     *marks*: where not, nobody becomes due by it. Whatever forbids it now is raised, as each kind says.
     """
     match content:
+        case ModelPromoted():
+            _at_hand(champions).promote(session, actor, content, why)
+            return None
         case RulesetsOrdered():
             given = (content.entity_type, content.families, why, content.per_second, now_us)
             return order_families_in(session, actor, *given)
@@ -75,6 +99,14 @@ def apply_content(  # noqa: PLR0911 (one for each kind)
         case TagChanged() | ScreeningCleared() | RecordChanged():
             _apply_fact(session, actor, content, now_us)
             return None
+
+
+def _at_hand(champions: Champions | None) -> Champions:
+    if champions is None:
+        raise ActionRefused(
+            "a model is promoted at the machine that has the model registry: fivefold proposals approve NUMBER"
+        )
+    return champions
 
 
 def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> None:
@@ -157,11 +189,17 @@ class Reached:
         return digest_of([{"before": self.before.digest, "after": self.after.digest, "releases": self.releases}])
 
 
-def rehearse(session: Session, actor: Actor, content: Content, why: str, now_us: int) -> dict[int, Reached]:
+def rehearse(
+    session: Session, actor: Actor, content: Content, why: str, now_us: int, champions: Champions | None = None
+) -> dict[int, Reached]:
     """Do what a content says, look at what decides then, and take it back; nothing of it stays.
 
-    Gives the types on which something else decides after it. Whatever forbids it now is raised.
+    Gives the types on which something else decides after it. Whatever forbids it now is raised. The registry of models
+    takes nothing back, so a promotion is only checked: it is on no type.
     """
+    if isinstance(content, ModelPromoted):
+        _at_hand(champions).check(content, why)
+        return {}
     before = deciding(session, actor.organisation_id)
     nested = session.begin_nested()
     try:

@@ -37,8 +37,16 @@ from store.proposals import (
 from store.ruleset_tables import Backtest
 from usecases import audit
 from usecases.actors import Actor
-from usecases.changes.contents import FACTS, Content, OverrideRevoked, SettingsChanged, read_content, written
-from usecases.changes.effects import Reached, Result, apply_content, rehearse
+from usecases.changes.contents import (
+    FACTS,
+    Content,
+    ModelPromoted,
+    OverrideRevoked,
+    SettingsChanged,
+    read_content,
+    written,
+)
+from usecases.changes.effects import Champions, Reached, Result, apply_content, rehearse
 from usecases.changes.people import refuse_nobody, refuse_same_person
 from usecases.changes.reach import reach_of
 from usecases.changes.releasing import activate_releases
@@ -104,8 +112,11 @@ def ask_for(
     reason: str,
     now_us: int | None = None,
     reach: Mapping[str, Any] | None = None,
+    champions: Champions | None = None,
 ) -> Outcome:
-    """Propose a change; it is done at once where it needs one person alone. *reach*: whom, where that is known already.
+    """Propose a change; it is done at once where it needs one person alone.
+
+    *reach*: whom, where that is known already. *champions*: to promote a model with, where it is about one.
 
     Raises:
         ConfigError: the reason is empty although it is proposed; or as the kind says.
@@ -118,7 +129,7 @@ def ask_for(
             return Outcome(apply_content(session, actor, content, reason.strip(), now), None)
         why = checked_reason(reason)
         refuse_nobody(session, actor)
-        reached = rehearse(session, actor, content, why, now)
+        reached = rehearse(session, actor, content, why, now, champions)
         row = Proposal(
             organisation_id=actor.organisation_id,
             kind=content.kind,
@@ -140,8 +151,8 @@ def ask_for(
 
 def _one_person_suffices(session: Session, actor: Actor, content: Content) -> bool:
     """Tell whether a change lowers nothing: no ruleset decides yet, or an override ends that kept a level down."""
-    if isinstance(content, FACTS):
-        return False  # it is asked for once it was seen that a level would fall
+    if isinstance(content, (*FACTS, ModelPromoted)):
+        return False  # it is asked for once it was seen that two people are needed
     if isinstance(content, OverrideRevoked):
         return raises_without(session, actor, content.override)
     return not anything_decided(session, actor.organisation_id)
@@ -193,15 +204,23 @@ def request_proposal_backtests(engine: Engine, actor: Actor, number: int, now_us
 
 
 def approve_proposal(
-    engine: Engine, actor: Actor, number: int, reason: str, role: Role = Role.ADMIN, now_us: int | None = None
+    engine: Engine,
+    actor: Actor,
+    number: int,
+    reason: str,
+    role: Role = Role.ADMIN,
+    now_us: int | None = None,
+    champions: Champions | None = None,
 ) -> ProposalLine:
-    """Do what another person proposed, in one transaction with the approval.
+    """Do what another person proposed, in one transaction with the approval. *champions*: to promote a model with.
 
     Raises:
         ConfigError: the reason is empty.
         NotThere: there is no such proposal.
         ActionRefused: the actor proposed it, or is no member; it was decided; it cannot be done any more; a backtest of
-            what decides now is not done for a type that it reaches; or it is not for the role.
+            what decides now is not done for a type that it reaches; it is not for the role; or a model is to be
+            promoted without *champions*.
+        PromotionRefused: the gate does not allow it any more, or another version serves by now.
     """
     now = now_microseconds() if now_us is None else now_us
     why = checked_reason(reason)
@@ -211,8 +230,8 @@ def approve_proposal(
         refuse_same_person(session, actor, (row.proposed_by,), f"proposed {number}: another person approves it")
         _refuse_role(row, role, _APPROVERS)
         content = read_content(row.kind, row.content)
-        tests = _tests(session, row, rehearse(session, actor, content, row.reason, now))
-        result = apply_content(session, actor, content, row.reason, now)
+        tests = _tests(session, row, rehearse(session, actor, content, row.reason, now, champions))
+        result = apply_content(session, actor, content, row.reason, now, champions=champions)
         released = activate_releases(session, tests)
         _decide(row, APPROVED, actor, why, now)
         row.result = canonical_json(_plain(result) | ({"released": released} if released else {}))
@@ -247,6 +266,8 @@ def _refuse_role(row: Proposal, role: Role, by_kind: Mapping[str, frozenset[Role
 def _about(kind: str) -> str:
     if kind == SettingsChanged.kind:
         return "settings"
+    if kind == ModelPromoted.kind:
+        return "which model serves"
     return "one entity" if kind in _OF_ENTITIES else "what assesses"
 
 

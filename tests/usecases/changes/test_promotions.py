@@ -1,0 +1,189 @@
+"""A second person for promotions of value models: nobody proposes and approves, and the gate is asked twice."""
+
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy import Engine
+
+from domain.account import account_name
+from domain.errors import ActionRefused, ConfigError, PromotionRefused
+from models import promotions
+from models.promotions import history
+from models.registry import Registry
+from tests.models.making import add_bare_version, new_registry
+from tests.usecases.governed import audited, founded
+from usecases.actors import Actor
+from usecases.audit_verify import AuditFinding, verify
+from usecases.changes.asks import change_settings
+from usecases.changes.people import allow_sole_operator
+from usecases.changes.proposals import ProposalLine, approve_proposal, read_proposal, refuse_proposal
+from usecases.organisations import actor_in_new
+from usecases.promoting import (
+    RegistryChampions,
+    need_of_two_people,
+    promote_model,
+    propose_promotion,
+    roll_back_model,
+)
+from usecases.roles import Role
+from usecases.settings import SettingsGiven, read_settings
+
+People = tuple[Actor, Actor, Actor]
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Version 1 serves; the gate allows 2 and 3 instead of it, and not 4."""
+    monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)  # these versions have no model behind them
+    made = new_registry(tmp_path)
+    for champion, allowed in (("", "true"), ("1", "true"), ("1", "true"), ("1", "false")):
+        add_bare_version(
+            made, gate_promote=allowed, gate_reasons="what it saw", gate_champion=champion, content_hash="ab"
+        )
+    return made
+
+
+@pytest.fixture
+def three(engine: Engine, registry: Registry) -> People:
+    """Three people of an organisation that wants two of them, although no ruleset decides there yet."""
+    three = founded(engine)
+    promote_model(engine, registry, 1, "cli:ann")
+    assert need_of_two_people(engine) == ""
+    change_settings(engine, three[0], SettingsGiven(two_people_promote=True))
+    return three
+
+
+def champion(registry: Registry) -> int:
+    found = registry.champion()
+    assert found is not None
+    return found.number
+
+
+def approve(engine: Engine, registry: Registry, who: Actor, proposal: ProposalLine) -> ProposalLine:
+    return approve_proposal(engine, who, proposal.id, "I looked at it", champions=RegistryChampions(registry))
+
+
+def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registry: Registry, three: People) -> None:
+    ana, ben, _ = three
+    at_machine = Actor(ana.organisation_id, "cli:ana")
+    # At the machine, as before: it needs two now, forced or not.
+    for force in (False, True):
+        with pytest.raises(PromotionRefused, match="two people promote a model in acme: a member proposes it"):
+            promote_model(engine, registry, 2, at_machine.name, force=force, reason="mine")
+    # The machine's account is nobody in particular, so it does not propose what she would approve.
+    with pytest.raises(ActionRefused, match="cli:ana is no member"):
+        propose_promotion(engine, registry, 2, at_machine, reason="mine")
+    # She proposes it herself, and approves it as herself, as the machine, and as a program.
+    proposal = propose_promotion(engine, registry, 2, ana, reason="mine")
+    for who in (ana, at_machine, Actor(ana.organisation_id, "token:7")):
+        with pytest.raises(ActionRefused, match=r"another person approves it|is no member"):
+            approve(engine, registry, who, proposal)
+    # She takes the need for a second person away, alone.
+    asked = change_settings(engine, ana, SettingsGiven(two_people_promote=False), "it is in my way")
+    assert asked.proposal is not None
+    with pytest.raises(ActionRefused, match="another person approves it"):
+        approve_proposal(engine, ana, asked.proposal.id, "still in my way")
+    with pytest.raises(ActionRefused, match="one alone can be chosen only before that"):
+        allow_sole_operator(engine, at_machine, "there is only me")
+    assert read_settings(engine, ana).two_people_promote
+    assert champion(registry) == 1
+    # Another person approves, and it serves.
+    assert approve(engine, registry, ben, proposal).state == "approved"
+    assert champion(registry) == 2
+    problems: list[AuditFinding] = []
+    verify(engine, problems.append)
+    assert problems == []
+
+
+def test_both_people_stand_in_the_log_and_in_mlflow(engine: Engine, registry: Registry, three: People) -> None:
+    actor_in_new(engine, "elsewhere", "cli:x")
+    ana, ben, _ = three
+    proposal = propose_promotion(engine, registry, 2, ana)
+    assert (proposal.kind, proposal.reason, proposal.reach) == ("model.promote", "what it saw", {"gate": "what it saw"})
+    assert proposal.subject == f"{registry.name} version 2 as champion"
+    assert [one.version for one in history(registry)] == [1]
+    approve(engine, registry, ben, proposal)
+    made = history(registry)[-1]
+    assert (made.version, made.replaced, made.who) == (2, 1, "member:1, approved by member:2")
+    told = [who for who, action, *_ in audited(engine) if action == "model.promoted"]
+    assert sorted(told) == sorted(["cli:ann", "member:2", f"cli:{account_name()}"]), "the last one elsewhere"
+
+
+def test_the_gate_is_asked_again_when_it_is_approved(engine: Engine, registry: Registry, three: People) -> None:
+    ana, ben, _ = three
+    with pytest.raises(PromotionRefused, match="version 4 is not promoted: the gate said"):
+        propose_promotion(engine, registry, 4, ana, reason="please")
+    first, second = (propose_promotion(engine, registry, number, ana) for number in (2, 3))
+    approve(engine, registry, ben, first)
+    with pytest.raises(PromotionRefused, match="it was judged against 1, and version 2 serves"):
+        approve(engine, registry, ben, second)
+    assert read_proposal(engine, ben, second.id).state == "proposed"
+    assert champion(registry) == 2
+
+
+def test_against_the_gate_two_people_are_needed_and_only_for_what_they_saw(
+    engine: Engine, registry: Registry, three: People
+) -> None:
+    ana, ben, cyd = three
+    forced = propose_promotion(engine, registry, 4, ana, force=True, reason="new fees")
+    assert forced.subject.endswith("version 4 as champion against the gate")
+    approve(engine, registry, ben, propose_promotion(engine, registry, 2, cyd))
+    with pytest.raises(PromotionRefused, match="version 1 served when this was proposed, and version 2 serves now"):
+        approve(engine, registry, ben, forced)
+    refuse_proposal(engine, ben, forced.id, "version 2 serves")
+    again = propose_promotion(engine, registry, 4, ana, force=True, reason="new fees")
+    registry.client.set_model_version_tag(registry.name, "4", "content_hash", "another")
+    with pytest.raises(PromotionRefused, match="version 4 is not the model that was proposed"):
+        approve(engine, registry, ben, again)
+    registry.client.set_model_version_tag(registry.name, "4", "content_hash", "ab")
+    approve(engine, registry, ben, again)
+    assert (champion(registry), history(registry)[-1].forced) == (4, True)
+
+
+def test_a_rollback_needs_one_person_and_the_way_back_two(engine: Engine, registry: Registry, three: People) -> None:
+    ana, ben, _ = three
+    approve(engine, registry, ben, propose_promotion(engine, registry, 2, ana))
+    roll_back_model(engine, registry, "cli:ann", "complaints")
+    assert champion(registry) == 1
+    assert audited(engine)[-1][:2] == ("cli:ann", "model.rolled_back")
+    with pytest.raises(PromotionRefused, match="two people promote a model in acme"):
+        promote_model(engine, registry, 2, "cli:ann")
+
+
+def test_where_the_alias_does_not_move_nothing_was_approved(
+    engine: Engine, registry: Registry, three: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben, _ = three
+    proposal = propose_promotion(engine, registry, 2, ana)
+    before = audited(engine)
+
+    def failing(*_: object) -> None:
+        raise MlflowException("disk full")
+
+    monkeypatch.setattr(registry.client, "set_registered_model_alias", failing)
+    with pytest.raises(MlflowException, match="disk full"):
+        approve(engine, registry, ben, proposal)
+    assert audited(engine) == before
+    assert read_proposal(engine, ben, proposal.id).state == "proposed"
+    assert champion(registry) == 1
+
+
+def test_without_a_registry_it_is_refused_and_can_be_withdrawn(
+    engine: Engine, registry: Registry, three: People
+) -> None:
+    ana, ben, _ = three
+    proposal = propose_promotion(engine, registry, 2, ana)
+    with pytest.raises(ActionRefused, match="at the machine that has the model registry"):
+        approve_proposal(engine, ben, proposal.id, "by the API")
+    with pytest.raises(ActionRefused, match="is about which model serves, which publishers and admins decide"):
+        approve_proposal(engine, ben, proposal.id, "by the API", Role.APPROVER)
+    assert refuse_proposal(engine, ana, proposal.id, "not yet").state == "withdrawn"
+
+
+def test_who_wants_no_second_person_proposes_nothing(engine: Engine, registry: Registry, three: People) -> None:
+    other = actor_in_new(engine, "elsewhere", "member:9")
+    with pytest.raises(PromotionRefused, match="two people promote a model in acme"):
+        propose_promotion(engine, registry, 2, other)
+    with pytest.raises(ConfigError, match="two_people_promote is 1; it must be true or false"):
+        change_settings(engine, three[0], SettingsGiven(two_people_promote=1), "one")
