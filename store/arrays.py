@@ -15,6 +15,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Dialect,
+    String,
     Text,
     TypeDecorator,
     bindparam,
@@ -66,5 +67,5 @@ def among(
     """Test whether a column holds one of some values, all in one parameter: PostgreSQL takes 65,535 parameters."""
     if session.get_bind().dialect.name == "sqlite":
         return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
-    kind = Text if values and isinstance(values[0], str) else BigInteger
+    kind = Text if isinstance(column.type, String) else BigInteger  # by the column: there may be no value
     return column.in_(select(func.unnest(cast_to(literal(literal_of(values), Text), ARRAY(kind)))))

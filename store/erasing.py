@@ -68,6 +68,8 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
     (OverrideRow.requested_us, OverrideRow.entity_id),
     (OverrideRow.decided_us, OverrideRow.entity_id),
     (OverrideRow.revoked_us, OverrideRow.entity_id),
+    (Proposal.proposed_us, Proposal.entity_id),
+    (Proposal.decided_us, Proposal.entity_id),
     (Decision.at_us, Decision.entity_id),
 )
 """Every moment that begins retention again, with whose it is. A test holds all tables about entities against it."""

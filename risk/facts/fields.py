@@ -99,12 +99,7 @@ def read_moments(column: pl.Series) -> pl.Series:
     findings = Findings()
     times = read_times(column.to_arrow(compat_level=pl.CompatLevel.oldest()), column.name, findings)
     read = pl.Series(column.name, times, dtype=pl.Int64)
-    read = read + column.str.contains(_FINER).fill_null(False).cast(pl.Int64)
     return read.set(pl.Series(findings.noted(len(column))), None) if findings.count else read
-
-
-_FINER = r"\.[0-9]{6}[0-9]*[1-9]"
-"""A moment in text with more than whole microseconds, which reading it cuts off."""
 
 
 def whole_microseconds(moment: pl.Expr, dtype: pl.DataType) -> pl.Expr:

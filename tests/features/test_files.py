@@ -57,7 +57,7 @@ def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
     [
         ("a.csv", b"", "is not CSV with a header line"),
         ("a.csv", f"{HEAD}\n".encode(), "has no rows"),
-        ("a.csv", b"a;b\n1;2\n", "has no column user_id, user_balance"),
+        ("a.csv", b"a;b\n1;2\n", "has no column user_id, transaction_amount"),
         ("a.csv", "straße,betrag".encode("latin-1"), "is not text in UTF-8; a spreadsheet saves it so"),
         ("a.csv", f"{HEAD},user_id\n1,2,3,4,5,6,7,8\n".encode(), "has more than one column user_id"),
         ("a.json", b"", "is not valid JSON"),

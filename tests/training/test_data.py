@@ -161,9 +161,9 @@ def test_a_source_in_memory_is_read_once_and_a_file_at_each_pass(
 
     reads: list[object] = []
 
-    def counted(source: Any, rates: Any, latest: int | None) -> Any:
+    def counted(source: Any, *given: Any, **more: Any) -> Any:
         reads.append(source)
-        return sources.stream_histories(source, rates, latest)
+        return sources.stream_histories(source, *given, **more)
 
     monkeypatch.setattr(data, "stream_histories", counted)
     for source, times in ((frame, 1), (file, 3)):

@@ -216,11 +216,15 @@ class Model:
         """Name those who own it, or did."""
         return {one.owner for one in self.entities[name].owned}
 
+    def present_owners(self, name: str, now: int) -> list[Owned]:
+        """List who owns it now; several where a clock was set back behind the moment at which one left."""
+        return [one for one in self.entities[name].owned if one.end is None or one.end > now]
+
     def own(self, name: str, owner: str, now: int) -> set[str]:
         """Let somebody own something from now on, alone; name those for whom it counts otherwise by that."""
         owned = self.entities[name].owned
-        present = [one for one in owned if one.end is None]
-        if [one.owner for one in present] == [owner]:
+        present = self.present_owners(name, now)
+        if owner in {one.owner for one in present}:
             return set()
         for one in present:
             one.end = now

@@ -74,6 +74,12 @@ def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:
             list_transactions(*of, Part(2, place))
 
 
+def test_who_has_nothing_yet_has_empty_lists(bank: Bank) -> None:
+    bank.put("a")
+    of = (bank.engine, bank.actor, "customer", "a")
+    assert [*list_transactions(*of, Part(2)), *list_tags(*of, Part(2)), *list_records(*of, "case", Part(2))] == []
+
+
 def test_entities_are_listed_by_level(bank: Bank) -> None:
     bank.activate(banks.document({"country": banks.COUNTRY}))
     bank.put("c", country="IR")
