@@ -88,7 +88,7 @@ def clocked(function: Callable[[], Any], engine: Engine | None = None) -> Taken:
 
 
 def _server_seconds(engine: Engine | None) -> float:
-    """Tell what the database's processes that serve somebody have used so far."""
+    """Give the processor time that the database's connections have used so far."""
     if engine is None:
         return 0.0
     with engine.connect() as connection:

@@ -75,8 +75,8 @@ def _as_it_is(frame: pl.DataFrame) -> pl.DataFrame:
 def read_frame(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
     """Read a table from Parquet, CSV, JSON or JSON lines, text perhaps gzipped; everything in CSV is text.
 
-    LayoutError where it cannot be read, a line is torn or a row does not say whose it is; ConfigError where the suffix
-    is none of these.
+    LayoutError where it cannot be read, a line is torn or a row does not say whose it is; ConfigError where the file
+    is of another format.
     """
     frame = read_linked(path, rename)
     if NOT_READ in frame.columns:

@@ -11,12 +11,9 @@ from sqlalchemy.orm import Session
 from domain.errors import ActionRefused
 from store.arrays import among
 from store.bulk import write_rows
-from store.entity_tables import Correction, Entity, Transaction
+from store.entity_tables import COUNTS_FROM, Correction, Entity, Transaction
 from store.history import CORRECTION
-from store.loading import COUNTS_FROM, read_rows
-
-VALUES = ("at_us", "amount", "currency", "state", "balance", "category", "account_created_us", "content")
-"""What of a transaction can be corrected; None leaves it as it was."""
+from store.loading import read_rows
 
 COLUMNS = (*CORRECTION, "organisation_id", "recorded_us", "batch")
 

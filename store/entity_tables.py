@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -11,9 +12,11 @@ from sqlalchemy import (
     String,
     Text,
     false,
+    literal_column,
     text,
 )
 from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.tables import NAME_CHARACTERS, Base
@@ -157,6 +160,10 @@ class Transaction(Base):
     settled_batch: Mapped[int | None] = mapped_column(BigInteger)
 
 
+COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
+"""From when a correction counts: none is known after it was recorded, unless a clock was ahead and was mended."""
+
+
 class Correction(Base):
     """A later fact about a transaction, which stays as it is: what of it was wrong, or that it does not count.
 
@@ -193,6 +200,16 @@ class Correction(Base):
     account_created_us: Mapped[int | None] = mapped_column(BigInteger)
     content: Mapped[str | None] = mapped_column(Text)
     batch: Mapped[int] = mapped_column(BigInteger, index=True)
+
+    @hybrid_property
+    def counts_from_us(self) -> int:
+        """Give the moment from which it counts, as `COUNTS_FROM` does."""
+        return min(self.known_us, self.recorded_us)
+
+    @counts_from_us.inplace.expression
+    @classmethod
+    def _counts_from_us(cls) -> ColumnElement[int]:
+        return literal_column(COUNTS_FROM, BigInteger)
 
 
 class Tag(Base):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, case, literal, null, or_, select
+from sqlalchemy import Select, literal, null, or_, select
 from sqlalchemy.orm import Session
 
 from domain.paging import Page, Part
@@ -94,9 +94,7 @@ def corrections_of(session: Session, transactions: Sequence[Transaction]) -> Seq
     wanted = select(Correction).where(
         among(session, Correction.entity_id, entity_ids), among(session, Correction.transaction_id, numbers)
     )
-    mended = Correction.recorded_us < Correction.known_us
-    counts_from = case((mended, Correction.recorded_us), else_=Correction.known_us)
-    return session.scalars(wanted.order_by(counts_from, Correction.id)).all()
+    return session.scalars(wanted.order_by(Correction.counts_from_us, Correction.id)).all()
 
 
 def entities_of_type(

@@ -28,6 +28,11 @@ TRANSACTION: Mapping[str, Any] = {
 }
 """Columns of a transaction that are sealed, in this order; `state` as it was when the transaction was added."""
 
+VALUES: Mapping[str, Any] = {
+    name: kind for name, kind in TRANSACTION.items() if name not in {"transaction_id", "entity_id"}
+}
+"""What of a transaction can be corrected; in a correction None leaves it as it was."""
+
 CORRECTION: Mapping[str, Any] = {
     "external_id": pl.String,
     "transaction_id": pl.String,
@@ -36,14 +41,7 @@ CORRECTION: Mapping[str, Any] = {
     "known_us": pl.Int64,
     "reason": pl.String,
     "actor": pl.String,
-    "at_us": pl.Int64,
-    "amount": pl.Float64,
-    "currency": pl.String,
-    "state": pl.String,
-    "balance": pl.Float64,
-    "category": pl.String,
-    "account_created_us": pl.Int64,
-    "content": pl.String,
+    **VALUES,
 }
 """Columns of a correction that are sealed, in this order, and their types."""
 

@@ -11,6 +11,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from store.arrays import literal_of
+from store.entity_tables import COUNTS_FROM
 
 _TRANSACTIONS: Mapping[str, Any] = {
     "entity": pl.Int64,
@@ -22,8 +23,6 @@ _TRANSACTIONS: Mapping[str, Any] = {
     "content": pl.String,
 }
 _FOR_VALUE: Mapping[str, Any] = {"balance": pl.Float64, "category": pl.String, "account_created_us": pl.Int64}
-COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
-"""From when a correction counts: none is known after it was recorded, unless a clock was ahead and was mended."""
 _RECORDS: Mapping[str, Any] = {
     "entity": pl.Int64,
     "opened_us": pl.Int64,

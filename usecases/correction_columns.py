@@ -56,7 +56,7 @@ def read_corrections(
 
     Returns:
         `external_id`, `transaction_id`, `kind`, `known_us` and `user` (null where they are not said), `reason`, and
-        `store.corrections.VALUES`.
+        `store.history.VALUES`.
 
     Raises:
         DataNotValid: rows that cannot be taken, each named.

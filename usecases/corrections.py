@@ -14,10 +14,10 @@ from domain.errors import DataNotValid, Problem
 from features.columns import TRANSACTION_ID
 from features.values import shown
 from store import corrections
-from store.corrections import VALUES, Corrected
+from store.corrections import Corrected
 from store.entity_tables import EntityType
 from store.history import CORRECTION as SEALED
-from store.history import correction_lines, new_batch
+from store.history import VALUES, correction_lines, new_batch
 from usecases.actors import Actor
 from usecases.correction_columns import CORRECTS, REVERSAL, REVERSES
 from usecases.transaction_columns import OWNERS

@@ -268,7 +268,7 @@ def _correction(found: Correction) -> CorrectionLine:
     return CorrectionLine(
         found.external_id,
         found.kind,
-        min(found.known_us, found.recorded_us),
+        found.counts_from_us,
         found.recorded_us,
         found.reason,
         found.actor,
