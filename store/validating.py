@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
+from store.arrays import among, literal_of
 from store.audit_tables import AuditEntry
 from store.entity_tables import Entity, Ownership, Record
 from store.level_tables import Assessment, OverrideRow, Standing, Transition
@@ -29,7 +30,10 @@ STOOD: Mapping[str, Any] = {
     "level": pl.Int64,
     "rules_level": pl.Int64,
     "score": pl.String,
+    "late": pl.Boolean,
 }
+"""`late` is true of an assessment that was made long after its moment, `late_batches`."""
+_READ: Mapping[str, Any] = {name: kind for name, kind in STOOD.items() if name != "late"} | {"batch": pl.Int64}
 NOBODY = pl.DataFrame(schema=dict(STOOD))
 """The assessments of nobody."""
 RECORDS: Mapping[str, Any] = {
@@ -57,51 +61,69 @@ OVERRIDES: Mapping[str, Any] = {
 
 _STOOD = (
     "WITH first AS MATERIALIZED (SELECT s.entity_id, coalesce((SELECT b.number FROM assessments b"
-    " WHERE b.entity_id = s.entity_id AND b.as_of_us <= :from_us ORDER BY b.number DESC LIMIT 1), 0) AS number"
+    " WHERE b.entity_id = s.entity_id AND b.as_of_us <= :from_us:and_in_time"
+    " ORDER BY b.number DESC LIMIT 1), 0) AS number"
     " FROM standings s WHERE s.entity_id IN :ids)"
-    " SELECT a.entity_id, a.number, a.as_of_us, a.version_id, a.status, a.level, a.rules_level, a.score"
+    " SELECT a.entity_id, a.number, a.as_of_us, a.version_id, a.status, a.level, a.rules_level, a.score, a.batch"
     " FROM first JOIN assessments a ON a.entity_id = first.entity_id AND a.number >= first.number"
     " WHERE a.as_of_us <= :until_us ORDER BY a.entity_id, a.number"
 )
 
 
-def stood(session: Session, organisation_id: int, from_us: int, until_us: int) -> Iterator[pl.DataFrame]:
-    """Give the assessments of everybody, some entities at a time: the one that held at first, and all until the end.
-
-    In the order of entities and numbers. Who was erased is left out: their cases are gone, so nothing can be said.
-    """
-    last = 0
-    while ids := _ids_after(session, organisation_id, last):
-        last = ids[-1]
-        asked = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
-        yield read_rows(session, asked, ids, STOOD)
-
-
-def assessed_late(session: Session, organisation_id: int, from_us: int, until_us: int, late_us: int) -> tuple[int, int]:
-    """Count the assessments of a time that were made later than *late_us* after their moment, and all of them.
+def late_batches(session: Session, organisation_id: int, until_us: int, late_us: int) -> list[int]:
+    """Find the calls that assessed as of a moment until *until_us*, and were made later than *late_us* after it.
 
     When one was really made, its entry in the audit log says; of those without one nothing is known, and none is late.
     """
+    entries = select(AuditEntry.details, AuditEntry.at_us).where(
+        AuditEntry.organisation_id == organisation_id, AuditEntry.action == "assessments.made"
+    )
+    made = {json.loads(details).get("batch"): at_us for details, at_us in session.execute(entries)}
     calls = (
-        select(Assessment.batch, func.min(Assessment.as_of_us), func.count())
+        select(Assessment.batch, func.min(Assessment.as_of_us))
         .where(
             Assessment.organisation_id == organisation_id,
-            Assessment.as_of_us >= from_us,
             Assessment.as_of_us <= until_us,
+            Assessment.batch.is_not(None),
         )
         .group_by(Assessment.batch)
     )
-    entries = select(AuditEntry.details, AuditEntry.at_us).where(
-        AuditEntry.organisation_id == organisation_id,
-        AuditEntry.action == "assessments.made",
-        AuditEntry.at_us > from_us + late_us,
-    )
-    made = {json.loads(details).get("batch"): at_us for details, at_us in session.execute(entries)}
-    late, of = 0, 0
-    for batch, first, count in session.execute(calls).all():
-        of += count
-        late += count if made.get(batch, first) > first + late_us else 0
-    return late, of
+    firsts = {batch: first_us for batch, first_us in session.execute(calls) if batch is not None}
+    return sorted(batch for batch, first_us in firsts.items() if made.get(batch, first_us) > first_us + late_us)
+
+
+def stood(
+    session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
+) -> Iterator[pl.DataFrame]:
+    """Give the assessments of everybody, some entities at a time: the one that held at first, and all until the end.
+
+    Those of the batches *late* are there and say so; none of them is what held at first.
+    In the order of entities and numbers. Who was erased is left out: their cases are gone, so nothing can be said.
+    """
+    asked = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
+    asked = asked.replace(":and_in_time", _and_in_time(session, late))
+    is_late = pl.col("batch").is_in(list(late)).fill_null(False).alias("late")
+    last = 0
+    while ids := _ids_after(session, organisation_id, last):
+        last = ids[-1]
+        yield read_rows(session, asked, ids, _READ).with_columns(is_late).select(*STOOD)
+
+
+def _and_in_time(session: Session, late: Sequence[int]) -> str:
+    """Write the condition that an assessment `b` is of none of these batches."""
+    if not late:
+        return ""
+    numbers = literal_of([int(batch) for batch in late])
+    if session.get_bind().dialect.name == "sqlite":
+        listed = f"SELECT value FROM json_each('[{numbers[1:-1]}]')"  # noqa: S608 (whole numbers alone)
+    else:
+        listed = f"SELECT unnest('{numbers}'::bigint[])"
+    return f" AND (b.batch IS NULL OR b.batch NOT IN ({listed}))"
+
+
+def _made_in_time(session: Session, batch: Any, late: Sequence[int]) -> ColumnElement[bool]:
+    """Give the same condition, for a column of another statement."""
+    return or_(batch.is_(None), ~among(session, batch, late)) if late else true()
 
 
 def _ids_after(session: Session, organisation_id: int, last: int) -> Sequence[int]:
@@ -114,12 +136,12 @@ def _ids_after(session: Session, organisation_id: int, last: int) -> Sequence[in
     return session.scalars(wanted.limit(ENTITIES_AT_ONCE)).all()
 
 
-def records_before(session: Session, organisation_id: int, until_us: int) -> pl.DataFrame:
+def records_before(session: Session, organisation_id: int, until_us: int, late: Sequence[int] = ()) -> pl.DataFrame:
     """Read the cases and alerts opened before a moment, `RECORDS`, each with where its entity stood just before it.
 
-    That is the last assessment before it was opened: one that could have seen it does not count. What is about an
-    entity of a type that no ruleset is for counts for each who owned that entity when it was opened, in a row of its
-    own.
+    That is the last assessment before it was opened: one that could have seen it does not count, and neither do those
+    of the batches *late*. What is about an entity of a type that no ruleset is for counts for each who owned that
+    entity when it was opened, in a row of its own.
     """
     typed = select(Family.id).where(Family.type_id == Entity.type_id).exists()
     owned = (
@@ -140,6 +162,7 @@ def records_before(session: Session, organisation_id: int, until_us: int) -> pl.
     number = (
         select(before.number)
         .where(before.entity_id == about.c.entity, before.as_of_us < about.c.opened_us)
+        .where(_made_in_time(session, before.batch, late))
         .order_by(before.number.desc())
         .limit(1)
         .scalar_subquery()
@@ -179,11 +202,11 @@ def _frame(session: Session, wanted: Any, schema: Mapping[str, Any]) -> pl.DataF
 
 
 def transitions_between(
-    session: Session, organisation_id: int, from_us: int, until_us: int
+    session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
 ) -> list[tuple[int | None, int | None, str, int]]:
     """Count the levels reached in a time: the level before, the level reached, what made it, how often.
 
-    Those of erased entities are left out.
+    Those of erased entities are left out, and those reached by assessments of the batches *late*.
     """
     by = (Transition.from_level, Transition.to_level, Transition.source)
     wanted = select(*by, func.count()).where(
@@ -192,6 +215,9 @@ def transitions_between(
         Transition.at_us < until_us,
         Transition.entity_id.not_in(select(Entity.id).where(Entity.erased_us.is_not(None))),
     )
+    if late:
+        made = (Assessment.entity_id == Transition.entity_id) & (Assessment.number == Transition.number)
+        wanted = wanted.outerjoin(Assessment, made).where(_made_in_time(session, Assessment.batch, late))
     rows = session.execute(wanted.group_by(*by))
     return sorted(((a, b, source, count) for a, b, source, count in rows), key=lambda row: (row[0] or 0, row[1] or 0))
 

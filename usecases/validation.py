@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, day_text, now_microseconds
+from domain.clock import day_text, now_microseconds
 from domain.errors import ConfigError
 from domain.paging import WHOLE, Page, Part
 from risk.governance.statistics import RESAMPLES
 from store.database import reachable, writing
 from store.event_tables import ValidationRun
 from store.revalidating import count_open_changes, latest_run, run_numbered, runs_of, waiting_in
-from store.validating import assessed_late, overrides_before, transitions_between, versions_named
+from store.validating import overrides_before, transitions_between, versions_named
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import storable
@@ -31,8 +31,6 @@ FORM = 1
 """Of the report; a later form that readers cannot take has another number."""
 
 SECOND_US = 1_000_000
-LATE_US = DAY_US
-"""An assessment that was made later than this after its moment was made in hindsight; a worker that was off is not."""
 MOST_OUTCOMES = 20
 
 
@@ -151,9 +149,9 @@ def _report(
         "least": LEAST,
         "resamples": resamples,
         "groups": [asdict(group) for group in groups],
-        "transitions": _transitions(session, organisation_id, period, settings),
+        "transitions": _transitions(session, organisation_id, history, settings),
         "overrides": asdict(overrides),
-        "assessed_late": _late(session, organisation_id, history),
+        "assessed_late": {name: getattr(history.late, name) for name in ("assessments", "of", "entities")},
         "now": _now(session, organisation_id, now_us),
         "triggers": [asdict(trigger) for trigger in triggers],
     }
@@ -173,24 +171,13 @@ def _groups(
     ]
 
 
-def _transitions(session: Session, organisation_id: int, period: Period, settings: Settings) -> list[dict[str, Any]]:
-    names = (None, *settings.levels)
-    found = transitions_between(session, organisation_id, period.from_us, period.until_us)
+def _transitions(session: Session, organisation_id: int, history: History, settings: Settings) -> list[dict[str, Any]]:
+    names, period = (None, *settings.levels), history.period
+    found = transitions_between(session, organisation_id, period.from_us, period.until_us, history.late.batches)
     return [
         {"from": names[before or 0], "to": names[after or 0], "source": source, "entities": count}
         for before, after, source, count in found
     ]
-
-
-def _late(session: Session, organisation_id: int, history: History) -> dict[str, int]:
-    """Count the assessments that were made long after their moment: they may have seen what nobody knew by then.
-
-    Of those that held when the time began, and all since the first of them.
-    """
-    begun = history.began["as_of_us"].min()
-    from_us = begun if isinstance(begun, int) else history.period.from_us
-    late, of = assessed_late(session, organisation_id, from_us, history.period.until_us, LATE_US)
-    return {"assessments": late, "of": of}
 
 
 def _now(session: Session, organisation_id: int, now_us: int) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 A case or an alert is looked at with the level that held just before it was opened, and it counts in the time in which
 its outcome became known: so each counts once, however long it took. What became known after the end does not count.
+
+An assessment that was made long after its moment knew what was stored until then: it was nobody's level at its moment,
+so it is left out of everything but the count of those left out.
 """
 
 from collections.abc import Sequence
@@ -10,10 +13,14 @@ from dataclasses import dataclass
 import polars as pl
 from sqlalchemy.orm import Session
 
-from store.validating import NOBODY, records_before, stood
+from domain.clock import DAY_US
+from store.validating import NOBODY, late_batches, records_before, stood
 
 CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME, OPEN = "confirmed", "not confirmed", "without outcome", "open"
 """What came of an alert."""
+
+LATE_US = DAY_US
+"""An assessment that was made later than this after its moment was made in hindsight; a worker that was off is not."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,23 @@ class Period:
 
     from_us: int
     until_us: int
+
+
+@dataclass(frozen=True)
+class Late:
+    """What is left out because it was made in hindsight.
+
+    Attributes:
+        assessments: made later than `LATE_US` after their moment.
+        of: all that would have been looked at with them.
+        entities: with no other assessment than these.
+        batches: of the calls that made late ones, until the end of the time.
+    """
+
+    assessments: int
+    of: int
+    entities: int
+    batches: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -35,6 +59,7 @@ class History:
         cases: confirmed, with where the entity stood just before each was opened; `number` is null where it was never
             assessed by then.
         alerts: the same, with `answer` and `decided_us`: what came of each, and since when that is known.
+        late: what is in none of these.
     """
 
     period: Period
@@ -43,13 +68,18 @@ class History:
     first: pl.DataFrame
     cases: pl.DataFrame
     alerts: pl.DataFrame
+    late: Late
 
 
 def read_history(session: Session, organisation_id: int, period: Period, confirmed: Sequence[str]) -> History:
     """Read what happened; outcomes that are among *confirmed* are."""
-    parts = [_picked(part, period) for part in stood(session, organisation_id, period.from_us, period.until_us)]
-    began, ended, first = (pl.concat(frames) for frames in zip(*(parts or [_picked(NOBODY, period)]), strict=True))
-    records = known_by(records_before(session, organisation_id, period.until_us), period.until_us)
+    batches = late_batches(session, organisation_id, period.until_us, LATE_US)
+    parts, counted = [_picked(NOBODY, period)], []
+    for part in stood(session, organisation_id, period.from_us, period.until_us, batches):
+        parts.append(_picked(part.filter(~pl.col("late")), period))
+        counted.append(_counted(part))
+    began, ended, first = (pl.concat(frames) for frames in zip(*parts, strict=True))
+    records = known_by(records_before(session, organisation_id, period.until_us, batches), period.until_us)
     cases = records.filter(pl.col("kind") == "case")
     alerts = records.filter(pl.col("kind") == "alert")
     return History(
@@ -59,7 +89,19 @@ def read_history(session: Session, organisation_id: int, period: Period, confirm
         first,
         cases.filter(pl.col("outcome").is_in(list(confirmed))),
         answered(alerts, cases, confirmed),
+        _late(counted, batches),
     )
+
+
+def _late(counted: Sequence[tuple[int, int, int]], batches: Sequence[int]) -> Late:
+    assessments, of, entities = (sum(each[place] for each in counted) for place in range(3))
+    return Late(assessments, of, entities, batches)
+
+
+def _counted(part: pl.DataFrame) -> tuple[int, int, int]:
+    """Count the late assessments, all of them, and the entities with none but late ones."""
+    only = part.group_by("entity").agg(pl.col("late").all())
+    return int(part["late"].sum()), len(part), int(only["late"].sum())
 
 
 def _picked(part: pl.DataFrame, period: Period) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

@@ -38,20 +38,31 @@ def validation_page(number: int, reason: str, report: Plain) -> Page:
 
 
 def _hindsight(report: Plain) -> Iterator[str]:
-    """Warn of levels that were computed for a moment long past: a validation that was kept before says nothing."""
+    """Say which levels were computed for a moment long past: a validation that was kept before says nothing.
+
+    One that was kept before they were left out does not count entities.
+    """
     late = report.get("assessed_late", {"assessments": 0})
-    if late["assessments"]:
-        yield (
-            f"{late['assessments']:,} of {late['of']:,} assessments were made more than a day after their moment, such "
-            "as by `fivefold worker --as-of`. A tag, a screening, a case or an attribute that was stored since, with a "
-            "date before it, counts in them as known then: what these levels seem to have foreseen may be hindsight."
-        )
+    if not late["assessments"]:
+        return
+    made = (
+        f"{late['assessments']:,} of {late['of']:,} assessments were made more than a day after their moment, such "
+        "as by `fivefold worker --as-of`. A tag, a screening, a case or an attribute that was stored since, with a "
+        "date before it, counts in them as known then"
+    )
+    if "entities" not in late:
+        yield f"{made}: what these levels seem to have foreseen may be hindsight."
+        return
+    yield f"{made}, so they are left out of every figure; {late['entities']:,} entities have no other assessment."
+    if late["assessments"] == late["of"]:
+        yield "Nobody is left: no assessment was made in time, so there is nothing that could be validated."
 
 
 def _left_aside(overall: Plain) -> Iterator[str]:
     caught = overall["caught"]
     if caught["unassessed"]:
-        yield f"{caught['unassessed']:,} confirmed were never assessed before their case was opened, and count nowhere."
+        count = f"{caught['unassessed']:,} confirmed"
+        yield f"{count} were never assessed in time before their case was opened, and count nowhere."
     if caught["known"]:
         yield f"{caught['known']:,} were confirmed before that time already, and again in it, and count nowhere."
 

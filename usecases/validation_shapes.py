@@ -57,7 +57,7 @@ class Caught:
         missed: below them, or without a level.
         possible: what arithmetic allows: the upper levels hold no more than they have room for; None without anybody.
         missed_by_override: missed, and in the upper levels by the rules.
-        unassessed: confirmed and never assessed before; they count nowhere else.
+        unassessed: confirmed and never assessed in time before; they count nowhere else.
         known: confirmed before the time already; they count nowhere else.
     """
 

@@ -19,11 +19,13 @@ from usecases.audit_verify import verify
 from usecases.ingest_bulk import TagRow, put_tags
 from usecases.ingest_facts import RecordGiven, put_record
 from usecases.material_changes import register_change
-from usecases.validation import list_validations, read_validation, revalidation, validate_levels
+from usecases.validation import Validated, list_validations, read_validation, revalidation, validate_levels
 from usecases.validation_page import validation_page
+from usecases.worker import run_batch
 
 NOW = platforms.NOW
 FROM, UNTIL = day(0), day(90)
+LOW, HIGH = 1, 3
 
 
 @pytest.fixture
@@ -58,9 +60,10 @@ def test_it_is_recorded_once(bank: Planted) -> None:
     assert verify(bank.engine, print).findings == 0
 
 
-def test_transitions_and_what_waits_are_told(engine: Engine) -> None:
+def test_transitions_and_what_waits_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a bank as it lives: the worker assesses, an alert comes, a case is confirmed."""
     bank = Bank(engine)
+    monkeypatch.setattr("usecases.audit.now_microseconds", lambda: bank.now)
     bank.activate(banks.document({"country": banks.COUNTRY, "alerts": banks.ALERTS}))
     begins = bank.now
     for name, country in (("a", "NO"), ("b", "KP"), ("c", "RU")):
@@ -85,27 +88,108 @@ def test_transitions_and_what_waits_are_told(engine: Engine) -> None:
     assert overall["statuses"] == {"assessed": 3}
 
 
-def test_a_leak_of_hindsight_is_warned_of(engine: Engine) -> None:
-    """Today's confirmed cases were tagged with a date of long ago, and everybody was assessed as of that date."""
-    bank = Bank(engine)
-    bank.activate(banks.document({"watch": banks.WATCH}, optional_tables=["tags"]))
-    bank.now = NOW - 300 * DAY_US
+class Hindsight:
+    """Customers who were all assessed when they came; months later some are confirmed, and only then tagged.
+
+    The audit log is written at the bank's own moment, as it would have been.
+    """
+
+    def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.bank = Bank(engine)
+        self.bank.activate(banks.document({"watch": banks.WATCH}, optional_tables=["tags"]))
+        self.begins = self.bank.now = NOW - 300 * DAY_US
+        monkeypatch.setattr("usecases.audit.now_microseconds", lambda: self.bank.now)
+
+    def come(self, names: list[str]) -> None:
+        for name in names:
+            self.bank.put(name)
+        self.bank.settle()
+
+    def confirm_and_tag(self, names: list[str], opened_us: int) -> None:
+        bank = self.bank
+        for name in names:
+            given = RecordGiven(name, opened_us, bank.now, "confirmed")
+            put_record(bank.engine, bank.actor, "customer", name, "case", given, now_us=bank.now)
+        put_tags(bank.engine, bank.actor, "customer", [TagRow(n, "watch", self.begins - 1) for n in names], bank.now)
+
+    def assess_as_of(self, as_of_us: int) -> None:
+        while run_batch(self.bank.engine, clock=lambda: as_of_us) is not None:
+            pass
+
+    def validate(self, from_us: int, until_us: int) -> Validated:
+        bank = self.bank
+        return validate_levels(bank.engine, bank.actor, from_us, until_us, now_us=bank.now, resamples=20)
+
+
+@pytest.fixture
+def hindsight(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Hindsight:
+    return Hindsight(engine, monkeypatch)
+
+
+def test_a_leak_of_hindsight_is_not_in_the_figures(hindsight: Hindsight) -> None:
+    """Everybody is assessed again as of a day before the cases, with tags that were recorded after them."""
     names = [f"c{number}" for number in range(200)]
-    begins = bank.now
+    begins, bank = hindsight.begins, hindsight.bank
+    hindsight.come(names)
+    bank.wait(days=90)
+    hindsight.confirm_and_tag(names[:60], begins + 60 * DAY_US)
+    bank.wait(days=1)
+    honest = hindsight.validate(begins + 36 * DAY_US, bank.now)
+    hindsight.assess_as_of(begins + 35 * DAY_US)
+    leaked = hindsight.validate(begins + 36 * DAY_US, bank.now)
+    assert [each.level for each in bank.assessments("c0")] == [LOW, HIGH], "the leak is there"
+    assert leaked.report["groups"] == honest.report["groups"]
+    assert leaked.report["transitions"] == honest.report["transitions"]
+    overall = leaked.report["groups"][0]
+    assert overall["ranked"]["confirmed"] == overall["caught"]["confirmed"] == 60
+    assert overall["ranked"]["gini"]["estimate"] == 0, "what was known by then told nobody apart"
+    assert overall["caught"]["captured"]["estimate"] == 0
+    assert leaked.report["assessed_late"] == {"assessments": 60, "of": 260, "entities": 0}
+    first = validation_page(leaked.id, leaked.reason, leaked.report).cautions[0]
+    assert "60 of 260 assessments were made more than a day after their moment" in first
+    assert "left out of every figure; 0 entities have no other assessment" in first
+
+
+def test_where_all_is_hindsight_nobody_is_left(hindsight: Hindsight) -> None:
+    """They were first assessed a year late, as of the beginning: what seems clairvoyance is no figure at all."""
+    names = [f"c{number}" for number in range(120)]
+    begins, bank = hindsight.begins, hindsight.bank
     for name in names:
         bank.put(name)
-    put_tags(engine, bank.actor, "customer", [TagRow(name, "watch", begins - 1) for name in names[:60]], NOW)
-    bank.settle()
-    for name in names[:60]:
-        given = RecordGiven(name, begins + 30 * DAY_US, begins + 60 * DAY_US, "confirmed")
-        put_record(engine, bank.actor, "customer", name, "case", given, now_us=NOW)
     bank.wait(days=100)
-    made = validate_levels(engine, bank.actor, begins + DAY_US, bank.now, now_us=NOW, resamples=20)
-    assert made.report["groups"][0]["ranked"]["gini"]["estimate"] == 1.0, "it looks like clairvoyance"
-    assert made.report["assessed_late"] == {"assessments": 200, "of": 200}
-    first = validation_page(made.id, made.reason, made.report).cautions[0]
-    assert "200 of 200 assessments were made more than a day after their moment" in first
-    assert "may be hindsight" in first
+    hindsight.confirm_and_tag(names[:60], begins + 30 * DAY_US)
+    bank.wait(days=1)
+    hindsight.assess_as_of(begins + 1)
+    made = hindsight.validate(begins + DAY_US, bank.now)
+    overall = made.report["groups"][0]
+    assert (overall["ranked"]["entities"], overall["ranked"]["gini"]["answer"]) == (0, "too few")
+    assert (overall["caught"]["confirmed"], overall["caught"]["unassessed"]) == (0, 60)
+    assert made.report["transitions"] == []
+    assert made.report["assessed_late"] == {"assessments": 120, "of": 120, "entities": 120}
+    cautions = validation_page(made.id, made.reason, made.report).cautions
+    assert "120 entities have no other assessment" in cautions[0]
+    assert cautions[1].startswith("Nobody is left: no assessment was made in time")
+    assert all(
+        each["answer"] != "not reached" for each in made.report["triggers"] if each["name"] in ("gini", "misses")
+    )
+
+
+def test_a_worker_that_was_off_for_hours_is_no_hindsight(hindsight: Hindsight) -> None:
+    hindsight.bank.put("a")
+    hindsight.bank.wait(days=1)
+    hindsight.assess_as_of(hindsight.begins)
+    made = hindsight.validate(hindsight.begins, hindsight.bank.now)
+    assert made.report["assessed_late"] == {"assessments": 0, "of": 1, "entities": 0}
+    assert "hindsight" not in validation_page(made.id, made.reason, made.report).cautions[0]
+
+
+def test_the_page_of_a_validation_from_before_they_were_left_out(hindsight: Hindsight) -> None:
+    """It was kept with hindsight in its figures, and still says so."""
+    report = dict(hindsight.validate(hindsight.begins - DAY_US, hindsight.begins).report)
+    report["assessed_late"] = {"assessments": 3, "of": 9}
+    cautions = validation_page(1, "why", report).cautions
+    assert "3 of 9 assessments" in cautions[0]
+    assert cautions[0].endswith("what these levels seem to have foreseen may be hindsight.")
 
 
 def test_a_time_that_is_none_is_refused(bank: Planted) -> None:

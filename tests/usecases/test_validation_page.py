@@ -42,7 +42,7 @@ def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> Non
     assert tables["Levels and alerts, all"].rows[0][:2] == ["low", f"{low['began']:,}"]
     overall = report["groups"][0]["caught"]
     told = " ".join(page.cautions)
-    assert f"{overall['unassessed']:,} confirmed were never assessed" in told
+    assert f"{overall['unassessed']:,} confirmed were never assessed in time" in told
     assert f"{overall['known']:,} were confirmed before that time" in told
 
 
