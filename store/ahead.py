@@ -36,6 +36,9 @@ class Concerned(NamedTuple):
     erased: bool
 
 
+_LATER_OF_RECORD: Final[Any] = case((Record.closed_us > Record.opened_us, Record.closed_us), else_=Record.opened_us)
+"""What was opened long ago may have been closed by a clock ahead: its outcome is unknown until then."""
+
 # A transaction's own date is that of who sent it, and may be ahead a little; `recorded_us` is of a clock of ours.
 _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
     ("assessments", Standing, Standing.assessed_us, ()),
@@ -45,7 +48,7 @@ _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
     ("corrections", Correction, Correction.recorded_us, (Correction.recorded_us,)),
     ("tags", Tag, Tag.from_us, (Tag.from_us,)),
     ("screenings", Screening, Screening.at_us, (Screening.at_us, Screening.recorded_us)),
-    ("cases and alerts", Record, Record.opened_us, (Record.opened_us, Record.closed_us)),
+    ("cases and alerts", Record, _LATER_OF_RECORD, (Record.opened_us, Record.closed_us)),
 )
 """What it is, its table, the instant that tells, and the instants that are mended where it is a fact."""
 

@@ -23,7 +23,7 @@ from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, problems_of_fields, storable
 from usecases.ingest_entities import AT_ONCE, Taken
 from usecases.ingest_facts import MOST_WORD_CHARACTERS, RecordGiven
-from usecases.lowering import HOW, Concern, Watch
+from usecases.lowering import HOW, Concern, Watch, dated_far_back
 from usecases.owners import mark_with_owners
 
 MOMENT = "a moment that is not after now"
@@ -187,6 +187,10 @@ def put_records(
             values = dict(zip(columns, said, strict=True))
             session.execute(update(Record).where(Record.id == record.id).values(**values))
         _refuse_falls(watch, known, rows, "number")
+        earlier = [record.id for record, said in changed if _moment(said) < _moment(record.said)]
+        if earlier:
+            with dated_far_back(session, earlier):
+                _refuse_falls(watch, known, rows, "number")
         touched = [row[3] for row in added] + [record.entity_id for record, _ in changed]
         taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
         lines = [json.dumps([name, *_said(row.given)]) for name, row in wanted.items()]
@@ -269,6 +273,12 @@ def _refuse_others(
 def _said(given: RecordGiven) -> tuple[Any, ...]:
     content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
     return (given.opened_us, given.closed_us, given.outcome, given.status, content)
+
+
+def _moment(said: Sequence[Any]) -> int:
+    """Give when a record counts from: when it was closed, and until then when it was opened."""
+    opened, closed = said[:2]
+    return int(opened if closed is None else closed)
 
 
 def _twice(rows: Sequence[Any], field: str, name: Callable[[Any], Any], content: Callable[[Any], Any]) -> list[Problem]:

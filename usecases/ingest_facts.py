@@ -18,7 +18,7 @@ from store.entity_tables import Entity, EntityType, Record, Screening, Tag
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
-from usecases.lowering import Concern, Watch
+from usecases.lowering import Concern, Watch, dated_far_back
 from usecases.owners import mark_with_owners
 
 MOST_WORD_CHARACTERS = 100
@@ -218,9 +218,13 @@ def put_record(
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         there = _record_numbered(session, entity, kind, given.external_id)
+        before = None if there is None else (there.id, _moment(there))
         watch = Watch(session, actor, f"{kind}s", {entity.id: Concern(now, takes_back=there is not None)}, now)
         put_record_in(session, actor, entity, kind, given, now)
         watch.refuse_falls()
+        if before is not None and _moment(given) < before[1]:
+            with dated_far_back(session, [before[0]]):
+                watch.refuse_falls()
 
 
 def put_record_in(
@@ -245,6 +249,11 @@ def put_record_in(
     add_alone(session, made)
     _mark(session, entity, Reason.RECORD, now)
     _record(session, actor, f"{kind}.put", entity, before, _said(made))
+
+
+def _moment(record: Record | RecordGiven) -> int:
+    """Give when it counts from: when it was closed, and until then when it was opened."""
+    return record.opened_us if record.closed_us is None else record.closed_us
 
 
 def _record_numbered(session: Session, entity: Entity, kind: str, number: str) -> Record | None:

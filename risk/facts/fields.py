@@ -27,15 +27,17 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
     """Read a column as its declared type.
 
     Returns:
-        The values, null where unknown (NaN and empty text are unknown), in the form that `risk.columns.values.Column`
-        tells; and, as text, what could not be read, null elsewhere: None where everything could.
+        The values, null where unknown (NaN, empty text and a text of spaces alone), in the form that
+        `risk.columns.values.Column` tells; and, as text, what could not be read, null elsewhere: None where everything
+        could.
     """
     if column.dtype == pl.Null:
         return pl.Series(column.name, [None] * len(column), dtype=_TYPES[kind_of(declared)]), None
     if isinstance(column.dtype, pl.Categorical | pl.Enum):
         column = column.cast(pl.String)
     if column.dtype == pl.String:
-        column = column.set(column == "", None) if (column == "").any() else column
+        blank = (column.str.strip_chars() if declared == "text" else column) == ""
+        column = column.set(blank, None) if blank.any() else column
     values = _READERS[kind_of(declared)](column)
     if kind_of(declared) is Kind.TEXT:
         values = values.set(~_allowed(values, declared), None) if not _allowed(values, declared).all() else values

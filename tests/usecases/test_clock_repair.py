@@ -18,7 +18,7 @@ from tests.usecases.banks import Bank
 from usecases.audit_verify import verify
 from usecases.clock_repair import look, refuse_future, repair
 from usecases.figures import PlatformFigures
-from usecases.ingest_facts import add_screening, set_tag
+from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
 from usecases.levels import Freshness, list_failed, read_level
 from usecases.replay import replay
 
@@ -106,6 +106,21 @@ def test_facts_that_a_clock_ahead_dated_are_known_from_the_repair_on(bank: Bank)
     bank.now = now_microseconds()
     bank.settle()
     assert bank.level() == 3
+
+
+def test_a_case_that_was_opened_in_time_and_closed_by_a_clock_ahead_counts_after_the_repair(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.now = now_microseconds()
+    bank.activate(banks.document({"confirmed": banks.CONFIRMED}))
+    bank.put("a")
+    given = RecordGiven("7", bank.now - HOUR_US, FUTURE, "confirmed")
+    put_record(bank.engine, bank.actor, "customer", "a", "case", given, now_us=FUTURE)
+    bank.settle()
+    assert (bank.level(), [each.kind for each in look(bank.engine).ahead]) == (1, ["cases and alerts"])
+    repair(bank.engine, "cli:op", "NTP was off")
+    bank.now = now_microseconds()
+    bank.settle()
+    assert (bank.level(), look(bank.engine).ahead) == (2, [])
 
 
 def test_a_value_of_a_moment_to_come_goes_and_an_erased_customer_is_left_alone(bank: Bank) -> None:

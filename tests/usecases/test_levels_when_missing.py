@@ -89,6 +89,16 @@ def test_an_override_stays_above_a_hard_floor_that_is_missing(bank: Bank) -> Non
     assert (bank.level(), bank.standing().hard_floor) == (1, 0)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\u00a0"])
+def test_a_text_of_spaces_alone_is_missing_and_clears_nobody(bank: Bank, blank: str) -> None:
+    """A form that sends a space where nothing is known must not say that somebody is not sanctioned."""
+    bank.override("a", 1)
+    bank.settle()
+    day(bank, 2, occupation=blank)
+    assert (bank.level(), bank.standing().hard_floor) == (3, 3)
+    assert bank.next_us() == bank.now + 10 * DAY_US
+
+
 def test_an_override_stays_above_a_hard_floor_while_the_assessment_fails_however_long(bank: Bank) -> None:
     bank.override("a", 1)
     bank.settle()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import Engine, select
@@ -226,6 +226,37 @@ def test_the_last_row_of_a_file_that_holds_a_level_is_refused(bank: Bank) -> Non
     done = RecordGiven("7", bank.now - 9, bank.now, "no harm")
     with pytest.raises(DataNotValid, match="customer 'b' would fall from high to low"):
         put_records(bank.engine, machine, "customer", [RecordRow("b", done)], "case", bank.now)
+
+
+@pytest.mark.parametrize("kind", ["case", "alert"])
+def test_one_person_does_not_date_back_what_holds_a_level_up(engine: Engine, kind: Literal["case", "alert"]) -> None:
+    """It would lie in the window for an hour more, and then let the customer fall without another word."""
+    bank = Bank(engine)
+    part = "alerts" if kind == "alert" else "cases"
+    lately = {"input": {"count": part, "over": "180 days"}, "cases": [{"when": {"at_least": 1}, "floor": "high"}]}
+    decided(bank, bank.activate(banks.document({"lately": lately})))
+    for name in "ab":
+        bank.put(name)
+    bank.settle()
+    long_ago, almost_out = bank.now - 300 * DAY_US, bank.now - 180 * DAY_US + 3_600_000_000
+    of = (bank.engine, bank.actor, "customer", "a", kind)
+    there, back = RecordGiven("7", long_ago, bank.now, "confirmed"), RecordGiven("7", long_ago, almost_out, "confirmed")
+    assert facts.put_record(*of, there, now_us=bank.now).proposal is None
+    other = RecordGiven("8", long_ago, bank.now, "confirmed")
+    facts.put_record(bank.engine, bank.actor, "customer", "b", kind, other, now_us=bank.now)
+    bank.settle()
+    asked = facts.put_record(*of, back, reason=WHY, now_us=bank.now).proposal
+    assert asked is not None
+    assert asked.reach["falls"][0]["after"] == ["low", "", ""]
+    machine, row = Actor(bank.of, "cli:ana"), RecordRow("a", back)
+    with pytest.raises(DataNotValid, match="customer 'a' would fall from high to low"):
+        put_records(bank.engine, machine, "customer", [row], kind, bank.now)
+    lines = list_records(bank.engine, bank.actor, "customer", "a", kind, Part(9))
+    assert [line.closed_us for line in lines] == [bank.now], "nothing was moved by looking"
+    later = RecordGiven("7", bank.now - DAY_US, bank.now, "confirmed")
+    assert facts.put_record(*of, later, now_us=bank.now).proposal is None, "it counts from its end, as before"
+    facts.put_record(*of, RecordGiven("9", bank.now), now_us=bank.now)
+    assert facts.put_record(*of, back, now_us=bank.now).proposal is None, "another one holds it"
 
 
 def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:
