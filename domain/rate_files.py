@@ -70,9 +70,11 @@ def read_rates(path: Path, base: str, day: date) -> RateTable:
     """Read an operator's own table, as `read_dated_rates` does, as it was known on *day*; refused where it is inverse.
 
     Raises:
-        ConfigError: a line cannot be read, or rates are the inverse of what they must be.
+        ConfigError: a line cannot be read, rates contradict each other, or are the inverse of what they must be.
     """
-    table = read_dated_rates(path).table(base, day)
+    rates = read_dated_rates(path)
+    refuse_contradictions(rates, base)
+    table = rates.table(base, day)
     refuse_inverse(table, path.name)
     return table
 
@@ -137,6 +139,23 @@ def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
     if not 0 < rate.rate < float("inf"):
         raise ConfigError(f"{where}: rate is {rate.rate}; it must be positive and finite")
     return rate
+
+
+def refuse_contradictions(rates: DatedRates, base: str) -> None:
+    """Refuse two different rates of one currency and day, and a rate of the base that is not 1; ConfigError says which.
+
+    The one that stands last would hold, and nobody would see that another order of the rows is other money.
+    """
+    own = rates.base or base
+    first: dict[tuple[str, date], float] = {}
+    for row in rates.rows:
+        other = first.setdefault((row.currency, row.day), row.rate)
+        if other != row.rate:
+            raise ConfigError(
+                f"{rates.source} has two rates of {row.currency} of {row.day}, {other:g} and {row.rate:g}; give one"
+            )
+        if row.currency == own and row.rate != 1:
+            raise ConfigError(f"{rates.source}: the rate of {own} is {row.rate:g}, and {own} is the base: leave it out")
 
 
 def refuse_inverse(table: RateTable, name: str) -> None:

@@ -11,7 +11,7 @@ from domain.canonical import canonical_json
 from domain.clock import from_microseconds, now_microseconds
 from domain.errors import ActionRefused, ConfigError
 from domain.paging import WHOLE, Page, Part
-from domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_inverse
+from domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
 from store.backfills import mark_type
 from store.chain import digest_of
 from store.database import reachable
@@ -95,7 +95,8 @@ def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int |
     """Bring rates into the organisation's base currency, and look whether they can be right.
 
     Raises:
-        ConfigError: there is none, one is of a day after today, or the table is the wrong way round.
+        ConfigError: there is none, one is of a day after today, two contradict each other, or the table is the wrong
+            way round.
         ActionRefused: the organisation has not chosen its levels and base currency yet.
     """
     today = from_microseconds(now_microseconds() if now_us is None else now_us).date()
@@ -106,6 +107,7 @@ def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int |
         raise ConfigError(f"the rate of {late.currency} is of {late.day}, which is still to come")
     with reachable(), Session(engine) as session:
         base = base_currency_of(session, actor.organisation_id)
+    refuse_contradictions(rates, base)
     kept = _into(rates, base)
     refuse_inverse(kept.table(base, today), rates.source)
     return kept

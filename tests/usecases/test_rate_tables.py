@@ -109,6 +109,8 @@ def test_a_file_of_the_ecb_is_kept_in_the_base_currency(bank: Bank) -> None:
         (lambda: own({**DIRHAM, "currency": "aed"}), "rate 0: currency is 'aed'"),
         (lambda: own({**DIRHAM, "rate": 0}), "rate 0: rate is 0.0; it must be positive"),
         (lambda: own({**DIRHAM, "currency": "JPY", "rate": 171.9}), "the table is the wrong way round"),
+        (lambda: own(DIRHAM, {**DIRHAM, "rate": 0.1}), "two rates of AED of"),
+        (lambda: own({**DIRHAM, "currency": "EUR"}), "and EUR is the base: leave it out"),
         (lambda: DatedRates(None, (), "our treasury"), "our treasury has no rates"),
         (lambda: DatedRates("USD", own().rows, "file"), "file has no rate of EUR, the base currency"),
     ],
