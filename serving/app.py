@@ -1,12 +1,14 @@
 """The HTTP routes: FastAPI documents them all, and the one that is asked most is answered in front of it."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -225,6 +227,11 @@ class Documented(FastAPI):
         made["security"] = [{"token": []}, {"bearer": []}]
         made["paths"].get(INDICATORS, {}).get("get", {})["security"] = []
         return made
+
+    @cached_property
+    def written(self) -> bytes:
+        """Give the document as it is sent, written once: to write it takes as long as hundreds of scores."""
+        return to_json(self.openapi())
 
 
 def build_app(desk: Desk) -> Documented:

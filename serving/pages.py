@@ -34,8 +34,8 @@ SAFE: Final[Mapping[str, str]] = {
 """A browser loads nothing from elsewhere, and sends nothing there, whatever a page may say."""
 
 PASSED_ON: Final = ("/v4/", "/v1/")
-PASSED_ON_EXACTLY: Final = frozenset({"/openapi.json", "/livez", "/healthz"})
-"""Everything else of the framework's own answers without a token, and nobody needs it."""
+PASSED_ON_EXACTLY: Final = frozenset({"/livez", "/healthz"})
+"""Everything else of the framework's own answers without a token, and is needed by nobody, or costs too much."""
 
 
 class Pages:

@@ -29,27 +29,31 @@ DEFAULT_CONNECTIONS: Final = 1_000
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. Of those that wait for a request the oldest makes room for a new one where there are too many.
+    """One connection. Where there are too many, the oldest that wait for their callers make room for new ones.
 
     Attributes:
         most_connections: of this process.
         waiting: connections that have no request running, those that wait longest first.
+        untaken: connections whose callers do not take their answers, those that wait longest first; however many
+            requests they sent at once, for which nothing more is done meanwhile.
     """
 
     most_connections = DEFAULT_CONNECTIONS
     waiting: "dict[GuardedProtocol, None]" = {}  # noqa: RUF012 (shared by all, as it must be)
+    untaken: "dict[GuardedProtocol, None]" = {}  # noqa: RUF012 (as above)
 
     def __init__(self, *given: Any, **more: Any) -> None:
         """Wait for the first request."""
         super().__init__(*given, **more)
         self._unread = self._head = 0
         self._head_timer: Any = None
+        self._flush_timer: Any = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin, if there is room or can be made."""
         super().connection_made(transport)
         if len(self.connections) > self.most_connections:
-            oldest = next(iter(self.waiting), None)
+            oldest = next(iter(self.waiting), None) or next(iter(self.untaken), None)
             if oldest is None:
                 self._refuse(503, (b"retry-after", b"2"))
                 return
@@ -61,6 +65,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """End."""
         self.waiting.pop(self, None)
         self._disarm()
+        self._taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -73,6 +78,17 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(431)
         elif self in self.waiting and self._head_timer is None:
             self._arm()
+
+    def pause_writing(self) -> None:
+        """Wait for the caller to take what it was answered, but not for ever."""
+        super().pause_writing()
+        self.untaken[self] = None
+        self._flush_timer = self.loop.call_later(FLUSH_SECONDS, self.give_up)
+
+    def resume_writing(self) -> None:
+        """Go on: most of it was taken."""
+        self._taken()
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         """Begin to count a head."""
@@ -123,6 +139,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def give_up(self) -> None:
         """Make room for another connection."""
         self.waiting.pop(self, None)
+        self._taken()
         self.transport.abort()
 
     def _should_upgrade(self) -> bool:
@@ -133,6 +150,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self.waiting[self] = None
+
+    def _taken(self) -> None:
+        self.untaken.pop(self, None)
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
 
     def _arm(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)

@@ -22,10 +22,10 @@ from serving.bodies import read_body, room_of, secret_of
 from serving.lanes import Lane
 from serving.metrics import ROUTE
 from serving.rates import Rates
-from serving.v1.errors import LATER, answer_of
+from serving.v1.errors import LATER, answer_of, misplaced
 from serving.v1.idempotency import answered_once
 from serving.v1.paging import LINK, link_to, list_name
-from serving.v1.paths import parts_of
+from serving.v1.paths import is_readable, parts_of
 from serving.v1.reading import is_refused, read_form, read_part, read_query
 from serving.v1.route import Asked, Route, Work
 from serving.v1.taken_rows import IN_PART, TakenRows
@@ -143,6 +143,8 @@ def answered_by(
     """Read what is asked, let the route's handler do it, and write what came of it; *attempt* is what stores it."""
     with suppress(StoreError):  # it is for people to look at; a locked database is no reason to refuse
         note_use(asked.engine, asked.credential.token_id, now_microseconds())
+    if not is_readable(request.scope):
+        return misplaced("path", "is not UTF-8, in which an identifier is written before it is percent-encoded")
     parts = parts_of(request)
     given = {name: read_part(route, name, text) for name, text in parts.items()}
     list_ = list_name(asked, route, parts, request.query_params)

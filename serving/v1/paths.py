@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -18,6 +18,21 @@ def in_parts(scope: Scope) -> Scope:
         return scope
     path = raw.partition(b"?")[0].decode("ascii", "replace")
     return {**scope, "path": "/".join(unquote(part).replace("/", _SLASH) for part in path.split("/"))}
+
+
+def is_readable(scope: Scope) -> bool:
+    """Tell whether the path is UTF-8. Of other octets servers make one sign, so that many names would be the same one.
+
+    >>> [is_readable({"path": "/a\ufffd", "raw_path": raw}) for raw in (b"/a%EF%BF%BD", b"/a%FC")]
+    [True, False]
+    """
+    if "\ufffd" not in scope["path"]:
+        return True
+    try:
+        unquote_to_bytes(scope.get("raw_path") or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def parts_of(request: Request) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ from serving import protocol
 from serving.answers import answered
 from serving.protocol import HEAD_BYTES, SPARE_FILES, GuardedProtocol, guard
 
+LARGE_BYTES = 8_000_000
 GOOD = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
@@ -24,6 +25,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(uvicorn_config.HTTP_PROTOCOLS, "auto", uvicorn_config.HTTP_PROTOCOLS["auto"])  # type: ignore[misc]  # put back at the end
     monkeypatch.setattr(GuardedProtocol, "most_connections", 1000)
     monkeypatch.setattr(GuardedProtocol, "waiting", {})
+    monkeypatch.setattr(GuardedProtocol, "untaken", {})
     guard(1000, lambda: 10_000)
 
 
@@ -35,7 +37,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         size += len(message.get("body", b""))
         if not message.get("more_body"):
             break
-    await answered({"path": scope["path"], "size": size})(scope, receive, send)
+    more = {"more": "x" * LARGE_BYTES} if scope["path"] == "/large" else {}
+    await answered({"path": scope["path"], "size": size, **more})(scope, receive, send)
 
 
 @asynccontextmanager
@@ -201,6 +204,68 @@ def test_where_all_connections_are_at_work_a_new_one_is_refused(monkeypatch: pyt
     answer = asyncio.run(run())
     assert_refused(answer, b"503 ", "Service Unavailable")
     assert b"retry-after: 2" in answer
+
+
+LARGE = b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n" * 3
+"""Three requests at once, of whose answers the first is more than any buffer takes."""
+
+
+async def unread(port: int, count: int) -> list[asyncio.StreamWriter]:
+    """Open connections that ask and read nothing."""
+    writers = []
+    for _ in range(count):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(LARGE)
+        writers.append(writer)
+    await asyncio.sleep(0.3)
+    return writers
+
+
+def test_callers_that_do_not_take_their_answers_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand of them, without a token, kept everybody else out for as long as they liked."""
+    monkeypatch.setattr(GuardedProtocol, "most_connections", 4)
+
+    async def run() -> bytes:
+        async with served() as port:
+            writers = await unread(port, 4)
+            assert len(GuardedProtocol.untaken) == 4
+            answer = await said(port, GOOD.replace(b"Host", b"Connection: close\r\nHost"))
+            for writer in writers:
+                writer.transport.abort()
+            return answer
+
+    assert asyncio.run(run()).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_answer_that_is_not_taken_ends_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "FLUSH_SECONDS", 0.5)
+
+    async def run() -> None:
+        async with served() as port:
+            (writer,) = await unread(port, 1)
+            (connection,) = GuardedProtocol.untaken
+            await asyncio.sleep(0.6)
+            assert not GuardedProtocol.untaken
+            assert connection.transport.is_closing()
+            writer.transport.abort()
+
+    asyncio.run(run())
+
+
+def test_answers_that_are_taken_slowly_come_whole() -> None:
+    async def run() -> int:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+            writer.write(b"GET /large HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+            size = 0
+            while part := await reader.read(65_536):
+                size += len(part)
+                await asyncio.sleep(0.001)
+            assert not GuardedProtocol.untaken
+            await ended(writer)
+            return size
+
+    assert asyncio.run(run()) > LARGE_BYTES
 
 
 def test_websockets_are_not_spoken() -> None:

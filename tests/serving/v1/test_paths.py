@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 
 from serving.v1.paths import in_parts, parts_of, path_to
+from tests.serving.v1.places import Place
 
 PATH = "/v1/entities/{type}/{external_id}/tags/{tag}"
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
@@ -35,3 +36,13 @@ def test_slashes_between_parts_are_no_part_of_them(path: str) -> None:
 def test_a_path_without_its_raw_form_is_left_as_it_is() -> None:
     scope = {"type": "http", "path": "/a/b"}
     assert in_parts(scope) is scope
+
+
+def test_names_in_another_encoding_are_not_taken_for_one_another(place: Place) -> None:
+    """A system that writes Latin-1 put Müller and Möller into one customer."""
+    for name in ("M%FCller", "M%F6ller", "%ed%a0%80"):
+        answer = place.ask("PUT", f"/v1/entities/customer/{name}", {}, role="app")
+        assert answer.status_code == 422
+        assert answer.json()[0]["errors"][0]["where"] == "path"
+    assert place.ask("PUT", "/v1/entities/customer/M%C3%BCller", {}, role="app").json()["new"] == 1
+    assert place.ask("PUT", "/v1/entities/customer/M%EF%BF%BDller", {}, role="app").json()["new"] == 1
