@@ -132,6 +132,12 @@ def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -
     return max((moment for moment in found if moment is not None), default=now_us)
 
 
+def open_record(session: Session, entity_ids: Sequence[int]) -> Record | None:
+    """Find a case or an alert about entities that is not closed: it is not over, however long ago it began."""
+    wanted = select(Record).where(among(session, Record.entity_id, entity_ids), Record.closed_us.is_(None))
+    return session.scalar(wanted.order_by(Record.id).limit(1))
+
+
 def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
     """Take everything out, but for the values of the audit log."""
     ids = [entity.id for entity in entities]

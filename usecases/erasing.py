@@ -117,8 +117,8 @@ def erase_entity(
 
     Raises:
         NotThere: there is no such entity.
-        ActionRefused: retention is not over, or a legal hold is on it; the message says until when. Or another entity
-            has the name that would be left to it.
+        ActionRefused: retention is not over, or a legal hold is on it; the message says until when. Or a case or an
+            alert about it is open, or another entity has the name that would be left to it.
     """
     now = now_microseconds() if now_us is None else now_us
     with _permitted(), writing(engine) as session:
@@ -191,9 +191,16 @@ def _refuse_held(entities: Sequence[Entity], now: int) -> None:
 
 
 def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None:
-    """Refuse what must be kept: five years and a day after the last activity by default (FATF recommendation 11)."""
+    """Refuse what must be kept: five years and a day after the last activity by default (FATF recommendation 11).
+
+    A case or an alert that is open is activity that has not ended.
+    """
+    ids = [entity.id for entity in entities]
+    under_way = erasing.open_record(session, ids)
+    if under_way is not None:
+        raise ActionRefused(f"the {under_way.kind} {under_way.external_id!r} about it is open; nothing was erased")
     days = settings_row(session, entities[0].organisation_id).retention_days
-    until = erasing.last_activity_us(session, [entity.id for entity in entities], now) + days * DAY_US
+    until = erasing.last_activity_us(session, ids, now) + days * DAY_US
     if until > now:
         raise ActionRefused(
             f"records are kept for {days:,} days after the last activity, here until {day_text(until)[:10]};"

@@ -86,7 +86,7 @@ ACTIVITIES: dict[str, Callable[[Bank], object]] = {
     "the end of a tag": lambda bank: end_tag(bank.engine, bank.actor, "customer", "old", "watch", now_us=bank.now),
     "an override": lambda bank: bank.override("old", 1),
     "the end of an override": _revoked_override,
-    "a case": lambda bank: _case(bank, bank.now),
+    "a case": lambda bank: _case(bank, bank.now, bank.now),
     "the end of a case": lambda bank: _case(bank, bank.now - 2000 * DAY_US, bank.now),
     "an attribute": lambda bank: bank.put("old", country="NO"),
     "a transaction of long ago that is recorded today": lambda bank: bank.pay(
@@ -111,6 +111,18 @@ def test_what_only_the_program_did_and_what_is_still_to_come_keeps_nobody(bank: 
     bank.settle()
     with Session(bank.engine) as session, session.begin():
         session.execute(text("UPDATE tags SET until_us = :later"), {"later": bank.now + 10_000 * DAY_US})
+    assert _erase(bank, tmp_path).entity_ids
+
+
+def test_an_open_case_keeps_whom_it_is_about(bank: Bank, tmp_path: Path) -> None:
+    """It was opened six years ago, so nothing had happened since, and a customer under investigation was erased."""
+    opened = bank.now - 2100 * DAY_US
+    _case(bank, opened)
+    with pytest.raises(ActionRefused, match="the case 'case-1' about it is open; nothing was erased"):
+        _erase(bank, tmp_path)
+    assert not (tmp_path / "register").exists()
+    _case(bank, opened, bank.now)
+    bank.wait(RETENTION_DAYS)
     assert _erase(bank, tmp_path).entity_ids
 
 
