@@ -2,6 +2,9 @@
 
     python -m benchmarks.value_windows berka/transactions.parquet training/configs/berka.yaml --output berka.json
 
+With `--amounts-only` nothing is read of a row but its customer, date, amount and currency: there is no balance, so the
+value is the fees alone. `--fees-only` reads every column and predicts that same value.
+
 Each window is judged by a model that learnt nothing of it. Which settings it has was decided on the window before,
 where every candidate was judged in the same way; the first window for which nothing can be learnt has none before it.
 """
@@ -17,6 +20,7 @@ import numpy as np
 
 from domain.clock import DAY_US, day_text
 from domain.errors import NotEnoughData
+from features.columns import ABSENT, BALANCE
 from features.histories import Floats
 from features.matrix import warm
 from training import baselines
@@ -27,6 +31,7 @@ from training.dates import choose_dates
 from training.fit import find_rounds, fit, validation_fold
 from training.judge import Judged, judge
 from training.metrics import calibration_error, calibration_table, rank_metrics
+from training.plan import adapted
 
 WINDOWS = 4
 CONFIDENCE = 0.95
@@ -68,14 +73,17 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("data", type=Path)
     arguments.add_argument("config", type=Path)
+    arguments.add_argument("--amounts-only", action="store_true", help="read customer, date, amount and currency alone")
+    arguments.add_argument("--fees-only", action="store_true", help="leave the margin on balances out of the value")
     arguments.add_argument("--windows", type=int, default=WINDOWS)
     arguments.add_argument("--resamples", type=int, default=1_000)
     arguments.add_argument("--output", type=Path, required=True)
     asked = arguments.parse_args()
     warm()
     config = read_config(asked.config)
-    portfolio = Portfolio(asked.data, config.rate_table())
+    portfolio = Portfolio(asked.data, config.rate_table(), absent=ABSENT if asked.amounts_only else None)
     overview = portfolio.overview()
+    config = adapted(config, (BALANCE,) if asked.fees_only else overview.absent)
     windows = read_windows(portfolio, overview, config, asked.windows)
     found = summary(windows, overview.customers, config.seed, asked.resamples, asked.windows)
     asked.output.write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -1,6 +1,6 @@
 """The one doorway: a table of raw rows is checked, ordered, converted and becomes `Histories`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,7 +90,7 @@ class Doorway:
     def checked(self, source: pa.Table | Columns, findings: Findings) -> Histories:
         """Do the same with *findings* that already hold what an earlier step found."""
         if isinstance(source, pa.Table):
-            self._require_columns(source)
+            self.require_columns(source.column_names)
             table = _one_chunk(source)
             source = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
         source = self._looked_at(source)
@@ -113,8 +113,8 @@ class Doorway:
             kept[c.CURRENCY] = plain.fill_null(self.rates.base)
         return kept
 
-    def _require_columns(self, table: pa.Table) -> None:
-        names = table.column_names
+    def require_columns(self, names: Sequence[str]) -> None:
+        """Raise LayoutError where a table of columns of these names cannot be read."""
         completed = c.ABSENT if self.completes else self.absent or ()
         if self.absent is not None and c.BALANCE not in self.absent:
             completed = tuple(name for name in completed if name != c.BALANCE)

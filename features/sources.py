@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,16 +93,33 @@ def stream_histories(
     yield _in_memory(source, Doorway(rates, latest=latest, absent=absent, nullable=nullable))
 
 
+def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None) -> None:
+    """Look at the header of a file alone, before anything is compiled for its rows; JSON and memory have none.
+
+    Raises:
+        LayoutError: a required column is missing, a column is there twice, or the file cannot be read.
+    """
+    if isinstance(source, Path | str | MappedFile):
+        file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
+        doorway = Doorway(rates, source=str(file.path), completes=True, absent=absent)
+        for table in islice(_tables(file, c.COLUMNS), 1):
+            doorway.require_columns(table.column_names)
+
+
 def currencies_of(file: MappedFile) -> list[str]:
     """List the currencies of a file's rows; nothing where it has no such column, or is JSON."""
-    suffix = suffix_of(file.path)
-    tables: Iterable[pa.Table] = ()
-    if suffix in {"", ".parquet"}:
-        tables = _parquet_tables(file, (c.CURRENCY,))
-    elif suffix == ".csv":
-        tables = (_renamed(part.table, file) for part in csv_parts(file.path))
+    tables = _tables(file, (c.CURRENCY,))
     columns = (table[c.CURRENCY].cast(pa.string()) for table in tables if table.column_names.count(c.CURRENCY) == 1)
     return sorted({word for column in columns for word in column.unique().to_pylist() if word})
+
+
+def _tables(file: MappedFile, columns: tuple[str, ...]) -> Iterator[pa.Table]:
+    """Give the rows of Parquet, *columns* alone, or of CSV, a part at a time; nothing of JSON."""
+    suffix = suffix_of(file.path)
+    if suffix in {"", ".parquet"}:
+        yield from _parquet_tables(file, columns)
+    elif suffix == ".csv":
+        yield from (_renamed(part.table, file) for part in csv_parts(file.path))
 
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:

@@ -12,6 +12,7 @@ from domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData
 from domain.release import release
 from domain.segments import SEGMENTS
 from features.matrix import warm
+from features.sources import require_columns
 from features.tables import Source
 from models.curve import ScoreCurve
 from models.reference import Reference
@@ -70,9 +71,10 @@ def recalibrate(
         ConfigError: the as-of lies before that of the version whose trees are kept.
         ModelNotFound, ModelError: there is no such version, or it cannot be judged.
     """
-    warm()
     parent, champion = _parent(registry, uri), registry.champion()
     model = registry.load(parent.number)
+    require_columns(source, model.rates, absent=model.absent)
+    warm()
     config = config_of(model, registry, parent).model_copy(update={"test_as_of": as_of})
     portfolio = Portfolio(source, model.rates, now, absent=model.absent)
     overview = portfolio.overview(config.seed)

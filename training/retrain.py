@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from domain.errors import ModelError
 from domain.release import release
 from features.matrix import catalogue, warm
+from features.sources import require_columns
 from features.tables import Source
 from models.curve import ScoreCurve
 from models.estimator import ValueRegressor
@@ -69,8 +70,10 @@ def retrain(
         DataNotValid, LayoutError: the source cannot be read; nothing was learnt or written.
         NotEnoughData: the data do not cover a training window and a test window, or too little stands behind them.
     """
+    rates = config.rate_table()
+    require_columns(source, rates)
     warm()
-    portfolio = Portfolio(source, config.rate_table(), now)
+    portfolio = Portfolio(source, rates, now)
     plan = make_plan(portfolio, config)
     if show is not None:
         show(plan)

@@ -12,6 +12,8 @@ import pytest
 
 from domain.clock import DAY_US
 from domain.errors import DataNotValid, FivefoldError, LayoutError, NotEnoughData
+from features.paths import MappedFile
+from features.text_files import ColumnMap
 from models.promotions import history, promote, rollback
 from models.registry import CHALLENGER, CHAMPION, Registry, Version
 from tests.models.making import new_registry
@@ -213,6 +215,22 @@ def test_nothing_is_registered_when_the_data_are_bad(
     pq.write_table(spoil(frame).to_arrow(), tmp_path / "bad.parquet")
     with pytest.raises(error):
         retrain(tmp_path / "bad.parquet", config, registry)
+    assert nothing_was_kept(registry)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_header_without_a_column_is_refused_before_anything_is_compiled(
+    tmp_path: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """A newcomer's own names of columns cost half a minute of compiling on a fresh machine."""
+    monkeypatch.setattr("training.retrain.warm", lambda: pytest.fail("compiled"))
+    frame = pl.DataFrame({"Kunde": ["a"], "transaction_date": ["2024-01-01"], "transaction_amount": [5.0]})
+    path = tmp_path / f"rows{suffix}"
+    frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
+    registry = new_registry(tmp_path / "var", config.name)
+    for source in (path, str(path), MappedFile(path, ColumnMap({"Betrag": "transaction_amount"}))):
+        with pytest.raises(LayoutError, match="has no column"):
+            retrain(source, config, registry)
     assert nothing_was_kept(registry)
 
 
