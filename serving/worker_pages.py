@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Final
@@ -10,8 +10,8 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import Engine
 
-from domain.errors import ConfigError, FivefoldError
-from store.database import require_current, writing
+from domain.errors import ConfigError, FivefoldError, StoreError
+from store.database import SchemaWatch, writing
 from usecases.duties import Pulse
 from usecases.worker import Done
 
@@ -33,6 +33,9 @@ class WorkerPages:
     def __init__(self, engine: Engine, pulse: Pulse) -> None:
         """Register the metrics in a registry of their own."""
         self._engine, self.pulse = engine, pulse
+        self._schema = SchemaWatch(engine)
+        with suppress(StoreError):  # looked at now, so that it may be brought forward before anybody asks
+            self._schema.require_usable()
         self.model: int | None = None
         self._registry = CollectorRegistry()
         self._batches = Counter("fivefold_worker_batches_total", "Batches", registry=self._registry)
@@ -78,7 +81,7 @@ class WorkerPages:
     def _not_ready(self) -> dict[str, str]:
         problems = {duty: f"{duty}: {error}" for duty, error in self.pulse.errors().items() if error is not None}
         try:
-            require_current(self._engine)
+            self._schema.require_usable()
             with writing(self._engine):  # which compares the clocks
                 pass
         except FivefoldError as error:

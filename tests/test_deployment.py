@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -77,9 +78,38 @@ def test_the_stages_can_be_followed_without_an_engine() -> None:
 
 def test_a_worker_is_asked_for_its_health_where_the_image_asks() -> None:
     worker = COMPOSE["services"]["worker"]
-    assert "healthcheck" not in worker, "the image's own"
     port = worker["command"][worker["command"].index("--health-port") + 1]
     assert f"http://127.0.0.1:{port}/livez" in CONTAINERFILE
+
+
+def test_service_and_worker_have_the_images_health_check_though_podman_builds_without_it() -> None:
+    """An image in the OCI format, which is podman's, has none."""
+    found = re.search(r"^HEALTHCHECK (.+?) \\\n +CMD (\[.+\])$", CONTAINERFILE, re.MULTILINE)
+    assert found is not None
+    options = dict(option.removeprefix("--").split("=") for option in found[1].split())
+    of_image = {name.replace("-", "_"): value for name, value in options.items()}
+    of_image["test"] = ["CMD", *json.loads(found[2])]
+    assert [COMPOSE["services"][name]["healthcheck"] for name in ("service", "worker")] == [of_image] * 2
+
+
+def test_what_the_containers_name_is_there() -> None:
+    services = COMPOSE["services"]
+    mounted: set[str] = set()
+    for name, service in services.items():
+        waits = service.get("depends_on", [])
+        conditions = waits if isinstance(waits, dict) else {each: {"condition": "service_started"} for each in waits}
+        for other, wanted in conditions.items():
+            assert other in services, name
+            healthy = wanted["condition"] == "service_healthy"
+            assert healthy <= ("healthcheck" in services[other]), f"{name} would wait for {other} for ever"
+        for source, target in (volume.split(":")[:2] for volume in service["volumes"]):
+            assert target.startswith("/"), name
+            if source.startswith("./"):
+                assert (ROOT / source).is_file(), name
+            else:
+                mounted.add(source)
+        assert re.fullmatch(r"[0-9]+s", service.get("stop_grace_period", "10s")), name
+    assert mounted == set(COMPOSE["volumes"])
 
 
 def test_the_proxy_of_compose_is_believed() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from domain.errors import ConfigError
 from serving.worker_pages import SILENT_SECONDS, WorkerPages, served
@@ -35,8 +36,8 @@ def pages(tmp_path: Path, clock: Clock) -> Iterator[WorkerPages]:
 
 
 def samples(pages: WorkerPages) -> dict[str, float]:
-    text = pages.page("/metrics")[2].decode()
-    found = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    said = pages.page("/metrics")[2].decode()
+    found = [sample for family in text_string_to_metric_families(said) for sample in family.samples]
     return {f"{sample.name} {' '.join(sample.labels.values())}".strip(): sample.value for sample in found}
 
 
@@ -63,6 +64,17 @@ def test_it_is_alive_while_its_duties_come_to_an_end(pages: WorkerPages, clock: 
     assert (status, json.loads(said)["detail"]) == (503, "no duty came to an end for 600 s")
     pages.pulse.beat("assess", None)
     assert pages.page("/livez")[0] == 200
+
+
+@pytest.mark.parametrize("kind", databases.KINDS)
+def test_it_stays_ready_when_a_newer_worker_brings_the_schema_forward(kind: str, tmp_path: Path, clock: Clock) -> None:
+    with databases.opened(databases.new_url(kind, tmp_path)) as engine:
+        old = WorkerPages(engine, Pulse(clock))
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        assert old.page("/readyz")[0] == 200
+        status, _, said = WorkerPages(engine, Pulse(clock)).page("/readyz")
+        assert (status, "has schema 9999" in json.loads(said)["detail"]) == (503, True)
 
 
 def test_it_is_ready_where_its_duties_go_well_and_its_database_answers(pages: WorkerPages) -> None:
