@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from gzip import BadGzipFile
@@ -19,7 +19,8 @@ from domain.errors import ConfigError, LayoutError, problem_lines
 from domain.money import RateTable, ecb_rates
 from domain.rate_files import read_rates
 from features.csv_file import csv_parts, frame_of, torn_frame
-from features.text_files import GZIP, is_gzipped, open_text, suffix_of_name
+from features.json_lines import JsonLine, json_lines
+from features.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
 from risk.facts.fields import entities_from_rows
 from risk.facts.lists import NamedList
 from risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, Portfolio, error_of
@@ -81,6 +82,19 @@ def read_frame(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
     frame = read_linked(path, rename)
     if NOT_READ in frame.columns:
         raise LayoutError("; ".join(frame[NOT_READ].drop_nulls().head(SHOWN)))
+    return _refuse_nameless(frame, path)
+
+
+def read_labels(path: Path, rename: Rename = _as_it_is) -> tuple[pl.DataFrame, pl.Series]:
+    """Read labels as `read_frame` does; of torn lines whom they name, null where they name nobody."""
+    frame = read_linked(path, rename)
+    if NOT_READ not in frame.columns:
+        return _refuse_nameless(frame, path), pl.Series([], dtype=pl.String)
+    torn = pl.col(NOT_READ).is_not_null()
+    return _refuse_nameless(frame.filter(~torn).drop(NOT_READ), path), frame.filter(torn)[ENTITY]
+
+
+def _refuse_nameless(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     nameless = frame[ENTITY].null_count()
     if nameless:
         raise LayoutError(f"{path} has {nameless:,} rows without {ENTITY}; every row must say whose it is")
@@ -90,8 +104,8 @@ def read_frame(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
 def read_linked(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
     """Read a table as `read_frame` does; rows that do not say whose they are have a null.
 
-    A line of CSV that does not have a field for each column is a row of which only the entity is known, where it says
-    that, with the reason in `NOT_READ`; a warning names it.
+    A torn line of CSV or JSON lines is a row of which only the entity is known, where it says that, with the reason in
+    `NOT_READ`; a warning names it.
     """
     suffix = _suffix(path)
     try:
@@ -99,10 +113,11 @@ def read_linked(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
             frame = pl.read_parquet(path)
         elif suffix == ".csv":
             return _read_csv(path, rename)
-        else:
+        elif suffix == ".json":
             with open_text(path) as file:
-                content = file.read().encode()
-            frame = pl.read_json(content) if suffix == ".json" else pl.read_ndjson(content)
+                frame = pl.read_json(file.read().encode())
+        else:
+            return _read_json_lines(path, rename)
     except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
         raise LayoutError(f"{path} cannot be read: {error}") from None
     return _with_entity(rename(frame), path)
@@ -114,18 +129,45 @@ def _read_csv(path: Path, rename: Rename) -> pl.DataFrame:
     rows = [row for part in parts for row in part.torn]
     if not rows:
         return sound
-    warn(f"{len(rows):,} rows of {path} cannot be read, and fail the entities that they name (the header is row 1):")
-    for line in problem_lines([row.as_problem() for row in rows]):
-        warn(line)
     torn = _with_entity(rename(pl.concat([torn_frame(part, path) for part in parts])), path)
     many = len(parts[0].table.column_names)
     place = torn.columns.index(ENTITY)
     # Where a line ends too early, its last field may have been cut: it would name another entity.
     said = [place < len(row.fields) - (len(row.fields) < many) for row in rows]
-    words = [f"row {row.row} of {path.name} {row.problem}; allowed: {row.allowed}" for row in rows]
     whose = [name if legible else None for name, legible in zip(torn[ENTITY], said, strict=True)]
-    marked = pl.DataFrame({ENTITY: whose, NOT_READ: words}, schema={ENTITY: pl.String, NOT_READ: pl.String})
-    return pl.concat([sound, marked], how="diagonal")
+    return pl.concat([sound, _marked(rows, whose, path)], how="diagonal")
+
+
+def _read_json_lines(path: Path, rename: Rename) -> pl.DataFrame:
+    lines = list(json_lines(path, finite=True))
+    content = "\n".join(line.text for line in lines if line.torn is None)
+    sound = _with_entity(rename(pl.read_ndjson(content.encode(), infer_schema_length=None)), path)
+    return pl.concat([sound, _torn_lines(lines, path, rename)], how="diagonal")
+
+
+def _torn_lines(lines: Sequence[JsonLine], path: Path, rename: Rename) -> pl.DataFrame:
+    """Give the torn lines among these as rows that cannot be read, and warn of them."""
+    torn = [line for line in lines if line.torn is not None]
+    names = list(dict.fromkeys(name for line in lines for name in line.values))
+    ours = dict(zip(names, rename(pl.DataFrame(schema=dict.fromkeys(names, pl.String))).columns, strict=True))
+    owner = next((name for name in (ENTITY, "user_id") if name in ours.values()), ENTITY)
+    said = [next((value for name, value in line.values.items() if ours[name] == owner), None) for line in torn]
+    return _marked([line.torn for line in torn if line.torn], [str(name) if name else None for name in said], path)
+
+
+def _marked(rows: Sequence[TornRow], whose: Sequence[str | None], path: Path) -> pl.DataFrame:
+    """Give torn rows as rows that cannot be read, of the entities that they name, and warn of them."""
+    if rows:
+        warn(f"{len(rows):,} rows of {path} cannot be read, and fail the entities that they name{_first(path)}:")
+    for line in problem_lines([row.as_problem() for row in rows]):
+        warn(line)
+    words = [f"row {row.row} of {path.name} {row.problem}; allowed: {row.allowed}" for row in rows]
+    schema = {ENTITY: pl.String, NOT_READ: pl.String} if rows else {ENTITY: pl.String}
+    return pl.DataFrame({ENTITY: list(whose), NOT_READ: words} if rows else {}, schema=schema)
+
+
+def _first(path: Path) -> str:
+    return " (the header is row 1)" if suffix_of_name(path) == ".csv" else ""
 
 
 def _suffix(path: Path) -> str:
@@ -146,14 +188,21 @@ def read_entities(path: Path, *rulesets: Ruleset, rename: Rename = _as_it_is) ->
     if suffix in {".parquet", ".csv"}:
         frame = read_linked(path, rename)
         return _with_errors(frame[_with_names(frame[ENTITY].to_list(), path)])
-    read = _renamed(_json_rows(path, lines=suffix != ".json"), rename)
-    read = [{ENTITY: row.get("user_id"), **row} for row in read]
+    unread = pl.DataFrame(schema={ENTITY: pl.String})
+    if suffix == ".json":
+        read = _json_rows(path)
+    else:
+        lines = list(json_lines(path))
+        read = [dict(line.values) for line in lines if line.torn is None]
+        unread = _torn_lines(lines, path, rename)
+    read = [{ENTITY: row.get("user_id"), **row} for row in _renamed(read, rename)]
     rows = [read[number] for number in _with_names([row[ENTITY] for row in read], path)]
     there = {name for row in rows for name in row}
     dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in there else {}
     declared = {name: form for ruleset in reversed(rulesets) for name, form in ruleset.fields.items()}
     fields = {name: form for name, form in declared.items() if name in there}
-    return entities_from_rows(rows, {**fields, **dated})
+    entities = entities_from_rows(rows, {**fields, **dated})
+    return _with_errors(pl.concat([entities, unread.drop_nulls(ENTITY)], how="diagonal"))
 
 
 def _with_errors(entities: pl.DataFrame) -> pl.DataFrame:
@@ -161,9 +210,12 @@ def _with_errors(entities: pl.DataFrame) -> pl.DataFrame:
     if NOT_READ not in entities.columns:
         return entities
     unread = pl.col(NOT_READ)
-    names = [name for name in entities.columns if name not in {ENTITY, NOT_READ, KNOWN_AT}]
-    errors = [pl.when(unread.is_not_null()).then(pl.format("{}{}", pl.lit(NOT_KNOWN), unread)) for _ in names]
-    marked = entities.with_columns(each.alias(error_of(name)) for each, name in zip(errors, names, strict=True))
+    own = {ENTITY, NOT_READ, KNOWN_AT, *(error_of(name) for name in entities.columns)}
+    names = [name for name in entities.columns if name not in own]
+    reason = pl.when(unread.is_not_null()).then(pl.format("{}{}", pl.lit(NOT_KNOWN), unread))
+    marked = entities.with_columns(
+        pl.coalesce(reason, *({error_of(name)} & {*entities.columns})).alias(error_of(name)) for name in names
+    )
     if KNOWN_AT in entities.columns:  # it may be the latest row of its entity
         marked = marked.with_columns(pl.coalesce(unread, KNOWN_AT).alias(KNOWN_AT))
     return marked.drop(NOT_READ)
@@ -176,24 +228,15 @@ def _renamed(rows: list[dict[str, Any]], rename: Rename) -> list[dict[str, Any]]
     return [{own[name]: value for name, value in row.items()} for row in rows]
 
 
-def _json_rows(path: Path, *, lines: bool) -> list[dict[str, Any]]:
+def _json_rows(path: Path) -> list[dict[str, Any]]:
     try:
         with open_text(path) as file:
-            text = file.read()
-        rows = list(_json_lines(text, path)) if lines else json.loads(text)
+            rows = json.load(file)
     except (UnicodeDecodeError, ValueError, EOFError, BadGzipFile) as error:
         raise LayoutError(f"{path} cannot be read: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise LayoutError(f"{path} must hold objects, one for each entity")
     return rows
-
-
-def _json_lines(text: str, path: Path) -> Iterator[Any]:
-    for number, line in enumerate(text.split("\n"), 1):
-        try:
-            yield from [json.loads(line)] if line.strip() else []
-        except ValueError as error:
-            raise LayoutError(f"{path}, line {number}, cannot be read: {error}") from None
 
 
 def _with_entity(frame: pl.DataFrame, path: Path) -> pl.DataFrame:

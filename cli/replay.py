@@ -34,6 +34,9 @@ def replay(
         say(json.dumps(json.loads(found.made), indent=2, ensure_ascii=False))
     if found.same:
         say(f"{what.capitalize()}: the same {len(found.made):,} bytes came out.")
+        age = json.loads(found.made).get("stale_rates_days")
+        if age is not None:
+            say(f"Its exchange rates were stale: the newest was {age:,} days old when it was made.")
         return
     warn(f"{what} came out different; it was made by engine {found.engine}, this is {found.engine_now}")
     stored, made = json.loads(found.stored), json.loads(found.made)

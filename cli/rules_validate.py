@@ -1,13 +1,15 @@
 """`fivefold rules validate`: a ruleset against what was confirmed afterwards."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import polars as pl
 import typer
 
 from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
 from cli.portfolio_doubts import warn_of_doubts
-from cli.portfolio_files import PortfolioFiles, read_frame, read_portfolio
+from cli.portfolio_files import PortfolioFiles, read_labels, read_portfolio
 from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
 from cli.rules_options import (
     AlertsOption,
@@ -86,7 +88,7 @@ def validate_files(
     files = PortfolioFiles(
         data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
     )
-    labelled = read_frame(labels, files.rename("labels"))
+    labelled, unread = read_labels(labels, files.rename("labels"))
     asked: dict[str, Any] = {
         "made_of": () if elsewhere else LABELS_ARE,
         "undated_are_later": undated,
@@ -95,7 +97,9 @@ def validate_files(
     }
     last = None if until is None else _after(until, at)
     before = None if reference is None else _before(reference, at)
-    found, earlier, compared, cautions = _assessed(files, rulesets, named, at, before, model, name, known=known)
+    aside = unread.drop_nulls().unique()
+    found, earlier, compared, cautions = _assessed(files, rulesets, named, at, before, model, name, aside, known=known)
+    cautions += _unread(len(aside), unread.null_count())
     options = Options(banned=tuple(banned or ()), until=last, cautions=cautions, **asked)
     made = validate(found, labelled, options, earlier, compared)
     show(page := validation_page(made))
@@ -110,21 +114,37 @@ def _assessed(
     before: int | None,
     model: str | None,
     name: str,
+    aside: pl.Series,
     *,
     known: bool,
 ) -> "tuple[Assessments, Assessments | None, Assessments | None, tuple[str, ...]]":
-    """Assess as of now, as of the reference period, and by the other ruleset; say what had no date."""
+    """Assess as of now, as of the reference period, and by the other ruleset; say what had no date.
+
+    Left *aside* is whose label cannot be read: nobody can say whether they were confirmed.
+    """
     from risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
     from risk.governance.validate_dates import dated_only  # noqa: PLC0415 (as above)
 
     def read(of: "list[Ruleset]", when: int) -> "tuple[Portfolio, tuple[str, ...]]":
-        return dated_only(read_portfolio(files, of, named, when, model, name), undated_known=known)
+        read = read_portfolio(files, of, named, when, model, name)
+        entities = read.entities.filter(~read.entities["entity_id"].cast(pl.String).is_in(aside.implode()))
+        return dated_only(replace(read, entities=entities), undated_known=known)
 
     portfolio, cautions = read(rulesets, at)
     warn_of_doubts(files, portfolio, *rulesets)
     earlier = None if before is None else assess(rulesets[0], read(rulesets[:1], before)[0], before)
     compared = None if len(rulesets) == 1 else assess(rulesets[1], portfolio, at)
     return assess(rulesets[0], portfolio, at), earlier, compared, cautions
+
+
+def _unread(aside: int, nameless: int) -> tuple[str, ...]:
+    """Say what became of labels that cannot be read."""
+    said = []
+    if aside:
+        said.append(f"{aside:,} entities have a label that cannot be read, and are left out.")
+    if nameless:
+        said.append(f"{nameless:,} labels cannot be read and do not say whose they are: they count as not confirmed.")
+    return tuple(said)
 
 
 def _before(reference: str, at: int) -> int:

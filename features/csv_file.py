@@ -14,43 +14,18 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 
-from domain.errors import LayoutError, Problem
+from domain.errors import LayoutError
 from features.histories import Integers
-from features.text_files import header_of, open_text
+from features.text_files import TornRow, header_of, open_text
 
 ROWS_A_PART: Final = 1 << 16
 FIRST_ROW: Final = 2
 """The number of the first row, as people count them: the header is row 1."""
-LINE: Final = "line"
-"""The field that a problem with a whole line is about."""
 MOST_LINES_OF_A_ROW: Final = 1_000
 """A quotation mark that is not closed within so many lines never was meant to hold them."""
 UNCLOSED: Final = "has a quotation mark that is not closed"
 _AFTER: Final = "x\n"
 """Stands after what is read: a quotation mark that is not closed would swallow it."""
-
-
-@dataclass(frozen=True)
-class TornRow:
-    """A line that does not have a field for each column.
-
-    Attributes:
-        row: its number; the header is row 1.
-        line: as it stands in the file.
-        fields: what it has, as far as that can be told.
-        problem: what is wrong with it, in the words of `domain.errors.Problem`.
-        allowed: what would be right.
-    """
-
-    row: int
-    line: str
-    fields: tuple[str, ...]
-    problem: str
-    allowed: str
-
-    def as_problem(self) -> Problem:
-        """Give it as a problem of its row."""
-        return Problem(self.row, LINE, self.problem, self.allowed)
 
 
 @dataclass(frozen=True)

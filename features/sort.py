@@ -1,7 +1,7 @@
 """Grouping by customer out of core: rows are dealt into buckets by customer, and each bucket is sorted alone."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet
 from tqdm import tqdm
 
-from domain.errors import DataNotValid, LayoutError, Problem
+from domain.errors import DataNotValid, LayoutError, first_row_of
 from domain.files import replacing
 from features import columns as c
-from features.csv_file import FIRST_ROW, csv_parts
+from features.csv_file import csv_parts
+from features.json_lines import read_json_lines
 from features.paths import suffix_of
 from features.tables import parquet_files, read_json
+from features.text_files import TornRow
 from features.values import MOST_NAMED_IN_FILES, Findings, read_numbers
 
 ROWS_A_BUCKET = 2_000_000
@@ -33,7 +35,7 @@ def sort_by_customer(source: Path, output: Path) -> int:
 
     Raises:
         LayoutError: the source cannot be read, has no column to sort by, or files whose columns differ.
-        DataNotValid: money in CSV that is no number, or rows that do not have a field for each column.
+        DataNotValid: money in CSV that is no number, or torn lines.
     """
     rows = _count(source)
     buckets = max(1, -(-rows // ROWS_A_BUCKET))
@@ -59,22 +61,32 @@ def sort_by_customer(source: Path, output: Path) -> int:
 def _batches(source: Path) -> Iterator[pa.RecordBatch]:
     suffix = suffix_of(source)
     if suffix == ".csv":
-        torn: list[Problem] = []
+        torn: list[TornRow] = []
         for part in csv_parts(source):
             yield from part.table.to_batches()
-            torn += [replace(row.as_problem(), row=row.row - FIRST_ROW) for row in part.torn]
-        if torn:
-            raise DataNotValid(torn[:MOST_NAMED_IN_FILES], len(torn), str(source))
+            torn += part.torn
+        _refuse(torn, source)
     elif suffix in {"", ".parquet"}:
         for file in parquet_files(source):
             with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as parquet:
                 yield from parquet.iter_batches(1 << 19)
+    elif suffix == ".json":
+        yield from _json_table(read_json(source), source).to_batches()
     else:
-        yield from _json_table(source).to_batches()
+        read = read_json_lines(source)
+        _refuse(read.torn, source)
+        yield from _json_table(read.rows, source).to_batches()
 
 
-def _json_table(source: Path) -> pa.Table:
-    rows = read_json(source)
+def _refuse(torn: Sequence[TornRow], source: Path) -> None:
+    """Raise DataNotValid that names the torn rows, where there are any."""
+    if torn:
+        first = first_row_of(str(source))
+        problems = [replace(row.as_problem(), row=row.row - first) for row in torn[:MOST_NAMED_IN_FILES]]
+        raise DataNotValid(problems, len(torn), str(source))
+
+
+def _json_table(rows: list[Any], source: Path) -> pa.Table:
     try:
         names = dict.fromkeys(name for row in rows for name in row)
         return pa.table({name: _array([row.get(name) for row in rows]) for name in names})

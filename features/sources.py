@@ -1,7 +1,7 @@
 """Histories from any source, in batches of whole customers: Parquet streams, everything else is one batch."""
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -14,12 +14,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from domain.errors import DataNotValid, LayoutError, Problem
+from domain.errors import DataNotValid, LayoutError, Problem, first_row_of
 from domain.money import RateTable
 from features import columns as c
-from features.csv_file import FIRST_ROW, csv_parts
+from features.csv_file import csv_parts
 from features.doorway import FEW_VALUES, Doorway
 from features.histories import Histories, Integers, concatenate
+from features.json_lines import read_json_lines
 from features.paths import MappedFile, suffix_of
 from features.tables import (
     Source,
@@ -30,6 +31,7 @@ from features.tables import (
     table_from_rows,
     too_large,
 )
+from features.text_files import TornRow
 from features.values import MOST_NAMED_IN_FILES, Findings
 
 ROWS_A_BATCH = 1 << 19
@@ -87,8 +89,10 @@ def stream_histories(
             yield _in_memory(_whole(file), doorway)
         elif text:
             yield _of_csv(file, doorway)
-        else:
+        elif suffix == ".json":
             yield _in_memory(_renamed_rows(read_json(file.path), file), doorway)
+        else:
+            yield _of_json_lines(file, doorway)
         return
     yield _in_memory(source, Doorway(rates, latest=latest, absent=absent, nullable=nullable))
 
@@ -138,15 +142,30 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _of_csv(file: MappedFile, doorway: Doorway) -> Histories:
-    """Read CSV; torn rows are refused together with whatever else is wrong, each by its number in the file."""
     read = read_csv(file.path)
-    problems = [replace(torn.as_problem(), row=torn.row - FIRST_ROW) for torn in read.torn]
+    return _of_lines(lambda: _renamed(read.table, file), read.rows, read.torn, doorway)
+
+
+def _of_json_lines(file: MappedFile, doorway: Doorway) -> Histories:
+    read = read_json_lines(file.path)
+    return _of_lines(lambda: _renamed_rows(read.rows, file), read.numbers, read.torn, doorway)
+
+
+def _of_lines(
+    table: Callable[[], pa.Table | list[Any]], rows: Integers, torn: Sequence[TornRow], doorway: Doorway
+) -> Histories:
+    """Read rows of text; torn ones are refused together with whatever else is wrong, each by its number in the file."""
+    first = first_row_of(doorway.source)
+    problems = [replace(one.as_problem(), row=one.row - first) for one in torn]
     count = len(problems)
     try:
-        found = _in_memory(_renamed(read.table, file), doorway)
+        found = _in_memory(table(), doorway)
     except DataNotValid as error:
-        problems += [replace(problem, row=int(read.rows[problem.row]) - FIRST_ROW) for problem in error.every]
+        problems += [replace(problem, row=int(rows[problem.row]) - first) for problem in error.every]
         count += error.count
+    except LayoutError:
+        if len(rows) or not problems:
+            raise
     if count:
         raise DataNotValid(problems, count, doorway.source)
     return found

@@ -16,7 +16,7 @@ from domain.errors import LayoutError
 from features import columns as c
 from features.csv_file import CsvPart, csv_parts
 from features.paths import MappedFile
-from features.text_files import open_text, suffix_of_name
+from features.text_files import open_text
 from features.values import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, shown
 
 if TYPE_CHECKING:  # it is asked for only where a frame of pandas is given
@@ -106,13 +106,10 @@ def _float(value: float) -> float:
 
 
 def read_json(path: Path) -> list[Any]:
-    """Read a JSON array of rows, or one row a line (.jsonl, .ndjson); LayoutError where it is neither."""
+    """Read a JSON array of rows; LayoutError where it is none."""
     try:
         with open_text(path) as file:
-            if suffix_of_name(path) == ".json":
-                rows = json.load(file)
-            else:
-                rows = [json.loads(line) for line in file if line.strip()]
+            rows = json.load(file)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and endless nesting
         raise LayoutError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(rows, list):

@@ -8,11 +8,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self, cast
 
-from domain.errors import ConfigError, LayoutError
+from domain.errors import ConfigError, LayoutError, Problem
 
 GZIP: Final = ".gz"
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SPOKEN = {"\t": "tab"}
+LINE: Final = "line"
+"""The field that a problem with a whole line is about."""
+
+
+@dataclass(frozen=True)
+class TornRow:
+    """A line that is no row: of CSV without a field for each column, of JSON lines without an object.
+
+    Attributes:
+        row: its number as people count; the header of CSV is row 1.
+        line: as it stands in the file.
+        fields: what it has, as far as that can be told; of JSON none.
+        problem: what is wrong with it, in the words of `domain.errors.Problem`.
+        allowed: what would be right.
+    """
+
+    row: int
+    line: str
+    fields: tuple[str, ...]
+    problem: str
+    allowed: str
+
+    def as_problem(self) -> Problem:
+        """Give it as a problem of its row."""
+        return Problem(self.row, LINE, self.problem, self.allowed)
 
 
 def suffix_of_name(path: Path) -> str:

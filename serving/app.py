@@ -292,9 +292,20 @@ def described(found: Catalogue) -> Response:
     return answered({"fingerprint": found.fingerprint, "indicators": rows})
 
 
+REQUIRED_WHERE = "Required where the served model was trained with it"
+WHAT_IS_REQUIRED = (
+    "One transaction; unknown fields are ignored. A model whose training data had "
+    f"{', '.join(c.ABSENT)} needs them in every row, and answers 422 that names each one that is missing; a model "
+    "whose training data lacked one reads rows without it."
+)
+
+
 def _rows_schema() -> dict[str, Any]:
+    """Describe the rows of any model: required is what every one needs, whatever the served one was trained with."""
     schema = ROWS.json_schema(ref_template="#/components/schemas/{model}")
     row = schema.pop("$defs")["Row"]
+    row["required"] = [name for name in row["required"] if name not in c.ABSENT]
+    row["description"] = WHAT_IS_REQUIRED
     for field, more in {
         c.USER_ID: {"minLength": 1},
         c.CATEGORY: {"enum": list(c.CATEGORIES)},
@@ -306,6 +317,9 @@ def _rows_schema() -> dict[str, Any]:
         c.CREATED: {"description": ALLOWED_TIME},
     }.items():
         row["properties"][field] |= more
+    for field in c.ABSENT:
+        said = row["properties"][field].get("description", "")
+        row["properties"][field]["description"] = f"{said}{'. ' if said else ''}{REQUIRED_WHERE}"
     return {"type": "array", "minItems": 1, "items": row, "examples": [[EXAMPLE]]}
 
 

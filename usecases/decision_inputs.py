@@ -29,7 +29,7 @@ from usecases.at_hand import AtHand, rate_said, read_at_hand
 from usecases.ingest_checks import FIELDS
 from usecases.inputs_kept import types_of
 from usecases.portfolios import parts_read, read_parts
-from usecases.rates import rates_for
+from usecases.rates import rates_for, stale_days
 
 NEVER = "never assessed"
 
@@ -42,7 +42,8 @@ class Material:
         inputs: one row: a column for each input of the policy.
         versions: of the named lists that it reads.
         base: the currency that money is in.
-        said: where the entity stands, its value, the transaction and the rate, as the answer repeats them.
+        said: where the entity stands, its value, the transaction, the rate, and how old the newest rate is where that
+            is too old for money that is converted, as the answer repeats them.
         value_as_of_us: when the value was computed; None where there is none.
     """
 
@@ -89,12 +90,8 @@ def gather(
     policy, reads = kept_policy(canonical), _reads(canonical)
     ahead = point.standing is not None and dated_ahead(session, point.standing.assessed_us, now_us) is not None
     entity, value = parties.entity, point.value
-    rates = rates_for(
-        session,
-        entity.organisation_id,
-        base_currency_of(session, entity.organisation_id),
-        from_microseconds(now_us).date(),
-    )
+    base, today = base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date()
+    rates = rates_for(session, entity.organisation_id, base, today)
     declared = FIELDS.validate_json(parties.kind.transaction_fields)
     at_hand = read_at_hand(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
@@ -106,12 +103,14 @@ def gather(
         values=_values(entity.id, value),
     )
     versions = members_at(portfolio.lists, reads.lists, now_us)
+    converts = at_hand.said["currency"] != base or bool(reads.parts & {"transactions", "indicators"})
     resolved = _resolved(reads.needs, portfolio, versions, now_us)
     said = {
         "level": _level_said(point, policy, now_us, ahead=ahead),
         "value": _value_said(value),
         "transaction": _transaction_said(at_hand),
         "rate": rate_said(rates, at_hand.said["currency"]),
+        "stale_rates_days": stale_days(rates, today) if converts else None,
     }
     return Material(resolved, versions, rates.base, said, None if value is None else value.as_of_us)
 

@@ -1,6 +1,9 @@
 """Files of an import, read part by part, and the file of the rows that were refused."""
 
 import json
+import sys
+import tempfile
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +13,9 @@ from typing import Final
 import polars as pl
 
 from domain.errors import ConfigError, LayoutError, Problem, first_row_of
-from features.csv_file import TornRow, csv_parts, frame_of, torn_frame
-from features.text_files import GZIP, ColumnMap, header_of, is_gzipped, suffix_of_name
+from features.csv_file import csv_parts, frame_of, torn_frame
+from features.json_lines import JsonLine, has_blank_line, json_lines
+from features.text_files import GZIP, ColumnMap, TornRow, header_of, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 REFUSED_ROW: Final = "refused_row"
@@ -36,7 +40,7 @@ class ImportPart:
     Attributes:
         rows: those that can be read, under the file's own names.
         numbers: theirs, as people count them.
-        torn: lines of CSV that do not have a field for each column, in the same columns as far as they can be told.
+        torn: torn lines, in the same columns as far as they can be told.
         torn_rows: what is wrong with each of them.
     """
 
@@ -69,15 +73,85 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
     if suffix == ".csv":
         yield from _csv_parts(path, size, skip)
         return
+    if suffix == ".parquet":
+        yield from _lazy_parts(pl.scan_parquet(path), path, size, skip, range(first_row_of(str(path)), sys.maxsize))
+        return
+    yield from _json_parts(path, size, skip)
+
+
+def _lazy_parts(lazy: pl.LazyFrame, path: Path, size: int, skip: int, numbers: Sequence[int]) -> Iterator[ImportPart]:
+    """Read rows of these numbers; LayoutError where they cannot be read."""
+    done = skip
     try:
-        lazy = pl.scan_parquet(path) if suffix == ".parquet" else pl.scan_ndjson(path, infer_schema_length=None)
-        number = first_row_of(str(path)) + skip
         for batch in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
             for part in batch.iter_slices(size):
-                yield ImportPart(part, range(number, number + len(part)))
-                number += len(part)
+                yield ImportPart(part, numbers[done : done + len(part)])
+                done += len(part)
     except pl.exceptions.PolarsError as error:
         raise LayoutError(f"{path} cannot be read: {error}") from None
+
+
+def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
+    """Read JSON lines; where there are torn or blank ones, or the file is otherwise not to be taken, line by line."""
+    lazy = pl.scan_ndjson(path, infer_schema_length=None)
+    if not has_blank_line(path):
+        try:
+            lazy = pl.scan_ndjson(path, schema=lazy.collect_schema())
+        except pl.exceptions.PolarsError:
+            pass  # said below of each line that is torn, or of the file where none is
+        else:
+            yield from _lazy_parts(lazy, path, size, skip, range(1, sys.maxsize))
+            return
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder) / "sound.jsonl"
+        numbers, torn = _copy_sound(path, sound)
+        if not numbers:
+            raise LayoutError(f"{path} has no line that is a JSON object" + _first_of(torn))
+        yield from _with_torn(sound, path, size, skip, numbers, torn)
+
+
+def _copy_sound(path: Path, to: Path) -> tuple["array[int]", list[JsonLine]]:
+    """Copy the lines that are objects; give their numbers, and the torn lines."""
+    numbers, torn = array("q"), []
+    with to.open("w", encoding="utf-8", newline="\n") as file:
+        for line in json_lines(path, finite=True):
+            if line.torn is None:
+                numbers.append(line.row)
+                file.write(f"{line.text}\n")
+            else:
+                torn.append(line)
+    return numbers, torn
+
+
+def _first_of(torn: Sequence[JsonLine]) -> str:
+    return f": {torn[0].torn.as_problem()}" if torn and torn[0].torn is not None else ""
+
+
+def _with_torn(
+    sound: Path, path: Path, size: int, skip: int, numbers: "array[int]", torn: list[JsonLine]
+) -> Iterator[ImportPart]:
+    """Read the sound lines in parts, each with the torn ones that stand before its last row; the others come last."""
+    after = sorted([*numbers, *(line.row for line in torn)])[skip:]
+    if not after:
+        return
+    torn = [line for line in torn if line.row >= after[0]]
+    part = ImportPart(pl.scan_ndjson(sound, infer_schema_length=None).head(0).collect(), ())
+    lazy = pl.scan_ndjson(sound, schema=part.rows.schema)
+    for part in _lazy_parts(lazy, path, size, bisect_left(numbers, after[0]), numbers):
+        count = sum(line.row < part.numbers[-1] for line in torn)
+        yield _torn_beside(part, torn[:count])
+        torn = torn[count:]
+    if torn:
+        yield _torn_beside(ImportPart(part.rows.clear(), ()), torn)
+
+
+def _torn_beside(part: ImportPart, torn: Sequence[JsonLine]) -> ImportPart:
+    """Put torn lines beside a part, in its columns as far as they can be read."""
+    columns = [
+        pl.Series(name, [line.values.get(name) for line in torn], kind, strict=False)
+        for name, kind in part.rows.schema.items()
+    ]
+    return ImportPart(part.rows, part.numbers, pl.DataFrame(columns), tuple(line.torn for line in torn if line.torn))
 
 
 def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:

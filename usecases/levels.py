@@ -26,7 +26,7 @@ from store.settings import base_currency_of, levels_of
 from usecases.actors import Actor
 from usecases.assessing import ruleset_of
 from usecases.portfolios import parts_of
-from usecases.rates import STALE_AFTER, rates_for
+from usecases.rates import rates_for, stale_days
 from usecases.valuing import Valuer
 from usecases.worker import assess_now
 
@@ -244,8 +244,7 @@ def _stale_rates_days(session: Session, standing: Standing) -> int | None:
         return None
     day = from_microseconds(standing.assessed_us).date()
     base = base_currency_of(session, standing.organisation_id)
-    age = day - rates_for(session, standing.organisation_id, base, day).newest
-    return age.days if age > STALE_AFTER else None
+    return stale_days(rates_for(session, standing.organisation_id, base, day), day)
 
 
 def _override(session: Session, standing: Standing, names: tuple[str | None, ...]) -> OverrideShown | None:

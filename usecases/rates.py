@@ -32,6 +32,12 @@ def rates_for(session: Session, organisation_id: int, base: str, day: date) -> R
     return _own(row.content, f"own table {row.number}, {row.source}", base, day).over(shipped)
 
 
+def stale_days(rates: RateTable, day: date) -> int | None:
+    """Tell how old the newest rate is on a day, where that is older than `STALE_AFTER`; None where it is not."""
+    age = day - rates.newest
+    return age.days if age > STALE_AFTER else None
+
+
 @lru_cache(maxsize=8)
 def dated_rates(content: str, source: str, base: str) -> DatedRates:
     """Read rates as they are kept."""

@@ -55,6 +55,7 @@ class DecisionForApps(Shown):
 
     `repeated`: it was decided before, under the same key. `decided_by`: the rule whose action it is; null where no rule
     gave one. `unknown`: the rules of which it is not known whether they hold. All three null once it was erased.
+    `stale_rates_days`: how old the newest exchange rate was when money was converted for it; null up to a week.
     """
 
     decision: int
@@ -65,6 +66,7 @@ class DecisionForApps(Shown):
     decided_by: RuleNamed | None
     unknown: list[RuleNamed] | None
     level: str | None
+    stale_rates_days: int | None
 
 
 class RuleSeen(Shown):
@@ -157,6 +159,7 @@ def _told(made: DecisionMade) -> dict[str, Any]:
         "decided_by": rules.get(answer["decided_by"]),
         "unknown": None if made.answer is None else [r for r in rules.values() if r["outcome"] == "unknown"],
         "level": answer["level"]["level"],
+        "stale_rates_days": answer.get("stale_rates_days"),  # one that was made before has none
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.portfolio_files import read_entities, read_frame, without_repeats
+from cli.portfolio_files import read_entities, read_frame, read_linked, without_repeats
 from domain.errors import ConfigError, LayoutError
 from risk.language.reading import read_ruleset
 from tests.cli.test_rules_assess import RULES
@@ -73,10 +73,19 @@ def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s(tmp_pat
         read_frame(tmp_path / "rows.parquet")
 
 
-def test_a_line_of_json_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "people.jsonl").write_text('{"entity_id": "a"}\n\n{"entity_id": "b"\n')
-    with pytest.raises(LayoutError, match="line 3, cannot be read"):
-        read_entities(tmp_path / "people.jsonl", RULESET)
+def test_a_torn_line_of_json_is_a_row_of_the_entity_that_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "people.jsonl"
+    path.write_text(
+        '{"entity_id": "a", "country": 5}\n\n{"entity_id": "b", "country": "I\n{"entity_i\n{"entity_id": "c"}'
+    )
+    found = read_entities(path, RULESET)
+    assert found["entity_id"].to_list() == ["a", "c", "b"]
+    wrong = found["country!"].to_list()
+    assert wrong[:2] == ["5", None]
+    assert wrong[2].startswith("not known, since row 3 of people.jsonl is not valid JSON: Unterminated string")
+    linked = read_linked(path.rename(tmp_path / "tags.ndjson"))
+    assert linked["entity_id"].to_list() == ["a", "c", "b", None]
+    assert linked["@not_read"].is_not_null().to_list() == [False, False, True, True]
 
 
 def test_a_row_that_comes_twice_counts_once_and_rows_without_an_id_all_count() -> None:

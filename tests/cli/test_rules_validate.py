@@ -42,6 +42,25 @@ def test_labels_of_before_or_after_do_not_count(folder: Path) -> None:
     assert "too few labels" in late.out
 
 
+def test_a_torn_label_leaves_out_whom_it_names(folder: Path) -> None:
+    """Whether they were confirmed is not known, so they count neither as confirmed nor as not confirmed."""
+    whole = run(folder, *asked(folder, "--json", folder / "whole.json"))
+    assert whole.code == 0, whole.err
+    labels = folder / "labels.csv"
+    lines = labels.read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if ",true," in line)
+    lines[place] += ",more"
+    labels.write_text("\n".join([*lines, "e0"]))
+    done = run(folder, *asked(folder, "--json", folder / "torn.json"))
+    assert done.code == 0, done.err
+    assert f"row {place + 1}: line has 4 fields" in done.err
+    words = " ".join((done.out + done.err).split())
+    assert "1 entities have a label that cannot be read, and are left out." in words
+    assert "1 labels cannot be read and do not say whose they are: they count as not confirmed." in words
+    before, after = (json.loads((folder / f"{name}.json").read_text())["population"] for name in ("whole", "torn"))
+    assert after["confirmed"] == before["confirmed"] - 1
+
+
 def test_undated_labels_need_a_word(folder: Path) -> None:
     pl.read_csv(folder / "labels.csv").drop("at").write_csv(folder / "labels.csv")
     assert "have no date in the column at" in refuse(folder, *asked(folder))

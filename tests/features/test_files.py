@@ -66,8 +66,6 @@ def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
         ("a.json", b"[" + b"9" * 5000 + b"]", "is not valid JSON"),
         ("a.json", b"[" * 100_000, "is not valid JSON"),
         ("a.json", b'["\xff"]', "is not valid JSON"),
-        ("a.jsonl", b'{"user_id": "a"}\n{', "is not valid JSON"),
-        ("a.ndjson", b"nothing", "is not valid JSON"),
         ("a.parquet", b"PAR1 but not really PAR1", "cannot be read as Parquet"),
         ("a.xlsx", b"", "files that can be read end in .parquet, .csv, .json, .jsonl, .ndjson"),
         ("a", b"", "files that can be read end in"),
@@ -92,6 +90,19 @@ def test_torn_lines_of_csv_are_named_with_everything_else_that_is_wrong(tmp_path
     assert named == [(2, "line"), (3, "line"), (4, "user_balance")]
     assert "row 5: line is not text in UTF-8" in str(caught.value)
     assert "row 6: user_balance is 'much'" in str(caught.value)
+
+
+def test_torn_lines_of_json_are_named_with_everything_else_that_is_wrong(tmp_path: Path) -> None:
+    lines = [json.dumps(row()), "", '{"user_id": "a", "user_bal', json.dumps(row(user_balance="much"))]
+    path = written(tmp_path / "a.jsonl", "\n".join(lines))
+    with pytest.raises(DataNotValid) as caught:
+        read(path)
+    named = [(problem.row, problem.field) for problem in caught.value.problems]
+    assert named == [(2, "line"), (3, "user_balance")]
+    assert "row 3: line is not valid JSON: Unterminated string starting at" in str(caught.value)
+    assert "row 4: user_balance is 'much'" in str(caught.value)
+    with pytest.raises(DataNotValid, match="row 1: line is not valid JSON"):
+        read(written(tmp_path / "b.ndjson", "nothing"))
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Decisions: level, value and the transaction at hand in one call, and one record of it."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
+from domain.clock import DAY_US, from_microseconds
 from domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere, RulesetNotValid
 from store.due import Reason
 from store.entity_tables import Transaction
@@ -20,6 +21,7 @@ from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 from tests.usecases.governed import audited, together
+from usecases import rates
 from usecases.audit_verify import verify
 from usecases.decision_reading import read_decision, replay_decision
 from usecases.ingest_facts import set_tag
@@ -80,6 +82,21 @@ def test_an_amount_is_compared_in_the_base_currency_at_the_rates_of_the_day(desk
     above, below = 1000 / rate + 0.02, 1000 / rate - 0.02
     actions = [desk.decide(given=cash(-round(size, 2), transaction_currency="USD")).action for size in (above, below)]
     assert actions == ["block", "allow"]
+
+
+def test_stale_rates_are_told_where_money_was_converted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next day the rates are new again: what was decided says for ever what it was decided with."""
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=-1))
+    desk.publish(CASH_OF_HIGH)
+    own, foreign = desk.decide(given=cash(-1.0)), desk.decide(given=cash(-1.0, transaction_currency="USD"))
+    assert _answer(own)["stale_rates_days"] is None, "nothing was converted"
+    today = from_microseconds(desk.bank.now).date()
+    with Session(desk.bank.engine) as session:
+        age = (today - rates.rates_for(session, desk.bank.of, "EUR", today).newest).days
+    assert _answer(foreign)["stale_rates_days"] == age
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=age))
+    assert _answer(desk.decide(given=cash(-1.0, transaction_currency="USD")))["stale_rates_days"] is None
+    assert replay_decision(desk.bank.engine, desk.bank.actor, foreign.number).same
 
 
 def _answer(made: Any) -> Any:

@@ -1,6 +1,7 @@
 """Imports go on where they were stopped, name rows of the whole file, and take nothing by halves."""
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from domain.errors import ConfigError, LayoutError
 from features.text_files import ColumnMap
-from tests.usecases import banks
+from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from usecases import importing
 from usecases.import_parts import parts
@@ -188,6 +189,80 @@ def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
     assert (done.rows, done.new, done.refused) == (6, 3, 3)
     refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False, separator=";")
     assert refused["refused_row"].to_list() == ["3", "5", "6"]
+
+
+TORN_JSON = [
+    '{"kunde": "c1", "einkommen": 5}',
+    "",
+    '{"kunde": "c2", "einkommen": 5, "x',
+    '{"kunde": "c3", "einkommen": NaN}',
+    '{"kunde": "c4", "einkommen": 7}',
+    "nothing",
+]
+
+
+def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> None:
+    """The file that names it can be mended and imported: the values before the tear stand in their columns."""
+    path = tmp_path / "e.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(TORN_JSON).encode()))
+    names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
+    done = bad_rows(bank, path, tmp_path, names=names)
+    assert (done.rows, done.new, done.refused) == (5, 2, 3)
+    assert [problem.row for problem in done.problems] == [3, 4, 6]
+    refused = [json.loads(line) for line in (tmp_path / "e.refused.jsonl").read_text().splitlines()]
+    assert [(row["kunde"], row["einkommen"], row["refused_row"]) for row in refused] == [
+        ("c2", 5, 3), ("c3", None, 4), (None, None, 6),
+    ]  # fmt: skip
+    words = "line is not valid JSON: Unterminated string starting at at sign 33 (allowed: one JSON object, on a line of"
+    assert refused[0]["refused_reason"] == f"{words} its own): {TORN_JSON[2]}"
+    again = bad_rows(bank, tmp_path / "e.refused.jsonl", tmp_path, names=names)
+    assert (again.new, again.refused) == (2, 1)
+
+
+def test_a_file_without_any_object_is_refused_whole(bank: Bank, tmp_path: Path) -> None:
+    (tmp_path / "e.jsonl").write_text("entity_id\nc1\n")
+    with pytest.raises(LayoutError, match=r"e.jsonl has no line that is a JSON object: row 1: line is not valid JSON"):
+        bad_rows(bank, tmp_path / "e.jsonl", tmp_path)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
+def test_torn_lines_of_json_are_counted_where_a_stopped_import_goes_on(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, stop_at: int
+) -> None:
+    monkeypatch.setattr(importing, "ROWS", {"entities": size})
+    path = tmp_path / "e.jsonl"
+    path.write_text("\n".join(TORN_JSON).replace("kunde", "entity_id").replace("einkommen", "income"))
+
+    def stop(progress: Progress) -> None:
+        if progress.rows >= stop_at:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
+    monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.rows, done.new, done.refused) == (5, 2, 3)
+    refused = [json.loads(line)["refused_row"] for line in (tmp_path / "e.refused.jsonl").read_text().splitlines()]
+    assert refused == [3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("transactions", None),
+        ("tags", {"entity_id": "c1", "tag": "watch", "from": "2026-01-01"}),
+        ("screenings", {"entity_id": "c1", "screening": "pep", "found": False, "at": "2026-01-01"}),
+        ("cases", {"entity_id": "c1", "number": "1", "opened": "2026-01-01"}),
+        ("alerts", {"entity_id": "c1", "number": "1", "opened": "2026-01-01"}),
+    ],
+)
+def test_a_torn_line_of_json_costs_no_other_row_of_any_table(
+    bank: Bank, tmp_path: Path, table: str, row: dict[str, object] | None
+) -> None:
+    bank.put("c1")
+    good = json.dumps(platforms.transaction(1, "c1") if row is None else row)
+    assert imported(bank, table, tmp_path / "rows.jsonl", f"{good[:-9]}\n{good}\n") == (1, 0, 0, 1)
 
 
 def imported(bank: Bank, table: str, path: Path, rows: str) -> tuple[int, int, int, int]:

@@ -16,7 +16,7 @@ from store.levels import refreshing
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases import levels, worker
+from usecases import rates, worker
 from usecases.actors import Actor
 from usecases.levels import (
     HOUR_US,
@@ -184,7 +184,7 @@ def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed
 def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """How old rates may be is set here: those that ship are renewed with every release of their package."""
     bank.settle()
-    monkeypatch.setattr(levels, "STALE_AFTER", timedelta(days=-1))
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=-1))
     assert read(bank, Freshness.STORED).stale_rates_days is None, "a rule of countries converts nothing"
     version = bank.activate(banks.document({"cash": banks.CASH}))
     bank.pay(1)
@@ -194,5 +194,5 @@ def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch:
         newest = rates_for(session, bank.of, "EUR", from_microseconds(bank.now).date()).newest
     age = (from_microseconds(bank.now).date() - newest).days
     assert read(bank, Freshness.STORED).stale_rates_days == age
-    monkeypatch.setattr(levels, "STALE_AFTER", timedelta(days=age))
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=age))
     assert read(bank, Freshness.STORED).stale_rates_days is None

@@ -12,7 +12,7 @@ from tests.store.audits import forged
 from tests.usecases.deciding import cash
 from tests.usecases.deciding import document as policy
 
-FOR_APPS = {"decision", "repeated", "action", "policy", "at", "decided_by", "unknown", "level"}
+FOR_APPS = {"decision", "repeated", "action", "policy", "at", "decided_by", "unknown", "level", "stale_rates_days"}
 HIDDEN = {
     "title": "Sekret",
     "when": {"all": [{"level": "in_force", "equals": "low"}, {"transaction": "amount", "above": 90210}]},
