@@ -97,9 +97,7 @@ def validate_files(
     }
     last = None if until is None else _after(until, at)
     before = None if reference is None else _before(reference, at)
-    aside = unread.drop_nulls().unique()
-    found, earlier, compared, cautions = _assessed(files, rulesets, named, at, before, model, name, aside, known=known)
-    cautions += _unread(len(aside), unread.null_count())
+    found, earlier, compared, cautions = _assessed(files, rulesets, named, at, before, model, name, unread, known=known)
     options = Options(banned=tuple(banned or ()), until=last, cautions=cautions, **asked)
     made = validate(found, labelled, options, earlier, compared)
     show(page := validation_page(made))
@@ -114,14 +112,15 @@ def _assessed(
     before: int | None,
     model: str | None,
     name: str,
-    aside: pl.Series,
+    unread: pl.Series,
     *,
     known: bool,
 ) -> "tuple[Assessments, Assessments | None, Assessments | None, tuple[str, ...]]":
     """Assess as of now, as of the reference period, and by the other ruleset; say what had no date.
 
-    Left *aside* is whose label cannot be read: nobody can say whether they were confirmed.
+    Left out is whose label is *unread*: nobody can say whether they were confirmed.
     """
+    aside = unread.drop_nulls().unique()
     from risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
     from risk.governance.validate_dates import dated_only  # noqa: PLC0415 (as above)
 
@@ -134,6 +133,7 @@ def _assessed(
     warn_of_doubts(files, portfolio, *rulesets)
     earlier = None if before is None else assess(rulesets[0], read(rulesets[:1], before)[0], before)
     compared = None if len(rulesets) == 1 else assess(rulesets[1], portfolio, at)
+    cautions += _unread(len(aside), unread.null_count())
     return assess(rulesets[0], portfolio, at), earlier, compared, cautions
 
 
