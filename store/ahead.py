@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import and_, case, delete, func, literal_column, select, union, update
 from sqlalchemy.orm import Session
 
+from store.bound_rows import TABLES, Digests, digests, joined
 from store.entity_tables import Attributes, Correction, Entity, Record, Screening, Tag, Transaction, ValueScore
 from store.event_tables import Delivery
 from store.level_tables import Assessment, AssessmentInputs, Standing
@@ -126,16 +127,21 @@ def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict
     return found
 
 
-def date_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> int:
-    """Let facts that are dated ahead be known from now on; tell how many there were."""
-    changed = 0
+def date_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> tuple[int, Digests]:
+    """Let facts that are dated ahead be known from now on; tell how many there were, and the digests of bound rows."""
+    changed, written = 0, []
     for _, table, stamp, mended in _STAMPS:
         if mended:
             values = {each: case((each > now_us, now_us), else_=each) for each in mended}
             where = (table.entity_id.in_(entity_ids), stamp > latest_us)
+            bound = TABLES.get(table.__tablename__)
+            columns = [] if bound is None else [table.__table__.c[name] for name in bound.primary]
+            keys = [tuple(row) for row in session.execute(select(*columns).where(*where))] if columns else []
             done: Any = session.execute(update(table).where(*where).values(values).execution_options(**_PLAIN))
             changed += done.rowcount
-    return changed
+            if bound is not None:
+                written.append(digests(session, bound.name, keys))
+    return changed, joined(*written)
 
 
 def drop_values(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:

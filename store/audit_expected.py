@@ -54,6 +54,8 @@ class Expected:
             " inputs TEXT, answer TEXT);"
             "CREATE TABLE said (kind TEXT, organisation_id INTEGER, subject TEXT, number INTEGER, content TEXT,"
             " PRIMARY KEY (kind, organisation_id, subject)) WITHOUT ROWID;"
+            "CREATE TABLE erased_entities (organisation_id INTEGER, entity_id INTEGER,"
+            " PRIMARY KEY (organisation_id, entity_id)) WITHOUT ROWID;"
             "CREATE TABLE emptied (organisation_id INTEGER, number INTEGER);"
             "CREATE TABLE erased (organisation_id INTEGER, first INTEGER, last INTEGER);"
             "CREATE INDEX ix_erased ON erased (organisation_id, first, last);"
@@ -107,6 +109,16 @@ class Expected:
         """Note that an erasure says it emptied the entries of these numbers, both ends included."""
         rows = ((organisation_id, first, last) for first, last in ranges)
         self._kept.executemany("INSERT INTO erased VALUES (?, ?, ?)", rows)
+
+    def add_erased_entities(self, organisation_id: int, entity_ids: Iterable[int]) -> None:
+        """Note that an erasure says that these entities were erased."""
+        rows = ((organisation_id, entity_id) for entity_id in entity_ids)
+        self._kept.executemany("INSERT OR IGNORE INTO erased_entities VALUES (?, ?)", rows)
+
+    def any_erased(self, organisation_id: int, entity_ids: Iterable[int]) -> bool:
+        """Tell whether one of some entities was erased."""
+        asked = "SELECT 1 FROM erased_entities WHERE organisation_id = ? AND entity_id = ?"
+        return any(self._kept.execute(asked, (organisation_id, each)).fetchone() for each in entity_ids)
 
     def sealed(self, kind: str) -> Iterator[Sealed]:
         """Give the batches that are expected, by their numbers."""

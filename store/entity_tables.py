@@ -1,4 +1,7 @@
-"""The tables of who is assessed, and of what is known about them. Everything belongs to one organisation."""
+"""The tables of who is assessed, and of what is known about them. Everything belongs to one organisation.
+
+Where a row has a `salt`, the audit log has its digest (`store.bound_rows`).
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -19,6 +22,7 @@ from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
+from store.history import SALT_CHARACTERS, new_salt
 from store.tables import NAME_CHARACTERS, Base
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
@@ -116,6 +120,7 @@ class Ownership(Base):
     owner_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
     from_us: Mapped[int | None] = mapped_column(BigInteger)
     until_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Attributes(Base):
@@ -127,6 +132,7 @@ class Attributes(Base):
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
     known_us: Mapped[int] = mapped_column(BigInteger)
     content: Mapped[str] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Transaction(Base):
@@ -225,6 +231,7 @@ class Tag(Base):
     from_us: Mapped[int] = mapped_column(BigInteger)
     until_us: Mapped[int | None] = mapped_column(BigInteger)
     set_by: Mapped[str] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Screening(Base):
@@ -240,6 +247,7 @@ class Screening(Base):
     found: Mapped[bool] = mapped_column(Boolean)
     at_us: Mapped[int] = mapped_column(BigInteger)
     recorded_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Record(Base):
@@ -261,6 +269,7 @@ class Record(Base):
     outcome: Mapped[str | None] = mapped_column(_WORD)
     status: Mapped[str | None] = mapped_column(_WORD)
     content: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class ListVersionRow(Base):

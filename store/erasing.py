@@ -138,8 +138,8 @@ def open_record(session: Session, entity_ids: Sequence[int]) -> Record | None:
     return session.scalar(wanted.order_by(Record.id).limit(1))
 
 
-def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
-    """Take everything out, but for the values of the audit log."""
+def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int]:
+    """Take everything out, but for the values of the audit log; give the numbers of the proposals that were emptied."""
     ids = [entity.id for entity in entities]
     for entity in entities:
         entity.external_id, entity.hold_reason = erased_name(entity.id), None
@@ -151,7 +151,8 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
     for table, emptied in _EMPTIED:
         changed = update(table).where(among(session, _of(table), ids)).values(**emptied)
         session.execute(changed, execution_options=_UNSEEN)
-    proposals = update(Proposal).where(Proposal.id.in_(_proposals_about(session, ids)))
+    emptied_proposals = _proposals_about(session, ids)
+    proposals = update(Proposal).where(among(session, Proposal.id, emptied_proposals))
     session.execute(proposals.values(reason="erased", decision_reason=None), execution_options=_UNSEEN)
     facts = update(Proposal).where(among(session, Proposal.entity_id, ids))
     state = case((Proposal.state == PROPOSED, WITHDRAWN), else_=Proposal.state)
@@ -159,6 +160,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> None:
     session.execute(facts.values(**said), execution_options=_UNSEEN)
     forget_answers(session, entities[0].organisation_id)
     forget_entities(session, entities[0].organisation_id, ids)
+    return emptied_proposals
 
 
 _UNSEEN = {"synchronize_session": False}

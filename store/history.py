@@ -67,6 +67,7 @@ BATCH_BITS = 62
 _BETWEEN = "\0"
 """Between fields: no stored text has it."""
 _SALT_BYTES = 16
+SALT_CHARACTERS = 2 * _SALT_BYTES
 _MARK_CHARACTERS = 8
 _SETTLED, _CORRECTED = f"settled{_BETWEEN}", f"corrected{_BETWEEN}"
 """What lines begin with that are no transactions."""
@@ -99,7 +100,7 @@ def new_salt() -> str:
 
 def new_salts(count: int) -> list[str]:
     """Draw so many salts, all at once: to ask the system for each takes longer than to hash with it."""
-    drawn, long = secrets.token_hex(_SALT_BYTES * count), 2 * _SALT_BYTES
+    drawn, long = secrets.token_hex(_SALT_BYTES * count), SALT_CHARACTERS
     return [drawn[begin : begin + long] for begin in range(0, len(drawn), long)]
 
 

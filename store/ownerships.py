@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from store.arrays import among
+from store.bound_rows import new_ids
 from store.bulk import write_rows
 from store.entity_tables import Entity, EntityType, Ownership
+from store.history import new_salts
 from store.level_tables import Standing
 from store.loading import read_rows
 
@@ -78,24 +80,30 @@ def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[Span
     return found
 
 
-def write_spans(session: Session, changed: Mapping[int, Sequence[Span]], now_us: int) -> None:
-    """Add the spans of entities that are new, and give the others their times."""
-    added = [
-        (entity_id, span.owner_id, span.from_us, span.until_us)
+def write_spans(
+    session: Session, changed: Mapping[int, Sequence[Span]], before: Mapping[int, Sequence[Span]], now_us: int
+) -> list[int]:
+    """Add the spans of entities that are new, and give those that are others than before their times; give the rows."""
+    others = [
+        (entity_id, span)
         for entity_id, spans in changed.items()
-        for span in spans
-        if span.number is None
+        for span in sorted(set(spans) - set(before.get(entity_id, ())), key=spans.index)
     ]
-    write_rows(session, "ownerships", ("entity_id", "owner_id", "from_us", "until_us"), added)
+    added = [
+        (entity_id, span.owner_id, span.from_us, span.until_us) for entity_id, span in others if span.number is None
+    ]
+    numbers, salts = new_ids(session, "ownerships", len(added)), new_salts(len(added))
+    rows = ((number, salt, *span) for number, salt, span in zip(numbers, salts, added, strict=True))
+    write_rows(session, "ownerships", ("id", "salt", "entity_id", "owner_id", "from_us", "until_us"), rows)
     known = [
         {"id": span.number, "from_us": span.from_us, "until_us": span.until_us}
-        for spans in changed.values()
-        for span in spans
+        for _, span in others
         if span.number is not None
     ]
     if known:
         session.execute(update(Ownership), known)
     _note_first_owners(session, Entity.id, sorted(changed), now_us)
+    return [*numbers, *(span.number for _, span in others if span.number is not None)]
 
 
 def _note_first_owners(session: Session, which: InstrumentedAttribute[Any], ids: Sequence[int], now_us: int) -> None:

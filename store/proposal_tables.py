@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from store.history import SALT_CHARACTERS, new_salt
 from store.tables import Base
 
 
@@ -16,6 +17,7 @@ class Proposal(Base):
         reach: whom it would reach, as far as that was counted when it was proposed (canonical JSON).
         entity_id: whom it is about; None where it is about more than one.
         result: what was changed when it was approved (canonical JSON).
+        salt: of the digest of the row that the audit log has (`store.bound_rows`).
     """
 
     __tablename__ = "proposals"
@@ -39,3 +41,4 @@ class Proposal(Base):
     decided_us: Mapped[int | None] = mapped_column(BigInteger)
     decision_reason: Mapped[str | None] = mapped_column(Text)
     result: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)

@@ -14,12 +14,16 @@ from domain.errors import ConfigError
 from domain.files import replacing
 from store import audit, audit_reading
 from store.audit import Appended
-from store.chain import Entry
+from store.bound_rows import Digests
+from store.chain import Entry, digest_of
 from store.history import new_salt, seal
 from usecases.actors import Actor
 
 SYSTEM = "system"
 """Who acts where nobody asked: the program itself."""
+
+ROWS = "rows"
+"""Where among the values after are the digests of the rows that a call wrote."""
 
 Values = Mapping[str, Any] | None
 
@@ -35,6 +39,7 @@ def record(
     after: Values = None,
     details: Mapping[str, Any] | None = None,
     bulk: tuple[int, str] | None = None,
+    rows: Digests | None = None,
 ) -> Appended:
     """Record what a use case did, once, as the last thing in its transaction: both happen, or neither.
 
@@ -48,6 +53,7 @@ def record(
         after: values after, as above.
         details: what is never erased, so nothing personal.
         bulk: for many: how many, and `store.chain.digest_of` them.
+        rows: that it wrote and `audit verify` compares, as `store.bound_rows.digests` gives them; among its values.
     """
     kind, number = subject
     count, digest = bulk or (None, None)
@@ -60,11 +66,16 @@ def record(
         subject_id=None if number is None else str(number),
         details=details or {},
         before=before,
-        after=after,
+        after={**(after or {}), ROWS: rows} if rows else after,
         bulk_count=count,
         bulk_digest=digest,
     )
     return audit.append(session, entry)
+
+
+def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
+    """Give how many a call was about, and one digest over those of its rows; what these say cannot be guessed."""
+    return count, digest_of([{table: dict(digests) for table, digests in rows.items()}])
 
 
 def record_rows(

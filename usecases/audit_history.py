@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from store import history_reading
 from store.audit_expected import DecisionSaid, Expected, Sealed
 from store.history import differing, seal, subject_of_line
+from usecases.audit import ROWS
 from usecases.audit_rows import ACTIONS as ROW_ACTIONS
 from usecases.audit_rows import RowCheck
 
@@ -25,6 +26,9 @@ _ACTIONS = {
     history_reading.SEALED: TRANSACTIONS,
     "assessments.made": ASSESSMENTS,
 }
+_READ = {*_ACTIONS, *ROW_ACTIONS, "decision.made"}
+"""Actions whose values after are compared with history; those of others are read where they have rows."""
+_HAS_ROWS = f'"{ROWS}"'
 _FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
 
@@ -69,15 +73,17 @@ class HistoryCheck:
         if of in self._unfollowed and action not in {history_reading.SEALED, "entity.erased"}:
             self._found(of, self._unfollowed.pop(of), "seals transactions again, and no erasure follows it")
         try:
+            after = _object(row["after"]) if action in _READ or _HAS_ROWS in str(row["after"]) else {}
+            self._rows.digests(row, after.get(ROWS, {}))
             if action in _ACTIONS:
-                self._sealed(row, json.loads(row["details"]), _object(row["after"]))
+                self._sealed(row, json.loads(row["details"]), after)
             elif action == "decision.made":
-                self._decision(row, json.loads(row["details"]), _object(row["after"]))
+                self._decision(row, json.loads(row["details"]), after)
             elif action in ROW_ACTIONS:
-                self._rows.entry(row, json.loads(row["details"]), _object(row["after"]))
+                self._rows.entry(row, json.loads(row["details"]), after)
             elif action == "entity.erased":
                 self._erased(row, json.loads(row["details"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             self._found(of, number, "says nothing that history can be compared with: its content is not readable")
 
     def _sealed(self, row: Row, details: Row, after: Row) -> None:
@@ -100,6 +106,7 @@ class HistoryCheck:
     def _erased(self, row: Row, details: Row) -> None:
         of = row["organisation_id"]
         self._unfollowed.pop(of, None)
+        self._expected.add_erased_entities(of, map(int, details.get("entities", ())))
         if "values" in details:
             self._expected.add_erased(of, _read_ranges(details["values"]))
         else:  # from before erasures named the entries that they empty

@@ -1,4 +1,8 @@
-"""Holding rows against what single entries say of them: each override, and each version of a list."""
+"""Holding rows against what entries say of them.
+
+Of overrides and versions of lists the entries say everything. Of each row of `store.bound_rows` the entry of the call
+that wrote it last has a digest; where its entity was erased, it is gone.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,8 +11,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from store import history_reading
+from store import bound_rows, history_reading
 from store.audit_expected import Expected
+from store.bound_rows import BoundTable
 from store.chain import digest_of
 
 LISTS, OVERRIDES = "list", "override"
@@ -39,6 +44,13 @@ class RowCheck:
             self._list(row, details, after)
         else:
             self._override(row, details, after)
+
+    def digests(self, row: Row, rows: Mapping[str, Mapping[str, str]]) -> None:
+        """Take the digests of rows that the call of an entry wrote, by table and name; KeyError as above."""
+        for table, said in rows.items():
+            kind = _kind(bound_rows.TABLES[table])
+            for name, digest in said.items():
+                self._expected.say(kind, row["organisation_id"], name, row["number"], {"content": digest})
 
     def _list(self, row: Row, details: Row, after: Row) -> None:
         for place, since_us in enumerate(details["since_us"]):
@@ -77,6 +89,10 @@ class RowCheck:
             content = {name: _digest(value) if name in _REASONS else value for name, value in left.items()}
             self._compare(OVERRIDES, row["organisation_id"], str(row["id"]), content)
         self._compare_missing(OVERRIDES)
+        for table in bound_rows.TABLES.values():
+            for of, name, digest in bound_rows.stored(connection, table, only):
+                self._compare(_kind(table), of, name, {"content": digest})
+            self._compare_missing(_kind(table), table)
 
     def _compare(self, kind: str, of: int, subject: str, content: Row) -> None:
         said = self._expected.take(kind, of, subject)
@@ -87,9 +103,14 @@ class RowCheck:
         if other:
             self._found(of, said.number, f"{kind} {subject} was changed since: {', '.join(sorted(other))}")
 
-    def _compare_missing(self, kind: str) -> None:
+    def _compare_missing(self, kind: str, table: BoundTable | None = None) -> None:
         for of, subject, number in self._expected.left(kind):
-            self._found(of, number, f"{kind} {subject} is missing")
+            if table is None or not self._expected.any_erased(of, table.entities_of(subject)):
+                self._found(of, number, f"{kind} {subject} is missing")
+
+
+def _kind(table: BoundTable) -> str:
+    return f"row of {table.name}"
 
 
 def _version(name: str, since_us: int) -> str:

@@ -98,9 +98,10 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
         ids = [subject.entity_id for subject in subjects]
         marked = [Subject(*subject[:3]) for subject in subjects if not subject.erased]
         due.mark(session, marked, Reason.CLOCK, now, BULK)
+        facts, written = ahead.date_facts(session, ids, latest, now)
         mended = {
             "standings": ahead.restore_standings(session, ids, latest, now),
-            "facts": ahead.date_facts(session, ids, latest, now),
+            "facts": facts,
             "values": ahead.drop_values(session, ids, latest),
         }
         audit.record(
@@ -111,5 +112,6 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
             actor=actor,
             details={"reason": reason, "latest_us": latest, **mended},
             bulk=(len(ids), digest_of(ids)),
+            rows=written,
         )
         return len(ids)

@@ -18,6 +18,7 @@ from domain.clock import DAY_US, day_text, now_microseconds
 from domain.errors import ActionRefused, ConfigError, FivefoldError, NotThere
 from store import due, erasing, history_reading
 from store.audit import erase_values
+from store.bound_rows import digests
 from store.database import writing
 from store.due import Reason
 from store.entities import entity_named
@@ -155,7 +156,7 @@ def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int)
     ids = tuple(entity.id for entity in entities)
     about = erasing.entries_about(session, actor.organisation_id, ids)
     batches = history_reading.batches_of(session, ids)
-    erasing.erase(session, entities, now)
+    proposals = erasing.erase(session, entities, now)
     due.mark(session, owners, Reason.ATTRIBUTE, now)
     numbers = sorted({*about, *_seal_again(session, actor, batches)})
     entries = erase_values(session, actor.organisation_id, numbers, now)
@@ -166,6 +167,7 @@ def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int)
         ("entity", ids[0]),
         actor=actor.name,
         details={"entities": list(ids), "entries": entries, "values": ranges_text(numbers)},
+        rows=digests(session, "proposals", proposals),
     )
     return Erased(ids, entries)
 

@@ -12,12 +12,13 @@ from domain.clock import now_microseconds
 from domain.errors import DataNotValid, Problem
 from features.values import shown
 from store import bulk_facts
+from store.bound_rows import digests, new_ids
 from store.bulk import write_rows
-from store.chain import digest_of
 from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
 from store.entities import hold_entities, numbered, type_named
 from store.entity_tables import EntityType, Record, Tag
+from store.history import new_salts
 from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, problems_of_fields, storable
@@ -99,22 +100,20 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
         about = {entity: Concern(now) for entity, _, _ in added}
         about |= {entity: Concern(max(now, row.until_us or now), True) for entity, row in changed.values()}
         watch = Watch(session, actor, "tags", about, now)
-        write_rows(
+        of = known.kind.organisation_id
+        made = _add(
             session,
             "tags",
             ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by"),
-            [
-                (known.kind.organisation_id, entity, tag, begin, row.until_us, actor.name)
-                for (entity, tag, begin), row in added.items()
-            ],
+            [(of, entity, tag, begin, row.until_us, actor.name) for (entity, tag, begin), row in added.items()],
         )
         for key, (_, row) in changed.items():
             session.execute(update(Tag).where(Tag.id == key).values(until_us=row.until_us))
         _refuse_falls(watch, known, rows, "tag")
         touched = [entity for entity, _, _ in added] + [entity for entity, _ in changed.values()]
-        said = [f"{known.numbers[row.external_id]}:{row.tag}:{row.from_us}:{row.until_us}" for row in rows]
         taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
-        _finish(session, actor, "tags.put", known, taken, touched, said, Reason.TAG, now)
+        written = ("tags", [*made, *changed])
+        _finish(session, actor, "tags.put", known, taken, touched, written, Reason.TAG, now)
         return taken
 
 
@@ -132,21 +131,17 @@ def add_screenings(
         hits = _last_found(there)
         cleared = {entity for entity, word, _, hit in added if not hit and (entity, word) in hits}
         watch = Watch(session, actor, "screenings", {entity: Concern(now, True) for entity in cleared}, now)
-        write_rows(
+        of = known.kind.organisation_id
+        made = _add(
             session,
             "screenings",
             ("organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us"),
-            [
-                (known.kind.organisation_id, entity, screening, row.found, at, now)
-                for (entity, screening, at, _), row in added.items()
-            ],
+            [(of, entity, screening, row.found, at, now) for (entity, screening, at, _), row in added.items()],
         )
         _refuse_falls(watch, known, rows, "found")
-        said = [":".join(map(str, key)) for key in wanted]
         taken = Taken(len(added), 0, len(rows) - len(added))
-        _finish(
-            session, actor, "screenings.added", known, taken, [key[0] for key in added], said, Reason.SCREENING, now
-        )
+        touched, written = [key[0] for key in added], ("screenings", made)
+        _finish(session, actor, "screenings.added", known, taken, touched, written, Reason.SCREENING, now)
         return taken
 
 
@@ -182,7 +177,7 @@ def put_records(
         watch = Watch(session, actor, f"{kind}s", about, now)
         columns = ("opened_us", "closed_us", "outcome", "status", "content")
         names = ("organisation_id", "kind", "external_id", "entity_id", *columns)
-        write_rows(session, "records", names, added)
+        made = _add(session, "records", names, added)
         for record, said in changed:
             values = dict(zip(columns, said, strict=True))
             session.execute(update(Record).where(Record.id == record.id).values(**values))
@@ -193,8 +188,8 @@ def put_records(
                 _refuse_falls(watch, known, rows, "number")
         touched = [row[3] for row in added] + [record.entity_id for record, _ in changed]
         taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
-        lines = [json.dumps([name, *_said(row.given)]) for name, row in wanted.items()]
-        _finish(session, actor, f"{kind}s.put", known, taken, touched, lines, Reason.RECORD, now)
+        written = ("records", [*made, *(record.id for record, _ in changed)])
+        _finish(session, actor, f"{kind}s.put", known, taken, touched, written, Reason.RECORD, now)
         return taken
 
 
@@ -213,6 +208,14 @@ def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], 
     return _Known(kind, numbers)
 
 
+def _add(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[int]:
+    """Add rows that the audit log binds; give their numbers."""
+    made = new_ids(session, table, len(rows))
+    numbered_rows = ((key, salt, *row) for key, salt, row in zip(made, new_salts(len(rows)), rows, strict=True))
+    write_rows(session, table, ("id", "salt", *columns), numbered_rows)
+    return made
+
+
 def _finish(
     session: Session,
     actor: Actor,
@@ -220,16 +223,17 @@ def _finish(
     known: _Known,
     taken: Taken,
     touched: Sequence[int],
-    said: Sequence[str],
+    written: tuple[str, Sequence[int]],
     reason: Reason,
     now: int,
 ) -> None:
-    """Mark those about whom anything is new, and their owners; record the call once."""
+    """Mark those about whom anything is new, and their owners; record the call once, with the rows that it wrote."""
     if not touched:
         return
     kind = known.kind
     subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched)]
     mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
+    rows = digests(session, *written)
     audit.record(
         session,
         actor.organisation_id,
@@ -237,7 +241,8 @@ def _finish(
         ("entity", None),
         actor=actor.name,
         details=vars(taken),
-        bulk=(taken.new + taken.changed, digest_of(said)),
+        bulk=audit.bulk_of(taken.new + taken.changed, rows),
+        rows=rows,
     )
 
 

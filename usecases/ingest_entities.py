@@ -13,12 +13,13 @@ from domain.errors import DataNotValid, Problem
 from features.values import shown
 from risk.facts.portfolio import ENTITY
 from store import due
+from store.bound_rows import Digests, digests, joined
 from store.bulk import write_rows
-from store.chain import digest_of
 from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
 from store.entities import MOST_IN_ONE, entities_named, subjects, type_named
 from store.entity_tables import Attributes, Entity, EntityType
+from store.history import new_salts
 from store.organisation_lock import hold_organisation
 from store.ownerships import Span
 from usecases import audit
@@ -62,8 +63,8 @@ def put_entities(
         numbers = {name: entity.id for name, entity in there.items()}
         numbers |= (added := _add_new(session, kind, [row for row in rows if row.external_id not in there], now))
         owned = change_owners(session, numbers, said, owners, "owner", now)
-        others = {entity.id for row in rows if (entity := _change(session, row, there, known, now)) is not None}
-        others |= owned.spans.keys() - set(added.values())
+        versions = dict(one for row in rows if (one := _change(session, row, there, known, now)) is not None)
+        others = versions.keys() | (owned.spans.keys() - set(added.values()))
         made, changed = (
             [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
         )
@@ -73,7 +74,9 @@ def put_entities(
         taken = Taken(len(made), len(changed), len(rows) - len(made) - len(changed))
         if made or changed:
             before = known.get(changed[0].entity_id, (0, {}))[1] if changed else {}
-            _record(session, actor, taken, rows, before, [*made, *changed], owned)
+            written = digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()])
+            written = joined(written, digests(session, "ownerships", owned.written))
+            _record(session, actor, taken, rows, before, [*made, *changed], owned, written)
         return taken
 
 
@@ -105,7 +108,7 @@ def put_owners(
         due.mark(session, subjects(session, owned.owners | owned.spans.keys()), Reason.ATTRIBUTE, now, priority)
         taken = Taken(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
         if owned.spans:
-            bulk = (owned.new + owned.changed, digest_of(_owners_lines(owned.spans)))
+            written = digests(session, "ownerships", owned.written)
             audit.record(
                 session,
                 actor.organisation_id,
@@ -113,7 +116,8 @@ def put_owners(
                 ("entity", None),
                 actor=actor.name,
                 details=vars(taken),
-                bulk=bulk,
+                bulk=audit.bulk_of(owned.new + owned.changed, written),
+                rows=written,
             )
         return taken
 
@@ -126,6 +130,7 @@ def _record(
     before: Mapping[str, Any],
     touched: Sequence[Subject],
     owned: OwnersChanged,
+    written: Digests,
 ) -> None:
     many = len(rows) > 1
     audit.record(
@@ -137,9 +142,8 @@ def _record(
         before=None if many else {"attributes": _content(before), **_owners_said(owned.before)},
         after=None if many else {"attributes": _content({**before, **rows[0].attributes}), **_owners_said(owned.spans)},
         details=vars(taken),
-        bulk=(len(rows), digest_of([*(one.entity_id for one in touched), *_owners_lines(owned.spans)]))
-        if many
-        else None,
+        bulk=audit.bulk_of(len(rows), written) if many else None,
+        rows=written,
     )
 
 
@@ -181,8 +185,12 @@ def _add_new(session: Session, kind: EntityType, rows: Sequence[EntityRow], now:
     write_rows(session, "entities", columns, [(kind.organisation_id, kind.id, row.external_id, now) for row in rows])
     made = entities_named(session, kind.id, [row.external_id for row in rows])
     numbers = {name: entity.id for name, entity in made.items()}
-    contents = [(numbers[row.external_id], 1, now, _content(row.attributes)) for row in rows]
-    write_rows(session, "attributes", ("entity_id", "number", "known_us", "content"), contents)
+    salts = new_salts(len(rows))
+    contents = (
+        (numbers[row.external_id], 1, now, _content(row.attributes), salt)
+        for row, salt in zip(rows, salts, strict=True)
+    )
+    write_rows(session, "attributes", ("entity_id", "number", "known_us", "content", "salt"), contents)
     return numbers
 
 
@@ -192,8 +200,8 @@ def _change(
     there: Mapping[str, Entity],
     known: Mapping[int, tuple[int, dict[str, Any]]],
     now: int,
-) -> Entity | None:
-    """Keep attributes that changed; None where nothing did."""
+) -> tuple[int, int] | None:
+    """Keep attributes that changed, and give the entity's number and that of the version; None where nothing did."""
     entity = there.get(row.external_id)
     if entity is None:
         return None
@@ -202,7 +210,7 @@ def _change(
     if content == _content(before):
         return None
     session.add(Attributes(entity_id=entity.id, number=number + 1, known_us=now, content=content))
-    return entity
+    return entity.id, number + 1
 
 
 def _content(attributes: Mapping[str, Any]) -> str:

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from domain.clock import day_text, now_microseconds
 from domain.errors import ActionRefused, ConfigError, NotThere
+from store.arrays import among
+from store.bound_rows import Digests, digests
 from store.clocks import clock_of
 from store.database import add_alone, writing
 from store.due import Reason
@@ -78,19 +80,20 @@ def set_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, until_u
     """Set a tag in a transaction that the caller ends, and that holds the entity; errors are those of `set_tag`."""
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
-    before = _end_live(session, entity, tag, now)
-    session.add(
-        Tag(
-            organisation_id=entity.organisation_id,
-            entity_id=entity.id,
-            tag=tag,
-            from_us=now,
-            until_us=until_us,
-            set_by=actor.name,
-        )
+    before, ended = _end_live(session, entity, tag, now)
+    made = Tag(
+        organisation_id=entity.organisation_id,
+        entity_id=entity.id,
+        tag=tag,
+        from_us=now,
+        until_us=until_us,
+        set_by=actor.name,
     )
+    session.add(made)
     _mark(session, entity, Reason.TAG, now)
-    _record(session, actor, "tag.set", entity, before, {"tag": tag, "until_us": until_us})
+    session.flush()
+    rows = digests(session, "tags", [*ended, made.id])
+    _record(session, actor, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
 
 
 def end_tag(
@@ -112,12 +115,12 @@ def end_tag(
 
 def end_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, now: int) -> None:
     """Take a tag off in a transaction that the caller ends, and that holds the entity; NotThere without the tag."""
-    before = _end_live(session, entity, tag, now)
+    before, ended = _end_live(session, entity, tag, now)
     if before is None:
         kind = session.get_one(EntityType, entity.type_id).name
         raise NotThere(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
     _mark(session, entity, Reason.TAG, now)
-    _record(session, actor, "tag.ended", entity, before, None)
+    _record(session, actor, "tag.ended", entity, digests(session, "tags", ended), before, None)
 
 
 def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
@@ -132,12 +135,15 @@ def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[s
     return None if found is None else {"tag": found.tag, "until_us": found.until_us}
 
 
-def _end_live(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
+def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Mapping[str, Any] | None, list[int]]:
+    """End a tag; tell what it was, and which rows say so now."""
     before = _live_tag(session, entity, tag, now)
-    if before is not None:
-        ended = update(Tag).where(*_live(session, entity, tag, now))
-        session.execute(ended.values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
-    return before
+    if before is None:
+        return None, []
+    live = list(session.scalars(select(Tag.id).where(*_live(session, entity, tag, now))))
+    ended = update(Tag).where(among(session, Tag.id, live))
+    session.execute(ended.values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
+    return before, live
 
 
 def add_screening(
@@ -181,18 +187,19 @@ def add_screening_in(
 ) -> None:
     """Note a screening in a transaction that the caller ends, and that keeps the entity."""
     _refuse_future("a screening", at, now)
-    session.add(
-        Screening(
-            organisation_id=entity.organisation_id,
-            entity_id=entity.id,
-            screening=screening,
-            found=found,
-            at_us=at,
-            recorded_us=now,
-        )
+    made = Screening(
+        organisation_id=entity.organisation_id,
+        entity_id=entity.id,
+        screening=screening,
+        found=found,
+        at_us=at,
+        recorded_us=now,
     )
+    session.add(made)
     _mark(session, entity, Reason.SCREENING, now)
-    _record(session, actor, "screening.added", entity, None, {"screening": screening, "found": found, "at_us": at})
+    session.flush()
+    rows, said = digests(session, "screenings", [made.id]), {"screening": screening, "found": found, "at_us": at}
+    _record(session, actor, "screening.added", entity, rows, None, said)
 
 
 def put_record(
@@ -248,7 +255,7 @@ def put_record_in(
         return
     add_alone(session, made)
     _mark(session, entity, Reason.RECORD, now)
-    _record(session, actor, f"{kind}.put", entity, before, _said(made))
+    _record(session, actor, f"{kind}.put", entity, digests(session, "records", [made.id]), before, _said(made))
 
 
 def _moment(record: Record | RecordGiven) -> int:
@@ -300,6 +307,7 @@ def _record(
     actor: Actor,
     action: str,
     entity: Entity,
+    rows: Digests,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
 ) -> None:
@@ -311,4 +319,5 @@ def _record(
         actor=actor.name,
         before=before,
         after=after,
+        rows=rows,
     )

@@ -55,12 +55,14 @@ class OwnersChanged:
         changed: how many changed when one begins or ends, or ended others.
         spans: of each entity whose owners changed, all its ownerships after the call.
         before: the same before it.
+        written: the rows of those that are new or other than before.
     """
 
     new: int
     changed: int
     spans: Mapping[int, Sequence[Span]]
     before: Mapping[int, Sequence[Span]]
+    written: Sequence[int]
 
     @property
     def owners(self) -> set[int]:
@@ -160,8 +162,9 @@ def change_owners(
         raise DataNotValid(problems)
     after = spans.changed()
     refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.added(), field, now_us)
-    write_spans(session, after, now_us)
-    return OwnersChanged(new, changed, after, {entity: spans.before.get(entity, ()) for entity in after})
+    written = write_spans(session, after, spans.before, now_us)
+    before = {entity: spans.before.get(entity, ()) for entity in after}
+    return OwnersChanged(new, changed, after, before, written)
 
 
 class _Did(Enum):

@@ -20,17 +20,6 @@ KINDS: tuple[dict[str, Any], ...] = (
 )
 """With a value after, both, before, for many, and with nothing."""
 
-GUARDS = (
-    "audit_entries_no_delete",
-    "audit_entries_no_update",
-    "audit_entries_no_insert",
-    "audit_values_no_delete",
-    "audit_values_no_update",
-    "audit_values_no_insert",
-    "audit_heads_no_delete",
-)
-"""SQLite's triggers."""
-
 
 def entry(organisation_id: int, number: int, **fields: Any) -> Entry:
     """An entry that is like no other."""
@@ -77,8 +66,8 @@ def unguarded(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")
             connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            for guard in GUARDS:
-                connection.exec_driver_sql(f"DROP TRIGGER {guard}")
+            for name in connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
+                connection.exec_driver_sql(f"DROP TRIGGER {name}")
         else:
             connection.execute(text("SET LOCAL session_replication_role = replica"))
         yield connection

@@ -19,7 +19,7 @@ from domain.clock import now_microseconds
 from domain.errors import ActionRefused, NotThere
 from domain.paging import WHOLE, Page, Part
 from store.backfills import count_of_type
-from store.chain import digest_of
+from store.bound_rows import digests
 from store.database import reachable, writing
 from store.entity_tables import EntityType, OrganisationSettings
 from store.organisation_lock import hold_organisation
@@ -401,5 +401,6 @@ def _record(session: Session, actor: Actor, action: str, row: Proposal, after: d
         ("proposal", row.id),
         actor=actor.name,
         after=after,
-        details={"kind": row.kind, "content": digest_of([json.loads(row.content)]), "proposed_by": row.proposed_by},
+        details={"kind": row.kind, "proposed_by": row.proposed_by},
+        rows=digests(session, "proposals", [row.id]),
     )

@@ -1,0 +1,310 @@
+"""Attributes, tags, screenings, cases, ownerships and proposals are what the audit log says, row by row."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from domain.clock import DAY_US
+from store import database
+from store.bound_rows import TABLES
+from tests.store import databases
+from tests.store.audits import unguarded
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from tests.usecases.changes.test_facts import decided
+from usecases.actors import Actor
+from usecases.audit_verify import AuditFinding, verify, verify_picture
+from usecases.changes import facts
+from usecases.changes.proposals import approve_proposal, refuse_proposal
+from usecases.clock_repair import repair
+from usecases.erasing import erase_entity
+from usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
+from usecases.ingest_checks import EntityRow, OwnerGiven
+from usecases.ingest_entities import put_entities, put_owners
+from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from usecases.ownerships import OwnersRow
+
+WHY = "it is not the same person"
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    """Customers of whom everything is known, singly and by files; some of it ended, changed, or asked for."""
+    made = Bank(engine)
+    made.add_type("account", {}, {})
+    version = made.activate(banks.document({"watch": banks.WATCH}))
+    decided(made, version)
+    rows = [EntityRow(name, {"country": "NO"}) for name in "abcd"]
+    put_entities(engine, made.actor, "customer", rows, made.now)
+    made.put("a", country="SE")
+    made.put("x", ("customer", "a"), "account")
+    put_owners(engine, made.actor, "account", [OwnersRow(0, "x", (OwnerGiven("customer", "b"),))], made.now)
+    files(made, "abc")
+    made.settle()
+    made.wait(days=1)
+    by_hand(made, "a")
+    made.wait(days=1)
+    of = (engine, made.actor, "customer")
+    end_tag(*of, "a", "vip", now_us=made.now)
+    files(made, "ab", closed=True)
+    put_owners(
+        engine,
+        made.actor,
+        "account",
+        [OwnersRow(0, "x", (OwnerGiven("customer", "b", None, made.now),))],
+        made.now,
+    )
+    proposals(made)
+    return made
+
+
+def files(bank: Bank, names: str, *, closed: bool = False) -> None:
+    """Send tags, screenings and cases of some customers, as files are."""
+    of, begin = (bank.engine, bank.actor, "customer"), banks.platforms.NOW - DAY_US
+    end = bank.now if closed else None
+    put_tags(*of, [TagRow(name, "known", begin, end) for name in names], bank.now)
+    add_screenings(*of, [ScreeningRow(name, "media", closed, bank.now - 5) for name in names], bank.now)
+    given = {name: RecordGiven(f"case of {name}", begin, end) for name in names}
+    put_records(*of, [RecordRow(name, given[name]) for name in names], "case", bank.now)
+
+
+def by_hand(bank: Bank, name: str) -> None:
+    """Set a tag twice, screen, and open, change and close an alert."""
+    of = (bank.engine, bank.actor, "customer", name)
+    set_tag(*of, "vip", now_us=bank.now)
+    bank.wait(microseconds=5)
+    set_tag(*of, "vip", until_us=bank.now + 9 * DAY_US, now_us=bank.now)
+    add_screening(*of, "pep", found=True, now_us=bank.now)
+    for said in ((None, None, None), (None, None, "seen"), (bank.now, "none", "seen")):
+        put_record(*of, "alert", RecordGiven(f"alert of {name}", bank.now, *said), now_us=bank.now)
+
+
+def proposals(bank: Bank) -> None:
+    """Three are approved, refused and withdrawn; one waits."""
+    other = Actor(bank.of, "member:2")
+    for name, decide in (("a", approve_proposal), ("b", refuse_proposal), ("c", None), ("d", None)):
+        of = (bank.engine, bank.actor, "customer", name, "watch")
+        set_tag(*of, now_us=bank.now)
+        bank.settle()
+        bank.wait(days=20)
+        asked = facts.end_tag(*of, reason=WHY, now_us=bank.now).proposal
+        assert asked is not None
+        if decide is not None:
+            decide(bank.engine, other, asked.id, "seen", now_us=bank.now)
+        elif name == "c":
+            refuse_proposal(bank.engine, bank.actor, asked.id, "no more", now_us=bank.now)
+
+
+def findings(bank: Bank) -> list[str]:
+    told: list[AuditFinding] = []
+    verify(bank.engine, told.append)
+    return [str(each) for each in told]
+
+
+def findings_in(connection: Connection) -> list[str]:
+    told: list[AuditFinding] = []
+    verify_picture(connection, told.append)
+    return [str(each) for each in told]
+
+
+def rows_of(connection: Connection, table: str) -> list[dict[str, Any]]:
+    key = ", ".join(TABLES[table].primary)
+    return [dict(row) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY {key}")).mappings()]
+
+
+def insert(connection: Connection, table: str, row: Mapping[str, Any]) -> None:
+    holders = ", ".join(f":{name}" for name in row)
+    connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({holders})"), row)
+
+
+def where(table: str, row: Mapping[str, Any]) -> str:
+    return " AND ".join(f"{name} = {row[name]}" for name in TABLES[table].primary)
+
+
+def test_what_nobody_changed_is_whole(bank: Bank) -> None:
+    with bank.engine.connect() as connection:
+        assert all(rows_of(connection, table) for table in TABLES)
+        assert {row["state"] for row in rows_of(connection, "proposals")} == {
+            "proposed",
+            "approved",
+            "refused",
+            "withdrawn",
+        }
+    assert findings(bank) == []
+
+
+def another(value: Any) -> Any:
+    """Give another value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value[:-1] + ("0" if value.endswith("1") else "1")
+    return 1 if value is None else value + 1
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_is_compared(bank: Bank, table: str) -> None:
+    """One UPDATE by who owns the database, in any column, of a row of any table; the row is named."""
+    bound = TABLES[table]
+    with bank.engine.connect() as connection:
+        row = rows_of(connection, table)[-1]
+        assert {*bound.columns, "salt"} == row.keys()
+    name = ".".join(str(row[column]) for column in bound.named_by)
+    changed = {column: another(row[column]) for column in row} | {"state": "refused", "organisation_id": 2}
+    if table == "records":
+        changed["kind"] = "case" if row["kind"] == "alert" else "alert"
+    for column, value in changed.items():
+        if column in row:
+            with unguarded(bank.engine) as connection:
+                statement = f"UPDATE {table} SET {column} = :value WHERE {where(table, row)}"
+                assert connection.execute(text(statement), {"value": value}).rowcount == 1
+                found = findings_in(connection)
+            missing = column in {*bound.named_by, "organisation_id"}
+            said = "is missing" if missing else "was changed since: content"
+            assert any(f"row of {table} {name} {said}" in each for each in found), (column, found)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_row_that_goes_and_one_that_comes_are_found(bank: Bank, table: str) -> None:
+    bound = TABLES[table]
+    with bank.engine.connect() as connection:
+        row = rows_of(connection, table)[0]
+    name = ".".join(str(row[column]) for column in bound.named_by)
+    with unguarded(bank.engine) as connection:
+        connection.execute(text(f"DELETE FROM {table} WHERE {where(table, row)}"))
+        (found,) = findings_in(connection)
+        assert f"row of {table} {name} is missing" in found
+    for salt in (row["salt"], None):
+        new = {**row, bound.primary[-1]: 999, "salt": salt}
+        if "external_id" in row:
+            new["external_id"] = "new"
+        with unguarded(bank.engine) as connection:
+            insert(connection, table, new)
+            (found,) = findings_in(connection)
+            assert f"no entry says that row of {table} {name.rpartition('.')[0]}" in found
+            assert "999 was written" in found
+
+
+@pytest.mark.parametrize("table", sorted(TABLES.keys() - {"proposals"}))
+def test_a_row_that_is_moved_to_another_entity_is_found(bank: Bank, table: str) -> None:
+    with bank.engine.connect() as connection:
+        other = bank.id_of("d")
+        others = [each for each in rows_of(connection, table) if each["entity_id"] != other]
+        row = next(each for each in others if each.get("number") != 1)  # the first version everybody has
+    with unguarded(bank.engine) as connection:
+        statement = f"UPDATE {table} SET entity_id = :other WHERE {where(table, row)}"
+        connection.execute(text(statement), {"other": other})
+        found = findings_in(connection)
+    assert any(" is missing" in each for each in found), found
+    assert any("no entry says that row of" in each for each in found), found
+
+
+def test_erased_rows_are_not_missed_and_those_of_others_are(bank: Bank, tmp_path: Path) -> None:
+    """Files brought facts of several customers; one of them, and an owner of what another owns too, are erased."""
+    bank.wait(days=4000)
+    for name in ("b", "a"):
+        erase_entity(bank.engine, bank.actor, "customer", name, tmp_path / "e", now_us=bank.now)
+        assert findings(bank) == []
+    with bank.engine.connect() as connection:
+        tag = rows_of(connection, "tags")[0]
+    with unguarded(bank.engine) as connection:
+        connection.execute(text(f"DELETE FROM tags WHERE id = {tag['id']}"))
+        assert any(f"row of tags {tag['entity_id']}.{tag['id']} is missing" in each for each in findings_in(connection))
+    with unguarded(bank.engine) as connection:
+        connection.execute(text("UPDATE proposals SET decided_by = 'member:9' WHERE id = 1"))
+        assert any("row of proposals 1 was changed since" in each for each in findings_in(connection))
+
+
+def test_marking_an_entity_as_erased_by_hand_explains_no_missing_row(bank: Bank) -> None:
+    with unguarded(bank.engine) as connection:
+        connection.execute(text(f"UPDATE entities SET erased_us = 1 WHERE id = {bank.id_of('a')}"))
+        connection.execute(text(f"DELETE FROM screenings WHERE entity_id = {bank.id_of('a')}"))
+        assert sum("row of screenings" in each and "is missing" in each for each in findings_in(connection)) > 1
+
+
+def test_the_repair_of_a_clock_that_was_ahead_is_no_break(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.wait(days=3650)
+    bank.put("a", country="NO")
+    files(bank, "a")
+    by_hand(bank, "a")
+    assert findings(bank) == []
+    assert {each.kind for each in repair(engine, "cli:ana", "NTP was off")} >= {"attributes", "screenings", "tags"}
+    assert findings(bank) == []
+
+
+_OF = {"organisation_id": 1, "entity_id": 1}
+_TYPE = {"name": "customer", "fields": "{}", "transaction_fields": "{}", "case_fields": "{}", "created_us": 1}
+_SCREENING = {"screening": "pep", "found": True, "at_us": 1, "recorded_us": 1}
+_PROPOSAL = {"kind": "settings", "subject": "s", "content": "{}", "reach": "{}", "reason": "r", "state": "proposed"}
+BEFORE: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(("organisations", {"id": n, "name": f"bank {n}", "created_us": 1}) for n in (1, 2)),
+    *(("entity_types", {"id": n, "organisation_id": n, **_TYPE}) for n in (1, 2)),
+    *(
+        ("entities", {"id": n, "organisation_id": of, "type_id": of, "external_id": str(n), "created_us": 1})
+        for n, of in ((1, 1), (2, 1), (3, 2))
+    ),
+    *(
+        ("attributes", {"entity_id": entity, "number": number, "known_us": 1, "content": "{}"})
+        for entity, number in ((1, 1), (1, 2), (2, 1), (3, 1))
+    ),
+    ("tags", {"id": 1, **_OF, "tag": "vip", "from_us": 1, "set_by": "x"}),
+    ("screenings", {"id": 1, **_OF, **_SCREENING}),
+    ("screenings", {"id": 2, "organisation_id": 2, "entity_id": 3, **_SCREENING}),
+    ("records", {"id": 1, **_OF, "kind": "case", "external_id": "1", "opened_us": 1}),
+    ("ownerships", {"id": 1, "entity_id": 1, "owner_id": 2}),
+    ("proposals", {"id": 1, "organisation_id": 1, **_PROPOSAL, "proposed_by": "member:1", "proposed_us": 1}),
+)
+
+
+def test_what_a_migration_meets_is_bound_as_it_is_then(kind: str, tmp_path: Path) -> None:
+    with databases.opened(databases.new_url(kind, tmp_path, migrated=False)) as engine:
+        with engine.begin() as connection:
+            config = database._alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0022")
+        with engine.begin() as connection:
+            for table, row in BEFORE:
+                insert(connection, table, row)
+        database.upgrade(engine)
+        told: list[AuditFinding] = []
+        assert verify(engine, told.append).entries == 8, "one for each table that has rows, of each organisation"
+        assert told == []
+        for table in TABLES:
+            with unguarded(engine) as connection:
+                gone = connection.execute(text(f"DELETE FROM {table}")).rowcount
+                assert sum(f"row of {table}" in each for each in findings_in(connection)) == gone > 0
+
+
+REFUSED = [
+    "UPDATE proposals SET reason = 'other'",
+    "UPDATE proposals SET content = '{}'",
+    "UPDATE proposals SET reach = '{}'",
+    "UPDATE proposals SET proposed_by = 'member:2'",
+    "UPDATE proposals SET state = 'proposed' WHERE state = 'refused'",
+    "UPDATE proposals SET state = 'approved' WHERE state = 'refused'",
+    "UPDATE proposals SET state = 'approved' WHERE state = 'proposed'",
+    "UPDATE proposals SET decided_by = 'member:3' WHERE state = 'approved'",
+    "UPDATE proposals SET result = '{}' WHERE state = 'withdrawn'",
+    "UPDATE proposals SET reason = 'erased', decision_reason = NULL, content = '{}', subject = 'erased', reach = '{}'",
+    "DELETE FROM proposals",
+    "UPDATE tags SET salt = NULL",
+    "UPDATE attributes SET salt = '0'",
+    "UPDATE ownerships SET salt = '0'",
+    "UPDATE records SET salt = '0'",
+    "UPDATE screenings SET salt = '0'",
+]
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_the_database_refuses_to_change_them(bank: Bank, statement: str) -> None:
+    with pytest.raises(DBAPIError, match="is refused"), bank.engine.begin() as connection:
+        connection.execute(text(statement))
+    assert findings(bank) == []
