@@ -1,0 +1,212 @@
+"""The examples of /docs are sent in the order of a bank's first days: each is answered well.
+
+Nothing else is sent, but for what the notes beside a step say: another version to come back from, another number.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from serving.v1.paths import path_to
+from serving.v1.rights import TABLE
+from serving.v1.route import Route
+from tests.serving.v1.places import PLANS, Place
+from tests.store import databases
+from usecases.backtests import run_next_backtest
+from usecases.organisations import actor_in_new
+from usecases.tokens import create_token
+
+BANK = "first days"
+ROUTES = {route.handler.__name__: route for route in TABLE}
+
+
+@dataclass(frozen=True)
+class Step:
+    """An example that is sent.
+
+    Attributes:
+        handler: of the route.
+        who: sends it.
+        parts: of the path, where the example's number is that of another thing by then.
+        first: what has to be there before.
+    """
+
+    handler: str
+    who: str = "ada"
+    parts: Mapping[str, str] = field(default_factory=dict)
+    first: Callable[["Bank"], None] | None = None
+
+
+class Bank:
+    """An organisation without anything, and its people: ada and bo do everything, each alone."""
+
+    def __init__(self, engine: Engine, document: Mapping[str, Any]) -> None:
+        self.place, self.document = Place(engine), document
+        actor = actor_in_new(engine, BANK, "cli:test")
+        self.place.organisations[BANK] = actor.organisation_id
+        program = create_token(engine, PLANS, plan="unlimited", organisation=BANK)[1]
+        self.tokens: dict[tuple[str, str], str] = {("app", "app"): program}
+        roles = ("admin", "publisher", "approver", "investigator")
+        for name in ("ada", "bo"):
+            for role, token in zip(roles, self.place.join(name, *roles, organisation=BANK), strict=True):
+                self.tokens[name, role] = token
+
+    def send(self, step: Step) -> None:
+        """Send the example of a route; it must be answered as the document says of what is done."""
+        if step.first is not None:
+            step.first(self)
+        route = ROUTES[step.handler]
+        said = self.document["paths"][route.path][route.method.lower()]
+        shown = [each for each in said.get("parameters", []) if "example" in each]
+        query = {each["name"]: each["example"] for each in shown if each["in"] == "query"}
+        parts = {each["name"]: str(each["example"]) for each in shown if each["in"] == "path"}
+        path, body = path_to(route.path, **{**parts, **step.parts}), self.body(step.handler)
+        answer = self.place.ask(route.method, path, body, token=self.token(route, step.who), params=query)
+        assert str(answer.status_code) in said["responses"], (step.handler, answer.text)
+        assert answer.status_code < 300, (step.handler, answer.status_code, answer.text)
+
+    def body(self, handler: str) -> Any:
+        """Give the example of a route's body; None where it takes none."""
+        route = ROUTES[handler]
+        said = self.document["paths"][route.path][route.method.lower()].get("requestBody")
+        return None if said is None else said["content"]["application/json"]["example"]
+
+    def token(self, route: Route, who: str) -> str:
+        """Give a token with which somebody may ask; a program where they may not."""
+        roles = [role for name, role in self.tokens if name == who and role in route.roles]
+        return self.tokens[who, roles[0]] if roles else self.tokens["app", "app"]
+
+
+def backtested(bank: Bank) -> None:
+    """A worker runs what was asked for."""
+    while run_next_backtest(bank.place.engine):
+        pass
+
+
+def second_version(bank: Bank) -> None:
+    """The same ruleset with another rationale is committed, backtested and decides."""
+    text = bank.body("save_draft")["document"].replace("Where customers live", "Where they live")
+    why = bank.body("activate")["reason"]
+    ada, bo = bank.tokens["ada", "publisher"], bank.tokens["bo", "publisher"]
+    good, at = bank.place.good, "/v1/rulesets/retail"
+    revision = good("PUT", f"{at}/draft", {"document": text}, token=ada)["revision"]
+    good("POST", f"{at}/commit", {"revision": revision, "accept_warnings": why}, token=ada)
+    good("POST", f"{at}/backtests", {"version": 2}, token=ada)
+    backtested(bank)
+    good("POST", f"{at}/activate", {"version": 2, "reason": why}, token=bo)
+
+
+def more_overrides(bank: Bank) -> None:
+    """The example is sent twice more: one is approved, one refused, one revoked."""
+    for _ in range(2):
+        bank.send(Step("request_override"))
+
+
+FIRST_DAYS = (
+    Step("choose_levels"),
+    Step("read_settings"),
+    Step("define_type"),
+    Step("list_types"),
+    Step("add_member"),
+    Step("list_members"),
+    Step("put_entity"),
+    Step("put_entities"),
+    Step("list_entities"),
+    Step("post_transactions"),
+    Step("list_transactions"),
+    Step("set_tag"),
+    Step("list_tags"),
+    Step("end_tag"),
+    Step("add_screening"),
+    Step("list_screenings"),
+    Step("put_case"),
+    Step("list_cases"),
+    Step("put_alert"),
+    Step("list_alerts"),
+    Step("add_endpoint"),
+    Step("save_draft"),
+    Step("read_draft"),
+    Step("review_draft"),
+    Step("commit"),
+    Step("list_families"),
+    Step("list_versions"),
+    Step("read_version"),
+    Step("request_backtest"),
+    Step("read_backtest", first=backtested),
+    Step("list_backtests"),
+    Step("activate", "bo"),
+    Step("list_activations"),
+    Step("view_entity"),
+    Step("read_risk"),
+    Step("read_history"),
+    Step("read_reasons"),
+    Step("read_distribution"),
+    Step("list_failures"),
+    Step("check_policy"),
+    Step("propose_policy"),
+    Step("read_policy"),
+    Step("approve_policy", "bo"),
+    Step("list_policies"),
+    Step("decide"),
+    Step("read_decision"),
+    Step("list_decisions"),
+    Step("request_override"),
+    Step("approve_override", "bo", first=more_overrides),
+    Step("refuse_override", "bo", {"override": "2"}),
+    Step("list_overrides_of"),
+    Step("list_overrides"),
+    Step("read_cap"),
+    Step("register_change"),
+    Step("list_changes"),
+    Step("validate_levels"),
+    Step("list_validations"),
+    Step("read_validation"),
+    Step("read_revalidation"),
+    Step("sign_off", "bo"),
+    Step("compare_versions", first=second_version),
+    Step("roll_back"),
+    Step("read_proposal"),
+    Step("request_proposal_backtests"),
+    Step("approve_proposal", "bo", first=backtested),
+    Step("order_families"),
+    Step("list_proposals"),
+    Step("refuse_proposal", "bo", {"proposal": "2"}),
+    Step("switch_family"),
+    Step("change_settings"),
+    Step("add_list_version"),
+    Step("list_lists"),
+    Step("add_rates"),
+    Step("read_rates"),
+    Step("list_rate_tables"),
+    Step("retire_policy"),
+    Step("request_backtest"),
+    Step("cancel_backtest", parts={"backtest": "4"}),
+    Step("revoke_override"),
+    Step("list_endpoints"),
+    Step("set_enabled"),
+    Step("rotate_secret"),
+    Step("drop_old_secrets"),
+    Step("list_dead_letters"),
+    Step("replay_deliveries"),
+    Step("remove_endpoint"),
+    Step("list_entries"),
+    Step("set_roles", "bo"),
+    Step("leave", "bo"),
+)
+
+
+def test_every_example_works(furnished: Place, tmp_path: Path) -> None:
+    assert {step.handler for step in FIRST_DAYS} == set(ROUTES), "of every route"
+    document = furnished.ask("GET", "/openapi.json").json()
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        bank = Bank(engine, document)
+        failed = []
+        for step in FIRST_DAYS:
+            try:
+                bank.send(step)
+            except AssertionError as error:
+                failed.append(str(error)[:400])
+        assert failed == []
