@@ -110,6 +110,7 @@ def _bring_forward() -> None:
         bring_forward(SETTINGS.database, SETTINGS.clock_tolerance_seconds)
     except StoreError as error:
         log.error("database not brought forward", problem=str(error))  # noqa: TRY400 (a traceback says no more)
+    SCHEMA.look()
 
 
 def _database_problem() -> str:

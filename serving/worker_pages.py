@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import Engine
 
-from domain.errors import ConfigError, FivefoldError, StoreError
+from domain.errors import ConfigError, FivefoldError
 from store.database import SchemaWatch, writing
 from usecases.duties import Pulse
 from usecases.worker import Done
@@ -34,8 +34,7 @@ class WorkerPages:
         """Register the metrics in a registry of their own."""
         self._engine, self.pulse = engine, pulse
         self._schema = SchemaWatch(engine)
-        with suppress(StoreError):  # looked at now, so that it may be brought forward before anybody asks
-            self._schema.require_usable()
+        self._schema.look()
         self.model: int | None = None
         self._registry = CollectorRegistry()
         self._batches = Counter("fivefold_worker_batches_total", "Batches", registry=self._registry)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -129,6 +129,11 @@ class SchemaWatch:
             if not (self._was_current and self._is_newer()):
                 raise
         self._was_current = True
+
+    def look(self) -> None:
+        """Note at a start whether the schema is this program's: nobody may ask before it is brought forward."""
+        with suppress(StoreError):  # it is looked at again with every question
+            self.require_usable()
 
     def _is_newer(self) -> bool:
         newest = ScriptDirectory.from_config(_alembic()).get_current_head() or ""

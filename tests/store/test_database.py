@@ -308,6 +308,18 @@ def test_a_running_process_stays_through_a_forward_migration(blank: Engine) -> N
         running.require_usable()
 
 
+def test_a_process_that_nobody_asked_before_the_migration_stays_too(blank: Engine) -> None:
+    started_before_its_tables = SchemaWatch(blank)
+    started_before_its_tables.look()
+    upgrade(blank)
+    running = SchemaWatch(blank)
+    running.look()
+    set_version(blank, "9999")
+    running.require_usable()
+    with pytest.raises(StoreError, match="has schema 9999"):
+        started_before_its_tables.require_usable()
+
+
 def test_a_program_brings_a_database_forward_only_where_that_is_needed(kind: str, tmp_path: Path) -> None:
     url = databases.new_url(kind, tmp_path, migrated=False)
     bring_forward(url)
