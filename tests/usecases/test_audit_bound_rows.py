@@ -1,15 +1,20 @@
 """Attributes, tags, screenings, cases, ownerships and proposals are what the audit log says, row by row."""
 
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic import command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from domain.clock import DAY_US
+from domain.errors import FivefoldError
 from store import database
 from store.bound_rows import TABLES
 from tests.store import databases
@@ -308,3 +313,74 @@ def test_the_database_refuses_to_change_them(bank: Bank, statement: str) -> None
     with pytest.raises(DBAPIError, match="is refused"), bank.engine.begin() as connection:
         connection.execute(text(statement))
     assert findings(bank) == []
+
+
+NAMES = st.sampled_from("abc")
+MANY = st.lists(NAMES, min_size=1, max_size=3, unique=True)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("attributes"), MANY, st.sampled_from(["NO", "SE", None])),
+        st.tuples(st.just("tags"), MANY, st.sampled_from([None, DAY_US, 2 * DAY_US])),
+        st.tuples(st.just("tag"), NAMES, st.sampled_from([None, DAY_US])),
+        st.tuples(st.just("untag"), NAMES, st.none()),
+        st.tuples(st.just("screenings"), MANY, st.booleans()),
+        st.tuples(st.just("cases"), MANY, st.sampled_from([None, "confirmed", "none"])),
+        st.tuples(st.just("owners"), MANY, st.sampled_from([None, 0])),
+        st.tuples(st.just("erase"), NAMES, st.none()),
+    ),
+    min_size=5,
+    max_size=25,
+)
+
+
+def step(bank: Bank, folder: Path, what: str, names: Any, value: Any) -> None:
+    """Do one thing; what is refused changes nothing."""
+    of, begin = (bank.engine, bank.actor, "customer"), banks.platforms.NOW - 900 * DAY_US
+    match what:
+        case "attributes":
+            put_entities(*of, [EntityRow(name, {"country": value}) for name in names], bank.now)
+        case "tags":
+            put_tags(*of, [TagRow(name, "vip", begin, value and bank.now + value) for name in names], bank.now)
+        case "tag":
+            set_tag(*of, names, "vip", until_us=value and bank.now + value, now_us=bank.now)
+        case "untag":
+            end_tag(*of, names, "vip", now_us=bank.now)
+        case "screenings":
+            add_screenings(*of, [ScreeningRow(name, "pep", value, bank.now) for name in names], bank.now)
+        case "cases":
+            given = {name: RecordGiven(name, begin, value and bank.now, value) for name in names}
+            put_records(*of, [RecordRow(name, given[name]) for name in names], "case", bank.now)
+        case "owners":
+            end = None if value is None else bank.now + value
+            given_owners = tuple(OwnerGiven("customer", name, None, end) for name in names)
+            put_owners(bank.engine, bank.actor, "account", [OwnersRow(0, "x", given_owners)], bank.now)
+        case "erase":
+            bank.wait(days=2)
+            erase_entity(*of, names, folder / "e", now_us=bank.now)
+
+
+@given(STEPS, st.data())
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
+def test_whatever_happens_is_whole_and_whatever_is_done_by_hand_is_not(steps: Any, data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        url = databases.new_url("sqlite", Path(folder))
+        with databases.opened(url, 10**9) as engine:
+            bank = Bank(engine)
+            bank.add_type("account", {}, {})
+            bank.wait(days=-365)  # what is to come here is past for the database
+            with engine.begin() as connection:
+                connection.execute(text("UPDATE organisation_settings SET retention_days = 1"))
+            bank.put("x", kind="account")
+            for each in steps:
+                with suppress(FivefoldError):
+                    step(bank, Path(folder), *each)
+                bank.wait(microseconds=1000)
+            assert findings(bank) == []
+            table = data.draw(st.sampled_from(sorted(TABLES.keys() - {"proposals"})))
+            with engine.connect() as connection:
+                rows = rows_of(connection, table)
+            if rows:
+                row = data.draw(st.sampled_from(rows))
+                with unguarded(engine) as connection:
+                    connection.execute(text(f"DELETE FROM {table} WHERE {where(table, row)}"))
+                    assert any(f"row of {table}" in each and "is missing" in each for each in findings_in(connection))
