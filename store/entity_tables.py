@@ -82,6 +82,8 @@ class Entity(Base):
     Attributes:
         owner_id: the first of its present owners, for processes of the release before `ownerships`: they read and write
             it while an upgrade goes on. A trigger takes what they write into `ownerships`, which everything here reads.
+        noted_us: when people or other systems last said something of it that has no such moment of its own, or whose
+            own moments may lie long before: tags, screenings, cases, alerts, owners, proposals about its overrides.
     """
 
     __tablename__ = "entities"
@@ -97,6 +99,7 @@ class Entity(Base):
     external_id: Mapped[str] = mapped_column(Text)
     owner_id: Mapped[int | None] = mapped_column(ForeignKey(_ENTITY), index=True)
     created_us: Mapped[int] = mapped_column(BigInteger)
+    noted_us: Mapped[int | None] = mapped_column(BigInteger)
     hold_until_us: Mapped[int | None] = mapped_column(BigInteger)
     hold_reason: Mapped[str | None] = mapped_column(Text)
     erased_us: Mapped[int | None] = mapped_column(BigInteger)

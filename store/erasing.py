@@ -51,6 +51,7 @@ _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
 
 ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (
     (Entity.created_us, Entity.id),
+    (Entity.noted_us, Entity.id),
     (Attributes.known_us, Attributes.entity_id),
     (Transaction.at_us, Transaction.entity_id),
     (Transaction.recorded_us, Transaction.entity_id),

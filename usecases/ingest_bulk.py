@@ -16,7 +16,7 @@ from store.bound_rows import digests, new_ids
 from store.bulk import write_rows
 from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
-from store.entities import hold_entities, numbered, type_named
+from store.entities import hold_entities, note, numbered, type_named
 from store.entity_tables import EntityType, Record, Tag
 from store.history import new_salts
 from usecases import audit
@@ -232,6 +232,7 @@ def _finish(
         return
     kind = known.kind
     subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched)]
+    note(session, touched, now)
     mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
     rows = digests(session, *written)
     audit.record(

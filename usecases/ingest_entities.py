@@ -17,7 +17,7 @@ from store.bound_rows import Digests, digests, joined
 from store.bulk import write_rows
 from store.database import writing
 from store.due import BULK, EVENT, Reason, Subject
-from store.entities import MOST_IN_ONE, entities_named, subjects, type_named
+from store.entities import MOST_IN_ONE, entities_named, note, subjects, type_named
 from store.entity_tables import Attributes, Entity, EntityType
 from store.history import new_salts
 from store.organisation_lock import hold_organisation
@@ -69,6 +69,7 @@ def put_entities(
             [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
         )
         priority = BULK if len(rows) > AT_ONCE else EVENT
+        note(session, owned.owners | owned.spans.keys(), now)
         due.mark(session, made, Reason.NEW, now, priority)
         due.mark(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
         taken = Taken(len(made), len(changed), len(rows) - len(made) - len(changed))
@@ -105,7 +106,9 @@ def put_owners(
         numbers = {name: entity.id for name, entity in there.items()}
         owned = change_owners(session, numbers, rows, owners, "owner_id", now)
         priority = BULK if len(rows) > AT_ONCE else EVENT
-        due.mark(session, subjects(session, owned.owners | owned.spans.keys()), Reason.ATTRIBUTE, now, priority)
+        concerned = subjects(session, owned.owners | owned.spans.keys())
+        note(session, (one.entity_id for one in concerned), now)
+        due.mark(session, concerned, Reason.ATTRIBUTE, now, priority)
         taken = Taken(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
         if owned.spans:
             written = digests(session, "ownerships", owned.written)

@@ -15,7 +15,7 @@ from store.bound_rows import Digests, digests
 from store.clocks import clock_of
 from store.database import add_alone, writing
 from store.due import Reason
-from store.entities import entity_named, subject_of
+from store.entities import entity_named, note, subject_of
 from store.entity_tables import Entity, EntityType, Record, Screening, Tag
 from usecases import audit
 from usecases.actors import Actor
@@ -299,6 +299,7 @@ def _refuse_future(what: str, at: int, now: int) -> None:
 
 
 def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
+    note(session, [entity.id], now)
     mark_with_owners(session, [subject_of(entity)], reason, now)
 
 

@@ -21,12 +21,18 @@ from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.test_erasing import backup, chain_holds, restore
+from usecases.changes.contents import OverrideRevoked
+from usecases.changes.proposals import ask_for, refuse_proposal
 from usecases.erasing import DoneAgain, erase_again, erase_entity, hold
 from usecases.facts import list_entities
 from usecases.figures import PlatformFigures
+from usecases.ingest_bulk import RecordRow, TagRow, put_records, put_tags
+from usecases.ingest_checks import OwnerGiven
+from usecases.ingest_entities import put_owners
 from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from usecases.levels import list_failed
 from usecases.override_views import overrides_of
+from usecases.ownerships import OwnersRow
 
 RETENTION_DAYS = 1826
 
@@ -74,6 +80,49 @@ def _revoked_override(bank: Bank) -> None:
         row.state, row.revoked_us = "revoked", bank.now
 
 
+def _changed_case(bank: Bank) -> None:
+    opened = bank.now - 2100 * DAY_US
+    for status, at in (("new", opened), ("checked", bank.now)):
+        given = RecordGiven("case-1", opened, opened, status=status)
+        put_record(bank.engine, bank.actor, "customer", "old", "case", given, now_us=at)
+
+
+def _import_records(bank: Bank) -> None:
+    row = RecordRow("old", RecordGiven("alert-1", bank.now - 2000 * DAY_US, bank.now - 1999 * DAY_US))
+    put_records(bank.engine, bank.actor, "customer", [row], "alert", bank.now)
+
+
+def _import_tags(bank: Bank) -> None:
+    row = TagRow("old", "vip", bank.now - 2000 * DAY_US, bank.now - 1999 * DAY_US)
+    put_tags(bank.engine, bank.actor, "customer", [row], bank.now)
+
+
+def _former_owner(bank: Bank, *, at_once: bool) -> None:
+    bank.put("owner")
+    owner = OwnerGiven("customer", "owner", bank.now - 2000 * DAY_US, bank.now - 1999 * DAY_US)
+    if at_once:
+        put_owners(bank.engine, bank.actor, "customer", [OwnersRow(0, "old", (owner,))], bank.now)
+    else:
+        bank.put("old", owners=[owner])
+
+
+def _propose_end(bank: Bank) -> int:
+    """Propose that the override ends, which keeps the level up."""
+    with Session(bank.engine) as session, session.begin():
+        session.execute(text("UPDATE standings SET rules_level = 1"))
+        override = session.query(OverrideRow).one().id
+    proposal = ask_for(bank.engine, bank.actor, OverrideRevoked(override), "Why not.", bank.now).proposal
+    assert proposal is not None
+    return proposal.id
+
+
+def _refused_end(bank: Bank) -> None:
+    bank.wait(-2000)
+    number = _propose_end(bank)
+    bank.wait(2000)
+    refuse_proposal(bank.engine, bank.actor, number, "Because.", now_us=bank.now)
+
+
 ACTIVITIES: dict[str, Callable[[Bank], object]] = {
     "a screening, clean or not": lambda bank: add_screening(
         bank.engine, bank.actor, "customer", "old", "sanctions", found=True, now_us=bank.now
@@ -88,6 +137,16 @@ ACTIVITIES: dict[str, Callable[[Bank], object]] = {
     "the end of an override": _revoked_override,
     "a case": lambda bank: _case(bank, bank.now, bank.now),
     "the end of a case": lambda bank: _case(bank, bank.now - 2000 * DAY_US, bank.now),
+    "a case of long ago that is recorded today": lambda bank: _case(
+        bank, bank.now - 2000 * DAY_US, bank.now - 1999 * DAY_US
+    ),
+    "a case of long ago that is changed today": _changed_case,
+    "an alert of long ago that is imported today": _import_records,
+    "a tag of long ago that is imported today": _import_tags,
+    "an owner of long ago who is named today": lambda bank: _former_owner(bank, at_once=False),
+    "an owner of long ago who is imported today": lambda bank: _former_owner(bank, at_once=True),
+    "a proposal to end an override": _propose_end,
+    "a proposal to end an override that is refused": _refused_end,
     "an attribute": lambda bank: bank.put("old", country="NO"),
     "a transaction of long ago that is recorded today": lambda bank: bank.pay(
         1, "old", transaction_date="2021-01-01T00:00:00"

@@ -21,7 +21,9 @@ from domain.paging import WHOLE, Page, Part
 from store.backfills import count_of_type
 from store.bound_rows import digests
 from store.database import reachable, writing
+from store.entities import note
 from store.entity_tables import EntityType, OrganisationSettings
+from store.level_tables import OverrideRow
 from store.organisation_lock import hold_organisation
 from store.proposal_tables import Proposal
 from store.proposals import (
@@ -144,9 +146,16 @@ def ask_for(
         )
         session.add(row)
         session.flush()
+        _note(session, content, now)
         _request_backtests(session, actor, row, reached, now)
         _record(session, actor, "proposal.made", row, {"reason": why})
         return Outcome(None, _line(session, row))
+
+
+def _note(session: Session, content: Content, now: int) -> None:
+    """Keep when something was said of the entity of an override; other proposals about an entity name it themselves."""
+    if isinstance(content, OverrideRevoked):
+        note(session, [session.get_one(OverrideRow, content.override).entity_id], now)
 
 
 def _one_person_suffices(session: Session, actor: Actor, content: Content) -> bool:
@@ -326,6 +335,7 @@ def refuse_proposal(
         if row.proposed_by != actor.name:
             _refuse_role(row, role, _REFUSERS)
         _decide(row, WITHDRAWN if row.proposed_by == actor.name else REFUSED, actor, why, now)
+        _note(session, read_content(row.kind, row.content), now)
         for made in backtests_of_proposal(session, number):
             if made.state in _UNDER_WAY:
                 made.state, made.error = "cancelled", f"proposal {number} was {row.state}"
