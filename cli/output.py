@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from domain.errors import ConfigError
 from domain.files import replacing, require_folder
+from features.formulas import inert_frame
 
 Write = Callable[[pl.DataFrame], None]
 
@@ -46,24 +47,12 @@ def _parquet(path: Path) -> Iterator[Write]:
         yield write
 
 
-_FORMULA = r"^[=+\-@\t\r]"
-_NUMBER = r"^[+-]?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?$"
-
-
-def _inert(column: pl.Series) -> pl.Series:
-    """Put an apostrophe before texts that a spreadsheet would run as formulas; numbers stay numbers."""
-    if column.dtype != pl.String:
-        return column
-    runs = column.str.contains(_FORMULA) & ~column.str.contains(_NUMBER)
-    return ("'" + column).zip_with(runs.fill_null(value=False), column).alias(column.name)
-
-
 @contextmanager
 def _csv(path: Path) -> Iterator[Write]:
     with path.open("wb") as file:
 
         def write(table: pl.DataFrame) -> None:
-            table.select(_inert(column) for column in table).write_csv(file, include_header=file.tell() == 0)
+            inert_frame(table).write_csv(file, include_header=file.tell() == 0)
 
         yield write
 

@@ -15,6 +15,7 @@ import polars as pl
 from domain.errors import ConfigError, LayoutError, Problem, first_row_of
 from features.csv_file import csv_parts, frame_of, torn_frame
 from features.json_lines import JsonLine, has_blank_line, json_lines
+from features.formulas import inert_frame, restored_frame
 from features.text_files import GZIP, ColumnMap, TornRow, header_of, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
@@ -156,10 +157,16 @@ def _torn_beside(part: ImportPart, torn: Sequence[JsonLine]) -> ImportPart:
 
 def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
     for read in csv_parts(path, size):
-        part = ImportPart(frame_of(read.table, path), read.rows.tolist(), torn_frame(read, path), read.torn)
+        rows, torn = _as_refused(frame_of(read.table, path)), _as_refused(torn_frame(read, path))
+        part = ImportPart(rows, read.rows.tolist(), torn, read.torn)
         if len(part) > skip:
             yield part.after(skip)
         skip = max(0, skip - len(part))
+
+
+def _as_refused(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give the texts of a file of refused rows as they were before `RefusedRows` wrote them; others as they are."""
+    return restored_frame(rows) if set(_ADDED) <= set(rows.columns) else rows
 
 
 def named(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
@@ -172,7 +179,8 @@ def named(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
 class RefusedRows:
     """The file of refused rows: the columns of the import, and beside them the row's number and why.
 
-    CSV where the import is CSV, and JSON lines otherwise. So it can be mended and imported as it is.
+    CSV where the import is CSV, and JSON lines otherwise. So it can be mended and imported as it is. In CSV, texts that
+    a spreadsheet would run have an apostrophe before them, which the import takes off again.
 
     Attributes:
         path: where it is, once there is a row.
@@ -193,7 +201,8 @@ class RefusedRows:
             file.seek(self.size)
             if format_of(self.path) == ".csv":
                 separator = header_of(self.source)[1]
-                file.write(frame.write_csv(include_header=not self.size, separator=separator).encode())
+                text = inert_frame(frame).write_csv(include_header=not self.size, separator=separator)
+                file.write(text.encode())
             else:
                 lines = (json.dumps(row, ensure_ascii=False, default=str) for row in frame.iter_rows(named=True))
                 file.write("".join(f"{line}\n" for line in lines).encode())

@@ -52,12 +52,29 @@ def test_a_suffix_that_is_not_written_is_named(name: str, tmp_path: Path) -> Non
 
 
 def test_a_spreadsheet_runs_nothing_of_a_csv(tmp_path: Path) -> None:
-    names = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\rx", "-5.2", "+49", "1e-3", "plain", None]
+    names = [
+        "=1+1",
+        "+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(A1)",
+        "\tx",
+        "\rx",
+        "\nx",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff201",
+        "-5.2",
+        "+49",
+        "1e-3",
+        "plain",
+        None,
+    ]
     table = pl.DataFrame({"name": names, "amount": [-1.5] * len(names)})
     with open_output(tmp_path / "out.csv") as write:
         write(table)
     read = pl.read_csv(tmp_path / "out.csv", schema_overrides={"name": pl.String})
-    assert read["name"].to_list() == [f"'{name}" for name in names[:6] if name] + names[6:]
+    assert read["name"].to_list() == [f"'{name}" for name in names[:11] if name] + names[11:]
     assert read["amount"].to_list() == [-1.5] * len(names)
     with open_output(tmp_path / "out.parquet") as write:
         write(table)
