@@ -20,6 +20,7 @@ from domain.errors import ActionRefused, ConfigError
 from domain.paging import WHOLE, Page, Part
 from risk.engine.reads import lists_of_ruleset
 from risk.facts.lists import ListVersion, NamedList
+from risk.language.documents import MOST_NODES
 from risk.language.reading import read_ruleset
 from risk.language.wording import problem_of
 from store.backfills import mark_type
@@ -33,6 +34,10 @@ from usecases import audit
 from usecases.actors import Actor
 from usecases.ingest_checks import storable
 from usecases.reasons import checked_moment
+
+
+MOST_MEMBERS = MOST_NODES - 100
+"""In a version of a list: what is proposed is a document, which has a few more names and values."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ def list_version(name: str, since_us: int, members: Sequence[str], title: str, s
     """Read one version of a list; ConfigError where the name, a member, the title or the source is none."""
     if isinstance(members, str) or not all(isinstance(member, str) for member in members):
         raise ConfigError(f"members of the list {name} must be a list of text")
+    if len(members) > MOST_MEMBERS:
+        raise ConfigError(f"the list {name} has {len(members):,} members; a version may have {MOST_MEMBERS:,}")
     version: dict[str, Any] = {
         "since": checked_moment(since_us, "since_us"),
         "members": tuple(members),

@@ -23,6 +23,11 @@ MOST_NODES = 50_000
 MOST_DEPTH = 60
 """Deepest nesting read."""
 
+
+class TooLarge(yaml.YAMLError):
+    """A document, YAML or JSON, with more than is read."""
+
+
 _INTEGER_DIGITS = 18
 """Whole numbers of more digits are kept as decimals: none is of use, but the checker names them better."""
 
@@ -55,7 +60,7 @@ class _Loader(yaml.SafeLoader):
             raise _complaint("tags (!name) are not part of the language", event.start_mark)
         self.nodes += 1
         if self.nodes > MOST_NODES:
-            raise _complaint(f"has more than {MOST_NODES:,} names and values", event.start_mark)
+            raise TooLarge(f"has more than {MOST_NODES:,} names and values")
         self.depth += 1
         if self.depth > MOST_DEPTH:
             raise _complaint(f"is nested deeper than {MOST_DEPTH}", event.start_mark)
@@ -122,6 +127,8 @@ class Document:
             loader = _Loader(text)
             self._node = loader.get_single_node()
             self.data: Any = loader.construct_document(self._node) if self._node else None
+        except TooLarge as error:
+            raise RulesetNotValid([Finding("the document", str(error))], source) from None
         except yaml.YAMLError as error:
             raise RulesetNotValid([in_plain_words(error, text)], source) from None
 

@@ -255,3 +255,11 @@ def test_of_two_who_put_a_version_at_once_the_earlier_comes_first_or_is_refused(
     assert 5 in done
     assert len(done) == len(set(done))
     assert all(isinstance(each, ListPut | ActionRefused) for each in made), made
+
+
+def test_a_list_with_too_many_members_is_told_so(engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came as JSON, and was said to be YAML with too many names and values."""
+    monkeypatch.setattr("usecases.lists.MOST_MEMBERS", 2)
+    assert put(engine, ana, 0, ["IR", "KP"]).versions
+    with pytest.raises(ConfigError, match=r"the list watched has 3 members; a version may have 2$"):
+        put(engine, ana, DAY, ["IR", "KP", "MM"])

@@ -125,6 +125,9 @@ def test_a_document_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("risk.language.documents.MOST_BYTES", 5_000)
     assert Document("#" * 5_000).data is None
     assert refused("#" * 5_001) == "the document: has more than 5,000 characters"
+    monkeypatch.setattr("risk.language.documents.MOST_NODES", 3)
+    assert Document("[1, 2]").data == [1, 2]
+    assert refused("[1, 2, 3]") == "the document: has more than 3 names and values"
 
 
 @given(data, st.sampled_from([None, 2, "\t"]), st.booleans())
