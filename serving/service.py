@@ -80,6 +80,7 @@ class Gate:
         """Move to the outside at the start; every request has come by the edge then."""
         if scope["type"] == "lifespan":
             whole = scope["app"]
+            whole.router.redirect_slashes = False  # nobody needs it, and it names whatever host the caller claims
             front = Front(DESK, Pages(whole.middleware_stack, COMPUTED))
             whole.middleware_stack = Edge(front, WATCH, SETTINGS.limits.seconds, ACCESS)
         await self._app(scope, receive, send)

@@ -205,10 +205,12 @@ def test_a_bento_is_reached_from_its_own_machine_alone(started: Started) -> None
     assert listening == {"127.0.0.1"}
 
 
-def test_a_redirect_names_the_scheme_of_a_proxy_that_is_trusted(started: Started) -> None:
-    answer = started.get("/v4/indicators/", **{"X-Forwarded-Proto": "https", "Host": "scores.example"})
-    assert answer.status_code == 307
-    assert answer.headers["location"] == "https://scores.example/v4/indicators"
+def test_the_log_names_the_caller_of_a_proxy_that_is_trusted(started: Started) -> None:
+    assert started.get("/v1/rulesets", **{"X-Forwarded-For": "203.0.113.9", "token": "unknown"}).status_code == 401
+    begun = monotonic()
+    while "203.0.113.9" not in started.output.read_text(encoding="utf-8", errors="replace"):
+        assert monotonic() - begun < 10
+        sleep(0.1)
 
 
 def test_the_image_has_the_library_that_lightgbm_needs(built: Path) -> None:

@@ -4,6 +4,8 @@ import contextlib
 import re
 import socket
 
+import pytest
+
 from tests.serving.process_service import Service, sample_rows
 from tests.serving.test_pages import FOREIGN
 
@@ -47,9 +49,12 @@ def test_a_head_of_megabytes_is_refused_at_once(on_sqlite: Service) -> None:
     assert on_sqlite.ready()
 
 
-def test_a_redirect_names_no_scheme_that_a_stranger_claims(on_sqlite: Service) -> None:
-    answer = on_sqlite.get("/v4/indicators/", headers={"X-Forwarded-Proto": "https", "Host": "scores.example"})
-    assert (answer.status_code, answer.headers["location"]) == (307, "http://scores.example/v4/indicators")
+@pytest.mark.parametrize("path", ["/v4/indicators/", "/v4/scoring/", "/v1/entities/customer/", "/livez/", "/docs/"])
+def test_no_answer_leads_to_a_host_that_a_stranger_claims(on_sqlite: Service, path: str) -> None:
+    """A path with a slash too many was redirected to `http://evil.example/`, before any token was looked at."""
+    answer = on_sqlite.get(path, headers={"X-Forwarded-Proto": "https", "Host": "evil.example"})
+    assert (answer.status_code, answer.json()) == (404, [{"detail": "Not Found"}])
+    assert "evil.example" not in str(answer.headers)
 
 
 def test_the_log_names_who_connected_and_not_whom_they_claim_to_be(on_sqlite: Service) -> None:
