@@ -35,7 +35,6 @@ from usecases.actors import Actor
 from usecases.ingest_checks import storable
 from usecases.reasons import checked_moment
 
-
 MOST_MEMBERS = MOST_NODES - 100
 """In a version of a list: what is proposed is a document, which has a few more names and values."""
 

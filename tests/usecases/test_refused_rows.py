@@ -1,4 +1,4 @@
-"""The file of refused rows: a spreadsheet that opens it runs nothing, and an import reads what stood in the first file."""
+"""The file of refused rows: a spreadsheet runs nothing of it, and an import reads what stood in the first file."""
 
 import csv
 import tempfile
