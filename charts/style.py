@@ -34,20 +34,28 @@ SEGMENT_COLOURS = dict(zip(SEGMENTS, ("#9dbbd6", "#5f93bf", "#2f6ca3", "#123f6d"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 
 
-def styled(chart: AnyChart, *, title: str, subtitle: str | list[str] = "") -> AnyChart:
+def styled(
+    chart: AnyChart, *, title: str | list[str], subtitle: str | list[str] = "", title_width: float | None = None
+) -> AnyChart:
     """Give a finished chart its title and the common look.
 
     Args:
         chart: the whole picture; what is styled can no longer be put inside another chart.
-        title: what is seen, in a few words; also what a screen reader says.
+        title: what is seen, in a few words, in one line or several; also what a screen reader says.
         subtitle: how to read it, one line or several.
+        title_width: pixels beyond which a line of them is cut; None for whatever they need.
 
     Returns:
         A new chart; the one given stays as it was.
     """
     lines = [subtitle] if isinstance(subtitle, str) else subtitle
-    heading = alt.TitleParams(one_line(title), subtitle=[one_line(line) for line in lines if line])
-    named: AnyChart = chart.properties(title=heading, description=one_line(title), background=PAPER, padding=16)
+    titles = [one_line(title)] if isinstance(title, str) else [one_line(line) for line in title]
+    heading = alt.TitleParams(
+        titles if len(titles) > 1 else titles[0],
+        subtitle=[one_line(line) for line in lines if line],
+        limit=alt.Undefined if title_width is None else title_width,
+    )
+    named: AnyChart = chart.properties(title=heading, description=" ".join(titles), background=PAPER, padding=16)
     look: AnyChart = named.configure(font=FONT, **_look())
     return look
 

@@ -15,10 +15,15 @@ ROW_HEIGHT = 30
 PLOT_WIDTH = 440
 LABEL_SIGNS = 44
 MOST_LABEL_LINES = 2
+MOST_TITLE_LINES = 6
 LINE_HEIGHT = 14
 SEEN_SIGNS = 28
 SIGN_WIDTH = 6.8
 """Pixels that an average sign takes, measured generously: fonts differ between machines."""
+_TYPICAL = 0.8
+"""How much of that a label takes where the font is as usual."""
+TITLE_SIGN_WIDTH = 8.6
+"""Pixels that an average sign of the title takes, which is larger and bold."""
 _COLOUR = alt.Color("colour:N", scale=None)
 
 
@@ -55,7 +60,21 @@ def waterfall(
     drawn = _layers(rows, domain, f"{total_label} ({axis[0]:g} to {axis[1]:g})")
     start, end = rows[0]["number"], rows[-1]["number"]
     reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
-    return styled(drawn, title=title, subtitle=reading)
+    # A title of one long line would make the picture wider than its bars, and leave it half empty.
+    width = PLOT_WIDTH + _left_of_bars(rows)
+    titles = lines_of(one_line(title), int(width / TITLE_SIGN_WIDTH), MOST_TITLE_LINES)
+    return styled(drawn, title=titles, subtitle=reading, title_width=width)
+
+
+def _left_of_bars(rows: list[dict[str, Any]]) -> float:
+    """Pixels that labels and values take beside the bars, rather too few than too many."""
+    longest = max(len(line) for row in rows for line in row["label"])
+    return _label_place(rows) + _TYPICAL * SIGN_WIDTH * longest
+
+
+def _label_place(rows: list[dict[str, Any]]) -> float:
+    """Pixels between the bars and the ends of the labels: the values seen stand there."""
+    return 30 + SIGN_WIDTH * max(len(row["seen"]) for row in rows)
 
 
 def _row(step: Step, decimals: int) -> dict[str, Any]:
@@ -91,25 +110,25 @@ def _layers(rows: list[dict[str, Any]], domain: tuple[float, float], axis_title:
     along = alt.X("start:Q", scale=scale, axis=alt.Axis(title=axis_title, tickCount=5))
     bars = _placed(rows, rows).mark_bar(cornerRadius=1).encode(x=along, x2="end:Q", color=_COLOUR)
     links = _placed(rows[:-1], rows, bandPosition=1).mark_rule(color=MUTED)
-    seen_width = SIGN_WIDTH * max(len(row["seen"]) for row in rows)
+    label_place = _label_place(rows)
     layers = [
         bars,
         links.encode(x=alt.X("end:Q", scale=scale), y2=alt.Y2("next:O", bandPosition=0)),
-        *_columns(rows[1:-1], rows, seen_width, "normal"),
-        *_columns([rows[0], rows[-1]], rows, seen_width, "bold"),
+        *_columns(rows[1:-1], rows, label_place, "normal"),
+        *_columns([rows[0], rows[-1]], rows, label_place, "bold"),
     ]
     return alt.LayerChart(layer=layers, width=PLOT_WIDTH, height=ROW_HEIGHT * len(rows))
 
 
 def _columns(
-    shown: list[dict[str, Any]], rows: list[dict[str, Any]], seen_width: float, weight: Literal["normal", "bold"]
+    shown: list[dict[str, Any]], rows: list[dict[str, Any]], label_place: float, weight: Literal["normal", "bold"]
 ) -> list[alt.Chart]:
     base = _placed(shown, rows)
     points: alt.Chart = base.encode(x="right:Q", text="number:N", color=_COLOUR)
     return [
         *rimmed(points, align="left", dx=6, fontWeight=weight),
         base.mark_text(align="right", x=-12, color=MUTED, fontWeight=weight).encode(text="seen:N"),
-        *_labels(shown, rows, -30 - seen_width, weight),
+        *_labels(shown, rows, -label_place, weight),
     ]
 
 

@@ -130,15 +130,20 @@ def take_file(
         refuse_future(engine, clock(), "--as-of")
     who = acting_in(engine, organisation)
     done = import_table(engine, who, table, kind, file, _bar(path), clock)
-    say(f"{done.rows:,} rows: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
+    say(f"{_rows(done.rows)}: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
     if done.refused:
         _show_refused(done, path)
         raise typer.Exit(SOME_REFUSED)
 
 
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
 def _show_refused(done: "Progress", path: Path) -> None:
     numbering = "the header is row 1" if first_row_of(str(path)) > 1 else "rows count from 1"
-    warn(f"{done.refused:,} rows were refused, and nothing of them was stored ({numbering}):")
+    was, them = ("was", "it") if done.refused == 1 else ("were", "them")
+    warn(f"{_rows(done.refused)} {was} refused, and nothing of {them} was stored ({numbering}):")
     for line in problem_lines(done.problems):
         warn(line)
     warn(f"they are in {done.refused_path}, each with the reason; mend them there and import that file")

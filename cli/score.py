@@ -181,12 +181,18 @@ def score_file(
     progress = tqdm(desc="scoring", unit=" customers", disable=None, leave=False)
     with progress, open_output(output) if output else _nowhere() as write:
         for batch in score_source(model, path, as_of, explained=explain, compare_as_of=compare_as_of):
-            write(batch.table)
+            write(_with_reference(batch.table, day_text(model.test_as_of)))
             summary.add(batch)
             progress.update(len(batch.table))
         if summary.newest is None:
             raise LayoutError(f"{path} has no rows")
     return summary
+
+
+def _with_reference(table: pl.DataFrame, day: str) -> pl.DataFrame:
+    """Say beside each percentile among whom it is: the customers known on that day."""
+    place = table.get_column_index("percentile") + 1
+    return table.select(*table.columns[:place], pl.lit(day).alias("reference_date"), *table.columns[place:])
 
 
 def _customers(count: int) -> str:

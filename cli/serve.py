@@ -1,6 +1,7 @@
 """`fivefold serve` and `fivefold tokens`: the service and who may call it."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from cli import ROOT
 from cli.terminal import actor, console, open_current_database, show_table, warn
 from domain.clock import day_text, now_microseconds
 from domain.errors import ConfigError
+from domain.files import protect_folder
 from domain.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def serve(
     read_plans(settings.plans_file)  # what is wrong with them is told here, not by workers that start over and over
     require_free(host, port)
     open_current_database().dispose()
+    protect_folder(settings.var)
+    claim = claim_address(host, port, settings.var)
     os.environ |= {
         **_absolute_paths(settings),
         # The folder where this was started may have packages of the same names as ours.
@@ -53,8 +57,31 @@ def serve(
     }
     arguments = ["serving.service:Fivefold", "--host", host, "--port", str(port), "--working-dir", str(ROOT)]
     sys.stdout.flush()
-    # BentoML's own command takes this process's place, so that signals reach it and nobody else.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "bentoml", "serve", *arguments])  # noqa: S606 (our own words)
+    try:
+        # BentoML's own command takes this process's place, so that signals reach it and nobody else.
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "bentoml", "serve", *arguments])  # noqa: S606 (our own words)
+    finally:  # where nothing took this process's place
+        os.close(claim)
+
+
+def claim_address(host: str, port: int, folder: Path) -> int:
+    """Keep an address from other starts until this process, or what takes its place, ends; ConfigError if one has it.
+
+    A service listens only seconds after its start, and until then another one would find the port free.
+    """
+    name = re.sub(r"[^\w.]", "_", f"serve-{host}-{port}")
+    claim = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(claim)
+        raise _in_use(host, port) from None
+    os.set_inheritable(claim, True)
+    return claim
+
+
+def _in_use(host: str, port: int) -> ConfigError:
+    return ConfigError(f"port {port} of {host} is in use; choose another one with --port")
 
 
 def require_free(host: str, port: int) -> None:
@@ -68,7 +95,7 @@ def require_free(host: str, port: int) -> None:
         raise ConfigError(f"--host is {host!r}, which is no address of this machine: {error.strerror}") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"port {port} of {host} is in use; choose another one with --port") from None
+            raise _in_use(host, port) from None
         raise ConfigError(f"nothing can listen on port {port} of {host}: {error.strerror}") from None
 
 

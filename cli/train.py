@@ -122,7 +122,7 @@ def show_plan(plan: "Plan") -> None:
     ]
     columns = ("window", "days", "customers known before", "active in it", "rows in it")
     show_table("What stands behind the windows", columns, rows, left=2)
-    for text in (*plan.warnings, *plan.refusals):
+    for text in plan.warnings:  # a refusal ends the run, and is said there
         warn(text)
 
 

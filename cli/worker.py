@@ -17,12 +17,13 @@ from domain.files import protect_folder
 from domain.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from sqlalchemy import Engine
 
     from serving.worker_pages import WorkerPages
     from usecases.duties import Duty
+    from usecases.worker import Tally
 
 
 def add_to(app: typer.Typer) -> None:
@@ -72,17 +73,17 @@ def _work(
     from usecases.activations import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
     from usecases.duties import Duty, Pulse, finish, perform  # noqa: PLC0415 (as above)
     from usecases.webhook_courier import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
-    from usecases.worker import SIDE_BY_SIDE  # noqa: PLC0415 (as above)
+    from usecases.worker import SIDE_BY_SIDE, Tally  # noqa: PLC0415 (as above)
 
-    counts = {"assessed": 0, "failed": 0, "with_level": 0}
+    tally = Tally()
     stop = Event()
     pages = WorkerPages(engine, Pulse())
-    duties = _duties(engine, clock, batch, counts, stop, pages)
+    duties = _duties(engine, clock, batch, tally, stop, pages)
     if once:
         told = Duty("webhooks", lambda: deliver_due(engine) > 0, 0.5)
         finish([*duties, told], until=lambda: not backfills_wait(engine))
-        say(f"{_counted(counts)}; nothing is left to do.")
-        if counts["assessed"] > counts["with_level"]:
+        say(f"{_counted(tally)}; nothing is left to do.")
+        if tally.assessed > tally.with_level:
             say("`fivefold level` says why some have no level.")
         return
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,18 +98,18 @@ def _work(
         say("The worker runs; Ctrl-C ends it.")
         sys.stdout.flush()
         perform(duties, stop, lambda stop: keep_delivering(engine, stop), pulse=pages.pulse)
-    say(f"The worker has ended: {_counted(counts)}.")
+    say(f"The worker has ended: {_counted(tally)}.")
 
 
-def _counted(counts: "Mapping[str, int]") -> str:
-    return f"{counts['assessed']:,} assessed ({counts['with_level']:,} with a level), {counts['failed']:,} failed"
+def _counted(tally: "Tally") -> str:
+    return f"{tally.assessed:,} assessed ({tally.with_level:,} with a level), {tally.failed:,} failed"
 
 
 def _duties(
     engine: "Engine",
     clock: "Callable[[], int]",
     batch: int | None,
-    counts: dict[str, int],
+    tally: "Tally",
     stop: Event,
     pages: "WorkerPages",
 ) -> "list[Duty]":
@@ -130,9 +131,7 @@ def _duties(
         begun = monotonic_ns()
         done = run_batch(engine, clock=clock, most=batch or BATCH, valuer=champion.valuer, turns=turns)
         if done is not None:
-            counts["assessed"] += done.assessed
-            counts["failed"] += done.failed
-            counts["with_level"] += done.with_level
+            tally.add(done)
             pages.assessed(done, (monotonic_ns() - begun) / 1e9)
         return done is not None
 

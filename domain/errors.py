@@ -18,8 +18,10 @@ FivefoldError                 anything below; its text is meant for a person
 └── ActionRefused             what is asked for is well formed, and a rule of the platform forbids it now
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 PROBLEMS_LISTED = 100
 """How many bad rows an error lists by name; all of them are counted."""
@@ -46,6 +48,38 @@ class Problem:
         return f"row {self.row}: {self.field} {self.problem}; allowed: {self.allowed}"
 
 
+class Kind(NamedTuple):
+    """What problems have in common that differ in the row and the value alone.
+
+    Attributes:
+        field: the field they are about.
+        problem: what is wrong, with VALUE in the place of a value.
+        allowed: what would be right.
+    """
+
+    field: str
+    problem: str
+    allowed: str
+
+
+VALUE: Final = "{}"
+_LEADING_VALUE = re.compile(
+    r"is (?P<value>'.*?'|'.*\.\.\.|\".*?\"|\".*\.\.\.|-?(?:\d[\w.+-]*|nan|inf)|[\w.]+\(.*\))(?P<rest>:.*|)", re.DOTALL
+)
+
+
+def kind_of(problem: Problem) -> tuple[Kind, str]:
+    """Tell the kind of a problem, and the value that it names; no text where it names none.
+
+    >>> kind_of(Problem(3, "user_balance", "is '1,5'", "a number"))
+    (Kind(field='user_balance', problem='is {}', allowed='a number'), "'1,5'")
+    """
+    named = _LEADING_VALUE.fullmatch(problem.problem)
+    if named is None:
+        return Kind(problem.field, problem.problem.replace("{", "{{").replace("}", "}}"), problem.allowed), ""
+    return Kind(problem.field, f"is {VALUE}{named['rest']}", problem.allowed), named["value"]
+
+
 class DataNotValid(FivefoldError):
     """Rows that cannot be taken.
 
@@ -54,30 +88,43 @@ class DataNotValid(FivefoldError):
         every: all that were collected, in row order.
         count: how many problems there are in all.
         source: what was being read, where that is a file; its rows are then shown as people count them.
+        beyond: how many problems of a kind were counted and not collected.
     """
 
-    def __init__(self, problems: list[Problem], count: int | None = None, source: str = "") -> None:
+    def __init__(
+        self,
+        problems: list[Problem],
+        count: int | None = None,
+        source: str = "",
+        beyond: Mapping[Kind, int] | None = None,
+    ) -> None:
         """Keep the *problems*, in row order, and their *count*."""
         self.every = tuple(sorted(problems, key=lambda problem: problem.row))
         self.problems = self.every[:PROBLEMS_LISTED]
         self.count = len(problems) if count is None else count
         self.source = source
+        self.beyond = dict(beyond or {})
         super().__init__(self._message())
 
     def _message(self) -> str:
         where = f" in {self.source}" if self.source else ""
         head = f"{self.count} {'problem' if self.count == 1 else 'problems'}{where}"
         first = first_row_of(self.source)
-        listed = self.problems if not first else [replace(one, row=one.row + first) for one in self.every]
-        lines = list(map(str, listed)) if not first else problem_lines(listed)
-        rest = self.count - len(listed)
+        if first:
+            lines = problem_lines([replace(one, row=one.row + first) for one in self.every], self.beyond)
+            rest = self.count - len(self.every) - sum(self.beyond.values())
+        else:
+            lines = list(map(str, self.problems))
+            rest = self.count - len(self.problems)
         tail = [f"... and {rest} more"] if rest else []
         return "\n".join([f"Data not valid: {head} ({_NUMBERING[first]})", *lines, *tail])
 
 
 _NUMBERING = {0: "rows count from 0", 1: "rows count from 1", 2: "the header is row 1"}
 ROWS_NAMED = 3
-"""How many rows of equal problems a line names."""
+"""How many rows of problems of one kind a line names."""
+VALUES_NAMED = 3
+"""How many of their values it names."""
 
 
 def first_row_of(source: str) -> int:
@@ -91,26 +138,60 @@ def first_row_of(source: str) -> int:
     return 2 if source.lower().removesuffix(".gz").endswith(".csv") else 1
 
 
-def problem_lines(problems: Sequence[Problem]) -> list[str]:
-    """Write problems, one line for all that are equal but for the row.
+def problem_lines(problems: Sequence[Problem], beyond: Mapping[Kind, int] | None = None) -> list[str]:
+    """Write problems, one line for all of a kind: that differ in the row, or in the value, alone.
 
-    >>> print(*problem_lines([Problem(row, "a", "is missing", "text") for row in range(2, 9)]))
-    rows 2, 3, 4 and 4 more: a is missing; allowed: text
+    *beyond* is how many more there are of a kind than stand in *problems*.
+
+    >>> print(*problem_lines([Problem(row, "a", f"is 'x{row}'", "a number") for row in range(2, 9)]))
+    rows 2, 3, 4 and 4 more: a is 'x2', 'x3', 'x4' and others; allowed: a number
     """
-    rows: dict[tuple[str, str, str], list[int]] = {}
+    found: dict[Kind, _Alike] = {}
     for one in problems:
-        rows.setdefault((one.field, one.problem, one.allowed), []).append(one.row)
-    lines = []
-    for (field, problem, allowed), found in rows.items():
-        if len(found) == 1:
-            lines.append(str(Problem(found[0], field, problem, allowed)))
-            continue
-        rest = len(found) - ROWS_NAMED
-        shown = ", ".join(map(str, found[:ROWS_NAMED])) + (f" and {rest:,} more" if rest > 0 else "")
-        lines.append(f"rows {shown}: {field} {problem}; allowed: {allowed}")
+        kind, value = kind_of(one)
+        found.setdefault(kind, _Alike()).add(one.row, value)
+    lines = [alike.line(kind, (beyond or {}).get(kind, 0)) for kind, alike in found.items()]
     if len(lines) > PROBLEMS_LISTED:
         lines[PROBLEMS_LISTED:] = [f"... and {len(lines) - PROBLEMS_LISTED:,} kinds of problems more"]
     return lines
+
+
+class _Alike:
+    """Problems of one kind: their first rows and values, and how many they are."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._rows: list[int] = []
+        self._values: dict[str, None] = {}
+
+    def add(self, row: int, value: str) -> None:
+        self._count += 1
+        if len(self._rows) < ROWS_NAMED:
+            self._rows.append(row)
+        if len(self._values) <= VALUES_NAMED:
+            self._values[value] = None
+
+    def line(self, kind: Kind, beyond: int) -> str:
+        count = self._count + beyond
+        rest = count - len(self._rows)
+        rows = ", ".join(map(str, self._rows)) + (f" and {rest:,} more" if rest else "")
+        values = [*self._values]
+        named = ", ".join(values[:VALUES_NAMED]) + (" and others" if len(values) > VALUES_NAMED else "")
+        where, problem = "row" if count == 1 else "rows", kind.problem.format(named)
+        return f"{where} {rows}: {kind.field} {problem}; allowed: {kind.allowed}{_local_form(values, kind.allowed)}"
+
+
+_DECIMAL_COMMA = re.compile(r"'[-+]?(\d+|\d{1,3}([. ]\d{3})+),\d+'")
+_DAY_FIRST = re.compile(r"'\d{1,2}([./])\d{1,2}\1\d{4}(\D.*)?'|'\d{1,2}([./])\d{1,2}\3\d{4}.*\.\.\.'")
+
+
+def _local_form(values: Sequence[str], allowed: str) -> str:
+    """Tell of a decimal comma or of the day before the month, where every value shows it."""
+    if "number" in allowed and all(map(_DECIMAL_COMMA.fullmatch, values)):
+        return "; these have a decimal comma, which is to be a point"
+    if "ISO 8601" in allowed and all(map(_DAY_FIRST.fullmatch, values)):
+        return "; these have the year last, which is to be first: 2024-06-30"
+    return ""
 
 
 class LayoutError(FivefoldError):

@@ -1,5 +1,6 @@
 """The one doorway: a table of raw rows is checked, ordered, converted and becomes `Histories`."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -124,11 +125,7 @@ class Doorway:
                 f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
                 f"{', '.join(names)}; needed are {', '.join(name for name in c.REQUIRED if name not in completed)}, "
                 f"and {' and '.join([*completed, *c.OPTIONAL])} may be there"
-                + (
-                    ". A column of another name is given by --map, such as --map customer_id=user_id"
-                    if completed
-                    else ""
-                )
+                + (f". A column of another name is given by --map, such as {_mapping(names)}" if completed else "")
                 + (
                     f". This model reads {c.BALANCE}; one that `fivefold train` makes of data without it does not"
                     if missing == [c.BALANCE] and self.absent is not None
@@ -205,6 +202,14 @@ class Doorway:
         columns = (time, money[0], money[1], small[0], currency, small[1], created)
         unknown_from = _unknown_from(rows, len(user_ids), absent)
         return Histories(user_ids, offsets, *columns, self.rates.base, absent, unknown_from)
+
+
+def _mapping(names: Sequence[str]) -> str:
+    """Write the options that map what columns of a file are probably meant to be; an example where none is near."""
+    wanted = [own for own in c.COLUMNS if own not in names]
+    near = {c.nearest(name, wanted): name for name in reversed(names) if name not in c.COLUMNS}
+    options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in wanted if own in near]
+    return " ".join(options) or "--map customer_id=user_id"
 
 
 def _unknown_from(rows: Rows, customers: int, absent: tuple[str, ...]) -> Integers | None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from domain.errors import LayoutError
+from domain.errors import ConfigError, LayoutError
+from features.columns import COLUMNS, nearest
 from features.text_files import GZIP, ColumnMap, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
@@ -33,6 +34,16 @@ class MappedFile:
 
     path: Path
     names: ColumnMap = field(default_factory=ColumnMap)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where a column is to get a name that nothing reads, but to make way for another."""
+        for theirs, own in self.names.ours.items():
+            if own not in COLUMNS and theirs not in COLUMNS:
+                near = nearest(own, COLUMNS)
+                perhaps = f"; perhaps {near} was meant" if near else ""
+                raise ConfigError(
+                    f"{theirs}={own}: {own} is no column that is read{perhaps}; they are {', '.join(COLUMNS)}"
+                )
 
     def __str__(self) -> str:
         """Name the file."""

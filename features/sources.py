@@ -1,7 +1,8 @@
 """Histories from any source, in batches of whole customers: Parquet streams, everything else is one batch."""
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -14,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from domain.errors import DataNotValid, LayoutError, Problem, first_row_of
+from domain.errors import DataNotValid, Kind, LayoutError, Problem, first_row_of, kind_of
 from domain.money import RateTable
 from features import columns as c
 from features.csv_file import csv_parts
@@ -158,16 +159,18 @@ def _of_lines(
     first = first_row_of(doorway.source)
     problems = [replace(one.as_problem(), row=one.row - first) for one in torn]
     count = len(problems)
+    beyond: Mapping[Kind, int] = {}
     try:
         found = _in_memory(table(), doorway)
     except DataNotValid as error:
         problems += [replace(problem, row=int(rows[problem.row]) - first) for problem in error.every]
         count += error.count
+        beyond = error.beyond
     except LayoutError:
         if len(rows) or not problems:
             raise
     if count:
-        raise DataNotValid(problems, count, doorway.source)
+        raise DataNotValid(problems, count, doorway.source, beyond)
     return found
 
 
@@ -229,12 +232,16 @@ def _stream_parquet(file: MappedFile, doorway: Doorway) -> Iterator[Histories]:
     path = file.path
     met = _Met(file)
     problems: list[Problem] = []
+    beyond: Counter[Kind] = Counter()
     count = first_row = 0
     for table in _whole_customers(_parquet_tables(file)):
         try:
             part = doorway.histories(table, first_row)
         except DataNotValid as error:  # go on: every bad row is to be named, not only the first batch's
-            problems += error.every[: max(0, MOST_NAMED_IN_FILES - len(problems))]
+            room = max(0, MOST_NAMED_IN_FILES - len(problems))
+            problems += error.every[:room]
+            beyond.update(kind_of(problem)[0] for problem in error.every[room:])
+            beyond.update(error.beyond)
             count += error.count
         else:
             met.add(table[c.USER_ID], part.user_ids)
@@ -242,7 +249,7 @@ def _stream_parquet(file: MappedFile, doorway: Doorway) -> Iterator[Histories]:
                 yield part
         first_row += table.num_rows
     if count:
-        raise DataNotValid(problems, count, str(path))
+        raise DataNotValid(problems, count, str(path), beyond)
     met.check()
 
 

@@ -1,5 +1,6 @@
 """One column of raw values in, one array of checked values out; what is wrong is noted, row by row."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from domain.clock import EARLIEST_YEAR, to_microseconds
-from domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
+from domain.errors import PROBLEMS_LISTED, DataNotValid, Kind, Problem, kind_of
 from features.columns import LARGEST_MAGNITUDE
 from features.histories import Floats, Integers
 from features.plain import as_arrow, plain_numbers, plain_times, plain_words
@@ -54,6 +55,7 @@ class Findings:
         self.most_named = most_named
         self.count = 0
         self._problems: list[Problem] = []
+        self._beyond: Counter[Kind] = Counter()
         self._noted: dict[str, Mask] = {}
         self._excused: dict[str, Mask] = {}
 
@@ -77,6 +79,8 @@ class Findings:
         self._problems += [
             Problem(self.first_row + int(row), field, describe(int(row)), allowed) for row in rows[: self.most_named]
         ]
+        if self.most_named is not None and len(rows) > self.most_named:
+            self._beyond[kind_of(self._problems[-1])[0]] += len(rows) - self.most_named
 
     def noted_in(self, field: str, rows: int) -> Mask:
         """Tell which of that many rows have a problem in a field."""
@@ -92,7 +96,7 @@ class Findings:
     def raise_if_any(self, source: str = "") -> None:
         """Raise DataNotValid with everything that was noted."""
         if self.count:
-            raise DataNotValid(self._problems, self.count, source)
+            raise DataNotValid(self._problems, self.count, source, self._beyond)
 
 
 def shown(value: object) -> str:

@@ -24,7 +24,7 @@ from features.values import ALLOWED_TIME
 from serving import answers
 from serving.answers import Refusal, answered, refused
 from serving.contract import ROWS
-from serving.scoring import Desk
+from serving.scoring import Desk, refuse_unknown
 
 SCORING = "/v4/scoring"
 INDICATORS = "/v4/indicators"
@@ -257,22 +257,28 @@ def build_app(desk: Desk) -> Documented:
         SCORING,
         documented,
         methods=["POST"],
+        tags=["Scoring"],
         summary="Score customers",
         responses={200: {"model": list[Score] | list[Explained], "headers": {**EVERYWHERE, **QUOTA}}, **ERRORS},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _rows_schema()}}}},
     )
     of_indicators: dict[int | str, dict[str, Any]] = {
         200: {"model": Described_catalogue, "headers": EVERYWHERE},
+        400: ERRORS[400],
         500: ERRORS[500],
         504: ERRORS[504],
     }
 
-    def indicators() -> Response:
+    def indicators(request: Request) -> Response:
         """Describe the catalogue that scores are made of."""
+        try:
+            refuse_unknown(request)
+        except Refusal as refusal:
+            return refusal.response()
         served = desk.holder.current
         return described(catalogue() if served is None else served.model.catalogue)
 
-    app.add_api_route(INDICATORS, indicators, methods=["GET"], responses=of_indicators)
+    app.add_api_route(INDICATORS, indicators, methods=["GET"], tags=["Scoring"], responses=of_indicators)
     return app
 
 

@@ -178,9 +178,7 @@ def _computed(served: Served, checked: Checked, asked: Asked) -> tuple[bytes, An
 
 def read_query(request: Request, now: int) -> Asked:
     """Read as_of and explain; Refusal 400 where they cannot be read, or anything else is asked."""
-    unknown = sorted(set(request.query_params) - _KNOWN)
-    if unknown:
-        raise _bad_query(unknown[0][:MOST_SHOWN], "is no parameter of this route", ", ".join(sorted(_KNOWN)))
+    refuse_unknown(request, _KNOWN)
     text, flag = request.query_params.get("as_of"), request.query_params.get("explain", "").lower()
     if flag not in (*_YES, *_NO):
         raise _bad_query("explain", "is not true or false", "true or false")
@@ -191,6 +189,14 @@ def read_query(request: Request, now: int) -> Asked:
     if as_of is not None and as_of > now + CLOCK_SLACK_US:
         raise _bad_query("as_of", "is in the future", "a time up to now")
     return Asked(as_of, flag in _YES)
+
+
+def refuse_unknown(request: Request, known: frozenset[str] = frozenset()) -> None:
+    """Raise Refusal 400 where a request has a query parameter that its route does not know."""
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        allowed = ", ".join(sorted(known)) or "none"
+        raise _bad_query(unknown[0][:MOST_SHOWN], "is no parameter of this route", allowed)
 
 
 def _bad_query(field: str, problem: str, allowed: str) -> Refusal:

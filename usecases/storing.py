@@ -72,10 +72,23 @@ _TRANSITION = ("entity_id", "number", "organisation_id", "at_us", "from_level", 
 
 @dataclass(frozen=True)
 class Stored:
-    """How many assessments were stored, or are as they were before, and how many of these have a level."""
+    """The entities whose assessments were stored, or are as they were before.
 
-    assessed: int
-    with_level: int
+    Attributes:
+        levels: of each whether it has a level.
+    """
+
+    levels: Mapping[int, bool]
+
+    @property
+    def assessed(self) -> int:
+        """How many they are."""
+        return len(self.levels)
+
+    @property
+    def with_level(self) -> int:
+        """How many of them have a level."""
+        return sum(self.levels.values())
 
 
 def store_result(session: Session, batch: Batch, result: Result, actor: str) -> Stored:
@@ -87,7 +100,7 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     claims.clear(session, batch, dict.fromkeys(held.intersection(result.absent), (None, Reason(0))))
     made = [each for each in result.made if each.entity_id in held]
     if not made:
-        return Stored(0, 0)
+        return Stored({})
     of = batch.organisation_id
     new = [each for each in made if not each.same]
     batch_number = history.new_batch()
@@ -107,7 +120,7 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
         about = ("assessments.made", "assessment", batch_number)
         lines = history.assessment_lines(_sealed(new, [digest for _, digest in bound]))
         audit.record_rows(session, Actor(of, actor), about, lines, {"assessed": len(new), "moved": len(moved)})
-    return Stored(len(made), sum(each.level is not None for each in made))
+    return Stored({each.entity_id: each.level is not None for each in made})
 
 
 def _bound(new: Sequence[Made]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
@@ -42,11 +42,52 @@ SIDE_BY_SIDE: Final = 2
 
 @dataclass(frozen=True)
 class Done:
-    """The outcome of one batch: how many were assessed, how many failed, and how many of the assessed have a level."""
+    """The outcome of one batch: how many were assessed, how many failed, and how many of the assessed have a level.
+
+    Attributes:
+        levels: of each entity whether it has a level now; None where it failed.
+    """
 
     assessed: int
     failed: int
     with_level: int
+    levels: Mapping[int, bool | None] = field(default_factory=dict, compare=False)
+
+
+class Tally:
+    """The latest outcome of each entity over many batches: one that is assessed twice counts once.
+
+    It keeps a byte for each number of an entity, whatever many batches there are.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._outcomes = bytearray()
+
+    def add(self, done: Done) -> None:
+        """Count a batch."""
+        highest = max(done.levels, default=-1)
+        self._outcomes.extend(bytes(max(0, highest + 1 - len(self._outcomes))))
+        for entity, level in done.levels.items():
+            self._outcomes[entity] = _FAILED if level is None else _WITH_LEVEL if level else _WITHOUT_LEVEL
+
+    @property
+    def assessed(self) -> int:
+        """Entities that were assessed."""
+        return self._outcomes.count(_WITHOUT_LEVEL) + self.with_level
+
+    @property
+    def with_level(self) -> int:
+        """Those of them that have a level."""
+        return self._outcomes.count(_WITH_LEVEL)
+
+    @property
+    def failed(self) -> int:
+        """Entities that could not be assessed."""
+        return self._outcomes.count(_FAILED)
+
+
+_WITHOUT_LEVEL, _WITH_LEVEL, _FAILED = 1, 2, 3
 
 
 def back_off_us(attempts: int) -> int:
@@ -135,7 +176,7 @@ def work_on(
     elif errors:
         with writing(engine) as session:
             claims.put_back(session, batch, errors)
-    return Done(stored.assessed, len(errors), stored.with_level)
+    return Done(stored.assessed, len(errors), stored.with_level, {**stored.levels, **dict.fromkeys(errors)})
 
 
 @dataclass(frozen=True)
@@ -155,16 +196,16 @@ class _Work:
         except StoreError:
             raise
         except (RulesetNotValid, ModelError) as error:  # the same for each of them
-            return Stored(0, 0), dict.fromkeys(reasons, failures_of(error))
+            return Stored({}), dict.fromkeys(reasons, failures_of(error))
         except _WHATEVER as error:  # it must not hold up the others; it is kept and shown
             if len(reasons) == 1:
                 log.warning("entity not assessed", error=type(error).__name__)
-                return Stored(0, 0), dict.fromkeys(reasons, failures_of(error))
+                return Stored({}), dict.fromkeys(reasons, failures_of(error))
         ids = sorted(reasons)
-        stored, errors = Stored(0, 0), dict[int, str]()
+        stored, errors = Stored({}), dict[int, str]()
         for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
             part, failed = self.on({entity: reasons[entity] for entity in half})
-            stored = Stored(stored.assessed + part.assessed, stored.with_level + part.with_level)
+            stored = Stored({**stored.levels, **part.levels})
             errors |= failed
         return stored, errors
 

@@ -65,6 +65,21 @@ def test_waterfall_shows_labels_values_and_points(breakdown: Breakdown) -> None:
     assert {"3.02", f"{breakdown.total:.2f}", "value score (1 to 5)"} <= set(said)
 
 
+def test_a_long_title_or_name_does_not_widen_the_waterfall(breakdown: Breakdown) -> None:
+    """A customer's id may have 255 signs; the picture is as wide as its labels and bars."""
+
+    def width(title: str) -> int:
+        return int.from_bytes(png(waterfall(breakdown, title=title))[16:20])
+
+    long = (
+        "Customer {} as of 2026-11-21: score 4.36, high, worth 1,234.56 EUR in 90 days, more than 84 % of the customers"
+    )
+    said = waterfall(breakdown, title=long.format("W" * 255)).to_dict()
+    assert " ".join(said["title"]["text"]).endswith("84 % of the customers")
+    assert width(long.format("W" * 255)) < 1.05 * width("Why 17")
+    assert width(long.format("a b")) < 1.05 * width("Why 17")
+
+
 def test_waterfall_bars_have_the_colour_of_their_sign(breakdown: Breakdown) -> None:
     drawn = svg(waterfall(breakdown, title="Why 17", most=5))
     assert POSITIVE in drawn

@@ -96,7 +96,7 @@ def test_a_row_that_is_wrong_is_named_and_the_others_are_stored(
     done = run(var, "import", "entities", write(tmp_path / "e.csv", columns))
     assert (done.code, done.out) == (1, "2 rows: 1 new, 0 changed, 0 known before.\n")
     assert words in done.err
-    assert "1 rows were refused, and nothing of them was stored (the header is row 1)" in done.err
+    assert "1 row was refused, and nothing of it was stored (the header is row 1)" in done.err
     assert f"they are in {tmp_path / 'e.refused.csv'}, each with the reason" in done.err
 
 
@@ -123,8 +123,8 @@ def test_everything_that_is_known_of_entities_comes_from_files(var: Path, tmp_pa
     }
     for part, columns in files.items():
         path = write(tmp_path / f"{part}.csv", columns)
-        assert succeed(var, "import", part, path) == "1 rows: 1 new, 0 changed, 0 known before.\n"
-        assert succeed(var, "import", part, path) == "1 rows: 0 new, 0 changed, 1 known before.\n"
+        assert succeed(var, "import", part, path) == "1 row: 1 new, 0 changed, 0 known before.\n"
+        assert succeed(var, "import", part, path) == "1 row: 0 new, 0 changed, 1 known before.\n"
 
 
 def test_a_map_that_cannot_be_is_refused(var: Path, tmp_path: Path) -> None:

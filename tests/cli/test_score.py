@@ -19,7 +19,7 @@ from domain.segments import SEGMENTS
 from features.matrix import catalogue
 from tests.cli.running import AS_OF, Home, cells, refuse, run, succeed
 
-COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile"]
+COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile", "reference_date"]
 READERS = {
     ".parquet": pl.read_parquet,
     ".csv": pl.read_csv,

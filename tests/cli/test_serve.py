@@ -4,12 +4,15 @@ import json
 import os
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from cli import ROOT
+from cli.serve import claim_address
+from domain.errors import ConfigError
 from store import plans as plans_module
 from tests.cli.running import refuse, run, succeed
 
@@ -95,6 +98,44 @@ def test_a_port_that_is_in_use_is_one_line(var: Path, monkeypatch: pytest.Monkey
         assert refuse(var, "serve", "--port", port) == (
             f"port {port} of 127.0.0.1 is in use; choose another one with --port"
         )
+
+
+def test_two_that_start_at_once_do_not_both_take_the_port(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one does not listen yet when the second one looks whether the port is free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    refused: list[str] = []
+    for name in ("BENTOML_HOME", "BENTOML_CONFIG_OVERRIDES", "PYTHONSAFEPATH"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(os, "execv", lambda *_: refused.append(refuse(var, "serve", "--port", port)))
+    succeed(var, "serve", "--port", port)
+    assert refused == [f"port {port} of 127.0.0.1 is in use; choose another one with --port"]
+    monkeypatch.setattr(os, "execv", lambda *_: refused.clear())
+    succeed(var, "serve", "--port", port)
+    assert refused == []
+
+
+def test_the_claim_of_an_address_ends_with_what_took_this_process_s_place(tmp_path: Path) -> None:
+    """An exec keeps it, and the end of the program lets it go."""
+    code = (
+        "import os, sys, pathlib; from cli.serve import claim_address;"
+        "claim_address('::1', 3456, pathlib.Path(sys.argv[1]));"
+        "os.execv('/bin/cat', ['cat'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdin.write(b"is cat\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == b"is cat\n"
+        with pytest.raises(ConfigError, match="port 3456 of ::1 is in use"):
+            claim_address("::1", 3456, tmp_path)
+        other.stdin.close()
+        other.wait()
+    os.close(claim_address("::1", 3456, tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from domain.errors import NotEnoughData
-from tests.cli.running import Home, cells, refuse, succeed
+from tests.cli.running import Home, cells, refuse, run, succeed
 
 
 def test_a_tie_keeps_the_champion_and_says_so(home: Home) -> None:
@@ -114,6 +114,14 @@ def test_nothing_is_registered_of_a_run_that_is_refused(registry: Path, home: Ho
     said = refuse(registry, "train", "--data", tmp_path / "lacking.parquet", "--config", home.config)
     assert "has no column transaction_amount" in said
     assert [row[0] for row in cells(succeed(registry, "models"), "fivefold-value")] == ["2", "1"]
+
+
+def test_a_refusal_of_the_data_is_said_once(home: Home, tmp_path: Path) -> None:
+    bare = home.table.drop("transaction_id", strict=False)
+    pl.concat([bare, bare]).sort("user_id", maintain_order=True).write_parquet(tmp_path / "twice.parquet")
+    done = run(home.var, "train", "--data", tmp_path / "twice.parquet", "--config", home.config)
+    assert done.code == 2
+    assert done.err.count("repeat another row of their customer") == 1
 
 
 def _title(out: str) -> str:

@@ -5,7 +5,11 @@ import inspect
 import pytest
 
 from domain import errors
-from domain.errors import DataNotValid, FivefoldError, Problem
+from domain.errors import DataNotValid, FivefoldError, Kind, Problem, problem_lines
+
+NUMBER, TIME = "allowed: a finite number", "allowed: an ISO 8601 date"
+COMMA = "; these have a decimal comma, which is to be a point"
+DAY = "; these have the year last, which is to be first: 2024-06-30"
 
 
 def problem(row: int) -> Problem:
@@ -42,9 +46,47 @@ def test_equal_problems_of_a_file_are_one_line() -> None:
     ]
 
 
+def test_problems_of_one_kind_are_one_line_whatever_their_values() -> None:
+    """A spreadsheet saved in German: not one number and not one date of it can be read."""
+    amounts = [Problem(row, "amount", f"is '-1446,{row}'", "a finite number") for row in range(150)]
+    days = [Problem(row, "date", f"is '{row % 28 + 1}.10.2024'", "an ISO 8601 date") for row in range(150)]
+    missing = [Problem(151, "amount", "is missing", "a finite number")]
+    text = str(DataNotValid([*amounts, *days, *missing], source="rows.csv"))
+    assert text.splitlines() == [
+        "Data not valid: 301 problems in rows.csv (the header is row 1)",
+        f"rows 2, 3, 4 and 147 more: amount is '-1446,0', '-1446,1', '-1446,2' and others; {NUMBER}{COMMA}",
+        f"rows 2, 3, 4 and 147 more: date is '1.10.2024', '2.10.2024', '3.10.2024' and others; {TIME}{DAY}",
+        "row 153: amount is missing; allowed: a finite number",
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["'abc'", "nan", "-1e+300", "'it''s'", "'xxxxx...", '"it\'s"', "datetime.date(1, 1, 1)"]
+)
+def test_what_is_said_after_a_value_is_kept(value: str) -> None:
+    (line,) = problem_lines(
+        [
+            Problem(2, "a", f"is {value}: there is no such one", "one"),
+            Problem(3, "a", "is 'b': there is no such one", "one"),
+        ]
+    )
+    assert line == f"rows 2, 3: a is {value}, 'b': there is no such one; allowed: one"
+
+
+def test_braces_of_a_problem_that_names_no_value_are_kept() -> None:
+    (line,) = problem_lines([Problem(2, "a", "has {0} and {", "one")])
+    assert line == "row 2: a has {0} and {; allowed: one"
+
+
+def test_problems_that_were_only_counted_are_of_their_line() -> None:
+    kind = Kind("a", "is {}", "a number")
+    error = DataNotValid([Problem(0, "a", "is 'x'", "a number")], 2_000_001, "rows.csv", {kind: 2_000_000})
+    assert str(error).splitlines()[1:] == ["rows 2 and 2,000,000 more: a is 'x'; allowed: a number"]
+
+
 def test_very_many_kinds_of_problems_are_counted() -> None:
-    text = str(DataNotValid([Problem(row, "a", f"is {row}", "a number") for row in range(150)], source="rows.parquet"))
-    assert text.splitlines()[1] == "row 1: a is 0; allowed: a number"
+    text = str(DataNotValid([Problem(row, f"a{row}", "is 0", "a number") for row in range(150)], source="rows.parquet"))
+    assert text.splitlines()[1] == "row 1: a0 is 0; allowed: a number"
     assert text.splitlines()[-1] == "... and 50 kinds of problems more"
 
 

@@ -166,6 +166,22 @@ def test_what_is_missing_is_named_with_how_to_say_it(tmp_path: Path) -> None:
         read_histories(MappedFile(tmp_path / "r.csv", ColumnMap.read(["konto=user_id"])), RATES)
 
 
+def test_a_header_that_is_nearly_ours_gets_the_options_to_paste(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("User_ID;Transaction Date;Betrag;user_balance\na;2024-01-01;1;1\n")
+    with pytest.raises(LayoutError) as caught:
+        read_histories(tmp_path / "r.csv", RATES)
+    assert str(caught.value).endswith("such as --map User_ID=user_id --map 'Transaction Date=transaction_date'")
+
+
+def test_a_column_cannot_be_mapped_to_a_name_that_nothing_reads(tmp_path: Path) -> None:
+    path = written(tmp_path / "r.csv")
+    with pytest.raises(ConfigError, match="kunde=user_idd: user_idd is no column that is read; perhaps user_id was"):
+        MappedFile(path, ColumnMap.read(["kunde=user_idd"]))
+    with pytest.raises(ConfigError, match="xyz is no column that is read; they are user_id, "):
+        MappedFile(path, ColumnMap.read(["kunde=xyz"]))
+    assert MappedFile(path, ColumnMap.read(["user_id=former_id", "kunde=user_id"]))  # makes way for the other
+
+
 def test_rows_are_numbered_as_in_a_spreadsheet(tmp_path: Path) -> None:
     path = written(tmp_path / "r.csv", [*ROWS, ("c", "soon", 1.0, 1.0)])
     with pytest.raises(DataNotValid, match="row 5: transaction_date is 'soon'"):

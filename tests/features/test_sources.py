@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.errors import DataNotValid, LayoutError
 from features import columns as c
-from features import sources
+from features import doorway, sources
 from features.histories import Histories, concatenate
 from features.sources import read_histories, stream_histories
 from tests.features.equality import same
@@ -143,6 +143,34 @@ def test_many_bad_rows_of_many_batches_list_the_first_hundred(tmp_path: Path, mo
         streamed(lay_out(rows, [100], tmp_path))
     assert caught.value.count == 250
     assert [problem.row for problem in caught.value.problems] == list(range(100))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_in_german_is_two_lines_however_long_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """Every number and every date cannot be read; few of them are kept by name, all of them are counted."""
+    for module in (sources, doorway):
+        monkeypatch.setattr(module, "MOST_NAMED_IN_FILES", 20)
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 7)
+    rows = [
+        row(user_id=f"u{n:03}", transaction_amount=f"-1446,{n}", transaction_date=f"{n % 28 + 1:02}.10.2024")
+        for n in range(250)
+    ]
+    path = tmp_path / f"german.{suffix}"
+    if suffix == "csv":
+        pl.DataFrame(rows).write_csv(path, separator=";")
+    else:
+        pl.DataFrame(rows).write_parquet(path)
+    with pytest.raises(DataNotValid) as caught:
+        streamed(path)
+    head, *lines = str(caught.value).splitlines()
+    assert "500 problems" in head
+    assert len(caught.value.every) <= 40
+    assert len(lines) == 2
+    assert all(" and 247 more: transaction_" in line for line in lines)
+    assert "the year last" in lines[0]
+    assert "a decimal comma" in lines[1]
 
 
 def test_nothing_comes_after_the_first_bad_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

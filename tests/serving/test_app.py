@@ -185,6 +185,9 @@ def test_an_explained_answer_names_its_model(place: Place, document: dict[str, A
 
 
 def test_the_catalogue_is_described_to_everyone(place: Place, document: dict[str, Any]) -> None:
+    misspelt = place.ask("GET", f"{INDICATORS}?as_off=1")
+    assert (misspelt.status_code, misspelt.json()[0]["errors"][0]["field"]) == (400, "as_off")
+    holds(document, misspelt, INDICATORS, "get")
     answer = place.ask("GET", INDICATORS)
     assert answer.status_code == 200
     holds(document, answer, INDICATORS, "get")

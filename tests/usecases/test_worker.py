@@ -26,7 +26,7 @@ from usecases.assessing import Result, assess_entities
 from usecases.audit_verify import AuditFinding, verify
 from usecases.ingest_facts import set_tag
 from usecases.levels import list_failed
-from usecases.worker import LEASE_US, MOST_ATTEMPTS, MOST_LEFT, Done, assess_now, back_off_us, run_batch, work_on
+from usecases.worker import LEASE_US, MOST_ATTEMPTS, MOST_LEFT, Done, Tally, assess_now, back_off_us, run_batch, work_on
 
 
 @pytest.fixture
@@ -61,6 +61,26 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException)
 
 def test_one_batch_is_as_large_as_asked(bank: Bank) -> None:
     assert [bank.run(most=3), bank.run(most=3), bank.run(most=3)] == [Done(3, 0, 3), Done(2, 0, 2), None]
+
+
+def test_who_is_assessed_twice_is_counted_once(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The customers come, and then their transactions: each is due twice, and one fails at first."""
+    tally = Tally()
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    done = bank.run()
+    assert done is not None
+    tally.add(done)
+    assert (tally.assessed, tally.with_level, tally.failed) == (4, 4, 1)
+    monkeypatch.undo()
+    for name in "abcde":
+        with Session(bank.engine) as session:
+            entity = session.get(Entity, bank.id_of(name))
+            assert entity is not None
+            subject = subject_of(entity)
+        done = assess_now(bank.engine, subject, clock=lambda: bank.now)
+        assert done is not None
+        tally.add(done)
+    assert (tally.assessed, tally.with_level, tally.failed) == (5, 5, 0)
 
 
 def test_one_that_cannot_be_assessed_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
