@@ -6,7 +6,6 @@ off (`advance_backfills`), so that it goes on where it stopped. Switching a fami
 families, go the same way. A newer change of the type takes in everyone again and ends what an older one had left.
 """
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -29,6 +28,8 @@ from store.rulesets import editors_of, family_named, version_numbered
 from store.settings import settings_row
 from usecases import audit
 from usecases.actors import Actor
+from usecases.changes.backtest_validity import refuse_outdated
+from usecases.changes.deciding import reached_by
 from usecases.changes.people import refuse_same_person
 from usecases.reasons import checked_rate, checked_reason
 
@@ -76,8 +77,8 @@ def activate(
     Raises:
         ConfigError: the reason is empty, or the rate none.
         NotThere: there is no such family or version.
-        ActionRefused: it is active; the actor edited or committed it; or no backtest of its content is done - on
-            customers, where there are any.
+        ActionRefused: it is active; the actor edited or committed it; or no backtest of its content is done that
+            counts (`usecases.changes.backtest_validity`).
     """
     now = now_microseconds() if now_us is None else now_us
     why, rate = checked_reason(reason), checked_rate(per_second)
@@ -89,7 +90,7 @@ def activate(
             (wanted.committed_by, *editors_of(wanted)),
             f"edited or committed version {version} of {family}: somebody else activates",
         )
-        backtest = _backtest(session, found, wanted)
+        backtest = _backtest(session, found, wanted, now)
         change = Change("activation", wanted.id, found.active_version_id, why, actor.name, rate, now, backtest.id)
         _switch(session, actor, found, wanted, change)
 
@@ -120,13 +121,12 @@ def _held(session: Session, actor: Actor, family: str, version: int) -> tuple[Fa
     return found, wanted
 
 
-def _backtest(session: Session, family: Family, version: RulesetVersion) -> Backtest:
+def _backtest(session: Session, family: Family, version: RulesetVersion, now_us: int) -> Backtest:
     found = newest_done(session, family.id, version.content_hash)
     called = f"version {version.number} of {family.name}"
     if found is None:
         raise ActionRefused(f"{called} has no backtest that is done; request one of it, and look at it first")
-    if json.loads(found.report or "{}").get("customers") == 0 and count_of_type(session, family.type_id):
-        raise ActionRefused(f"the backtest of {called} is from before there were customers; request another one")
+    refuse_outdated(session, found, reached_by(session, family, version.canonical), called, now_us)
     return found
 
 

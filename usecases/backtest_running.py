@@ -34,6 +34,8 @@ from store.level_tables import Standing as StandingRow
 from store.ruleset_tables import Family, RulesetVersion
 from store.rulesets import families_of
 from usecases.assessing import held_before
+from usecases.changes.backtest_validity import validity
+from usecases.changes.deciding import Reached, reached_by
 from usecases.lists import named_lists
 from usecases.portfolios import read_portfolio
 
@@ -53,6 +55,7 @@ class Setting:
     """What a content is tested against.
 
     Attributes:
+        reached: what decides on the type now, and with the content.
         present: the version of the family that decides now; None where none does.
         before: names and versions of the families that are tried before it.
         until_id: whoever is added later is not looked at.
@@ -63,6 +66,7 @@ class Setting:
     organisation_id: int
     type_id: int
     draft: Ruleset
+    reached: Reached
     present: RulesetVersion | None
     before: tuple[tuple[str, Ruleset], ...]
     lists: dict[str, NamedList]
@@ -75,6 +79,7 @@ class Setting:
 
 def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, attempt: int = 1) -> Setting:
     """Read what a content of a family is tested against, as it is now."""
+    reached = reached_by(session, family, canonical)  # first: what changes from here on makes the backtest outdated
     before, present = [], None
     for other in families_of(session, family.organisation_id, family.type_id):
         if other.enabled and other.active_version_id is not None:
@@ -91,6 +96,7 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, 
         family.organisation_id,
         family.type_id,
         read_ruleset(canonical),
+        reached,
         present,
         tuple(before),
         named_lists(session, family.organisation_id),
@@ -120,6 +126,7 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
         "basis": on,
         "as_of_us": setting.as_of_us,
         "content_hash": setting.draft.content_hash,
+        "validity": validity(setting.reached, setting.until_id),
         "present_version": None if setting.present is None else setting.present.number,
         "customers": setting.customers,
         "decided_before": decided_before,

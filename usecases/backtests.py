@@ -153,6 +153,7 @@ def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
         if row is None or row.organisation_id != actor.organisation_id or row.report is None:
             raise NotThere(f"there is no backtest {number} that is done")
         report: dict[str, Any] = json.loads(row.report)
+        report.pop("validity", None)  # numbers that mean nothing outside
         if report["basis"] == "customers":
             _name_customers(session, row.organisation_id, report["backtest"])
         return report

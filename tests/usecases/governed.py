@@ -7,16 +7,21 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from store.backfills import count_of_type
 from store.due import Reason
 from store.entity_tables import Entity, EntityType
 from store.level_tables import DueMark, Standing
+from store.ruleset_tables import Backtest
+from store.rulesets import family_named, version_numbered
 from store.tables import Organisation
 from tests.store import databases
 from usecases.actors import Actor
 from usecases.backtests import run_next_backtest
+from usecases.changes.backtest_validity import validity
+from usecases.changes.deciding import reached_by
 from usecases.changes.proposals import Outcome, ProposalLine, approve_proposal
 from usecases.entity_types import define_type
 from usecases.settings import choose_levels
@@ -121,6 +126,36 @@ def stand(engine: Engine, entity_id: int, rules_level: int | None, **others: Any
             "entered_us": None if rules_level is None else NOW - 100 * DAY,
         } | others
         session.merge(Standing(entity_id=entity_id, **values))
+
+
+def store_backtest(engine: Engine, organisation_id: int, name: str, number: int, now_us: int) -> None:
+    """Store a backtest of a version that counts now, as a worker would have written it."""
+    with Session(engine) as session, session.begin():
+        family = family_named(session, organisation_id, name)
+        version = version_numbered(session, family, number)
+        until_id = session.scalar(select(func.max(Entity.id))) or 0
+        report = {
+            "basis": "customers",
+            "as_of_us": now_us,
+            "customers": count_of_type(session, family.type_id),
+            "validity": validity(reached_by(session, family, version.canonical), until_id),
+            "backtest": {"movers": [], "draft": {"failures": []}, "present": None},
+        }
+        session.add(
+            Backtest(
+                organisation_id=organisation_id,
+                family_id=family.id,
+                type_id=family.type_id,
+                content_hash=version.content_hash,
+                canonical=version.canonical,
+                state="done",
+                requested_by="member:1",
+                requested_us=now_us,
+                done=1,
+                total=1,
+                report=json.dumps(report),
+            )
+        )
 
 
 def agreed(engine: Engine, checker: Actor, outcome: Outcome, now_us: int | None = None) -> ProposalLine:

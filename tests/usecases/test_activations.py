@@ -144,8 +144,10 @@ def test_a_backtest_that_is_not_done_does_not_count(engine: Engine, three: Peopl
 
 def test_a_backtest_on_examples_does_not_count_once_there_are_customers(engine: Engine, three: People) -> None:
     add_entities(engine, three[0], ["c1"])
-    with pytest.raises(ActionRefused, match="the backtest of version 1 of retail is from before there were customers"):
-        activate(engine, three[2], "retail", 1, "why")
+    with pytest.raises(
+        ActionRefused, match="backtest of version 1 of retail looked at 0 of the 1 entities of type cust"
+    ):
+        activate(engine, three[2], "retail", 1, "why", now_us=NOW)
     with Session(engine) as session, session.begin():
         session.execute(update(Entity).values(erased_us=NOW))
     activate(engine, three[2], "retail", 1, "they are gone")
@@ -281,8 +283,8 @@ def test_a_newer_change_takes_in_everyone_and_ends_the_older_one(engine: Engine,
     ids = add_entities(engine, three[0], [f"c{number}" for number in range(6)])
     request_backtest(engine, three[0], "retail", 1)
     run_next_backtest(engine, NOW)
-    committed(engine, three, 29)
     activate(engine, three[2], "retail", 1, "why", 3, NOW)
+    committed(engine, three, 29)
     advance_backfills(engine, NOW + SECOND)
     activate(engine, three[2], "retail", 2, "why", 2, NOW + SECOND)
     older, newer = rows_of(engine, Activation)

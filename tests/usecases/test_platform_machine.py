@@ -32,11 +32,12 @@ from store.database import writing
 from store.due import Reason
 from store.entities import subject_of
 from store.entity_tables import OrganisationSettings
-from store.ruleset_tables import Backtest, Family, RulesetVersion
+from store.ruleset_tables import Family, RulesetVersion
 from tests.store import databases
 from tests.usecases import platform_model
 from tests.usecases.at_once import revoke_override, roll_back
 from tests.usecases.banks import Bank
+from tests.usecases.governed import store_backtest
 from tests.usecases.platform_model import FAMILIES, LEVELS, Entity, Fact, Model, Outcome, Override, Transaction
 from usecases.activations import activate, advance_backfills
 from usecases.actors import Actor
@@ -98,7 +99,7 @@ class Machine(RuleBasedStateMachine):
         return self.bank.now
 
     def _write_rulesets(self) -> None:
-        """Commit two versions of each, backtested; somebody else may activate them."""
+        """Commit two versions of each; somebody else may activate them."""
         with Session(self.engine) as session, session.begin():
             settings_row = session.get_one(OrganisationSettings, self.bank.of)
             settings_row.locked_us, settings_row.override_cap_percent = self.now, 100
@@ -126,9 +127,7 @@ class Machine(RuleBasedStateMachine):
             committed_by="member:1",
             committed_us=self.now,
         )
-        done = {"state": "done", "requested_by": "member:1", "requested_us": self.now, "done": 1, "total": 1}
-        done["type_id"] = family.type_id
-        session.add_all([version, Backtest(**of, **content, **done, report='{"customers": 1}')])
+        session.add(version)
         session.flush()
         return version.id
 
@@ -362,6 +361,8 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(ActionRefused, match="active already"):
                 change(self.engine, self.other, family, number, "It is better.", RATE, self.now)
             return
+        if not back:
+            store_backtest(self.engine, self.bank.of, family, number, self.now)
         change(self.engine, self.other, family, number, "It is better.", RATE, self.now)
         self.before.add((family, number))
         self.model.active[family] = number

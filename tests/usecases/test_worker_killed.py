@@ -20,13 +20,13 @@ from hypothesis import settings
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from domain.clock import now_microseconds
 from domain.errors import StoreError
-from risk.language.reading import read_ruleset
 from store.database import upgrade
-from store.ruleset_tables import Backtest
 from tests.store import databases
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.governed import store_backtest
 from usecases.activations import activate
 from usecases.actors import Actor
 from usecases.audit_verify import AuditFinding, verify
@@ -157,14 +157,11 @@ def prepare(engine: Engine, scale: Scale) -> tuple[Bank, dict[str, int]]:
     for begin in range(0, len(rows), 5_000):
         put_entities(engine, bank.actor, "customer", rows[begin : begin + 5_000])
     document = banks.document({"country": banks.COUNTRY})
-    ruleset = read_ruleset(document)
     bank.activate(document)
     with Session(engine) as session, session.begin():
         session.execute(text("DELETE FROM due_marks"))
         session.execute(text("UPDATE ruleset_families SET active_version_id = NULL"))
-        done = {"state": "done", "requested_by": "member:1", "requested_us": 1, "done": 1, "total": 1}
-        of = {"organisation_id": bank.of, "family_id": 1, "type_id": 1, "content_hash": ruleset.content_hash}
-        session.add(Backtest(**of, **done, canonical=ruleset.canonical, report='{"customers": 1}'))
+    store_backtest(engine, bank.of, "retail", 1, now_microseconds())
     activate(engine, Actor(bank.of, "member:2"), "retail", 1, "It is the first.", scale.per_second)
     return bank, countries
 

@@ -21,8 +21,10 @@ from store.ruleset_tables import Backtest, Family, RulesetVersion
 from usecases.actors import Actor
 from usecases.assessing import held_before, released, ruleset_of
 from usecases.backtest_running import Progress, parts_of_type
+from usecases.changes.backtest_validity import validity
 from usecases.changes.contents import read_content
-from usecases.changes.effects import Deciding, Reached, rehearse
+from usecases.changes.deciding import Deciding, Reached
+from usecases.changes.effects import rehearse
 from usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
 from usecases.portfolios import read_portfolio
 
@@ -165,6 +167,7 @@ def _report(setting: ProposalSetting, found: Comparison | None, counted: _Releas
         "basis": "customers",
         "as_of_us": setting.as_of_us,
         "content_hash": setting.reached.fingerprint,
+        "validity": validity(setting.reached, setting.until_id),
         "customers": setting.customers,
         "decides": {
             "before": [[made.family, made.version_id] for made in setting.reached.before.versions],

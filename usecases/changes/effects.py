@@ -1,23 +1,17 @@
 """What each kind of change does once it is approved; and, for a moment that is taken back, what decides after it."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import asdict, replace
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
 from domain.errors import ActionRefused
-from risk.engine.reads import lists_of_ruleset
-from risk.facts.lists import NamedList, read_list
-from store.chain import digest_of
+from risk.facts.lists import read_list
 from store.entities import entity_named
 from store.entity_tables import Entity, EntityType
-from store.ruleset_tables import Family
-from store.rulesets import all_active_versions
 from usecases.activations import roll_back_in
 from usecases.actors import Actor
-from usecases.assessing import ruleset_of
 from usecases.changes.contents import (
     Content,
     Fact,
@@ -34,8 +28,9 @@ from usecases.changes.contents import (
     SettingsChanged,
     TagChanged,
 )
+from usecases.changes.deciding import Deciding, Reached, deciding
 from usecases.ingest_facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
-from usecases.lists import ListPut, named_lists, put_list_in
+from usecases.lists import ListPut, put_list_in
 from usecases.overrides import revoke_override_in
 from usecases.policies import PolicyLine, retire_policy_in
 from usecases.rate_tables import RateTableLine, put_rates_in
@@ -131,62 +126,6 @@ def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> N
                 json.loads(content.fields),
             )
             put_record_in(session, actor, entity, content.of, given, now_us)
-
-
-@dataclass(frozen=True)
-class ActiveVersion:
-    """A version that decides: its family, and its content."""
-
-    family: str
-    version_id: int
-    canonical: str
-
-
-@dataclass(frozen=True)
-class Deciding:
-    """What decides on the entities of one type: versions in the order in which they are tried, and lists they read."""
-
-    versions: tuple[ActiveVersion, ...] = ()
-    lists: Mapping[str, NamedList] = field(default_factory=dict)
-
-    @property
-    def digest(self) -> dict[str, Any]:
-        """Give what two of them are compared by."""
-        lists = {name: [[one.since, sorted(one.members)] for one in made.versions] for name, made in self.lists.items()}
-        return {"versions": [[made.family, made.version_id] for made in self.versions], "lists": digest_of([lists])}
-
-
-def deciding(session: Session, organisation_id: int) -> dict[int, Deciding]:
-    """Tell what decides now, by the number of each type for which anything does."""
-    lists = named_lists(session, organisation_id)
-    found: dict[int, list[ActiveVersion]] = {}
-    for type_id, version in all_active_versions(session, organisation_id):
-        family = session.get_one(Family, version.family_id).name
-        found.setdefault(type_id, []).append(ActiveVersion(family, version.id, version.canonical))
-    return {type_id: Deciding(tuple(versions), _read_by(versions, lists)) for type_id, versions in found.items()}
-
-
-def _read_by(versions: Sequence[ActiveVersion], lists: Mapping[str, NamedList]) -> dict[str, NamedList]:
-    names = {name for version in versions for name in lists_of_ruleset(ruleset_of(version.canonical))}
-    return {name: lists[name] for name in sorted(names) if name in lists}
-
-
-@dataclass(frozen=True)
-class Reached:
-    """What decides on a type before and after a change.
-
-    Attributes:
-        releases: the version whose raises are released; None where none is.
-    """
-
-    before: Deciding
-    after: Deciding
-    releases: int | None = None
-
-    @property
-    def fingerprint(self) -> str:
-        """Give what a backtest of this change is of: another one as soon as anything else has changed before it."""
-        return digest_of([{"before": self.before.digest, "after": self.after.digest, "releases": self.releases}])
 
 
 def rehearse(

@@ -39,6 +39,7 @@ from store.proposals import (
 from store.ruleset_tables import Backtest
 from usecases import audit
 from usecases.actors import Actor
+from usecases.changes.backtest_validity import refuse_outdated
 from usecases.changes.contents import (
     FACTS,
     Content,
@@ -48,7 +49,8 @@ from usecases.changes.contents import (
     read_content,
     written,
 )
-from usecases.changes.effects import Champions, Reached, Result, apply_content, rehearse
+from usecases.changes.deciding import Reached
+from usecases.changes.effects import Champions, Result, apply_content, rehearse
 from usecases.changes.people import refuse_nobody, refuse_same_person
 from usecases.changes.reach import reach_of
 from usecases.changes.releasing import activate_releases
@@ -226,9 +228,9 @@ def approve_proposal(
     Raises:
         ConfigError: the reason is empty.
         NotThere: there is no such proposal.
-        ActionRefused: the actor proposed it, or is no member; it was decided; it cannot be done any more; a backtest of
-            what decides now is not done for a type that it reaches; it is not for the role; or a model is to be
-            promoted without *champions*.
+        ActionRefused: the actor proposed it, or is no member; it was decided; it cannot be done any more; a backtest
+            that counts (`backtest_validity`) is not done for a type that it reaches; it is not for the role; or a
+            model is to be promoted without *champions*.
         PromotionRefused: the gate does not allow it any more, or another version serves by now.
     """
     now = now_microseconds() if now_us is None else now_us
@@ -239,7 +241,7 @@ def approve_proposal(
         refuse_same_person(session, actor, (row.proposed_by,), f"proposed {number}: another person approves it")
         _refuse_role(row, role, _APPROVERS)
         content = read_content(row.kind, row.content)
-        tests = _tests(session, row, rehearse(session, actor, content, row.reason, now, champions))
+        tests = _tests(session, row, rehearse(session, actor, content, row.reason, now, champions), now)
         result = apply_content(session, actor, content, row.reason, now, champions=champions)
         released = activate_releases(session, tests)
         _decide(row, APPROVED, actor, why, now)
@@ -285,24 +287,18 @@ def _kinds_for(role: Role) -> tuple[str, ...] | None:
     return tuple(_OF_ENTITIES) if role is Role.APPROVER else None
 
 
-def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached]) -> list[int]:
-    """Name the backtests that count; ActionRefused where somebody is reached without one of what decides now."""
-    done: dict[tuple[int, str], int] = {}
+def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached], now_us: int) -> list[int]:
+    """Name the backtests that count; ActionRefused where somebody is reached without one that does."""
+    newest: dict[int, Backtest] = {}
     for made in _done(session, row):  # the newest first
-        done.setdefault((made.type_id, made.content_hash), made.id)
-    of_types = {type_id for type_id, _ in done}
-    counting = []
+        newest.setdefault(made.type_id, made)
     for type_id, pair in reached.items():
-        if (type_id, pair.fingerprint) in done:
-            counting.append(done[type_id, pair.fingerprint])
+        if type_id in newest:
+            refuse_outdated(session, newest[type_id], pair, f"proposal {row.id}", now_us)
         elif count_of_type(session, type_id):
             name = session.get_one(EntityType, type_id).name
-            if type_id in of_types:
-                raise ActionRefused(
-                    f"what decides on {name} has changed since the backtest of proposal {row.id}; ask for another one"
-                )
             raise ActionRefused(f"proposal {row.id} has no backtest on {name} that is done; look at it first")
-    return counting
+    return [newest[type_id].id for type_id in reached if type_id in newest]
 
 
 def _done(session: Session, row: Proposal) -> list[Backtest]:

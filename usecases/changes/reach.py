@@ -16,7 +16,7 @@ from store.ruleset_tables import Family
 from store.rulesets import all_active_versions
 from usecases.actors import Actor
 from usecases.changes.contents import Content, OverrideRevoked, PolicyRetired, SettingsChanged
-from usecases.changes.effects import Reached
+from usecases.changes.deciding import Reached
 from usecases.overrides import levels_without
 from usecases.settings import settings_of
 

@@ -167,11 +167,10 @@ def furnish(place: Place) -> Place:
     place.good("POST", "/v1/transactions", [transaction(1, CUSTOMER)], role="app")
     rates = [{"currency": "AED", "date": "2024-06-28", "rate": 0.25}]
     place.good("POST", "/v1/rates/tables", {"rates": rates, "source": "Ourselves"}, role="publisher")
-    for name, remarks in (("retail", "ab"), ("second", "cd")):
-        for version, remark in enumerate(remarks, start=1):
-            publish(place, maker, name, remark)
-            if (name, version) != ("retail", 2):
-                activate(place, name, version)
+    for name, remark, version in (("retail", "a", 1), ("second", "c", 1), ("second", "d", 2)):
+        publish(place, maker, name, remark)
+        activate(place, name, version)
+    publish(place, maker, "retail", "b")
     save(place, maker, "drafted", "d")
     place.good("POST", "/v1/rulesets/drafted/backtests", {}, token=maker)
     place.good("GET", f"{customer}/risk?freshness=now", role="app")
