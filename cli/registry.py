@@ -51,7 +51,7 @@ def models(
     rows = [
         [
             str(version.number),
-            "\n".join(version.aliases),
+            ", ".join(version.aliases),
             f"{from_microseconds(version.created_us):%Y-%m-%d}",
             day_text(version.test_as_of),
             *(f"{version.metrics[metric]:.4f}" if metric in version.metrics else "" for metric in metrics),

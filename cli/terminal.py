@@ -16,6 +16,7 @@ from rich.text import Text
 
 from charts.waterfall_text import ADDS, GUIDE, RULE, TAKES
 from domain.account import account_name
+from domain.characters import visible, visible_line
 from domain.clock import now_microseconds, parse_moment
 from domain.errors import ConfigError
 from domain.files import protect_folder
@@ -30,17 +31,6 @@ if TYPE_CHECKING:
     from models.registry import Registry
     from models.value_model import ValueModel
     from usecases.actors import Actor
-
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def visible(text: str) -> str:
-    r"""Show control characters instead of obeying them: what a customer is called could hide or move other lines.
-
-    >>> visible("a\x1b[2Jb")
-    'a\\x1b[2Jb'
-    """
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class _Colours(Highlighter):
@@ -120,7 +110,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         justify: Literal["left", "right"] = "left" if number < left else "right"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=short and number == 0)
     for row in rows:
-        table.add_row(*map(visible, row))
+        table.add_row(*map(visible_line, row))
     if console.is_terminal or "COLUMNS" in os.environ:
         console.print(table)
         return

@@ -68,7 +68,7 @@ def read_corrections(
     columns = TransactionColumns(frame, text=text, most_named=most_named)
     owner = next((name for name in OWNERS if name in frame.columns), None)
     made = {
-        "external_id": columns.names(c.TRANSACTION_ID),
+        "external_id": columns.new_names(c.TRANSACTION_ID),
         "transaction_id": columns.names(CORRECTS),
         "kind": reverses.replace_strict({True: REVERSAL, False: CORRECTION}, return_dtype=pl.String),
         "known_us": columns.times(KNOWN_AT, now, optional=True),

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from domain.characters import control_in
 from domain.clock import now_microseconds
 from domain.errors import ActionRefused, ConfigError, NotThere
 from features import columns as c
@@ -138,9 +139,11 @@ def _key(policy: str, given: str | None, transaction: Mapping[str, Any]) -> str 
     own = transaction.get(c.TRANSACTION_ID) if given is None else given
     if own is None:
         return None
+    what = c.TRANSACTION_ID if given is None else "decision_key"
     if not isinstance(own, str) or not 1 <= len(own) <= MOST_CHARACTERS or not storable(own):
-        what = c.TRANSACTION_ID if given is None else "decision_key"
         raise ConfigError(f"{what} must be text of 1 to {MOST_CHARACTERS} characters, without NUL")
+    if found := control_in(own):
+        raise ConfigError(f"{what} is {own[:40]!r}, with the control character {found}; it must have none")
     return f"{policy}/{own}"
 
 

@@ -21,7 +21,7 @@ from store.entity_tables import EntityType, Record, Tag
 from store.history import new_salts
 from usecases import audit
 from usecases.actors import Actor
-from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, problems_of_fields, storable
+from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, problems_of_fields, problems_of_new_names, storable
 from usecases.ingest_entities import AT_ONCE, Taken
 from usecases.ingest_facts import MOST_WORD_CHARACTERS, RecordGiven
 from usecases.lowering import HOW, Concern, Watch, dated_far_back
@@ -164,6 +164,9 @@ def put_records(
         of = known.kind.organisation_id
         there = bulk_facts.records(session, of, kind, [row.given.external_id for row in rows])
         _refuse_others(rows, kind, known.numbers, there)
+        numbers = [(number, row.given.external_id) for number, row in enumerate(rows)]
+        if problems := problems_of_new_names([one for one in numbers if one[1] not in there], "number"):
+            raise DataNotValid(problems)
         wanted = {row.given.external_id: row for row in rows}
         added, changed = [], []
         for name, row in wanted.items():
@@ -298,7 +301,7 @@ def _twice(rows: Sequence[Any], field: str, name: Callable[[Any], Any], content:
 
 
 def _problems_of_tag(number: int, row: TagRow, now: int) -> list[Problem]:
-    problems = _problem_of_word(number, "tag", row.tag)
+    problems = _problem_of_word(number, "tag", row.tag) or problems_of_new_names([(number, row.tag)], "tag")
     begin = now if row.from_us is None else row.from_us
     if begin > now:
         problems.append(Problem(number, "from", "is still to come", MOMENT))
@@ -309,6 +312,7 @@ def _problems_of_tag(number: int, row: TagRow, now: int) -> list[Problem]:
 
 def _problems_of_screening(number: int, row: ScreeningRow, now: int) -> list[Problem]:
     problems = _problem_of_word(number, "screening", row.screening)
+    problems += problems_of_new_names([] if problems else [(number, row.screening)], "screening")
     if row.at_us > now:
         problems.append(Problem(number, "at", "is still to come", MOMENT))
     return problems

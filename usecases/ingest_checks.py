@@ -1,12 +1,13 @@
 """What is wrong with entities as they are given, found before anything is stored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from domain.characters import control_in
 from domain.errors import DataNotValid, Problem
 from features.values import shown
 from risk.facts.fields import entities_from_rows, read_field
@@ -79,6 +80,15 @@ def _problems_of_name(number: int, name: Any) -> list[Problem]:
         other = "any name but erased- and a number"
         return [Problem(number, ENTITY, f"is {shown(name)}, as those are called who were erased", other)]
     return []
+
+
+def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[Problem]:
+    """Name new identifiers, by their rows, that have a control character; what has one already is found by it."""
+    return [
+        Problem(number, field, f"is {shown(name)}, with the control character {found}", "text without such characters")
+        for number, name in names
+        if (found := control_in(name))
+    ]
 
 
 def storable(text: str) -> bool:

@@ -24,7 +24,7 @@ from store.organisation_lock import hold_organisation
 from store.ownerships import Span
 from usecases import audit
 from usecases.actors import Actor
-from usecases.ingest_checks import FIELDS, EntityRow, refuse_bad_rows
+from usecases.ingest_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
 from usecases.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, owners_rows
 
 AT_ONCE = 20
@@ -59,6 +59,9 @@ def put_entities(
         refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
         owners = find_owners(session, actor, type_name, said, "owner", now)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
+        new = [(number, row.external_id) for number, row in enumerate(rows) if row.external_id not in there]
+        if problems := problems_of_new_names(new, ENTITY):
+            raise DataNotValid(problems)
         known = latest_attributes(session, [entity.id for entity in there.values()])
         numbers = {name: entity.id for name, entity in there.items()}
         numbers |= (added := _add_new(session, kind, [row for row in rows if row.external_id not in there], now))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Engine, case, select, update
 from sqlalchemy.orm import Session
 
+from domain.characters import control_in
 from domain.clock import day_text, now_microseconds
 from domain.errors import ActionRefused, ConfigError, NotThere
 from store.arrays import among
@@ -66,6 +67,7 @@ def set_tag(
     """
     now = now_microseconds() if now_us is None else now_us
     _refuse_word("tag", tag)
+    _refuse_control("tag", tag)
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
         there = _live_tag(session, entity, tag, now)
@@ -168,6 +170,7 @@ def add_screening(
     now = now_microseconds() if now_us is None else now_us
     at = now if at_us is None else at_us
     _refuse_word("screening", screening)
+    _refuse_control("screening", screening)
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         clears = not found and _was_found(session, entity, screening)
@@ -242,6 +245,8 @@ def put_record_in(
     declared = FIELDS.validate_json(session.get_one(EntityType, entity.type_id).case_fields)
     refuse_bad_fields(given.fields, declared)
     there = _record_numbered(session, entity, kind, given.external_id)
+    if there is None:
+        _refuse_control(f"{kind}'s number", given.external_id)
     if there is not None and there.entity_id != entity.id:
         raise ActionRefused(f"{kind} {given.external_id!r} is about another entity, and cannot be about this one")
     before = None if there is None else _said(there)
@@ -291,6 +296,11 @@ def _refuse_record(kind: str, given: RecordGiven, now: int) -> None:
 def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None:
     if not 1 <= len(word) <= most or not storable(word):
         raise ConfigError(f"the {what} is {word[:40]!r}; it must be text of 1 to {most} characters, none of them NUL")
+
+
+def _refuse_control(what: str, name: str) -> None:
+    if found := control_in(name):
+        raise ConfigError(f"the {what} is {name[:40]!r}, with the control character {found}; no name has any")
 
 
 def _refuse_future(what: str, at: int, now: int) -> None:

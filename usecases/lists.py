@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from domain.canonical import canonical_json
+from domain.characters import control_in
 from domain.clock import day_text
 from domain.errors import ActionRefused, ConfigError
 from domain.paging import WHOLE, Page, Part
@@ -129,6 +130,9 @@ def put_list_in(session: Session, actor: Actor, given: NamedList, now_us: int, *
         ActionRefused: a version is there that is as late, or later.
     """
     new = [_row(actor.organisation_id, given, version, now_us) for version in given.versions]
+    for member in (member for version in given.versions for member in version.members):
+        if found := control_in(member):
+            raise ConfigError(f"list {given.name}: {member[:40]!r} has the control character {found}; none may")
     hold_organisation(session, actor.organisation_id)
     there = list_rows(session, actor.organisation_id, given.name)
     if there and new[0].since_us <= there[-1].since_us:

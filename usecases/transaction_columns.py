@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 
+from domain.characters import CONTROL, control_in
 from domain.clock import DAY_US, day_text
 from domain.errors import PROBLEMS_LISTED, DataNotValid, LayoutError, Problem
 from features import columns as c
@@ -78,7 +79,7 @@ def read_columns(
     owner = _owner_among(frame.columns)
     columns = TransactionColumns(frame, text=text, most_named=most_named)
     made = {
-        "transaction_id": columns.names(c.TRANSACTION_ID),
+        "transaction_id": columns.new_names(c.TRANSACTION_ID),
         "external_id": columns.names(owner),
         **columns.values(own, now + AHEAD_US),
     }
@@ -135,6 +136,15 @@ class TransactionColumns:
         wrong = bad.fill_null(False).to_numpy(zero_copy_only=False)
         self.findings.add(wrong, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
         return pl.Series(found, dtype=pl.String)
+
+    def new_names(self, name: str) -> pl.Series:
+        """Read identifiers of what is new, which have no control characters."""
+        found = self.names(name)
+        bad = found.str.contains(f"[{CONTROL}]").fill_null(value=False).to_numpy()
+        described = "is {}, with the control character {}"
+        allowed = "text without such characters"
+        self.findings.add(bad, name, lambda row: described.format(shown(found[row]), control_in(found[row])), allowed)
+        return found
 
     def currencies(self, name: str, *, optional: bool = False) -> pl.Series:
         """Read codes of currencies: a transaction whose currency has no rate is kept, and its money is unknown."""

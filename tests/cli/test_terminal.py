@@ -100,6 +100,15 @@ def test_control_characters_are_shown_and_never_obeyed(capsys: pytest.CaptureFix
         assert not set(text) & set("\x1b\r\x9b\u202e")
 
 
+def test_what_stands_in_a_table_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that was stored before such names were refused forged a line of the program's own."""
+    show_table("Title", ("name",), [["a\nfivefold: all is well"], ["b\u2028c\u061cd"]])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:] == ["a\\nfivefold: all is well", "b\\u2028c\\u061cd"]
+    say("a reason\nof two lines\u2029")
+    assert capsys.readouterr().out == "a reason\nof two lines\\u2029\n"
+
+
 WATERFALL = "deposits  +0.5  ████┊\nage  −0.2  ░░░ ┊"
 
 

@@ -1,0 +1,85 @@
+"""A new name has no control character: one could forge a line of a terminal, and no path of the API reaches it."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Engine, text
+
+from domain.errors import ConfigError, DataNotValid
+from tests.store.filling import filled_once
+from tests.usecases import platforms
+from tests.usecases.at_once import put_list_version
+from tests.usecases.banks import Bank
+from usecases.facts import read_entity
+from usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
+from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
+from usecases.ingest_transactions import add_transactions
+
+FORGED = "a\nfivefold: all is well"
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    """A customer, and one whose name was stored before such names were refused."""
+    made = Bank(engine)
+    made.put("a")
+    made.put("old")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE entities SET external_id = :name WHERE external_id = 'old'"), {"name": FORGED})
+    return made
+
+
+def _case(bank: Bank, name: str, closed_us: int | None = None) -> RecordGiven:
+    return RecordGiven(name, bank.now, closed_us)
+
+
+GIVEN: dict[str, Callable[[Bank, str], object]] = {
+    "an entity": lambda bank, name: bank.put(name),
+    "a tag": lambda bank, name: set_tag(bank.engine, bank.actor, "customer", "a", name, now_us=bank.now),
+    "tags": lambda bank, name: put_tags(bank.engine, bank.actor, "customer", [TagRow("a", name)], bank.now),
+    "a screening": lambda bank, name: add_screening(
+        bank.engine, bank.actor, "customer", "a", name, found=True, now_us=bank.now
+    ),
+    "screenings": lambda bank, name: add_screenings(
+        bank.engine, bank.actor, "customer", [ScreeningRow("a", name, True, bank.now)], bank.now
+    ),
+    "a case": lambda bank, name: put_record(
+        bank.engine, bank.actor, "customer", "a", "case", _case(bank, name), now_us=bank.now
+    ),
+    "alerts": lambda bank, name: put_records(
+        bank.engine, bank.actor, "customer", [RecordRow("a", _case(bank, name))], "alert", bank.now
+    ),
+    "a transaction": lambda bank, name: add_transactions(
+        bank.engine,
+        bank.actor,
+        [{**platforms.transaction(1, "a", transaction_date=bank.day), "transaction_id": name}],
+        "customer",
+        now_us=bank.now,
+    ),
+    "a member of a list": lambda bank, name: put_list_version(
+        bank.engine, bank.actor, "watched", 0, ["IR", name], "Whom we watch", "our own", bank.now
+    ),
+}
+
+
+@pytest.mark.parametrize("what", GIVEN)
+@pytest.mark.parametrize("character", ["\n", "\x1b", "\x85", "\u061c", "\u2028", "\u202e"])
+def test_a_name_with_a_control_character_is_refused_and_the_character_is_named(
+    bank: Bank, what: str, character: str
+) -> None:
+    with pytest.raises((ConfigError, DataNotValid), match=f"the control character U\\+{ord(character):04X}"):
+        GIVEN[what](bank, f"b{character}forged")
+    GIVEN[what](bank, "Müller\u200d 漢")  # joins letters in some scripts, and steers nothing
+
+
+def test_what_was_stored_before_is_still_read_and_changed(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bank.put(FORGED, country="NO").changed == 1
+    assert bank.pay(1, FORGED).new == 1
+    assert read_entity(bank.engine, bank.actor, "customer", FORGED).attributes["country"] == "NO"
+    with monkeypatch.context() as before:
+        before.setattr("usecases.ingest_facts.control_in", lambda _: "")
+        put_record(bank.engine, bank.actor, "customer", "a", "case", _case(bank, FORGED), now_us=bank.now)
+    closed = _case(bank, FORGED, bank.now)
+    put_record(bank.engine, bank.actor, "customer", "a", "case", closed, now_us=bank.now)
+    assert put_records(bank.engine, bank.actor, "customer", [RecordRow("a", closed)], "case", bank.now).same == 1
