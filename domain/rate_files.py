@@ -1,17 +1,20 @@
 """Files of exchange rates: the operator's own table, and the European Central Bank's as it is downloaded."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import log10
 from pathlib import Path
 
+from domain.delimiters import delimiter_of
 from domain.errors import ConfigError
 from domain.money import Rate, RateTable, base_only, ecb_rates
 
 COLUMNS = ("currency", "date", "rate")
 DIRECTION = "1 unit of the currency = rate units of the base"
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _ECB_DATE, _ECB_BASE, _ECB_NOTHING = "Date", "EUR", {"", "N/A"}
 _AN_ORDER = 1.0
 _NEARLY = 0.5
@@ -82,6 +85,8 @@ def read_rates(path: Path, base: str, day: date) -> RateTable:
 def read_dated_rates(path: Path) -> DatedRates:
     """Read a table: CSV with the columns currency, date and rate, or the ECB's own file eurofxref-hist.csv.
 
+    Between semicolons, as spreadsheets write them in many countries, a rate may have a decimal comma.
+
     In the first, *rate* is how many units of the base one unit of the currency buys. In the ECB's, which has a column
     for each currency, it is the other way round: 1 EUR = x.
 
@@ -90,7 +95,9 @@ def read_dated_rates(path: Path) -> DatedRates:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines)
+            delimiter = delimiter_of(lines.readline())
+            lines.seek(0)
+            reader = csv.reader(lines, delimiter=delimiter)
             names = [name.strip() for name in next(reader, [])]
             if names[:1] == [_ECB_DATE] and not set(COLUMNS) <= set(names):
                 rows = tuple(_ecb_rows(reader, names, path))
@@ -100,16 +107,20 @@ def read_dated_rates(path: Path) -> DatedRates:
                     f"{path} has the columns {', '.join(names) or 'none'}; it must have {', '.join(COLUMNS)} "
                     f"({DIRECTION}), or be the ECB's eurofxref-hist.csv"
                 )
-            rows = tuple(_own_rows(reader, names, path))
+            rows = tuple(_own_rows(reader, names, path, decimal_comma=delimiter == ";"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     return DatedRates(None, rows, f"the operator's table {path.name}")
 
 
-def _own_rows(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> Iterator[DatedRate]:
+def _own_rows(
+    reader: Iterator[list[str]], names: Sequence[str], path: Path, *, decimal_comma: bool
+) -> Iterator[DatedRate]:
     for number, line in enumerate(reader, 2):
         if line:
             row = dict(zip(names, [*line, *[""] * len(names)], strict=False))
+            if decimal_comma and _DECIMAL_COMMA.fullmatch(row["rate"].strip()):
+                row["rate"] = row["rate"].replace(",", ".")
             yield checked_rate(row, f"{path}, line {number}")
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self, cast
 
+from domain.delimiters import delimiter_of
 from domain.errors import ConfigError, LayoutError, Problem
 
 GZIP: Final = ".gz"
-DELIMITERS: Final = (",", ";", "\t", "|")
 _SPOKEN = {"\t": "tab"}
 LINE: Final = "line"
 """The field that a problem with a whole line is about."""
@@ -78,7 +78,7 @@ def header_of(path: Path) -> tuple[list[str], str]:
         with open_text(path, errors="surrogateescape") as file:
             line = file.readline()
             line.encode()
-            delimiter = max(DELIMITERS, key=lambda sign: len(next(csv.reader([line], delimiter=sign), [])))
+            delimiter = delimiter_of(line)
             file.seek(0)
             names = next(csv.reader(file, delimiter=delimiter), [])
     except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate

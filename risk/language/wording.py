@@ -55,7 +55,8 @@ def _one_of(fault: Any) -> str:
     words = [word.strip().strip("'") for word in told.replace(" or ", ", ").split(", ")]
     given = fault["ctx"].get("tag", fault["input"])
     if words == ["present", "absent"]:
-        return f"{_shown(given)}must be present, absent, or a comparison such as {{equals: ...}}"
+        near = perhaps(given, words, cutoff=0.6)
+        return f"{_shown(given)}must be present, absent, or a comparison such as {{equals: ...}}{near}"
     return f"{_shown(given)}must be one of {', '.join(words)}" + perhaps(given, words, cutoff=0.6)
 
 
@@ -78,6 +79,13 @@ def _out_of_range(fault: Any) -> str:
     return f"{_shown(fault['input'])}must be {said} {bound}"
 
 
+def _no_input(fault: Any) -> str:
+    """Add to what an input must be the word that one of its keys was probably meant to be."""
+    given = fault["input"] if isinstance(fault["input"], dict) else {}
+    words = str(fault["msg"]).partition(" one of the words ")[2].split(", ")
+    return _as_it_is(fault) + next(filter(None, (perhaps(key, words) for key in given)), "")
+
+
 def _as_it_is(fault: Any) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
 
@@ -87,6 +95,7 @@ def _text(fault: Any) -> str:
 
 
 _WRITTEN: dict[str, Callable[[Any], str]] = {
+    "input": _no_input,
     "missing": lambda _: "is missing",
     "literal_error": _one_of,
     "union_tag_invalid": _one_of,

@@ -39,6 +39,23 @@ def test_the_published_rates(day: date, code: str, units_per_euro: float) -> Non
     assert rate.known_on == day
 
 
+@pytest.mark.parametrize(
+    "text", ["currency;date;rate\nUSD;2024-06-28;0,9341\n", "rate\tcurrency\tdate\n0.9341\tUSD\t2024-06-28\n"]
+)
+def test_a_table_as_a_spreadsheet_saves_it_is_read(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text(text)
+    assert read_rates(path, "EUR", DAY).rates == {"USD": Rate(0.9341, DAY)}
+
+
+@pytest.mark.parametrize("rate", ["1.234,5", "0,93,41", ",5"])
+def test_what_is_no_number_with_a_decimal_comma_is_refused(tmp_path: Path, rate: str) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text(f"currency;date;rate\nUSD;2024-06-28;{rate}\n")
+    with pytest.raises(ConfigError, match="line 2: rate is"):
+        read_rates(path, "EUR", DAY)
+
+
 @pytest.mark.parametrize("day", [date(2024, 6, 29), date(2024, 6, 30)])
 def test_a_weekend_has_fridays_rates(day: date, euros: RateTable) -> None:
     weekend = ecb_rates("EUR", day)
@@ -147,17 +164,18 @@ def written(folder: Path, text: str) -> Path:
 
 def test_of_each_currency_the_latest_rate_up_to_the_day_holds(tmp_path: Path) -> None:
     dollars = "USD,2024-01-02,0.9\nUSD,2024-06-28,0.93\nUSD,2024-06-29,9\nUSD,2024-01-03,0.8\n"
-    others = "GBP,2023-01-01,1.1\nEUR,2024-01-01,5\n"
+    others = "GBP,2023-01-01,1.1\nEUR,2024-01-01,1\n"
     table = read_rates(written(tmp_path, HEAD + dollars + others), "EUR", DAY)
     assert table.rates == {"USD": Rate(0.93, DAY), "GBP": Rate(1.1, date(2023, 1, 1))}
-    assert table.per_unit("EUR") == 1.0  # whatever the table says of the base
+    assert table.per_unit("EUR") == 1.0
     assert table.stale() == ("GBP",)
     assert "rates.csv" in table.source
 
 
-def test_of_one_day_the_last_line_holds(tmp_path: Path) -> None:
+def test_two_rates_of_one_day_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, HEAD + "USD,2024-01-02,0.9\nUSD,2024-01-02,0.8\n")
-    assert read_rates(path, "EUR", DAY).rates["USD"].per_unit == 0.8
+    with pytest.raises(ConfigError, match="two rates of USD of 2024-01-02"):
+        read_rates(path, "EUR", DAY)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +224,7 @@ def test_a_line_that_cannot_be_read_is_named(line: str, message: str, tmp_path: 
     assert str(caught.value).startswith(f"{path}, line 3: ")
 
 
-@pytest.mark.parametrize("text", ["", "currency,rate\nUSD,1\n", "currency;date;rate\nUSD;2024-01-01;1\n"])
+@pytest.mark.parametrize("text", ["", "currency,rate\nUSD,1\n", "currency:date:rate\nUSD:2024-01-01:1\n"])
 def test_a_table_without_the_columns_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it must have currency, date, rate"):
         read_rates(written(tmp_path, text), "EUR", DAY)

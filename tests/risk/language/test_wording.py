@@ -30,6 +30,8 @@ def problems(form: type[BaseModel], data: Any) -> list[str]:
         (Coverage, {"rules": None}, "is empty; give a value, or leave the word out"),
         (Coverage, 5, "is 5; must be words with values, such as {word: value}"),
         (Operators, {"in": "a"}, "is 'a'; must be a list, such as [a, b]"),
+        (Operators, {"is": "presnt"}, "; perhaps present was meant"),
+        (Rule, {"id": "a", "title": "a", "input": {"sm": "amount"}, "cases": []}, "; perhaps sum was meant"),
         (Operators, {"in_list": "A b"}, "is 'A b'; names here are lower-case letters, digits and hyphens"),
         (Fuzzy, {"to": "a", "scorer": "raito", "at_least": 90}, "; perhaps ratio was meant"),
         (Fuzzy, {"to": "a", "scorer": "ratio", "at_least": 0}, "is 0; must be at least 1"),
