@@ -1,5 +1,6 @@
 """`fivefold ui`: MLflow's own interface on our registry, without anything of it that calls home."""
 
+import importlib.util
 import os
 import sys
 from typing import Annotated
@@ -31,6 +32,8 @@ def show(
     settings = read_settings()
     if settings.tracking_uri.startswith(("http://", "https://")):
         raise ConfigError(f"MLFLOW_TRACKING_URI is {settings.tracking_shown}, a server: it has an interface of its own")
+    if importlib.util.find_spec("mlflow") is None:
+        raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")  # the program that is started would say it
     os.environ |= QUIET
     arguments = ["--backend-store-uri", settings.tracking_uri, "--host", host, "--port", str(port)]
     sys.stdout.flush()

@@ -210,10 +210,17 @@ class Registry:
         return self.load(champion.number)
 
     def load_uri(self, uri: str) -> ValueModel:
-        """Load any registered value model by MLflow's address, `models:/name/version` or `models:/name@alias`."""
+        """Load any registered value model by MLflow's address, `models:/name/version` or `models:/name@alias`.
+
+        Errors are those of `load`; ConfigError where it is no address.
+        """
         if not uri.startswith("models:/"):
             raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
-        return self._load(uri)
+        model = self._load(uri)
+        name, at, rest = address(uri)
+        ask = self.client.get_model_version_by_alias if at else self.client.get_model_version
+        require_registered(model, ask(name, rest).tags.get("content_hash"), uri)
+        return model
 
     def _load(self, uri: str) -> ValueModel:
         self.use()

@@ -1,5 +1,6 @@
 """MLflow's interface is started on our registry, with everything that calls home switched off."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import interface
+from cli.extras import missing_extra
 from domain.errors import ConfigError
 
 
@@ -30,3 +32,14 @@ def test_a_server_has_an_interface_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConfigError, match="a server") as refused:
         interface.show()
     assert "secret" not in str(refused.value)
+
+
+def test_where_mlflow_is_not_installed_one_line_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("a program was started that is not there"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError) as refused:
+        interface.show()
+    assert missing_extra(refused.value).endswith("pip install 'fivefold[train]'")

@@ -120,6 +120,9 @@ def test_a_version_whose_files_were_saved_anew_is_not_the_one_that_was_registere
         load_kept(kept)
     with pytest.raises(ModelError, match="not the model that was registered"):
         registry.load(1)
+    for uri in ("models:/value/1", "models:/value@champion"):
+        with pytest.raises(ModelError, match=f"{uri} is not the model that was registered"):
+            registry.load_uri(uri)
 
 
 def test_a_version_that_does_not_load_is_never_made_champion(copied: Path, tmp_path: Path) -> None:
