@@ -27,6 +27,7 @@ from models.curve import ScoreCurve, score_at
 from models.one_row import OneRow, one_row
 from models.prediction import expected_value
 from models.reference import Reference
+from models.tree_text import require_trees
 
 FORMAT = 2
 _BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"
@@ -207,6 +208,7 @@ class ValueModel:
         # Before LightGBM sees the trees: it ends the process over text that is cut short.
         if _content_hash(trees, curve, rest) != rest["content_hash"]:
             raise ModelError(f"{folder} is damaged: its trees, its curve or {_REST} are not what was saved")
+        require_trees(trees, len(rest["indicators"]))
         return cls(
             lightgbm.Booster(model_str=trees),
             rest["objective"],

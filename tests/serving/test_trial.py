@@ -8,29 +8,16 @@ from pathlib import Path
 import pytest
 
 from domain.errors import ModelError
-from models import value_model as value_models
 from serving import trial
 from serving.trial import require_sound
 from tests.models.making import value_model
 
 
-def with_malformed_trees(folder: Path) -> Path:
-    """A model whose trees are cut short, with the right hash: whoever registers it can compute that too."""
-    model = value_model()
-    model.save(folder)
-    trees, parts = folder / value_models._BOOSTER, folder / value_models._REST
-    cut = model._trees[: len(model._trees) // 2]
-    trees.write_text(cut, encoding="utf-8")
-    rest = json.loads(parts.read_text(encoding="utf-8"))
-    rest["content_hash"] = value_models._content_hash(cut, model.curve, rest)
-    parts.write_text(json.dumps(rest), encoding="utf-8")
-    return folder
-
-
 def test_what_ends_a_process_is_quarantined_and_not_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, notes = with_malformed_trees(tmp_path / "model"), tmp_path / "trials"
+    folder, notes = tmp_path / "model", tmp_path / "trials"
+    monkeypatch.setattr(trial, "_PROGRAM", "import ctypes; ctypes.string_at(0)")
     with pytest.raises(ModelError, match=r"version 7 is quarantined: to load it ended a process with signal \d+"):
         require_sound(folder, notes, 7, "run")
     monkeypatch.setattr(subprocess, "run", None)

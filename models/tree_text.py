@@ -1,0 +1,85 @@
+"""What LightGBM must not be given: it follows the numbers in the text of trees without a look at where they lead.
+
+A child that is no node ends the process, and one that leads back holds it for ever, as soon as a customer comes whose
+indicators lead there; to run a model once does not find it. A leaf that is no number makes scores that are none.
+"""
+
+import math
+from collections.abc import Mapping
+from itertools import count
+
+from domain.errors import ModelError
+
+_CATEGORICAL = 1
+"""The bit of a decision between categories, of which there are none among the indicators."""
+_HEADER = {"num_class": "1", "num_tree_per_iteration": "1"}
+
+
+def require_trees(text: str, columns: int) -> None:
+    """Refuse trees that do not end at a leaf, whatever row they are given.
+
+    Args:
+        text: of a booster, as LightGBM writes it.
+        columns: indicators that a row has.
+
+    Raises:
+        ModelError: what is wrong, and in which tree.
+        ValueError, KeyError: a number cannot be read, or a line is missing.
+    """
+    coded = text.encode()
+    head, separator, rest = coded.partition(b"\nTree=0\n")
+    header = _lines(head, "the header")
+    for name, value in _HEADER.items():
+        if header[name] != value:
+            raise ModelError(f"the trees have {name}={header[name]}; it must be {value}")
+    sizes = _whole(header["tree_sizes"])
+    left = (separator + rest)[1:]
+    for number, size in zip(count(), sizes):
+        block, left = left[: max(size, 0)], left[max(size, 0) :]
+        if not block.startswith(b"Tree=%d\n" % number) or block.count(b"Tree=") != 1:
+            raise ModelError(f"tree {number} does not stand where the sizes of the trees say")
+        _require_tree(_lines(block, f"tree {number}"), f"tree {number}", columns)
+    if not left.startswith(b"end of trees"):
+        raise ModelError("the trees do not end where their sizes say")
+
+
+def _lines(block: bytes, name: str) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for line in block.decode().split("\n"):
+        key, separator, value = line.partition("=")
+        if separator and key in found:
+            raise ModelError(f"{name} has two lines {key}")
+        found[key] = value
+    return found
+
+
+def _require_tree(lines: Mapping[str, str], name: str, columns: int) -> None:
+    leaves = int(lines["num_leaves"])
+    if leaves < 1 or lines["num_cat"] != "0" or lines.get("is_linear", "0") != "0":
+        raise ModelError(f"{name} must have one leaf or more, no categories, and leaves that are plain numbers")
+    if not _all_finite(lines["leaf_value"], leaves):
+        raise ModelError(f"{name} must have {leaves} finite values of leaves")
+    nodes = leaves - 1
+    if nodes == 0:
+        return
+    features, decisions = _whole(lines["split_feature"]), _whole(lines["decision_type"])
+    if len(features) != nodes or not all(0 <= feature < columns for feature in features):
+        raise ModelError(f"{name} must have {nodes} features below {columns}")
+    if len(decisions) != nodes or any(decision & _CATEGORICAL for decision in decisions):
+        raise ModelError(f"{name} must have {nodes} decisions between numbers")
+    if not _all_finite(lines["threshold"], nodes):
+        raise ModelError(f"{name} must have {nodes} finite thresholds")
+    sides = [_whole(lines[side]) for side in ("left_child", "right_child")]
+    # A node is made after its parent, so children that come later are enough for every way to have an end.
+    onward = all(child < 0 or child > parent for side in sides for parent, child in enumerate(side))
+    if not onward or sorted(sides[0] + sides[1]) != [*range(-leaves, 0), *range(1, nodes)]:
+        raise ModelError(f"{name} has children that are not its {nodes} nodes and {leaves} leaves, each once")
+
+
+def _whole(text: str) -> list[int]:
+    return [int(part) for part in text.split()]
+
+
+def _all_finite(text: str, number: int) -> bool:
+    values = [float(part) for part in text.split()]
+    return len(values) == number and all(map(math.isfinite, values))
