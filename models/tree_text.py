@@ -5,7 +5,7 @@ indicators lead there; to run a model once does not find it. A leaf that is no n
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 
 from domain.errors import ModelError
@@ -57,7 +57,7 @@ def _require_tree(lines: Mapping[str, str], name: str, columns: int) -> None:
     leaves = int(lines["num_leaves"])
     if leaves < 1 or lines["num_cat"] != "0" or lines.get("is_linear", "0") != "0":
         raise ModelError(f"{name} must have one leaf or more, no categories, and leaves that are plain numbers")
-    if not _all_finite(lines["leaf_value"], leaves):
+    if not _all(math.isfinite, lines["leaf_value"], leaves):
         raise ModelError(f"{name} must have {leaves} finite values of leaves")
     nodes = leaves - 1
     if nodes == 0:
@@ -67,8 +67,9 @@ def _require_tree(lines: Mapping[str, str], name: str, columns: int) -> None:
         raise ModelError(f"{name} must have {nodes} features below {columns}")
     if len(decisions) != nodes or any(decision & _CATEGORICAL for decision in decisions):
         raise ModelError(f"{name} must have {nodes} decisions between numbers")
-    if not _all_finite(lines["threshold"], nodes):
-        raise ModelError(f"{name} must have {nodes} finite thresholds")
+    # An infinite one is LightGBM's own: it parts what is missing from all that is there.
+    if not _all(lambda value: not math.isnan(value), lines["threshold"], nodes):
+        raise ModelError(f"{name} must have {nodes} thresholds that are numbers")
     sides = [_whole(lines[side]) for side in ("left_child", "right_child")]
     # A node is made after its parent, so children that come later are enough for every way to have an end.
     onward = all(child < 0 or child > parent for side in sides for parent, child in enumerate(side))
@@ -80,6 +81,6 @@ def _whole(text: str) -> list[int]:
     return [int(part) for part in text.split()]
 
 
-def _all_finite(text: str, number: int) -> bool:
+def _all(holds: Callable[[float], bool], text: str, number: int) -> bool:
     values = [float(part) for part in text.split()]
-    return len(values) == number and all(map(math.isfinite, values))
+    return len(values) == number and all(map(holds, values))

@@ -79,9 +79,8 @@ def test_what_score_refuses(
 def test_every_bad_row_is_named_at_once(home: Home, folder: Path) -> None:
     lines = refuse(home.var, "score", folder / "worse.parquet", "--as-of", AS_OF).splitlines()[1:]
     assert sorted(line.partition(";")[0] for line in lines) == [
-        "row 2: user_balance is nan",
-        "row 3: user_balance is 1e+16",
         "rows 1, 2, 3: user_category is 'APP'",
+        "rows 2, 3: user_balance is nan, 1e+16",
     ]
 
 

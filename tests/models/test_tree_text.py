@@ -90,3 +90,9 @@ def test_trees_as_lightgbm_writes_them_are_good(tmp_path: Path) -> None:
     model = value_model()
     require_trees(model._trees, len(model.indicators))
     assert loaded_with(model._trees, tmp_path / "model").content_hash == model.content_hash
+
+
+def test_a_split_between_missing_and_known_is_good(tmp_path: Path) -> None:
+    """LightGBM gives it an infinite threshold."""
+    trees = rewritten(value_model()._trees, "threshold", -1, "inf")
+    assert loaded_with(trees, tmp_path / "model")._trees == trees
