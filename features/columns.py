@@ -1,8 +1,5 @@
 """The columns of a transaction, as the API names them, and the codes that stand for their words inside."""
 
-import re
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 USER_ID: Final = "user_id"
@@ -55,18 +52,3 @@ LARGEST_MAGNITUDE: Final = 1e15
 
 ROWS_SORTED_IN_MEMORY: Final = 5_000_000
 """Most rows that are sorted in memory; larger files must come grouped by customer."""
-
-
-def nearest(name: str, names: Iterable[str], cutoff: float = 0.8) -> str | None:
-    """Find the name that differs in case, blanks and signs alone, or else in a few letters; None where none is near.
-
-    >>> nearest("Transaction Date", COLUMNS), nearest("user_idd", COLUMNS), nearest("amount", COLUMNS)
-    ('transaction_date', 'user_id', None)
-    """
-    letters = {_letters(known): known for known in reversed(list(names))}
-    near = get_close_matches(_letters(name), letters, n=1, cutoff=cutoff)
-    return letters[near[0]] if near else None
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.casefold())

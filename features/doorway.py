@@ -14,6 +14,7 @@ from domain.errors import PROBLEMS_LISTED, LayoutError
 from domain.money import RateTable
 from features import columns as c
 from features.histories import Floats, Histories, Integers
+from features.near_names import nearest
 from features.order import Rows, positions_in_order
 from features.texts import Texts, Words, fast, texts_of
 from features.values import (
@@ -207,7 +208,7 @@ class Doorway:
 def _mapping(names: Sequence[str]) -> str:
     """Write the options that map what columns of a file are probably meant to be; an example where none is near."""
     wanted = [own for own in c.COLUMNS if own not in names]
-    near = {c.nearest(name, wanted): name for name in reversed(names) if name not in c.COLUMNS}
+    near = {nearest(name, wanted): name for name in reversed(names) if name not in c.COLUMNS}
     options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in wanted if own in near]
     return " ".join(options) or "--map customer_id=user_id"
 

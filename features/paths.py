@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from domain.errors import ConfigError, LayoutError
-from features.columns import COLUMNS, nearest
+from features.columns import COLUMNS
+from features.near_names import nearest
 from features.text_files import GZIP, ColumnMap, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
