@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.feature_plan import LN2_A_DAY, RECENT_US, SEASON_US, Plan
-from domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US
 
 Numbers = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.feature_plan import Plan, wanted_of
-from domain.clock import to_microseconds
-from domain.money import RateTable, ecb_rates
-from features.columns import STATES
-from features.indicators import CATALOGUE
-from training import simulated_traits, simulator
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.features.columns import STATES
+from fivefold.features.indicators import CATALOGUE
+from fivefold.training import simulated_traits, simulator
 
 AS_OF = date(2024, 12, 31)
 """The simulation's last day, so that nearly all rows count and yet every engine must leave some out."""

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.feature_plan import Plan
-from features.histories import Floats, Integers
-from features.matrix import catalogue, indicators, warm
-from features.sources import read_ahead, stream_histories
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.matrix import catalogue, indicators, warm
+from fivefold.features.sources import read_ahead, stream_histories
 
 Block = tuple[pa.Array, Floats, Integers]
 """Identifiers, indicators, and how many rows each customer had by then."""

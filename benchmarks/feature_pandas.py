@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from benchmarks.feature_columns import Columns
 from benchmarks.feature_plan import Plan, Wanted, pick
-from domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US
 
 Aggregate = tuple[str, str, str]
 """How to aggregate, what, and under which condition; as `Columns` names them."""

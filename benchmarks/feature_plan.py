@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from domain.clock import DAY_US
-from domain.money import RateTable
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.money import RateTable
 
 Expression = TypeVar("Expression")
 

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from benchmarks.feature_plan import LN2_A_DAY, RECENT_US, SEASON_US, Plan, Wanted, pick
-from domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US
 
 Condition = pl.Expr | None
 """None: always true."""

@@ -13,8 +13,8 @@ from benchmarks import feature_data
 from benchmarks.feature_equality import Difference, largest_difference
 from benchmarks.feature_page import Page, page
 from benchmarks.measure import Measured, measure, read_file
-from domain.settings import read_settings
-from features.matrix import catalogue, warm
+from fivefold.domain.settings import read_settings
+from fivefold.features.matrix import catalogue, warm
 
 JOBS = {
     "read": "benchmarks.feature_read.compute",

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from benchmarks.feature_plan import LN2_A_DAY, RECENT_US, SEASON_US, Plan, Wanted, pick
-from domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US
 
 _DAY = float(DAY_US)
 _RECENT = f"age < {RECENT_US}"

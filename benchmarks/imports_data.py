@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from cli.shipped import shipped_lists
-from domain.clock import from_microseconds
+from fivefold.cli.shipped import shipped_lists
+from fivefold.domain.clock import from_microseconds
 
 OPERATIONS = {
     "cash_deposit": "cash",

@@ -18,15 +18,15 @@ from sqlalchemy import Engine
 
 from benchmarks import platform_data
 from benchmarks.imports_data import BANKS, Bank, write_lists
-from cli.shipped import shipped_text
-from domain.clock import parse_moment
-from store.database import open_database, upgrade
-from usecases.activations import activate
-from usecases.backtests import list_backtests, request_backtest
-from usecases.distribution import distribution
-from usecases.organisations import actor_in
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
+from fivefold.cli.shipped import shipped_text
+from fivefold.domain.clock import parse_moment
+from fivefold.store.database import open_database, upgrade
+from fivefold.usecases.activations import activate
+from fivefold.usecases.backtests import list_backtests, request_backtest
+from fivefold.usecases.distribution import distribution
+from fivefold.usecases.organisations import actor_in
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
 
 ROOT = Path(__file__).resolve().parent.parent
 RULESET = "fatf-retail"
@@ -117,7 +117,7 @@ def _run(engine: Engine, folder: Path, *arguments: str) -> Step:
     }
     begun = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *arguments],
+        [sys.executable, "-m", "fivefold.cli.main", *arguments],
         env=environment,
         cwd=folder,
         stdout=subprocess.PIPE,

@@ -11,17 +11,17 @@ import numpy as np
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from risk.language.reading import read_ruleset
-from store.database import open_database, upgrade
-from store.entity_tables import EntityType
-from store.ruleset_tables import Family, RulesetVersion
-from usecases.actors import Actor
-from usecases.entity_types import define_type
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.organisations import actor_in_new
-from usecases.settings import choose_levels
+from fivefold.domain.clock import now_microseconds
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.database import open_database, upgrade
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.ruleset_tables import Family, RulesetVersion
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.settings import choose_levels
 
 FIELDS = {"country": "country", "occupation": "text", "income": "number", "opened_on": "date", "politician": "flag"}
 TRANSACTION_FIELDS = {"operation": "text"}

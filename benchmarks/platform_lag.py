@@ -14,9 +14,9 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from benchmarks import platform_data as data
-from domain.clock import now_microseconds
-from usecases.actors import Actor
-from usecases.ingest_transactions import add_transactions
+from fivefold.domain.clock import now_microseconds
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_transactions import add_transactions
 
 ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.02
@@ -46,7 +46,7 @@ def _worker(engine: Engine, folder: Path) -> "subprocess.Popen[bytes]":
     url = engine.url.render_as_string(hide_password=False)
     environment = {**os.environ, "FIVEFOLD_DATABASE_URL": url, "FIVEFOLD_VAR": str(folder)}
     return subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "worker"], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "fivefold.cli.main", "worker"], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL
     )
 
 

@@ -21,15 +21,15 @@ from sqlalchemy.orm import Session
 from benchmarks import platform_data as data
 from benchmarks.platform_lag import measure_lag
 from benchmarks.platform_page import page
-from domain.clock import now_microseconds
-from risk.engine.assess import assess
-from risk.engine.breakdown import as_json_text, explain_all
-from risk.language.reading import read_ruleset
-from usecases.actors import Actor
-from usecases.ingest_transactions import add_transactions
-from usecases.levels import view_profile
-from usecases.portfolios import read_portfolio
-from usecases.worker import BATCH, SIDE_BY_SIDE, run_batch
+from fivefold.domain.clock import now_microseconds
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.breakdown import as_json_text, explain_all
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_transactions import add_transactions
+from fivefold.usecases.levels import view_profile
+from fivefold.usecases.portfolios import read_portfolio
+from fivefold.usecases.worker import BATCH, SIDE_BY_SIDE, run_batch
 
 VIEWS = 300
 Taken = tuple[float, float]

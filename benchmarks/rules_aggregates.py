@@ -25,13 +25,13 @@ from benchmarks.feature_plan import Plan
 from benchmarks.measure import Measured, measure, read_file
 from benchmarks.rules_aggregates_data import AS_OF_US, RATES, entities_path, write_data
 from benchmarks.rules_aggregates_sql import query
-from domain.settings import read_settings
-from risk.facts.aggregates import aggregate
-from risk.facts.portfolio import AS_OF, ENTITY
-from risk.facts.transactions import prepare
-from risk.language.conditions import Condition
-from risk.language.fields import FieldType
-from risk.language.inputs import Aggregate, Window, key_of
+from fivefold.domain.settings import read_settings
+from fivefold.risk.facts.aggregates import aggregate
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.fields import FieldType
+from fivefold.risk.language.inputs import Aggregate, Window, key_of
 
 assert Condition is not None  # what a condition is, the forms of aggregates know once its module is imported
 

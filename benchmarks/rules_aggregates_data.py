@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from domain.clock import DAY_US, to_microseconds
-from domain.money import Rate, RateTable
-from risk.facts.portfolio import ENTITY
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.money import Rate, RateTable
+from fivefold.risk.facts.portfolio import ENTITY
 
 FIRST_DAY, LAST_DAY = date(2020, 1, 1), date(2022, 12, 31)
 AS_OF_US = to_microseconds(date(2022, 12, 1))

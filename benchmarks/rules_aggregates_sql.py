@@ -7,9 +7,9 @@ from pathlib import Path
 
 from benchmarks.feature_plan import Plan
 from benchmarks.rules_aggregates_data import entities_path
-from domain.clock import DAY_US
-from domain.money import minor_units
-from features.columns import FAILED, PENDING, SETTLED, STATES
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.money import minor_units
+from fivefold.features.columns import FAILED, PENDING, SETTLED, STATES
 
 _WORDS = {SETTLED: "settled", PENDING: "pending", FAILED: "failed"}
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from risk.engine.program import Program, compile_ruleset
-from risk.facts.portfolio import AS_OF, ENTITY
-from risk.language.inputs import FieldInput, key_of
-from risk.language.ruleset import Ruleset
+from fivefold.risk.engine.program import Program, compile_ruleset
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.language.inputs import FieldInput, key_of
+from fivefold.risk.language.ruleset import Ruleset
 
 RULES = 30
 THRESHOLDS = (310, 610, 860)

@@ -15,9 +15,9 @@ from tqdm import tqdm
 from benchmarks import rules_aggregates
 from benchmarks import rules_peers as peers
 from benchmarks.rules_page import Timed, page
-from risk.engine.assessments import assess_inputs
-from risk.engine.codes import points_column, slot_column
-from risk.engine.program import TOTAL, Program
+from fivefold.risk.engine.assessments import assess_inputs
+from fivefold.risk.engine.codes import points_column, slot_column
+from fivefold.risk.engine.program import TOTAL, Program
 
 ENTITIES = 1_000_000
 ZEN_ENTITIES = 200

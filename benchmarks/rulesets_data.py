@@ -11,11 +11,11 @@ from pathlib import Path
 
 import polars as pl
 
-from domain.clock import to_microseconds
-from domain.money import base_only
-from features.columns import AMOUNT, CURRENCY, DATE, STATE, USER_ID
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from risk.governance.statistics import Marks
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.money import base_only
+from fivefold.features.columns import AMOUNT, CURRENCY, DATE, STATE, USER_ID
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.governance.statistics import Marks
 
 RULESETS = Path(__file__).parent / "rulesets"
 PLAIN = (USER_ID, AMOUNT, CURRENCY, DATE, STATE)

@@ -12,18 +12,18 @@ from tqdm import tqdm
 
 from benchmarks.rulesets_data import Trial, part_of
 from benchmarks.rulesets_tuning import only, tune, without
-from features.histories import Floats
-from risk.engine.assess import assess
-from risk.engine.assessments import Assessments, assess_inputs
-from risk.engine.program import TOTAL, compile_ruleset
-from risk.governance.labels import refuse_leaks
-from risk.governance.statistics import Marks, Paired, compare
-from risk.governance.validate import Options, Validation, validate
-from risk.governance.validate_splits import Repeated, halves, judge
-from risk.governance.validate_stability import Stability, stability
-from risk.language.inputs import key_of
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.features.histories import Floats
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments, assess_inputs
+from fivefold.risk.engine.program import TOTAL, compile_ruleset
+from fivefold.risk.governance.labels import refuse_leaks
+from fivefold.risk.governance.statistics import Marks, Paired, compare
+from fivefold.risk.governance.validate import Options, Validation, validate
+from fivefold.risk.governance.validate_splits import Repeated, halves, judge
+from fivefold.risk.governance.validate_stability import Stability, stability
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 BOOSTED: Mapping[str, Any] = {
     "n_estimators": 150,

@@ -18,17 +18,17 @@ import numpy as np
 import polars as pl
 from scipy import optimize
 
-from features.histories import Floats
-from risk.engine.assessments import Assessments, assess_inputs
-from risk.engine.codes import slot_column
-from risk.engine.program import TOTAL, compile_ruleset
-from risk.engine.rules import CompiledRule
-from risk.governance.statistics import Marks
-from risk.language.canonical import canonical_json
-from risk.language.numbers import POINT_UNITS
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Case, Outcome, Rule, Ruleset
-from risk.language.scoring import PointsScore
+from fivefold.features.histories import Floats
+from fivefold.risk.engine.assessments import Assessments, assess_inputs
+from fivefold.risk.engine.codes import slot_column
+from fivefold.risk.engine.program import TOTAL, compile_ruleset
+from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.governance.statistics import Marks
+from fivefold.risk.language.canonical import canonical_json
+from fivefold.risk.language.numbers import POINT_UNITS
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Case, Outcome, Rule, Ruleset
+from fivefold.risk.language.scoring import PointsScore
 
 DOUBLES_ODDS = 20
 """So many points double the odds of being confirmed."""

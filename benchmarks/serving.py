@@ -27,15 +27,15 @@ import psutil
 
 from benchmarks.serving_budget import stages
 from benchmarks.serving_rows import AS_OF, AS_OF_US, ROWS, customer
-from cli.sample import any_port
-from cli.terminal import open_registry
-from domain.settings import read_settings
-from features.matrix import indicators
-from features.sources import read_histories
-from models.explain import explain
-from store.database import open_database, upgrade
-from store.plans import read_plans
-from usecases.tokens import create_token, revoke_token
+from fivefold.cli.sample import any_port
+from fivefold.cli.terminal import open_registry
+from fivefold.domain.settings import read_settings
+from fivefold.features.matrix import indicators
+from fivefold.features.sources import read_histories
+from fivefold.models.explain import explain
+from fivefold.store.database import open_database, upgrade
+from fivefold.store.plans import read_plans
+from fivefold.usecases.tokens import create_token, revoke_token
 
 Call = tuple[int, str, dict[str, str], bytes, int]
 """Port, path, headers, body and number of requests."""
@@ -143,7 +143,7 @@ def run(rounds: int, requests: int, soak: int) -> dict[str, Any]:
         floor_id = stack.enter_context(
             running([*floor, "--no-access-log", "--loop", "uvloop", "--http", "httptools"], ports[0], "/")
         )
-        ours = [sys.executable, "-m", "cli.main", "serve", "--port", str(ports[1])]
+        ours = [sys.executable, "-m", "fivefold.cli.main", "serve", "--port", str(ports[1])]
         process_id = stack.enter_context(running(ours, ports[1], "/readyz"))
         peer = ["mlflow", "models", "serve", "-m", booster, "--env-manager", "local", "-p", str(ports[2]), "-w", "1"]
         command = [sys.executable, "-m", *peer]

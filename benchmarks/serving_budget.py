@@ -16,21 +16,21 @@ import numpy as np
 from pydantic_core import to_json
 
 from benchmarks.serving_rows import AS_OF_US, ROWS, customer
-from cli.terminal import open_registry
-from domain.clock import DAY_US, now_microseconds
-from domain.settings import Limits
-from features.doorway import Doorway
-from features.matrix import indicators
-from features.scanned import Scanned
-from features.values import Findings
-from serving.contract import ROWS as ORDINARY
-from serving.contract import read_rows, written
-from store.accounts import Allowance, Charge
-from store.database import open_database, upgrade
-from store.plans import read_plans
-from store.till import Till
-from usecases.scoring import score_rows
-from usecases.tokens import charge_all, create_token, month_of
+from fivefold.cli.terminal import open_registry
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.settings import Limits
+from fivefold.features.doorway import Doorway
+from fivefold.features.matrix import indicators
+from fivefold.features.scanned import Scanned
+from fivefold.features.values import Findings
+from fivefold.serving.contract import ROWS as ORDINARY
+from fivefold.serving.contract import read_rows, written
+from fivefold.store.accounts import Allowance, Charge
+from fivefold.store.database import open_database, upgrade
+from fivefold.store.plans import read_plans
+from fivefold.store.till import Till
+from fivefold.usecases.scoring import score_rows
+from fivefold.usecases.tokens import charge_all, create_token, month_of
 
 TIMES = 2_000
 

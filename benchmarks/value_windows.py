@@ -18,20 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from domain.clock import DAY_US, day_text
-from domain.errors import NotEnoughData
-from features.columns import ABSENT, BALANCE
-from features.histories import Floats
-from features.matrix import warm
-from training import baselines
-from training.bootstrap import draws, interval, resample
-from training.config import TrainingConfig, Trees, read_config
-from training.data import Overview, Portfolio, learning_rows
-from training.dates import choose_dates
-from training.fit import find_rounds, fit, validation_fold
-from training.judge import Judged, judge
-from training.metrics import calibration_error, calibration_table, rank_metrics
-from training.plan import adapted
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features.columns import ABSENT, BALANCE
+from fivefold.features.histories import Floats
+from fivefold.features.matrix import warm
+from fivefold.training import baselines
+from fivefold.training.bootstrap import draws, interval, resample
+from fivefold.training.config import TrainingConfig, Trees, read_config
+from fivefold.training.data import Overview, Portfolio, learning_rows
+from fivefold.training.dates import choose_dates
+from fivefold.training.fit import find_rounds, fit, validation_fold
+from fivefold.training.judge import Judged, judge
+from fivefold.training.metrics import calibration_error, calibration_table, rank_metrics
+from fivefold.training.plan import adapted
 
 WINDOWS = 4
 CONFIDENCE = 0.95

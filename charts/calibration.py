@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.style import MUTED, PAPER, POSITIVE, SMALL_TEXT_SIZE, styled
+from fivefold.charts.style import MUTED, PAPER, POSITIVE, SMALL_TEXT_SIZE, styled
 
 SIDE = 420
 DISC_AREA = 330

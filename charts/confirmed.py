@@ -5,9 +5,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.numbers import one_line
-from charts.style import INK, NEGATIVE, PERCENT_LABEL, POSITIVE, rimmed, styled
-from domain.percent import percent
+from fivefold.charts.numbers import one_line
+from fivefold.charts.style import INK, NEGATIVE, PERCENT_LABEL, POSITIVE, rimmed, styled
+from fivefold.domain.percent import percent
 
 WIDTH, HEIGHT = 520, 260
 

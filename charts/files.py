@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from domain.errors import ConfigError
-from domain.files import require_folder
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import require_folder
 
 SUFFIXES = (".svg", ".png")
 

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.style import INK, MUTED, PERCENT_LABEL, SERIES, styled
+from fivefold.charts.style import INK, MUTED, PERCENT_LABEL, SERIES, styled
 
 WIDTH, HEIGHT = 540, 420
 POINTS_DRAWN = 500

@@ -6,8 +6,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.numbers import one_line
-from charts.style import INK, PAPER, POSITIVE, styled
+from fivefold.charts.numbers import one_line
+from fivefold.charts.style import INK, PAPER, POSITIVE, styled
 
 CELL_WIDTH, CELL_HEIGHT = 104, 44
 DARK_FROM = 0.5

@@ -3,7 +3,7 @@
 from math import isfinite
 from textwrap import wrap
 
-from domain.breakdown import Contribution
+from fivefold.domain.breakdown import Contribution
 
 MINUS = "\N{MINUS SIGN}"
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"

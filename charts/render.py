@@ -5,9 +5,9 @@ from pathlib import Path
 import altair as alt
 import vl_convert
 
-from charts.files import require_picture
-from charts.fitting import fitted
-from domain.files import replacing
+from fivefold.charts.files import require_picture
+from fivefold.charts.fitting import fitted
+from fivefold.domain.files import replacing
 
 PNG_SCALE = 2.0
 """Pixels for each point of the drawing: sharp on present screens and in print."""

@@ -6,9 +6,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.numbers import plain, typeset
-from charts.style import INK, NEGATIVE, SEGMENT_COLOURS, panel_title, rimmed, styled
-from domain.percent import percent
+from fivefold.charts.numbers import plain, typeset
+from fivefold.charts.style import INK, NEGATIVE, SEGMENT_COLOURS, panel_title, rimmed, styled
+from fivefold.domain.percent import percent
 
 WIDTH, HEIGHT = 330, 250
 ROOM_ABOVE = 1.1

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from math import fsum
 
-from charts.numbers import one_line, seen
-from domain.breakdown import Breakdown, Contribution
-from domain.errors import ConfigError
-from domain.segments import HIGHEST_SCORE, LOWEST_SCORE
+from fivefold.charts.numbers import one_line, seen
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
 
 SCORE_AXIS = (LOWEST_SCORE, HIGHEST_SCORE)
 MOST_STEPS = 12

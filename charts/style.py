@@ -4,8 +4,8 @@ from typing import Any, TypeVar
 
 import altair as alt
 
-from charts.numbers import one_line
-from domain.segments import SEGMENTS
+from fivefold.charts.numbers import one_line
+from fivefold.domain.segments import SEGMENTS
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from charts.numbers import cut_end, lines_of, one_line, signed
-from charts.steps import MOST_STEPS, SCORE_AXIS, Step, axis_around, decimals_of, waterfall_steps
-from domain.breakdown import Breakdown
+from fivefold.charts.numbers import cut_end, lines_of, one_line, signed
+from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Step, axis_around, decimals_of, waterfall_steps
+from fivefold.domain.breakdown import Breakdown
 
 NARROWEST_COLUMNS = 72
 SEEN_COLUMNS = 20

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import open_current_database, say, show_table
-from domain.clock import day_text
+from fivefold.cli.terminal import open_current_database, say, show_table
+from fivefold.domain.clock import day_text
 
 if TYPE_CHECKING:
-    from usecases.audit_verify import AuditFinding
+    from fivefold.usecases.audit_verify import AuditFinding
 
 FOUND = 1
 """Exit code where the log is not whole; a command that was refused ends with 2."""
@@ -30,7 +30,7 @@ def verify(
     ] = None,
 ) -> None:
     """Look for any change, gap or reorder in the audit log. Exit code 1, and a line for each finding."""
-    from usecases import audit, audit_verify  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases import audit, audit_verify  # noqa: PLC0415 (imports SQLAlchemy)
 
     exported = None if kept is None else audit.read_heads(kept)
     verified = audit_verify.verify(open_current_database(), _tell, exported=exported)
@@ -47,7 +47,7 @@ def heads(
     output: Annotated[Path, typer.Option("--output", "-o", help="A JSON file, to be kept on another machine.")],
 ) -> None:
     """Write the last entry of each organisation's chain. Keep the file where who can write the database cannot."""
-    from usecases.audit import export_heads  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.audit import export_heads  # noqa: PLC0415 (imports SQLAlchemy)
 
     exported = export_heads(open_current_database(), output)
     say(f"heads of {_count(len(exported.heads), 'organisation')}: {output}")
@@ -58,7 +58,7 @@ def show(
     last: Annotated[int, typer.Option("--last", min=1, help="How many entries.")] = 20,
 ) -> None:
     """Show who did what. Values before and after are not shown."""
-    from usecases.audit import list_entries  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.audit import list_entries  # noqa: PLC0415 (imports SQLAlchemy)
 
     rows = [
         [

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
-from domain.clock import day_text
-from domain.paging import every_row
+from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
+from fivefold.domain.clock import day_text
+from fivefold.domain.paging import every_row
 
 if TYPE_CHECKING:
-    from usecases.backtests import BacktestLine
+    from fivefold.usecases.backtests import BacktestLine
 
 backtests_app = typer.Typer(help="Backtests of rulesets, which workers run.", no_args_is_help=True)
 
@@ -27,7 +27,7 @@ def list_(
     organisation: OrganisationOption = "default",
 ) -> None:
     """List the backtests of a ruleset, the newest first."""
-    from usecases.backtests import list_backtests  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.backtests import list_backtests  # noqa: PLC0415 (imports SQLAlchemy and the engine)
 
     engine = open_current_database()
     lines = list(every_row(partial(list_backtests, engine, acting_in(engine, organisation), family)))
@@ -58,7 +58,7 @@ def cancel(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Cancel a backtest that waits or runs; its worker stops at the next part."""
-    from usecases.backtests import cancel_backtest  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.backtests import cancel_backtest  # noqa: PLC0415 (imports SQLAlchemy and the engine)
 
     engine = open_current_database()
     line = cancel_backtest(engine, acting_in(engine, organisation), number, reason)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import say, show_table
+from fivefold.cli.terminal import say, show_table
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,8 +17,8 @@ def indicators(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/indicators.md.")] = False,
 ) -> None:
     """Print the catalogue of indicators. Each has a name, unit, value for an empty history and meaning."""
-    from features.document import catalogue_markdown, empty_text  # noqa: PLC0415 (loads the indicators)
-    from features.matrix import catalogue  # noqa: PLC0415 (as above)
+    from fivefold.features.document import catalogue_markdown, empty_text  # noqa: PLC0415 (loads the indicators)
+    from fivefold.features.matrix import catalogue  # noqa: PLC0415 (as above)
 
     if markdown:
         typer.echo(catalogue_markdown(), nl=False)
@@ -33,7 +33,7 @@ def indicators(
 
 def warm() -> None:
     """Compile the indicators now. Nothing waits for it later."""
-    from features.matrix import warm as compile_now  # noqa: PLC0415 (loads the indicators)
+    from fivefold.features.matrix import warm as compile_now  # noqa: PLC0415 (loads the indicators)
 
     compile_now()
     say("The indicators are compiled.")

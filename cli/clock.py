@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import actor, open_current_database, say, show_table
-from domain.clock import day_text
+from fivefold.cli.terminal import actor, open_current_database, say, show_table
+from fivefold.domain.clock import day_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from store.ahead import Ahead
+    from fivefold.store.ahead import Ahead
 
 FOUND = 1
 """Exit code where something is dated after now."""
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def check() -> None:
     """Compare the clocks, and count what is dated after now. Exit code 1 where anything is."""
-    from usecases.clock_repair import look  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.clock_repair import look  # noqa: PLC0415 (imports SQLAlchemy)
 
     found = look(open_current_database())
     seconds = (found.machine_us - found.database_us) / 1_000_000
@@ -41,7 +41,7 @@ def check() -> None:
 
 def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:
     """Mend what is dated after now: whoever it concerns is assessed again. History stays as it is."""
-    from usecases.clock_repair import repair as mend  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.clock_repair import repair as mend  # noqa: PLC0415 (imports SQLAlchemy)
 
     found = mend(open_current_database(), actor(), reason)
     if not found:

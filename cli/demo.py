@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from cli import demo_levels, explain, sample, score, train
-from cli.terminal import load_model, open_registry, quoted, say
-from domain.clock import to_microseconds
-from domain.settings import read_settings
-from training.config import DEFAULT_NAME, TrainingConfig
+from fivefold.cli import demo_levels, explain, sample, score, train
+from fivefold.cli.terminal import load_model, open_registry, quoted, say
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.settings import read_settings
+from fivefold.training.config import DEFAULT_NAME, TrainingConfig
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ What next:
 
 
 def _show_scores() -> None:
-    from training.simulator import Simulation  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.simulator import Simulation  # noqa: PLC0415 (heavy to import)
 
     path = train.simulated_file()
     model = load_model(None, DEFAULT_NAME)

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cli import importing, levels, worker
-from cli.shipped import shipped_text
-from cli.terminal import actor, open_current_database, say
-from domain.clock import from_microseconds, now_microseconds
-from domain.settings import read_settings
+from fivefold.cli import importing, levels, worker
+from fivefold.cli.shipped import shipped_text
+from fivefold.cli.terminal import actor, open_current_database, say
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from training.sample_portfolio import SamplePortfolio
-    from usecases.actors import Actor
+    from fivefold.training.sample_portfolio import SamplePortfolio
+    from fivefold.usecases.actors import Actor
 
 ORGANISATION = "demo"
 CUSTOMERS = 300
@@ -76,9 +76,9 @@ def show_levels() -> None:
 
 def _is_set_up(engine: "Engine") -> bool:
     """Tell whether an earlier demo activated the ruleset: its portfolio is that of another day, and is kept."""
-    from domain.errors import ConfigError  # noqa: PLC0415 (with the imports of this function)
-    from usecases.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.ruleset_reading import list_families  # noqa: PLC0415 (as above)
+    from fivefold.domain.errors import ConfigError  # noqa: PLC0415 (with the imports of this function)
+    from fivefold.usecases.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.ruleset_reading import list_families  # noqa: PLC0415 (as above)
 
     try:
         operator = actor_in(engine, ORGANISATION, actor())
@@ -88,7 +88,7 @@ def _is_set_up(engine: "Engine") -> bool:
 
 
 def _store_sample() -> "SamplePortfolio":
-    from training.sample_portfolio import write_sample  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.sample_portfolio import write_sample  # noqa: PLC0415 (heavy to import)
 
     say("The risk side. Invented customers are stored for the organisation `demo`, as `fivefold import` does:")
     sample = write_sample(read_settings().var / "demo" / "sample", CUSTOMERS)
@@ -112,9 +112,9 @@ def _work() -> None:
 
 
 def _people(engine: "Engine") -> _People:
-    from usecases.actors import Actor  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.members import add_member, list_members  # noqa: PLC0415 (as above)
-    from usecases.organisations import actor_in  # noqa: PLC0415 (as above)
+    from fivefold.usecases.actors import Actor  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.members import add_member, list_members  # noqa: PLC0415 (as above)
+    from fivefold.usecases.organisations import actor_in  # noqa: PLC0415 (as above)
 
     operator = actor_in(engine, ORGANISATION, actor())
     known = {member.name: member.id for member in list_members(engine, operator) if member.left_us is None}
@@ -127,11 +127,11 @@ def _people(engine: "Engine") -> _People:
 
 def _activate(engine: "Engine", people: _People) -> None:
     """Write, commit and backtest the shipped ruleset as one person, and activate it and a policy as another."""
-    from usecases.activations import activate  # noqa: PLC0415 (imports the engine)
-    from usecases.backtests import request_backtest, run_next_backtest  # noqa: PLC0415 (as above)
-    from usecases.policies import approve_policy, propose_policy  # noqa: PLC0415 (as above)
-    from usecases.ruleset_commits import commit  # noqa: PLC0415 (as above)
-    from usecases.rulesets import save_draft  # noqa: PLC0415 (as above)
+    from fivefold.usecases.activations import activate  # noqa: PLC0415 (imports the engine)
+    from fivefold.usecases.backtests import request_backtest, run_next_backtest  # noqa: PLC0415 (as above)
+    from fivefold.usecases.policies import approve_policy, propose_policy  # noqa: PLC0415 (as above)
+    from fivefold.usecases.ruleset_commits import commit  # noqa: PLC0415 (as above)
+    from fivefold.usecases.rulesets import save_draft  # noqa: PLC0415 (as above)
 
     draft = save_draft(engine, people.author, shipped_text(RULESET))
     version = commit(engine, people.author, RULESET, draft.revision).number
@@ -146,7 +146,7 @@ def _activate(engine: "Engine", people: _People) -> None:
 
 def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
     """Show a customer and a decision before and after a transaction with a listed country."""
-    from usecases.ingest_transactions import add_transactions  # noqa: PLC0415 (imports the engine)
+    from fivefold.usecases.ingest_transactions import add_transactions  # noqa: PLC0415 (imports the engine)
 
     say(f"\nOne ordinary customer, and a payment of 1,500 euro that {customer} wants to make:\n")
     levels.level(customer, organisation=ORGANISATION)
@@ -172,8 +172,8 @@ def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
 
 
 def _decide(engine: "Engine", operator: "Actor", customer: str) -> None:
-    from usecases.decisions import decide  # noqa: PLC0415 (imports the engine)
-    from usecases.levels import Freshness  # noqa: PLC0415 (as above)
+    from fivefold.usecases.decisions import decide  # noqa: PLC0415 (imports the engine)
+    from fivefold.usecases.levels import Freshness  # noqa: PLC0415 (as above)
 
     found = decide(engine, operator, "payments", "customer", customer, PAYMENT, Freshness.STORED)
     name, version = found.policy

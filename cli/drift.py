@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import NameOption, console, open_current_database, open_registry, require_name, show_table
-from domain.clock import DAY_US, day_text, now_microseconds
-from domain.errors import ModelNotFound
-from domain.settings import read_settings
-from training.config import DEFAULT_NAME
+from fivefold.cli.terminal import NameOption, console, open_current_database, open_registry, require_name, show_table
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.domain.errors import ModelNotFound
+from fivefold.domain.settings import read_settings
+from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from models.value_model import ValueModel
+    from fivefold.models.value_model import ValueModel
 
 SHOWN = 15
 
@@ -29,7 +29,7 @@ def drift(
 ) -> None:
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
     require_name(name)
-    from usecases.drift import counted_as, measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.drift import counted_as, measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
 
     number, model = _model_of(name, version)
     engine = open_current_database()
@@ -46,7 +46,7 @@ def drift(
 
 def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
     """Load the version asked for, or the champion: the embedded registry's without MLflow, which takes seconds."""
-    from models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
+    from fivefold.models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
 
     kept = kept_champion(read_settings(), name)
     if kept is not None and version in {None, kept.version}:

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import acting_in, open_current_database, say, warn
-from domain.clock import now_microseconds
-from domain.errors import ConfigError
-from domain.settings import read_settings
+from fivefold.cli.terminal import acting_in, open_current_database, say, warn
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import read_settings
 
 FOUND = 1
 """Exit code where a check found something, or the audit log is not whole; what is refused ends with 2."""
@@ -39,8 +39,8 @@ def evidence(
 
 
 def _collect(name: str, output: Path, organisation: str) -> None:
-    from usecases.evidence import build_evidence  # noqa: PLC0415 (imports SQLAlchemy and Polars)
-    from usecases.quarters import quarter_named  # noqa: PLC0415 (as above)
+    from fivefold.usecases.evidence import build_evidence  # noqa: PLC0415 (imports SQLAlchemy and Polars)
+    from fivefold.usecases.quarters import quarter_named  # noqa: PLC0415 (as above)
 
     quarter = quarter_named(name)
     if quarter.until_us > now_microseconds():
@@ -57,7 +57,7 @@ def _collect(name: str, output: Path, organisation: str) -> None:
 
 
 def _check(path: Path) -> None:
-    from usecases.archive import check_archive  # noqa: PLC0415 (imports pydantic)
+    from fivefold.usecases.archive import check_archive  # noqa: PLC0415 (imports pydantic)
 
     found = check_archive(path)
     for problem in found.problems:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charts.files import require_picture
-from cli.terminal import (
+from fivefold.charts.files import require_picture
+from fivefold.cli.terminal import (
     AsOfOption,
     MapOption,
     ModelOption,
@@ -22,18 +22,18 @@ from cli.terminal import (
     say,
     say_absent,
 )
-from domain.clock import day_text
-from domain.errors import ConfigError
-from domain.percent import percent
-from features.columns import CREATED
-from training.config import DEFAULT_NAME
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.percent import percent
+from fivefold.features.columns import CREATED
+from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from domain.breakdown import Breakdown
-    from features.histories import Floats
-    from features.paths import MappedFile
-    from models.reach import Reach
-    from models.value_model import ValueModel
+    from fivefold.domain.breakdown import Breakdown
+    from fivefold.features.histories import Floats
+    from fivefold.features.paths import MappedFile
+    from fivefold.models.reach import Reach
+    from fivefold.models.value_model import ValueModel
 
 
 def add_to(app: typer.Typer) -> None:
@@ -71,8 +71,8 @@ def show(
     as_json: bool = False,
 ) -> None:
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
-    from models.explain import breakdown, explained  # noqa: PLC0415 (loads the indicators)
-    from models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
+    from fivefold.models.explain import breakdown, explained  # noqa: PLC0415 (loads the indicators)
+    from fivefold.models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
 
     matrix, reach = _matrix_of(model, path, user, as_of)
     explanations = explain_matrix(model, matrix)
@@ -97,8 +97,8 @@ def show(
         say(f"The starting point is the score at the model's average prediction. Seen: {seen}.")
         say_absent(model)
     if png:
-        from charts.render import save  # noqa: PLC0415 (imports Altair)
-        from charts.waterfall import waterfall  # noqa: PLC0415 (as above)
+        from fivefold.charts.render import save  # noqa: PLC0415 (imports Altair)
+        from fivefold.charts.waterfall import waterfall  # noqa: PLC0415 (as above)
 
         save(waterfall(found, title=headline, most=most), png)
         if not as_json:
@@ -106,8 +106,8 @@ def show(
 
 
 def _print(headline: str, found: "Breakdown", most: int) -> None:
-    from charts.numbers import signed  # noqa: PLC0415 (the room imports what draws)
-    from charts.waterfall_text import waterfall_text  # noqa: PLC0415 (as above)
+    from fivefold.charts.numbers import signed  # noqa: PLC0415 (the room imports what draws)
+    from fivefold.charts.waterfall_text import waterfall_text  # noqa: PLC0415 (as above)
 
     say(headline)
     say()
@@ -127,8 +127,8 @@ def _plain(value: Any) -> Any:
 
 
 def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int) -> "tuple[Floats, Reach]":
-    from features.sources import stream_histories  # noqa: PLC0415 (loads the indicators)
-    from models.reach import reaches  # noqa: PLC0415 (as above)
+    from fivefold.features.sources import stream_histories  # noqa: PLC0415 (loads the indicators)
+    from fivefold.models.reach import reaches  # noqa: PLC0415 (as above)
 
     found = None
     for part in stream_histories(

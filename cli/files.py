@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import PathArgument, say, show_table
-from domain.errors import ConfigError
+from fivefold.cli.terminal import PathArgument, say, show_table
+from fivefold.domain.errors import ConfigError
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
 
@@ -25,7 +25,7 @@ def simulate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same customers.")] = 1,
 ) -> None:
     """Simulate customers to try things out on. They deposit, withdraw, pause and leave."""
-    from training.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
 
     _require_parquet(output)
     rows = write_simulation(Simulation(customers=customers, seed=seed), output)
@@ -40,7 +40,7 @@ def sample(
     """Write a sample portfolio for the ruleset fatf-retail. It has customers, transactions, screenings, cases, tags."""
     from pyarrow.parquet import read_schema  # noqa: PLC0415 (heavy to import)
 
-    from training.sample_portfolio import write_sample  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.sample_portfolio import write_sample  # noqa: PLC0415 (heavy to import)
 
     tables = write_sample(folder, customers, seed)
     show_table(
@@ -59,7 +59,7 @@ def sample(
 
 def sort(path: PathArgument, output: OutputOption) -> None:
     """Group a file's rows by customer. Streaming needs that; files larger than memory are fine."""
-    from features.sort import sort_by_customer  # noqa: PLC0415 (heavy to import)
+    from fivefold.features.sort import sort_by_customer  # noqa: PLC0415 (heavy to import)
 
     _require_parquet(output)
     rows = sort_by_customer(path, output)

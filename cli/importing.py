@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
-from cli.terminal import acting_in, actor, moment, open_current_database, say, warn
-from domain.clock import now_microseconds
-from domain.errors import ConfigError, first_row_of, problem_lines
-from domain.settings import read_settings
+from fivefold.cli.rules_options import ListsOption, RulesetArgument, load_ruleset
+from fivefold.cli.terminal import acting_in, actor, moment, open_current_database, say, warn
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
+from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
-    from usecases.importing import Progress
+    from fivefold.usecases.importing import Progress
 
 import_app = typer.Typer(help="Entities and what is known of them, from files.", no_args_is_help=True)
 
@@ -62,14 +62,14 @@ def setup(
     ] = "",
 ) -> None:
     """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
-    from cli.shipped import lists_with  # noqa: PLC0415 (imports the engine)
-    from risk.engine.reads import lists_of_ruleset  # noqa: PLC0415 (as above)
-    from risk.language.canonical import canonical_json  # noqa: PLC0415 (as above)
-    from usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.changes.people import allow_sole_operator  # noqa: PLC0415 (as above)
-    from usecases.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.organisations import actor_in_new  # noqa: PLC0415 (as above)
-    from usecases.settings import SettingsGiven, choose_levels  # noqa: PLC0415 (as above)
+    from fivefold.cli.shipped import lists_with  # noqa: PLC0415 (imports the engine)
+    from fivefold.risk.engine.reads import lists_of_ruleset  # noqa: PLC0415 (as above)
+    from fivefold.risk.language.canonical import canonical_json  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.people import allow_sole_operator  # noqa: PLC0415 (as above)
+    from fivefold.usecases.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.organisations import actor_in_new  # noqa: PLC0415 (as above)
+    from fivefold.usecases.settings import SettingsGiven, choose_levels  # noqa: PLC0415 (as above)
 
     ruleset = load_ruleset(path)
     names, known = lists_of_ruleset(ruleset), lists_with(lists)
@@ -119,9 +119,9 @@ def take_file(
     refused: Path | None = None,
 ) -> None:
     """Import a file of a table, one of TABLES, and say what was new; ends with SOME_REFUSED where a row was refused."""
-    from features.text_files import ColumnMap  # noqa: PLC0415 (imports Arrow with its room)
-    from usecases.clock_repair import refuse_future  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.importing import ImportFile, import_table  # noqa: PLC0415 (as above)
+    from fivefold.features.text_files import ColumnMap  # noqa: PLC0415 (imports Arrow with its room)
+    from fivefold.usecases.clock_repair import refuse_future  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.importing import ImportFile, import_table  # noqa: PLC0415 (as above)
 
     file = ImportFile(path, read_settings().var / "imports", ColumnMap.read(names or []), refused)
     engine = open_current_database()

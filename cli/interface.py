@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import ConfigError
-from domain.settings import read_settings
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import read_settings
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

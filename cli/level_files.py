@@ -4,11 +4,11 @@ from pathlib import Path
 
 import polars as pl
 
-from cli.portfolio_files import read_frame
-from domain.clock import day_text
-from domain.errors import ConfigError
-from risk.engine.lost_floors import FLOORS_LOST, from_text
-from risk.facts.fields import read_moments
+from fivefold.cli.portfolio_files import read_frame
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.engine.lost_floors import FLOORS_LOST, from_text
+from fivefold.risk.facts.fields import read_moments
 
 
 def read_standings(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFrame:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
-from domain.clock import day_text
-from domain.paging import every_row
-from domain.percent import percent
-from domain.settings import read_settings
+from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
+from fivefold.domain.clock import day_text
+from fivefold.domain.paging import every_row
+from fivefold.domain.percent import percent
+from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Engine
 
-    from usecases.facts import RelatedLine
-    from usecases.levels import LevelShown
-    from usecases.valuing import Valuer
+    from fivefold.usecases.facts import RelatedLine
+    from fivefold.usecases.levels import LevelShown
+    from fivefold.usecases.valuing import Valuer
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,8 +39,8 @@ def level(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
     """Show a stored customer's level and why, or count all levels."""
-    from usecases.facts import read_entity  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.levels import Freshness, history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.facts import read_entity  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels import Freshness, history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     if customer is None:
@@ -71,7 +71,7 @@ def level(
 
 def _valuer(engine: "Engine") -> "Valuer | None":
     """Load the champion where there is one: rules may read the value."""
-    from usecases.champion import Champion  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.champion import Champion  # noqa: PLC0415 (imports SQLAlchemy)
 
     champion = Champion(engine, read_settings())
     champion.load()
@@ -132,7 +132,7 @@ def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
 
 def show_distribution(engine: "Engine", organisation: str, kind: str = "customer") -> None:
     """Print how many entities of a type stand at which level, and why the others have none."""
-    from usecases.distribution import distribution  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.distribution import distribution  # noqa: PLC0415 (imports SQLAlchemy)
 
     found = distribution(engine, acting_in(engine, organisation), kind)
     counts = dict.fromkeys(reversed(found.levels), 0)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.extras import missing_extra
-from cli.lazy import LazyGroup
-from cli.plain import write_plainly_where_needed
-from domain.errors import FivefoldError
-from domain.release import release
+from fivefold.cli.extras import missing_extra
+from fivefold.cli.lazy import LazyGroup
+from fivefold.cli.plain import write_plainly_where_needed
+from fivefold.domain.errors import FivefoldError
+from fivefold.domain.release import release
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _errors() -> "Console":
-    from cli.terminal import errors  # noqa: PLC0415 (the overview needs none of it)
+    from fivefold.cli.terminal import errors  # noqa: PLC0415 (the overview needs none of it)
 
     return errors
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table
-from domain.clock import day_text
-from domain.paging import every_row
+from fivefold.cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table
+from fivefold.domain.clock import day_text
+from fivefold.domain.paging import every_row
 
 members_app = typer.Typer(help="Members: the people of an organisation, and their roles.", no_args_is_help=True)
 
@@ -30,8 +30,8 @@ def add(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Add a member, or take back one who left. Tokens are made apart: `fivefold tokens create --member NAME`."""
-    from usecases.members import add_member  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.organisations import actor_in_new  # noqa: PLC0415 (as above)
+    from fivefold.usecases.members import add_member  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.organisations import actor_in_new  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     made = add_member(engine, actor_in_new(engine, organisation, actor()), name, role)
@@ -40,7 +40,7 @@ def add(
 
 def list_(organisation: OrganisationOption = "default") -> None:
     """List the members, those who left too."""
-    from usecases.members import list_members  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.members import list_members  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -59,7 +59,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
 
 def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationOption = "default") -> None:
     """Give a member these roles and no others. Tokens of roles that they lose end at once."""
-    from usecases.members import set_roles  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.members import set_roles  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     changed = set_roles(engine, acting_in(engine, organisation), member, role)
@@ -68,7 +68,7 @@ def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationO
 
 def leave(member: NumberArgument, organisation: OrganisationOption = "default") -> None:
     """Note that a member has left. All their tokens end at once."""
-    from usecases import members  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases import members  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     gone = members.leave(engine, acting_in(engine, organisation), member)

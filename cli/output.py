@@ -8,9 +8,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from domain.errors import ConfigError
-from domain.files import replacing, require_folder
-from features.formulas import inert_frame
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing, require_folder
+from fivefold.features.formulas import inert_frame
 
 Write = Callable[[pl.DataFrame], None]
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from domain.errors import ConfigError
-from features.text_files import ColumnMap
+from fivefold.domain.errors import ConfigError
+from fivefold.features.text_files import ColumnMap
 
 PARTS = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "labels")
 PortfolioMapOption = Annotated[

@@ -7,12 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from cli.portfolio_files import PortfolioFiles
-from cli.terminal import warn
-from risk.engine.reads import inputs_of_ruleset
-from risk.facts.portfolio import ENTITY, Portfolio
-from risk.language.inputs import ScreeningInput, TagInput
-from risk.language.ruleset import Ruleset
+from fivefold.cli.portfolio_files import PortfolioFiles
+from fivefold.cli.terminal import warn
+from fivefold.risk.engine.reads import inputs_of_ruleset
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.inputs import ScreeningInput, TagInput
+from fivefold.risk.language.ruleset import Ruleset
 
 _LINKED = ("transactions", "cases", "alerts", "tags", "screenings")
 _WORDS: dict[Any, str] = {TagInput: "tag", ScreeningInput: "screening"}

@@ -11,24 +11,24 @@ from typing import Any
 
 import polars as pl
 
-from cli.portfolio_columns import PortfolioColumns
-from cli.portfolio_values import ValueSide
-from cli.terminal import warn
-from domain.clock import from_microseconds
-from domain.errors import ConfigError, LayoutError, problem_lines
-from domain.money import RateTable, ecb_rates
-from domain.rate_files import read_rates
-from features.csv_file import csv_parts, frame_of, torn_frame
-from features.json_lines import JsonLine, json_lines
-from features.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
-from risk.facts.fields import entities_from_rows
-from risk.facts.lists import NamedList
-from risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, Portfolio, error_of
-from risk.facts.reading import refuse_link
-from risk.facts.records import KNOWN_AT
-from risk.facts.transactions import CONTRADICTS
-from risk.language.fields import FieldType
-from risk.language.ruleset import Ruleset
+from fivefold.cli.portfolio_columns import PortfolioColumns
+from fivefold.cli.portfolio_values import ValueSide
+from fivefold.cli.terminal import warn
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import ConfigError, LayoutError, problem_lines
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.rate_files import read_rates
+from fivefold.features.csv_file import csv_parts, frame_of, torn_frame
+from fivefold.features.json_lines import JsonLine, json_lines
+from fivefold.features.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
+from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, Portfolio, error_of
+from fivefold.risk.facts.reading import refuse_link
+from fivefold.risk.facts.records import KNOWN_AT
+from fivefold.risk.facts.transactions import CONTRADICTS
+from fivefold.risk.language.fields import FieldType
+from fivefold.risk.language.ruleset import Ruleset
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
 SHOWN = 5

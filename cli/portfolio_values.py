@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cli.terminal import load_model, warn
-from domain.errors import ConfigError
-from domain.money import RateTable
-from features.columns import DATE, NULLABLE, USER_ID
-from features.text_files import suffix_of_name
-from risk.engine.reads import simple_inputs_of
-from risk.facts.fields import read_moments
-from risk.facts.portfolio import ENTITY, NOT_READ
-from risk.language.inputs import IndicatorInput, ValueInput
-from risk.language.ruleset import Ruleset
+from fivefold.cli.terminal import load_model, warn
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.money import RateTable
+from fivefold.features.columns import DATE, NULLABLE, USER_ID
+from fivefold.features.text_files import suffix_of_name
+from fivefold.risk.engine.reads import simple_inputs_of
+from fivefold.risk.facts.fields import read_moments
+from fivefold.risk.facts.portfolio import ENTITY, NOT_READ
+from fivefold.risk.language.inputs import IndicatorInput, ValueInput
+from fivefold.risk.language.ruleset import Ruleset
 
 if TYPE_CHECKING:
-    from features.histories import Histories
+    from fivefold.features.histories import Histories
 
 Compute = Callable[["Histories", int], pl.DataFrame]
 Needs = tuple[tuple[str, ...], tuple[str, ...] | None, str]
@@ -59,7 +59,7 @@ class ValueSide:
                 f"ruleset {reader} reads indicators or the value, which are computed from --transactions; "
                 "none are given"
             )
-        from risk.facts.catalogue import indicator_frame, value_frame  # noqa: PLC0415 (heavy to import)
+        from fivefold.risk.facts.catalogue import indicator_frame, value_frame  # noqa: PLC0415 (heavy to import)
 
         indicators = None
         if wants_indicators:
@@ -75,8 +75,8 @@ class ValueSide:
     def _computed(
         self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute, needs: Needs
     ) -> pl.DataFrame:
-        from features.histories import gaps  # noqa: PLC0415 (heavy to import)
-        from features.sound import sound_histories  # noqa: PLC0415 (heavy to import)
+        from fivefold.features.histories import gaps  # noqa: PLC0415 (heavy to import)
+        from fivefold.features.sound import sound_histories  # noqa: PLC0415 (heavy to import)
 
         seen = rows
         if DATE in rows.columns:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import acting_in, actor, moment, open_current_database, say
-from domain.errors import ConfigError
-from domain.settings import read_settings
+from fivefold.cli.terminal import acting_in, actor, moment, open_current_database, say
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import read_settings
 
 EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
@@ -26,7 +26,7 @@ def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: O
 
     Refused while records must be kept, or are on hold.
     """
-    from usecases.erasing import erase_entity  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.erasing import erase_entity  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     register = read_settings().erasures
@@ -42,7 +42,7 @@ def erase_again(
     ] = None,
 ) -> None:
     """Put legal holds and erasures again, after a restore."""
-    from usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
 
     path = register or read_settings().erasures
     if not path.is_file():
@@ -61,7 +61,7 @@ def hold(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Put a legal hold on an entity, against erasure."""
-    from usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases import erasing  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     register = read_settings().erasures

@@ -6,18 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import OrganisationOption, acting_in, actor, open_current_database, open_registry, say, show_table
-from domain.clock import day_text
-from domain.errors import ConfigError
-from domain.paging import every_row
+from fivefold.cli.terminal import (
+    OrganisationOption,
+    acting_in,
+    actor,
+    open_current_database,
+    open_registry,
+    say,
+    show_table,
+)
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import every_row
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from usecases.actors import Actor
-    from usecases.changes.effects import Champions
-    from usecases.changes.proposals import Outcome, ProposalLine
-    from usecases.roles import Role
+    from fivefold.usecases.actors import Actor
+    from fivefold.usecases.changes.effects import Champions
+    from fivefold.usecases.changes.proposals import Outcome, ProposalLine
+    from fivefold.usecases.roles import Role
 
 proposals_app = typer.Typer(
     help="Changes of what decides: one person proposes, another approves. Each has their own token.",
@@ -54,8 +62,8 @@ def add_to(app: typer.Typer) -> None:
 
 def person(engine: "Engine", organisation: str, token: str) -> "tuple[Actor, Role]":
     """Tell who acts, and as what: the member of the token; without one the machine's account, which is no person."""
-    from usecases.roles import Role  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.tokens import find_credential  # noqa: PLC0415 (as above)
+    from fivefold.usecases.roles import Role  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.tokens import find_credential  # noqa: PLC0415 (as above)
 
     at_machine = acting_in(engine, organisation)
     if not token:
@@ -73,7 +81,7 @@ def list_(
     state: Annotated[str | None, typer.Option("--state", help="proposed, approved, refused or withdrawn.")] = None,
 ) -> None:
     """List proposals, the newest first."""
-    from usecases.changes.proposals import list_proposals  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.proposals import list_proposals  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -90,8 +98,8 @@ def _tested(line: "ProposalLine") -> str:
 
 def show(number: NumberArgument, organisation: OrganisationOption = "default") -> None:
     """Show a proposal: what would change, whom it would reach, and what its backtests found."""
-    from usecases.backtests import report_of  # noqa: PLC0415 (imports SQLAlchemy and the engine)
-    from usecases.changes.proposals import read_proposal  # noqa: PLC0415 (as above)
+    from fivefold.usecases.backtests import report_of  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.changes.proposals import read_proposal  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -138,7 +146,7 @@ def order(
     token: TokenOption = "",
 ) -> None:
     """Propose another order of the rulesets of a type."""
-    from usecases.changes.asks import order_families  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import order_families  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     tell_outcome(order_families(engine, person(engine, organisation, token)[0], kind, families, reason))
@@ -152,7 +160,7 @@ def switch(
     token: TokenOption = "",
 ) -> None:
     """Propose to switch a ruleset on or off."""
-    from usecases.changes.asks import switch_family  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import switch_family  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     tell_outcome(switch_family(engine, person(engine, organisation, token)[0], family, on, reason))
@@ -169,7 +177,7 @@ def rollback(
     token: TokenOption = "",
 ) -> None:
     """Propose that a version decides again that did before."""
-    from usecases.changes.asks import roll_back  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import roll_back  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     tell_outcome(roll_back(engine, person(engine, organisation, token)[0], family, version, reason, release=release))
@@ -182,7 +190,7 @@ def add_list(
     token: TokenOption = "",
 ) -> None:
     """Propose the versions of a list that are not there yet."""
-    from usecases.changes.asks import put_list  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import put_list  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who = person(engine, organisation, token)[0]
@@ -197,7 +205,7 @@ def retire_policy(
     token: TokenOption = "",
 ) -> None:
     """Propose that an active version of a policy decides no more."""
-    from usecases.changes import asks  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes import asks  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     tell_outcome(asks.retire_policy(engine, person(engine, organisation, token)[0], policy, version, reason))
@@ -228,9 +236,9 @@ def settings(
     token: TokenOption = "",
 ) -> None:
     """Propose other settings: the cap on overrides, retention, the least coverage, what needs a second person."""
-    from usecases.changes.asks import change_settings  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.roles import Role  # noqa: PLC0415 (as above)
-    from usecases.settings import SettingsGiven  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.asks import change_settings  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.roles import Role  # noqa: PLC0415 (as above)
+    from fivefold.usecases.settings import SettingsGiven  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
@@ -249,8 +257,8 @@ def approve(
     token: TokenOption = "",
 ) -> None:
     """Do what another person proposed."""
-    from usecases.changes.contents import ModelPromoted  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.changes.proposals import approve_proposal, read_proposal  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.contents import ModelPromoted  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.proposals import approve_proposal, read_proposal  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
@@ -261,7 +269,7 @@ def approve(
 
 
 def _champions(model: str) -> "Champions":
-    from usecases.promoting import RegistryChampions  # noqa: PLC0415 (imports MLflow)
+    from fivefold.usecases.promoting import RegistryChampions  # noqa: PLC0415 (imports MLflow)
 
     return RegistryChampions(open_registry(model))
 
@@ -273,7 +281,7 @@ def refuse(
     token: TokenOption = "",
 ) -> None:
     """Refuse a proposal, or withdraw one's own."""
-    from usecases.changes.proposals import refuse_proposal  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.proposals import refuse_proposal  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
@@ -283,7 +291,7 @@ def refuse(
 
 def backtests(number: NumberArgument, organisation: OrganisationOption = "default", token: TokenOption = "") -> None:
     """Ask for the backtests of a proposal anew, such as after what decides has changed."""
-    from usecases.changes.proposals import request_proposal_backtests  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.proposals import request_proposal_backtests  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     line = request_proposal_backtests(engine, person(engine, organisation, token)[0], number)
@@ -292,8 +300,8 @@ def backtests(number: NumberArgument, organisation: OrganisationOption = "defaul
 
 def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
     """Let one person approve what they proposed: for a try-out. Only before two people decided on anything."""
-    from usecases.changes.people import allow_sole_operator  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.organisations import actor_in  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.people import allow_sole_operator  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.organisations import actor_in  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     allow_sole_operator(engine, actor_in(engine, organisation, actor()), reason)
@@ -302,8 +310,8 @@ def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "defa
 
 def two_people(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
     """Need two people from now on."""
-    from usecases.changes.people import require_two_people  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.organisations import actor_in  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.people import require_two_people  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.organisations import actor_in  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     require_two_people(engine, actor_in(engine, organisation, actor()), reason)

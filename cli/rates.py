@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli.proposals import ReasonOption, TokenOption, person, tell_outcome
-from cli.terminal import OrganisationOption, acting_in, open_current_database, show_table, warn
-from domain.paging import every_row
+from fivefold.cli.proposals import ReasonOption, TokenOption, person, tell_outcome
+from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, show_table, warn
+from fivefold.domain.paging import every_row
 
 rates_app = typer.Typer(help="The exchange rates in force, and tables of your own.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 def show(organisation: OrganisationOption = "default") -> None:
     """Show each rate with the day that it is of, and the stored currencies that have none."""
-    from usecases.rate_tables import show_rates  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.rate_tables import show_rates  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     found = show_rates(engine, acting_in(engine, organisation))
@@ -36,7 +36,7 @@ def show(organisation: OrganisationOption = "default") -> None:
 
 def tables(organisation: OrganisationOption = "default") -> None:
     """List the organisation's own tables, the newest first."""
-    from usecases.rate_tables import list_rate_tables  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.rate_tables import list_rate_tables  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -56,8 +56,8 @@ def propose(
     token: TokenOption = "",
 ) -> None:
     """Propose a table of own rates; it holds at once while nothing decides yet."""
-    from domain.rate_files import read_dated_rates  # noqa: PLC0415 (as below)
-    from usecases.changes.asks import put_rates  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.domain.rate_files import read_dated_rates  # noqa: PLC0415 (as below)
+    from fivefold.usecases.changes.asks import put_rates  # noqa: PLC0415 (imports SQLAlchemy)
 
     rates = read_dated_rates(path)
     engine = open_current_database()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import (
+from fivefold.cli.terminal import (
     MapOption,
     ModelOption,
     NameOption,
@@ -18,12 +18,12 @@ from cli.terminal import (
     show_table,
     warn,
 )
-from domain.clock import day_text, parse_moment
-from domain.errors import ConfigError
-from training.config import DEFAULT_NAME
+from fivefold.domain.clock import day_text, parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from training.recalibrate import Recalibration
+    from fivefold.training.recalibrate import Recalibration
 
 AsOfOption = Annotated[
     str | None,
@@ -49,7 +49,7 @@ def recalibrate(
     require_source(data)
     if model is not None and not model.startswith("models:/"):
         raise ConfigError(f"--model is {model!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
-    from training.recalibrate import recalibrate as run  # noqa: PLC0415 (imports MLflow and SHAP)
+    from fivefold.training.recalibrate import recalibrate as run  # noqa: PLC0415 (imports MLflow and SHAP)
 
     source = mapped(data, names)
     show(run(source if source.names.ours else data, open_registry(name), uri=model, as_of=when), name)
@@ -57,7 +57,7 @@ def recalibrate(
 
 def show(outcome: "Recalibration", name: str) -> None:
     """Print what the new curve changes, the verdict, and the command that makes the version champion."""
-    from training.recalibration_card import sentences  # noqa: PLC0415 (imports Polars)
+    from fivefold.training.recalibration_card import sentences  # noqa: PLC0415 (imports Polars)
 
     lineage, model, change = outcome.lineage, outcome.model, outcome.change
     for text in lineage.warnings:

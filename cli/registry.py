@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.proposals import TokenOption, person, tell_proposal
-from cli.terminal import (
+from fivefold.cli.proposals import TokenOption, person, tell_proposal
+from fivefold.cli.terminal import (
     NameOption,
     OrganisationOption,
     actor,
@@ -15,12 +15,12 @@ from cli.terminal import (
     say,
     show_table,
 )
-from domain.clock import day_text, from_microseconds, parse_moment
-from domain.errors import PromotionRefused
-from training.config import DEFAULT_NAME
+from fivefold.domain.clock import day_text, from_microseconds, parse_moment
+from fivefold.domain.errors import PromotionRefused
+from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from models.promotions import Promotion
+    from fivefold.models.promotions import Promotion
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Recorded with it.")]
 
@@ -38,7 +38,7 @@ def models(
     """List the registered versions, or what served on a date."""
     moment = None if on is None else parse_moment(on, "--on")
     registry = open_registry(name)
-    from models.promotions import history, served_on  # noqa: PLC0415 (imports MLflow)
+    from fivefold.models.promotions import history, served_on  # noqa: PLC0415 (imports MLflow)
 
     if moment is not None:
         _show_promotions(f"{name}: what served on {on}", served_on(registry, moment))
@@ -81,7 +81,7 @@ def promote(
     if force and not reason.strip():
         raise PromotionRefused("--force needs --reason TEXT: it is recorded with the promotion")
     registry = open_registry(name)
-    from usecases import promoting  # noqa: PLC0415 (imports MLflow)
+    from fivefold.usecases import promoting  # noqa: PLC0415 (imports MLflow)
 
     engine = open_current_database()
     if not token or not promoting.need_of_two_people(engine):
@@ -94,7 +94,7 @@ def promote(
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
     """Make the champion before the present one champion again."""
     registry = open_registry(name)
-    from usecases.promoting import roll_back_model  # noqa: PLC0415 (imports MLflow)
+    from fivefold.usecases.promoting import roll_back_model  # noqa: PLC0415 (imports MLflow)
 
     _tell(roll_back_model(open_current_database(), registry, actor(), reason))
 

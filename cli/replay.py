@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import acting_in, open_current_database, say, warn
+from fivefold.cli.terminal import acting_in, open_current_database, say, warn
 
 DIFFERENT = 1
 """Exit code where other bytes came out; a replay that was refused ends with 2."""
@@ -25,7 +25,7 @@ def replay(
 
     It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
     """
-    from usecases.decision_reading import replay_named  # noqa: PLC0415 (imports the engine)
+    from fivefold.usecases.decision_reading import replay_named  # noqa: PLC0415 (imports the engine)
 
     engine = open_current_database()
     found = replay_named(engine, acting_in(engine, organisation), assessment)

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import (
+from fivefold.cli import (
     rules_assess,
     rules_backtest,
     rules_diff,

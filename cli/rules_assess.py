@@ -6,12 +6,12 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from cli.level_files import read_overrides, read_standings
-from cli.output import open_output
-from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
-from cli.portfolio_doubts import warn_of_doubts, warn_of_strangers
-from cli.portfolio_files import PortfolioFiles, read_portfolio
-from cli.rules_options import (
+from fivefold.cli.level_files import read_overrides, read_standings
+from fivefold.cli.output import open_output
+from fivefold.cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
+from fivefold.cli.portfolio_doubts import warn_of_doubts, warn_of_strangers
+from fivefold.cli.portfolio_files import PortfolioFiles, read_portfolio
+from fivefold.cli.rules_options import (
     AlertsOption,
     BaseOption,
     CasesOption,
@@ -23,17 +23,17 @@ from cli.rules_options import (
     TransactionsOption,
     load_ruleset,
 )
-from cli.shipped import lists_with
-from cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
-from domain.clock import day_text
-from domain.errors import ConfigError
-from domain.files import replacing
-from domain.percent import percent
-from risk.engine.assess import assess
-from risk.engine.assessments import STATUS, Assessments, Status
-from risk.engine.breakdown import as_json_text, explain, explain_all
-from risk.engine.outcomes import signed
-from training.config import DEFAULT_NAME
+from fivefold.cli.shipped import lists_with
+from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.domain.percent import percent
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.breakdown import as_json_text, explain, explain_all
+from fivefold.risk.engine.outcomes import signed
+from fivefold.training.config import DEFAULT_NAME
 
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 SHOWN = 20

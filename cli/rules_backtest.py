@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from cli.level_files import read_standings
-from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
-from cli.portfolio_doubts import warn_of_doubts
-from cli.portfolio_files import PortfolioFiles, read_portfolio
-from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
-from cli.rules_options import (
+from fivefold.cli.level_files import read_standings
+from fivefold.cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
+from fivefold.cli.portfolio_doubts import warn_of_doubts
+from fivefold.cli.portfolio_files import PortfolioFiles, read_portfolio
+from fivefold.cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
+from fivefold.cli.rules_options import (
     AlertsOption,
     BaseOption,
     CasesOption,
@@ -22,11 +22,11 @@ from cli.rules_options import (
     TransactionsOption,
     load_ruleset,
 )
-from cli.shipped import lists_with
-from cli.terminal import AsOfOption, ModelOption, NameOption, errors, moment
-from domain.clock import parse_moment
-from domain.errors import ConfigError
-from training.config import DEFAULT_NAME
+from fivefold.cli.shipped import lists_with
+from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, errors, moment
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.training.config import DEFAULT_NAME
 
 RulesetsArgument = Annotated[
     list[str], typer.Argument(metavar="[A] B", help="The ruleset in force (may be left out), and the draft.")
@@ -65,8 +65,8 @@ def backtest_files(
     json: JsonOption = None,
 ) -> None:
     """Compare what A and B make of a portfolio: levels, who moves, hits of every case, and what cannot be assessed."""
-    from risk.governance.backtest import Standing, backtest  # noqa: PLC0415 (imports Polars)
-    from risk.governance.evidence_backtest import backtest_page  # noqa: PLC0415 (imports what draws pictures)
+    from fivefold.risk.governance.backtest import Standing, backtest  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.governance.evidence_backtest import backtest_page  # noqa: PLC0415 (imports what draws pictures)
 
     if len(rulesets) > 2:
         raise ConfigError(f"{len(rulesets)} rulesets were given; it takes the one in force, or none, and the draft")

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cli.rules_evidence import JsonOption, write_json
-from cli.rules_options import load_ruleset
-from cli.terminal import say
+from fivefold.cli.rules_evidence import JsonOption, write_json
+from fivefold.cli.rules_options import load_ruleset
+from fivefold.cli.terminal import say
 
 BeforeArgument = Annotated[str, typer.Argument(metavar="A", help="A ruleset's file, or the name of one that ships.")]
 AfterArgument = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")]
@@ -23,7 +23,7 @@ def diff_files(
     json: JsonOption = None,
 ) -> None:
     """Tell everything that changes from A to B: rules, cases, points, floors, thresholds, weights, wording."""
-    from risk.governance.diff import diff  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.governance.diff import diff  # noqa: PLC0415 (imports Polars)
 
     found = diff(load_ruleset(before), load_ruleset(after))
     for line in found.lines():

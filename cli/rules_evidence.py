@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.terminal import say, show_table, warn
-from domain.files import replacing
+from fivefold.cli.terminal import say, show_table, warn
+from fivefold.domain.files import replacing
 
 if TYPE_CHECKING:
-    from risk.governance.evidence import Found, Page
+    from fivefold.risk.governance.evidence import Found, Page
 
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", help="Evidence as one HTML page, with pictures, that needs nothing else.")
@@ -40,7 +40,7 @@ def show(page: "Page") -> None:
 
 def keep(kind: str, found: "Found", page: "Page", html: Path | None, json: Path | None) -> None:
     """Write the evidence that was asked for: each file whole, or not at all."""
-    from risk.governance.evidence import as_html  # noqa: PLC0415 (imports what draws pictures)
+    from fivefold.risk.governance.evidence import as_html  # noqa: PLC0415 (imports what draws pictures)
 
     if html is not None:
         _write(html, as_html(page))
@@ -50,7 +50,7 @@ def keep(kind: str, found: "Found", page: "Page", html: Path | None, json: Path 
 
 def write_json(kind: str, found: "Found", path: Path) -> None:
     """Write a finding as JSON."""
-    from risk.governance.evidence import as_json  # noqa: PLC0415 (imports what draws pictures)
+    from fivefold.risk.governance.evidence import as_json  # noqa: PLC0415 (imports what draws pictures)
 
     _write(path, as_json(kind, found))
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.rules_options import ListsOption, ruleset_text
-from cli.shipped import lists_with
-from cli.terminal import say
-from domain.errors import Finding
+from fivefold.cli.rules_options import ListsOption, ruleset_text
+from fivefold.cli.shipped import lists_with
+from fivefold.cli.terminal import say
+from fivefold.domain.errors import Finding
 
 FOUND_FATAL = 1
 """Exit code where a ruleset cannot be used; a command that was refused ends with 2."""
@@ -28,7 +28,7 @@ def lint(
     every: Annotated[bool, typer.Option("--all", help="Tell also what could not be decided.")] = False,
 ) -> None:
     """Find what is wrong or doubtful in rulesets. Exit code 1 where one cannot be used."""
-    from risk.governance.lint import lint_text  # noqa: PLC0415 (imports Polars and the indicators)
+    from fivefold.risk.governance.lint import lint_text  # noqa: PLC0415 (imports Polars and the indicators)
 
     named = lists_with(lists)
     found = {given: lint_text(ruleset_text(given), named, notes=every)[1] for given in rulesets}

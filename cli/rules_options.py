@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from cli.shipped import shipped_rulesets, shipped_text
-from domain.errors import ConfigError
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.cli.shipped import shipped_rulesets, shipped_text
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 RulesetArgument = Annotated[
     str, typer.Argument(metavar="RULESET", help="A ruleset's file, or the name of one that ships.")

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.rules_options import ListsOption, RulesetArgument, load_ruleset
-from cli.shipped import lists_with
-from cli.terminal import AsOfOption, moment, say
-from risk.governance.examples import ExampleResult, run_examples
+from fivefold.cli.rules_options import ListsOption, RulesetArgument, load_ruleset
+from fivefold.cli.shipped import lists_with
+from fivefold.cli.terminal import AsOfOption, moment, say
+from fivefold.risk.governance.examples import ExampleResult, run_examples
 
 FAILED = 1
 """Exit code where an example fails, or too little is covered."""

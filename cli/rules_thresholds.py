@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
-from cli.portfolio_doubts import warn_of_doubts
-from cli.portfolio_files import PortfolioFiles, read_portfolio
-from cli.rules_evidence import DataOption, JsonOption, write_json
-from cli.rules_options import (
+from fivefold.cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
+from fivefold.cli.portfolio_doubts import warn_of_doubts
+from fivefold.cli.portfolio_files import PortfolioFiles, read_portfolio
+from fivefold.cli.rules_evidence import DataOption, JsonOption, write_json
+from fivefold.cli.rules_options import (
     AlertsOption,
     BaseOption,
     CasesOption,
@@ -21,12 +21,12 @@ from cli.rules_options import (
     TransactionsOption,
     ruleset_text,
 )
-from cli.shipped import lists_with
-from cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
-from domain.errors import ConfigError
-from domain.files import replacing
-from domain.percent import percent
-from training.config import DEFAULT_NAME
+from fivefold.cli.shipped import lists_with
+from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.domain.percent import percent
+from fivefold.training.config import DEFAULT_NAME
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
 SharesOption = Annotated[
@@ -60,10 +60,10 @@ def propose_files(
     json: JsonOption = None,
 ) -> None:
     """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force."""
-    from risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
-    from risk.governance.thresholds import propose  # noqa: PLC0415 (as the first)
-    from risk.governance.thresholds_draft import draft_text  # noqa: PLC0415 (as the first)
-    from risk.language.reading import read_ruleset  # noqa: PLC0415 (as the first)
+    from fivefold.risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.governance.thresholds import propose  # noqa: PLC0415 (as the first)
+    from fivefold.risk.governance.thresholds_draft import draft_text  # noqa: PLC0415 (as the first)
+    from fivefold.risk.language.reading import read_ruleset  # noqa: PLC0415 (as the first)
 
     if output.exists() and Path(path).exists() and output.samefile(path):
         raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import polars as pl
 import typer
 
-from cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
-from cli.portfolio_doubts import warn_of_doubts
-from cli.portfolio_files import PortfolioFiles, read_labels, read_portfolio
-from cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
-from cli.rules_options import (
+from fivefold.cli.portfolio_columns import PortfolioColumns, PortfolioMapOption
+from fivefold.cli.portfolio_doubts import warn_of_doubts
+from fivefold.cli.portfolio_files import PortfolioFiles, read_labels, read_portfolio
+from fivefold.cli.rules_evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
+from fivefold.cli.rules_options import (
     AlertsOption,
     BaseOption,
     CasesOption,
@@ -23,16 +23,16 @@ from cli.rules_options import (
     TransactionsOption,
     load_ruleset,
 )
-from cli.shipped import lists_with
-from cli.terminal import AsOfOption, ModelOption, NameOption, moment
-from domain.clock import parse_moment
-from domain.errors import ConfigError
-from training.config import DEFAULT_NAME
+from fivefold.cli.shipped import lists_with
+from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, moment
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from risk.engine.assessments import Assessments
-    from risk.facts.portfolio import Portfolio
-    from risk.language.ruleset import Ruleset
+    from fivefold.risk.engine.assessments import Assessments
+    from fivefold.risk.facts.portfolio import Portfolio
+    from fivefold.risk.language.ruleset import Ruleset
 
 LEAST_RESAMPLES = 100
 
@@ -79,9 +79,9 @@ def validate_files(
     json: JsonOption = None,
 ) -> None:
     """Measure how well a ruleset ranks and catches what became known after as-of, against named floors."""
-    from risk.governance.evidence_validate import validation_page  # noqa: PLC0415 (imports what draws pictures)
-    from risk.governance.labels import LABELS_ARE  # noqa: PLC0415 (as the first)
-    from risk.governance.validate import Options, validate  # noqa: PLC0415 (as the first)
+    from fivefold.risk.governance.evidence_validate import validation_page  # noqa: PLC0415 (imports what draws pictures)
+    from fivefold.risk.governance.labels import LABELS_ARE  # noqa: PLC0415 (as the first)
+    from fivefold.risk.governance.validate import Options, validate  # noqa: PLC0415 (as the first)
 
     rulesets = [load_ruleset(given) for given in (path, against) if given is not None]
     at, named = moment(as_of, "--as-of"), lists_with(lists)
@@ -121,8 +121,8 @@ def _assessed(
     Left out is whose label is *unread*: nobody can say whether they were confirmed.
     """
     aside = unread.drop_nulls().unique()
-    from risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
-    from risk.governance.validate_dates import dated_only  # noqa: PLC0415 (as above)
+    from fivefold.risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.governance.validate_dates import dated_only  # noqa: PLC0415 (as above)
 
     def read(of: "list[Ruleset]", when: int) -> "tuple[Portfolio, tuple[str, ...]]":
         read = read_portfolio(files, of, named, when, model, name)

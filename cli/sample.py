@@ -13,9 +13,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from cli.terminal import actor, console, open_current_database
-from domain.errors import FivefoldError
-from domain.settings import read_settings
+from fivefold.cli.terminal import actor, console, open_current_database
+from fivefold.domain.errors import FivefoldError
+from fivefold.domain.settings import read_settings
 
 ROWS = [
     {
@@ -71,7 +71,7 @@ def serve_until_stopped(port: int) -> None:
     console.print(curl(port, secret), markup=False, soft_wrap=True)
     console.print("\nStop it with Ctrl-C.", markup=False)
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "cli.main", "serve", "--port", str(port)])  # noqa: S606 (our own words)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)])  # noqa: S606 (our own words)
 
 
 def curl(port: int, secret: str) -> str:
@@ -81,8 +81,8 @@ def curl(port: int, secret: str) -> str:
 
 
 def _token() -> str:
-    from store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.tokens import create_token  # noqa: PLC0415 (as above)
+    from fivefold.store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.tokens import create_token  # noqa: PLC0415 (as above)
 
     plans = read_plans(read_settings().plans_file)
     engine = open_current_database()
@@ -94,7 +94,7 @@ def _running(port: int) -> Iterator[None]:
     """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file."""
     log = read_settings().var / "demo" / "service.log"
     with log.open("wb") as file:
-        command = [sys.executable, "-P", "-m", "cli.main", "serve", "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)]
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)  # noqa: S603 (our own words)
         try:
             _wait_until_ready(process, port, log)

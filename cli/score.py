@@ -10,9 +10,9 @@ import polars as pl
 import typer
 from tqdm import tqdm
 
-from charts.numbers import one_line
-from cli.output import Write, open_output, require_output
-from cli.terminal import (
+from fivefold.charts.numbers import one_line
+from fivefold.cli.output import Write, open_output, require_output
+from fivefold.cli.terminal import (
     AsOfOption,
     MapOption,
     ModelOption,
@@ -28,16 +28,16 @@ from cli.terminal import (
     warn,
     warn_of_currency,
 )
-from domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
-from domain.errors import ConfigError, LayoutError
-from domain.percent import percent
-from domain.segments import SEGMENTS
-from training.config import DEFAULT_NAME
+from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
+from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.domain.percent import percent
+from fivefold.domain.segments import SEGMENTS
+from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from features.paths import MappedFile
-    from models.scoring import ScoredBatch
-    from models.value_model import ValueModel
+    from fivefold.features.paths import MappedFile
+    from fivefold.models.scoring import ScoredBatch
+    from fivefold.models.value_model import ValueModel
 
 SHOWN_FALLS = 10
 _OF_MOVES = ["user_id", "score_before", "score", "category_before", "category", "move"]
@@ -137,7 +137,7 @@ class Summary:
 
     def _warn_of_shares(self, model: "ValueModel") -> None:
         """Warn where the segments hold other shares of the customers than of the reference portfolio."""
-        from models.reference import STABLE, stability_index  # noqa: PLC0415 (loads the indicators)
+        from fivefold.models.reference import STABLE, stability_index  # noqa: PLC0415 (loads the indicators)
 
         shares = model.segment_shares()
         expected = np.array([round(share * model.curve.customers) for share in shares.values()])
@@ -175,7 +175,7 @@ def score_file(
     compare_as_of: int | None = None,
 ) -> Summary:
     """Stream a file through the model into another, which is there only once it is whole; LayoutError without rows."""
-    from models.scoring import score_source  # noqa: PLC0415 (loads the indicators)
+    from fivefold.models.scoring import score_source  # noqa: PLC0415 (loads the indicators)
 
     summary = Summary()
     progress = tqdm(desc="scoring", unit=" customers", disable=None, leave=False)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import ROOT
-from cli.terminal import actor, console, open_current_database, show_table, warn
-from domain.clock import day_text, now_microseconds
-from domain.errors import ConfigError
-from domain.files import protect_folder
-from domain.settings import Settings, read_settings
+from fivefold.cli import ROOT
+from fivefold.cli.terminal import actor, console, open_current_database, show_table, warn
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import protect_folder
+from fivefold.domain.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from store.plans import Plan
+    from fivefold.store.plans import Plan
 
 tokens_app = typer.Typer(help="Tokens: who may call the service, and what they used up.", no_args_is_help=True)
 
@@ -39,7 +39,7 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the champion over HTTP until stopped."""
-    from store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
 
     settings = read_settings()
     read_plans(settings.plans_file)  # what is wrong with them is told here, not by workers that start over and over
@@ -55,7 +55,7 @@ def serve(
         # BentoML 1.4 takes `--api-workers` and leaves it aside; the number of workers is the service's configuration.
         "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"fivefold": {"workers": workers}}}),
     }
-    arguments = ["serving.service:Fivefold", "--host", host, "--port", str(port), "--working-dir", str(ROOT)]
+    arguments = ["fivefold.serving.service:Fivefold", "--host", host, "--port", str(port), "--working-dir", str(ROOT)]
     sys.stdout.flush()
     try:
         # BentoML's own command takes this process's place, so that signals reach it and nobody else.
@@ -124,8 +124,8 @@ def create(
     expires_days: Annotated[int | None, typer.Option("--expires-days", min=1)] = None,
 ) -> None:
     """Make a token. It is printed once, alone on standard output, and cannot be shown again."""
-    from store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.tokens import create_token  # noqa: PLC0415 (as above)
+    from fivefold.store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.tokens import create_token  # noqa: PLC0415 (as above)
 
     number, secret = create_token(
         open_current_database(),
@@ -144,7 +144,7 @@ def create(
 
 def list_() -> None:
     """List the tokens."""
-    from usecases.tokens import list_tokens, month_of  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.tokens import list_tokens, month_of  # noqa: PLC0415 (imports SQLAlchemy)
 
     found = list_tokens(open_current_database(), month_of(now_microseconds()))
     rows = [
@@ -167,7 +167,7 @@ def list_() -> None:
 
 def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold tokens list`.")]) -> None:
     """End a token at once."""
-    from usecases.tokens import revoke_token  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.tokens import revoke_token  # noqa: PLC0415 (imports SQLAlchemy)
 
     revoke_token(open_current_database(), token, actor=actor())
     console.print(f"Token {token} is revoked.")
@@ -175,8 +175,8 @@ def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold to
 
 def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this month by default.")] = "") -> None:
     """Show what each token used up in a month."""
-    from store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.tokens import list_tokens, month_of  # noqa: PLC0415 (as above)
+    from fivefold.store.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.tokens import list_tokens, month_of  # noqa: PLC0415 (as above)
 
     shown = month or month_of(now_microseconds())
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", shown):

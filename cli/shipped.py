@@ -5,10 +5,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
-from domain.errors import ConfigError, Finding, RulesetNotValid
-from risk.facts.lists import NamedList, read_list
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.domain.errors import ConfigError, Finding, RulesetNotValid
+from fivefold.risk.facts.lists import NamedList, read_list
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """How files of rulesets and lists end."""

@@ -14,23 +14,23 @@ from rich.highlighter import Highlighter
 from rich.table import Table
 from rich.text import Text
 
-from charts.waterfall_text import ADDS, GUIDE, RULE, TAKES
-from domain.account import account_name
-from domain.characters import visible, visible_line
-from domain.clock import now_microseconds, parse_moment
-from domain.errors import ConfigError
-from domain.files import protect_folder
-from domain.settings import read_settings
-from features.paths import MappedFile, suffix_of
-from features.text_files import ColumnMap
-from training.config import DEFAULT_NAME
+from fivefold.charts.waterfall_text import ADDS, GUIDE, RULE, TAKES
+from fivefold.domain.account import account_name
+from fivefold.domain.characters import visible, visible_line
+from fivefold.domain.clock import now_microseconds, parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import protect_folder
+from fivefold.domain.settings import read_settings
+from fivefold.features.paths import MappedFile, suffix_of
+from fivefold.features.text_files import ColumnMap
+from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from models.registry import Registry
-    from models.value_model import ValueModel
-    from usecases.actors import Actor
+    from fivefold.models.registry import Registry
+    from fivefold.models.value_model import ValueModel
+    from fivefold.usecases.actors import Actor
 
 
 class _Colours(Highlighter):
@@ -134,7 +134,7 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
     ConfigError where no model can have that name.
     """
     require_name(name)
-    from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
+    from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
     return Registry(read_settings(), name)
 
@@ -147,7 +147,7 @@ def require_name(name: str) -> None:
 
 def open_current_database() -> "Engine":
     """Open the database of the settings, brought forward to the schema that this program knows."""
-    from store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
 
     settings = read_settings()
     protect_folder(settings.var)
@@ -178,7 +178,7 @@ def actor() -> str:
 
 def acting_in(engine: "Engine", organisation: str) -> "Actor":
     """Name the person at the terminal, who acts in an organisation; ConfigError where there is none of that name."""
-    from usecases.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
 
     return actor_in(engine, organisation, actor())
 
@@ -196,7 +196,7 @@ def mapped(path: Path, names: Sequence[str] | None, ours: Mapping[str, str] | No
 
 def warn_of_currency(source: MappedFile, base: str) -> None:
     """Warn where a file's amounts are all in one currency, and that is not the base."""
-    from features.sources import currencies_of  # noqa: PLC0415 (loads the readers)
+    from fivefold.features.sources import currencies_of  # noqa: PLC0415 (loads the readers)
 
     found = currencies_of(source)
     if found and base not in found:
@@ -216,7 +216,7 @@ def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
 
     The champion of the embedded registry is read where it lies: opening MLflow takes longer than scoring a file.
     """
-    from models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
+    from fivefold.models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
 
     require_name(name)
     kept = None if uri else kept_champion(read_settings(), name)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.proposals import TokenOption, person, tell_proposal
-from cli.terminal import (
+from fivefold.cli.proposals import TokenOption, person, tell_proposal
+from fivefold.cli.terminal import (
     MapOption,
     NameOption,
     OrganisationOption,
@@ -22,18 +22,18 @@ from cli.terminal import (
     warn,
     warn_of_currency,
 )
-from domain.clock import day_text
-from domain.percent import percent
-from domain.settings import read_settings
-from training.config import DEFAULT_NAME, TrainingConfig, read_config
+from fivefold.domain.clock import day_text
+from fivefold.domain.percent import percent
+from fivefold.domain.settings import read_settings
+from fivefold.training.config import DEFAULT_NAME, TrainingConfig, read_config
 
 if TYPE_CHECKING:
-    from features.paths import MappedFile
-    from models.promotions import Promotion
-    from models.registry import Registry
-    from training.plan import Plan
-    from training.retrain import Outcome
-    from usecases.actors import Actor
+    from fivefold.features.paths import MappedFile
+    from fivefold.models.promotions import Promotion
+    from fivefold.models.registry import Registry
+    from fivefold.training.plan import Plan
+    from fivefold.training.retrain import Outcome
+    from fivefold.usecases.actors import Actor
 
 DEMO_CUSTOMERS = 5_000
 
@@ -59,7 +59,7 @@ def train(
     if name:
         settings = settings.model_copy(update={"name": name})
     require_name(settings.name)
-    import training.retrain  # noqa: F401, PLC0415 (where that cannot be imported, nothing is simulated for it)
+    import fivefold.training.retrain  # noqa: F401, PLC0415 (where that cannot be imported, nothing is simulated for it)
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     warn_of_currency(source, settings.base_currency)
@@ -67,7 +67,7 @@ def train(
     outcome = run(source if source.names.ours else source.path, settings, tune)
     show_outcome(outcome, settings)
     if proposer is not None and outcome.verdict.promote and not outcome.promoted:
-        from usecases.promoting import propose_promotion  # noqa: PLC0415 (imports SQLAlchemy)
+        from fivefold.usecases.promoting import propose_promotion  # noqa: PLC0415 (imports SQLAlchemy)
 
         registry = open_registry(settings.name)
         tell_proposal(propose_promotion(open_current_database(), registry, outcome.version, proposer))
@@ -75,7 +75,7 @@ def train(
 
 def _proposer(organisation: str, token: str) -> "Actor | None":
     """Tell who proposes what the gate allows, before anything is trained; None where one person promotes."""
-    from usecases.promoting import need_of_two_people  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.promoting import need_of_two_people  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     return person(engine, organisation, token)[0] if need_of_two_people(engine) else None
@@ -83,10 +83,10 @@ def _proposer(organisation: str, token: str) -> "Actor | None":
 
 def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Outcome":
     """Run the training with the registry of the settings."""
-    from training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
+    from fivefold.training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
 
     def promote(registry: "Registry", number: int) -> "Promotion | None":
-        from usecases.promoting import need_of_two_people, promote_model  # noqa: PLC0415 (imports SQLAlchemy)
+        from fivefold.usecases.promoting import need_of_two_people, promote_model  # noqa: PLC0415 (imports SQLAlchemy)
 
         engine = open_current_database()
         return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor())
@@ -128,7 +128,7 @@ def show_plan(plan: "Plan") -> None:
 
 def simulated_file() -> Path:
     """Give the file of simulated customers, making it where it is not there yet."""
-    from training.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
 
     path = read_settings().var / "demo" / "transactions.parquet"
     if not path.exists():

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.rules_evidence import HtmlOption, JsonOption, keep, show
-from cli.terminal import OrganisationOption, acting_in, open_current_database
-from domain.clock import parse_moment
-from domain.errors import ConfigError
+from fivefold.cli.rules_evidence import HtmlOption, JsonOption, keep, show
+from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError
 
 QuarterOption = Annotated[str | None, typer.Option("--quarter", help="Of a calendar year (UTC), such as 2026Q3.")]
 FromOption = Annotated[str | None, typer.Option("--from", help="Or a date or time from which on is looked at,")]
@@ -36,9 +36,9 @@ def validate_levels(
 
     Alerts and cases are held against the level that held just before each was opened. What is found is kept.
     """
-    from usecases import validation  # noqa: PLC0415 (imports SQLAlchemy and Polars)
-    from usecases.validation_history import CONFIRMED  # noqa: PLC0415 (as above)
-    from usecases.validation_page import validation_page  # noqa: PLC0415 (as above)
+    from fivefold.usecases import validation  # noqa: PLC0415 (imports SQLAlchemy and Polars)
+    from fivefold.usecases.validation_history import CONFIRMED  # noqa: PLC0415 (as above)
+    from fivefold.usecases.validation_page import validation_page  # noqa: PLC0415 (as above)
 
     from_us, until_us = _time(quarter, begins, ends)
     engine = open_current_database()
@@ -50,7 +50,7 @@ def validate_levels(
 
 
 def _time(quarter: str | None, begins: str | None, ends: str | None) -> tuple[int, int]:
-    from usecases.quarters import quarter_named  # noqa: PLC0415 (its room imports SQLAlchemy)
+    from fivefold.usecases.quarters import quarter_named  # noqa: PLC0415 (its room imports SQLAlchemy)
 
     if quarter is not None and begins is None and ends is None:
         found = quarter_named(quarter)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table, warn
-from domain.clock import day_text
-from domain.errors import ConfigError
-from domain.paging import every_row
+from fivefold.cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table, warn
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import every_row
 
 webhooks_app = typer.Typer(help="Webhooks: who is told of what happens, and what came of it.", no_args_is_help=True)
 
@@ -37,8 +37,8 @@ def add(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Add an endpoint. Its secret is printed once, alone on standard output, and cannot be shown again."""
-    from usecases.organisations import actor_in_new  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.webhooks import add_endpoint  # noqa: PLC0415 (as above)
+    from fivefold.usecases.organisations import actor_in_new  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import add_endpoint  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     who = actor_in_new(engine, organisation, actor())
@@ -50,7 +50,7 @@ def add(
 
 def list_(organisation: OrganisationOption = "default") -> None:
     """List the endpoints, without their secrets."""
-    from usecases.webhooks import list_endpoints  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import list_endpoints  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -78,7 +78,7 @@ def rotate(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Make a new secret, printed once. The one before signs too for 24 hours, so that a receiver can change over."""
-    from usecases.webhooks import KEPT_HOURS, rotate_secret  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import KEPT_HOURS, rotate_secret  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     kept_hours = 0 if at_once else KEPT_HOURS
@@ -89,7 +89,7 @@ def rotate(
 
 def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
     """End the secrets before the newest one now."""
-    from usecases.webhooks import drop_old_secrets  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import drop_old_secrets  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     dropped = drop_old_secrets(engine, acting_in(engine, organisation), endpoint)
@@ -107,7 +107,7 @@ def enable(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
 
 
 def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
-    from usecases.webhooks import set_enabled  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import set_enabled  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     set_enabled(engine, acting_in(engine, organisation), endpoint, enabled=enabled)
@@ -116,7 +116,7 @@ def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
 
 def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
     """Remove an endpoint, and everything that waits for it, for good."""
-    from usecases.webhooks import remove_endpoint  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import remove_endpoint  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     waiting = remove_endpoint(engine, acting_in(engine, organisation), endpoint)
@@ -129,7 +129,7 @@ def dead(
     organisation: OrganisationOption = "default",
 ) -> None:
     """List what was given up, and what was wrong at last."""
-    from usecases.dead_letters import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.dead_letters import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -157,7 +157,7 @@ def replay(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Send again what was given up; with --from and --to everything of a range, whether it arrived or not."""
-    from usecases import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
 
     if (from_ is None) != (to is None):
         raise ConfigError("--from and --to belong together; leave both out to send again what was given up")
@@ -169,7 +169,7 @@ def replay(
 
 def encrypt() -> None:
     """Encrypt the secrets of all endpoints with the newest of FIVEFOLD_WEBHOOK_KEYS; older keys may go then."""
-    from usecases.webhooks import encrypt_secrets  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import encrypt_secrets  # noqa: PLC0415 (imports SQLAlchemy)
 
     count = encrypt_secrets(open_current_database(), actor())
     say(f"The secrets of {count:,} {'endpoint is' if count == 1 else 'endpoints are'} encrypted with the newest key.")
@@ -177,6 +177,6 @@ def encrypt() -> None:
 
 def new_key() -> None:
     """Print a new key for FIVEFOLD_WEBHOOK_KEYS."""
-    from usecases import webhook_keys  # noqa: PLC0415 (imports a library)
+    from fivefold.usecases import webhook_keys  # noqa: PLC0415 (imports a library)
 
     typer.echo(webhook_keys.new_key())

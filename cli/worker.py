@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from filelock import FileLock, Timeout
 
-from cli.terminal import moment, open_current_database, say
-from domain.clock import now_microseconds
-from domain.errors import ConfigError
-from domain.files import protect_folder
-from domain.settings import read_settings
+from fivefold.cli.terminal import moment, open_current_database, say
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import protect_folder
+from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Engine
 
-    from serving.worker_pages import WorkerPages
-    from usecases.duties import Duty
-    from usecases.worker import Tally
+    from fivefold.serving.worker_pages import WorkerPages
+    from fivefold.usecases.duties import Duty
+    from fivefold.usecases.worker import Tally
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,8 +46,8 @@ def worker(
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.")] = False,
 ) -> None:
     """Assess whoever is due, and tell others of levels reached. Any number may run on PostgreSQL, one on SQLite."""
-    from serving.logs import configure_logs  # noqa: PLC0415 (as below)
-    from usecases.clock_repair import refuse_future  # noqa: PLC0415 (as below)
+    from fivefold.serving.logs import configure_logs  # noqa: PLC0415 (as below)
+    from fivefold.usecases.clock_repair import refuse_future  # noqa: PLC0415 (as below)
 
     if as_of is not None and not once:
         raise ConfigError("--as-of is for --once: a worker that goes on lives in the present")
@@ -69,11 +69,11 @@ def worker(
 def _work(
     engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
 ) -> None:
-    from serving.worker_pages import WorkerPages, served  # noqa: PLC0415 (imports SQLAlchemy)
-    from usecases.activations import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
-    from usecases.duties import Duty, Pulse, finish, perform  # noqa: PLC0415 (as above)
-    from usecases.webhook_courier import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
-    from usecases.worker import SIDE_BY_SIDE, Tally  # noqa: PLC0415 (as above)
+    from fivefold.serving.worker_pages import WorkerPages, served  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.activations import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.duties import Duty, Pulse, finish, perform  # noqa: PLC0415 (as above)
+    from fivefold.usecases.webhook_courier import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
+    from fivefold.usecases.worker import SIDE_BY_SIDE, Tally  # noqa: PLC0415 (as above)
 
     tally = Tally()
     stop = Event()
@@ -113,13 +113,13 @@ def _duties(
     stop: Event,
     pages: "WorkerPages",
 ) -> "list[Duty]":
-    from usecases.activations import advance_backfills  # noqa: PLC0415 (as above)
-    from usecases.backtests import run_next_backtest  # noqa: PLC0415 (as above)
-    from usecases.champion import Champion  # noqa: PLC0415 (as above)
-    from usecases.duties import Duty  # noqa: PLC0415 (as above)
-    from usecases.idempotency import prune_keys  # noqa: PLC0415 (as above)
-    from usecases.turns import Turns  # noqa: PLC0415 (as above)
-    from usecases.worker import BATCH, run_batch  # noqa: PLC0415 (as above)
+    from fivefold.usecases.activations import advance_backfills  # noqa: PLC0415 (as above)
+    from fivefold.usecases.backtests import run_next_backtest  # noqa: PLC0415 (as above)
+    from fivefold.usecases.champion import Champion  # noqa: PLC0415 (as above)
+    from fivefold.usecases.duties import Duty  # noqa: PLC0415 (as above)
+    from fivefold.usecases.idempotency import prune_keys  # noqa: PLC0415 (as above)
+    from fivefold.usecases.turns import Turns  # noqa: PLC0415 (as above)
+    from fivefold.usecases.worker import BATCH, run_batch  # noqa: PLC0415 (as above)
 
     champion = Champion(engine, read_settings(), clock)
     champion.look()

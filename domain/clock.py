@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, date, datetime, time, timedelta
 
-from domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError
 
 DAY_US = 86_400_000_000
 """One day of 24 hours in microseconds."""

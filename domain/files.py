@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError
 
 
 def require_folder(path: Path) -> None:

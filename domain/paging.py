@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError
 
 T = TypeVar("T")
 U = TypeVar("U")

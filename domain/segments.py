@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError
 
 SEGMENTS = ("low", "medium", "high", "top")
 LOWEST_SCORE = 1.0

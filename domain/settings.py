@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError
 
 VARIABLE_VAR = "FIVEFOLD_VAR"
 

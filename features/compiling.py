@@ -16,8 +16,8 @@ import numba
 import numpy as np
 from filelock import FileLock
 
-from domain.files import protect_folder, replacing
-from domain.settings import read_settings
+from fivefold.domain.files import protect_folder, replacing
+from fivefold.domain.settings import read_settings
 
 log = logging.getLogger("fivefold.compiling")
 

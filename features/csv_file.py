@@ -14,9 +14,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 
-from domain.errors import LayoutError
-from features.histories import Integers
-from features.text_files import TornRow, header_of, open_text
+from fivefold.domain.errors import LayoutError
+from fivefold.features.histories import Integers
+from fivefold.features.text_files import TornRow, header_of, open_text
 
 ROWS_A_PART: Final = 1 << 16
 FIRST_ROW: Final = 2

@@ -3,8 +3,8 @@
 from itertools import groupby
 from math import isnan
 
-from features.indicator import Indicator
-from features.indicators import CATALOGUE
+from fivefold.features.indicator import Indicator
+from fivefold.features.indicators import CATALOGUE
 
 _HEAD = """\
 # The indicators

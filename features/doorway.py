@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from domain.clock import day_text
-from domain.errors import PROBLEMS_LISTED, LayoutError
-from domain.money import RateTable
-from features import columns as c
-from features.histories import Floats, Histories, Integers
-from features.near_names import nearest
-from features.order import Rows, positions_in_order
-from features.texts import Texts, Words, fast, texts_of
-from features.values import (
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import PROBLEMS_LISTED, LayoutError
+from fivefold.domain.money import RateTable
+from fivefold.features import columns as c
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.near_names import nearest
+from fivefold.features.order import Rows, positions_in_order
+from fivefold.features.texts import Texts, Words, fast, texts_of
+from fivefold.features.values import (
     MOST_NAMED_IN_FILES,
     Column,
     Findings,

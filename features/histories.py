@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from domain.clock import day_text
-from features.columns import NULLABLE
+from fivefold.domain.clock import day_text
+from fivefold.features.columns import NULLABLE
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

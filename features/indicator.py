@@ -13,8 +13,8 @@ from math import isnan
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-from domain.errors import ConfigError, FingerprintMismatch
-from features import columns, statistics
+from fivefold.domain.errors import ConfigError, FingerprintMismatch
+from fivefold.features import columns, statistics
 
 ARGUMENTS: Final = (
     "time",  # moments of the rows up to as-of, microseconds, rising

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from domain.errors import LayoutError
-from features.histories import Integers
-from features.text_files import TornRow, open_text
+from fivefold.domain.errors import LayoutError
+from fivefold.features.histories import Integers
+from fivefold.features.text_files import TornRow, open_text
 
 ALLOWED: Final = "one JSON object, on a line of its own"
 _SPACE = re.compile(r"[ \t\r]*")

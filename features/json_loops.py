@@ -6,8 +6,8 @@ the body is left to the ordinary reader of JSON. Tests compare the two: what is 
 
 import numpy as np
 
-from features.histories import Floats, Integers
-from features.loops import Bytes
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.loops import Bytes
 
 _BYTES, _INTEGERS = "Array(uint8,1,'C',True)", "Array(int64,1,'C',True)"
 _GRID = "int64[:,::1]"

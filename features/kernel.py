@@ -15,10 +15,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from domain.clock import DAY_US
-from features import statistics
-from features.compiling import module_of
-from features.indicator import Catalogue, Indicator
+from fivefold.domain.clock import DAY_US
+from fivefold.features import statistics
+from fivefold.features.compiling import module_of
+from fivefold.features.indicator import Catalogue, Indicator
 
 Walk = Callable[..., None]
 """(offsets, time, amount, balance, kind, currency, category, created, as_ofs, out, seen) -> None."""
@@ -171,7 +171,7 @@ def _module_source(catalogue: Catalogue) -> str:
         '"""Generated: the walk over histories. Its name holds a hash of all that it is made of."""',
         "import numpy as np",
         "from numba import njit",
-        "from features.statistics import fill_decay, rows_until",
+        "from fivefold.features.statistics import fill_decay, rows_until",
     ]
     jit = f'@njit("{_SIGNATURE}", cache=True, nogil=True)'
     return "\n".join([*head, *imports, jit, walk_source(catalogue)])

@@ -9,7 +9,7 @@ Texts are given by their bytes: row i is data[begins[i]:ends[i]], and begins[i] 
 import numpy as np
 import numpy.typing as npt
 
-from features.histories import Floats, Integers
+from fivefold.features.histories import Floats, Integers
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int16]

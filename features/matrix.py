@@ -9,14 +9,14 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from features import columns as c
-from features import json_loops, time_loops
-from features import loops as column_loops
-from features.compiling import compiled_loops
-from features.histories import Floats, Histories, Integers
-from features.indicator import Catalogue
-from features.indicators import CATALOGUE
-from features.kernel import Walk, compiled
+from fivefold.features import columns as c
+from fivefold.features import json_loops, time_loops
+from fivefold.features import loops as column_loops
+from fivefold.features.compiling import compiled_loops
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.indicator import Catalogue
+from fivefold.features.indicators import CATALOGUE
+from fivefold.features.kernel import Walk, compiled
 
 _CUSTOMERS_A_THREAD = 2_000
 """Below this a second thread costs more than it gives."""

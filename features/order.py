@@ -14,11 +14,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.columns import TRANSACTION_ID
-from features.histories import Floats, Integers
-from features.loops import TIED, UNORDERED
-from features.texts import Texts, fast
-from features.values import Findings, Mask, shown
+from fivefold.features.columns import TRANSACTION_ID
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.loops import TIED, UNORDERED
+from fivefold.features.texts import Texts, fast
+from fivefold.features.values import Findings, Mask, shown
 
 
 @dataclass(frozen=True)

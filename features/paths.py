@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from domain.errors import ConfigError, LayoutError
-from features.columns import COLUMNS
-from features.near_names import nearest
-from features.text_files import GZIP, ColumnMap, is_gzipped, suffix_of_name
+from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.features.columns import COLUMNS
+from fivefold.features.near_names import nearest
+from fivefold.features.text_files import GZIP, ColumnMap, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
 

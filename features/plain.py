@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features import time_loops
-from features.compiling import compiled_loops
-from features.histories import Floats, Integers
-from features.texts import Texts, Words, fast, texts_of
+from fivefold.features import time_loops
+from fivefold.features.compiling import compiled_loops
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.texts import Texts, Words, fast, texts_of
 
 
 def plain_times(column: Any, earliest: int, latest: int) -> Integers | None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features import columns as c
-from features import json_loops
-from features.compiling import compiled_loops
-from features.histories import Floats, Integers
-from features.json_loops import NUMBER, TEXT, TEXT_OR_NOTHING
-from features.texts import Texts, Words
+from fivefold.features import columns as c
+from fivefold.features import json_loops
+from fivefold.features.compiling import compiled_loops
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.json_loops import NUMBER, TEXT, TEXT_OR_NOTHING
+from fivefold.features.texts import Texts, Words
 
 _NUMBERS = (c.AMOUNT, c.BALANCE)
 _FIELDS = (*_NUMBERS, *(name for name in c.COLUMNS if name not in _NUMBERS))

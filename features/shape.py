@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features import shape_loops
-from features.compiling import compiled_loops
-from features.shape_loops import DEEPEST
+from fivefold.features import shape_loops
+from fivefold.features.compiling import compiled_loops
+from fivefold.features.shape_loops import DEEPEST
 
 __all__ = ["DEEPEST", "Shape", "shape_of"]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from features.histories import Integers
-from features.loops import Bytes
+from fivefold.features.histories import Integers
+from fivefold.features.loops import Bytes
 
 SIGNATURES = {"measure": "void(Array(uint8,1,'C',True), int64[::1])"}
 OUTER, VALUES, WIDEST, WIDEST_AT, DEEP = range(5)

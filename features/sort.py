@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet
 from tqdm import tqdm
 
-from domain.errors import DataNotValid, LayoutError, first_row_of
-from domain.files import replacing
-from features import columns as c
-from features.csv_file import csv_parts
-from features.json_lines import read_json_lines
-from features.paths import suffix_of
-from features.tables import parquet_files, read_json
-from features.text_files import TornRow
-from features.values import MOST_NAMED_IN_FILES, Findings, read_numbers
+from fivefold.domain.errors import DataNotValid, LayoutError, first_row_of
+from fivefold.domain.files import replacing
+from fivefold.features import columns as c
+from fivefold.features.csv_file import csv_parts
+from fivefold.features.json_lines import read_json_lines
+from fivefold.features.paths import suffix_of
+from fivefold.features.tables import parquet_files, read_json
+from fivefold.features.text_files import TornRow
+from fivefold.features.values import MOST_NAMED_IN_FILES, Findings, read_numbers
 
 ROWS_A_BUCKET = 2_000_000
 """Rows that are sorted at once: what the memory needed depends on, whatever the size of the file."""

@@ -2,13 +2,13 @@
 
 import polars as pl
 
-from domain.errors import DataNotValid
-from domain.money import RateTable
-from features import columns as c
-from features.doorway import Doorway
-from features.histories import Histories
-from features.tables import table_from_rows
-from features.values import Findings
+from fivefold.domain.errors import DataNotValid
+from fivefold.domain.money import RateTable
+from fivefold.features import columns as c
+from fivefold.features.doorway import Doorway
+from fivefold.features.histories import Histories
+from fivefold.features.tables import table_from_rows
+from fivefold.features.values import Findings
 
 
 def sound_histories(

@@ -15,15 +15,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from domain.errors import DataNotValid, Kind, LayoutError, Problem, first_row_of, kind_of
-from domain.money import RateTable
-from features import columns as c
-from features.csv_file import csv_parts
-from features.doorway import FEW_VALUES, Doorway
-from features.histories import Histories, Integers, concatenate
-from features.json_lines import read_json_lines
-from features.paths import MappedFile, suffix_of
-from features.tables import (
+from fivefold.domain.errors import DataNotValid, Kind, LayoutError, Problem, first_row_of, kind_of
+from fivefold.domain.money import RateTable
+from fivefold.features import columns as c
+from fivefold.features.csv_file import csv_parts
+from fivefold.features.doorway import FEW_VALUES, Doorway
+from fivefold.features.histories import Histories, Integers, concatenate
+from fivefold.features.json_lines import read_json_lines
+from fivefold.features.paths import MappedFile, suffix_of
+from fivefold.features.tables import (
     Source,
     parquet_files,
     read_csv,
@@ -32,8 +32,8 @@ from features.tables import (
     table_from_rows,
     too_large,
 )
-from features.text_files import TornRow
-from features.values import MOST_NAMED_IN_FILES, Findings
+from fivefold.features.text_files import TornRow
+from fivefold.features.values import MOST_NAMED_IN_FILES, Findings
 
 ROWS_A_BATCH = 1 << 19
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
@@ -50,7 +50,7 @@ def read_histories(
     """Read a whole source at once; *absent* and *nullable* are those of `Doorway`.
 
     >>> from datetime import date
-    >>> from domain.money import base_only
+    >>> from fivefold.domain.money import base_only
     >>> row = {"user_id": "a", "transaction_currency": "EUR", "user_balance": 5, "transaction_amount": 5,
     ...        "user_created": "2024-01-01", "user_category": "WEB", "transaction_date": "2024-06-30T12:00:00"}
     >>> read_histories([row], base_only("EUR", date(2024, 7, 1))).customers

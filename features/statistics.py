@@ -7,8 +7,8 @@ from math import exp, log, nan, sqrt
 
 from numba.extending import register_jitable
 
-from domain.clock import DAY_US
-from features.histories import Floats, Integers
+from fivefold.domain.clock import DAY_US
+from fivefold.features.histories import Floats, Integers
 
 _DECAY_A_DAY = -log(2.0) / 360.0
 

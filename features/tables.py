@@ -12,12 +12,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from domain.errors import LayoutError
-from features import columns as c
-from features.csv_file import CsvPart, csv_parts
-from features.paths import MappedFile
-from features.text_files import open_text
-from features.values import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, shown
+from fivefold.domain.errors import LayoutError
+from fivefold.features import columns as c
+from fivefold.features.csv_file import CsvPart, csv_parts
+from fivefold.features.paths import MappedFile
+from fivefold.features.text_files import open_text
+from fivefold.features.values import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, shown
 
 if TYPE_CHECKING:  # it is asked for only where a frame of pandas is given
     import pandas as pd

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self, cast
 
-from domain.delimiters import delimiter_of
-from domain.errors import ConfigError, LayoutError, Problem
+from fivefold.domain.delimiters import delimiter_of
+from fivefold.domain.errors import ConfigError, LayoutError, Problem
 
 GZIP: Final = ".gz"
 _SPOKEN = {"\t": "tab"}

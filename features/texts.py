@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features import loops
-from features.compiling import compiled_loops
-from features.histories import Integers
+from fivefold.features import loops
+from fivefold.features.compiling import compiled_loops
+from fivefold.features.histories import Integers
 
 _SEED = secrets.randbits(64)
 """Of the hash table in `numbered`; what it gives does not depend on it."""

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from features.histories import Integers
+from fivefold.features.histories import Integers
 
 Bytes = npt.NDArray[np.uint8]
 

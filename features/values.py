@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from domain.clock import EARLIEST_YEAR, to_microseconds
-from domain.errors import PROBLEMS_LISTED, DataNotValid, Kind, Problem, kind_of
-from features.columns import LARGEST_MAGNITUDE
-from features.histories import Floats, Integers
-from features.plain import as_arrow, plain_numbers, plain_times, plain_words
-from features.texts import words_of
+from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
+from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, Kind, Problem, kind_of
+from fivefold.features.columns import LARGEST_MAGNITUDE
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.plain import as_arrow, plain_numbers, plain_times, plain_words
+from fivefold.features.texts import words_of
 
 Mask = npt.NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -5,9 +5,9 @@ from typing import Self
 
 import numpy as np
 
-from domain.errors import NotEnoughData
-from domain.segments import HIGHEST_SCORE, LOWEST_SCORE
-from features.histories import Floats
+from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
+from fivefold.features.histories import Floats
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from domain.errors import ModelError
-from domain.settings import Settings
-from models.value_model import ValueModel
+from fivefold.domain.errors import ModelError
+from fivefold.domain.settings import Settings
+from fivefold.models.value_model import ValueModel
 
 ARTIFACT = Path("artifacts") / "value_model"
 """Where a registered model keeps its value model."""

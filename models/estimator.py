@@ -9,9 +9,9 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from domain.errors import ConfigError
-from features.histories import Floats
-from models.prediction import OBJECTIVES, expected_value
+from fivefold.domain.errors import ConfigError
+from fivefold.features.histories import Floats
+from fivefold.models.prediction import OBJECTIVES, expected_value
 
 
 class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types

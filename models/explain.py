@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from domain.breakdown import Breakdown, Contribution
-from domain.clock import day_text
-from features.histories import Floats
-from features.indicator import Indicator
-from models.prediction import LOG_LINK
-from models.value_model import Scores, ValueModel
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.clock import day_text
+from fivefold.features.histories import Floats
+from fivefold.features.indicator import Indicator
+from fivefold.models.prediction import LOG_LINK
+from fivefold.models.value_model import Scores, ValueModel
 
 _SLOPE_STEP = 1e-3
 _NO_DIFFERENCE = 1e-9

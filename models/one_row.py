@@ -13,7 +13,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from features.histories import Floats
+from fivefold.features.histories import Floats
 
 _NORMAL, _FLOAT64, _ALL = ctypes.c_int(0), ctypes.c_int(1), ctypes.c_int(-1)
 _PARAMETERS = b"num_threads=1"

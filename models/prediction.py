@@ -3,8 +3,8 @@
 import lightgbm
 import numpy as np
 
-from features.histories import Floats
-from models.one_row import OneRow
+from fivefold.features.histories import Floats
+from fivefold.models.one_row import OneRow
 
 LOG_LINK = ("tweedie", "poisson")
 """Objectives whose margin is the logarithm of the prediction."""

@@ -5,10 +5,10 @@ Each one is a run in an experiment of its own in MLflow, so that the registry's 
 
 from dataclasses import dataclass
 
-from domain.account import account_name
-from domain.clock import DAY_US, now_microseconds
-from domain.errors import ModelError, PromotionRefused
-from models.registry import CHAMPION, Registry, Version
+from fivefold.domain.account import account_name
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.errors import ModelError, PromotionRefused
+from fivefold.models.registry import CHAMPION, Registry, Version
 
 PROMOTE, ROLLBACK = "promote", "rollback"
 

@@ -17,7 +17,7 @@ for _name, _part in (("domain", "errors.py"), ("features", "doorway.py"), ("mode
         _where = _file or list(getattr(sys.modules[_name], "__path__", []))
         raise ImportError(f"{_where} is a module named {_name!r} that is not fivefold's: load the model before it")
 
-from models.value_model import ValueModel  # noqa: E402 (another package of that name is named first)
+from fivefold.models.value_model import ValueModel  # noqa: E402 (another package of that name is named first)
 
 
 class ScoringModel(PythonModel):

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from domain.clock import DAY_US, day_text
-from features.histories import Histories
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.features.histories import Histories
 
 ENOUGH_DAYS = 365
 """With so many days sent a few per cent of the segments differ; docs/results.md has the table."""

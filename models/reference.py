@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from features.histories import Floats, Integers
-from features.texts import fast
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.texts import fast
 
 BUCKETS = 10
 """Parts of about equally many reference customers; one more bucket, the first, holds undefined values."""

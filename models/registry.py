@@ -20,11 +20,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
 
-from domain.errors import ConfigError, ModelNotFound, RegistryError
-from domain.files import make_private_folder
-from domain.settings import Settings, without_password
-from models.embedded import ARTIFACT, relocate, require_registered
-from models.value_model import ValueModel
+from fivefold.domain.errors import ConfigError, ModelNotFound, RegistryError
+from fivefold.domain.files import make_private_folder
+from fivefold.domain.settings import Settings, without_password
+from fivefold.models.embedded import ARTIFACT, relocate, require_registered
+from fivefold.models.value_model import ValueModel
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"

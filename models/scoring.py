@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from features.histories import Histories
-from features.sources import read_ahead, stream_histories
-from features.tables import Source
-from models.explain import explain
-from models.value_model import ValueModel
+from fivefold.features.histories import Histories
+from fivefold.features.sources import read_ahead, stream_histories
+from fivefold.features.tables import Source
+from fivefold.models.explain import explain
+from fivefold.models.value_model import ValueModel
 
 
 @dataclass(frozen=True)

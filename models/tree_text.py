@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from itertools import count
 
-from domain.errors import ModelError
+from fivefold.domain.errors import ModelError
 
 _CATEGORICAL = 1
 """The bit of a decision between categories, of which there are none among the indicators."""

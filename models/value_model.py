@@ -15,19 +15,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
-from domain.clock import DAY_US
-from domain.errors import ModelError
-from domain.money import RateTable
-from domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
-from features.columns import NULLABLE
-from features.histories import Floats, Histories, Integers
-from features.indicator import Catalogue
-from features.matrix import catalogue, columns_of, indicators
-from models.curve import ScoreCurve, score_at
-from models.one_row import OneRow, one_row
-from models.prediction import expected_value
-from models.reference import Reference
-from models.tree_text import require_trees
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ModelError
+from fivefold.domain.money import RateTable
+from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
+from fivefold.features.columns import NULLABLE
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.indicator import Catalogue
+from fivefold.features.matrix import catalogue, columns_of, indicators
+from fivefold.models.curve import ScoreCurve, score_at
+from fivefold.models.one_row import OneRow, one_row
+from fivefold.models.prediction import expected_value
+from fivefold.models.reference import Reference
+from fivefold.models.tree_text import require_trees
 
 FORMAT = 2
 _BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from domain.errors import Problem
+from fivefold.domain.errors import Problem
 
 ARRAY = "x-fivefold-array"
 """Marks an error that is an array already; the edge takes it off and rewrites errors without it."""

@@ -14,17 +14,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain.errors import StoreError
-from features import columns as c
-from features.columns import LARGEST_MAGNITUDE
-from features.document import empty_text
-from features.indicator import Catalogue
-from features.matrix import catalogue
-from features.values import ALLOWED_TIME
-from serving import answers
-from serving.answers import Refusal, answered, refused
-from serving.contract import ROWS
-from serving.scoring import Desk, refuse_unknown
+from fivefold.domain.errors import StoreError
+from fivefold.features import columns as c
+from fivefold.features.columns import LARGEST_MAGNITUDE
+from fivefold.features.document import empty_text
+from fivefold.features.indicator import Catalogue
+from fivefold.features.matrix import catalogue
+from fivefold.features.values import ALLOWED_TIME
+from fivefold.serving import answers
+from fivefold.serving.answers import Refusal, answered, refused
+from fivefold.serving.contract import ROWS
+from fivefold.serving.scoring import Desk, refuse_unknown
 
 SCORING = "/v4/scoring"
 INDICATORS = "/v4/indicators"

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from starlette.requests import Request
 
-from domain.errors import Problem
-from serving.answers import Refusal
-from serving.contract import TOO_LARGE
-from serving.lanes import Room
+from fivefold.domain.errors import Problem
+from fivefold.serving.answers import Refusal
+from fivefold.serving.contract import TOO_LARGE
+from fivefold.serving.lanes import Room
 
 SMALL_BYTES = 256_000
 """Up to here a body takes no room that anybody counts: a connection's own buffers are as large."""

@@ -9,17 +9,17 @@ from pydantic import FailFast, Strict, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
-from domain.errors import PROBLEMS_LISTED, Problem
-from domain.segments import segment_of
-from domain.settings import Limits
-from features import columns as c
-from features.scanned import Scanned, scan
-from features.shape import shape_of
-from features.values import shown
-from models.explain import explained
-from models.value_model import ValueModel
-from serving.answers import UNPROCESSABLE, Refusal
-from usecases.scoring import Answer
+from fivefold.domain.errors import PROBLEMS_LISTED, Problem
+from fivefold.domain.segments import segment_of
+from fivefold.domain.settings import Limits
+from fivefold.features import columns as c
+from fivefold.features.scanned import Scanned, scan
+from fivefold.features.shape import shape_of
+from fivefold.features.values import shown
+from fivefold.models.explain import explained
+from fivefold.models.value_model import ValueModel
+from fivefold.serving.answers import UNPROCESSABLE, Refusal
+from fivefold.usecases.scoring import Answer
 
 Text = Annotated[str, Strict()]
 Number = Annotated[float, Strict()]

@@ -7,11 +7,11 @@ from functools import lru_cache
 import structlog
 from sqlalchemy import Engine
 
-from domain.clock import DAY_US, day_text, now_microseconds
-from features.histories import Integers
-from serving.holder import Served
-from usecases.drift import Drift, counted_as, keep_counts, measure_drift
-from usecases.scoring import Answer
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.features.histories import Integers
+from fivefold.serving.holder import Served
+from fivefold.usecases.drift import Drift, counted_as, keep_counts, measure_drift
+from fivefold.usecases.scoring import Answer
 
 KEEP_SECONDS = 60.0
 WATCHED_DAYS = 30

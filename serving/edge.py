@@ -11,9 +11,9 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.access import AccessLog, line_of
-from serving.answers import ARRAY, refused
-from serving.metrics import Watch, route_of
+from fivefold.serving.access import AccessLog, line_of
+from fivefold.serving.answers import ARRAY, refused
+from fivefold.serving.metrics import Watch, route_of
 
 CALLER_LEFT = 499
 """Counted, never sent, where a caller leaves before its body is whole; the number is that of other servers."""

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from sqlalchemy import Engine
 
-from domain.clock import now_microseconds
-from serving.answers import NO_CREDENTIALS, Refusal
-from usecases.tokens import Credential, find_credential, hash_of
+from fivefold.domain.clock import now_microseconds
+from fivefold.serving.answers import NO_CREDENTIALS, Refusal
+from fivefold.usecases.tokens import Credential, find_credential, hash_of
 
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 10_000

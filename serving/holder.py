@@ -11,14 +11,14 @@ import bentoml
 import structlog
 from filelock import FileLock
 
-from domain.errors import ConfigError, FivefoldError
-from domain.files import replacing
-from domain.settings import Settings
-from models.registry import Registry
-from models.value_model import ValueModel
-from serving.trial import require_sound
-from serving.warming import warmed
-from usecases.valuing import Valuer
+from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.domain.files import replacing
+from fivefold.domain.settings import Settings
+from fivefold.models.registry import Registry
+from fivefold.models.value_model import ValueModel
+from fivefold.serving.trial import require_sound
+from fivefold.serving.warming import warmed
+from fivefold.usecases.valuing import Valuer
 
 POLL_SECONDS = 10.0
 """How often the alias is looked at: a new champion serves within half a minute."""

@@ -11,10 +11,10 @@ from time import monotonic
 import structlog
 from sqlalchemy import Engine
 
-from domain.errors import StoreError
-from store.accounts import Charge, Used
-from store.till import Till
-from usecases.tokens import charge_all
+from fivefold.domain.errors import StoreError
+from fivefold.store.accounts import Charge, Used
+from fivefold.store.till import Till
+from fivefold.usecases.tokens import charge_all
 
 MOST_TOGETHER = 64
 """Charges in one commit: more would keep the first of them waiting."""

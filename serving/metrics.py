@@ -6,9 +6,9 @@ from typing import Any, Final
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from serving import counter
-from serving.holder import ModelHolder
-from serving.platform_metrics import PlatformMetrics
+from fivefold.serving import counter
+from fivefold.serving.holder import ModelHolder
+from fivefold.serving.platform_metrics import PlatformMetrics
 
 ROUTES = (
     "/v4/scoring",

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
-from domain.clock import now_microseconds
-from domain.errors import StoreError
-from usecases.figures import LastValidation, OrganisationFigures, PlatformFigures
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import StoreError
+from fivefold.usecases.figures import LastValidation, OrganisationFigures, PlatformFigures
 
 MOST_ORGANISATIONS: Final = 50
 MOST_TYPES: Final = 20

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import config as uvicorn_config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from serving.answers import ARRAY, refused
+from fivefold.serving.answers import ARRAY, refused
 
 HEAD_BYTES: Final = 32_768
 """Largest head, address and headers together; also the most that may come of a body's end without a body."""

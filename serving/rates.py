@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import ceil
 from time import monotonic
 
-from serving.answers import Refusal
+from fivefold.serving.answers import Refusal
 
 TOO_OFTEN = "Too many requests in a minute for your plan"
 MOST_REMEMBERED = 100_000

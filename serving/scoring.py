@@ -10,11 +10,11 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
-from domain.errors import ConfigError, DataNotValid, Problem
-from domain.settings import Limits, Settings
-from serving.access import BAD_TOKEN, NO_TOKEN, SIGN_IN, WHO
-from serving.answers import (
+from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
+from fivefold.domain.errors import ConfigError, DataNotValid, Problem
+from fivefold.domain.settings import Limits, Settings
+from fivefold.serving.access import BAD_TOKEN, NO_TOKEN, SIGN_IN, WHO
+from fivefold.serving.answers import (
     DATA_NOT_VALID,
     NO_CREDENTIALS,
     TOO_MANY_ROWS,
@@ -22,17 +22,17 @@ from serving.answers import (
     USER_TYPE,
     Refusal,
 )
-from serving.bodies import read_body, room_of, secret_of
-from serving.contract import read_rows, written
-from serving.counter import Counter
-from serving.gatekeeper import Gatekeeper, soon
-from serving.holder import ModelHolder, Served
-from serving.lanes import Lane, Result, Room
-from serving.ledger import Ledger
-from store.accounts import Allowance, Charge
-from store.plans import Plan
-from usecases.scoring import Answer, Checked, check_rows, score_checked
-from usecases.tokens import Credential, month_of, seconds_to_next_month, within_allowance
+from fivefold.serving.bodies import read_body, room_of, secret_of
+from fivefold.serving.contract import read_rows, written
+from fivefold.serving.counter import Counter
+from fivefold.serving.gatekeeper import Gatekeeper, soon
+from fivefold.serving.holder import ModelHolder, Served
+from fivefold.serving.lanes import Lane, Result, Room
+from fivefold.serving.ledger import Ledger
+from fivefold.store.accounts import Allowance, Charge
+from fivefold.store.plans import Plan
+from fivefold.usecases.scoring import Answer, Checked, check_rows, score_checked
+from fivefold.usecases.tokens import Credential, month_of, seconds_to_next_month, within_allowance
 
 ROWS_IN_LOOP = 2_000
 """Larger requests are computed in a thread, so that the others do not wait for them."""

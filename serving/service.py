@@ -14,28 +14,28 @@ from sqlalchemy import Engine
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain.errors import FivefoldError, StoreError
-from domain.settings import read_settings
-from features.shape import shape_of
-from serving.access import AccessLog
-from serving.answers import ARRAY, answered, refused
-from serving.app import SCORING, Front, build_app
-from serving.counter import Counter
-from serving.edge import Edge
-from serving.gatekeeper import Gatekeeper
-from serving.holder import ModelHolder
-from serving.ledger import Ledger
-from serving.logs import configure_logs
-from serving.metrics import Watch
-from serving.pages import Pages
-from serving.platform_metrics import PlatformMetrics
-from serving.protocol import guard, trust_proxies
-from serving.scoring import Desk
-from serving.v1.desk import PlatformDesk
-from serving.v1.routes import add_platform
-from store.database import SchemaNotCurrent, SchemaWatch, bring_forward, open_database
-from store.plans import read_plans
-from usecases.figures import PlatformFigures
+from fivefold.domain.errors import FivefoldError, StoreError
+from fivefold.domain.settings import read_settings
+from fivefold.features.shape import shape_of
+from fivefold.serving.access import AccessLog
+from fivefold.serving.answers import ARRAY, answered, refused
+from fivefold.serving.app import SCORING, Front, build_app
+from fivefold.serving.counter import Counter
+from fivefold.serving.edge import Edge
+from fivefold.serving.gatekeeper import Gatekeeper
+from fivefold.serving.holder import ModelHolder
+from fivefold.serving.ledger import Ledger
+from fivefold.serving.logs import configure_logs
+from fivefold.serving.metrics import Watch
+from fivefold.serving.pages import Pages
+from fivefold.serving.platform_metrics import PlatformMetrics
+from fivefold.serving.protocol import guard, trust_proxies
+from fivefold.serving.scoring import Desk
+from fivefold.serving.v1.desk import PlatformDesk
+from fivefold.serving.v1.routes import add_platform
+from fivefold.store.database import SchemaNotCurrent, SchemaWatch, bring_forward, open_database
+from fivefold.store.plans import read_plans
+from fivefold.usecases.figures import PlatformFigures
 
 configure_logs()
 log = structlog.get_logger("fivefold.service")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import structlog
 
-from domain.errors import ConfigError, ModelError
-from domain.files import replacing
+from fivefold.domain.errors import ConfigError, ModelError
+from fivefold.domain.files import replacing
 
 TRIAL_SECONDS = 300.0
 """So long a trial may take: the first on a machine compiles the indicators."""
@@ -24,8 +24,8 @@ _PROGRAM = """
 import resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-from models.value_model import ValueModel
-from serving.warming import warmed
+from fivefold.models.value_model import ValueModel
+from fivefold.serving.warming import warmed
 warmed(ValueModel.load(Path(sys.argv[1])))
 """
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from features.matrix import warm
-from models.value_model import ValueModel
+from fivefold.features.matrix import warm
+from fivefold.models.value_model import ValueModel
 
 
 def warmed(model: ValueModel) -> ValueModel:

@@ -10,10 +10,10 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import Engine
 
-from domain.errors import ConfigError, FivefoldError
-from store.database import SchemaWatch, writing
-from usecases.duties import Pulse
-from usecases.worker import Done
+from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.store.database import SchemaWatch, writing
+from fivefold.usecases.duties import Pulse
+from fivefold.usecases.worker import Done
 
 HOST: Final = "127.0.0.1"
 SILENT_SECONDS: Final = 600.0

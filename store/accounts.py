@@ -8,9 +8,9 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from store.event_tables import Member
-from store.tables import Organisation, Token, Usage
-from store.till import Till
+from fivefold.store.event_tables import Member
+from fivefold.store.tables import Organisation, Token, Usage
+from fivefold.store.till import Till
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from domain.paging import WHOLE, Page, Part
-from store.keyset import scalars_of
-from store.ruleset_tables import Activation, Family, RulesetVersion
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.keyset import scalars_of
+from fivefold.store.ruleset_tables import Activation, Family, RulesetVersion
 
 PER_SECOND = 200
 """Entities that become due in a second, where nobody says otherwise."""

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import and_, case, delete, func, literal_column, select, union, update
 from sqlalchemy.orm import Session
 
-from store.bound_rows import TABLES, Digests, digests, joined
-from store.entity_tables import Attributes, Correction, Entity, Record, Screening, Tag, Transaction, ValueScore
-from store.event_tables import Delivery
-from store.level_tables import Assessment, AssessmentInputs, Standing
+from fivefold.store.bound_rows import TABLES, Digests, digests, joined
+from fivefold.store.entity_tables import Attributes, Correction, Entity, Record, Screening, Tag, Transaction, ValueScore
+from fivefold.store.event_tables import Delivery
+from fivefold.store.level_tables import Assessment, AssessmentInputs, Standing
 
 LONGEST_WAIT_US: Final = 48 * 3_600_000_000
 """No delivery waits longer to be tried again."""

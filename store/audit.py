@@ -9,11 +9,11 @@ from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from store.arrays import among
-from store.audit_tables import AuditEntry, AuditHead, AuditValues
-from store.chain import GENESIS, Entry, Side, hash_of_entry, hash_of_value
-from store.tables import HASH_CHARACTERS, Organisation
+from fivefold.domain.canonical import canonical_json
+from fivefold.store.arrays import among
+from fivefold.store.audit_tables import AuditEntry, AuditHead, AuditValues
+from fivefold.store.chain import GENESIS, Entry, Side, hash_of_entry, hash_of_value
+from fivefold.store.tables import HASH_CHARACTERS, Organisation
 
 _ENTRIES = cast("Table", AuditEntry.__table__)
 _VALUES = cast("Table", AuditValues.__table__)

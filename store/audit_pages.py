@@ -3,9 +3,9 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.paging import Page, Part
-from store.audit_tables import AuditEntry
-from store.keyset import scalars_of
+from fivefold.domain.paging import Page, Part
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.keyset import scalars_of
 
 
 def latest_entries(session: Session, organisation_id: int, part: Part) -> Page[AuditEntry]:

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, Table, select
 
-from store.audit_tables import AuditEntry, AuditHead, AuditValues
-from store.tables import Organisation
+from fivefold.store.audit_tables import AuditEntry, AuditHead, AuditValues
+from fivefold.store.tables import Organisation
 
 ROWS_AT_A_TIME = 1_000
 

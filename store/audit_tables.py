@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.tables import HASH_CHARACTERS, Base
+from fivefold.store.tables import HASH_CHARACTERS, Base
 
 ACTION_CHARACTERS = 100
 

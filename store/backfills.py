@@ -7,10 +7,10 @@ from sqlalchemy import func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from store import due
-from store.due import BULK, Reason, Subject
-from store.entity_tables import Entity
-from store.level_tables import DueMark
+from fivefold.store import due
+from fivefold.store.due import BULK, Reason, Subject
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import DueMark
 
 AT_ONCE = 5_000
 """Entities that are read and marked together."""

@@ -6,7 +6,7 @@ from typing import cast
 from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
-from store.level_tables import DueMark
+from fivefold.store.level_tables import DueMark
 
 _MARKS = cast("Table", DueMark.__table__)
 

@@ -12,12 +12,12 @@ import polars as pl
 from sqlalchemy import ColumnElement, Select, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import WHOLE, Page, Part
-from store import loading
-from store.entity_tables import Entity
-from store.keyset import scalars_of
-from store.ruleset_tables import Backtest
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store import loading
+from fivefold.store.entity_tables import Entity
+from fivefold.store.keyset import scalars_of
+from fivefold.store.ruleset_tables import Backtest
 
 _BACKTESTS = cast("Table", Backtest.__table__)
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from store.arrays import literal_of
-from store.history import line_of
+from fivefold.store.arrays import literal_of
+from fivefold.store.history import line_of
 
 ROWS_AT_A_TIME: Final = 1_000
 Digests = Mapping[str, Mapping[str, str]]

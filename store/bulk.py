@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from store.arrays import literal_of
+from fivefold.store.arrays import literal_of
 
 
 def write_rows(

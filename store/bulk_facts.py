@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import polars as pl
 from sqlalchemy.orm import Session
 
-from store.loading import read_rows
+from fivefold.store.loading import read_rows
 
 
 class StoredRecord(NamedTuple):

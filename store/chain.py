@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
 
-from domain.canonical import canonical_json
+from fivefold.domain.canonical import canonical_json
 
 FORMAT = 1
 """Of the hashed bytes: another one where these change."""

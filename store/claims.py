@@ -25,11 +25,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from store.arrays import array_named
-from store.clocks import LONGEST_LEASE_US
-from store.due import BULK, EVENT, Reason, Subject
-from store.level_tables import DueMark
-from store.tables import Organisation
+from fivefold.store.arrays import array_named
+from fivefold.store.clocks import LONGEST_LEASE_US
+from fivefold.store.due import BULK, EVENT, Reason, Subject
+from fivefold.store.level_tables import DueMark
+from fivefold.store.tables import Organisation
 
 _MARKS = cast("Table", DueMark.__table__)
 _COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST)

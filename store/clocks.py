@@ -12,8 +12,8 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
-from domain.clock import day_text, now_microseconds
-from domain.errors import ClockNotTrusted
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ClockNotTrusted
 
 SECOND_US: Final = 1_000_000
 TOLERANCE_SECONDS: Final = 60

@@ -8,12 +8,12 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
-from store.arrays import among
-from store.bulk import write_rows
-from store.entity_tables import COUNTS_FROM, Correction, Entity, Transaction
-from store.history import CORRECTION
-from store.loading import read_rows
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.arrays import among
+from fivefold.store.bulk import write_rows
+from fivefold.store.entity_tables import COUNTS_FROM, Correction, Entity, Transaction
+from fivefold.store.history import CORRECTION
+from fivefold.store.loading import read_rows
 
 COLUMNS = (*CORRECTION, "organisation_id", "recorded_us", "batch")
 

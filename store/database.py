@@ -19,11 +19,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, OutcomeUnknown, StoreError
-from domain.files import make_private_folder
-from store import clocks, idempotency
-from store.answering import KEPT_ALIVE, give_up_after
-from store.tables import Base
+from fivefold.domain.errors import ActionRefused, ConfigError, OutcomeUnknown, StoreError
+from fivefold.domain.files import make_private_folder
+from fivefold.store import clocks, idempotency
+from fivefold.store.answering import KEPT_ALIVE, give_up_after
+from fivefold.store.tables import Base
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30

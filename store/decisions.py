@@ -8,14 +8,14 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import Page, Part
-from store.entity_tables import Entity, EntityType, OrganisationSettings, ValueScore
-from store.event_tables import Decision, Policy
-from store.keyset import rows_of
-from store.level_tables import DueMark, Standing
-from store.policies import ACTIVE
-from store.ruleset_tables import Family, RulesetVersion
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Page, Part
+from fivefold.store.entity_tables import Entity, EntityType, OrganisationSettings, ValueScore
+from fivefold.store.event_tables import Decision, Policy
+from fivefold.store.keyset import rows_of
+from fivefold.store.level_tables import DueMark, Standing
+from fivefold.store.policies import ACTIVE
+from fivefold.store.ruleset_tables import Family, RulesetVersion
 
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 

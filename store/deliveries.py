@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from store.clocks import LONGEST_LEASE_US
-from store.entity_tables import Entity, EntityType
-from store.event_tables import Delivery, Endpoint, OutboxEvent
+from fivefold.store.clocks import LONGEST_LEASE_US
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent
 
 _DELIVERIES = cast("Table", Delivery.__table__)
 _OUTBOX = cast("Table", OutboxEvent.__table__)

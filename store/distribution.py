@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import Entity
-from store.level_tables import DueMark, Standing
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import DueMark, Standing
 
 
 @dataclass(frozen=True)

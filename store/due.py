@@ -13,8 +13,8 @@ from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from store.arrays import array_named
-from store.level_tables import DueMark
+from fivefold.store.arrays import array_named
+from fivefold.store.level_tables import DueMark
 
 EVENT, BULK = 0, 1
 """Priorities: what just happened to one goes before what happens to many."""

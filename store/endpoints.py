@@ -6,12 +6,12 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Table, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import WHOLE, Page, Part
-from store.deliveries import is_in
-from store.entity_tables import Entity, EntityType
-from store.event_tables import Delivery, Endpoint, OutboxEvent
-from store.keyset import rows_of
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.deliveries import is_in
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent
+from fivefold.store.keyset import rows_of
 
 _DELIVERIES = cast("Table", Delivery.__table__)
 

@@ -6,11 +6,11 @@ import polars as pl
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from store.arrays import among
-from store.due import Subject
-from store.entity_tables import Entity, EntityType
-from store.loading import read_rows
+from fivefold.domain.errors import NotThere
+from fivefold.store.arrays import among
+from fivefold.store.due import Subject
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.loading import read_rows
 
 MOST_IN_ONE = 1000
 """Values in one statement's list: SQLite takes 32,766."""

@@ -22,8 +22,8 @@ from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.history import SALT_CHARACTERS, new_salt
-from store.tables import NAME_CHARACTERS, Base
+from fivefold.store.history import SALT_CHARACTERS, new_salt
+from fivefold.store.tables import NAME_CHARACTERS, Base
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where their key is plainly an integer."""

@@ -11,14 +11,14 @@ from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
-from domain.canonical import canonical_json
-from store import ownerships
-from store.arrays import among
-from store.audit_tables import AuditEntry
-from store.backtests import forget_entities
-from store.due import Subject
-from store.entities import subjects
-from store.entity_tables import (
+from fivefold.domain.canonical import canonical_json
+from fivefold.store import ownerships
+from fivefold.store.arrays import among
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.backtests import forget_entities
+from fivefold.store.due import Subject
+from fivefold.store.entities import subjects
+from fivefold.store.entity_tables import (
     Attributes,
     Correction,
     Entity,
@@ -30,11 +30,11 @@ from store.entity_tables import (
     Transaction,
     ValueScore,
 )
-from store.event_tables import Decision, Delivery, OutboxEvent
-from store.idempotency import forget_answers
-from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow
-from store.proposal_tables import Proposal
-from store.proposals import PROPOSED, WITHDRAWN
+from fivefold.store.event_tables import Decision, Delivery, OutboxEvent
+from fivefold.store.idempotency import forget_answers
+from fivefold.store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow
+from fivefold.store.proposal_tables import Proposal
+from fivefold.store.proposals import PROPOSED, WITHDRAWN
 
 _DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore)
 """Rows that are about the person alone. Due marks come first: whoever is at them stores nothing any more."""

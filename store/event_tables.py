@@ -4,8 +4,8 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, 
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.entity_tables import BIG
-from store.tables import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.entity_tables import BIG
+from fivefold.store.tables import HASH_CHARACTERS, NAME_CHARACTERS, Base
 
 _ORGANISATION = "organisations.id"
 _WAITING, _DEAD = text("state = 'waiting'"), text("state = 'dead'")

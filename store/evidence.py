@@ -6,12 +6,12 @@ from typing import Any, cast
 from sqlalchemy import Connection, Table, and_, or_, select
 from sqlalchemy.orm import Session
 
-from store.audit_reading import ROWS_AT_A_TIME
-from store.audit_tables import AuditEntry, AuditHead
-from store.event_tables import MaterialChange, Policy, ValidationRun
-from store.level_tables import OverrideRow
-from store.proposal_tables import Proposal
-from store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
+from fivefold.store.audit_reading import ROWS_AT_A_TIME
+from fivefold.store.audit_tables import AuditEntry, AuditHead
+from fivefold.store.event_tables import MaterialChange, Policy, ValidationRun
+from fivefold.store.level_tables import OverrideRow
+from fivefold.store.proposal_tables import Proposal
+from fivefold.store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
 
 _ENTRIES = cast("Table", AuditEntry.__table__)
 Versions = Sequence[tuple[RulesetVersion, Family]]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import Select, literal, null, or_, select
 from sqlalchemy.orm import Session
 
-from domain.paging import Page, Part
-from store.arrays import among
-from store.entity_tables import (
+from fivefold.domain.paging import Page, Part
+from fivefold.store.arrays import among
+from fivefold.store.entity_tables import (
     BIG,
     Attributes,
     Correction,
@@ -19,8 +19,8 @@ from store.entity_tables import (
     Tag,
     Transaction,
 )
-from store.keyset import rows_of, scalars_of
-from store.level_tables import Standing
+from fivefold.store.keyset import rows_of, scalars_of
+from fivefold.store.level_tables import Standing
 
 
 def attributes_of(session: Session, entity_id: int) -> Attributes | None:

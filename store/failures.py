@@ -5,11 +5,11 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Integer, Select, literal, null, select
 from sqlalchemy.orm import Session
 
-from domain.errors import ConfigError
-from domain.paging import NO_PLACE, Page, Part, cut
-from store.entity_tables import Entity, EntityType
-from store.keyset import rows_of
-from store.level_tables import IS_FAILED, DueMark, Standing
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import NO_PLACE, Page, Part, cut
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.keyset import rows_of
+from fivefold.store.level_tables import IS_FAILED, DueMark, Standing
 
 
 class Failure(NamedTuple):

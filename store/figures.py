@@ -10,11 +10,11 @@ from typing import Any, cast
 from sqlalchemy import Table, case, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from store.due import BULK, EVENT
-from store.entity_tables import Entity, EntityType, OrganisationSettings
-from store.event_tables import Delivery, Endpoint, MaterialChange, ValidationRun
-from store.level_tables import DueMark, OverrideRow, Standing
-from store.overrides import is_live
+from fivefold.store.due import BULK, EVENT
+from fivefold.store.entity_tables import Entity, EntityType, OrganisationSettings
+from fivefold.store.event_tables import Delivery, Endpoint, MaterialChange, ValidationRun
+from fivefold.store.level_tables import DueMark, OverrideRow, Standing
+from fivefold.store.overrides import is_live
 
 _ERASED = select(Entity.id).where(Entity.erased_us.is_not(None))
 """Few, and found by an index of their own."""

@@ -9,10 +9,10 @@ import polars as pl
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.orm import Session
 
-from store.arrays import among
-from store.audit_tables import AuditEntry
-from store.entity_tables import Correction, Transaction
-from store.history import (
+from fivefold.store.arrays import among
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.entity_tables import Correction, Transaction
+from fivefold.store.history import (
     ASSESSMENT,
     CORRECTION,
     TRANSACTION,

@@ -13,8 +13,8 @@ from sqlalchemy import Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
-from store.idempotency_tables import IdempotencyKey
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.idempotency_tables import IdempotencyKey
 
 _KEYS = cast("Table", IdempotencyKey.__table__)
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

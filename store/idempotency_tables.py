@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, ForeignKey, Integer, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.tables import Base
+from fivefold.store.tables import Base
 
 
 class IdempotencyKey(Base):

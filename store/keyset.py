@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Select, String, literal, tuple_
 from sqlalchemy.orm import Session
 
-from domain.errors import ConfigError
-from domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
 
 
 def rows_of(

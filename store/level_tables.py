@@ -14,8 +14,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.entity_tables import BIG
-from store.tables import HASH_CHARACTERS, Base
+from fivefold.store.entity_tables import BIG
+from fivefold.store.tables import HASH_CHARACTERS, Base
 
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"

@@ -3,10 +3,10 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.paging import Page, Part
-from store.keyset import rows_of
-from store.level_tables import Assessment, DueMark, OverrideRow, Standing, Transition
-from store.ruleset_tables import Family, RulesetVersion
+from fivefold.domain.paging import Page, Part
+from fivefold.store.keyset import rows_of
+from fivefold.store.level_tables import Assessment, DueMark, OverrideRow, Standing, Transition
+from fivefold.store.ruleset_tables import Family, RulesetVersion
 
 
 def standing_of(session: Session, entity_id: int) -> Standing | None:

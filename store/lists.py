@@ -3,9 +3,9 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.paging import WHOLE, Page, Part
-from store.entity_tables import ListVersionRow
-from store.keyset import scalars_of
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.entity_tables import ListVersionRow
+from fivefold.store.keyset import scalars_of
 
 
 def list_rows(

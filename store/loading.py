@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
-from store.arrays import literal_of
-from store.entity_tables import COUNTS_FROM
+from fivefold.store.arrays import literal_of
+from fivefold.store.entity_tables import COUNTS_FROM
 
 _TRANSACTIONS: Mapping[str, Any] = {
     "entity": pl.Int64,

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import WHOLE, Page, Part
-from store.event_tables import Member
-from store.keyset import scalars_of
-from store.tables import Token
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.event_tables import Member
+from fivefold.store.keyset import scalars_of
+from fivefold.store.tables import Token
 
 
 def member_held(session: Session, organisation_id: int, member_id: int) -> Member:

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store.tables import Organisation
+from fivefold.store.tables import Organisation
 
 
 def hold_organisation(session: Session, organisation_id: int) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import WHOLE, Page, Part
-from store.entity_tables import Entity, EntityType
-from store.keyset import rows_of
-from store.level_tables import OverrideRow, Standing
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.keyset import rows_of
+from fivefold.store.level_tables import OverrideRow, Standing
 
 
 def override_numbered(session: Session, organisation_id: int, number: int) -> OverrideRow:

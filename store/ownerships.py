@@ -11,13 +11,13 @@ import polars as pl
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from store.arrays import among
-from store.bound_rows import new_ids
-from store.bulk import write_rows
-from store.entity_tables import Entity, EntityType, Ownership
-from store.history import new_salts
-from store.level_tables import Standing
-from store.loading import read_rows
+from fivefold.store.arrays import among
+from fivefold.store.bound_rows import new_ids
+from fivefold.store.bulk import write_rows
+from fivefold.store.entity_tables import Entity, EntityType, Ownership
+from fivefold.store.history import new_salts
+from fivefold.store.level_tables import Standing
+from fivefold.store.loading import read_rows
 
 _EDGES = {"entity_id": pl.Int64, "owner_id": pl.Int64}
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from domain.errors import ConfigError
-from store.tables import PLAN_CHARACTERS
+from fivefold.domain.errors import ConfigError
+from fivefold.store.tables import PLAN_CHARACTERS
 
 SHIPPED = Path(__file__).parent / "plans.yaml"
 MOST = 10**15

@@ -3,10 +3,10 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import WHOLE, Page, Part
-from store.event_tables import Policy
-from store.keyset import scalars_of
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.event_tables import Policy
+from fivefold.store.keyset import scalars_of
 
 PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
 """The states of a version."""

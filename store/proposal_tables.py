@@ -3,8 +3,8 @@
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.history import SALT_CHARACTERS, new_salt
-from store.tables import Base
+from fivefold.store.history import SALT_CHARACTERS, new_salt
+from fivefold.store.tables import Base
 
 
 class Proposal(Base):

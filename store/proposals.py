@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import Page, Part
-from store.entity_tables import OrganisationSettings
-from store.event_tables import Policy
-from store.keyset import scalars_of
-from store.proposal_tables import Proposal
-from store.ruleset_tables import Activation, Backtest
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Page, Part
+from fivefold.store.entity_tables import OrganisationSettings
+from fivefold.store.event_tables import Policy
+from fivefold.store.keyset import scalars_of
+from fivefold.store.proposal_tables import Proposal
+from fivefold.store.ruleset_tables import Activation, Backtest
 
 PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "withdrawn"
 """The states of a proposal."""

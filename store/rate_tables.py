@@ -5,10 +5,10 @@ from collections import Counter
 from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from domain.paging import Page, Part
-from store.entity_tables import Correction, Transaction
-from store.keyset import scalars_of
-from store.tables import Base
+from fivefold.domain.paging import Page, Part
+from fivefold.store.entity_tables import Correction, Transaction
+from fivefold.store.keyset import scalars_of
+from fivefold.store.tables import Base
 
 
 class RateTableRow(Base):

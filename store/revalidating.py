@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import WHOLE, Page, Part
-from store.event_tables import MaterialChange, ValidationRun
-from store.keyset import scalars_of
-from store.level_tables import DueMark
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.event_tables import MaterialChange, ValidationRun
+from fivefold.store.keyset import scalars_of
+from fivefold.store.level_tables import DueMark
 
 
 def latest_run(session: Session, organisation_id: int) -> ValidationRun | None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import WHOLE, Page, Part
-from store.keyset import scalars_of
-from store.ruleset_tables import Draft, Family, RulesetVersion
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.keyset import scalars_of
+from fivefold.store.ruleset_tables import Draft, Family, RulesetVersion
 
 
 def active_versions(session: Session, organisation_id: int, type_id: int) -> list[RulesetVersion]:

@@ -5,9 +5,9 @@ import json
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
-from store.entity_tables import OrganisationSettings
-from store.tables import Organisation
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.entity_tables import OrganisationSettings
+from fivefold.store.tables import Organisation
 
 
 def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:

@@ -5,7 +5,7 @@ from typing import Any, Self, cast
 
 from sqlalchemy import ClauseElement, Engine
 
-from store.database import BUSY_SECONDS, raise_if_out_of_reach, reachable
+from fivefold.store.database import BUSY_SECONDS, raise_if_out_of_reach, reachable
 
 
 class Statement:

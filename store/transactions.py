@@ -7,9 +7,9 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
-from store.arrays import literal_of
-from store.bulk import write_frame
-from store.history import new_batch, settled_lines, transaction_lines
+from fivefold.store.arrays import literal_of
+from fivefold.store.bulk import write_frame
+from fivefold.store.history import new_batch, settled_lines, transaction_lines
 
 COLUMNS = (
     "transaction_id",

@@ -11,12 +11,12 @@ import polars as pl
 from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
-from store.arrays import among, literal_of
-from store.audit_tables import AuditEntry
-from store.entity_tables import Entity, Ownership, Record
-from store.level_tables import Assessment, OverrideRow, Standing, Transition
-from store.loading import read_rows
-from store.ruleset_tables import Family, RulesetVersion
+from fivefold.store.arrays import among, literal_of
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.entity_tables import Entity, Ownership, Record
+from fivefold.store.level_tables import Assessment, OverrideRow, Standing, Transition
+from fivefold.store.loading import read_rows
+from fivefold.store.ruleset_tables import Family, RulesetVersion
 
 ENTITIES_AT_ONCE = 10_000
 """Whose assessments are read together: few enough to be held, many enough for one statement to pay."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from store.entity_tables import Ownership, Transaction, ValueScore
-from store.level_tables import Standing
+from fivefold.store.entity_tables import Ownership, Transaction, ValueScore
+from fivefold.store.level_tables import Standing
 
 
 def valued_otherwise(session: Session, model: str, version: int) -> Sequence[int]:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from store.tables import Counted
+from fivefold.store.tables import Counted
 
 
 def keep(session: Session, worker: str, model: str, version: int, day: str, counts: str) -> None:

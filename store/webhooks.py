@@ -15,7 +15,7 @@ from sqlalchemy import CursorResult, func, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
-from store.event_tables import OutboxEvent
+from fivefold.store.event_tables import OutboxEvent
 
 _WRITING = 0x5F0B << 48
 """PostgreSQL's locks from this number on, up to 2^48 of them, say who writes to the outbox; any range would do."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.extras import EXTRAS
-from domain.release import release
+from fivefold.cli.extras import EXTRAS
+from fivefold.domain.release import release
 from tests.cli.running import AS_OF, CONFIG
 
 ROOT = Path(__file__).parent.parent
@@ -89,8 +89,8 @@ class Nothing:
         if name.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Nothing())
-from cli import terminal
-from cli.main import main
+from fivefold.cli import terminal
+from fivefold.cli.main import main
 said = []
 for arguments in json.loads(sys.argv[2]):
     sys.argv = ["fivefold", *arguments]
@@ -122,11 +122,11 @@ def bare(var: Path, folder: Path, commands: list[list[str]]) -> list[tuple[int, 
 
 
 def test_files_are_scored_and_rulesets_tried_without_any_extra(tmp_path: Path) -> None:
-    from domain.settings import read_settings
-    from features.matrix import warm
+    from fivefold.domain.settings import read_settings
+    from fivefold.features.matrix import warm
+    from fivefold.training.simulator import Simulation, write_simulation
     from tests.mlflow_address import kept_address
     from tests.models.making import add_version, new_registry, value_model
-    from training.simulator import Simulation, write_simulation
 
     with kept_address():
         registry = new_registry(tmp_path / "var", "fivefold-value")

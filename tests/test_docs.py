@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import typer
 
-from cli.main import app
-from features import columns as c
-from features.document import catalogue_markdown
+from fivefold.cli.main import app
+from fivefold.features import columns as c
+from fivefold.features.document import catalogue_markdown
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -199,7 +199,7 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_the_example_of_a_new_indicator_works() -> None:
     """The lines of CONTRIBUTING.md, run where they say they belong."""
-    from features.indicators import volume
+    from fivefold.features.indicators import volume
 
     example = re.search(r"^```python\n(.*?)^```$", text(ROOT / "CONTRIBUTING.md"), re.MULTILINE | re.DOTALL)
     assert example

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import stats
 
-from features.histories import Floats
-from training.judge import Judged
+from fivefold.features.histories import Floats
+from fivefold.training.judge import Judged
 
 QUINTILES = 5
 

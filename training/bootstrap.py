@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.histories import Floats, Integers
+from fivefold.features.histories import Floats, Integers
 
 RESAMPLES = 1_000
 

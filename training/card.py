@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from domain.clock import day_text
-from domain.percent import percent
-from features.columns import BALANCE, CATEGORY, CREATED, CURRENCY
-from models.value_model import ValueModel
-from training.config import TrainingConfig, Trees, Value
-from training.data import LearningRows, Overview
-from training.dates import Dates
-from training.evaluate import Evaluation
-from training.gate import Verdict
+from fivefold.domain.clock import day_text
+from fivefold.domain.percent import percent
+from fivefold.features.columns import BALANCE, CATEGORY, CREATED, CURRENCY
+from fivefold.models.value_model import ValueModel
+from fivefold.training.config import TrainingConfig, Trees, Value
+from fivefold.training.data import LearningRows, Overview
+from fivefold.training.dates import Dates
+from fivefold.training.evaluate import Evaluation
+from fivefold.training.gate import Verdict
 
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.histories import Floats
-from models.registry import Registry
-from training.bootstrap import Resamples, draws, resample
-from training.config import Gate
-from training.dates import Dates
-from training.metrics import Metrics, calibration_error, calibration_table
+from fivefold.features.histories import Floats
+from fivefold.models.registry import Registry
+from fivefold.training.bootstrap import Resamples, draws, resample
+from fivefold.training.config import Gate
+from fivefold.training.dates import Dates
+from fivefold.training.metrics import Metrics, calibration_error, calibration_table
 
 LEAST_BELOW = 10
 """So many draws must lie below a bound, or it says more about the draws than about the customers."""

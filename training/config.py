@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from domain.clock import DAY_US, parse_moment, to_microseconds
-from domain.errors import ConfigError
-from domain.money import RateTable, ecb_rates
-from domain.rate_files import read_rates
-from domain.segments import DEFAULT_CUT_POINTS, check_cut_points
+from fivefold.domain.clock import DAY_US, parse_moment, to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.rate_files import read_rates
+from fivefold.domain.segments import DEFAULT_CUT_POINTS, check_cut_points
 
 DEFAULT_NAME = "fivefold-value"
 Positive = Annotated[int, Field(gt=0)]

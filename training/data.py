@@ -10,22 +10,22 @@ import pyarrow as pa
 import pyarrow.parquet
 from tqdm import tqdm
 
-from domain.clock import CLOCK_SLACK_US, now_microseconds
-from domain.errors import NotEnoughData
-from domain.money import Rate, RateTable
-from features.columns import TRANSACTION_ID
-from features.histories import Floats, Histories, Integers
-from features.matrix import catalogue, columns_of, snapshots
-from features.paths import MappedFile, suffix_of
-from features.sources import read_ahead, stream_histories
-from features.tables import Source, parquet_files
-from features.text_files import open_text
-from training.config import TrainingConfig
-from training.dates import Dates, Period
-from training.quality import Quality
-from training.sample import places
-from training.target import realised_values
-from training.windows import Windows
+from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
+from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.money import Rate, RateTable
+from fivefold.features.columns import TRANSACTION_ID
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.matrix import catalogue, columns_of, snapshots
+from fivefold.features.paths import MappedFile, suffix_of
+from fivefold.features.sources import read_ahead, stream_histories
+from fivefold.features.tables import Source, parquet_files
+from fivefold.features.text_files import open_text
+from fivefold.training.config import TrainingConfig
+from fivefold.training.dates import Dates, Period
+from fivefold.training.quality import Quality
+from fivefold.training.sample import places
+from fivefold.training.target import realised_values
+from fivefold.training.windows import Windows
 
 CELLS_AT_ONCE = 1 << 23
 """Indicators computed at once, 64 MB: what training needs beyond the rows that it keeps does not grow with the data."""

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from domain.clock import DAY_US, day_text
-from domain.errors import NotEnoughData
-from features.histories import Integers
-from training.config import TrainingConfig
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features.histories import Integers
+from fivefold.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from features.histories import Floats
-from models.value_model import ValueModel
-from training import baselines
-from training.comparing import Comparisons, compare
-from training.config import TrainingConfig
-from training.judge import Judged
-from training.metrics import (
+from fivefold.features.histories import Floats
+from fivefold.models.value_model import ValueModel
+from fivefold.training import baselines
+from fivefold.training.comparing import Comparisons, compare
+from fivefold.training.config import TrainingConfig
+from fivefold.training.judge import Judged
+from fivefold.training.metrics import (
     Metrics,
     calibration_error,
     calibration_table,

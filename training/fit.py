@@ -9,15 +9,15 @@ import lightgbm
 import numpy as np
 from tqdm import tqdm
 
-from domain.errors import NotEnoughData
-from features.histories import Floats
-from models.estimator import ValueRegressor
-from models.prediction import expected_value
-from training.config import Trees
-from training.data import LearningRows
-from training.dates import Dates
-from training.metrics import normalised_gini
-from training.target import floored
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features.histories import Floats
+from fivefold.models.estimator import ValueRegressor
+from fivefold.models.prediction import expected_value
+from fivefold.training.config import Trees
+from fivefold.training.data import LearningRows
+from fivefold.training.dates import Dates
+from fivefold.training.metrics import normalised_gini
+from fivefold.training.target import floored
 
 PATIENCE_ROUNDS = 50
 FALLBACK_ROUNDS = 200

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from domain.percent import percent
-from training.comparing import Comparison, Comparisons
-from training.config import Gate
-from training.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
+from fivefold.domain.percent import percent
+from fivefold.training.comparing import Comparison, Comparisons
+from fivefold.training.config import Gate
+from fivefold.training.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
 
 
 @dataclass(frozen=True)

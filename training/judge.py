@@ -6,16 +6,16 @@ import lightgbm
 import numpy as np
 import pyarrow as pa
 
-from domain.errors import NotEnoughData
-from features.histories import Floats, Histories, Integers
-from features.matrix import catalogue, columns_of, snapshots
-from models.prediction import expected_value
-from models.value_model import ValueModel
-from training.config import TrainingConfig
-from training.data import Portfolio
-from training.dates import Dates
-from training.sample import places
-from training.target import floored, realised_values
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.matrix import catalogue, columns_of, snapshots
+from fivefold.models.prediction import expected_value
+from fivefold.models.value_model import ValueModel
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import Portfolio
+from fivefold.training.dates import Dates
+from fivefold.training.sample import places
+from fivefold.training.target import floored, realised_values
 
 KEPT_CUSTOMERS = 20_000
 """Customers whose indicators are kept, for the drift reference and the SHAP picture: a seeded sample by identifier."""

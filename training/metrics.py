@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from domain.segments import SEGMENTS
-from features.histories import Floats
+from fivefold.domain.segments import SEGMENTS
+from fivefold.features.histories import Floats
 
 DECILES = 10
 

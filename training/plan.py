@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.errors import ConfigError, NotEnoughData
-from features.columns import BALANCE, CATEGORY, CREATED, CURRENCY
-from features.matrix import catalogue
-from features.paths import MappedFile
-from features.tables import Source
-from training.config import TrainingConfig
-from training.data import LearningRows, Overview, Portfolio, learning_rows
-from training.dates import Dates, choose_dates
+from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.features.columns import BALANCE, CATEGORY, CREATED, CURRENCY
+from fivefold.features.matrix import catalogue
+from fivefold.features.paths import MappedFile
+from fivefold.features.tables import Source
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import LearningRows, Overview, Portfolio, learning_rows
+from fivefold.training.dates import Dates, choose_dates
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from domain.clock import DAY_US
-from domain.percent import percent
-from features.columns import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
-from features.histories import Histories
-from training.config import Checks
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.percent import percent
+from fivefold.features.columns import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
+from fivefold.features.histories import Histories
+from fivefold.training.config import Checks
 
 WARN_REPEATED_SHARE = 0.01
 WARN_UNSETTLED_SHARE = 0.5

@@ -7,29 +7,29 @@ import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
-from domain.clock import day_text
-from domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData
-from domain.release import release
-from domain.segments import SEGMENTS
-from features.matrix import warm
-from features.sources import require_columns
-from features.tables import Source
-from models.curve import ScoreCurve
-from models.reference import Reference
-from models.registry import PARENT_TAG, Registry, Version
-from models.value_model import ValueModel
-from training.comparing import times_judged
-from training.config import TrainingConfig, Value
-from training.data import Overview, Portfolio
-from training.dates import Dates, choose_test
-from training.evaluate import Evaluation, evaluate
-from training.gate import Verdict, decide
-from training.judge import Judged, judge
-from training.metrics import calibration_error, segment_table
-from training.plan import name_of
-from training.recalibration_card import Change, RecalibrationLineage, recalibration_card
-from training.register import Record, log_version, version_tags
-from training.windows import Windows
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData
+from fivefold.domain.release import release
+from fivefold.domain.segments import SEGMENTS
+from fivefold.features.matrix import warm
+from fivefold.features.sources import require_columns
+from fivefold.features.tables import Source
+from fivefold.models.curve import ScoreCurve
+from fivefold.models.reference import Reference
+from fivefold.models.registry import PARENT_TAG, Registry, Version
+from fivefold.models.value_model import ValueModel
+from fivefold.training.comparing import times_judged
+from fivefold.training.config import TrainingConfig, Value
+from fivefold.training.data import Overview, Portfolio
+from fivefold.training.dates import Dates, choose_test
+from fivefold.training.evaluate import Evaluation, evaluate
+from fivefold.training.gate import Verdict, decide
+from fivefold.training.judge import Judged, judge
+from fivefold.training.metrics import calibration_error, segment_table
+from fivefold.training.plan import name_of
+from fivefold.training.recalibration_card import Change, RecalibrationLineage, recalibration_card
+from fivefold.training.register import Record, log_version, version_tags
+from fivefold.training.windows import Windows
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from domain.clock import day_text
-from models.value_model import ValueModel
-from training.card import CAUTION, exchange_rates, limits, purpose, quality
-from training.config import TrainingConfig
-from training.data import Overview
-from training.evaluate import Evaluation
-from training.gate import Verdict
-from training.windows import Windows
+from fivefold.domain.clock import day_text
+from fivefold.models.value_model import ValueModel
+from fivefold.training.card import CAUTION, exchange_rates, limits, purpose, quality
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import Overview
+from fivefold.training.evaluate import Evaluation
+from fivefold.training.gate import Verdict
+from fivefold.training.windows import Windows
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,18 @@ from mlflow.data.dataset import Dataset
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
-import domain
-import features
-import models
-from domain.clock import day_text
-from features.document import catalogue_markdown
-from models import pyfunc_entry
-from models.registry import ABSENT_TAG, Registry
-from models.value_model import ValueModel
-from training.card import Lineage, model_card
-from training.data import Overview
-from training.evaluate import Evaluation
-from training.gate import Verdict
-from training.judge import Judged
-from training.report import write_pictures
+from fivefold import domain, features, models
+from fivefold.domain.clock import day_text
+from fivefold.features.document import catalogue_markdown
+from fivefold.models import pyfunc_entry
+from fivefold.models.registry import ABSENT_TAG, Registry
+from fivefold.models.value_model import ValueModel
+from fivefold.training.card import Lineage, model_card
+from fivefold.training.data import Overview
+from fivefold.training.evaluate import Evaluation
+from fivefold.training.gate import Verdict
+from fivefold.training.judge import Judged
+from fivefold.training.report import write_pictures
 
 SHIPPED = (domain, features, models)
 """Packages of ours that go with a registered model: it loads where fivefold is not installed."""

@@ -7,16 +7,16 @@ import altair as alt
 import matplotlib as mpl
 import matplotlib.colors
 
-from charts.calibration import calibration
-from charts.lift import lift
-from charts.render import save
-from charts.segments import segments
-from charts.style import GRID, INK, MUTED, SEGMENT_COLOURS, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_SIZE
-from domain.clock import day_text
-from models.prediction import LOG_LINK
-from models.value_model import ValueModel
-from training.evaluate import Evaluation
-from training.judge import Judged
+from fivefold.charts.calibration import calibration
+from fivefold.charts.lift import lift
+from fivefold.charts.render import save
+from fivefold.charts.segments import segments
+from fivefold.charts.style import GRID, INK, MUTED, SEGMENT_COLOURS, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_SIZE
+from fivefold.domain.clock import day_text
+from fivefold.models.prediction import LOG_LINK
+from fivefold.models.value_model import ValueModel
+from fivefold.training.evaluate import Evaluation
+from fivefold.training.judge import Judged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

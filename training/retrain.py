@@ -3,29 +3,29 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.errors import ModelError
-from domain.release import release
-from features.matrix import catalogue, warm
-from features.sources import require_columns
-from features.tables import Source
-from models.curve import ScoreCurve
-from models.estimator import ValueRegressor
-from models.promotions import Promotion, promote
-from models.reference import Reference
-from models.registry import Registry, Version, without
-from models.value_model import ValueModel
-from training.card import Lineage
-from training.comparing import times_judged
-from training.config import TrainingConfig
-from training.data import Portfolio
-from training.dates import Dates
-from training.evaluate import Evaluation, evaluate
-from training.fit import find_rounds, fit, validation_fold
-from training.gate import Verdict, decide
-from training.judge import Judged, judge
-from training.plan import Plan, make_plan
-from training.register import register
-from training.tune import tune
+from fivefold.domain.errors import ModelError
+from fivefold.domain.release import release
+from fivefold.features.matrix import catalogue, warm
+from fivefold.features.sources import require_columns
+from fivefold.features.tables import Source
+from fivefold.models.curve import ScoreCurve
+from fivefold.models.estimator import ValueRegressor
+from fivefold.models.promotions import Promotion, promote
+from fivefold.models.reference import Reference
+from fivefold.models.registry import Registry, Version, without
+from fivefold.models.value_model import ValueModel
+from fivefold.training.card import Lineage
+from fivefold.training.comparing import times_judged
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import Portfolio
+from fivefold.training.dates import Dates
+from fivefold.training.evaluate import Evaluation, evaluate
+from fivefold.training.fit import find_rounds, fit, validation_fold
+from fivefold.training.gate import Verdict, decide
+from fivefold.training.judge import Judged, judge
+from fivefold.training.plan import Plan, make_plan
+from fivefold.training.register import register
+from fivefold.training.tune import tune
 
 
 @dataclass(frozen=True)

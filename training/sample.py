@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-from features.histories import Floats
+from fivefold.features.histories import Floats
 
 _BYTES = 8
 

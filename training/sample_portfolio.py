@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from domain.errors import ConfigError
-from domain.files import replacing
-from training.simulator import Simulation, simulate
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.training.simulator import Simulation, simulate
 
 DAYS_SIMULATED = 730
 MOST_CUSTOMERS = 10_000

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from domain.errors import ConfigError
-from domain.files import replacing
-from training.simulated_traits import (
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.training.simulated_traits import (
     CURRENCIES,
     UNITS_PER_EURO,
     WEEK_DAYS,

@@ -7,11 +7,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from domain.clock import DAY_US
-from features.columns import DEPOSIT, WITHDRAWAL
-from features.histories import Floats, Histories, Integers
-from features.statistics import held_days, held_from, rows_until
-from training.config import Value
+from fivefold.domain.clock import DAY_US
+from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.statistics import held_days, held_from, rows_until
+from fivefold.training.config import Value
 
 DAYS_A_YEAR = 365
 

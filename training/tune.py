@@ -5,9 +5,9 @@ import sys
 
 import optuna
 
-from domain.errors import NotEnoughData
-from training.config import Trees
-from training.fit import Fold, find_rounds, fold_gini
+from fivefold.domain.errors import NotEnoughData
+from fivefold.training.config import Trees
+from fivefold.training.fit import Fold, find_rounds, fold_gini
 
 
 def tune(fold: Fold | None, trees: Trees, seed: int, trials: int) -> Trees:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from domain.clock import DAY_US, day_text
-from features.histories import Histories, Integers
-from training.config import Checks
-from training.dates import Dates
-from training.quality import Quality
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.features.histories import Histories, Integers
+from fivefold.training.config import Checks
+from fivefold.training.dates import Dates
+from fivefold.training.quality import Quality
 
 WARN_SHARE = 0.25
 """A test window with fewer rows than this share of the busiest one is worth a warning."""

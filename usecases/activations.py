@@ -13,25 +13,34 @@ from math import ceil
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused
-from domain.paging import WHOLE, Page, Part
-from store import due
-from store.activations import PER_SECOND, Backfill, Change, activations_of, begin, open_backfills, take, was_active
-from store.backfills import AT_ONCE, count_of_type, entities_after
-from store.backtests import newest_done
-from store.chain import digest_of
-from store.database import reachable, writing
-from store.due import BULK, Reason
-from store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
-from store.rulesets import editors_of, family_named, version_numbered
-from store.settings import settings_row
-from usecases import audit
-from usecases.actors import Actor
-from usecases.changes.backtest_validity import refuse_outdated
-from usecases.changes.deciding import reached_by
-from usecases.changes.people import refuse_same_person
-from usecases.reasons import checked_rate, checked_reason
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store import due
+from fivefold.store.activations import (
+    PER_SECOND,
+    Backfill,
+    Change,
+    activations_of,
+    begin,
+    open_backfills,
+    take,
+    was_active,
+)
+from fivefold.store.backfills import AT_ONCE, count_of_type, entities_after
+from fivefold.store.backtests import newest_done
+from fivefold.store.chain import digest_of
+from fivefold.store.database import reachable, writing
+from fivefold.store.due import BULK, Reason
+from fivefold.store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
+from fivefold.store.rulesets import editors_of, family_named, version_numbered
+from fivefold.store.settings import settings_row
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.backtest_validity import refuse_outdated
+from fivefold.usecases.changes.deciding import reached_by
+from fivefold.usecases.changes.people import refuse_same_person
+from fivefold.usecases.reasons import checked_rate, checked_reason
 
 SECOND_US = 1_000_000
 MOST_SECONDS = 10

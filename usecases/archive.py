@@ -11,8 +11,8 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from domain.errors import ConfigError
-from domain.files import replacing
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
 
 MANIFEST = "manifest.json"
 KIND, FORM = "fivefold evidence", 1

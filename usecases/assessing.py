@@ -8,20 +8,20 @@ from typing import NamedTuple
 import polars as pl
 from sqlalchemy.orm import Session
 
-from risk.engine.assess import assess
-from risk.engine.assessments import STATUS, Assessments, Status
-from risk.engine.deciding import DECIDES, deciders
-from risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
-from risk.engine.lost_floors import from_text
-from risk.facts.portfolio import ENTITY, Portfolio
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
-from store import clocks, loading
-from store.ruleset_tables import RulesetVersion
-from store.rulesets import active_versions, families_of_versions
-from usecases.moments import Made, Moment
-from usecases.portfolios import corrections_to_come, parts_of, read_portfolio, transactions_of
-from usecases.valuing import Valuer, Values
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.deciding import DECIDES, deciders
+from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
+from fivefold.risk.engine.lost_floors import from_text
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store import clocks, loading
+from fivefold.store.ruleset_tables import RulesetVersion
+from fivefold.store.rulesets import active_versions, families_of_versions
+from fivefold.usecases.moments import Made, Moment
+from fivefold.usecases.portfolios import corrections_to_come, parts_of, read_portfolio, transactions_of
+from fivefold.usecases.valuing import Valuer, Values
 
 
 @dataclass(frozen=True)

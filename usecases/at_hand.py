@@ -6,14 +6,14 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import from_microseconds
-from domain.errors import DataNotValid, Problem
-from domain.money import RateTable
-from features import columns as c
-from features.values import shown
-from risk.language.fields import FieldType
-from usecases.portfolios import as_given
-from usecases.transaction_columns import KNOWN, OWNERS, frame_of, read_columns
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.money import RateTable
+from fivefold.features import columns as c
+from fivefold.features.values import shown
+from fivefold.risk.language.fields import FieldType
+from fivefold.usecases.portfolios import as_given
+from fivefold.usecases.transaction_columns import KNOWN, OWNERS, frame_of, read_columns
 
 _UNNAMED = "unnamed"
 """Stands in place of a transaction's number, where it has none, while it is checked."""

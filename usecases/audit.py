@@ -9,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ConfigError
-from domain.files import replacing
-from store import audit, audit_reading
-from store.audit import Appended
-from store.bound_rows import Digests
-from store.chain import Entry, digest_of
-from store.history import new_salt, seal
-from usecases.actors import Actor
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.store import audit, audit_reading
+from fivefold.store.audit import Appended
+from fivefold.store.bound_rows import Digests
+from fivefold.store.chain import Entry, digest_of
+from fivefold.store.history import new_salt, seal
+from fivefold.usecases.actors import Actor
 
 SYSTEM = "system"
 """Who acts where nobody asked: the program itself."""

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from store import history_reading
-from store.audit_expected import DecisionSaid, Expected, Sealed
-from store.history import differing, seal, subject_of_line
-from usecases.audit import ROWS
-from usecases.audit_rows import ACTIONS as ROW_ACTIONS
-from usecases.audit_rows import RowCheck
+from fivefold.store import history_reading
+from fivefold.store.audit_expected import DecisionSaid, Expected, Sealed
+from fivefold.store.history import differing, seal, subject_of_line
+from fivefold.usecases.audit import ROWS
+from fivefold.usecases.audit_rows import ACTIONS as ROW_ACTIONS
+from fivefold.usecases.audit_rows import RowCheck
 
 TRANSACTIONS, ASSESSMENTS = "transaction", "assessment"
 MOST_NAMED = 10

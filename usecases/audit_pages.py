@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.paging import Page, Part
-from store.audit_pages import latest_entries
-from store.audit_tables import AuditEntry
-from usecases.actors import Actor
+from fivefold.domain.paging import Page, Part
+from fivefold.store.audit_pages import latest_entries
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.usecases.actors import Actor
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from store import bound_rows, history_reading
-from store.audit_expected import Expected
-from store.bound_rows import BoundTable
-from store.chain import digest_of
+from fivefold.store import bound_rows, history_reading
+from fivefold.store.audit_expected import Expected
+from fivefold.store.bound_rows import BoundTable
+from fivefold.store.chain import digest_of
 
 LISTS, OVERRIDES = "list", "override"
 ACTIONS: Final = ("list.put", "override.requested", "override.approved", "override.refused", "override.revoked")

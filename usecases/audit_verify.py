@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from domain.errors import ConfigError
-from store.audit_expected import Expected
-from store.audit_reading import Head, chains, heads, names, picture, stray_values
-from store.chain import GENESIS, Side, hash_of_entry, hash_of_value
-from usecases.audit import ExportedHead, ExportedHeads
-from usecases.audit_history import HistoryCheck
+from fivefold.domain.errors import ConfigError
+from fivefold.store.audit_expected import Expected
+from fivefold.store.audit_reading import Head, chains, heads, names, picture, stray_values
+from fivefold.store.chain import GENESIS, Side, hash_of_entry, hash_of_value
+from fivefold.usecases.audit import ExportedHead, ExportedHeads
+from fivefold.usecases.audit_history import HistoryCheck
 
 _SIDES: tuple[Side, ...] = ("before", "after")
 

@@ -14,30 +14,30 @@ import polars as pl
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.errors import NotEnoughData
-from risk.engine.assess import assess
-from risk.engine.assessments import STATUS, Status
-from risk.facts.lists import NamedList
-from risk.facts.portfolio import ENTITY, Portfolio
-from risk.governance.backtest import Backtest, Standing, backtest
-from risk.governance.backtest_moves import Cell
-from risk.governance.backtest_parts import joined
-from risk.governance.example_facts import example_portfolio, previous_levels
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
-from store import loading
-from store.backfills import count_of_type, entities_after
-from store.backtests import count_transactions
-from store.database import reachable
-from store.entity_tables import Entity
-from store.level_tables import Standing as StandingRow
-from store.ruleset_tables import Family, RulesetVersion
-from store.rulesets import families_of
-from usecases.assessing import held_before
-from usecases.changes.backtest_validity import validity
-from usecases.changes.deciding import Reached, reached_by
-from usecases.lists import named_lists
-from usecases.portfolios import read_portfolio
+from fivefold.domain.errors import NotEnoughData
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import STATUS, Status
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest import Backtest, Standing, backtest
+from fivefold.risk.governance.backtest_moves import Cell
+from fivefold.risk.governance.backtest_parts import joined
+from fivefold.risk.governance.example_facts import example_portfolio, previous_levels
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store import loading
+from fivefold.store.backfills import count_of_type, entities_after
+from fivefold.store.backtests import count_transactions
+from fivefold.store.database import reachable
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import Standing as StandingRow
+from fivefold.store.ruleset_tables import Family, RulesetVersion
+from fivefold.store.rulesets import families_of
+from fivefold.usecases.assessing import held_before
+from fivefold.usecases.changes.backtest_validity import validity
+from fivefold.usecases.changes.deciding import Reached, reached_by
+from fivefold.usecases.lists import named_lists
+from fivefold.usecases.portfolios import read_portfolio
 
 MOST_ENTITIES = 5_000
 """Entities that are assessed together: enough for one frame to pay."""

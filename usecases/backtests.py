@@ -15,12 +15,12 @@ import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, FivefoldError, NotThere, StoreError
-from domain.paging import WHOLE, Page, Part
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
-from store.backtests import (
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, FivefoldError, NotThere, StoreError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.backtests import (
     backtest_numbered,
     backtests_of,
     claim_backtest,
@@ -29,17 +29,17 @@ from store.backtests import (
     waits,
     without_erased,
 )
-from store.database import raise_if_out_of_reach, reachable, writing
-from store.entity_tables import Entity
-from store.ruleset_tables import Backtest, Family
-from store.rulesets import draft_of, family_named, version_numbered, versions_of
-from store.settings import settings_row
-from usecases import audit
-from usecases.actors import Actor
-from usecases.backtest_running import run_backtest, setting_of
-from usecases.changes.backtesting import proposal_setting, run_proposal_backtest
-from usecases.reasons import checked_reason
-from usecases.ruleset_reviews import read_fitting, surroundings_of
+from fivefold.store.database import raise_if_out_of_reach, reachable, writing
+from fivefold.store.entity_tables import Entity
+from fivefold.store.ruleset_tables import Backtest, Family
+from fivefold.store.rulesets import draft_of, family_named, version_numbered, versions_of
+from fivefold.store.settings import settings_row
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.backtest_running import run_backtest, setting_of
+from fivefold.usecases.changes.backtesting import proposal_setting, run_proposal_backtest
+from fivefold.usecases.reasons import checked_reason
+from fivefold.usecases.ruleset_reviews import read_fitting, surroundings_of
 
 log = structlog.get_logger("fivefold.backtests")
 

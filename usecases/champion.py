@@ -6,15 +6,15 @@ from threading import Lock
 import structlog
 from sqlalchemy import Engine
 
-from domain.clock import now_microseconds
-from domain.errors import FivefoldError
-from domain.settings import Settings
-from store import due
-from store.database import writing
-from store.due import BULK, Reason
-from store.entities import subjects
-from store.values import valued_otherwise
-from usecases.valuing import Valuer
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import FivefoldError
+from fivefold.domain.settings import Settings
+from fivefold.store import due
+from fivefold.store.database import writing
+from fivefold.store.due import BULK, Reason
+from fivefold.store.entities import subjects
+from fivefold.store.values import valued_otherwise
+from fivefold.usecases.valuing import Valuer
 
 log = structlog.get_logger("fivefold.worker")
 
@@ -58,7 +58,7 @@ class Champion:
         """Load the champion where it is another one than before; where it cannot be loaded, that is logged."""
         if not self._settings.has_registry:
             return  # at once: MLflow takes seconds to import
-        from models.registry import Registry  # noqa: PLC0415 (imports MLflow)
+        from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
         known = self.valuer
         try:

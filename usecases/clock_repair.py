@@ -11,15 +11,15 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import day_text, now_microseconds
-from domain.errors import ConfigError
-from store import ahead, due
-from store.ahead import Ahead
-from store.chain import digest_of
-from store.clocks import database_now_us, latest_us
-from store.database import reachable, writing
-from store.due import BULK, Reason, Subject
-from usecases import audit
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.store import ahead, due
+from fivefold.store.ahead import Ahead
+from fivefold.store.chain import digest_of
+from fivefold.store.clocks import database_now_us, latest_us
+from fivefold.store.database import reachable, writing
+from fivefold.store.due import BULK, Reason, Subject
+from fivefold.usecases import audit
 
 MOST_REASON_CHARACTERS: Final = 500
 PART: Final = 2_000

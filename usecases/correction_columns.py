@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from features import columns as c
-from risk.language.fields import FieldType
-from usecases.transaction_columns import AHEAD_US, KNOWN, OWNERS, SENT_AS, TransactionColumns, plain_frame
+from fivefold.features import columns as c
+from fivefold.risk.language.fields import FieldType
+from fivefold.usecases.transaction_columns import AHEAD_US, KNOWN, OWNERS, SENT_AS, TransactionColumns, plain_frame
 
 CORRECTS, REVERSES = "corrects", "reverses"
 """Either names the transaction that a row is about."""

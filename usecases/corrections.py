@@ -9,18 +9,18 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
-from domain.clock import day_text
-from domain.errors import DataNotValid, Problem
-from features.columns import TRANSACTION_ID
-from features.values import shown
-from store import corrections
-from store.corrections import Corrected
-from store.entity_tables import EntityType
-from store.history import CORRECTION as SEALED
-from store.history import VALUES, correction_lines, new_batch
-from usecases.actors import Actor
-from usecases.correction_columns import CORRECTS, REVERSAL, REVERSES
-from usecases.transaction_columns import OWNERS
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.columns import TRANSACTION_ID
+from fivefold.features.values import shown
+from fivefold.store import corrections
+from fivefold.store.corrections import Corrected
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.history import CORRECTION as SEALED
+from fivefold.store.history import VALUES, correction_lines, new_batch
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.correction_columns import CORRECTS, REVERSAL, REVERSES
+from fivefold.usecases.transaction_columns import OWNERS
 
 _SAME = ("transaction_id", "kind", "reason", *VALUES)
 """What says that a correction which is sent again is the same; its moment too, where that is given."""

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ConfigError
-from domain.paging import WHOLE, Page, Part
-from store import endpoints
-from store.chain import digest_of
-from store.database import reachable, writing
-from store.entity_tables import Entity
-from store.event_tables import Delivery, OutboxEvent
-from usecases.actors import Actor
-from usecases.webhooks import record
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store import endpoints
+from fivefold.store.chain import digest_of
+from fivefold.store.database import reachable, writing
+from fivefold.store.entity_tables import Entity
+from fivefold.store.event_tables import Delivery, OutboxEvent
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.webhooks import record
 
 
 @dataclass(frozen=True)

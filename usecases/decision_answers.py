@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from domain.canonical import canonical_json
-from risk.engine.policies import policy_program_for
-from risk.engine.policy_words import PolicySaid, decided
-from risk.facts.lists import ListVersion
-from usecases.decision_inputs import moment_said
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine.policies import policy_program_for
+from fivefold.risk.engine.policy_words import PolicySaid, decided
+from fivefold.risk.facts.lists import ListVersion
+from fivefold.usecases.decision_inputs import moment_said
 
 ENGINE: Final = "1"
 """Of what decides: another one where the same inputs could come to something else."""

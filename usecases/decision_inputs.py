@@ -9,27 +9,27 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, from_microseconds
-from risk.columns.kinds import vocabulary
-from risk.columns.policies import inputs_of_policy
-from risk.engine.assessments import Status
-from risk.engine.policies import kept_policy
-from risk.engine.reads import lists_of_policy
-from risk.facts.inputs import Needs, resolve, sources_of
-from risk.facts.lists import ListVersion, members_at
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from risk.language.policy import Policy
-from store.clocks import dated_ahead
-from store.decisions import Parties, Standpoint
-from store.entity_tables import ValueScore
-from store.level_tables import Standing
-from store.levels import refreshing
-from store.settings import base_currency_of
-from usecases.at_hand import AtHand, rate_said, read_at_hand
-from usecases.ingest_checks import FIELDS
-from usecases.inputs_kept import types_of
-from usecases.portfolios import parts_read, read_parts
-from usecases.rates import rates_for, stale_days
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.risk.columns.kinds import vocabulary
+from fivefold.risk.columns.policies import inputs_of_policy
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.engine.policies import kept_policy
+from fivefold.risk.engine.reads import lists_of_policy
+from fivefold.risk.facts.inputs import Needs, resolve, sources_of
+from fivefold.risk.facts.lists import ListVersion, members_at
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.language.policy import Policy
+from fivefold.store.clocks import dated_ahead
+from fivefold.store.decisions import Parties, Standpoint
+from fivefold.store.entity_tables import ValueScore
+from fivefold.store.level_tables import Standing
+from fivefold.store.levels import refreshing
+from fivefold.store.settings import base_currency_of
+from fivefold.usecases.at_hand import AtHand, rate_said, read_at_hand
+from fivefold.usecases.ingest_checks import FIELDS
+from fivefold.usecases.inputs_kept import types_of
+from fivefold.usecases.portfolios import parts_read, read_parts
+from fivefold.usecases.rates import rates_for, stale_days
 
 NEVER = "never assessed"
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, NotThere
-from domain.paging import WHOLE, Page, Part
-from store.database import reachable
-from store.decisions import decision_numbered, decisions_of
-from store.entities import entity_named
-from store.event_tables import Decision, Policy
-from usecases.actors import Actor
-from usecases.decision_answers import ENGINE, answered
-from usecases.decisions import DecisionMade, shown
-from usecases.inputs_kept import read_inputs
-from usecases.replay import Replayed, list_versions_used, replay
+from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.database import reachable
+from fivefold.store.decisions import decision_numbered, decisions_of
+from fivefold.store.entities import entity_named
+from fivefold.store.event_tables import Decision, Policy
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.decision_answers import ENGINE, answered
+from fivefold.usecases.decisions import DecisionMade, shown
+from fivefold.usecases.inputs_kept import read_inputs
+from fivefold.usecases.replay import Replayed, list_versions_used, replay
 
 
 @dataclass(frozen=True)

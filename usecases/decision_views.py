@@ -12,18 +12,18 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from risk.columns.kinds import vocabulary
-from risk.columns.policies import inputs_of_policy_rule
-from risk.engine.policies import Outcome, kept_policy
-from risk.engine.policy_words import OUTCOMES
-from risk.engine.seen import cuts_in
-from risk.language.inputs import key_of
-from risk.language.policy import Policy, PolicyRule
-from store.database import reachable
-from store.decisions import decision_numbered
-from store.event_tables import Policy as PolicyRow
-from usecases.actors import Actor
-from usecases.views import ValueSeen, value_seen
+from fivefold.risk.columns.kinds import vocabulary
+from fivefold.risk.columns.policies import inputs_of_policy_rule
+from fivefold.risk.engine.policies import Outcome, kept_policy
+from fivefold.risk.engine.policy_words import OUTCOMES
+from fivefold.risk.engine.seen import cuts_in
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import Policy, PolicyRule
+from fivefold.store.database import reachable
+from fivefold.store.decisions import decision_numbered
+from fivefold.store.event_tables import Policy as PolicyRow
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.views import ValueSeen, value_seen
 
 
 @dataclass(frozen=True)

@@ -12,25 +12,25 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.characters import control_in
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, ConfigError, NotThere
-from features import columns as c
-from risk.engine.policies import kept_policy
-from store import due
-from store.database import reachable, writing
-from store.decisions import Parties, Standpoint, add_decision, decision_keyed, parties_of, standpoint_of
-from store.due import Reason
-from store.entities import entity_named, subject_of
-from store.event_tables import Decision, Policy
-from usecases import audit
-from usecases.actors import Actor
-from usecases.decision_answers import answered
-from usecases.decision_inputs import Material, gather
-from usecases.ingest_checks import MOST_CHARACTERS, storable
-from usecases.levels import Freshness
-from usecases.valuing import Valuer
-from usecases.worker import assess_now
+from fivefold.domain.characters import control_in
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.features import columns as c
+from fivefold.risk.engine.policies import kept_policy
+from fivefold.store import due
+from fivefold.store.database import reachable, writing
+from fivefold.store.decisions import Parties, Standpoint, add_decision, decision_keyed, parties_of, standpoint_of
+from fivefold.store.due import Reason
+from fivefold.store.entities import entity_named, subject_of
+from fivefold.store.event_tables import Decision, Policy
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.decision_answers import answered
+from fivefold.usecases.decision_inputs import Material, gather
+from fivefold.usecases.ingest_checks import MOST_CHARACTERS, storable
+from fivefold.usecases.levels import Freshness
+from fivefold.usecases.valuing import Valuer
+from fivefold.usecases.worker import assess_now
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ import httpx
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, now_microseconds
-from store import deliveries
-from store.database import reachable, writing
-from store.deliveries import Behind, Claim, Failure
-from store.event_tables import Endpoint
-from store.webhooks import settled_number
-from usecases.webhook_sending import Destination
-from usecases.webhook_signing import live, read_secrets
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.store import deliveries
+from fivefold.store.database import reachable, writing
+from fivefold.store.deliveries import Behind, Claim, Failure
+from fivefold.store.event_tables import Endpoint
+from fivefold.store.webhooks import settled_number
+from fivefold.usecases.webhook_sending import Destination
+from fivefold.usecases.webhook_signing import live, read_secrets
 
 PLANNED_AT_ONCE = 5_000
 """Events in one transaction of the planner."""

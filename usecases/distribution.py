@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from risk.engine.assessments import Status
-from store.backfills import count_of_type
-from store.distribution import Group, count_quarantined, groups_of
-from store.entities import type_named
-from store.rulesets import active_versions, families_of, versions_of
-from usecases.actors import Actor
-from usecases.settings import settings_of
+from fivefold.risk.engine.assessments import Status
+from fivefold.store.backfills import count_of_type
+from fivefold.store.distribution import Group, count_quarantined, groups_of
+from fivefold.store.entities import type_named
+from fivefold.store.rulesets import active_versions, families_of, versions_of
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.settings import settings_of
 
 
 @dataclass(frozen=True)

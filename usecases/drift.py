@@ -7,10 +7,10 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from features.histories import Integers
-from models.reference import Reference, stability_index, stability_verdict
-from models.value_model import ValueModel
-from store import watching
+from fivefold.features.histories import Integers
+from fivefold.models.reference import Reference, stability_index, stability_verdict
+from fivefold.models.value_model import ValueModel
+from fivefold.store import watching
 
 _NAME_CHARACTERS = 180
 

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 import structlog
 from polars.exceptions import PanicException
 
-from domain.errors import StoreError
+from fivefold.domain.errors import StoreError
 
 log = structlog.get_logger("fivefold.worker")
 

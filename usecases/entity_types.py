@@ -9,21 +9,21 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, ConfigError
-from domain.paging import WHOLE, Page, Part
-from risk.columns.structure import TAKEN
-from risk.language.base import Identifier, Name
-from risk.language.fields import FieldType, OneOf
-from risk.language.wording import problem_of
-from store.database import writing
-from store.entity_tables import EntityType
-from store.keyset import scalars_of
-from store.organisation_lock import hold_organisation
-from usecases import audit
-from usecases.actors import Actor
-from usecases.correction_columns import NAMES as CORRECTIONS
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.columns.structure import TAKEN
+from fivefold.risk.language.base import Identifier, Name
+from fivefold.risk.language.fields import FieldType, OneOf
+from fivefold.risk.language.wording import problem_of
+from fivefold.store.database import writing
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.keyset import scalars_of
+from fivefold.store.organisation_lock import hold_organisation
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.correction_columns import NAMES as CORRECTIONS
 
 Fields = Mapping[str, FieldType]
 

@@ -14,21 +14,21 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, day_text, now_microseconds
-from domain.errors import ActionRefused, ConfigError, FivefoldError, NotThere
-from store import due, erasing, history_reading
-from store.audit import erase_values
-from store.bound_rows import digests
-from store.database import writing
-from store.due import Reason
-from store.entities import entity_named
-from store.entity_tables import Entity
-from store.settings import settings_row
-from store.tables import Organisation
-from usecases import audit
-from usecases.actors import Actor
-from usecases.audit_history import ranges_text
-from usecases.erasure_register import ErasureLine, HoldLine, Numbered, add_erasure, add_hold, read_register
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, FivefoldError, NotThere
+from fivefold.store import due, erasing, history_reading
+from fivefold.store.audit import erase_values
+from fivefold.store.bound_rows import digests
+from fivefold.store.database import writing
+from fivefold.store.due import Reason
+from fivefold.store.entities import entity_named
+from fivefold.store.entity_tables import Entity
+from fivefold.store.settings import settings_row
+from fivefold.store.tables import Organisation
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_history import ranges_text
+from fivefold.usecases.erasure_register import ErasureLine, HoldLine, Numbered, add_erasure, add_hold, read_register
 
 MOST_REASON_CHARACTERS = 500
 

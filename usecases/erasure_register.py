@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from domain.errors import ConfigError
-from domain.files import make_private_folder
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import make_private_folder
 
 Numbered = tuple[int, int]
 """An entity: its number, and when it was added, microseconds."""

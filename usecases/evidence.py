@@ -12,23 +12,23 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
-from domain.release import release
-from domain.settings import Settings
-from risk.governance.evidence import as_html
-from store.audit_reading import names, picture
-from store.database import reachable
-from store.event_tables import ValidationRun
-from store.evidence import entries_in, head_of, validations_in
-from usecases.actors import Actor
-from usecases.archive import File, json_file, text_file, write_archive
-from usecases.audit_verify import verify_picture
-from usecases.evidence_in_force import in_force_part
-from usecases.evidence_models import models_part
-from usecases.evidence_parts import Part, moment
-from usecases.evidence_people import people_part
-from usecases.evidence_rulesets import rulesets_part
-from usecases.quarters import Quarter
-from usecases.validation_page import validation_page
+from fivefold.domain.release import release
+from fivefold.domain.settings import Settings
+from fivefold.risk.governance.evidence import as_html
+from fivefold.store.audit_reading import names, picture
+from fivefold.store.database import reachable
+from fivefold.store.event_tables import ValidationRun
+from fivefold.store.evidence import entries_in, head_of, validations_in
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.archive import File, json_file, text_file, write_archive
+from fivefold.usecases.audit_verify import verify_picture
+from fivefold.usecases.evidence_in_force import in_force_part
+from fivefold.usecases.evidence_models import models_part
+from fivefold.usecases.evidence_parts import Part, moment
+from fivefold.usecases.evidence_people import people_part
+from fivefold.usecases.evidence_rulesets import rulesets_part
+from fivefold.usecases.quarters import Quarter
+from fivefold.usecases.validation_page import validation_page
 
 READ_ME = """\
 Evidence of {quarter}, from {begins} until {ends}, of {organisation}.

@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import EntityType, ListVersionRow, OrganisationSettings
-from store.event_tables import Member, Policy
-from store.lists import list_rows
-from store.members import members_of
-from store.policies import policy_versions
-from usecases.archive import File, json_file, text_file
-from usecases.evidence_parts import Part, moment
-from usecases.quarters import Quarter
+from fivefold.store.entity_tables import EntityType, ListVersionRow, OrganisationSettings
+from fivefold.store.event_tables import Member, Policy
+from fivefold.store.lists import list_rows
+from fivefold.store.members import members_of
+from fivefold.store.policies import policy_versions
+from fivefold.usecases.archive import File, json_file, text_file
+from fivefold.usecases.evidence_parts import Part, moment
+from fivefold.usecases.quarters import Quarter
 
 
 def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:

@@ -6,14 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from domain.settings import Settings
-from usecases.archive import File, json_file, text_file
-from usecases.evidence_parts import Part, moment
-from usecases.quarters import Quarter
+from fivefold.domain.settings import Settings
+from fivefold.usecases.archive import File, json_file, text_file
+from fivefold.usecases.evidence_parts import Part, moment
+from fivefold.usecases.quarters import Quarter
 
 if TYPE_CHECKING:
-    from models.promotions import Promotion
-    from models.registry import Registry
+    from fivefold.models.promotions import Promotion
+    from fivefold.models.registry import Registry
 
 CARD = "model_card.md"
 NONE = "There was no registry of value models when this was made.\n"
@@ -28,8 +28,8 @@ def models_part(settings: Settings, quarter: Quarter) -> Part:
     """
     if not settings.has_registry:
         return Part([text_file("models/none.txt", NONE)], {"models": 0, "promotions": 0})
-    from models.promotions import served_between  # noqa: PLC0415 (imports MLflow)
-    from models.registry import Registry  # noqa: PLC0415 (as above)
+    from fivefold.models.promotions import served_between  # noqa: PLC0415 (imports MLflow)
+    from fivefold.models.registry import Registry  # noqa: PLC0415 (as above)
 
     registry = Registry(settings, settings.model_name)
     served = served_between(registry, quarter.from_us, quarter.until_us - 1)

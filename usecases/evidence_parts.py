@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.clock import from_microseconds
-from usecases.archive import File
+from fivefold.domain.clock import from_microseconds
+from fivefold.usecases.archive import File
 
 
 @dataclass(frozen=True)

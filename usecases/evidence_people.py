@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from store.entity_tables import OrganisationSettings
-from store.event_tables import MaterialChange
-from store.evidence import (
+from fivefold.store.entity_tables import OrganisationSettings
+from fivefold.store.event_tables import MaterialChange
+from fivefold.store.evidence import (
     activations_before,
     changes_in,
     overrides_in,
@@ -21,14 +21,14 @@ from store.evidence import (
     proposals_in,
     versions_of_organisation,
 )
-from store.level_tables import OverrideRow
-from store.proposal_tables import Proposal
-from store.proposals import APPROVED, REFUSED
-from store.rulesets import editors_of
-from usecases.archive import json_file
-from usecases.changes.contents import OverrideRevoked
-from usecases.evidence_parts import Part, moment
-from usecases.quarters import Quarter
+from fivefold.store.level_tables import OverrideRow
+from fivefold.store.proposal_tables import Proposal
+from fivefold.store.proposals import APPROVED, REFUSED
+from fivefold.store.rulesets import editors_of
+from fivefold.usecases.archive import json_file
+from fivefold.usecases.changes.contents import OverrideRevoked
+from fivefold.usecases.evidence_parts import Part, moment
+from fivefold.usecases.quarters import Quarter
 
 
 def people_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:

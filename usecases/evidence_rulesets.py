@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from risk.governance.diff import diff
-from risk.language.reading import read_ruleset
-from store.evidence import activations_before, backtests_in, versions_of_organisation
-from store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
-from store.rulesets import editors_of
-from usecases.archive import File, json_file, text_file
-from usecases.evidence_parts import Part, moment
-from usecases.quarters import Quarter
+from fivefold.risk.governance.diff import diff
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.evidence import activations_before, backtests_in, versions_of_organisation
+from fivefold.store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
+from fivefold.store.rulesets import editors_of
+from fivefold.usecases.archive import File, json_file, text_file
+from fivefold.usecases.evidence_parts import Part, moment
+from fivefold.usecases.quarters import Quarter
 
 
 @dataclass(frozen=True)

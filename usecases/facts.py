@@ -8,17 +8,17 @@ from typing import Any, Literal
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ConfigError
-from domain.paging import Page, Part
-from store import facts, ownerships
-from store.database import reachable
-from store.entities import entity_named, type_named
-from store.entity_tables import Correction, Entity, Record, Transaction
-from store.level_tables import Standing
-from store.ownerships import Related
-from store.settings import levels_of
-from usecases.actors import Actor
-from usecases.transaction_columns import SENT_AS
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Page, Part
+from fivefold.store import facts, ownerships
+from fivefold.store.database import reachable
+from fivefold.store.entities import entity_named, type_named
+from fivefold.store.entity_tables import Correction, Entity, Record, Transaction
+from fivefold.store.level_tables import Standing
+from fivefold.store.ownerships import Related
+from fivefold.store.settings import levels_of
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.transaction_columns import SENT_AS
 
 MOST_RELATED = 1000
 """Of what an entity owns, and of who owns it, so many are named with it."""

@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds, now_microseconds
-from store import figures
-from store.clocks import clock_of, latest_us
-from store.database import reachable
-from store.settings import base_currency_of
-from usecases.rates import rates_for
-from usecases.revalidation import TRIGGERS, still_measured, triggers_now, worst
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.store import figures
+from fivefold.store.clocks import clock_of, latest_us
+from fivefold.store.database import reachable
+from fivefold.store.settings import base_currency_of
+from fivefold.usecases.rates import rates_for
+from fivefold.usecases.revalidation import TRIGGERS, still_measured, triggers_now, worst
 
 NO_LEVEL = "none"
 

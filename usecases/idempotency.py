@@ -8,11 +8,11 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from domain.clock import DAY_US, now_microseconds
-from domain.errors import ActionRefused, ConfigError, StoreError
-from store import idempotency
-from store.database import writing
-from store.idempotency import ANSWERED, STARTED, Attempt
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, StoreError
+from fivefold.store import idempotency
+from fivefold.store.database import writing
+from fivefold.store.idempotency import ANSWERED, STARTED, Attempt
 
 KEPT_US: Final = DAY_US
 """So long a key is known."""

@@ -12,11 +12,11 @@ from typing import Final
 
 import polars as pl
 
-from domain.errors import ConfigError, LayoutError, Problem, first_row_of
-from features.csv_file import csv_parts, frame_of, torn_frame
-from features.formulas import inert_frame, restored_frame
-from features.json_lines import JsonLine, has_blank_line, json_lines
-from features.text_files import GZIP, ColumnMap, TornRow, header_of, is_gzipped, suffix_of_name
+from fivefold.domain.errors import ConfigError, LayoutError, Problem, first_row_of
+from fivefold.features.csv_file import csv_parts, frame_of, torn_frame
+from fivefold.features.formulas import inert_frame, restored_frame
+from fivefold.features.json_lines import JsonLine, has_blank_line, json_lines
+from fivefold.features.text_files import GZIP, ColumnMap, TornRow, header_of, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 REFUSED_ROW: Final = "refused_row"

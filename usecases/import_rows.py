@@ -5,14 +5,14 @@ from typing import Any
 
 import polars as pl
 
-from domain.errors import DataNotValid, LayoutError, Problem
-from features.values import shown
-from risk.facts.fields import read_field
-from risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
-from usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow
-from usecases.ingest_checks import EntityRow, OwnerGiven, allowed_values
-from usecases.ingest_facts import RecordGiven
-from usecases.ownerships import OwnersRow
+from fivefold.domain.errors import DataNotValid, LayoutError, Problem
+from fivefold.features.values import shown
+from fivefold.risk.facts.fields import read_field
+from fivefold.risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
+from fivefold.usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow
+from fivefold.usecases.ingest_checks import EntityRow, OwnerGiven, allowed_values
+from fivefold.usecases.ingest_facts import RecordGiven
+from fivefold.usecases.ownerships import OwnersRow
 
 NAMES = ("entity_id", "user_id")
 OWNER, OWNER_TYPE = "owner_id", "owner_type"

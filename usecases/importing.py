@@ -12,15 +12,15 @@ import polars as pl
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import Problem
-from domain.files import replacing
-from features.text_files import ColumnMap, suffix_of_name
-from risk.language.fields import FieldType
-from store.entities import type_named
-from usecases import import_rows
-from usecases.actors import Actor
-from usecases.import_parts import (
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import Problem
+from fivefold.domain.files import replacing
+from fivefold.features.text_files import ColumnMap, suffix_of_name
+from fivefold.risk.language.fields import FieldType
+from fivefold.store.entities import type_named
+from fivefold.usecases import import_rows
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.import_parts import (
     ImportPart,
     RefusedRows,
     format_of,
@@ -29,11 +29,11 @@ from usecases.import_parts import (
     refused_path,
     refused_rows,
 )
-from usecases.ingest_bulk import add_screenings, put_records, put_tags
-from usecases.ingest_checks import FIELDS
-from usecases.ingest_entities import Taken, put_entities, put_owners
-from usecases.ingest_transactions import add_transactions
-from usecases.sound_rows import take_sound
+from fivefold.usecases.ingest_bulk import add_screenings, put_records, put_tags
+from fivefold.usecases.ingest_checks import FIELDS
+from fivefold.usecases.ingest_entities import Taken, put_entities, put_owners
+from fivefold.usecases.ingest_transactions import add_transactions
+from fivefold.usecases.sound_rows import take_sound
 
 ROWS = {"entities": 5_000, "transactions": 50_000}
 """Rows in a part, which is one transaction of the database; of everything else as many as of entities."""

@@ -8,24 +8,24 @@ from typing import Any, Literal
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import DataNotValid, Problem
-from features.values import shown
-from store import bulk_facts
-from store.bound_rows import digests, new_ids
-from store.bulk import write_rows
-from store.database import writing
-from store.due import BULK, EVENT, Reason, Subject
-from store.entities import hold_entities, note, numbered, type_named
-from store.entity_tables import EntityType, Record, Tag
-from store.history import new_salts
-from usecases import audit
-from usecases.actors import Actor
-from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, problems_of_fields, problems_of_new_names, storable
-from usecases.ingest_entities import AT_ONCE, Taken
-from usecases.ingest_facts import MOST_WORD_CHARACTERS, RecordGiven
-from usecases.lowering import HOW, Concern, Watch, dated_far_back
-from usecases.owners import mark_with_owners
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.values import shown
+from fivefold.store import bulk_facts
+from fivefold.store.bound_rows import digests, new_ids
+from fivefold.store.bulk import write_rows
+from fivefold.store.database import writing
+from fivefold.store.due import BULK, EVENT, Reason, Subject
+from fivefold.store.entities import hold_entities, note, numbered, type_named
+from fivefold.store.entity_tables import EntityType, Record, Tag
+from fivefold.store.history import new_salts
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_checks import FIELDS, MOST_CHARACTERS, problems_of_fields, problems_of_new_names, storable
+from fivefold.usecases.ingest_entities import AT_ONCE, Taken
+from fivefold.usecases.ingest_facts import MOST_WORD_CHARACTERS, RecordGiven
+from fivefold.usecases.lowering import HOW, Concern, Watch, dated_far_back
+from fivefold.usecases.owners import mark_with_owners
 
 MOMENT = "a moment that is not after now"
 WORD = f"text of 1 to {MOST_WORD_CHARACTERS} characters, none of them NUL"

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from domain.characters import control_in
-from domain.errors import DataNotValid, Problem
-from features.values import shown
-from risk.facts.fields import entities_from_rows, read_field
-from risk.facts.portfolio import ENTITY, error_of
-from risk.language.fields import FieldType
-from store.erasing import ERASED_NAME
+from fivefold.domain.characters import control_in
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.values import shown
+from fivefold.risk.facts.fields import entities_from_rows, read_field
+from fivefold.risk.facts.portfolio import ENTITY, error_of
+from fivefold.risk.language.fields import FieldType
+from fivefold.store.erasing import ERASED_NAME
 
 FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
 """Reads the typed fields of an entity type from their JSON."""

@@ -8,24 +8,24 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import DataNotValid, Problem
-from features.values import shown
-from risk.facts.portfolio import ENTITY
-from store import due
-from store.bound_rows import Digests, digests, joined
-from store.bulk import write_rows
-from store.database import writing
-from store.due import BULK, EVENT, Reason, Subject
-from store.entities import MOST_IN_ONE, entities_named, note, subjects, type_named
-from store.entity_tables import Attributes, Entity, EntityType
-from store.history import new_salts
-from store.organisation_lock import hold_organisation
-from store.ownerships import Span
-from usecases import audit
-from usecases.actors import Actor
-from usecases.ingest_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
-from usecases.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, owners_rows
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.values import shown
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.store import due
+from fivefold.store.bound_rows import Digests, digests, joined
+from fivefold.store.bulk import write_rows
+from fivefold.store.database import writing
+from fivefold.store.due import BULK, EVENT, Reason, Subject
+from fivefold.store.entities import MOST_IN_ONE, entities_named, note, subjects, type_named
+from fivefold.store.entity_tables import Attributes, Entity, EntityType
+from fivefold.store.history import new_salts
+from fivefold.store.organisation_lock import hold_organisation
+from fivefold.store.ownerships import Span
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
+from fivefold.usecases.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, owners_rows
 
 AT_ONCE = 20
 """Entities up to which a call counts as something that just happened; more are many, and wait behind."""

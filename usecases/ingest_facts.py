@@ -8,21 +8,21 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Engine, case, select, update
 from sqlalchemy.orm import Session
 
-from domain.characters import control_in
-from domain.clock import day_text, now_microseconds
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store.arrays import among
-from store.bound_rows import Digests, digests
-from store.clocks import clock_of
-from store.database import add_alone, writing
-from store.due import Reason
-from store.entities import entity_named, note, subject_of
-from store.entity_tables import Entity, EntityType, Record, Screening, Tag
-from usecases import audit
-from usecases.actors import Actor
-from usecases.ingest_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
-from usecases.lowering import Concern, Watch, dated_far_back
-from usecases.owners import mark_with_owners
+from fivefold.domain.characters import control_in
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.arrays import among
+from fivefold.store.bound_rows import Digests, digests
+from fivefold.store.clocks import clock_of
+from fivefold.store.database import add_alone, writing
+from fivefold.store.due import Reason
+from fivefold.store.entities import entity_named, note, subject_of
+from fivefold.store.entity_tables import Entity, EntityType, Record, Screening, Tag
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
+from fivefold.usecases.lowering import Concern, Watch, dated_far_back
+from fivefold.usecases.owners import mark_with_owners
 
 MOST_WORD_CHARACTERS = 100
 

@@ -8,25 +8,25 @@ import polars as pl
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds, now_microseconds
-from domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
-from domain.money import RateTable
-from risk.language.fields import FieldType
-from store import transactions
-from store.database import writing
-from store.due import BULK, EVENT, Reason, Subject
-from store.entities import numbered, type_named
-from store.entity_tables import EntityType
-from store.history_reading import ADDED, CORRECTED
-from store.settings import base_currency_of
-from usecases import audit, corrections
-from usecases.actors import Actor
-from usecases.correction_columns import Rows, divide, read_corrections
-from usecases.ingest_checks import FIELDS
-from usecases.ingest_entities import AT_ONCE
-from usecases.owners import mark_with_owners
-from usecases.rates import rates_for
-from usecases.transaction_columns import frame_of, read_columns
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
+from fivefold.domain.money import RateTable
+from fivefold.risk.language.fields import FieldType
+from fivefold.store import transactions
+from fivefold.store.database import writing
+from fivefold.store.due import BULK, EVENT, Reason, Subject
+from fivefold.store.entities import numbered, type_named
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.history_reading import ADDED, CORRECTED
+from fivefold.store.settings import base_currency_of
+from fivefold.usecases import audit, corrections
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.correction_columns import Rows, divide, read_corrections
+from fivefold.usecases.ingest_checks import FIELDS
+from fivefold.usecases.ingest_entities import AT_ONCE
+from fivefold.usecases.owners import mark_with_owners
+from fivefold.usecases.rates import rates_for
+from fivefold.usecases.transaction_columns import frame_of, read_columns
 
 
 @dataclass(frozen=True)

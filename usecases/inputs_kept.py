@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from risk.engine.assessments import VERSIONS, Assessments
-from risk.engine.lost_floors import from_text
-from risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.engine.assessments import VERSIONS, Assessments
+from fivefold.risk.engine.lost_floors import from_text
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 
 _LETTERS: Mapping[str, Any] = {
     "b": pl.Boolean,

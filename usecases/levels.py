@@ -10,25 +10,25 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds, now_microseconds
-from domain.errors import NotThere
-from domain.paging import WHOLE, Page, Part
-from risk.engine.assessments import Status
-from store import due, levels
-from store.clocks import dated_ahead, latest_us, said_ahead
-from store.database import reachable, writing
-from store.due import Reason
-from store.entities import entity_named, subject_of
-from store.failures import Failure, failures_of
-from store.level_tables import Assessment, DueMark, Standing, Transition
-from store.ruleset_tables import RulesetVersion
-from store.settings import base_currency_of, levels_of
-from usecases.actors import Actor
-from usecases.assessing import ruleset_of
-from usecases.portfolios import parts_of
-from usecases.rates import rates_for, stale_days
-from usecases.valuing import Valuer
-from usecases.worker import assess_now
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.engine.assessments import Status
+from fivefold.store import due, levels
+from fivefold.store.clocks import dated_ahead, latest_us, said_ahead
+from fivefold.store.database import reachable, writing
+from fivefold.store.due import Reason
+from fivefold.store.entities import entity_named, subject_of
+from fivefold.store.failures import Failure, failures_of
+from fivefold.store.level_tables import Assessment, DueMark, Standing, Transition
+from fivefold.store.ruleset_tables import RulesetVersion
+from fivefold.store.settings import base_currency_of, levels_of
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.assessing import ruleset_of
+from fivefold.usecases.portfolios import parts_of
+from fivefold.usecases.rates import rates_for, stale_days
+from fivefold.usecases.valuing import Valuer
+from fivefold.usecases.worker import assess_now
 
 HOUR_US = 3_600_000_000
 """A profile that is viewed shows nothing older."""

@@ -14,27 +14,27 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.characters import control_in
-from domain.clock import day_text
-from domain.errors import ActionRefused, ConfigError
-from domain.paging import WHOLE, Page, Part
-from risk.engine.reads import lists_of_ruleset
-from risk.facts.lists import ListVersion, NamedList
-from risk.language.documents import MOST_NODES
-from risk.language.reading import read_ruleset
-from risk.language.wording import problem_of
-from store.backfills import mark_type
-from store.chain import digest_of
-from store.due import Reason
-from store.entity_tables import ListVersionRow
-from store.lists import list_rows
-from store.organisation_lock import hold_organisation
-from store.rulesets import all_active_versions
-from usecases import audit
-from usecases.actors import Actor
-from usecases.ingest_checks import storable
-from usecases.reasons import checked_moment
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.characters import control_in
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.engine.reads import lists_of_ruleset
+from fivefold.risk.facts.lists import ListVersion, NamedList
+from fivefold.risk.language.documents import MOST_NODES
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.wording import problem_of
+from fivefold.store.backfills import mark_type
+from fivefold.store.chain import digest_of
+from fivefold.store.due import Reason
+from fivefold.store.entity_tables import ListVersionRow
+from fivefold.store.lists import list_rows
+from fivefold.store.organisation_lock import hold_organisation
+from fivefold.store.rulesets import all_active_versions
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_checks import storable
+from fivefold.usecases.reasons import checked_moment
 
 MOST_MEMBERS = MOST_NODES - 100
 """In a version of a list: what is proposed is a document, which has a few more names and values."""

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from sqlalchemy import case, update
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, RulesetNotValid
-from store import bulk_facts, loading
-from store.entity_tables import Entity, EntityType, Record
-from store.ownerships import owner_numbers
-from store.proposals import anything_decided
-from store.settings import levels_of, settings_row
-from usecases.actors import Actor
-from usecases.assessing import ByRules, levels_by_rules
-from usecases.changes.people import is_member, sole_operator
+from fivefold.domain.errors import ActionRefused, RulesetNotValid
+from fivefold.store import bulk_facts, loading
+from fivefold.store.entity_tables import Entity, EntityType, Record
+from fivefold.store.ownerships import owner_numbers
+from fivefold.store.proposals import anything_decided
+from fivefold.store.settings import levels_of, settings_row
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.assessing import ByRules, levels_by_rules
+from fivefold.usecases.changes.people import is_member, sole_operator
 
 HOW = (
     "two people take back what holds a level up: a member sends this alone, with their own token and a reason,"

@@ -6,17 +6,17 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import day_text, now_microseconds
-from domain.errors import ActionRefused, ConfigError
-from domain.paging import WHOLE, Page, Part
-from store.database import reachable, writing
-from store.event_tables import MaterialChange
-from store.revalidating import change_numbered, changes_of, run_numbered
-from usecases import audit
-from usecases.actors import Actor
-from usecases.changes.people import refuse_same_person
-from usecases.ingest_checks import storable
-from usecases.reasons import MOST_CHARACTERS
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.database import reachable, writing
+from fivefold.store.event_tables import MaterialChange
+from fivefold.store.revalidating import change_numbered, changes_of, run_numbered
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.people import refuse_same_person
+from fivefold.usecases.ingest_checks import storable
+from fivefold.usecases.reasons import MOST_CHARACTERS
 
 KINDS: Final = ("product", "channel", "country", "regulator")
 

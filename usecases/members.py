@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, ConfigError
-from domain.paging import WHOLE, Page, Part
-from store.database import add_alone, writing
-from store.event_tables import Member
-from store.members import end_tokens, member_held, member_named, members_of, roles_of, written_roles
-from store.tables import NAME_CHARACTERS
-from usecases import audit
-from usecases.actors import Actor
-from usecases.roles import OF_MEMBERS
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.database import add_alone, writing
+from fivefold.store.event_tables import Member
+from fivefold.store.members import end_tokens, member_held, member_named, members_of, roles_of, written_roles
+from fivefold.store.tables import NAME_CHARACTERS
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.roles import OF_MEMBERS
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from domain.canonical import canonical_json
-from risk.engine.assessments import STATUS, Assessments
-from risk.engine.breakdown import as_json_text, explain_all
-from risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR
-from risk.engine.lost_floors import FLOORS_LOST, as_text
-from risk.engine.next_change import NEXT, WHY, Change, next_changes
-from risk.engine.reads import lists_of_ruleset
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from risk.language.ruleset import Ruleset
-from store.due import Reason
-from usecases.inputs_kept import kept_inputs
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine.assessments import STATUS, Assessments
+from fivefold.risk.engine.breakdown import as_json_text, explain_all
+from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR
+from fivefold.risk.engine.lost_floors import FLOORS_LOST, as_text
+from fivefold.risk.engine.next_change import NEXT, WHY, Change, next_changes
+from fivefold.risk.engine.reads import lists_of_ruleset
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.due import Reason
+from fivefold.usecases.inputs_kept import kept_inputs
 
 NO_RULESET = "no ruleset"
 """The status of an entity for whose type nothing is active."""

@@ -3,12 +3,12 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ConfigError
-from store import accounts
-from store.database import reachable, writing
-from store.tables import NAME_CHARACTERS
-from usecases.actors import Actor
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.store import accounts
+from fivefold.store.database import reachable, writing
+from fivefold.store.tables import NAME_CHARACTERS
+from fivefold.usecases.actors import Actor
 
 DEFAULT_ORGANISATION = "default"
 

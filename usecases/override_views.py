@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.paging import WHOLE, Page, Part
-from store.entities import entity_named
-from store.level_tables import OverrideRow
-from store.overrides import Overridden, count_below, count_with_level, override_numbered, overrides_with_standings
-from usecases.actors import Actor
-from usecases.settings import Settings, settings_of
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.entities import entity_named
+from fivefold.store.level_tables import OverrideRow
+from fivefold.store.overrides import (
+    Overridden,
+    count_below,
+    count_with_level,
+    override_numbered,
+    overrides_with_standings,
+)
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.settings import Settings, settings_of
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import day_text, now_microseconds
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store import due
-from store.database import writing
-from store.due import Reason
-from store.entities import entity_named, subject_of
-from store.entity_tables import Entity
-from store.level_tables import OverrideRow, Standing
-from store.overrides import count_below, count_with_level, live_overrides, override_numbered
-from usecases import audit
-from usecases.actors import Actor
-from usecases.changes.people import refuse_same_person
-from usecases.override_views import OverrideLine, line_of, state_of
-from usecases.reasons import checked_moment, checked_reason
-from usecases.settings import Settings, held_settings, settings_of
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store import due
+from fivefold.store.database import writing
+from fivefold.store.due import Reason
+from fivefold.store.entities import entity_named, subject_of
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import OverrideRow, Standing
+from fivefold.store.overrides import count_below, count_with_level, live_overrides, override_numbered
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.people import refuse_same_person
+from fivefold.usecases.override_views import OverrideLine, line_of, state_of
+from fivefold.usecases.reasons import checked_moment, checked_reason
+from fivefold.usecases.settings import Settings, held_settings, settings_of
 
 
 def request_override(

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from domain.errors import DataNotValid, Problem
-from features.values import shown
-from store import due
-from store.due import EVENT, Reason, Subject
-from store.entities import subjects
-from store.facts import name_of
-from store.ownerships import owner_numbers, owners_above
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.values import shown
+from fivefold.store import due
+from fivefold.store.due import EVENT, Reason, Subject
+from fivefold.store.entities import subjects
+from fivefold.store.facts import name_of
+from fivefold.store.ownerships import owner_numbers, owners_above
 
 MOST_NAMED = 10
 """Of a longer circle of owners so many are named."""

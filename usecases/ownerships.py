@@ -10,15 +10,15 @@ from enum import Enum
 
 from sqlalchemy.orm import Session
 
-from domain.clock import day_text
-from domain.errors import DataNotValid, Problem
-from features.values import shown
-from store.entities import entities_named, type_named
-from store.facts import name_of
-from store.ownerships import Span, spans_of, write_spans
-from usecases.actors import Actor
-from usecases.ingest_checks import EntityRow, OwnerGiven
-from usecases.owners import NewOwner, refuse_cycles
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.values import shown
+from fivefold.store.entities import entities_named, type_named
+from fivefold.store.facts import name_of
+from fivefold.store.ownerships import Span, spans_of, write_spans
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_checks import EntityRow, OwnerGiven
+from fivefold.usecases.owners import NewOwner, refuse_cycles
 
 Named = tuple[str, str]
 """Type and external id."""

@@ -6,24 +6,24 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, Finding, RulesetNotValid
-from domain.paging import WHOLE, Page, Part
-from risk.engine.policies import kept_policy
-from risk.governance.lint_policies import lint_policy
-from risk.language import policy as language
-from risk.language.policy import read_policy
-from store.database import reachable, writing
-from store.entities import type_named
-from store.event_tables import Policy
-from store.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numbered, policy_versions
-from store.settings import settings_row
-from usecases import audit
-from usecases.actors import Actor
-from usecases.changes.people import refuse_same_person
-from usecases.reasons import checked_reason
-from usecases.ruleset_reviews import Surroundings, misfits, surroundings_of_type
-from usecases.settings import lock_settings
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.engine.policies import kept_policy
+from fivefold.risk.governance.lint_policies import lint_policy
+from fivefold.risk.language import policy as language
+from fivefold.risk.language.policy import read_policy
+from fivefold.store.database import reachable, writing
+from fivefold.store.entities import type_named
+from fivefold.store.event_tables import Policy
+from fivefold.store.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numbered, policy_versions
+from fivefold.store.settings import settings_row
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.people import refuse_same_person
+from fivefold.usecases.reasons import checked_reason
+from fivefold.usecases.ruleset_reviews import Surroundings, misfits, surroundings_of_type
+from fivefold.usecases.settings import lock_settings
 
 SOURCE = "the policy"
 

@@ -7,26 +7,26 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds
-from domain.money import RateTable
-from features import columns as c
-from features.doorway import Doorway
-from features.histories import Histories
-from features.matrix import catalogue
-from risk.engine.reads import inputs_of_ruleset, signals_of_ruleset
-from risk.facts.catalogue import indicator_frame
-from risk.facts.inputs import Needs, part_of
-from risk.facts.portfolio import ENTITY, Portfolio
-from risk.language.base import Part
-from risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
-from risk.language.ruleset import Ruleset
-from store import loading
-from store.entity_tables import EntityType
-from store.settings import base_currency_of
-from usecases.corrected import corrected
-from usecases.ingest_checks import FIELDS
-from usecases.lists import named_lists
-from usecases.rates import rates_for
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.money import RateTable
+from fivefold.features import columns as c
+from fivefold.features.doorway import Doorway
+from fivefold.features.histories import Histories
+from fivefold.features.matrix import catalogue
+from fivefold.risk.engine.reads import inputs_of_ruleset, signals_of_ruleset
+from fivefold.risk.facts.catalogue import indicator_frame
+from fivefold.risk.facts.inputs import Needs, part_of
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store import loading
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.settings import base_currency_of
+from fivefold.usecases.corrected import corrected
+from fivefold.usecases.ingest_checks import FIELDS
+from fivefold.usecases.lists import named_lists
+from fivefold.usecases.rates import rates_for
 
 _JSON_TYPES: Mapping[Kind, Any] = {
     Kind.TEXT: pl.String,

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import PromotionRefused
-from models.promotions import PROMOTE, Promotion, carry_out, planned_promotion, planned_rollback
-from models.registry import Registry
-from store import accounts
-from store.database import reachable, writing
-from store.settings import where_two_people_promote
-from usecases import audit
-from usecases.actors import Actor
-from usecases.changes.contents import ModelPromoted
-from usecases.changes.proposals import ProposalLine, ask_for
-from usecases.organisations import DEFAULT_ORGANISATION
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import PromotionRefused
+from fivefold.models.promotions import PROMOTE, Promotion, carry_out, planned_promotion, planned_rollback
+from fivefold.models.registry import Registry
+from fivefold.store import accounts
+from fivefold.store.database import reachable, writing
+from fivefold.store.settings import where_two_people_promote
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.contents import ModelPromoted
+from fivefold.usecases.changes.proposals import ProposalLine, ask_for
+from fivefold.usecases.organisations import DEFAULT_ORGANISATION
 
 
 def need_of_two_people(engine: Engine) -> str:

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from domain.clock import EARLIEST_YEAR, to_microseconds
-from domain.errors import ConfigError
+from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
+from fivefold.domain.errors import ConfigError
 
 _WRITTEN = re.compile(r"([0-9]{4})Q([1-4])")
 LATEST_YEAR = 8999

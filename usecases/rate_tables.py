@@ -7,22 +7,22 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.clock import from_microseconds, now_microseconds
-from domain.errors import ActionRefused, ConfigError
-from domain.paging import WHOLE, Page, Part
-from domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
-from store.backfills import mark_type
-from store.chain import digest_of
-from store.database import reachable
-from store.due import Reason
-from store.entity_tables import EntityType
-from store.organisation_lock import hold_organisation
-from store.rate_tables import RateTableRow, newest_rates, rate_tables, transactions_by_currency
-from store.settings import base_currency_of
-from usecases import audit
-from usecases.actors import Actor
-from usecases.rates import STALE_AFTER, dated_rates, rates_for
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
+from fivefold.store.backfills import mark_type
+from fivefold.store.chain import digest_of
+from fivefold.store.database import reachable
+from fivefold.store.due import Reason
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.organisation_lock import hold_organisation
+from fivefold.store.rate_tables import RateTableRow, newest_rates, rate_tables, transactions_by_currency
+from fivefold.store.settings import base_currency_of
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.rates import STALE_AFTER, dated_rates, rates_for
 
 MOST_ROWS = 50_000
 """In one table; of a longer file the latest ones are kept. Before its first day the shipped rates hold."""

@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
-from domain.money import RateTable, ecb_rates
-from domain.rate_files import DatedRate, DatedRates
-from store.rate_tables import newest_rates
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.rate_files import DatedRate, DatedRates
+from fivefold.store.rate_tables import newest_rates
 
 STALE_AFTER = timedelta(days=7)
 """Rates older than that are shown as stale: no market rests for longer."""

@@ -2,9 +2,9 @@
 
 from datetime import date
 
-from domain.clock import EARLIEST_YEAR, to_microseconds
-from domain.errors import ConfigError
-from usecases.ingest_checks import storable
+from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.usecases.ingest_checks import storable
 
 MOST_CHARACTERS = 2000
 MOST_PER_SECOND = 100_000

@@ -9,22 +9,22 @@ import polars as pl
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
-from risk.engine.assess import program_for
-from risk.engine.assessments import VERSIONS, Assessments, assess_inputs
-from risk.engine.breakdown import as_json_text, explain
-from risk.facts.lists import ListVersion
-from risk.facts.portfolio import ENTITY
-from risk.language.ruleset import Ruleset
-from store.database import reachable
-from store.level_tables import AssessmentInputs
-from store.lists import list_rows
-from store.ruleset_tables import RulesetVersion
-from usecases.actors import Actor
-from usecases.assessing import ruleset_of
-from usecases.inputs_kept import previous_of, read_inputs
-from usecases.levels import find_assessment
-from usecases.storing import ENGINE
+from fivefold.domain.errors import ActionRefused
+from fivefold.risk.engine.assess import program_for
+from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
+from fivefold.risk.engine.breakdown import as_json_text, explain
+from fivefold.risk.facts.lists import ListVersion
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.database import reachable
+from fivefold.store.level_tables import AssessmentInputs
+from fivefold.store.lists import list_rows
+from fivefold.store.ruleset_tables import RulesetVersion
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.assessing import ruleset_of
+from fivefold.usecases.inputs_kept import previous_of, read_inputs
+from fivefold.usecases.levels import find_assessment
+from fivefold.usecases.storing import ENGINE
 
 
 @dataclass(frozen=True)

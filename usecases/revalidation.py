@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.clock import DAY_US
-from models.reference import SHIFTED
-from risk.governance.validate_verdicts import Floors
-from usecases.validation_overrides import OverrideFigures
-from usecases.validation_shapes import MEASURED, Group, Measure
+from fivefold.domain.clock import DAY_US
+from fivefold.models.reference import SHIFTED
+from fivefold.risk.governance.validate_verdicts import Floors
+from fivefold.usecases.validation_overrides import OverrideFigures
+from fivefold.usecases.validation_shapes import MEASURED, Group, Measure
 
 OLDEST_DAYS: Final = 365
 """The guide asks for a review each quarter; after a year without one, what was found says nothing of now."""

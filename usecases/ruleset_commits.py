@@ -6,19 +6,19 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, Finding, RulesetNotValid
-from risk.language.ruleset import Ruleset
-from store.database import writing
-from store.ruleset_tables import Draft, Family, RulesetVersion
-from store.rulesets import draft_of, editors_of, family_named, newest_version
-from store.settings import settings_row
-from usecases import audit
-from usecases.actors import Actor
-from usecases.reasons import checked_reason
-from usecases.ruleset_reviews import Review, review, surroundings_of
-from usecases.rulesets import refuse_other_revision
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.database import writing
+from fivefold.store.ruleset_tables import Draft, Family, RulesetVersion
+from fivefold.store.rulesets import draft_of, editors_of, family_named, newest_version
+from fivefold.store.settings import settings_row
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.reasons import checked_reason
+from fivefold.usecases.ruleset_reviews import Review, review, surroundings_of
+from fivefold.usecases.rulesets import refuse_other_revision
 
 
 @dataclass(frozen=True)

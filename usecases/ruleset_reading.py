@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.paging import WHOLE, Page, Part
-from risk.governance.diff import Difference, diff
-from risk.language.reading import read_ruleset
-from store.database import reachable
-from store.entities import type_named
-from store.entity_tables import EntityType
-from store.ruleset_tables import Draft, Family, RulesetVersion
-from store.rulesets import (
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.governance.diff import Difference, diff
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.database import reachable
+from fivefold.store.entities import type_named
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.ruleset_tables import Draft, Family, RulesetVersion
+from fivefold.store.rulesets import (
     draft_of,
     editors_of,
     families_of,
@@ -25,7 +25,7 @@ from store.rulesets import (
     newest_version,
     version_numbered,
 )
-from usecases.actors import Actor
+from fivefold.usecases.actors import Actor
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,20 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import Finding, FivefoldError, RulesetNotValid
-from risk.facts.lists import NamedList
-from risk.governance.examples import Tested, run_examples
-from risk.governance.lint import lint_text
-from risk.language.policy import Policy
-from risk.language.ruleset import Ruleset
-from store.entity_tables import EntityType
-from store.ruleset_tables import Draft, Family
-from store.rulesets import draft_of, family_named
-from usecases.actors import Actor
-from usecases.entity_types import PARTS, Fields, read_fields, same_type, written
-from usecases.lists import named_lists
-from usecases.settings import settings_of
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import Finding, FivefoldError, RulesetNotValid
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.governance.examples import Tested, run_examples
+from fivefold.risk.governance.lint import lint_text
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.ruleset_tables import Draft, Family
+from fivefold.store.rulesets import draft_of, family_named
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.entity_types import PARTS, Fields, read_fields, same_type, written
+from fivefold.usecases.lists import named_lists
+from fivefold.usecases.settings import settings_of
 
 
 @dataclass(frozen=True)

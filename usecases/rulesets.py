@@ -11,17 +11,17 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, ConfigError, Finding, RulesetNotValid
-from risk.language.base import Identifier
-from risk.language.documents import Document
-from risk.language.wording import problem_of
-from store.activations import Change, begin
-from store.database import writing
-from store.entities import type_named
-from store.ruleset_tables import Draft, Family
-from store.rulesets import (
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, Finding, RulesetNotValid
+from fivefold.risk.language.base import Identifier
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.wording import problem_of
+from fivefold.store.activations import Change, begin
+from fivefold.store.database import writing
+from fivefold.store.entities import type_named
+from fivefold.store.ruleset_tables import Draft, Family
+from fivefold.store.rulesets import (
     editors_of,
     families_of,
     family_named,
@@ -30,9 +30,9 @@ from store.rulesets import (
     next_position,
     revision_of,
 )
-from usecases import audit
-from usecases.actors import Actor
-from usecases.settings import lock_settings
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.settings import lock_settings
 
 NO_DRAFT = 0
 """The revision that stands for: there is no draft."""

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from domain.clock import CLOCK_SLACK_US, DAY_US, day_text
-from domain.errors import DataNotValid, Problem
-from features import columns as c
-from features.doorway import Doorway
-from features.histories import Floats, Histories
-from features.plain import as_arrow
-from features.scanned import Scanned
-from features.tables import table_from_rows
-from features.values import Findings
-from models.explain import Explanations, explain
-from models.reach import Reach, reaches
-from models.value_model import Scores, ValueModel
+from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features import columns as c
+from fivefold.features.doorway import Doorway
+from fivefold.features.histories import Floats, Histories
+from fivefold.features.plain import as_arrow
+from fivefold.features.scanned import Scanned
+from fivefold.features.tables import table_from_rows
+from fivefold.features.values import Findings
+from fivefold.models.explain import Explanations, explain
+from fivefold.models.reach import Reach, reaches
+from fivefold.models.value_model import Scores, ValueModel
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.errors import ActionRefused, ConfigError
-from store.database import writing
-from store.entity_tables import OrganisationSettings
-from store.organisation_lock import hold_organisation
-from store.settings import settings_row
-from usecases import audit
-from usecases.actors import Actor
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.store.database import writing
+from fivefold.store.entity_tables import OrganisationSettings
+from fivefold.store.organisation_lock import hold_organisation
+from fivefold.store.settings import settings_row
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
 
 FEWEST_LEVELS, MOST_LEVELS = 3, 6
 MOST_CHARACTERS_OF_A_LEVEL = 40

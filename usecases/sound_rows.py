@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
-from domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import DataNotValid, Problem
 
 Made = TypeVar("Made")
 Row = TypeVar("Row")

@@ -8,21 +8,21 @@ import polars as pl
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.clock import from_microseconds
-from store import claims, history
-from store.bulk import delete_rows, write_rows
-from store.claims import Batch
-from store.due import Reason
-from store.entity_tables import Entity, EntityType, ValueScore
-from store.ruleset_tables import Family, RulesetVersion
-from store.settings import levels_of
-from store.webhooks import NewEvent, add_events
-from usecases import audit
-from usecases.actors import Actor
-from usecases.assessing import Result
-from usecases.moments import Made
-from usecases.valuing import Values
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import from_microseconds
+from fivefold.store import claims, history
+from fivefold.store.bulk import delete_rows, write_rows
+from fivefold.store.claims import Batch
+from fivefold.store.due import Reason
+from fivefold.store.entity_tables import Entity, EntityType, ValueScore
+from fivefold.store.ruleset_tables import Family, RulesetVersion
+from fivefold.store.settings import levels_of
+from fivefold.store.webhooks import NewEvent, add_events
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.assessing import Result
+from fivefold.usecases.moments import Made
+from fivefold.usecases.valuing import Values
 
 ENGINE = "2"
 """Of the engine that assesses: another one where the same inputs could come to something else.

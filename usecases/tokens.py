@@ -12,20 +12,20 @@ from math import ceil
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, from_microseconds, now_microseconds
-from domain.errors import ConfigError
-from store import accounts
-from store.accounts import Charge, Used
-from store.database import reachable, writing
-from store.event_tables import Member
-from store.members import member_named, roles_of
-from store.plans import MOST_DAYS, Plan, plan_named
-from store.tables import Token
-from store.till import Till
-from usecases import audit
-from usecases.actors import Actor
-from usecases.organisations import DEFAULT_ORGANISATION, refuse_long_name
-from usecases.roles import OF_MEMBERS, Role
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.store import accounts
+from fivefold.store.accounts import Charge, Used
+from fivefold.store.database import reachable, writing
+from fivefold.store.event_tables import Member
+from fivefold.store.members import member_named, roles_of
+from fivefold.store.plans import MOST_DAYS, Plan, plan_named
+from fivefold.store.tables import Token
+from fivefold.store.till import Till
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.organisations import DEFAULT_ORGANISATION, refuse_long_name
+from fivefold.usecases.roles import OF_MEMBERS, Role
 
 SECRET_BYTES = 32
 

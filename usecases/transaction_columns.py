@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 
-from domain.characters import CONTROL, control_in
-from domain.clock import DAY_US, day_text
-from domain.errors import PROBLEMS_LISTED, DataNotValid, LayoutError, Problem
-from features import columns as c
-from features.texts import Words
-from features.values import (
+from fivefold.domain.characters import CONTROL, control_in
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, LayoutError, Problem
+from fivefold.features import columns as c
+from fivefold.features.texts import Words
+from fivefold.features.values import (
     ALLOWED_NUMBER,
     ALLOWED_TEXT,
     Findings,
@@ -24,9 +24,9 @@ from features.values import (
     read_words,
     shown,
 )
-from risk.facts.fields import LIST_SEPARATOR, read_field
-from risk.language.fields import FieldType, Kind, kind_of
-from usecases.ingest_checks import MOST_CHARACTERS, allowed_values, storable
+from fivefold.risk.facts.fields import LIST_SEPARATOR, read_field
+from fivefold.risk.language.fields import FieldType, Kind, kind_of
+from fivefold.usecases.ingest_checks import MOST_CHARACTERS, allowed_values, storable
 
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
 OWNERS = (c.USER_ID, "entity_id")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Final
 
-from store.claims import Batch, Queue
-from store.due import BULK, EVENT
+from fivefold.store.claims import Batch, Queue
+from fivefold.store.due import BULK, EVENT
 
 WEIGHTS: Final = {EVENT: 4.0, BULK: 1.0}
 """What is urgent gets four fifths where both wait, and nobody else's urgency holds up a portfolio for ever."""

@@ -8,24 +8,24 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import day_text, now_microseconds
-from domain.errors import ConfigError
-from domain.paging import WHOLE, Page, Part
-from risk.governance.statistics import RESAMPLES
-from store.database import reachable, writing
-from store.event_tables import ValidationRun
-from store.revalidating import count_open_changes, latest_run, run_numbered, runs_of, waiting_in
-from store.validating import overrides_before, transitions_between, versions_named
-from usecases import audit
-from usecases.actors import Actor
-from usecases.ingest_checks import storable
-from usecases.reasons import checked_moment, checked_reason
-from usecases.revalidation import Trigger, measured_triggers, still_measured, triggers_now
-from usecases.settings import Settings, settings_of
-from usecases.validation_figures import group_of
-from usecases.validation_history import CONFIRMED, History, Period, read_history
-from usecases.validation_overrides import override_figures
-from usecases.validation_shapes import LEAST, Group
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.governance.statistics import RESAMPLES
+from fivefold.store.database import reachable, writing
+from fivefold.store.event_tables import ValidationRun
+from fivefold.store.revalidating import count_open_changes, latest_run, run_numbered, runs_of, waiting_in
+from fivefold.store.validating import overrides_before, transitions_between, versions_named
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_checks import storable
+from fivefold.usecases.reasons import checked_moment, checked_reason
+from fivefold.usecases.revalidation import Trigger, measured_triggers, still_measured, triggers_now
+from fivefold.usecases.settings import Settings, settings_of
+from fivefold.usecases.validation_figures import group_of
+from fivefold.usecases.validation_history import CONFIRMED, History, Period, read_history
+from fivefold.usecases.validation_overrides import override_figures
+from fivefold.usecases.validation_shapes import LEAST, Group
 
 FORM = 1
 """Of the report; a later form that readers cannot take has another number."""

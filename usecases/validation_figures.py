@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from features.histories import Floats
-from models.reference import LEAST_CUSTOMERS, stability_index, stability_verdict
-from risk.engine.assessments import Status
-from risk.governance.statistics import RESAMPLES, Interval, Marks, rank, share
-from risk.governance.validate_levels import NO_LEVEL, TOP_LEVELS
-from usecases.validation_history import CONFIRMED, NOT_CONFIRMED, OPEN, WITHOUT_OUTCOME, History
-from usecases.validation_shapes import (
+from fivefold.features.histories import Floats
+from fivefold.models.reference import LEAST_CUSTOMERS, stability_index, stability_verdict
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.governance.statistics import RESAMPLES, Interval, Marks, rank, share
+from fivefold.risk.governance.validate_levels import NO_LEVEL, TOP_LEVELS
+from fivefold.usecases.validation_history import CONFIRMED, NOT_CONFIRMED, OPEN, WITHOUT_OUTCOME, History
+from fivefold.usecases.validation_shapes import (
     LEAST,
     MEASURED,
     TOO_FEW,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import polars as pl
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from store.validating import NOBODY, late_batches, records_before, stood
+from fivefold.domain.clock import DAY_US
+from fivefold.store.validating import NOBODY, late_batches, records_before, stood
 
 CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME, OPEN = "confirmed", "not confirmed", "without outcome", "open"
 """What came of an alert."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from domain.clock import DAY_US
-from usecases.validation_history import Period
+from fivefold.domain.clock import DAY_US
+from fivefold.usecases.validation_history import Period
 
 
 @dataclass(frozen=True)

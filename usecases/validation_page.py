@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from domain.clock import day_text
-from domain.percent import percent
-from risk.governance.evidence import Page, Section, Table
-from risk.governance.statistics import CONFIDENCE
-from usecases.validation_shapes import MEASURED
+from fivefold.domain.clock import day_text
+from fivefold.domain.percent import percent
+from fivefold.risk.governance.evidence import Page, Section, Table
+from fivefold.risk.governance.statistics import CONFIDENCE
+from fivefold.usecases.validation_shapes import MEASURED
 
 Plain = Mapping[str, Any]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from risk.governance.validate_verdicts import Floors
+from fivefold.risk.governance.validate_verdicts import Floors
 
 LEAST = Floors().confirmed
 """Of confirmed entities, or of alerts that were decided: a figure that rests on fewer is not given."""

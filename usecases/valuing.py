@@ -6,12 +6,12 @@ import polars as pl
 import structlog
 from sqlalchemy.orm import Session
 
-from features.histories import gaps
-from models.value_model import ValueModel
-from risk.facts.catalogue import value_frame
-from risk.facts.portfolio import ENTITY
-from store import loading
-from usecases.portfolios import histories_of
+from fivefold.features.histories import gaps
+from fivefold.models.value_model import ValueModel
+from fivefold.risk.facts.catalogue import value_frame
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.store import loading
+from fivefold.usecases.portfolios import histories_of
 
 log = structlog.get_logger("fivefold.worker")
 

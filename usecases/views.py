@@ -14,19 +14,19 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from risk.columns.kinds import Vocabulary, column_for, vocabulary
-from risk.engine.assessments import Status
-from risk.engine.words import input_words, value_words
-from risk.language.conditions import subject_of, tests_in
-from risk.language.inputs import Ratio, Window, key_of
-from risk.language.operators import Operators
-from risk.language.ruleset import Case, Rule, Ruleset
-from store.database import reachable
-from store.level_tables import AssessmentInputs
-from store.ruleset_tables import RulesetVersion
-from usecases.actors import Actor
-from usecases.assessing import ruleset_of
-from usecases.levels import find_assessment
+from fivefold.risk.columns.kinds import Vocabulary, column_for, vocabulary
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.engine.words import input_words, value_words
+from fivefold.risk.language.conditions import subject_of, tests_in
+from fivefold.risk.language.inputs import Ratio, Window, key_of
+from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.ruleset import Case, Rule, Ruleset
+from fivefold.store.database import reachable
+from fivefold.store.level_tables import AssessmentInputs
+from fivefold.store.ruleset_tables import RulesetVersion
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.assessing import ruleset_of
+from fivefold.usecases.levels import find_assessment
 
 NOT_APPLICABLE = "No ruleset applies, so there is no level"
 """In place of the engine's words, which name what whom a ruleset applies to depends on."""

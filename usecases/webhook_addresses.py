@@ -10,8 +10,8 @@ from ipaddress import ip_address
 
 import httpx
 
-from domain.errors import ActionRefused, ConfigError
-from usecases.address_ranges import why_refused
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.usecases.address_ranges import why_refused
 
 MOST_URL_CHARACTERS = 2000
 PORTS = {"http": 80, "https": 443}

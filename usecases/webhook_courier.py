@@ -14,9 +14,9 @@ import httpx
 import structlog
 from sqlalchemy import Engine
 
-from domain.clock import now_microseconds
-from store.deliveries import Claim
-from usecases.delivering import (
+from fivefold.domain.clock import now_microseconds
+from fivefold.store.deliveries import Claim
+from fivefold.usecases.delivering import (
     Attempt,
     Batch,
     claim_deliveries,
@@ -25,7 +25,7 @@ from usecases.delivering import (
     prune_deliveries,
     record_attempts,
 )
-from usecases.webhook_sending import LIMIT_SECONDS, Destination, Found, look_up, open_transport, send
+from fivefold.usecases.webhook_sending import LIMIT_SECONDS, Destination, Found, look_up, open_transport, send
 
 SENT_AT_ONCE = 16
 """Webhooks on their way to one endpoint, each of another entity."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from domain.errors import ConfigError
-from domain.files import make_private_folder
-from domain.settings import read_settings
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import make_private_folder
+from fivefold.domain.settings import read_settings
 
 _MODE = 0o600
 

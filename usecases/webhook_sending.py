@@ -9,11 +9,11 @@ from ssl import SSLContext
 
 import httpx
 
-from domain.clock import from_microseconds
-from domain.errors import ActionRefused
-from store.deliveries import Claim
-from usecases.webhook_addresses import addresses_of
-from usecases.webhook_signing import Secret, signature
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.deliveries import Claim
+from fivefold.usecases.webhook_addresses import addresses_of
+from fivefold.usecases.webhook_signing import Secret, signature
 
 LIMIT_SECONDS = 10
 """An attempt takes no longer, from looking up the host to the end of the answer."""

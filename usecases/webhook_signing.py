@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from domain.canonical import canonical_json
-from usecases.webhook_keys import decrypted, encrypted
+from fivefold.domain.canonical import canonical_json
+from fivefold.usecases.webhook_keys import decrypted, encrypted
 
 SCHEME = "v1"
 """Of the signature: another one where what is signed, or how, changes."""

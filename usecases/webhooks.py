@@ -10,18 +10,18 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, ConfigError
-from domain.paging import WHOLE, Page, Part
-from store import endpoints
-from store.database import reachable, writing
-from store.event_tables import Endpoint
-from store.webhooks import settled_number
-from usecases import audit
-from usecases.actors import Actor
-from usecases.webhook_addresses import checked_url
-from usecases.webhook_signing import Secret, live, read_secrets, rotated, written_secrets
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store import endpoints
+from fivefold.store.database import reachable, writing
+from fivefold.store.event_tables import Endpoint
+from fivefold.store.webhooks import settled_number
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.webhook_addresses import checked_url
+from fivefold.usecases.webhook_signing import Secret, live, read_secrets, rotated, written_secrets
 
 SECRET_BYTES = 32
 WRITTEN_FIRST = "whsec_"

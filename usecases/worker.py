@@ -11,16 +11,16 @@ from polars.exceptions import PanicException
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ModelError, RulesetNotValid, StoreError
-from store import claims
-from store.claims import Batch
-from store.database import reachable, writing
-from store.due import EVENT, Subject
-from usecases.assessing import assess_entities
-from usecases.storing import Stored, failures_of, store_result
-from usecases.turns import Turns
-from usecases.valuing import Valuer
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ModelError, RulesetNotValid, StoreError
+from fivefold.store import claims
+from fivefold.store.claims import Batch
+from fivefold.store.database import reachable, writing
+from fivefold.store.due import EVENT, Subject
+from fivefold.usecases.assessing import assess_entities
+from fivefold.usecases.storing import Stored, failures_of, store_result
+from fivefold.usecases.turns import Turns
+from fivefold.usecases.valuing import Valuer
 
 log = structlog.get_logger("fivefold.worker")
 

@@ -2,8 +2,8 @@
 
 from math import nan
 
-from features.histories import Integers
-from features.indicator import indicator
+from fivefold.features.histories import Integers
+from fivefold.features.indicator import indicator
 
 
 @indicator("channel_web", label="Latest event by web", unit="flag", empty=nan)

@@ -2,10 +2,10 @@
 
 from math import nan
 
-from features.columns import FAILED_ROW, PENDING_ROW
-from features.histories import Integers
-from features.indicator import indicator
-from features.statistics import ratio
+from fivefold.features.columns import FAILED_ROW, PENDING_ROW
+from fivefold.features.histories import Integers
+from fivefold.features.indicator import indicator
+from fivefold.features.statistics import ratio
 
 
 @indicator("failed_count_{window}", label="Failures, {window}", unit="count", empty=0.0, windows=(90,))

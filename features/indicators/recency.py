@@ -2,10 +2,10 @@
 
 from math import nan
 
-from features.columns import DEPOSIT, WITHDRAWAL
-from features.histories import Integers
-from features.indicator import indicator
-from features.statistics import in_days
+from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.histories import Integers
+from fivefold.features.indicator import indicator
+from fivefold.features.statistics import in_days
 
 
 @indicator("deposit_recency", label="Days since last deposit", unit="days", empty=nan)

@@ -4,10 +4,10 @@ from math import nan
 
 from numba.extending import register_jitable
 
-from domain.clock import DAY_US
-from features.histories import Integers
-from features.indicator import indicator
-from features.statistics import in_days
+from fivefold.domain.clock import DAY_US
+from fivefold.features.histories import Integers
+from fivefold.features.indicator import indicator
+from fivefold.features.statistics import in_days
 
 
 @register_jitable

@@ -4,11 +4,11 @@ from math import nan
 
 from numba.extending import register_jitable
 
-from domain.clock import DAY_US
-from features.columns import DEPOSIT, WITHDRAWAL
-from features.histories import Floats, Integers
-from features.indicator import indicator
-from features.statistics import in_days, power, ratio
+from fivefold.domain.clock import DAY_US
+from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.indicator import indicator
+from fivefold.features.statistics import in_days, power, ratio
 
 _RECENT_DAYS = 30
 _BEFORE_DAYS = 90

@@ -2,10 +2,10 @@
 
 from math import nan
 
-from features.columns import DEPOSIT, WITHDRAWAL
-from features.histories import Floats, Integers
-from features.indicator import indicator
-from features.statistics import ratio
+from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.indicator import indicator
+from fivefold.features.statistics import ratio
 
 _SUMS = (30, 90, 365)
 _COUNTS = (90, 365)

@@ -3,24 +3,24 @@
 from collections.abc import Iterator
 from typing import Any
 
-from domain.errors import Finding
-from domain.segments import SEGMENTS
-from risk.columns.faults import Fault, findings
-from risk.columns.kinds import Misnamed, Vocabulary, kind_of_input, vocabulary
-from risk.columns.literals import literal_faults
-from risk.columns.places import Place, conditions_of, inputs_at, tests_at, wheres_in, word_at
-from risk.columns.structure import structure_faults
-from risk.columns.values import named
-from risk.columns.weights import weight_faults
-from risk.language.base import Part
-from risk.language.conditions import subject_of
-from risk.language.documents import Path
-from risk.language.fields import MONEY_FIELDS, FieldType, Kind, OneOf, kind_of
-from risk.language.inputs import FieldInput, ValueInput
-from risk.language.operators import OPERATOR_KINDS, Operators
-from risk.language.policy_inputs import SOURCES_OF_LEVELS, STATUSES, LevelInput, TransactionInput
-from risk.language.ruleset import Ruleset
-from risk.language.suggestions import perhaps
+from fivefold.domain.errors import Finding
+from fivefold.domain.segments import SEGMENTS
+from fivefold.risk.columns.faults import Fault, findings
+from fivefold.risk.columns.kinds import Misnamed, Vocabulary, kind_of_input, vocabulary
+from fivefold.risk.columns.literals import literal_faults
+from fivefold.risk.columns.places import Place, conditions_of, inputs_at, tests_at, wheres_in, word_at
+from fivefold.risk.columns.structure import structure_faults
+from fivefold.risk.columns.values import named
+from fivefold.risk.columns.weights import weight_faults
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.conditions import subject_of
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, Kind, OneOf, kind_of
+from fivefold.risk.language.inputs import FieldInput, ValueInput
+from fivefold.risk.language.operators import OPERATOR_KINDS, Operators
+from fivefold.risk.language.policy_inputs import SOURCES_OF_LEVELS, STATUSES, LevelInput, TransactionInput
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.suggestions import perhaps
 
 
 def check(ruleset: Ruleset) -> list[Finding]:

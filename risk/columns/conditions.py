@@ -11,11 +11,11 @@ from typing import Any
 
 import polars as pl
 
-from risk.columns.operators import Lists, compare
-from risk.columns.values import Column
-from risk.language.base import Part
-from risk.language.conditions import All, Any_, Not, OwnTest, subject_of
-from risk.language.operators import Operators
+from fivefold.risk.columns.operators import Lists, compare
+from fivefold.risk.columns.values import Column
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.conditions import All, Any_, Not, OwnTest, subject_of
+from fivefold.risk.language.operators import Operators
 
 Resolve = Callable[[Part], Column]
 """Finds the column of an input."""

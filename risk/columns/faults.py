@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from domain.errors import Finding
-from risk.language.documents import Document, Path
-from risk.language.policy import Policy
-from risk.language.reading import where_of
-from risk.language.ruleset import Ruleset
+from fivefold.domain.errors import Finding
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.reading import where_of
+from fivefold.risk.language.ruleset import Ruleset
 
 
 class Severity(IntEnum):

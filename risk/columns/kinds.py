@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from domain.money import minor_units
-from features.matrix import catalogue
-from risk.columns.values import Column
-from risk.language.base import Part
-from risk.language.conditions import subject_of, tests_in
-from risk.language.fields import CASE_FIELDS, MONEY_FIELDS, TRANSACTION_FIELDS, FieldType, Kind, kind_of
-from risk.language.inputs import (
+from fivefold.domain.money import minor_units
+from fivefold.features.matrix import catalogue
+from fivefold.risk.columns.values import Column
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.conditions import subject_of, tests_in
+from fivefold.risk.language.fields import CASE_FIELDS, MONEY_FIELDS, TRANSACTION_FIELDS, FieldType, Kind, kind_of
+from fivefold.risk.language.inputs import (
     Count,
     DaysSince,
     Distinct,
@@ -24,10 +24,10 @@ from risk.language.inputs import (
     Window,
     key_of,
 )
-from risk.language.policy import Policy
-from risk.language.policy_inputs import LevelInput, TransactionInput
-from risk.language.ruleset import Rule, Ruleset
-from risk.language.suggestions import perhaps
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.suggestions import perhaps
 
 SOURCES = ("transactions", "cases", "alerts")
 _NUMBERS = frozenset({Kind.NUMBER, Kind.MONEY})

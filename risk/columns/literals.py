@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from risk.columns.faults import Fault
-from risk.columns.values import level_number, misfit, ordinal
-from risk.language.countries import COUNTRIES, described
-from risk.language.documents import Path
-from risk.language.fields import FieldType, Kind, OneOf
-from risk.language.suggestions import perhaps
+from fivefold.risk.columns.faults import Fault
+from fivefold.risk.columns.values import level_number, misfit, ordinal
+from fivefold.risk.language.countries import COUNTRIES, described
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.fields import FieldType, Kind, OneOf
+from fivefold.risk.language.suggestions import perhaps
 
 _BY_VALUE = frozenset({"equals", "not_equals", "above", "at_least", "below", "at_most", "between", "in", "not_in"})
 """Operators that compare with values of the subject's own kind; the others take words of their own."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from risk.columns.fuzzy import nearly
-from risk.columns.values import Column, level_number, literal
-from risk.language.fields import Kind
-from risk.language.operators import Fuzzy
+from fivefold.risk.columns.fuzzy import nearly
+from fivefold.risk.columns.values import Column, level_number, literal
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.operators import Fuzzy
 
 Lists = Mapping[str, Sequence[str]]
 """Members of the named lists."""

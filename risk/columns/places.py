@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from risk.columns.kinds import SOURCES, source_of
-from risk.language.base import Part
-from risk.language.conditions import All, Any_, Not, OwnTest, subject_of
-from risk.language.documents import Path
-from risk.language.inputs import Ratio, Window, word_of
-from risk.language.operators import Operators
-from risk.language.policy import Policy
-from risk.language.policy_inputs import POLICY_INPUTS
-from risk.language.ruleset import Ruleset
-from risk.language.scoring import WeightedScore
+from fivefold.risk.columns.kinds import SOURCES, source_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.conditions import All, Any_, Not, OwnTest, subject_of
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.inputs import Ratio, Window, word_of
+from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.policy_inputs import POLICY_INPUTS
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.scoring import WeightedScore
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 
-from domain.errors import Finding
-from risk.columns.checks import condition_faults, input_faults
-from risk.columns.faults import Fault, findings
-from risk.columns.kinds import inputs_of, vocabulary
-from risk.columns.places import conditions_of_policy, inputs_named
-from risk.columns.structure import taken_names, twice
-from risk.language.base import Part
-from risk.language.documents import Path
-from risk.language.inputs import key_of
-from risk.language.policy import Policy, PolicyRule
+from fivefold.domain.errors import Finding
+from fivefold.risk.columns.checks import condition_faults, input_faults
+from fivefold.risk.columns.faults import Fault, findings
+from fivefold.risk.columns.kinds import inputs_of, vocabulary
+from fivefold.risk.columns.places import conditions_of_policy, inputs_named
+from fivefold.risk.columns.structure import taken_names, twice
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import Policy, PolicyRule
 
 
 def check_policy(policy: Policy) -> list[Finding]:

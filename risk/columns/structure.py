@@ -6,15 +6,15 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from risk.columns.faults import Fault
-from risk.columns.kinds import SOURCES, Misnamed, Vocabulary, kind_of_input, source_of, vocabulary
-from risk.language.documents import Path
-from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
-from risk.language.inputs import FieldInput, Window
-from risk.language.policy import Policy
-from risk.language.ruleset import Outcome, Rule, Ruleset
-from risk.language.scoring import LevelName, PointsScore, TiersScore
-from risk.language.suggestions import perhaps
+from fivefold.risk.columns.faults import Fault
+from fivefold.risk.columns.kinds import SOURCES, Misnamed, Vocabulary, kind_of_input, source_of, vocabulary
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
+from fivefold.risk.language.inputs import FieldInput, Window
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset
+from fivefold.risk.language.scoring import LevelName, PointsScore, TiersScore
+from fivefold.risk.language.suggestions import perhaps
 
 TAKEN: dict[str, frozenset[str]] = {
     "fields": frozenset(

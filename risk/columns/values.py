@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from risk.language.durations import MomentText
-from risk.language.fields import Kind
+from fivefold.risk.language.durations import MomentText
+from fivefold.risk.language.fields import Kind
 
 _MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
 _NUMBERS = frozenset({Kind.NUMBER, Kind.MONEY, Kind.FINDING})

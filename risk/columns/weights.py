@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from risk.columns.faults import Fault
-from risk.columns.structure import outcomes_of
-from risk.language.documents import Path
-from risk.language.ruleset import Rule, Ruleset
-from risk.language.scoring import Weighted, WeightedScore
-from risk.language.suggestions import perhaps
+from fivefold.risk.columns.faults import Fault
+from fivefold.risk.columns.structure import outcomes_of
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.scoring import Weighted, WeightedScore
+from fivefold.risk.language.suggestions import perhaps
 
 LEAST, MOST = 1, 100
 """What a factor scores, at least and at most."""

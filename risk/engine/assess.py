@@ -5,19 +5,19 @@ from functools import lru_cache
 
 import polars as pl
 
-from domain.errors import LayoutError, RulesetNotValid
-from risk.columns.checks import check
-from risk.columns.kinds import vocabulary
-from risk.engine.assessments import VERSIONS, Assessments, assess_inputs
-from risk.engine.held import refuse_levels
-from risk.engine.program import Program, compile_ruleset
-from risk.engine.reads import inputs_of_ruleset, lists_of_ruleset, signals_of_ruleset
-from risk.facts.inputs import Needs, resolve, sources_of
-from risk.facts.lists import ListVersion, NamedList, members_at
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from risk.facts.records import known_entities
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.risk.columns.checks import check
+from fivefold.risk.columns.kinds import vocabulary
+from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
+from fivefold.risk.engine.held import refuse_levels
+from fivefold.risk.engine.program import Program, compile_ruleset
+from fivefold.risk.engine.reads import inputs_of_ruleset, lists_of_ruleset, signals_of_ruleset
+from fivefold.risk.facts.inputs import Needs, resolve, sources_of
+from fivefold.risk.facts.lists import ListVersion, NamedList, members_at
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.facts.records import known_entities
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 _PROGRAMS_KEPT = 64
 

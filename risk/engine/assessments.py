@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from risk.engine.levels import (
+from fivefold.risk.engine.levels import (
     ENTERED,
     FLOOR_LOST,
     HARD_FLOOR_LOST,
@@ -26,8 +26,8 @@ from risk.engine.levels import (
     level_stages,
     settled_floors,
 )
-from risk.engine.lost_floors import as_text
-from risk.engine.program import (
+from fivefold.risk.engine.lost_floors import as_text
+from fivefold.risk.engine.program import (
     APPLIES,
     FAILED,
     FLOOR,
@@ -38,9 +38,9 @@ from risk.engine.program import (
     Program,
     floor_of,
 )
-from risk.facts.lists import ListVersion
-from risk.facts.partials import quotient
-from risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.facts.lists import ListVersion
+from fivefold.risk.facts.partials import quotient
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 
 STATUS, COMPUTED, VERSIONS = "status", "computed", "list_versions"
 

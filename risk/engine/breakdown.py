@@ -7,12 +7,12 @@ from functools import lru_cache
 from json.encoder import encode_basestring as quoted  # what `canonical_json` writes text with
 from typing import Any
 
-from domain.breakdown import Breakdown, Contribution
-from domain.canonical import canonical_json
-from domain.clock import day_text, from_microseconds
-from risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
-from risk.engine.failures import PREDICATE
-from risk.engine.levels import (
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import day_text, from_microseconds
+from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
+from fivefold.risk.engine.failures import PREDICATE
+from fivefold.risk.engine.levels import (
     HELD_FLOOR,
     HELD_HARD_FLOOR,
     LEVEL,
@@ -22,11 +22,11 @@ from risk.engine.levels import (
     RULES_LEVEL,
     WITHHELD,
 )
-from risk.engine.lines import NAMED, line_of
-from risk.engine.outcomes import RuleOutcome
-from risk.engine.program import FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL
-from risk.engine.tellers import Columns, Teller, columns_of, teller_of
-from risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.engine.lines import NAMED, line_of
+from fivefold.risk.engine.outcomes import RuleOutcome
+from fivefold.risk.engine.program import FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL
+from fivefold.risk.engine.tellers import Columns, Teller, columns_of, teller_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 
 _AT_ONCE = 1_024
 """So many entities are told together: enough to share words, and few enough for their words to fit in memory."""

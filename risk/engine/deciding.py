@@ -7,10 +7,10 @@ count for everybody: so a value that is missing never brings an entity under a m
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from risk.engine.levels import RULES_LEVEL
-from risk.engine.program import FLOOR
-from risk.facts.portfolio import ENTITY
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.levels import RULES_LEVEL
+from fivefold.risk.engine.program import FLOOR
+from fivefold.risk.facts.portfolio import ENTITY
 
 DECIDES: Final = (Status.ASSESSED.value, Status.FAILED.value, Status.UNCLASSIFIED.value)
 """With such a status a ruleset applies, and no later one is tried."""

@@ -4,17 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from risk.columns.kinds import SOURCES, inputs_of
-from risk.engine.program import Program
-from risk.engine.seen import SeenInput, seen_inputs
-from risk.engine.totals import WEIGHTS_USED
-from risk.engine.words import input_words
-from risk.facts.portfolio import NOT_KNOWN, error_of
-from risk.language.base import Part
-from risk.language.fields import FieldType, OneOf
-from risk.language.inputs import DaysSince, FieldInput, Ratio, key_of
-from risk.language.ruleset import Ruleset
-from risk.language.scoring import WeightedScore
+from fivefold.risk.columns.kinds import SOURCES, inputs_of
+from fivefold.risk.engine.program import Program
+from fivefold.risk.engine.seen import SeenInput, seen_inputs
+from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.engine.words import input_words
+from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.fields import FieldType, OneOf
+from fivefold.risk.language.inputs import DaysSince, FieldInput, Ratio, key_of
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.scoring import WeightedScore
 
 PREDICATE = "whom the ruleset applies to"
 CHOICE = "the choice of weights"

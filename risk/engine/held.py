@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from domain.errors import LayoutError
-from risk.facts.portfolio import ENTITY
+from fivefold.domain.errors import LayoutError
+from fivefold.risk.facts.portfolio import ENTITY
 
 
 def refuse_levels(what: str, given: pl.DataFrame, levels: int, moment: str, *, needed: bool = False) -> None:

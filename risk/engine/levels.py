@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from risk.language.durations import Duration
+from fivefold.risk.language.durations import Duration
 
 LEVEL, RULES_LEVEL, ENTERED, MAY_MOVE_DOWN_ON, WITHHELD, OVERRIDDEN, RAISED = (
     "level",

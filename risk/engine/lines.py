@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from domain.clock import day_text
-from risk.engine.assessments import STATUS, Status
-from risk.engine.levels import (
+from fivefold.domain.clock import day_text
+from fivefold.risk.engine.assessments import STATUS, Status
+from fivefold.risk.engine.levels import (
     HELD_FLOOR,
     HELD_HARD_FLOOR,
     LEVEL,
@@ -15,8 +15,8 @@ from risk.engine.levels import (
     RULES_LEVEL,
     WITHHELD,
 )
-from risk.engine.outcomes import RuleOutcome
-from risk.engine.program import FLOOR, HARD_FLOOR, TOTAL_LEVEL
+from fivefold.risk.engine.outcomes import RuleOutcome
+from fivefold.risk.engine.program import FLOOR, HARD_FLOOR, TOTAL_LEVEL
 
 NAMED = (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)
 """The columns of levels' numbers whose names are told."""

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from risk.engine.levels import FLOOR_LOST, HARD_FLOOR_LOST, MOMENTS
+from fivefold.risk.engine.levels import FLOOR_LOST, HARD_FLOOR_LOST, MOMENTS
 
 FLOORS_LOST = "floors_lost"
 """The column of this text; null where no floor rests on what is unknown."""

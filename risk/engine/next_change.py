@@ -6,12 +6,12 @@ from typing import Final
 
 import polars as pl
 
-from risk.engine.assessments import STATUS, Assessments, Status
-from risk.engine.codes import points_column, slot_column
-from risk.engine.levels import FLOOR_HELD_UNTIL, MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
-from risk.engine.rules import CompiledRule, length_us
-from risk.facts.lists import NamedList
-from risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.codes import points_column, slot_column
+from fivefold.risk.engine.levels import FLOOR_HELD_UNTIL, MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
+from fivefold.risk.engine.rules import CompiledRule, length_us
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 
 NEXT, WHY = "next_us", "why"
 _NEVER: Final = 2**63 - 1

@@ -6,7 +6,7 @@ from functools import cached_property
 from json.encoder import encode_basestring as quoted  # what `canonical_json` writes text with
 from typing import Any
 
-from domain.canonical import canonical_json
+from fivefold.domain.canonical import canonical_json
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from typing import Any
 
 import polars as pl
 
-from domain.errors import RulesetNotValid
-from risk.columns.conditions import Compiler
-from risk.columns.kinds import column_for, vocabulary
-from risk.columns.policies import check_policy, inputs_of_policy
-from risk.columns.values import Column
-from risk.engine.codes import rule_column
-from risk.facts.lists import ListVersion
-from risk.language.base import Part
-from risk.language.inputs import key_of
-from risk.language.policy import Policy, PolicyRule, read_policy
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.columns.conditions import Compiler
+from fivefold.risk.columns.kinds import column_for, vocabulary
+from fivefold.risk.columns.policies import check_policy, inputs_of_policy
+from fivefold.risk.columns.values import Column
+from fivefold.risk.engine.codes import rule_column
+from fivefold.risk.facts.lists import ListVersion
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import Policy, PolicyRule, read_policy
 
 ACTION, DECIDED = "action", "decided"
 """Columns beside the rules' outcomes: the position of the action, and of the rule that gave it; null for none."""

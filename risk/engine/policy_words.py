@@ -7,14 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from risk.columns.kinds import inputs_of
-from risk.columns.policies import distinct, inputs_of_policy_rule
-from risk.engine.codes import rule_column
-from risk.engine.policies import ACTION, DECIDED, Outcome, PolicyProgram
-from risk.engine.seen import SeenInput, cuts_in, seen_inputs
-from risk.engine.words import condition_words
-from risk.language.inputs import key_of
-from risk.language.policy import PolicyRule
+from fivefold.risk.columns.kinds import inputs_of
+from fivefold.risk.columns.policies import distinct, inputs_of_policy_rule
+from fivefold.risk.engine.codes import rule_column
+from fivefold.risk.engine.policies import ACTION, DECIDED, Outcome, PolicyProgram
+from fivefold.risk.engine.seen import SeenInput, cuts_in, seen_inputs
+from fivefold.risk.engine.words import condition_words
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import PolicyRule
 
 _TELLERS_KEPT = 64
 OUTCOMES: Mapping[Outcome, str] = {

@@ -7,18 +7,18 @@ from typing import Any
 
 import polars as pl
 
-from risk.columns.conditions import Compiler
-from risk.columns.kinds import column_for, vocabulary
-from risk.columns.values import Column
-from risk.engine.codes import slot_column
-from risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
-from risk.engine.reads import inputs_of_ruleset, signal_of_rule
-from risk.engine.rules import CompiledRule, compile_rule
-from risk.engine.totals import WEIGHTS_USED, Total, total_of
-from risk.facts.portfolio import AS_OF, error_of, signal_of
-from risk.language.base import Part
-from risk.language.inputs import key_of
-from risk.language.ruleset import Ruleset
+from fivefold.risk.columns.conditions import Compiler
+from fivefold.risk.columns.kinds import column_for, vocabulary
+from fivefold.risk.columns.values import Column
+from fivefold.risk.engine.codes import slot_column
+from fivefold.risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
+from fivefold.risk.engine.reads import inputs_of_ruleset, signal_of_rule
+from fivefold.risk.engine.rules import CompiledRule, compile_rule
+from fivefold.risk.engine.totals import WEIGHTS_USED, Total, total_of
+from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.ruleset import Ruleset
 
 TOTAL, TOTAL_LEVEL, FLOOR, HARD_FLOOR, APPLIES, UNDETERMINED, FAILED = (
     "total",

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
-from risk.columns.kinds import inputs_of, inputs_of_rule
-from risk.columns.policies import inputs_of_policy
-from risk.language.base import Part
-from risk.language.conditions import tests_in
-from risk.language.inputs import Ratio, Window, key_of
-from risk.language.operators import Fuzzy
-from risk.language.policy import Policy
-from risk.language.ruleset import Rule, Ruleset
-from risk.language.scoring import WeightedScore
+from fivefold.risk.columns.kinds import inputs_of, inputs_of_rule
+from fivefold.risk.columns.policies import inputs_of_policy
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.conditions import tests_in
+from fivefold.risk.language.inputs import Ratio, Window, key_of
+from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.scoring import WeightedScore
 
 
 def inputs_of_ruleset(ruleset: Ruleset) -> list[Part]:

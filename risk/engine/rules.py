@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import DAY_US
-from risk.columns.conditions import Compiler
-from risk.engine.codes import SLOTS, code, points_column, points_of, rule_column, slot_column
-from risk.facts.portfolio import AS_OF, error_of, signal_of
-from risk.language.durations import HOURS_A_DAY, Duration
-from risk.language.numbers import point_units
-from risk.language.ruleset import Outcome, Rule, Ruleset
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.columns.conditions import Compiler
+from fivefold.risk.engine.codes import SLOTS, code, points_column, points_of, rule_column, slot_column
+from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of
+from fivefold.risk.language.durations import HOURS_A_DAY, Duration
+from fivefold.risk.language.numbers import point_units
+from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset
 
 MOST_HALVINGS = 40
 """After so many half-lives nothing is left of any points that a rule can give."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from risk.columns.values import Column
-from risk.engine.words import input_words, value_words
-from risk.facts.portfolio import error_of
-from risk.language.base import Part
-from risk.language.conditions import subject_of, tests_in
-from risk.language.inputs import key_of
-from risk.language.ruleset import Rule
+from fivefold.risk.columns.values import Column
+from fivefold.risk.engine.words import input_words, value_words
+from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.conditions import subject_of, tests_in
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.ruleset import Rule
 
 Cuts = Mapping[str, tuple[Decimal, ...]]
 """The numbers that inputs are compared with, by the inputs' keys."""

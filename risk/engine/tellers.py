@@ -9,19 +9,19 @@ from typing import Any
 
 import polars as pl
 
-from risk.columns.kinds import inputs_of_rule
-from risk.engine.assessments import Assessments
-from risk.engine.codes import points_of, slot_of
-from risk.engine.failures import EntityFailures, Misfit, entity_failures, misfit_words, misfits_of
-from risk.engine.outcomes import CaseOutcome, RuleOutcome
-from risk.engine.program import Program
-from risk.engine.reads import inputs_of_ruleset, signal_of_rule
-from risk.engine.rules import CompiledRule
-from risk.engine.seen import SeenInput, cuts_of, seen_inputs
-from risk.engine.totals import WEIGHTS_USED
-from risk.engine.words import condition_words, input_words
-from risk.language.inputs import key_of
-from risk.language.numbers import POINT_UNITS, WEIGHT_UNITS
+from fivefold.risk.columns.kinds import inputs_of_rule
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.codes import points_of, slot_of
+from fivefold.risk.engine.failures import EntityFailures, Misfit, entity_failures, misfit_words, misfits_of
+from fivefold.risk.engine.outcomes import CaseOutcome, RuleOutcome
+from fivefold.risk.engine.program import Program
+from fivefold.risk.engine.reads import inputs_of_ruleset, signal_of_rule
+from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.engine.seen import SeenInput, cuts_of, seen_inputs
+from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.engine.words import condition_words, input_words
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.numbers import POINT_UNITS, WEIGHT_UNITS
 
 Columns = Mapping[str, Sequence[Any]]
 """The inputs and outcomes of some entities, by the names of their columns; lists in them as tuples."""

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from domain.clock import day_text
-from risk.columns.kinds import SOURCES, column_of, source_of
-from risk.columns.values import Column
-from risk.language.conditions import All, Any_, Not, subject_of
-from risk.language.fields import Kind
-from risk.language.inputs import (
+from fivefold.domain.clock import day_text
+from fivefold.risk.columns.kinds import SOURCES, column_of, source_of
+from fivefold.risk.columns.values import Column
+from fivefold.risk.language.conditions import All, Any_, Not, subject_of
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import (
     Count,
     DaysSince,
     Distinct,
@@ -25,9 +25,9 @@ from risk.language.inputs import (
     ValueInput,
     Window,
 )
-from risk.language.numbers import plain
-from risk.language.operators import Fuzzy, Operators
-from risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
+from fivefold.risk.language.numbers import plain
+from fivefold.risk.language.operators import Fuzzy, Operators
+from fivefold.risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
 
 _FUNCTIONS: Mapping[type, str] = {
     Sum: "sum of {0}",

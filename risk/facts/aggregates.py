@@ -5,15 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 from polars.lazyframe.group_by import LazyGroupBy
 
-from domain.errors import Finding, RulesetNotValid
-from risk.columns.kinds import source_of
-from risk.columns.operators import Lists
-from risk.facts.partials import Partials
-from risk.facts.portfolio import AS_OF, ENTITY
-from risk.facts.problems import spoilt
-from risk.facts.source import LINK, SPOILT, TIME, Facts
-from risk.facts.windows import Masks, is_opening, starts
-from risk.language.inputs import Window, key_of
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.columns.kinds import source_of
+from fivefold.risk.columns.operators import Lists
+from fivefold.risk.facts.partials import Partials
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.facts.problems import spoilt
+from fivefold.risk.facts.source import LINK, SPOILT, TIME, Facts
+from fivefold.risk.facts.windows import Masks, is_opening, starts
+from fivefold.risk.language.inputs import Window, key_of
 
 ROW = "@row"
 FEW_ENTITIES = 10_000

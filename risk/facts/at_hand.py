@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from domain.errors import LayoutError
-from domain.money import RateTable
-from risk.facts.portfolio import ENTITY, error_of
-from risk.facts.source import CONVERTED, FIELD, LINK, PROBLEM, SPOILT, Facts
-from risk.facts.transactions import prepare
-from risk.language.fields import MONEY_FIELDS, FieldType
-from risk.language.inputs import key_of
-from risk.language.policy_inputs import TransactionInput
+from fivefold.domain.errors import LayoutError
+from fivefold.domain.money import RateTable
+from fivefold.risk.facts.portfolio import ENTITY, error_of
+from fivefold.risk.facts.source import CONVERTED, FIELD, LINK, PROBLEM, SPOILT, Facts
+from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.language.fields import MONEY_FIELDS, FieldType
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy_inputs import TransactionInput
 
 _EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these are so few rows that plans cost more)
 

@@ -3,11 +3,11 @@
 import numpy as np
 import polars as pl
 
-from features.histories import Histories
-from features.matrix import catalogue, indicators
-from models.scoring import score_histories
-from models.value_model import ValueModel
-from risk.facts.portfolio import ENTITY
+from fivefold.features.histories import Histories
+from fivefold.features.matrix import catalogue, indicators
+from fivefold.models.scoring import score_histories
+from fivefold.models.value_model import ValueModel
+from fivefold.risk.facts.portfolio import ENTITY
 
 
 def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:

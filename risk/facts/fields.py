@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from domain.errors import LayoutError
-from features.values import Findings, read_times
-from risk.facts.portfolio import ENTITY, error_of
-from risk.language.countries import COUNTRIES, described
-from risk.language.fields import FieldType, Kind, OneOf, kind_of
+from fivefold.domain.errors import LayoutError
+from fivefold.features.values import Findings, read_times
+from fivefold.risk.facts.portfolio import ENTITY, error_of
+from fivefold.risk.language.countries import COUNTRIES, described
+from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of
 
 LIST_SEPARATOR = ";"
 """Between the words of a list in a format without lists, such as CSV."""

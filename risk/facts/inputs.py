@@ -6,23 +6,23 @@ from typing import Any, get_args
 
 import polars as pl
 
-from domain.clock import DAY_US
-from domain.errors import Finding, RulesetNotValid
-from domain.money import minor_units
-from risk.columns.kinds import SOURCES, Vocabulary, kind_of_input, source_of
-from risk.columns.operators import Lists
-from risk.facts.aggregates import aggregate
-from risk.facts.at_hand import at_hand, prepare_at_hand
-from risk.facts.fields import read_field
-from risk.facts.partials import quotient
-from risk.facts.patterns import find
-from risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
-from risk.facts.records import Recorded, prepare_records, screened, tagged
-from risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, TIME, Facts
-from risk.facts.transactions import prepare
-from risk.language.base import Part
-from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, Kind
-from risk.language.inputs import (
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.money import minor_units
+from fivefold.risk.columns.kinds import SOURCES, Vocabulary, kind_of_input, source_of
+from fivefold.risk.columns.operators import Lists
+from fivefold.risk.facts.aggregates import aggregate
+from fivefold.risk.facts.at_hand import at_hand, prepare_at_hand
+from fivefold.risk.facts.fields import read_field
+from fivefold.risk.facts.partials import quotient
+from fivefold.risk.facts.patterns import find
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
+from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
+from fivefold.risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, TIME, Facts
+from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, Kind
+from fivefold.risk.language.inputs import (
     DaysSince,
     FieldInput,
     IndicatorInput,
@@ -33,8 +33,8 @@ from risk.language.inputs import (
     Window,
     key_of,
 )
-from risk.language.policy_inputs import LevelInput, TransactionInput
-from risk.language.ruleset import OptionalTable
+from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
+from fivefold.risk.language.ruleset import OptionalTable
 
 OPTIONAL_TABLES: tuple[str, ...] = get_args(OptionalTable)
 

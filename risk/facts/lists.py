@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from domain.clock import day_text
-from domain.errors import Finding, RulesetNotValid
-from risk.language.base import Identifier, Part, Words
-from risk.language.documents import Document
-from risk.language.durations import MomentText
-from risk.language.reading import checked
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.language.base import Identifier, Part, Words
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.durations import MomentText
+from fivefold.risk.language.reading import checked
 
 
 class ListVersion(Part):

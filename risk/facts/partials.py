@@ -6,13 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import DAY_US
-from risk.columns.values import Column
-from risk.facts.portfolio import AS_OF, error_of, signal_of
-from risk.facts.source import TIME, Facts
-from risk.facts.windows import Masks, value_column
-from risk.language.fields import Kind
-from risk.language.inputs import Count, Distinct, Least, Mean, Sum, Window
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.columns.values import Column
+from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of
+from fivefold.risk.facts.source import TIME, Facts
+from fivefold.risk.facts.windows import Masks, value_column
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import Count, Distinct, Least, Mean, Sum, Window
 
 NUMBER_UNITS = 10**9
 """Numbers are added in whole billionths, so that a sum neither drifts nor depends on the order: 0.1 + 0.2 is 0.3."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from domain.money import RateTable
-from risk.facts.lists import NamedList
+from fivefold.domain.money import RateTable
+from fivefold.risk.facts.lists import NamedList
 
 ENTITY = "entity_id"
 AS_OF = "as_of"

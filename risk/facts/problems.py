@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from risk.facts.portfolio import AS_OF, NOT_READ, error_of
-from risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, SPOILT, TIME, nothing_wrong
-from risk.facts.windows import Masks, fields_in, start_of, value_field
-from risk.language.fields import MONEY_FIELDS
-from risk.language.inputs import Window
+from fivefold.risk.facts.portfolio import AS_OF, NOT_READ, error_of
+from fivefold.risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, SPOILT, TIME, nothing_wrong
+from fivefold.risk.facts.windows import Masks, fields_in, start_of, value_field
+from fivefold.risk.language.fields import MONEY_FIELDS
+from fivefold.risk.language.inputs import Window
 
 LONGEST_SHOWN = 40
 """Values are shown to so many signs."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from domain.errors import Finding, LayoutError, RulesetNotValid
-from features.columns import LARGEST_MAGNITUDE
-from risk.facts.fields import read_field, read_moments, whole_microseconds
-from risk.language.countries import COUNTRIES
-from risk.language.fields import FieldType, Kind, OneOf, kind_of
+from fivefold.domain.errors import Finding, LayoutError, RulesetNotValid
+from fivefold.features.columns import LARGEST_MAGNITUDE
+from fivefold.risk.facts.fields import read_field, read_moments, whole_microseconds
+from fivefold.risk.language.countries import COUNTRIES
+from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of
 
 _TYPES: dict[Kind, Any] = {Kind.FLAG: pl.Boolean, Kind.MOMENT: pl.Int64, Kind.TEXTS: pl.List(pl.String)}
 

@@ -6,13 +6,13 @@ from typing import Final
 
 import polars as pl
 
-from domain.errors import LayoutError
-from risk.facts.fields import read_field
-from risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, NOT_READ, error_of
-from risk.facts.problems import Check, find_problems, marked
-from risk.facts.reading import Read, read_declared, read_text, read_time, refuse_link, refuse_missing
-from risk.facts.source import LINK, SPOILT, TIME, Facts
-from risk.language.fields import CASE_FIELDS, FieldType
+from fivefold.domain.errors import LayoutError
+from fivefold.risk.facts.fields import read_field
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, NOT_READ, error_of
+from fivefold.risk.facts.problems import Check, find_problems, marked
+from fivefold.risk.facts.reading import Read, read_declared, read_text, read_time, refuse_link, refuse_missing
+from fivefold.risk.facts.source import LINK, SPOILT, TIME, Facts
+from fivefold.risk.language.fields import CASE_FIELDS, FieldType
 
 KNOWN_AT: Final = "known_at"
 OPENED, CLOSED, OUTCOME, STATUS = "opened", "closed", "outcome", "status"

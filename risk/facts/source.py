@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from domain.money import minor_units
-from risk.columns.values import Column
-from risk.language.fields import MONEY_FIELDS, FieldType, Kind, kind_of
+from fivefold.domain.money import minor_units
+from fivefold.risk.columns.values import Column
+from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, Kind, kind_of
 
 LINK = "entity"
 TIME = "time"

@@ -5,9 +5,9 @@ from typing import Final
 
 import polars as pl
 
-from domain.errors import LayoutError
-from domain.money import RateTable, minor_units, unusual_minor_units
-from features.columns import (
+from fivefold.domain.errors import LayoutError
+from fivefold.domain.money import RateTable, minor_units, unusual_minor_units
+from fivefold.features.columns import (
     AMOUNT,
     CURRENCY,
     DATE,
@@ -20,11 +20,19 @@ from features.columns import (
     TRANSACTION_ID,
     USER_ID,
 )
-from risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
-from risk.facts.problems import Check, find_problems, marked
-from risk.facts.reading import Read, read_declared, read_number, read_text, read_time, refuse_link, refuse_missing
-from risk.facts.source import CONVERTED, LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
-from risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
+from fivefold.risk.facts.problems import Check, find_problems, marked
+from fivefold.risk.facts.reading import (
+    Read,
+    read_declared,
+    read_number,
+    read_text,
+    read_time,
+    refuse_link,
+    refuse_missing,
+)
+from fivefold.risk.facts.source import CONVERTED, LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
+from fivefold.risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 CONTRADICTS: Final = "@contradicts"

@@ -7,15 +7,15 @@ from operator import and_
 
 import polars as pl
 
-from risk.columns.conditions import Compiler
-from risk.columns.kinds import inputs_of
-from risk.columns.operators import Lists
-from risk.columns.values import Column
-from risk.facts.portfolio import AS_OF
-from risk.facts.source import TIME, Facts
-from risk.language.base import Part
-from risk.language.durations import Duration
-from risk.language.inputs import FieldInput, Window, key_of
+from fivefold.risk.columns.conditions import Compiler
+from fivefold.risk.columns.kinds import inputs_of
+from fivefold.risk.columns.operators import Lists
+from fivefold.risk.columns.values import Column
+from fivefold.risk.facts.portfolio import AS_OF
+from fivefold.risk.facts.source import TIME, Facts
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.inputs import FieldInput, Window, key_of
 
 _OPENING = "@after "
 """Names with @ cannot be those of fields."""

@@ -6,16 +6,16 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import day_text
-from domain.errors import ConfigError
-from risk.engine.assess import assess
-from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from risk.engine.levels import ENTERED, RULES_LEVEL, WITHHELD
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from risk.governance.backtest_hits import CaseHits, Failure, case_hits, failures
-from risk.governance.backtest_moves import ALONE, LATER, Cell, Mover, matrix, movers, positions
-from risk.governance.backtest_sample import draw
-from risk.language.ruleset import Ruleset
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL, WITHHELD
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.governance.backtest_hits import CaseHits, Failure, case_hits, failures
+from fivefold.risk.governance.backtest_moves import ALONE, LATER, Cell, Mover, matrix, movers, positions
+from fivefold.risk.governance.backtest_sample import draw
+from fivefold.risk.language.ruleset import Ruleset
 
 MOVERS = 20
 """How many of those who change most are named."""

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from domain.errors import PROBLEMS_LISTED
-from risk.engine.assessments import STATUS, Assessments, Status
-from risk.engine.codes import points_of, slot_column
-from risk.engine.program import APPLIES, TOTAL
-from risk.engine.rules import CompiledRule
-from risk.engine.tellers import outcomes_of
-from risk.engine.words import condition_words
-from risk.facts.portfolio import ENTITY
-from risk.language.numbers import POINT_UNITS, text_of
+from fivefold.domain.errors import PROBLEMS_LISTED
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.codes import points_of, slot_column
+from fivefold.risk.engine.program import APPLIES, TOTAL
+from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.engine.tellers import outcomes_of
+from fivefold.risk.engine.words import condition_words
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.language.numbers import POINT_UNITS, text_of
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from risk.engine.levels import RULES_LEVEL
-from risk.engine.outcomes import signed
-from risk.engine.program import TOTAL
-from risk.engine.tellers import outcomes_of
-from risk.facts.portfolio import ENTITY
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.levels import RULES_LEVEL
+from fivefold.risk.engine.outcomes import signed
+from fivefold.risk.engine.program import TOTAL
+from fivefold.risk.engine.tellers import outcomes_of
+from fivefold.risk.facts.portfolio import ENTITY
 
 ALONE, LATER = "alone", "later"
 """By the rules alone, and after the cooldown."""

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from domain.errors import PROBLEMS_LISTED
-from risk.governance.backtest import MOVERS, NO_REACH, Backtest, Side
-from risk.governance.backtest_hits import CaseHits, Failure
-from risk.governance.backtest_moves import Cell, Mover
+from fivefold.domain.errors import PROBLEMS_LISTED
+from fivefold.risk.governance.backtest import MOVERS, NO_REACH, Backtest, Side
+from fivefold.risk.governance.backtest_hits import CaseHits, Failure
+from fivefold.risk.governance.backtest_moves import Cell, Mover
 
 
 def joined(parts: Sequence[Backtest]) -> Backtest:

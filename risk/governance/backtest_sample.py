@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from domain.errors import ConfigError
-from risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from domain.errors import PROBLEMS_LISTED
-from risk.engine.assess import assess
-from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from risk.engine.deciding import DECIDES, deciders
-from risk.engine.levels import RULES_LEVEL
-from risk.facts.portfolio import ENTITY, Portfolio
-from risk.governance.backtest import MOVERS
-from risk.governance.backtest_hits import Failure, failures
-from risk.governance.backtest_moves import Cell
-from risk.language.ruleset import Ruleset
+from fivefold.domain.errors import PROBLEMS_LISTED
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.deciding import DECIDES, deciders
+from fivefold.risk.engine.levels import RULES_LEVEL
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest import MOVERS
+from fivefold.risk.governance.backtest_hits import Failure, failures
+from fivefold.risk.governance.backtest_moves import Cell
+from fivefold.risk.language.ruleset import Ruleset
 
 NOBODY = "(no ruleset)"
 """Where an entity stands, and what decides for it, where no ruleset applies."""

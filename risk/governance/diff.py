@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from risk.governance.diff_alignment import Pair, align
-from risk.governance.diff_words import exact_words, words_of
-from risk.language.ruleset import Ruleset
+from fivefold.risk.governance.diff_alignment import Pair, align
+from fivefold.risk.governance.diff_words import exact_words, words_of
+from fivefold.risk.language.ruleset import Ruleset
 
 Plain = Mapping[str, Any]
 Sort = Literal["added", "removed", "moved", "changed"]

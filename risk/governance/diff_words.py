@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from risk.engine.words import condition_words, input_words
-from risk.language.conditions import Condition
-from risk.language.inputs import Input
+from fivefold.risk.engine.words import condition_words, input_words
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.inputs import Input
 
 _CONDITION: TypeAdapter[Any] = TypeAdapter(Condition)
 _INPUT: TypeAdapter[Any] = TypeAdapter(Input)

@@ -10,8 +10,8 @@ import altair as alt
 import jinja2
 from markupsafe import Markup
 
-from charts.numbers import one_line
-from charts.render import svg
+from fivefold.charts.numbers import one_line
+from fivefold.charts.render import svg
 
 FORM = 1
 """Of the JSON; a later form that readers cannot take has another number."""

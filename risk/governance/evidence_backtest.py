@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from charts.levels import levels
-from charts.migration import migration
-from domain.percent import percent
-from risk.governance.backtest import Backtest, Side
-from risk.governance.backtest_hits import CaseHits
-from risk.governance.backtest_moves import NEW, Cell
-from risk.governance.evidence import Page, Section, Table
+from fivefold.charts.levels import levels
+from fivefold.charts.migration import migration
+from fivefold.domain.percent import percent
+from fivefold.risk.governance.backtest import Backtest, Side
+from fivefold.risk.governance.backtest_hits import CaseHits
+from fivefold.risk.governance.backtest_moves import NEW, Cell
+from fivefold.risk.governance.evidence import Page, Section, Table
 
 
 def backtest_page(found: Backtest) -> Page:

@@ -5,17 +5,17 @@ from dataclasses import astuple
 
 import polars as pl
 
-from charts.capture import capture
-from charts.confirmed import confirmed
-from charts.stability import stability
-from domain.percent import percent
-from models.reference import SHIFTED, STABLE
-from risk.governance.backtest_hits import Failure
-from risk.governance.evidence import Page, Section, Table
-from risk.governance.evidence_backtest import lists_words
-from risk.governance.statistics import CONFIDENCE, Paired
-from risk.governance.validate import Validation
-from risk.governance.validate_verdicts import interval_words
+from fivefold.charts.capture import capture
+from fivefold.charts.confirmed import confirmed
+from fivefold.charts.stability import stability
+from fivefold.domain.percent import percent
+from fivefold.models.reference import SHIFTED, STABLE
+from fivefold.risk.governance.backtest_hits import Failure
+from fivefold.risk.governance.evidence import Page, Section, Table
+from fivefold.risk.governance.evidence_backtest import lists_words
+from fivefold.risk.governance.statistics import CONFIDENCE, Paired
+from fivefold.risk.governance.validate import Validation
+from fivefold.risk.governance.validate_verdicts import interval_words
 
 PICTURED_FACTORS = 25
 

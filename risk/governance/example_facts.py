@@ -5,17 +5,17 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import from_microseconds, parse_moment
-from domain.errors import Finding, RulesetNotValid
-from domain.money import base_only
-from features.matrix import catalogue
-from risk.engine.reads import inputs_of_ruleset
-from risk.facts.fields import entities_from_rows
-from risk.facts.lists import NamedList
-from risk.facts.portfolio import ENTITY, Portfolio
-from risk.language.inputs import ScreeningInput
-from risk.language.numbers import shown
-from risk.language.ruleset import Example, Ruleset
+from fivefold.domain.clock import from_microseconds, parse_moment
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.money import base_only
+from fivefold.features.matrix import catalogue
+from fivefold.risk.engine.reads import inputs_of_ruleset
+from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.inputs import ScreeningInput
+from fivefold.risk.language.numbers import shown
+from fivefold.risk.language.ruleset import Example, Ruleset
 
 BASE = "EUR"
 """The currency of examples: their transactions are in it where they say nothing else."""

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from risk.engine.assessments import COMPUTED, Assessments, Status
-from risk.engine.breakdown import Explanation
-from risk.engine.outcomes import RuleOutcome
-from risk.engine.program import TOTAL
-from risk.language.ruleset import Expectation, Ruleset
+from fivefold.risk.engine.assessments import COMPUTED, Assessments, Status
+from fivefold.risk.engine.breakdown import Explanation
+from fivefold.risk.engine.outcomes import RuleOutcome
+from fivefold.risk.engine.program import TOTAL
+from fivefold.risk.language.ruleset import Expectation, Ruleset
 
 
 def expected_cases(ruleset: Ruleset, found: Assessments, explained: Sequence[Explanation]) -> Iterator[tuple[str, int]]:

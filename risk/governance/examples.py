@@ -6,14 +6,14 @@ from decimal import Decimal
 
 import polars as pl
 
-from domain.errors import RulesetNotValid
-from risk.engine.assess import assess
-from risk.engine.assessments import Assessments
-from risk.engine.breakdown import Explanation, explain_all
-from risk.facts.lists import NamedList
-from risk.governance.example_facts import check_examples, example_portfolio, previous_levels
-from risk.governance.example_reach import expected_cases
-from risk.language.ruleset import Expectation, Ruleset
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.breakdown import Explanation, explain_all
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.governance.example_facts import check_examples, example_portfolio, previous_levels
+from fivefold.risk.governance.example_reach import expected_cases
+from fivefold.risk.language.ruleset import Expectation, Ruleset
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from typing import Any
 
 import polars as pl
 
-from domain.errors import Finding, LayoutError, RulesetNotValid
-from risk.columns.kinds import inputs_of_rule
-from risk.engine.reads import inputs_of_ruleset
-from risk.engine.words import input_words
-from risk.facts.fields import read_field, read_moments
-from risk.facts.portfolio import AS_OF, ENTITY
-from risk.governance.statistics import Marks
-from risk.language.base import Part
-from risk.language.inputs import key_of
-from risk.language.ruleset import Ruleset
+from fivefold.domain.errors import Finding, LayoutError, RulesetNotValid
+from fivefold.risk.columns.kinds import inputs_of_rule
+from fivefold.risk.engine.reads import inputs_of_ruleset
+from fivefold.risk.engine.words import input_words
+from fivefold.risk.facts.fields import read_field, read_moments
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.governance.statistics import Marks
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.ruleset import Ruleset
 
 CONFIRMED, AT = "confirmed", "at"
 LABELS_ARE = ("cases", "alerts")

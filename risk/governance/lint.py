@@ -2,25 +2,25 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from domain.errors import Finding, RulesetNotValid
-from risk.columns.checks import fatal_faults
-from risk.columns.faults import Fault, Severity, findings
-from risk.columns.kinds import Vocabulary, vocabulary
-from risk.columns.places import Place, conditions_of, inputs_at, tests_at, wheres_in
-from risk.columns.structure import structure_faults
-from risk.columns.weights import weight_faults
-from risk.engine.reads import lists_of_ruleset
-from risk.facts.lists import NamedList
-from risk.governance.example_facts import check_examples
-from risk.governance.lint_cases import Scope, order_faults, rest_faults
-from risk.governance.lint_doubts import doubt_faults
-from risk.governance.lint_levels import level_faults
-from risk.governance.lint_style import style_faults
-from risk.language.documents import Document, Path
-from risk.language.operators import Fuzzy
-from risk.language.reading import ruleset_of
-from risk.language.ruleset import Outcome, Ruleset
-from risk.language.scoring import WeightedScore
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.columns.checks import fatal_faults
+from fivefold.risk.columns.faults import Fault, Severity, findings
+from fivefold.risk.columns.kinds import Vocabulary, vocabulary
+from fivefold.risk.columns.places import Place, conditions_of, inputs_at, tests_at, wheres_in
+from fivefold.risk.columns.structure import structure_faults
+from fivefold.risk.columns.weights import weight_faults
+from fivefold.risk.engine.reads import lists_of_ruleset
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.governance.example_facts import check_examples
+from fivefold.risk.governance.lint_cases import Scope, order_faults, rest_faults
+from fivefold.risk.governance.lint_doubts import doubt_faults
+from fivefold.risk.governance.lint_levels import level_faults
+from fivefold.risk.governance.lint_style import style_faults
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.reading import ruleset_of
+from fivefold.risk.language.ruleset import Outcome, Ruleset
+from fivefold.risk.language.scoring import WeightedScore
 
 Lists = Mapping[str, NamedList]
 

@@ -7,18 +7,18 @@ from math import prod
 
 import polars as pl
 
-from domain.money import minor_units
-from risk.columns.checks import kind_at, type_of
-from risk.columns.conditions import Compiler
-from risk.columns.faults import Fault, Severity
-from risk.columns.kinds import Vocabulary
-from risk.columns.places import Place, tests_at
-from risk.columns.values import Column
-from risk.governance.lint_values import Domain, Members, Subject, domain_of
-from risk.language.base import Part
-from risk.language.conditions import subject_of
-from risk.language.fields import Kind
-from risk.language.inputs import key_of
+from fivefold.domain.money import minor_units
+from fivefold.risk.columns.checks import kind_at, type_of
+from fivefold.risk.columns.conditions import Compiler
+from fivefold.risk.columns.faults import Fault, Severity
+from fivefold.risk.columns.kinds import Vocabulary
+from fivefold.risk.columns.places import Place, tests_at
+from fivefold.risk.columns.values import Column
+from fivefold.risk.governance.lint_values import Domain, Members, Subject, domain_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.conditions import subject_of
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import key_of
 
 MOST_ROWS = 20_000
 """So many combinations of values are tried at most; where more would be needed, it cannot be told."""

@@ -5,15 +5,15 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from risk.columns.faults import Fault, Severity
-from risk.columns.fuzzy import folded
-from risk.columns.places import Place, inputs_named, tests_at
-from risk.engine.words import input_words
-from risk.language.conditions import OwnTest, subject_of
-from risk.language.documents import Path
-from risk.language.inputs import ScreeningInput
-from risk.language.operators import Fuzzy, Operators
-from risk.language.ruleset import Coverage, Outcome, Rule, Ruleset
+from fivefold.risk.columns.faults import Fault, Severity
+from fivefold.risk.columns.fuzzy import folded
+from fivefold.risk.columns.places import Place, inputs_named, tests_at
+from fivefold.risk.engine.words import input_words
+from fivefold.risk.language.conditions import OwnTest, subject_of
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.inputs import ScreeningInput
+from fivefold.risk.language.operators import Fuzzy, Operators
+from fivefold.risk.language.ruleset import Coverage, Outcome, Rule, Ruleset
 
 FEWEST_LETTERS = 3
 """Of what a partial likeness is looked for: shorter text is a part of nearly everything."""

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
-from risk.columns.faults import Fault, Severity
-from risk.columns.structure import outcomes_of
-from risk.language.documents import Path
-from risk.language.numbers import POINT_UNITS, point_units, text_of
-from risk.language.ruleset import Rule, Ruleset
-from risk.language.scoring import PointsScore, Tier, TiersScore, WeightedScore
+from fivefold.risk.columns.faults import Fault, Severity
+from fivefold.risk.columns.structure import outcomes_of
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.numbers import POINT_UNITS, point_units, text_of
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.scoring import PointsScore, Tier, TiersScore, WeightedScore
 
 _TIERS: Path = ("score", "tiers")
 _ENDLESS = 10**18

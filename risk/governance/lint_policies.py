@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from domain.errors import Finding, RulesetNotValid
-from risk.columns.faults import Fault, Severity, findings
-from risk.columns.kinds import vocabulary
-from risk.columns.places import Place, conditions_of_policy, inputs_named, wheres_in
-from risk.columns.policies import actions_at, inputs_of_policy_rule, policy_faults
-from risk.engine.reads import lists_of_policy
-from risk.governance.lint import Lists, list_faults, scope_of
-from risk.governance.lint_cases import Scope, tried
-from risk.language.documents import Document, Path
-from risk.language.inputs import key_of
-from risk.language.policy import Policy, PolicyRule, policy_of
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.columns.faults import Fault, Severity, findings
+from fivefold.risk.columns.kinds import vocabulary
+from fivefold.risk.columns.places import Place, conditions_of_policy, inputs_named, wheres_in
+from fivefold.risk.columns.policies import actions_at, inputs_of_policy_rule, policy_faults
+from fivefold.risk.engine.reads import lists_of_policy
+from fivefold.risk.governance.lint import Lists, list_faults, scope_of
+from fivefold.risk.governance.lint_cases import Scope, tried
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import Policy, PolicyRule, policy_of
 
 
 def lint_policy(text: str, lists: Lists | None = None) -> tuple[Policy | None, list[Finding]]:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from risk.columns.faults import Fault, Severity
-from risk.columns.structure import outcomes_of
-from risk.engine.reads import simple_inputs_of
-from risk.facts.inputs import part_of
-from risk.language.documents import Path
-from risk.language.durations import Duration
-from risk.language.ruleset import Rule, Ruleset
-from risk.language.scoring import WeightedScore
+from fivefold.risk.columns.faults import Fault, Severity
+from fivefold.risk.columns.structure import outcomes_of
+from fivefold.risk.engine.reads import simple_inputs_of
+from fivefold.risk.facts.inputs import part_of
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.scoring import WeightedScore
 
 HALF_LIVES = 2
 """A decaying rule sees its facts for at least so many half-lives: points should fade before they vanish."""

@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import DAY_US
-from risk.columns.kinds import SOURCES, column_of, source_of
-from risk.columns.values import Column, ordinal
-from risk.language.countries import COUNTRIES
-from risk.language.fields import FieldType, Kind, OneOf
-from risk.language.inputs import (
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.columns.kinds import SOURCES, column_of, source_of
+from fivefold.risk.columns.values import Column, ordinal
+from fivefold.risk.language.countries import COUNTRIES
+from fivefold.risk.language.fields import FieldType, Kind, OneOf
+from fivefold.risk.language.inputs import (
     Count,
     DaysSince,
     Distinct,
@@ -29,8 +29,8 @@ from risk.language.inputs import (
     TagInput,
     ValueInput,
 )
-from risk.language.operators import Fuzzy
-from risk.language.policy_inputs import LevelInput, TransactionInput
+from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
 
 MOST_TEXTS = 4_000
 """So many made-up texts are tried at most; where more would be needed, it cannot be told."""

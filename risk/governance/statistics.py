@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, stats
 
-from domain.errors import NotEnoughData
-from features.histories import Floats, Integers
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features.histories import Floats, Integers
 
 Numbers = Floats | Integers
 Marks = npt.NDArray[np.bool_]

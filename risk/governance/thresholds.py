@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from domain.errors import ConfigError, NotEnoughData
-from features.histories import Floats, Integers
-from risk.engine.assessments import STATUS, Assessments, Status
-from risk.engine.program import FLOOR, TOTAL
-from risk.governance.backtest import list_days, moments_words
-from risk.governance.thresholds_now import cuts_of
-from risk.governance.validate_verdicts import Floors
-from risk.language.numbers import POINT_UNITS, text_of
+from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.features.histories import Floats, Integers
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.program import FLOOR, TOTAL
+from fivefold.risk.governance.backtest import list_days, moments_words
+from fivefold.risk.governance.thresholds_now import cuts_of
+from fivefold.risk.governance.validate_verdicts import Floors
+from fivefold.risk.language.numbers import POINT_UNITS, text_of
 
 LEAST_ENTITIES = 500
 """Below this a level of 2 % holds fewer than ten entities: its threshold would be set by a handful of people."""

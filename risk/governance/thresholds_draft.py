@@ -7,16 +7,16 @@ from typing import Any
 
 import yaml
 
-from charts.numbers import one_line
-from domain.errors import ConfigError
-from domain.percent import percent
-from risk.governance.diff import diff
-from risk.governance.thresholds import Proposal
-from risk.governance.thresholds_now import cuts_of, whole_points
-from risk.language.numbers import POINT_UNITS, text_of
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
-from risk.language.scoring import PointsScore, TiersScore
+from fivefold.charts.numbers import one_line
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.percent import percent
+from fivefold.risk.governance.diff import diff
+from fivefold.risk.governance.thresholds import Proposal
+from fivefold.risk.governance.thresholds_now import cuts_of, whole_points
+from fivefold.risk.language.numbers import POINT_UNITS, text_of
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.scoring import PointsScore, TiersScore
 
 Path = tuple[str | int, ...]
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from domain.errors import ConfigError
-from risk.language.numbers import POINT_UNITS, point_units
-from risk.language.ruleset import Ruleset
-from risk.language.scoring import PointsScore, Tier, TiersScore
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.language.numbers import POINT_UNITS, point_units
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.scoring import PointsScore, Tier, TiersScore
 
 Place = tuple[str | int, ...]
 

@@ -5,21 +5,21 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import day_text
-from domain.errors import NotEnoughData
-from features.histories import Integers
-from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from risk.engine.program import APPLIES, TOTAL
-from risk.facts.portfolio import AS_OF, ENTITY
-from risk.governance.backtest import list_days, moments_words
-from risk.governance.backtest_hits import Failure, failures
-from risk.governance.labels import Marked, mark, refuse_leaks
-from risk.governance.statistics import RESAMPLES, Marks, Numbers, Paired, Ranking, compare, rank
-from risk.governance.validate_leaks import Single, singles
-from risk.governance.validate_levels import Capture, LevelRow, capture, level_rows
-from risk.governance.validate_lift import Addition, Lift, additions, capture_curve, lifts
-from risk.governance.validate_stability import Stability, stability
-from risk.governance.validate_verdicts import Floors, Verdict, verdicts
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features.histories import Integers
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.program import APPLIES, TOTAL
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.governance.backtest import list_days, moments_words
+from fivefold.risk.governance.backtest_hits import Failure, failures
+from fivefold.risk.governance.labels import Marked, mark, refuse_leaks
+from fivefold.risk.governance.statistics import RESAMPLES, Marks, Numbers, Paired, Ranking, compare, rank
+from fivefold.risk.governance.validate_leaks import Single, singles
+from fivefold.risk.governance.validate_levels import Capture, LevelRow, capture, level_rows
+from fivefold.risk.governance.validate_lift import Addition, Lift, additions, capture_curve, lifts
+from fivefold.risk.governance.validate_stability import Stability, stability
+from fivefold.risk.governance.validate_verdicts import Floors, Verdict, verdicts
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.portfolio import Portfolio
 
 KNOWN_AT = "known_at"
 _DATES = {"tags": "from", "screenings": "at"}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from risk.engine.assessments import Assessments
-from risk.engine.reads import inputs_of_ruleset
-from risk.engine.words import input_words
-from risk.governance.statistics import Marks, Numbers, Paired, auc, compare_all
-from risk.language.inputs import key_of
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.reads import inputs_of_ruleset
+from fivefold.risk.engine.words import input_words
+from fivefold.risk.governance.statistics import Marks, Numbers, Paired, auc, compare_all
+from fivefold.risk.language.inputs import key_of
 
 SUSPICIOUS_AUC = 0.98
 """What separates better than this was probably made from the label, or after it."""

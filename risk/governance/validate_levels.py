@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.histories import Integers
-from risk.governance.statistics import Interval, Marks, share
+from fivefold.features.histories import Integers
+from fivefold.risk.governance.statistics import Interval, Marks, share
 
 TOP_LEVELS = 2
 """Where confirmed cases should be."""

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from features.histories import Floats, Integers
-from risk.engine.assessments import Assessments
-from risk.engine.codes import points_column, slot_column
-from risk.engine.program import TOTAL
-from risk.engine.rules import CompiledRule
-from risk.engine.totals import WEIGHTS_USED
-from risk.engine.words import condition_words
-from risk.governance.backtest_hits import slot_name
-from risk.governance.statistics import Interval, Marks, Numbers, Paired, compare_all, share
+from fivefold.features.histories import Floats, Integers
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.codes import points_column, slot_column
+from fivefold.risk.engine.program import TOTAL
+from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.engine.words import condition_words
+from fivefold.risk.governance.backtest_hits import slot_name
+from fivefold.risk.governance.statistics import Interval, Marks, Numbers, Paired, compare_all, share
 
 CURVE_POINTS = 200
 

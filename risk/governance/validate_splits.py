@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from domain.errors import NotEnoughData
-from features.histories import Floats, Integers
-from risk.governance.statistics import RESAMPLES, Interval, Marks, Numbers, gini, interval
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features.histories import Floats, Integers
+from fivefold.risk.governance.statistics import RESAMPLES, Interval, Marks, Numbers, gini, interval
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from features.histories import Floats, Integers
-from models.reference import LEAST_CUSTOMERS, Reference, stability_index, stability_verdict
-from risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from risk.engine.codes import slot_column
-from risk.engine.program import APPLIES, TOTAL
-from risk.governance.validate_leaks import input_names
-from risk.language.fields import Kind
+from fivefold.features.histories import Floats, Integers
+from fivefold.models.reference import LEAST_CUSTOMERS, Reference, stability_index, stability_verdict
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.codes import slot_column
+from fivefold.risk.engine.program import APPLIES, TOTAL
+from fivefold.risk.governance.validate_leaks import input_names
+from fivefold.risk.language.fields import Kind
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.percent import percent
-from risk.governance.statistics import CONFIDENCE, Interval, share
-from risk.governance.validate_levels import Capture, LevelRow
+from fivefold.domain.percent import percent
+from fivefold.risk.governance.statistics import CONFIDENCE, Interval, share
+from fivefold.risk.governance.validate_levels import Capture, LevelRow
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from risk.language.base import Part
-from risk.language.numbers import plain
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.numbers import plain
 
 
 def canonical_json(part: Part) -> str:

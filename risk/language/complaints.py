@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from domain.errors import Finding
+from fivefold.domain.errors import Finding
 
 _COLON = (
     "a colon followed by a space, where none can stand: put text that holds one in quotes, as in "

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import Discriminator, Field, Tag, create_model
 
-from risk.language.base import Part
-from risk.language.inputs import PLAIN_INPUTS, NumberInput, Ratio, Window, word_of
-from risk.language.operators import Operators
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.inputs import PLAIN_INPUTS, NumberInput, Ratio, Window, word_of
+from fivefold.risk.language.operators import Operators
 
 
 class OwnTest(Operators):

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from domain.errors import Finding, RulesetNotValid
-from risk.language.complaints import in_plain_words
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.language.complaints import in_plain_words
 
 MOST_BYTES = 5_000_000
 """Largest document read: a ruleset of a thousand rules is a tenth of that."""

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from domain.clock import from_microseconds, to_microseconds
-from risk.language.numbers import shown
+from fivefold.domain.clock import from_microseconds, to_microseconds
+from fivefold.risk.language.numbers import shown
 
 _WRITTEN = re.compile(r"^([0-9]{1,5}) (day|month|year|hour)s?$")
 _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}

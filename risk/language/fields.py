@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from risk.language.base import Part
+from fivefold.risk.language.base import Part
 
 
 class Kind(StrEnum):

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
-from risk.language.base import Part
-from risk.language.canonical import canonical_json
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.canonical import canonical_json
 
 
 class Hashed(Part):

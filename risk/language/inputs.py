@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, StringConstraints, Tag
 
-from risk.language.base import Name, Part
-from risk.language.durations import DurationText
-from risk.language.patterns import Pattern
+from fivefold.risk.language.base import Name, Part
+from fivefold.risk.language.durations import DurationText
+from fivefold.risk.language.patterns import Pattern
 
 if TYPE_CHECKING:
-    from risk.language.conditions import Condition
+    from fivefold.risk.language.conditions import Condition
 
 Source = Literal["transactions", "cases", "alerts"]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]

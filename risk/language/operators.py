@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from risk.language.base import Identifier, Part
-from risk.language.fields import Kind
-from risk.language.numbers import exact, plain
+from fivefold.risk.language.base import Identifier, Part
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.numbers import exact, plain
 
 
 def _scalar(value: Any) -> str | bool | Decimal:

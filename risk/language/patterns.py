@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainSerializer, WithJsonSchema
 
-from risk.language.base import Name, Part
-from risk.language.durations import Duration, DurationText
-from risk.language.numbers import Number, exact, shown
+from fivefold.risk.language.base import Name, Part
+from fivefold.risk.language.durations import Duration, DurationText
+from fivefold.risk.language.numbers import Number, exact, shown
 
 MOST_TIMES = 1_000_000
 """Largest factor; with it, what is compared fits 128 bits."""

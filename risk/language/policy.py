@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
-from domain.errors import Finding, RulesetNotValid
-from risk.language.base import Identifier, Name, Part, Words
-from risk.language.conditions import TESTS, All, Any_, Not, any_of, test_of
-from risk.language.documents import Document
-from risk.language.fields import FieldType
-from risk.language.hashed import Hashed
-from risk.language.policy_inputs import POLICY_INPUTS, PolicyNumber, PolicyRatio
-from risk.language.reading import checked
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.language.base import Identifier, Name, Part, Words
+from fivefold.risk.language.conditions import TESTS, All, Any_, Not, any_of, test_of
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.fields import FieldType
+from fivefold.risk.language.hashed import Hashed
+from fivefold.risk.language.policy_inputs import POLICY_INPUTS, PolicyNumber, PolicyRatio
+from fivefold.risk.language.reading import checked
 
 
 class PolicyAll(All):

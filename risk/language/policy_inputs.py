@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Tag
 
-from risk.language.base import Name, Part
-from risk.language.inputs import NUMERIC_WORDS, PLAIN_INPUTS, Currency, Ratio, word_of
+from fivefold.risk.language.base import Name, Part
+from fivefold.risk.language.inputs import NUMERIC_WORDS, PLAIN_INPUTS, Currency, Ratio, word_of
 
 STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
 """What can have become of an entity's latest assessment."""

@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from domain.errors import Finding, RulesetNotValid
-from risk.language.documents import Document, Path
-from risk.language.ruleset import Ruleset
-from risk.language.wording import EMPTY, problem_of
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.wording import EMPTY, problem_of
 
 Made = TypeVar("Made", bound=BaseModel)
 

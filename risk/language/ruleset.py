@@ -5,14 +5,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, StringConstraints, Tag
 
-from risk.language.base import Identifier, Name, Part, Words
-from risk.language.conditions import Condition
-from risk.language.durations import Duration, DurationText, MomentText
-from risk.language.fields import FieldType
-from risk.language.hashed import Hashed
-from risk.language.inputs import Input, word_of
-from risk.language.numbers import Percent, Points, exact, plain
-from risk.language.scoring import LevelName, PointsScore, TiersScore, WeightedScore
+from fivefold.risk.language.base import Identifier, Name, Part, Words
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.durations import Duration, DurationText, MomentText
+from fivefold.risk.language.fields import FieldType
+from fivefold.risk.language.hashed import Hashed
+from fivefold.risk.language.inputs import Input, word_of
+from fivefold.risk.language.numbers import Percent, Points, exact, plain
+from fivefold.risk.language.scoring import LevelName, PointsScore, TiersScore, WeightedScore
 
 Category = Literal[
     "customer features",

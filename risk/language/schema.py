@@ -4,9 +4,9 @@ import json
 import re
 from typing import Any
 
-from risk.language.base import Part
-from risk.language.policy import Policy
-from risk.language.ruleset import Ruleset
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.ruleset import Ruleset
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from risk.language.base import Identifier, Part, Words
-from risk.language.conditions import Condition
-from risk.language.numbers import Percent, Points
+from fivefold.risk.language.base import Identifier, Part, Words
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.numbers import Percent, Points
 
 
 def _level(value: Any) -> str | int:

@@ -4,15 +4,15 @@ from typing import Any
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.paging import PageAsked
-from serving.v1.proposals import Proposed
-from serving.v1.route import Asked
-from serving.v1.rulesets import Rate
-from serving.v1.shapes import LARGEST, Given, Moment, Number, Shown, Text
-from store.activations import PER_SECOND
-from usecases import activations, backtests
-from usecases.changes import asks
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.proposals import Proposed
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.rulesets import Rate
+from fivefold.serving.v1.shapes import LARGEST, Given, Moment, Number, Shown, Text
+from fivefold.store.activations import PER_SECOND
+from fivefold.usecases import activations, backtests
+from fivefold.usecases.changes import asks
 
 
 class ActivationGiven(Given):

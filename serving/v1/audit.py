@@ -4,11 +4,11 @@ from typing import Any
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.paging import PageAsked
-from serving.v1.route import Asked
-from serving.v1.shapes import Moment, Shown
-from usecases import audit_pages
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Moment, Shown
+from fivefold.usecases import audit_pages
 
 
 class Entry(Shown):

@@ -4,15 +4,15 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.levels import SEE_EVERYTHING, ValueSeen
-from serving.v1.paging import PageAsked
-from serving.v1.route import Asked
-from serving.v1.shapes import BigNumber, Given, Moment, Shown, Text
-from usecases import decision_reading, decision_views, decisions
-from usecases.decisions import DecisionMade
-from usecases.levels import Freshness
-from usecases.roles import Role
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.levels import SEE_EVERYTHING, ValueSeen
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import BigNumber, Given, Moment, Shown, Text
+from fivefold.usecases import decision_reading, decision_views, decisions
+from fivefold.usecases.decisions import DecisionMade
+from fivefold.usecases.levels import Freshness
+from fivefold.usecases.roles import Role
 
 
 class DecisionAsked(Given):

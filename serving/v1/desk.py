@@ -12,29 +12,29 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.clock import now_microseconds
-from domain.errors import FivefoldError, OutcomeUnknown, StoreError
-from domain.paging import Page
-from domain.settings import Limits
-from serving.access import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
-from serving.answers import NO_CREDENTIALS, Refusal
-from serving.bodies import read_body, room_of, secret_of
-from serving.lanes import Lane
-from serving.metrics import ROUTE
-from serving.rates import Rates
-from serving.v1.errors import LATER, answer_of, misplaced
-from serving.v1.idempotency import answered_once
-from serving.v1.paging import LINK, link_to, list_name
-from serving.v1.paths import is_readable, parts_of
-from serving.v1.reading import is_refused, read_form, read_part, read_query
-from serving.v1.route import Asked, Route, Work
-from serving.v1.taken_rows import IN_PART, TakenRows
-from store.database import reachable
-from store.idempotency import Attempt, attempting
-from store.plans import Plan
-from usecases.roles import OF_MEMBERS, Role
-from usecases.tokens import Credential, find_credential, note_use
-from usecases.valuing import Valuer
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import FivefoldError, OutcomeUnknown, StoreError
+from fivefold.domain.paging import Page
+from fivefold.domain.settings import Limits
+from fivefold.serving.access import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
+from fivefold.serving.answers import NO_CREDENTIALS, Refusal
+from fivefold.serving.bodies import read_body, room_of, secret_of
+from fivefold.serving.lanes import Lane
+from fivefold.serving.metrics import ROUTE
+from fivefold.serving.rates import Rates
+from fivefold.serving.v1.errors import LATER, answer_of, misplaced
+from fivefold.serving.v1.idempotency import answered_once
+from fivefold.serving.v1.paging import LINK, link_to, list_name
+from fivefold.serving.v1.paths import is_readable, parts_of
+from fivefold.serving.v1.reading import is_refused, read_form, read_part, read_query
+from fivefold.serving.v1.route import Asked, Route, Work
+from fivefold.serving.v1.taken_rows import IN_PART, TakenRows
+from fivefold.store.database import reachable
+from fivefold.store.idempotency import Attempt, attempting
+from fivefold.store.plans import Plan
+from fivefold.usecases.roles import OF_MEMBERS, Role
+from fivefold.usecases.tokens import Credential, find_credential, note_use
+from fivefold.usecases.valuing import Valuer
 
 LANES: Mapping[Work, Lane] = {
     Work.QUICK: Lane("v1", 8, each=6, waiting_each=64, waiting=512),

@@ -6,10 +6,10 @@ Run `python -m serving.v1.document docs/security.md` after a change of routes.
 import sys
 from pathlib import Path
 
-from domain.files import replacing
-from serving.v1.rights import TABLE
-from serving.v1.route import Route
-from usecases.roles import Role
+from fivefold.domain.files import replacing
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Route
+from fivefold.usecases.roles import Role
 
 BEGIN, END = "<!-- routes: begin -->", "<!-- routes: end -->"
 _MAY, _MAY_NOT = "yes", "–"

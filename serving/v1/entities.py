@@ -6,16 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serving.v1.proposals import Proposal
-from serving.v1.route import Asked
-from serving.v1.shapes import Given, MomentGiven, Shown, Text
-from serving.v1.taken_rows import TakenRows
-from usecases import ingest_entities, ingest_transactions
-from usecases.changes import facts
-from usecases.changes.proposals import Outcome
-from usecases.ingest_checks import EntityRow, OwnerGiven
-from usecases.ingest_facts import RecordGiven
-from usecases.sound_rows import MOST_REFUSED, take_in_part
+from fivefold.serving.v1.proposals import Proposal
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Given, MomentGiven, Shown, Text
+from fivefold.serving.v1.taken_rows import TakenRows
+from fivefold.usecases import ingest_entities, ingest_transactions
+from fivefold.usecases.changes import facts
+from fivefold.usecases.changes.proposals import Outcome
+from fivefold.usecases.ingest_checks import EntityRow, OwnerGiven
+from fivefold.usecases.ingest_facts import RecordGiven
+from fivefold.usecases.sound_rows import MOST_REFUSED, take_in_part
 
 Rows = Annotated[list[dict[str, Any]], Field(min_length=1)]
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_json
 from starlette.responses import Response
 
-from domain.errors import (
+from fivefold.domain.errors import (
     PROBLEMS_LISTED,
     ActionRefused,
     ConfigError,
@@ -22,7 +22,7 @@ from domain.errors import (
     RulesetNotValid,
     StoreError,
 )
-from serving.answers import ARRAY, UNPROCESSABLE, refused
+from fivefold.serving.answers import ARRAY, UNPROCESSABLE, refused
 
 STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
     (NotThere, 404),

@@ -4,12 +4,12 @@ from typing import Any
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.levels import LevelForPeople, LevelForPublishers, level_for
-from serving.v1.paging import PageAsked
-from serving.v1.route import Asked
-from serving.v1.shapes import Moment, MomentGiven, Shown, Text
-from usecases import facts, levels
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.levels import LevelForPeople, LevelForPublishers, level_for
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Moment, MomentGiven, Shown, Text
+from fivefold.usecases import facts, levels
 
 
 class EntityNamed(Shown):

@@ -8,12 +8,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.errors import FivefoldError
-from serving.v1.errors import answer_of, misplaced
-from serving.v1.route import Asked, Route
-from store.idempotency import Attempt
-from usecases import idempotency
-from usecases.idempotency import Answer
+from fivefold.domain.errors import FivefoldError
+from fivefold.serving.v1.errors import answer_of, misplaced
+from fivefold.serving.v1.route import Asked, Route
+from fivefold.store.idempotency import Attempt
+from fivefold.usecases import idempotency
+from fivefold.usecases.idempotency import Answer
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"

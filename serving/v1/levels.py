@@ -4,13 +4,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.paging import PageAsked
-from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, Shown, Text
-from usecases import levels, views
-from usecases.levels import Freshness, LevelShown
-from usecases.roles import Role
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Given, Moment, Shown, Text
+from fivefold.usecases import levels, views
+from fivefold.usecases.levels import Freshness, LevelShown
+from fivefold.usecases.roles import Role
 
 SEE_EVERYTHING = frozenset({Role.PUBLISHER, Role.ADMIN})
 """Whoever writes rulesets knows what they ask."""

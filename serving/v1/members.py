@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.paging import PageAsked
-from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, Number, Shown, Text
-from usecases import members
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Given, Moment, Number, Shown, Text
+from fivefold.usecases import members
 
 RoleOfMember = Literal["investigator", "approver", "publisher", "admin"]
 

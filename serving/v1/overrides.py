@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.paging import PageAsked
-from serving.v1.proposals import Proposal
-from serving.v1.route import Asked
-from serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Shown, Text
-from usecases import override_views, overrides
-from usecases.changes import asks
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.proposals import Proposal
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Shown, Text
+from fivefold.usecases import override_views, overrides
+from fivefold.usecases.changes import asks
 
 
 class OverrideGiven(Given):

@@ -2,15 +2,15 @@
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.errors import Place
-from serving.v1.paging import PageAsked
-from serving.v1.proposals import Proposal
-from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, Number, Shown, Text
-from store.policies import ACTIVE
-from usecases import policies
-from usecases.changes import asks
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.errors import Place
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.proposals import Proposal
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Given, Moment, Number, Shown, Text
+from fivefold.store.policies import ACTIVE
+from fivefold.usecases import policies
+from fivefold.usecases.changes import asks
 
 
 class PolicyGiven(Given):

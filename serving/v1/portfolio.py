@@ -1,10 +1,10 @@
 """A whole portfolio at a glance: where everyone stands, and who could not be assessed."""
 
-from domain.paging import Page
-from serving.v1.paging import PageAsked
-from serving.v1.route import Asked
-from serving.v1.shapes import Given, Shown, Text
-from usecases import distribution, levels
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Given, Shown, Text
+from fivefold.usecases import distribution, levels
 
 
 class WhichType(Given):

@@ -1,6 +1,6 @@
 """Who may ask what: the one table of the platform's routes. docs/security.md shows it, and tests ask all of it."""
 
-from serving.v1 import (
+from fivefold.serving.v1 import (
     activations,
     audit,
     decisions,
@@ -19,8 +19,8 @@ from serving.v1 import (
     validations,
     webhooks,
 )
-from serving.v1.route import Route, Work
-from usecases.roles import OF_MEMBERS, Role
+from fivefold.serving.v1.route import Route, Work
+from fivefold.usecases.roles import OF_MEMBERS, Role
 
 ADMINS = frozenset({Role.ADMIN})
 PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})

@@ -11,11 +11,11 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import FailFast, TypeAdapter
 from sqlalchemy import Engine
 
-from domain.paging import Page
-from usecases.actors import Actor
-from usecases.roles import Role
-from usecases.tokens import Credential
-from usecases.valuing import Valuer
+from fivefold.domain.paging import Page
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.roles import Role
+from fivefold.usecases.tokens import Credential
+from fivefold.usecases.valuing import Valuer
 
 _IN_PATH = re.compile(r"{(\w+)}")
 

@@ -12,16 +12,16 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from serving.answers import NO_CREDENTIALS, UNPROCESSABLE, refused
-from serving.app import EVERYWHERE, LATER, Documented
-from serving.v1.desk import PlatformDesk
-from serving.v1.errors import Faults
-from serving.v1.examples import add_examples
-from serving.v1.paging import LINK
-from serving.v1.paths import in_parts
-from serving.v1.rights import TABLE
-from serving.v1.route import Route
-from serving.v1.taken_rows import IN_PART, TakenRows
+from fivefold.serving.answers import NO_CREDENTIALS, UNPROCESSABLE, refused
+from fivefold.serving.app import EVERYWHERE, LATER, Documented
+from fivefold.serving.v1.desk import PlatformDesk
+from fivefold.serving.v1.errors import Faults
+from fivefold.serving.v1.examples import add_examples
+from fivefold.serving.v1.paging import LINK
+from fivefold.serving.v1.paths import in_parts
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Route
+from fivefold.serving.v1.taken_rows import IN_PART, TakenRows
 
 _CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in", "schema": {"type": "string"}}}
 _NEXT = {LINK: {"description": "The next page, as rel=next; absent on the last one", "schema": {"type": "string"}}}
@@ -94,7 +94,7 @@ def add_platform(app: Documented, desk: PlatformDesk) -> None:
 def group_of(route: Route) -> str:
     """Name what a route is about: the first word of its path.
 
-    >>> from serving.v1.rights import TABLE
+    >>> from fivefold.serving.v1.rights import TABLE
     >>> group_of(TABLE[0])
     'entities'
     """

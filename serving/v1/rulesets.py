@@ -4,17 +4,17 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from domain.errors import Finding, RulesetNotValid
-from domain.paging import Page
-from serving.v1.errors import Place
-from serving.v1.paging import PageAsked
-from serving.v1.proposals import Proposed
-from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, Number, Shown, Text
-from store.activations import PER_SECOND
-from usecases import ruleset_commits, ruleset_reading, ruleset_reviews, rulesets
-from usecases.changes import asks
-from usecases.reasons import MOST_PER_SECOND
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.errors import Place
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.proposals import Proposed
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Given, Moment, Number, Shown, Text
+from fivefold.store.activations import PER_SECOND
+from fivefold.usecases import ruleset_commits, ruleset_reading, ruleset_reviews, rulesets
+from fivefold.usecases.changes import asks
+from fivefold.usecases.reasons import MOST_PER_SECOND
 
 Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second")]
 Revision = Annotated[int, Field(ge=0, le=2**31 - 1)]

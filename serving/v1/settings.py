@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.paging import PageAsked
-from serving.v1.proposals import Proposal
-from serving.v1.route import Asked
-from serving.v1.shapes import Given, Moment, Shown, Text
-from usecases import entity_types, settings
-from usecases.changes import asks
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.proposals import Proposal
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import Given, Moment, Shown, Text
+from fivefold.usecases import entity_types, settings
+from fivefold.usecases.changes import asks
 
 
 class LevelsGiven(Given):

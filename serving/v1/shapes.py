@@ -5,8 +5,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from domain.clock import from_microseconds, parse_moment, to_microseconds
-from domain.errors import ConfigError
+from fivefold.domain.clock import from_microseconds, parse_moment, to_microseconds
+from fivefold.domain.errors import ConfigError
 
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
 """Of the numbers that databases give to what there is little of, and to what there is much of."""

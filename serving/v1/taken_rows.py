@@ -2,9 +2,9 @@
 
 from typing import Any, Self
 
-from serving.v1.errors import Row, row_lines
-from serving.v1.shapes import Shown
-from usecases.sound_rows import TakenInPart
+from fivefold.serving.v1.errors import Row, row_lines
+from fivefold.serving.v1.shapes import Shown
+from fivefold.usecases.sound_rows import TakenInPart
 
 IN_PART = 207
 """Status of an answer that refuses some rows."""

@@ -4,14 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from domain.paging import Key, Page, page_among
-from serving.v1.paging import PageAsked
-from serving.v1.route import Asked
-from serving.v1.shapes import LARGEST, Given, Moment, MomentGiven, Number, Shown, Text
-from usecases import material_changes, revalidation, validation
-from usecases.revalidation import REACHED
-from usecases.validation import Validated
-from usecases.validation_history import CONFIRMED
+from fivefold.domain.paging import Key, Page, page_among
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import LARGEST, Given, Moment, MomentGiven, Number, Shown, Text
+from fivefold.usecases import material_changes, revalidation, validation
+from fivefold.usecases.revalidation import REACHED
+from fivefold.usecases.validation import Validated
+from fivefold.usecases.validation_history import CONFIRMED
 
 
 class ValidationGiven(Given):

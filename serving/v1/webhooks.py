@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from domain.paging import Page
-from serving.v1.paging import PageAsked
-from serving.v1.route import Asked
-from serving.v1.shapes import LARGEST_BIG, Given, Moment, Number, Shown, Text
-from usecases import dead_letters, webhooks
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.shapes import LARGEST_BIG, Given, Moment, Number, Shown, Text
+from fivefold.usecases import dead_letters, webhooks
 
 
 class EndpointGiven(Given):

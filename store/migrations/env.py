@@ -2,8 +2,8 @@
 
 from alembic import context
 
-import store.all_tables  # noqa: F401 (so that all tables are among those of Base)
-from store.tables import Base
+import fivefold.store.all_tables  # noqa: F401 (so that all tables are among those of Base)
+from fivefold.store.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=Base.metadata, render_as_batch=True

@@ -12,12 +12,12 @@ from polars.testing import assert_frame_equal
 import benchmarks
 from benchmarks.rulesets_data import AMLGENTEX_BANNED, RULESETS, Trial, read_trial, transfers
 from benchmarks.rulesets_trials import Trials
-from domain.errors import RulesetNotValid
-from features.columns import DATE, USER_ID
-from risk.engine.assess import assess
-from risk.governance.labels import refuse_leaks
-from risk.governance.lint import lint
-from risk.language.reading import read_ruleset
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.features.columns import DATE, USER_ID
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.governance.labels import refuse_leaks
+from fivefold.risk.governance.lint import lint
+from fivefold.risk.language.reading import read_ruleset
 
 DATA = Path(benchmarks.__file__).parent.parent.parent / "shared" / "data"
 NAMES = ("amlgentex", "berka")

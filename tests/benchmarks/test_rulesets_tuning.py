@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 
 from benchmarks.rulesets_tuning import only, tune, without, written
-from domain.money import base_only
-from risk.engine.assess import assess
-from risk.engine.assessments import Assessments
-from risk.facts.portfolio import Portfolio
-from risk.governance.statistics import Marks
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.domain.money import base_only
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.statistics import Marks
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 TEXT = """\
 # A comment that stays.

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from domain.breakdown import Breakdown, Contribution
+from fivefold.domain.breakdown import Breakdown, Contribution
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import altair as alt
 
-from charts.render import svg
+from fivefold.charts.render import svg
 
 
 def words(chart: alt.TopLevelMixin) -> list[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from charts.fitting import fitted, width
-from charts.render import svg
-from charts.style import styled
+from fivefold.charts.fitting import fitted, width
+from fivefold.charts.render import svg
+from fivefold.charts.style import styled
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

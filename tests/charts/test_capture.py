@@ -1,6 +1,6 @@
 """The curve of capture."""
 
-from charts.capture import CHANCE, PERFECT, capture
+from fivefold.charts.capture import CHANCE, PERFECT, capture
 from tests.charts.drawn import words
 
 CURVE = [(0.0, 0.0), (0.1, 0.5), (1.0, 1.0)]

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from charts.confirmed import confirmed
+from fivefold.charts.confirmed import confirmed
 from tests.charts.drawn import words
 
 

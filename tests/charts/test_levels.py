@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from charts.levels import levels
+from fivefold.charts.levels import levels
 from tests.charts.drawn import words
 
 GROUPS = ["low", "high", "(failed)"]

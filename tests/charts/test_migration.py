@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from charts.migration import migration
-from charts.style import INK, PAPER
+from fivefold.charts.migration import migration
+from fivefold.charts.style import INK, PAPER
 from tests.charts.drawn import words
 
 TABLE = pl.DataFrame({"before": ["low", "low", "high"], "after": ["low", "high", "<low>"], "entities": [1900, 100, 7]})

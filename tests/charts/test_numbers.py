@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charts.numbers import lines_of, one_line, plain, seen, signed
-from domain.breakdown import Contribution
+from fivefold.charts.numbers import lines_of, one_line, plain, seen, signed
+from fivefold.domain.breakdown import Contribution
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ import altair as alt
 import polars as pl
 import pytest
 
-from charts.calibration import calibration
-from charts.lift import POINTS_DRAWN, lift
-from charts.numbers import MINUS
-from charts.render import png, svg
-from charts.segments import segments
-from charts.style import NEGATIVE, POSITIVE, SEGMENT_COLOURS
-from charts.waterfall import waterfall, waterfall_steps
-from domain.breakdown import Breakdown, Contribution
-from domain.segments import SEGMENTS
+from fivefold.charts.calibration import calibration
+from fivefold.charts.lift import POINTS_DRAWN, lift
+from fivefold.charts.numbers import MINUS
+from fivefold.charts.render import png, svg
+from fivefold.charts.segments import segments
+from fivefold.charts.style import NEGATIVE, POSITIVE, SEGMENT_COLOURS
+from fivefold.charts.waterfall import waterfall, waterfall_steps
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.segments import SEGMENTS
 
 Drawing = Callable[[pytest.FixtureRequest], alt.TopLevelMixin]
 DRAWINGS: dict[str, Drawing] = {

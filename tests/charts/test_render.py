@@ -5,8 +5,8 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from charts import render
-from domain.errors import ConfigError
+from fivefold.charts import render
+from fivefold.domain.errors import ConfigError
 
 
 @pytest.fixture

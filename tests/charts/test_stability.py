@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from charts.render import svg
-from charts.stability import stability
-from charts.style import NEGATIVE
+from fivefold.charts.render import svg
+from fivefold.charts.stability import stability
+from fivefold.charts.style import NEGATIVE
 from tests.charts.drawn import words
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charts.steps import SCORE_AXIS, axis_around, decimals_of, waterfall_steps
-from domain.breakdown import Breakdown, Contribution
-from domain.errors import ConfigError
+from fivefold.charts.steps import SCORE_AXIS, axis_around, decimals_of, waterfall_steps
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.errors import ConfigError
 
 points = st.one_of(
     st.sampled_from([0.0, -0.0, 0.25, -0.25, 1e-15]),  # zeros and ties

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charts.numbers import plain
-from charts.steps import waterfall_steps
-from charts.waterfall_text import ADDS, GUIDE, TAKES, WHOLE, waterfall_text
-from domain.breakdown import Breakdown, Contribution
-from features.indicators import CATALOGUE
+from fivefold.charts.numbers import plain
+from fivefold.charts.steps import waterfall_steps
+from fivefold.charts.waterfall_text import ADDS, GUIDE, TAKES, WHOLE, waterfall_text
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.features.indicators import CATALOGUE
 
 sizes = st.lists(st.one_of(st.just(0.0), st.floats(-3, 3)), max_size=20)
 names = st.text(max_size=90)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from cli import demo, demo_levels, sample, train
-from cli.terminal import say
-from domain.settings import read_settings
-from features.matrix import warm
+from fivefold.cli import demo, demo_levels, sample, train
+from fivefold.cli.terminal import say
+from fivefold.domain.settings import read_settings
+from fivefold.features.matrix import warm
+from fivefold.training.config import read_config
 from tests.cli.running import CONFIG, Home, run
 from tests.mlflow_address import kept_address
 from tests.store.databases import upgrade_by_copy
-from training.config import read_config
 
 CUSTOMERS = 300
 
@@ -28,7 +28,7 @@ def keep_mlflow_address() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def migrate_by_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare each test the migrations of a database of its own; `home` makes one as a user does."""
-    monkeypatch.setattr("store.database.upgrade", upgrade_by_copy)
+    monkeypatch.setattr("fivefold.store.database.upgrade", upgrade_by_copy)
 
 
 @pytest.fixture(scope="session")

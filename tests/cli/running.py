@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.main import main
+from fivefold.cli.main import main
 
 AS_OF = "2025-01-01"
 """The day after the simulated customers' last one."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from cli.terminal import actor
-from domain.settings import Settings
-from store.database import open_database
+from fivefold.cli.terminal import actor
+from fivefold.domain.settings import Settings
+from fivefold.store.database import open_database
 from tests.cli.running import refuse, run, succeed
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
+from fivefold.usecases.backtests import request_backtest
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.settings import choose_levels
 from tests.cli.running import cells, refuse, succeed
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, document
-from usecases.backtests import request_backtest
-from usecases.entity_types import define_type
-from usecases.organisations import actor_in_new
-from usecases.rulesets import save_draft
-from usecases.settings import choose_levels
 
 
 def test_a_backtest_is_listed_and_cancelled(tmp_path: Path) -> None:

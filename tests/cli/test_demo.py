@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli import demo, demo_levels, sample, train
-from cli.terminal import say
+from fivefold.cli import demo, demo_levels, sample, train
+from fivefold.cli.terminal import say
 from tests.cli.running import AS_OF, Home, run
 from tests.test_docs import wrong
 
@@ -48,8 +48,8 @@ def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPa
     def must_not(*_: object) -> None:
         raise AssertionError("trained or simulated again")
 
-    monkeypatch.setattr("training.retrain.retrain", must_not)
-    monkeypatch.setattr("training.simulator.write_simulation", must_not)
+    monkeypatch.setattr("fivefold.training.retrain.retrain", must_not)
+    monkeypatch.setattr("fivefold.training.simulator.write_simulation", must_not)
     before = {path: path.stat().st_mtime_ns for path in files(home.var)}
     done = run(home.var, "demo")
     assert (done.code, done.err) == (0, "")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import demo_levels
-from domain.settings import read_settings
-from features.matrix import warm
+from fivefold.cli import demo_levels
+from fivefold.domain.settings import read_settings
+from fivefold.features.matrix import warm
 from tests.cli.running import succeed
 
 

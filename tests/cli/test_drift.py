@@ -8,12 +8,12 @@ import mlflow
 import numpy as np
 import pytest
 
-from domain.settings import Settings
-from models.registry import Registry
-from store.database import open_database
+from fivefold.domain.settings import Settings
+from fivefold.models.registry import Registry
+from fivefold.store.database import open_database
+from fivefold.usecases.drift import counted_as, keep_counts
 from tests.cli.running import Home, cells, refuse, succeed
 from tests.store.databases import upgrade_by_copy
-from usecases.drift import counted_as, keep_counts
 
 
 def title(version: int, out: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 SLOW = ("mlflow", "shap", "lightgbm", "numba", "sqlalchemy", "altair", "bentoml", "optuna", "sklearn")
 PROGRAM = """
 import io, json, sys
-from cli import terminal
-from cli.main import main
+from fivefold.cli import terminal
+from fivefold.cli.main import main
 said = []
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["fivefold", *arguments]

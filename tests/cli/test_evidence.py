@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from domain.settings import Settings
-from store.database import open_database
+from fivefold.domain.settings import Settings
+from fivefold.store.database import open_database
+from fivefold.usecases.members import add_member
+from fivefold.usecases.organisations import actor_in_new
 from tests.cli.running import refuse, run, succeed
 from tests.store.databases import upgrade_by_copy
-from usecases.members import add_member
-from usecases.organisations import actor_in_new
 
 NOW = datetime.now(UTC)
 PRESENT = f"{NOW.year}Q{(NOW.month + 2) // 3}"

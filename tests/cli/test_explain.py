@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from features.matrix import catalogue
+from fivefold.features.matrix import catalogue
 from tests.cli.running import AS_OF, Home, refuse, succeed
 
 NUMBER = r"[+-]?\d+\.\d+"
@@ -89,8 +89,8 @@ def test_a_customer_that_is_not_there_yet_is_named(home: Home) -> None:
 
 def test_half_of_a_customer_is_never_explained(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a customer's other rows come far behind, in a batch of their own, they are not overlooked."""
-    monkeypatch.setattr("features.sources.ROWS_A_BATCH", 1_000)
-    monkeypatch.setattr("features.sources.PARQUET_ROWS_SORTED", 1_000)
+    monkeypatch.setattr("fivefold.features.sources.ROWS_A_BATCH", 1_000)
+    monkeypatch.setattr("fivefold.features.sources.PARQUET_ROWS_SORTED", 1_000)
     table = home.table
     user = table["user_id"][5_000]
     place = table.with_row_index().filter(pl.col("user_id") == user)["index"]

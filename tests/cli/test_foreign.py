@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import PACKAGES
+from fivefold.cli import PACKAGES
 
 FIVEFOLD = Path(sys.executable).with_name("fivefold")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import interface
-from cli.extras import missing_extra
-from domain.errors import ConfigError
+from fivefold.cli import interface
+from fivefold.cli.extras import missing_extra
+from fivefold.domain.errors import ConfigError
 
 
 def test_it_is_started_on_this_registry_without_telemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

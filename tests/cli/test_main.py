@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 import typer
 
-from cli import lazy
-from cli.main import app
-from features.document import catalogue_markdown
-from features.matrix import catalogue
+from fivefold.cli import lazy
+from fivefold.cli.main import app
+from fivefold.features.document import catalogue_markdown
+from fivefold.features.matrix import catalogue
 from tests.cli.running import AS_OF, Done, Home, refuse, run, succeed
 
 GROUP = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group of commands
@@ -114,7 +114,7 @@ def test_every_command_helps(command: str, fresh: Path) -> None:
 def test_the_overview_imports_no_command_and_nothing_heavy() -> None:
     program = (
         "import sys; sys.argv = ['fivefold', '--help']\n"
-        "from cli.main import main\n"
+        "from fivefold.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(' '.join(sys.modules), file=sys.stderr)"
     )
@@ -123,7 +123,12 @@ def test_the_overview_imports_no_command_and_nothing_heavy() -> None:
     assert done.stdout.startswith("Usage: fivefold")
     heavy = {"numpy", "pandas", "polars", "pyarrow", "pydantic", "rich.console", "sqlalchemy", "mlflow", "altair"}
     assert imported & heavy == set()
-    assert {name for name in imported if name.startswith("cli.")} == {"cli.extras", "cli.lazy", "cli.main", "cli.plain"}
+    assert {name for name in imported if name.startswith("cli.")} == {
+        "fivefold.cli.extras",
+        "fivefold.cli.lazy",
+        "fivefold.cli.main",
+        "fivefold.cli.plain",
+    }
     assert len(imported) < 400
 
 
@@ -199,7 +204,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def write_simulation(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("training.simulator.write_simulation", write_simulation)
+    monkeypatch.setattr("fivefold.training.simulator.write_simulation", write_simulation)
 
 
 def refuse_after_output(home: Home, output: Path) -> str:

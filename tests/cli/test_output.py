@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from cli.output import open_output
-from domain.errors import ConfigError
+from fivefold.cli.output import open_output
+from fivefold.domain.errors import ConfigError
 
 BATCHES = [
     pl.DataFrame({"user_id": ['a,"b"', "line\nbreak"], "score": [1.1, 2.0000000000000004], "category": ["low", None]}),

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cli.portfolio_files import read_entities, read_frame, read_linked, without_repeats
-from domain.errors import ConfigError, LayoutError
-from risk.language.reading import read_ruleset
+from fivefold.cli.portfolio_files import read_entities, read_frame, read_linked, without_repeats
+from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.risk.language.reading import read_ruleset
 from tests.cli.test_rules_assess import RULES
 
 RULESET = read_ruleset(RULES)

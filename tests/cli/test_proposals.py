@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from cli import train
-from cli.terminal import open_registry
-from models.registry import Registry
+from fivefold.cli import train
+from fivefold.cli.terminal import open_registry
+from fivefold.models.registry import Registry
+from fivefold.training.config import read_config
+from fivefold.usecases.activations import activate
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.changes.asks import put_list_version
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.organisations import actor_in
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.settings import choose_levels
 from tests.cli.running import Home, cells, refuse, run, succeed
 from tests.usecases.governed import NOW, document
-from training.config import read_config
-from usecases.activations import activate
-from usecases.actors import Actor
-from usecases.backtests import request_backtest, run_next_backtest
-from usecases.changes.asks import put_list_version
-from usecases.entity_types import define_type
-from usecases.organisations import actor_in
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
-from usecases.settings import choose_levels
 
 WHY = ("--reason", "as agreed")
 
@@ -107,7 +107,7 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
         promoted.append(promote_by(champion, 2))
         return SimpleNamespace(version=2, promoted=promoted[-1] is not None, verdict=SimpleNamespace(promote=True))
 
-    monkeypatch.setattr("training.retrain.retrain", retrain)
+    monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
     monkeypatch.setattr(train, "show_outcome", lambda *_: None)
     ask = ("train", "--data", home.rows, "--config", home.config, "--name", settings.name)
     assert succeed(registry, *ask) == ""
@@ -137,7 +137,7 @@ def test_a_set_up_is_made_again_with_drafts_there_and_alone_where_that_is_chosen
     setup = ("import", "setup", "fatf-retail")
     succeed(tmp_path, *setup, "--sole-operator", "a try-out")
     engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
-    from cli.shipped import shipped_text
+    from fivefold.cli.shipped import shipped_text
 
     save_draft(engine, actor_in(engine, "default", "cli:ana"), shipped_text("fatf-retail"))
     engine.dispose()

@@ -22,7 +22,7 @@ def richer(home: Home, tmp_path: Path) -> Path:
 def test_both_curves_are_shown_and_a_person_makes_the_version_champion(
     registry: Path, richer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.register.write_pictures", lambda *_: [])
+    monkeypatch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
     out = succeed(registry, "recalibrate", "--data", richer, columns=200)
     title = out.splitlines()[0]
     assert re.fullmatch(r"\d+ customers known on 2024-10-02: curve of version 1, and new", title)

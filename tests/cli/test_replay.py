@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from store.database import open_database
+from fivefold.store.database import open_database
 from tests.cli.running import refuse, run, succeed
 from tests.store.audits import forged
 from tests.usecases import banks

@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from cli.rules import COMMANDS
+from fivefold.cli.rules import COMMANDS
 from tests.cli.running import succeed
 
 
 def test_help_lists_every_command(tmp_path: Path) -> None:
     listed = succeed(tmp_path, "rules", "--help").partition("Commands:")[2]
     commands = re.findall(r"^  ([a-z-]+)  ", listed, re.MULTILINE)
-    modules = {module.__name__.removeprefix("cli.rules_") for module in COMMANDS}
+    modules = {module.__name__.removeprefix("fivefold.cli.rules_") for module in COMMANDS}
     assert {"lint", "schema"} <= set(commands)
     assert len(commands) >= len(modules)

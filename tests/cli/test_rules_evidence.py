@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.portfolio_files import PortfolioFiles, read_portfolio
-from cli.rules_evidence import keep, show
-from domain.clock import parse_moment
-from domain.errors import ConfigError
-from risk.governance.evidence import Page, Section
-from risk.language.reading import read_ruleset
+from fivefold.cli.portfolio_files import PortfolioFiles, read_portfolio
+from fivefold.cli.rules_evidence import keep, show
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.evidence import Page, Section
+from fivefold.risk.language.reading import read_ruleset
 from tests.cli.running import AS_OF, Home
 from tests.risk.governance.making import TEXT, ruleset
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.rules_options import load_ruleset
-from domain.errors import ConfigError
+from fivefold.cli.rules_options import load_ruleset
+from fivefold.domain.errors import ConfigError
 
 
 def test_a_name_that_ships_is_a_ruleset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

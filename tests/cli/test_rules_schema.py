@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from risk.language.schema import policy_schema_json, schema_json
+from fivefold.risk.language.schema import policy_schema_json, schema_json
 from tests.cli.running import succeed
 
 

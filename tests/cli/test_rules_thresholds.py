@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from risk.language.reading import read_ruleset
+from fivefold.risk.language.reading import read_ruleset
 from tests.cli.rules_files import AS_OF, made
 from tests.cli.running import cells, refuse, run
 
@@ -35,7 +35,7 @@ def test_few_people_are_refused_and_nothing_is_written(folder: Path) -> None:
 
 
 def test_a_draft_is_written_and_nothing_else_changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk.governance.thresholds.LEAST_ENTITIES", 100)
+    monkeypatch.setattr("fivefold.risk.governance.thresholds.LEAST_ENTITIES", 100)
     before = (folder / "now.yaml").read_text()
     done = run(folder, *asked(folder, "--shares", "50,25,15,10", "--json", folder / "p.json"))
     assert done.code == 0, done

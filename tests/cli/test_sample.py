@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cli import sample
-from domain.errors import FivefoldError
+from fivefold.cli import sample
+from fivefold.domain.errors import FivefoldError
 from tests.cli.running import succeed
 
 
@@ -57,7 +57,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     popen = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        assert command[:-1] == [sys.executable, "-P", "-m", "cli.main", "serve", "--port"]
+        assert command[:-1] == [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port"]
         processes.append(popen([sys.executable, "-c", FAKE, command[-1]], **options))
         return processes[-1]
 
@@ -102,7 +102,7 @@ def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkey
     (registry / "demo").mkdir()
     (registry / "demo" / "transactions.parquet").touch()
     out = succeed(registry, "demo", "--serve", "--port", 3456)
-    assert asked == [[sys.executable, "-P", "-m", "cli.main", "serve", "--port", "3456"]]
+    assert asked == [[sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", "3456"]]
     assert out.startswith("When it is up, in another terminal:\n\ncurl -s 'http://127.0.0.1:3456/v4/scoring")
     assert out.endswith("\nStop it with Ctrl-C.\n")
     assert "champion" not in out

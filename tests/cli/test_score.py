@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from cli.score import SHOWN_FALLS
-from domain.segments import SEGMENTS
-from features.matrix import catalogue
+from fivefold.cli.score import SHOWN_FALLS
+from fivefold.domain.segments import SEGMENTS
+from fivefold.features.matrix import catalogue
 from tests.cli.running import AS_OF, Home, cells, refuse, run, succeed
 
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile", "reference_date"]
@@ -200,7 +200,7 @@ def test_what_is_refused_leaves_no_file(home: Home, tmp_path: Path) -> None:
     )
     bad.write_parquet(tmp_path / "bad.parquet")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("features.sources.ROWS_A_BATCH", 1_000)
+        patch.setattr("fivefold.features.sources.ROWS_A_BATCH", 1_000)
         said = refuse(home.var, "score", tmp_path / "bad.parquet", "-o", tmp_path / "a.csv", "--as-of", AS_OF)
     assert said.startswith(f"Data not valid: 1 problem in {tmp_path / 'bad.parquet'} (rows count from 1)\n")
     assert f"row {len(table)}: transaction_currency is 'EURO'; allowed: " in said
@@ -259,7 +259,7 @@ def test_columns_of_other_names_and_a_currency_that_is_not_the_base(home: Home, 
 def test_the_advice_for_rows_that_are_not_grouped_works(
     home: Home, scored: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("features.sources.PARQUET_ROWS_SORTED", 1_000)
+    monkeypatch.setattr("fivefold.features.sources.PARQUET_ROWS_SORTED", 1_000)
     mixed = tmp_path / "mixed.parquet"
     home.table.sample(fraction=1, shuffle=True, seed=1).write_parquet(mixed)
     said = refuse(home.var, "score", mixed, "-o", tmp_path / "a.parquet", "--as-of", AS_OF)
@@ -274,7 +274,7 @@ def test_the_advice_for_rows_that_are_not_grouped_works(
 def test_the_champion_is_scored_with_without_opening_mlflow(home: Home, tmp_path: Path) -> None:
     program = (
         "import sys; sys.argv = ['fivefold', *sys.argv[1:]]\n"
-        "from cli.main import main\n"
+        "from fivefold.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(sorted({'mlflow', 'shap', 'sqlalchemy', 'altair', 'optuna', 'bentoml'} & set(sys.modules)))"
     )

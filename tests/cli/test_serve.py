@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cli import ROOT
-from cli.serve import claim_address
-from domain.errors import ConfigError
-from store import plans as plans_module
+from fivefold.cli import ROOT
+from fivefold.cli.serve import claim_address
+from fivefold.domain.errors import ConfigError
+from fivefold.store import plans as plans_module
 from tests.cli.running import refuse, run, succeed
 
 
@@ -67,7 +67,7 @@ def test_serving_hands_over_to_bentoml(var: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "execv", execv)
     succeed(var, "serve", "--port", 3456, "--workers", 2)
     address = ["--host", "127.0.0.1", "--port", "3456", "--working-dir", str(ROOT)]
-    assert asked == [[sys.executable, "-P", "-m", "bentoml", "serve", "serving.service:Fivefold", *address]]
+    assert asked == [[sys.executable, "-P", "-m", "bentoml", "serve", "fivefold.serving.service:Fivefold", *address]]
     assert (var / "fivefold.db").exists()
 
 
@@ -119,7 +119,7 @@ def test_two_that_start_at_once_do_not_both_take_the_port(var: Path, monkeypatch
 def test_the_claim_of_an_address_ends_with_what_took_this_process_s_place(tmp_path: Path) -> None:
     """An exec keeps it, and the end of the program lets it go."""
     code = (
-        "import os, sys, pathlib; from cli.serve import claim_address;"
+        "import os, sys, pathlib; from fivefold.cli.serve import claim_address;"
         "claim_address('::1', 3456, pathlib.Path(sys.argv[1]));"
         "os.execv('/bin/cat', ['cat'])"
     )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.shipped import lists_with, shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
-from domain.errors import ConfigError, RulesetNotValid
+from fivefold.cli.shipped import lists_with, shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
+from fivefold.domain.errors import ConfigError, RulesetNotValid
 
 OWN = """
 list: {name}

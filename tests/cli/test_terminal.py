@@ -7,9 +7,9 @@ from io import StringIO
 
 import pytest
 
-from cli.terminal import Terminal, actor, load_model, moment, open_registry, say, show_table, warn
-from domain.clock import now_microseconds, parse_moment
-from domain.errors import ConfigError
+from fivefold.cli.terminal import Terminal, actor, load_model, moment, open_registry, say, show_table, warn
+from fivefold.domain.clock import now_microseconds, parse_moment
+from fivefold.domain.errors import ConfigError
 from tests.cli.running import Home
 
 

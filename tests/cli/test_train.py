@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughData
 from tests.cli.running import Home, cells, refuse, run, succeed
 
 
@@ -53,7 +53,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found.update(source=source, config=config, name=registry.name, trials=tune_trials)
         raise NotEnoughData("asked enough")
 
-    monkeypatch.setattr("training.retrain.retrain", retrain)
+    monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
     return found
 
 

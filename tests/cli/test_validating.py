@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.settings import Settings
-from store.database import open_database
+from fivefold.domain.settings import Settings
+from fivefold.store.database import open_database
 from tests.cli.running import cells, refuse, run
 from tests.store.databases import upgrade_by_copy
 from tests.usecases.planted import fill, planted

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from store.database import open_database
+from fivefold.store.database import open_database
+from fivefold.usecases.webhook_courier import deliver_due
 from tests.cli.running import cells, refuse, run, succeed
 from tests.usecases.receivers import organisation, receiving, tell
-from usecases.webhook_courier import deliver_due
 
 URL = "https://hooks.example/fivefold"
 

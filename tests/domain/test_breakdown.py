@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.breakdown import Breakdown, Contribution
+from fivefold.domain.breakdown import Breakdown, Contribution
 
 points = st.floats(-1e6, 1e6)
 parts = st.builds(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.canonical import canonical_json
+from fivefold.domain.canonical import canonical_json
 
 plain = st.none() | st.booleans() | st.integers() | st.text()
 values = st.recursive(plain, lambda below: st.lists(below) | st.dictionaries(st.text(), below), max_leaves=20)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment, to_microseconds
-from domain.errors import ConfigError
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment, to_microseconds
+from fivefold.domain.errors import ConfigError
 
 NOON_US = 1_719_748_800_000_000
 offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -4,8 +4,8 @@ import inspect
 
 import pytest
 
-from domain import errors
-from domain.errors import DataNotValid, FivefoldError, Kind, Problem, problem_lines
+from fivefold.domain import errors
+from fivefold.domain.errors import DataNotValid, FivefoldError, Kind, Problem, problem_lines
 
 NUMBER, TIME = "allowed: a finite number", "allowed: an ISO 8601 date"
 COMMA = "; these have a decimal comma, which is to be a point"

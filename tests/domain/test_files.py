@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ConfigError
-from domain.files import replacing
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
 
 
 def test_the_file_is_there_once_it_is_whole(tmp_path: Path) -> None:

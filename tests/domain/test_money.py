@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import ConfigError
-from domain.money import Rate, RateTable, base_only, ecb_rates
-from domain.rate_files import read_rates
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates
+from fivefold.domain.rate_files import read_rates
 
 DAY = date(2024, 6, 28)
 HEAD = "currency,date,rate\n"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ConfigError
-from domain.files import make_private_folder, protect_folder
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import make_private_folder, protect_folder
 
 
 def mode(path: Path) -> int:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import ConfigError
-from domain.segments import DEFAULT_CUT_POINTS, SEGMENTS, check_cut_points, segments_of
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.segments import DEFAULT_CUT_POINTS, SEGMENTS, check_cut_points, segments_of
 
 cut_points = st.lists(st.floats(1, 5, exclude_min=True, exclude_max=True), min_size=3, max_size=3, unique=True).map(
     sorted

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ConfigError
-from domain.settings import read_settings
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import read_settings
 
 
 def test_everything_is_kept_under_one_folder(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from features.histories import Histories
+from fivefold.features.histories import Histories
 
 ARRAYS = ("offsets", "time", "amount", "balance", "kind", "currency", "category", "created")
 Contents = dict[str, list[tuple[int, ...]]]

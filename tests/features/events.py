@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from domain.money import RateTable
+from fivefold.domain.money import RateTable
 from tests.features.strategies import Row
 
 SETTLED = {None, "", "SUCCEEDED", "COMPLETED"}

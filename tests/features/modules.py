@@ -12,9 +12,9 @@ INDICATORS = '''
 
 from math import nan
 
-from features.columns import DEPOSIT
-from features.indicator import indicator
-from features.statistics import ratio
+from fivefold.features.columns import DEPOSIT
+from fivefold.features.indicator import indicator
+from fivefold.features.statistics import ratio
 
 _FACTOR = 2.0
 

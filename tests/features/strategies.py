@@ -5,8 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from domain.money import Rate, RateTable
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.money import Rate, RateTable
 
 Row = dict[str, Any]
 

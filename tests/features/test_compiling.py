@@ -10,9 +10,9 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from domain import settings
-from features import compiling, loops
-from features.compiling import compiled_loops, key_of, module_of
+from fivefold.domain import settings
+from fivefold.features import compiling, loops
+from fivefold.features.compiling import compiled_loops, key_of, module_of
 
 
 def test_the_key_covers_text_sources_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import LayoutError
-from features import csv_file
-from features.csv_file import CsvPart, csv_parts, frame_of, torn_frame
+from fivefold.domain.errors import LayoutError
+from fivefold.features import csv_file
+from fivefold.features.csv_file import CsvPart, csv_parts, frame_of, torn_frame
 
 
 def parts_of(folder: Path, text: str | bytes, size: int = 1000) -> list[CsvPart]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from features.document import catalogue_markdown, empty_text
-from features.indicators import CATALOGUE
+from fivefold.features.document import catalogue_markdown, empty_text
+from fivefold.features.indicators import CATALOGUE
 
 PAGE = Path(__file__).parents[2] / "docs" / "indicators.md"
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from domain.errors import DataNotValid, LayoutError, Problem
-from domain.money import Rate, RateTable, base_only
-from features import columns as c
-from features.doorway import Doorway
-from features.sources import read_histories
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import DataNotValid, LayoutError, Problem
+from fivefold.domain.money import Rate, RateTable, base_only
+from fivefold.features import columns as c
+from fivefold.features.doorway import Doorway
+from fivefold.features.sources import read_histories
 from tests.features.equality import same
 from tests.features.events import history_of, microseconds
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row

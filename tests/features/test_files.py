@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import DataNotValid, LayoutError
-from features import columns as c
+from fivefold.domain.errors import DataNotValid, LayoutError
+from fivefold.features import columns as c
 from tests.features.equality import same
 from tests.features.strategies import row
 from tests.features.test_tables import as_csv, read, written

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ConfigError, FingerprintMismatch
-from features.indicator import Catalogue, collect, indicator, source_of
-from features.indicators import CATALOGUE
+from fivefold.domain.errors import ConfigError, FingerprintMismatch
+from fivefold.features.indicator import Catalogue, collect, indicator, source_of
+from fivefold.features.indicators import CATALOGUE
 from tests.features.modules import INDICATORS, load
 
 Load = Callable[[str], Catalogue]
@@ -83,11 +83,13 @@ def test_the_order_of_the_columns_changes_the_fingerprint() -> None:
     assert len({turned.fingerprint, fewer.fingerprint, CATALOGUE.fingerprint}) == 3
 
 
-@pytest.mark.parametrize("name", ["features.columns", "features.statistics", "features.indicators.trend"])
+@pytest.mark.parametrize(
+    "name", ["fivefold.features.columns", "fivefold.features.statistics", "fivefold.features.indicators.trend"]
+)
 def test_shared_code_changes_the_fingerprint(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = CATALOGUE.fingerprint
     changed = lambda thing: source_of(thing) + ("\npass" if thing.__name__ == name else "")  # noqa: E731 (one line)
-    monkeypatch.setattr("features.indicator.source_of", changed)
+    monkeypatch.setattr("fivefold.features.indicator.source_of", changed)
     assert Catalogue(CATALOGUE.indicators).fingerprint != before
 
 
@@ -95,7 +97,7 @@ def test_the_fingerprint_is_the_same_in_another_process(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    text = "from features.indicators import CATALOGUE; print(CATALOGUE.fingerprint)"
+    text = "from fivefold.features.indicators import CATALOGUE; print(CATALOGUE.fingerprint)"
     for seed in ("0", "1"):
         done = subprocess.run(
             [sys.executable, "-c", text],

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.indicator import FAMILIES, UNITS
-from features.indicators import CATALOGUE
-from features.kernel import interpreted
-from features.matrix import indicators, snapshots
-from features.sources import read_histories
+from fivefold.features.indicator import FAMILIES, UNITS
+from fivefold.features.indicators import CATALOGUE
+from fivefold.features.kernel import interpreted
+from fivefold.features.matrix import indicators, snapshots
+from fivefold.features.sources import read_histories
 from tests.features.events import History, history_of
 from tests.features.reference import DAY, REFERENCES
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
@@ -180,7 +180,11 @@ def test_indicators_add_in_scalar_loops() -> None:
 def test_indicators_use_only_code_that_the_fingerprint_covers() -> None:
     """A helper in another module would change values without changing the fingerprint: put it in one of these."""
     covered = {module.__name__ for module in CATALOGUE.modules}
-    no_values = {"domain.clock", "features.histories", "features.indicator"}  # DAY_US, types and the decorator
+    no_values = {
+        "fivefold.domain.clock",
+        "fivefold.features.histories",
+        "fivefold.features.indicator",
+    }  # DAY_US, types and the decorator
     for module in CATALOGUE.modules:
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.ImportFrom) and node.module:
@@ -190,6 +194,6 @@ def test_indicators_use_only_code_that_the_fingerprint_covers() -> None:
 
 
 def test_a_day_is_what_the_fingerprint_takes_it_for() -> None:
-    from domain.clock import DAY_US
+    from fivefold.domain.clock import DAY_US
 
     assert DAY_US == DAY == 86_400_000_000

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import LayoutError
-from features.json_lines import has_blank_line, json_lines, read_json_lines
+from fivefold.domain.errors import LayoutError
+from fivefold.features.json_lines import has_blank_line, json_lines, read_json_lines
 
 TORN: dict[bytes, str] = {
     b'{"a": 1, "b"': "is not valid JSON: Expecting ':' delimiter at sign 13",

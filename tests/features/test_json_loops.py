@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from features import json_loops, scanned
-from features.compiling import compiled_loops
+from fivefold.features import json_loops, scanned
+from fivefold.features.compiling import compiled_loops
 from tests.features.test_scanned import changed_bodies
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numba.extending import register_jitable
 
-from features import compiling, kernel
-from features.compiling import key_of
-from features.indicator import Catalogue, Indicator, collect
-from features.indicators import CATALOGUE
-from features.kernel import Walk, compiled, interpreted, walk_source
-from features.matrix import warm
+from fivefold.features import compiling, kernel
+from fivefold.features.compiling import key_of
+from fivefold.features.indicator import Catalogue, Indicator, collect
+from fivefold.features.indicators import CATALOGUE
+from fivefold.features.kernel import Walk, compiled, interpreted, walk_source
+from fivefold.features.matrix import warm
 from tests.features.modules import INDICATORS, load
 
 HELPER = """
@@ -26,7 +26,7 @@ def scaled(value):
     return SCALE * value
 """
 USES_HELPER = '''
-from features.indicator import indicator
+from fivefold.features.indicator import indicator
 from made_helper import scaled
 
 @indicator("events_scaled", unit="count", empty=0.0, family="volume")
@@ -38,8 +38,8 @@ RUN = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np, made_of_text
-from features.indicator import collect
-from features.kernel import compiled
+from fivefold.features.indicator import collect
+from fivefold.features.kernel import compiled
 from tests.features.test_kernel import run
 walk = compiled(collect(made_of_text))
 out, _ = run(walk, 1)
@@ -80,7 +80,12 @@ def test_a_change_in_any_source_changes_the_key(name: str, monkeypatch: pytest.M
 
 def test_the_key_covers_the_functions_and_all_that_they_import() -> None:
     covered = {module.__name__ for module in kernel._depended_on(CATALOGUE)}
-    assert {"domain.clock", "features.columns", "features.statistics", "features.indicators.trend"} <= covered
+    assert {
+        "fivefold.domain.clock",
+        "fivefold.features.columns",
+        "fivefold.features.statistics",
+        "fivefold.features.indicators.trend",
+    } <= covered
     assert covered >= {made.function.__module__ for made in CATALOGUE.indicators}
 
 
@@ -122,7 +127,7 @@ def test_an_edited_helper_in_another_file_is_never_stale(tmp_path: Path) -> None
 
 def test_a_fresh_process_loads_the_catalogue_without_compiling() -> None:
     warm()
-    text = "from features.matrix import warm; s = warm().stats; print(sum(s.cache_hits.values()), len(s.cache_misses))"
+    text = "from fivefold.features.matrix import warm; s = warm().stats; print(sum(s.cache_hits.values()), len(s.cache_misses))"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "0"]
 

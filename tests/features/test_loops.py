@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import loops
-from features.texts import Texts, Words, fast
+from fivefold.features import loops
+from fivefold.features.texts import Texts, Words, fast
 from tests.features.test_plain import texts
 
 WORDS = Words({"NO": 7, "YES": 4, "NOT": 5}).table

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from features import matrix
-from features.histories import Histories, Integers
-from features.indicators import CATALOGUE
-from features.kernel import Walk, compiled, interpreted
-from features.matrix import Snapshots, catalogue, indicators, snapshots, warm
-from features.sources import read_histories
+from fivefold.domain.clock import DAY_US
+from fivefold.features import matrix
+from fivefold.features.histories import Histories, Integers
+from fivefold.features.indicators import CATALOGUE
+from fivefold.features.kernel import Walk, compiled, interpreted
+from fivefold.features.matrix import Snapshots, catalogue, indicators, snapshots, warm
+from fivefold.features.sources import read_histories
 from tests.features.events import microseconds
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
 

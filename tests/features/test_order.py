@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import DataNotValid
-from features.sources import read_histories
+from fivefold.domain.errors import DataNotValid
+from fivefold.features.sources import read_histories
 from tests.features.equality import by_user
 from tests.features.events import history_of
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row

@@ -8,17 +8,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from domain.clock import parse_moment
-from domain.errors import ConfigError, DataNotValid, LayoutError
-from domain.money import Rate, RateTable
-from features import columns as c
-from features.columns import CATEGORIES
-from features.histories import Histories, gaps
-from features.indicators import CATALOGUE
-from features.matrix import catalogue, columns_of, indicators
-from features.paths import MappedFile
-from features.sources import currencies_of, read_histories
-from features.text_files import ColumnMap
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError, DataNotValid, LayoutError
+from fivefold.domain.money import Rate, RateTable
+from fivefold.features import columns as c
+from fivefold.features.columns import CATEGORIES
+from fivefold.features.histories import Histories, gaps
+from fivefold.features.indicators import CATALOGUE
+from fivefold.features.matrix import catalogue, columns_of, indicators
+from fivefold.features.paths import MappedFile
+from fivefold.features.sources import currencies_of, read_histories
+from fivefold.features.text_files import ColumnMap
 
 RATES = RateTable("EUR", date(2024, 7, 1), {"USD": Rate(0.5, date(2024, 7, 1))}, "test")
 ROWS = [("a", "2024-01-02", 10.0, 10.0), ("b", "2024-01-03", 5.0, 5.0), ("a", "2024-01-01", 7.0, 7.0)]

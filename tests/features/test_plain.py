@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from features import values
-from features.columns import LARGEST_MAGNITUDE, STATES
-from features.plain import as_arrow, plain_numbers, plain_times, plain_words
-from features.texts import Texts, Words, texts_of
-from features.values import Findings, read_numbers, read_times, read_words
+from fivefold.features import values
+from fivefold.features.columns import LARGEST_MAGNITUDE, STATES
+from fivefold.features.plain import as_arrow, plain_numbers, plain_times, plain_words
+from fivefold.features.texts import Texts, Words, texts_of
+from fivefold.features.values import Findings, read_numbers, read_times, read_words
 
 EARLIEST, LATEST = values._EARLIEST_US, values._LATEST_US
 PLAIN_TIMES = [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import LayoutError
-from features import sources
-from features.sources import read_ahead, stream_histories
+from fivefold.domain.errors import LayoutError
+from fivefold.features import sources
+from fivefold.features.sources import read_ahead, stream_histories
 from tests.features.equality import same
 from tests.features.strategies import RATES
 from tests.features.test_sources import lay_out, of, streamed

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from features import columns as c
-from features.scanned import scan
-from serving.contract import ROWS
+from fivefold.features import columns as c
+from fivefold.features.scanned import scan
+from fivefold.serving.contract import ROWS
 from tests.features.strategies import AS_OFS, Row, ledgers, row
 from tests.serving.process_rows import told
 

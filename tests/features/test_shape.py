@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from features.shape import DEEPEST, Shape, shape_of
+from fivefold.features.shape import DEEPEST, Shape, shape_of
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.just('a,"{[\\'),

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from domain.errors import ConfigError, DataNotValid, FivefoldError, LayoutError
-from features import columns as c
-from features import sort
-from features.histories import Histories
-from features.sort import sort_by_customer
-from features.sources import read_histories
+from fivefold.domain.errors import ConfigError, DataNotValid, FivefoldError, LayoutError
+from fivefold.features import columns as c
+from fivefold.features import sort
+from fivefold.features.histories import Histories
+from fivefold.features.sort import sort_by_customer
+from fivefold.features.sources import read_histories
 from tests.features.equality import by_user
 from tests.features.strategies import AS_OFS, RATES, Row, iso, row
 from tests.features.test_tables import FORMS, arrow, as_csv, written

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.errors import DataNotValid, LayoutError
-from features import columns as c
-from features import doorway, sources
-from features.histories import Histories, concatenate
-from features.sources import read_histories, stream_histories
+from fivefold.domain.errors import DataNotValid, LayoutError
+from fivefold.features import columns as c
+from fivefold.features import doorway, sources
+from fivefold.features.histories import Histories, concatenate
+from fivefold.features.sources import read_histories, stream_histories
 from tests.features.equality import same
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 from tests.features.test_tables import arrow, as_csv, grouped, written

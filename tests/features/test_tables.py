@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 
-from domain.errors import DataNotValid, FivefoldError
-from features import columns as c
-from features.histories import Histories
-from features.sources import read_histories
+from fivefold.domain.errors import DataNotValid, FivefoldError
+from fivefold.features import columns as c
+from fivefold.features.histories import Histories
+from fivefold.features.sources import read_histories
 from tests.features.equality import same
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.columns import STATES
-from features.texts import Words, texts_of, words_of
+from fivefold.features.columns import STATES
+from fivefold.features.texts import Words, texts_of, words_of
 from tests.features.test_plain import texts
 
 any_texts = st.lists(st.text(max_size=3) | st.none(), max_size=8)

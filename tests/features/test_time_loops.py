@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import time_loops
-from features.compiling import compiled_loops
+from fivefold.features import time_loops
+from fivefold.features.compiling import compiled_loops
 from tests.features.test_plain import ODD_TIMES, PLAIN_TIMES, TIMES, texts
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import DataNotValid, Problem
-from features.values import Findings, read_numbers, read_times, shown
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.values import Findings, read_numbers, read_times, shown
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = "2024-06-30T12:00:00"

@@ -6,7 +6,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from features.values import Findings, read_identifiers, read_words
+from fivefold.features.values import Findings, read_identifiers, read_words
 from tests.features.test_values import problems_of
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.registry import Registry
-from models.value_model import ValueModel
+from fivefold.models.registry import Registry
+from fivefold.models.value_model import ValueModel
 from tests.mlflow_address import kept_address
 from tests.models import making
 

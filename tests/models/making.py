@@ -12,20 +12,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from domain.clock import to_microseconds
-from domain.money import Rate, RateTable
-from domain.segments import DEFAULT_CUT_POINTS
-from domain.settings import Settings
-from features.columns import ABSENT
-from features.histories import Floats, Histories
-from features.matrix import catalogue, columns_of, indicators, snapshots
-from features.sources import read_histories
-from models.curve import ScoreCurve
-from models.estimator import ValueRegressor
-from models.reference import Reference
-from models.registry import Registry
-from models.value_model import ValueModel
-from training.simulator import Simulation, simulate
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.money import Rate, RateTable
+from fivefold.domain.segments import DEFAULT_CUT_POINTS
+from fivefold.domain.settings import Settings
+from fivefold.features.columns import ABSENT
+from fivefold.features.histories import Floats, Histories
+from fivefold.features.matrix import catalogue, columns_of, indicators, snapshots
+from fivefold.features.sources import read_histories
+from fivefold.models.curve import ScoreCurve
+from fivefold.models.estimator import ValueRegressor
+from fivefold.models.reference import Reference
+from fivefold.models.registry import Registry
+from fivefold.models.value_model import ValueModel
+from fivefold.training.simulator import Simulation, simulate
 
 DAY = date(2024, 6, 30)
 AS_OF = to_microseconds(DAY)
@@ -135,8 +135,8 @@ def new_registry(var: Path, name: str = "value") -> Registry:
 
 def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str) -> int:
     """Register *model* as a run of training would, but with nothing beside it; *tags* are what the gate said."""
-    from models import pyfunc_entry
-    from training.register import shipped_code, signature
+    from fivefold.models import pyfunc_entry
+    from fivefold.training.register import shipped_code, signature
 
     registry.use()
     model.save(folder / "value_model")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.errors import NotEnoughData
-from models.curve import ScoreCurve
+from fivefold.domain.errors import NotEnoughData
+from fivefold.models.curve import ScoreCurve
 
 Money = st.one_of(
     st.floats(0, 1e15),

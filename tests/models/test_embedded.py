@@ -7,11 +7,11 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from domain.errors import ModelError, ModelNotFound, PromotionRefused
-from domain.settings import Settings
-from models.embedded import kept_champion, load_kept, relocate
-from models.promotions import promote, rollback
-from models.registry import CHAMPION, Registry
+from fivefold.domain.errors import ModelError, ModelNotFound, PromotionRefused
+from fivefold.domain.settings import Settings
+from fivefold.models.embedded import kept_champion, load_kept, relocate
+from fivefold.models.promotions import promote, rollback
+from fivefold.models.registry import CHAMPION, Registry
 from tests.models.making import add_bare_version, add_version, new_registry, reference_matrix, value_model
 
 

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from domain.errors import ConfigError
-from models.estimator import ValueRegressor
-from models.prediction import OBJECTIVES, expected_value
+from fivefold.domain.errors import ConfigError
+from fivefold.models.estimator import ValueRegressor
+from fivefold.models.prediction import OBJECTIVES, expected_value
 
 SMALL = {"rounds": 20, "min_rows_in_leaf": 2, "threads": 1}
 EXPECTED_FAILURES = {

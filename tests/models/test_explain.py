@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.indicator import UNITS
-from features.matrix import catalogue
-from models.curve import ScoreCurve
-from models.explain import Explanations, breakdown, explain, value_text
-from models.prediction import LOG_LINK, OBJECTIVES
-from models.value_model import ValueModel
+from fivefold.features.indicator import UNITS
+from fivefold.features.matrix import catalogue
+from fivefold.models.curve import ScoreCurve
+from fivefold.models.explain import Explanations, breakdown, explain, value_text
+from fivefold.models.prediction import LOG_LINK, OBJECTIVES
+from fivefold.models.value_model import ValueModel
 from tests.models.making import fitted, known_matrix, model_of, reference_matrix, value_model
 
 WITHIN = 1e-9

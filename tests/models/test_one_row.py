@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.one_row import OneRow, one_row
-from models.prediction import expected_value
+from fivefold.models.one_row import OneRow, one_row
+from fivefold.models.prediction import expected_value
 from tests.models.making import value_model
 
 MODEL = value_model()

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
-from domain.clock import DAY_US, to_microseconds
-from domain.errors import ModelNotFound, PromotionRefused
-from domain.settings import Settings
-from models import promotions
-from models.promotions import PROMOTE, ROLLBACK, history, promote, rollback, served_between, served_on
-from models.registry import Registry
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import ModelNotFound, PromotionRefused
+from fivefold.domain.settings import Settings
+from fivefold.models import promotions
+from fivefold.models.promotions import PROMOTE, ROLLBACK, history, promote, rollback, served_between, served_on
+from fivefold.models.registry import Registry
 from tests.models.making import add_bare_version, new_registry
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from domain.errors import FingerprintMismatch
-from features.matrix import catalogue
-from models.pyfunc_entry import ScoringModel
-from models.registry import Registry
+from fivefold.domain.errors import FingerprintMismatch
+from fivefold.features.matrix import catalogue
+from fivefold.models.pyfunc_entry import ScoringModel
+from fivefold.models.registry import Registry
 from tests.models.making import reference_matrix, value_model
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from domain.clock import DAY_US
-from features.sources import read_histories
-from models.reach import Reach, reaches
+from fivefold.domain.clock import DAY_US
+from fivefold.features.sources import read_histories
+from fivefold.models.reach import Reach, reaches
 from tests.models.making import RATES, value_model
 
 

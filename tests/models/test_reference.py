@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.reference import BUCKETS, LEAST_CUSTOMERS, SCORE, Reference, stability_index
-from models.value_model import ValueModel
+from fivefold.models.reference import BUCKETS, LEAST_CUSTOMERS, SCORE, Reference, stability_index
+from fivefold.models.value_model import ValueModel
 from tests.models.making import known_matrix
 
 Column = list[float]

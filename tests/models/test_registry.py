@@ -9,8 +9,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from domain.errors import ConfigError, FingerprintMismatch, ModelError, ModelNotFound
-from models.registry import CHALLENGER, CHAMPION, Registry
+from fivefold.domain.errors import ConfigError, FingerprintMismatch, ModelError, ModelNotFound
+from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
 from tests.models.making import (
     AS_OF,
     add_bare_version,

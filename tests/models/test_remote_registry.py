@@ -11,10 +11,10 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from domain.errors import ModelNotFound, RegistryError
-from domain.settings import Settings, read_settings
-from models.promotions import history, promote
-from models.registry import Registry
+from fivefold.domain.errors import ModelNotFound, RegistryError
+from fivefold.domain.settings import Settings, read_settings
+from fivefold.models.promotions import history, promote
+from fivefold.models.registry import Registry
 from tests.models.making import add_version, empty_database, value_model
 
 SECONDS = 120

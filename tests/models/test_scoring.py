@@ -10,17 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from domain.clock import DAY_US, from_microseconds, to_microseconds
-from domain.errors import DataNotValid, LayoutError
-from features import sources
-from features.columns import ABSENT
-from features.matrix import catalogue
-from features.sources import read_histories
-from models.explain import explain
-from models.scoring import ScoredBatch, score_histories, score_source
-from models.value_model import ValueModel
+from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
+from fivefold.domain.errors import DataNotValid, LayoutError
+from fivefold.features import sources
+from fivefold.features.columns import ABSENT
+from fivefold.features.matrix import catalogue
+from fivefold.features.sources import read_histories
+from fivefold.models.explain import explain
+from fivefold.models.scoring import ScoredBatch, score_histories, score_source
+from fivefold.models.value_model import ValueModel
+from fivefold.training.simulator import Simulation, simulate
 from tests.models.making import AS_OF, RATES, model_of_amounts, reference_matrix, simulated
-from training.simulator import Simulation, simulate
 
 AMOUNTS = ["user_id", "transaction_date", "transaction_amount"]
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile"]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from models.registry import Registry
+from fivefold.models.registry import Registry
+from fivefold.training.register import REQUIREMENTS, SHIPPED, shipped_code
 from tests.models.making import reference_matrix, value_model
-from training.register import REQUIREMENTS, SHIPPED, shipped_code
 
 LOAD = """
 import json, sys

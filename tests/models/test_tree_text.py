@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ModelError
-from models import value_model as value_models
-from models.tree_text import require_trees
-from models.value_model import ValueModel
+from fivefold.domain.errors import ModelError
+from fivefold.models import value_model as value_models
+from fivefold.models.tree_text import require_trees
+from fivefold.models.value_model import ValueModel
 from tests.models.making import value_model
 
 

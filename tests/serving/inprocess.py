@@ -15,20 +15,20 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.settings import Limits, Settings
-from serving.app import Front, build_app
-from serving.counter import Counter
-from serving.edge import Edge
-from serving.gatekeeper import Gatekeeper
-from serving.holder import Served
-from serving.ledger import Ledger
-from serving.metrics import ROUTE
-from serving.scoring import Desk
-from store.plans import Plan
-from store.tables import Usage
+from fivefold.domain.settings import Limits, Settings
+from fivefold.serving.app import Front, build_app
+from fivefold.serving.counter import Counter
+from fivefold.serving.edge import Edge
+from fivefold.serving.gatekeeper import Gatekeeper
+from fivefold.serving.holder import Served
+from fivefold.serving.ledger import Ledger
+from fivefold.serving.metrics import ROUTE
+from fivefold.serving.scoring import Desk
+from fivefold.store.plans import Plan
+from fivefold.store.tables import Usage
+from fivefold.usecases.tokens import create_token
 from tests.models.making import value_model
 from tests.store import databases
-from usecases.tokens import create_token
 
 Result = TypeVar("Result")
 

@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from features.scanned import Scanned
-from models.value_model import ValueModel
-from serving import holder, scoring
-from serving.service import Fivefold
+from fivefold.features.scanned import Scanned
+from fivefold.models.value_model import ValueModel
+from fivefold.serving import holder, scoring
+from fivefold.serving.service import Fivefold
+from fivefold.usecases.scoring import Checked
 from tests.serving.process_rows import told
 from tests.serving.process_service import BREAKS, DIES, SLEEPS
-from usecases.scoring import Checked
 
 __all__ = ["Fivefold"]
 

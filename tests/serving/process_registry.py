@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from domain.money import Rate, RateTable
-from domain.settings import Settings, read_settings
-from features.matrix import warm
-from models.registry import CHAMPION, Registry
-from models.value_model import ValueModel
+from fivefold.domain.money import Rate, RateTable
+from fivefold.domain.settings import Settings, read_settings
+from fivefold.features.matrix import warm
+from fivefold.models.registry import CHAMPION, Registry
+from fivefold.models.value_model import ValueModel
 from tests.models import making
 
 NAME = Settings(Path("unused")).model_name

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from features.plain import as_arrow
-from features.scanned import Scanned
+from fivefold.features.plain import as_arrow
+from fivefold.features.scanned import Scanned
 
 
 def told(scanned: Scanned) -> list[dict[str, Any]]:

@@ -21,12 +21,12 @@ import psutil
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.settings import read_settings
-from store.database import open_database, upgrade
-from store.plans import read_plans
-from store.tables import Token, Usage
+from fivefold.domain.settings import read_settings
+from fivefold.store.database import open_database, upgrade
+from fivefold.store.plans import read_plans
+from fivefold.store.tables import Token, Usage
+from fivefold.usecases.tokens import create_token
 from tests.pace import slowness
-from usecases.tokens import create_token
 
 ROOT = Path(__file__).parent.parent.parent
 START_SECONDS, STOP_SECONDS = 120 * slowness(), 30 * slowness()
@@ -45,9 +45,9 @@ hundred_users: {rows_per_request: 100, calls_per_month: 1000000, users_per_month
 _WITH_FAULTS = """
 import os, sys
 before = os.execv
-ours, theirs = "tests.serving.process_faults:Fivefold", "serving.service:Fivefold"
+ours, theirs = "tests.serving.process_faults:Fivefold", "fivefold.serving.service:Fivefold"
 os.execv = lambda path, words: before(path, [ours if word == theirs else word for word in words])
-from cli.main import main
+from fivefold.cli.main import main
 sys.argv[0] = "fivefold"
 main()
 """
@@ -230,7 +230,7 @@ class Service:
 
     def usage_of(self, token: str) -> tuple[int, int]:
         """Tell the calls and users of one token."""
-        from usecases.tokens import hash_of
+        from fivefold.usecases.tokens import hash_of
 
         with Session(self.engine) as session:
             of_token = select(func.sum(Usage.calls), func.sum(Usage.users)).join(Token, Token.id == Usage.token_id)

@@ -5,9 +5,9 @@ import json
 import pytest
 from starlette.responses import Response
 
-from domain.errors import Problem
-from serving import answers
-from serving.answers import ARRAY, Refusal, answered, refused
+from fivefold.domain.errors import Problem
+from fivefold.serving import answers
+from fivefold.serving.answers import ARRAY, Refusal, answered, refused
 
 PROBLEM = Problem(3, "user_category", "is 'APP'", "API or WEB")
 

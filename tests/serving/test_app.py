@@ -10,10 +10,10 @@ import httpx
 import jsonschema
 import pytest
 
-from features.document import empty_text
-from features.matrix import catalogue
-from serving.app import ERRORS
-from serving.holder import Served
+from fivefold.features.document import empty_text
+from fivefold.features.matrix import catalogue
+from fivefold.serving.app import ERRORS
+from fivefold.serving.holder import Served
 from tests.models.making import model_of_amounts
 from tests.serving.inprocess import INDICATORS, SCORING, Place, client, now_text, rows_of, started
 
@@ -255,7 +255,7 @@ def test_nothing_of_a_request_is_kept_or_said(
         message = f"{MARK} is in the message"
         raise ValueError(message)
 
-    monkeypatch.setattr("serving.scoring.check_rows", crash)
+    monkeypatch.setattr("fivefold.serving.scoring.check_rows", crash)
     crashed = place.post(sound, token, headers)
     statuses.append(crashed.status_code)
     assert statuses == [200, 400, 422, 422, 413, 401, 405, 400, 404, 500]

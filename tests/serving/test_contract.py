@@ -10,17 +10,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.clock import day_text
-from domain.errors import Problem
-from domain.segments import DEFAULT_CUT_POINTS, segments_of
-from domain.settings import Limits
-from features.scanned import Scanned
-from serving.answers import Refusal
-from serving.contract import read_rows, rounded, written
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import Problem
+from fivefold.domain.segments import DEFAULT_CUT_POINTS, segments_of
+from fivefold.domain.settings import Limits
+from fivefold.features.scanned import Scanned
+from fivefold.serving.answers import Refusal
+from fivefold.serving.contract import read_rows, rounded, written
+from fivefold.usecases.scoring import score_rows
 from tests.models.making import AS_OF, value_model
 from tests.serving.inprocess import rows_of
 from tests.serving.process_rows import told
-from usecases.scoring import score_rows
 
 LIMITS = Limits(rows=50, users=10)
 REQUIRED_TEXT = ("user_id", "transaction_currency", "user_created", "user_category", "transaction_date")

@@ -13,18 +13,18 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from domain.clock import DAY_US, parse_moment
-from features.histories import Integers
-from models.reference import LEAST_CUSTOMERS, Reference
-from serving import counter
-from serving.counter import Counter
-from serving.holder import Served
-from store.tables import Counted
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.features.histories import Integers
+from fivefold.models.reference import LEAST_CUSTOMERS, Reference
+from fivefold.serving import counter
+from fivefold.serving.counter import Counter
+from fivefold.serving.holder import Served
+from fivefold.store.tables import Counted
+from fivefold.usecases.drift import counted_as
+from fivefold.usecases.scoring import Answer, score_rows
 from tests.models.making import AS_OF, known_matrix, value_model
 from tests.serving.inprocess import rows_of
 from tests.store import databases
-from usecases.drift import counted_as
-from usecases.scoring import Answer, score_rows
 
 NOON = parse_moment("2026-11-20T12:00:00Z")
 

@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from serving.answers import answered, refused
-from serving.edge import CALLER_LEFT, Edge
-from serving.holder import Served
+from fivefold.serving.answers import answered, refused
+from fivefold.serving.edge import CALLER_LEFT, Edge
+from fivefold.serving.holder import Served
 from tests.serving.inprocess import Application, Holding, Watching, exchange
 
 SECRET = "a-word-of-the-request"

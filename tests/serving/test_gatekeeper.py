@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from domain.clock import DAY_US, now_microseconds
-from serving import gatekeeper
-from serving.answers import Refusal
-from serving.gatekeeper import REMEMBERED_SECONDS, Gatekeeper
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.serving import gatekeeper
+from fivefold.serving.answers import Refusal
+from fivefold.serving.gatekeeper import REMEMBERED_SECONDS, Gatekeeper
+from fivefold.usecases.tokens import Credential, find_credential, revoke_token
 from tests.serving.inprocess import Place, rows_of, started
-from usecases.tokens import Credential, find_credential, revoke_token
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_an_unknown_token_is_remembered_too_and_may_become_a_known_one(
     place: Place, clock: list[float], looked_up: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = Gatekeeper(place.engine)
-    monkeypatch.setattr("usecases.tokens.secrets.token_urlsafe", lambda _: "later")
+    monkeypatch.setattr("fivefold.usecases.tokens.secrets.token_urlsafe", lambda _: "later")
     for _ in range(3):
         refuse(keeper, "later")
     place.token()

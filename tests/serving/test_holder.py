@@ -12,13 +12,13 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from structlog.testing import capture_logs
 
-from domain.errors import ModelError
-from domain.settings import Settings
-from features.matrix import catalogue
-from models.registry import CHAMPION, Registry
-from models.value_model import ValueModel
-from serving import holder
-from serving.holder import ModelHolder
+from fivefold.domain.errors import ModelError
+from fivefold.domain.settings import Settings
+from fivefold.features.matrix import catalogue
+from fivefold.models.registry import CHAMPION, Registry
+from fivefold.models.value_model import ValueModel
+from fivefold.serving import holder
+from fivefold.serving.holder import ModelHolder
 from tests.mlflow_address import kept_address
 from tests.models.making import reference_matrix
 from tests.serving.process_registry import (

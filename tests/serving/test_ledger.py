@@ -12,15 +12,15 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import StoreError
-from serving import ledger
-from serving.ledger import MOST_TOGETHER, Ledger
-from store.accounts import Allowance, Charge, usage_in
-from store.plans import read_plans
-from store.till import Till
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import StoreError
+from fivefold.serving import ledger
+from fivefold.serving.ledger import MOST_TOGETHER, Ledger
+from fivefold.store.accounts import Allowance, Charge, usage_in
+from fivefold.store.plans import read_plans
+from fivefold.store.till import Till
+from fivefold.usecases.tokens import charge_all, create_token, revoke_token
 from tests.store import databases
-from usecases.tokens import charge_all, create_token, revoke_token
 
 Wanted = Callable[[int], bool]
 MONTH = "2026-11"

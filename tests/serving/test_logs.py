@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 import structlog
 
-from serving.logs import configure_logs
+from fivefold.serving.logs import configure_logs
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.counter import Counter
-from serving.holder import ModelHolder, Served
-from serving.metrics import OTHER, ROUTE, ROUTES, Watch
+from fivefold.serving.counter import Counter
+from fivefold.serving.holder import ModelHolder, Served
+from fivefold.serving.metrics import OTHER, ROUTE, ROUTES, Watch
+from fivefold.usecases.drift import Drift
 from tests.store import databases
-from usecases.drift import Drift
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -21,7 +21,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 @pytest.fixture
 def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """The metrics of a process, whose registry forgets them again."""
-    from domain.settings import Settings
+    from fivefold.domain.settings import Settings
 
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     before = set(REGISTRY._collector_to_names)

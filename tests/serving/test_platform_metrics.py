@@ -6,9 +6,16 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from domain.errors import StoreError
-from serving.platform_metrics import LEAST_SECONDS, MOST_ORGANISATIONS, MOST_TYPES, OTHER, REST, PlatformMetrics
-from usecases.figures import LastValidation, OrganisationFigures, last_validation
+from fivefold.domain.errors import StoreError
+from fivefold.serving.platform_metrics import (
+    LEAST_SECONDS,
+    MOST_ORGANISATIONS,
+    MOST_TYPES,
+    OTHER,
+    REST,
+    PlatformMetrics,
+)
+from fivefold.usecases.figures import LastValidation, OrganisationFigures, last_validation
 
 NOW = 10**15
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

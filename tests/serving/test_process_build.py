@@ -18,7 +18,7 @@ import pytest
 import yaml
 from sqlalchemy import text
 
-from store.database import open_database, require_current
+from fivefold.store.database import open_database, require_current
 from tests.serving.process_service import ROOT, START_SECONDS, STOP_SECONDS, free_port
 
 ROOMS = ("charts", "cli", "domain", "features", "models", "serving", "store", "training", "usecases")
@@ -79,7 +79,7 @@ def built(checkout: Path) -> Path:
 def test_the_bento_is_of_the_service(built: Path) -> None:
     told = yaml.safe_load((built / "bento.yaml").read_text(encoding="utf-8"))
     assert told["name"] == "fivefold"
-    assert told["service"] == "serving.service:Fivefold"
+    assert told["service"] == "fivefold.serving.service:Fivefold"
     assert [service["name"] for service in told["services"]] == ["fivefold"]
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.members import add_member
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.settings import choose_levels
 from tests.serving.process_service import Service
 from tests.serving.v1.bank_rulesets import document
 from tests.usecases import platforms
-from usecases.entity_types import define_type
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.members import add_member
-from usecases.organisations import actor_in_new
-from usecases.rulesets import save_draft
-from usecases.settings import choose_levels
 
 NOT_SAID = "positive_data_acceptance"
 """No schema can say which currencies a model has rates for, or which dates there are: such rows are 400."""

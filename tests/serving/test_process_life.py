@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from models.registry import CHAMPION, Registry
+from fivefold.models.registry import CHAMPION, Registry
 from tests.serving.process_registry import BROKEN, FIRST, NAME, OTHER_FINGERPRINT, SECOND, Template
 from tests.serving.process_service import SLEEPS, Service, answer_of, head_of, sample_rows
 

@@ -20,7 +20,7 @@ import httpx
 import pytest
 from sqlalchemy import inspect, text
 
-from domain.clock import parse_moment
+from fivefold.domain.clock import parse_moment
 from tests.serving.process_registry import FIRST, Template
 from tests.serving.process_service import BREAKS, DIES, FOREIGN, SLEEPS, Service, answer_of, head_of, sample_rows
 

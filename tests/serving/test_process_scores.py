@@ -9,13 +9,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from domain.clock import day_text, to_microseconds
-from models.scoring import score_source
-from serving.contract import rounded
+from fivefold.domain.clock import day_text, to_microseconds
+from fivefold.models.scoring import score_source
+from fivefold.serving.contract import rounded
+from fivefold.training.simulator import Simulation, simulate
 from tests.models.making import AS_OF
 from tests.serving.process_registry import model
 from tests.serving.process_service import ROOT, Service, sample_rows
-from training.simulator import Simulation, simulate
 
 BERKA = ROOT.parent / "shared" / "data" / "berka" / "transactions.parquet"
 BERKA_AS_OF = to_microseconds(datetime(1998, 10, 2))  # noqa: DTZ001 (no zone means UTC here)

@@ -7,11 +7,11 @@ from time import monotonic, sleep
 
 import httpx
 
-from domain.clock import parse_moment
-from models.registry import CHAMPION, Registry
+from fivefold.domain.clock import parse_moment
+from fivefold.models.registry import CHAMPION, Registry
+from fivefold.usecases.scoring import score_rows
 from tests.serving.process_registry import FIRST, NAME, SECOND, model
 from tests.serving.process_service import Service, sample_rows
-from usecases.scoring import score_rows
 
 CALLERS = 6
 PROMISED_SECONDS = 30

@@ -12,9 +12,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn import config as uvicorn_config
 
-from serving import protocol
-from serving.answers import answered
-from serving.protocol import HEAD_BYTES, SPARE_FILES, GuardedProtocol, guard
+from fivefold.serving import protocol
+from fivefold.serving.answers import answered
+from fivefold.serving.protocol import HEAD_BYTES, SPARE_FILES, GuardedProtocol, guard
 
 LARGE_BYTES = 8_000_000
 GOOD = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"

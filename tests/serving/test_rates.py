@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving.answers import Refusal
-from serving.rates import Rates
+from fivefold.serving.answers import Refusal
+from fivefold.serving.rates import Rates
 
 TOKEN, OTHER = 1, 2
 

@@ -18,23 +18,23 @@ from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from domain.clock import DAY_US, from_microseconds, now_microseconds, parse_moment
-from domain.settings import Limits
-from serving import scoring
-from serving.answers import Refusal
-from serving.bodies import read_body
-from serving.gatekeeper import Gatekeeper
-from serving.lanes import Lane
-from serving.ledger import Ledger
-from serving.scoring import Asked, read_query
-from store.accounts import Charge
-from store.database import open_database
-from store.tables import Token
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, parse_moment
+from fivefold.domain.settings import Limits
+from fivefold.serving import scoring
+from fivefold.serving.answers import Refusal
+from fivefold.serving.bodies import read_body
+from fivefold.serving.gatekeeper import Gatekeeper
+from fivefold.serving.lanes import Lane
+from fivefold.serving.ledger import Ledger
+from fivefold.serving.scoring import Asked, read_query
+from fivefold.store.accounts import Charge
+from fivefold.store.database import open_database
+from fivefold.store.tables import Token
+from fivefold.usecases.members import add_member
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.roles import Role
+from fivefold.usecases.tokens import list_tokens, month_of, revoke_token, seconds_to_next_month
 from tests.serving.inprocess import AS_OF, GONE, LIMITS, SCORING, Place, client, now_text, rows_of, run, started
-from usecases.members import add_member
-from usecases.organisations import actor_in_new
-from usecases.roles import Role
-from usecases.tokens import list_tokens, month_of, revoke_token, seconds_to_next_month
 
 NOW = parse_moment("2026-11-20T12:00:00Z")
 FAULTS = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ModelError
-from serving import trial
-from serving.trial import require_sound
+from fivefold.domain.errors import ModelError
+from fivefold.serving import trial
+from fivefold.serving.trial import require_sound
 from tests.models.making import value_model
 
 

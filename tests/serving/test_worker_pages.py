@@ -9,12 +9,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from domain.errors import ConfigError
-from serving.worker_pages import SILENT_SECONDS, WorkerPages, served
-from store.database import open_database
+from fivefold.domain.errors import ConfigError
+from fivefold.serving.worker_pages import SILENT_SECONDS, WorkerPages, served
+from fivefold.store.database import open_database
+from fivefold.usecases.duties import Pulse
+from fivefold.usecases.worker import Done
 from tests.store import databases
-from usecases.duties import Pulse
-from usecases.worker import Done
 
 
 class Clock:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from store import accounts
-from store.accounts import Allowance, Charge
-from store.tables import Organisation, Token, Usage
-from store.till import Till
+from fivefold.store import accounts
+from fivefold.store.accounts import Allowance, Charge
+from fivefold.store.tables import Organisation, Token, Usage
+from fivefold.store.till import Till
 
 MONTH = "2026-11"
 THREADS = 16

@@ -5,9 +5,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.activations import Change, activations_of, begin, open_backfills, take, was_active
-from store.database import writing
-from store.rulesets import versions_of
+from fivefold.store.activations import Change, activations_of, begin, open_backfills, take, was_active
+from fivefold.store.database import writing
+from fivefold.store.rulesets import versions_of
 from tests.store import databases
 from tests.store.stored import family_of, type_of
 

@@ -8,17 +8,17 @@ from time import perf_counter
 import pytest
 from sqlalchemy import Engine, text
 
-from domain.errors import StoreError
-from serving import ledger as ledgers
-from serving.gatekeeper import Gatekeeper
-from serving.ledger import Ledger
-from store.accounts import Allowance, Charge
-from store.answering import KEPT_ALIVE
-from store.database import open_database, reachable, require_current
-from store.plans import read_plans
+from fivefold.domain.errors import StoreError
+from fivefold.serving import ledger as ledgers
+from fivefold.serving.gatekeeper import Gatekeeper
+from fivefold.serving.ledger import Ledger
+from fivefold.store.accounts import Allowance, Charge
+from fivefold.store.answering import KEPT_ALIVE
+from fivefold.store.database import open_database, reachable, require_current
+from fivefold.store.plans import read_plans
+from fivefold.usecases.tokens import create_token
 from tests.store import databases
 from tests.store.silence import Way, way_to
-from usecases.tokens import create_token
 
 SECONDS = 0.5
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Engine, Text, literal, select
 from sqlalchemy.orm import Session
 
-from store.arrays import among, array_named, literal_of
+from fivefold.store.arrays import among, array_named, literal_of
 from tests.store import databases
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))) | st.sampled_from(

@@ -12,11 +12,11 @@ from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from store.audit import append, entries, erase_values, latest
-from store.audit_tables import AuditEntry, AuditHead, AuditValues
-from store.chain import GENESIS, hash_of_entry, hash_of_value
-from store.database import open_database, require_current, upgrade
-from store.tables import Organisation
+from fivefold.store.audit import append, entries, erase_values, latest
+from fivefold.store.audit_tables import AuditEntry, AuditHead, AuditValues
+from fivefold.store.chain import GENESIS, hash_of_entry, hash_of_value
+from fivefold.store.database import open_database, require_current, upgrade
+from fivefold.store.tables import Organisation
 from tests.store import databases
 from tests.store.audits import entry, fill, organisation
 
@@ -159,9 +159,9 @@ def test_those_who_append_at_once_make_one_chain(kind: str, tmp_path: Path, fres
 PROCESS = """
 import sys
 from sqlalchemy.orm import Session
-from store.audit import append
-from store.chain import Entry
-from store.database import open_database, require_current, upgrade
+from fivefold.store.audit import append
+from fivefold.store.chain import Entry
+from fivefold.store.database import open_database, require_current, upgrade
 engine = open_database(sys.argv[1])
 for turn in range(20):
     with Session(engine) as session, session.begin():

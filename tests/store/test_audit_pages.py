@@ -3,8 +3,8 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.paging import Part
-from store.audit_pages import latest_entries
+from fivefold.domain.paging import Part
+from fivefold.store.audit_pages import latest_entries
 from tests.store.audits import fill, organisation
 
 

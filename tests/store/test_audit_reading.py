@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from store import audit_reading
-from store.audit import erase_values
-from store.audit_reading import Head, chains, heads, names, picture, stray_values
+from fivefold.store import audit_reading
+from fivefold.store.audit import erase_values
+from fivefold.store.audit_reading import Head, chains, heads, names, picture, stray_values
 from tests.store import databases
 from tests.store.audits import fill, organisation, unguarded
 

@@ -3,11 +3,11 @@
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from store import accounts, due
-from store.backfills import count_of_type, entities_after, mark_type
-from store.due import BULK, EVENT, Reason, Subject
-from store.entity_tables import Entity, EntityType
-from store.level_tables import DueMark
+from fivefold.store import accounts, due
+from fivefold.store.backfills import count_of_type, entities_after, mark_type
+from fivefold.store.due import BULK, EVENT, Reason, Subject
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.level_tables import DueMark
 
 
 def people(session: Session, count: int, type_name: str = "customer") -> int:

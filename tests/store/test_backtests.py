@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from store.backtests import (
+from fivefold.store.backtests import (
     backtests_of,
     claim_backtest,
     forget_entities,
@@ -15,8 +15,8 @@ from store.backtests import (
     under_way,
     waits,
 )
-from store.database import writing
-from store.ruleset_tables import Backtest
+from fivefold.store.database import writing
+from fivefold.store.ruleset_tables import Backtest
 from tests.store import databases
 from tests.store.stored import backtest_of, family_of, type_of
 

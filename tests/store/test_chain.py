@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from store.chain import GENESIS, HASHED, digest_of, hash_of_entry, hash_of_value
+from fivefold.store.chain import GENESIS, HASHED, digest_of, hash_of_entry, hash_of_value
 
 COLUMNS: dict[str, Any] = {
     "organisation_id": 1,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from store import claims
-from store.due import Reason, Subject
+from fivefold.store import claims
+from fivefold.store.due import Reason, Subject
 from tests.store.test_due import MOST, NOW, claimed, entities, mark, numbers, row, subjects
 from tests.usecases import platforms
 

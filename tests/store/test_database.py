@@ -14,9 +14,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from domain.errors import ConfigError, FivefoldError, StoreError
-from store import database, migrations
-from store.database import (
+from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
+from fivefold.store import database, migrations
+from fivefold.store.database import (
     BUSY_SECONDS,
     SchemaNotCurrent,
     SchemaWatch,
@@ -25,7 +25,7 @@ from store.database import (
     require_current,
     upgrade,
 )
-from store.tables import Base
+from fivefold.store.tables import Base
 from tests.store import databases
 from tests.store.audits import fill
 

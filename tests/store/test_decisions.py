@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import Part
-from store.decisions import (
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Part
+from fivefold.store.decisions import (
     add_decision,
     decision_keyed,
     decision_numbered,
@@ -16,7 +16,7 @@ from store.decisions import (
     parties_of,
     standpoint_of,
 )
-from store.event_tables import Policy
+from fivefold.store.event_tables import Policy
 from tests.store.filling import filled_once
 from tests.usecases.deciding import CASH, Desk, opened
 

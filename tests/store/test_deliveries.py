@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import Engine, event, text, update
 from sqlalchemy.orm import Session
 
-from store import deliveries
-from store.deliveries import Claim
-from store.endpoints import put_back
-from store.entity_tables import Entity, EntityType
-from store.event_tables import Delivery, Endpoint, OutboxEvent
-from store.tables import Organisation
+from fivefold.store import deliveries
+from fivefold.store.deliveries import Claim
+from fivefold.store.endpoints import put_back
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent
+from fivefold.store.tables import Organisation
 
 NOW = 1_795_000_000_000_000
 MINUTE_US = 60_000_000

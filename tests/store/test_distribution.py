@@ -3,8 +3,8 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.distribution import Group, count_quarantined, groups_of
-from store.level_tables import DueMark, Standing
+from fivefold.store.distribution import Group, count_quarantined, groups_of
+from fivefold.store.level_tables import DueMark, Standing
 from tests.store.stored import entity_of, type_of
 
 

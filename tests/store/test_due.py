@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from domain.paging import WHOLE
-from store import backlog, claims, due
-from store.claims import Batch, Claim
-from store.due import BULK, EVENT, Reason, Subject
-from store.entity_tables import Entity, EntityType
-from store.failures import failures_of
-from store.level_tables import DueMark
+from fivefold.domain.paging import WHOLE
+from fivefold.store import backlog, claims, due
+from fivefold.store.claims import Batch, Claim
+from fivefold.store.due import BULK, EVENT, Reason, Subject
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.failures import failures_of
+from fivefold.store.level_tables import DueMark
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 

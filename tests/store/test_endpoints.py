@@ -4,11 +4,11 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import Part
-from store import endpoints
-from store.event_tables import Delivery, Endpoint, OutboxEvent
-from store.tables import Organisation
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Part
+from fivefold.store import endpoints
+from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent
+from fivefold.store.tables import Organisation
 
 NOW = 1_795_000_000_000_000
 

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from store import entities
-from store.entity_tables import Entity, EntityType
+from fivefold.domain.errors import NotThere
+from fivefold.store import entities
+from fivefold.store.entity_tables import Entity, EntityType
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.event_tables import ValidationRun
-from store.evidence import (
+from fivefold.store.event_tables import ValidationRun
+from fivefold.store.evidence import (
     activations_before,
     backtests_in,
     entries_in,
@@ -13,9 +13,9 @@ from store.evidence import (
     validations_in,
     versions_of_organisation,
 )  # fmt: skip
-from store.ruleset_tables import Activation, Backtest, Family
+from fivefold.store.ruleset_tables import Activation, Backtest, Family
+from fivefold.usecases import audit
 from tests.usecases.planted import Planted, planted
-from usecases import audit
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_entries_of_a_time_in_order(bank: Planted, monkeypatch: pytest.MonkeyPat
     with Session(bank.engine) as session:
         assert head_of(session, 1) is None
     for at_us in (5, 10, 19, 20):
-        monkeypatch.setattr("usecases.audit.now_microseconds", lambda at_us=at_us: at_us)
+        monkeypatch.setattr("fivefold.usecases.audit.now_microseconds", lambda at_us=at_us: at_us)
         with Session(bank.engine) as session, session.begin():
             audit.record(session, 1, "a.b", ("c", 1), actor="x", after={"secret": "Wolfgang"})
             audit.record(session, 2, "a.b", ("c", 1), actor="x")

@@ -3,9 +3,9 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.paging import Part
-from store import facts
-from store.entity_tables import Entity
+from fivefold.domain.paging import Part
+from fivefold.store import facts
+from fivefold.store.entity_tables import Entity
 from tests.usecases.banks import Bank
 
 

@@ -4,11 +4,11 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from store import due, figures
-from store.due import BULK, Reason, Subject
-from store.event_tables import Delivery, Endpoint, MaterialChange, ValidationRun
-from store.figures import Counted
-from store.level_tables import DueMark
+from fivefold.store import due, figures
+from fivefold.store.due import BULK, Reason, Subject
+from fivefold.store.event_tables import Delivery, Endpoint, MaterialChange, ValidationRun
+from fivefold.store.figures import Counted
+from fivefold.store.level_tables import DueMark
 from tests.usecases.planted import Planted, Step, day, planted
 
 NOW = day(50)

@@ -7,7 +7,7 @@ from zlib import crc32
 import polars as pl
 import pytest
 
-from store.history import TRANSACTION, assessment_lines, line_of, lines_of, new_salts, seal, transaction_lines
+from fivefold.store.history import TRANSACTION, assessment_lines, line_of, lines_of, new_salts, seal, transaction_lines
 
 SCHEMA = {"id": pl.Int64, "word": pl.String, "found": pl.Boolean, "amount": pl.Float64, "nothing": pl.String}
 ROWS: list[tuple[Any, ...]] = [

@@ -3,9 +3,9 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store import accounts
-from store.entity_tables import ListVersionRow
-from store.lists import list_rows
+from fivefold.store import accounts
+from fivefold.store.entity_tables import ListVersionRow
+from fivefold.store.lists import list_rows
 
 
 def test_versions_stand_in_order(engine: Engine) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from store import loading
-from store.bulk import write_rows
-from store.entity_tables import Attributes, Entity, EntityType, Ownership, Record, Screening, Tag, ValueScore
-from store.level_tables import OverrideRow, Standing
+from fivefold.store import loading
+from fivefold.store.bulk import write_rows
+from fivefold.store.entity_tables import Attributes, Entity, EntityType, Ownership, Record, Screening, Tag, ValueScore
+from fivefold.store.level_tables import OverrideRow, Standing
 from tests.store import databases
 from tests.usecases import platforms
 

@@ -4,11 +4,11 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from store.database import writing
-from store.event_tables import Member
-from store.members import end_tokens, member_held, member_named, members_of, roles_of, written_roles
-from store.tables import Token
+from fivefold.domain.errors import NotThere
+from fivefold.store.database import writing
+from fivefold.store.event_tables import Member
+from fivefold.store.members import end_tokens, member_held, member_named, members_of, roles_of, written_roles
+from fivefold.store.tables import Token
 from tests.store.audits import organisation
 
 

@@ -7,10 +7,10 @@ from time import sleep
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store import accounts
-from store.database import writing
-from store.entity_tables import OrganisationSettings
-from store.organisation_lock import hold_organisation
+from fivefold.store import accounts
+from fivefold.store.database import writing
+from fivefold.store.entity_tables import OrganisationSettings
+from fivefold.store.organisation_lock import hold_organisation
 from tests.store import databases
 
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from domain.errors import OutcomeUnknown, StoreError
-from store.database import writing
+from fivefold.domain.errors import OutcomeUnknown, StoreError
+from fivefold.store.database import writing
 
 
 def lost(engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception, *, kept: bool) -> None:

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from store.level_tables import OverrideRow, Standing
-from store.overrides import (
+from fivefold.domain.errors import NotThere
+from fivefold.store.level_tables import OverrideRow, Standing
+from fivefold.store.overrides import (
     count_below,
     count_with_level,
     live_overrides,

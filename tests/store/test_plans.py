@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ConfigError
-from store.plans import MOST, MOST_DAYS, SHIPPED, Plan, plan_named, read_plans
+from fivefold.domain.errors import ConfigError
+from fivefold.store.plans import MOST, MOST_DAYS, SHIPPED, Plan, plan_named, read_plans
 
 SOUND = "rows_per_request: 1\n  calls_per_month: 2\n  users_per_month: 3\n"
 

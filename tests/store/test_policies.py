@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from store.policies import active_policy, policy_numbered, policy_versions
+from fivefold.domain.errors import NotThere
+from fivefold.store.policies import active_policy, policy_numbered, policy_versions
 from tests.usecases.deciding import CASH, WORTH, Desk, opened
 
 

@@ -4,13 +4,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from domain.paging import Part
-from store import due
-from store.due import Reason, Subject
-from store.event_tables import MaterialChange, ValidationRun
-from store.level_tables import DueMark
-from store.revalidating import (
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Part
+from fivefold.store import due
+from fivefold.store.due import Reason, Subject
+from fivefold.store.event_tables import MaterialChange, ValidationRun
+from fivefold.store.level_tables import DueMark
+from fivefold.store.revalidating import (
     Waiting,
     change_numbered,
     changes_of,

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from store.ruleset_tables import Draft
-from store.rulesets import (
+from fivefold.domain.errors import NotThere
+from fivefold.store.ruleset_tables import Draft
+from fivefold.store.rulesets import (
     active_versions,
     all_active_versions,
     draft_of,

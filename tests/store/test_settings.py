@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
-from store import accounts, settings
+from fivefold.domain.errors import ActionRefused
+from fivefold.store import accounts, settings
 from tests.usecases import platforms
 
 

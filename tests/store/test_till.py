@@ -7,10 +7,10 @@ from sqlalchemy import Engine, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from domain.errors import StoreError
-from store.database import open_database
-from store.tables import Token
-from store.till import Till
+from fivefold.domain.errors import StoreError
+from fivefold.store.database import open_database
+from fivefold.store.tables import Token
+from fivefold.store.till import Till
 from tests.store import databases
 from tests.store.test_accounts import add_token
 

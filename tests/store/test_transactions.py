@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from domain.errors import StoreError
-from store import transactions
-from store.database import writing
-from store.transactions import LOOKED_FOR, Added
+from fivefold.domain.errors import StoreError
+from fivefold.store import transactions
+from fivefold.store.database import writing
+from fivefold.store.transactions import LOOKED_FOR, Added
 from tests.store import databases
 
 SCHEMA: dict[str, Any] = {

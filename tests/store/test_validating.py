@@ -5,9 +5,16 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from store import validating
-from store.entity_tables import Entity, Ownership
-from store.validating import NOBODY, overrides_before, records_before, stood, transitions_between, versions_named
+from fivefold.store import validating
+from fivefold.store.entity_tables import Entity, Ownership
+from fivefold.store.validating import (
+    NOBODY,
+    overrides_before,
+    records_before,
+    stood,
+    transitions_between,
+    versions_named,
+)
 from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, planted
 

@@ -3,8 +3,8 @@
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from store import watching
-from store.tables import Counted
+from fivefold.store import watching
+from fivefold.store.tables import Counted
 
 
 def keep(engine: Engine, worker: str, version: int, day: str, counts: str, model: str = "value") -> None:

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from store.event_tables import OutboxEvent
-from store.webhooks import NewEvent, add_events, settled_number
+from fivefold.store.event_tables import OutboxEvent
+from fivefold.store.webhooks import NewEvent, add_events, settled_number
 
 AT_US = 1_795_000_000_000_000
 

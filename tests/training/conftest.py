@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import training.retrain as retraining
-from features.tables import Source
-from models.registry import Registry
+import fivefold.training.retrain as retraining
+from fivefold.features.tables import Source
+from fivefold.models.registry import Registry
+from fivefold.training.config import Snapshots, TrainingConfig, Trees
+from fivefold.training.data import Portfolio
+from fivefold.training.retrain import Outcome, retrain
+from fivefold.training.simulator import Simulation, simulate
 from tests.mlflow_address import kept_address
 from tests.models.making import new_registry
-from training.config import Snapshots, TrainingConfig, Trees
-from training.data import Portfolio
-from training.retrain import Outcome, retrain
-from training.simulator import Simulation, simulate
 
 RATES = "currency,date,rate\nUSD,2024-01-01,0.92\nGBP,2024-01-01,1.16\nSEK,2024-01-01,0.088\nPLN,2024-01-01,0.23\n"
 FAST = Trees(threads=1, rounds=40, leaves=15, min_rows_in_leaf=20)

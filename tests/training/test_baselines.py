@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.baselines import persistence, rfm
-from training.judge import Judged
+from fivefold.training.baselines import persistence, rfm
+from fivefold.training.judge import Judged
 
 
 def judged(recency: list[float], frequency: list[float], money: list[float]) -> Judged:

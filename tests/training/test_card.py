@@ -6,12 +6,12 @@ from datetime import date
 import polars as pl
 import pytest
 
-from domain.clock import day_text
-from domain.money import Rate, RateTable
+from fivefold.domain.clock import day_text
+from fivefold.domain.money import Rate, RateTable
+from fivefold.training.card import CAUTION, Lineage, markdown_table, model_card
+from fivefold.training.evaluate import Stability
+from fivefold.training.gate import Verdict
 from tests.training.conftest import Runs
-from training.card import CAUTION, Lineage, markdown_table, model_card
-from training.evaluate import Stability
-from training.gate import Verdict
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domain.clock import DAY_US
-from features.histories import Floats
-from training.bootstrap import draws, interval, resample
-from training.comparing import Comparisons, compare, times_judged
-from training.config import Gate
-from training.dates import Dates
-from training.metrics import calibration_error, calibration_table, normalised_gini, rank_metrics
+from fivefold.domain.clock import DAY_US
+from fivefold.features.histories import Floats
+from fivefold.training.bootstrap import draws, interval, resample
+from fivefold.training.comparing import Comparisons, compare, times_judged
+from fivefold.training.config import Gate
+from fivefold.training.dates import Dates
+from fivefold.training.metrics import calibration_error, calibration_table, normalised_gini, rank_metrics
 
 DATES = Dates(np.array([0], dtype=np.int64), 1_000 * DAY_US, 90)
 

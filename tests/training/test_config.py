@@ -8,10 +8,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-import training
-from domain.clock import to_microseconds
-from domain.errors import ConfigError
-from training.config import DEFAULT_NAME, Checks, Gate, Snapshots, TrainingConfig, Trees, Value, read_config
+from fivefold import training
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.training.config import DEFAULT_NAME, Checks, Gate, Snapshots, TrainingConfig, Trees, Value, read_config
 
 CONFIGS = Path(training.__file__).parent / "configs"
 

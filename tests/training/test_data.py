@@ -11,15 +11,15 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from domain.clock import DAY_US, to_microseconds
-from domain.errors import DataNotValid, NotEnoughData
-from features import sources
-from features.matrix import catalogue, indicators
-from features.sources import read_histories
-from training.config import Snapshots, TrainingConfig
-from training.data import LearningRows, Overview, Portfolio, learning_rows
-from training.dates import Dates, choose_dates
-from training.target import realised_values
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import DataNotValid, NotEnoughData
+from fivefold.features import sources
+from fivefold.features.matrix import catalogue, indicators
+from fivefold.features.sources import read_histories
+from fivefold.training.config import Snapshots, TrainingConfig
+from fivefold.training.data import LearningRows, Overview, Portfolio, learning_rows
+from fivefold.training.dates import Dates, choose_dates
+from fivefold.training.target import realised_values
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +157,7 @@ def test_streamed_and_in_memory_give_the_same_rows(
 def test_a_source_in_memory_is_read_once_and_a_file_at_each_pass(
     file: Path, frame: pl.DataFrame, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import data
+    from fivefold.training import data
 
     reads: list[object] = []
 

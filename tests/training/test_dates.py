@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US, to_microseconds
-from domain.errors import NotEnoughData
-from training.config import Snapshots, TrainingConfig
-from training.dates import Dates, Period, choose_dates
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import NotEnoughData
+from fivefold.training.config import Snapshots, TrainingConfig
+from fivefold.training.dates import Dates, Period, choose_dates
 
 
 def day(year: int, month: int, number: int) -> int:

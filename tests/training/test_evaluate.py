@@ -6,15 +6,15 @@ from math import isnan
 import numpy as np
 import pytest
 
-from domain.segments import SEGMENTS
-from models.value_model import ValueModel
+from fivefold.domain.segments import SEGMENTS
+from fivefold.models.value_model import ValueModel
+from fivefold.training.baselines import rfm
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import Portfolio
+from fivefold.training.evaluate import Evaluation, evaluate
+from fivefold.training.judge import Judged, judge
+from fivefold.training.metrics import rank_metrics
 from tests.training.conftest import Runs
-from training.baselines import rfm
-from training.config import TrainingConfig
-from training.data import Portfolio
-from training.evaluate import Evaluation, evaluate
-from training.judge import Judged, judge
-from training.metrics import rank_metrics
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from domain.clock import DAY_US
-from domain.errors import NotEnoughData
-from training.config import Trees
-from training.data import LearningRows
-from training.dates import Dates
-from training.fit import FALLBACK_ROUNDS, Fold, find_rounds, fit, fold_gini, regressor, validation_fold
-from training.windows import Windows
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import NotEnoughData
+from fivefold.training.config import Trees
+from fivefold.training.data import LearningRows
+from fivefold.training.dates import Dates
+from fivefold.training.fit import FALLBACK_ROUNDS, Fold, find_rounds, fit, fold_gini, regressor, validation_fold
+from fivefold.training.windows import Windows
 
 DATES = Dates(np.arange(0, 181, 30, dtype=np.int64) * DAY_US, 270 * DAY_US, 90)
 FEW = Trees(threads=1, leaves=7, min_rows_in_leaf=5, rounds=None, most_rounds=120, learning_rate=0.2)

@@ -6,11 +6,11 @@ from math import nan
 import polars as pl
 import pytest
 
-from training.comparing import Comparison, Comparisons
-from training.config import Gate
-from training.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation, Stability
-from training.gate import decide
-from training.metrics import Metrics
+from fivefold.training.comparing import Comparison, Comparisons
+from fivefold.training.config import Gate
+from fivefold.training.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation, Stability
+from fivefold.training.gate import decide
+from fivefold.training.metrics import Metrics
 
 RISING = (1.0, 2.0, 3.0, 4.0)
 

@@ -7,20 +7,20 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from domain.clock import DAY_US
-from domain.errors import NotEnoughData
-from features import sources
-from features.matrix import catalogue, indicators
-from features.sources import read_histories
-from models.prediction import expected_value
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features import sources
+from fivefold.features.matrix import catalogue, indicators
+from fivefold.features.sources import read_histories
+from fivefold.models.prediction import expected_value
+from fivefold.training import judge as judging
+from fivefold.training.config import TrainingConfig, Value
+from fivefold.training.data import Portfolio
+from fivefold.training.dates import Dates
+from fivefold.training.judge import Judged, judge
+from fivefold.training.sample import places
+from fivefold.training.target import realised_values
 from tests.training.conftest import Runs
-from training import judge as judging
-from training.config import TrainingConfig, Value
-from training.data import Portfolio
-from training.dates import Dates
-from training.judge import Judged, judge
-from training.sample import places
-from training.target import realised_values
 
 
 @pytest.fixture(scope="module")

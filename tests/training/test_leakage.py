@@ -7,10 +7,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from domain.clock import DAY_US, from_microseconds, to_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
+from fivefold.training.config import Snapshots
+from fivefold.training.retrain import Outcome
 from tests.training.conftest import Learn
-from training.config import Snapshots
-from training.retrain import Outcome
 
 TEST = to_microseconds(pl.date_range(pl.date(2024, 7, 1), pl.date(2024, 7, 1), eager=True)[0])
 ENDS = TEST + 90 * DAY_US

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from training.metrics import (
+from fivefold.training.metrics import (
     Metrics,
     calibration_error,
     calibration_table,

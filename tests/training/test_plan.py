@@ -10,17 +10,17 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from domain.clock import DAY_US, from_microseconds, to_microseconds
-from domain.errors import ConfigError, DataNotValid, NotEnoughData
-from features.matrix import catalogue, indicators
-from features.sources import read_histories
+from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
+from fivefold.domain.errors import ConfigError, DataNotValid, NotEnoughData
+from fivefold.features.matrix import catalogue, indicators
+from fivefold.features.sources import read_histories
+from fivefold.training.config import Checks, TrainingConfig, Value
+from fivefold.training.data import Portfolio, has_identifiers, learning_rows
+from fivefold.training.dates import choose_dates
+from fivefold.training.plan import Plan, make_plan
+from fivefold.training.sample import places
+from fivefold.training.target import realised_values
 from tests.training.conftest import Learn
-from training.config import Checks, TrainingConfig, Value
-from training.data import Portfolio, has_identifiers, learning_rows
-from training.dates import choose_dates
-from training.plan import Plan, make_plan
-from training.sample import places
-from training.target import realised_values
 
 NOW = to_microseconds(datetime(2025, 1, 10))  # noqa: DTZ001 (no zone means UTC)
 
@@ -164,7 +164,7 @@ def test_the_plan_counts_customers_and_rows_of_every_window(frame: pl.DataFrame,
 def test_the_plan_is_shown_before_anything_is_fitted(
     learn: Learn, file: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import retrain as retraining
+    from fivefold.training import retrain as retraining
 
     seen: list[Plan] = []
 

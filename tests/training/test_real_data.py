@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import training
-from features.matrix import indicators
-from features.sources import read_histories
-from models.explain import explain
+from fivefold import training
+from fivefold.features.matrix import indicators
+from fivefold.features.sources import read_histories
+from fivefold.models.explain import explain
+from fivefold.training.config import read_config
+from fivefold.training.retrain import Outcome
 from tests.training.conftest import Learn
-from training.config import read_config
-from training.retrain import Outcome
 
 ROOT = Path(training.__file__).parent.parent
 CONFIGS = ROOT / "training" / "configs"

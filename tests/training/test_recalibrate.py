@@ -8,19 +8,19 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from domain.clock import DAY_US, day_text, parse_moment
-from domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData, PromotionRefused
-from domain.settings import Settings
-from models.promotions import history, promote
-from models.registry import CHALLENGER, CHAMPION, Registry
+from fivefold.domain.clock import DAY_US, day_text, parse_moment
+from fivefold.domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData, PromotionRefused
+from fivefold.domain.settings import Settings
+from fivefold.models.promotions import history, promote
+from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
+from fivefold.training.config import Checks, Gate, TrainingConfig
+from fivefold.training.data import Portfolio
+from fivefold.training.dates import Dates
+from fivefold.training.judge import judge
+from fivefold.training.recalibrate import Recalibration, recalibrate
+from fivefold.training.retrain import retrain
 from tests.models.making import add_version, new_registry, value_model
 from tests.training.conftest import FAST
-from training.config import Checks, Gate, TrainingConfig
-from training.data import Portfolio
-from training.dates import Dates
-from training.judge import judge
-from training.recalibrate import Recalibration, recalibrate
-from training.retrain import retrain
 
 EARLY_END = "2024-07-01"
 """The champion is trained on rows until then; the whole file has half a year more."""
@@ -45,7 +45,7 @@ def trained(
     registry = new_registry(folder / "var", config.name)
     settings = config.model_copy(update={"gate": UNSURE, "checks": Checks(least_active=20), "trees": FAST, "seed": 5})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.register.write_pictures", lambda *_: [])
+        patch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
         assert retrain(early.to_arrow(), settings, registry).promoted
     kept = (registry.settings.var / "mlflow.db").read_bytes()
 
@@ -59,7 +59,7 @@ def trained(
 
 @pytest.fixture
 def registry(trained: Callable[[Path], Registry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.setattr("training.register.write_pictures", lambda *_: [])
+    monkeypatch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
     return trained(tmp_path / "var")
 
 
@@ -226,7 +226,7 @@ def test_nothing_is_registered_when_a_step_fails(
     def failing(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("training.register.write_pictures", failing)
+    monkeypatch.setattr("fivefold.training.register.write_pictures", failing)
     with pytest.raises(OSError, match="disk full"):
         recalibrate(file, registry)
     assert [version.number for version in registry.versions()] == [1]

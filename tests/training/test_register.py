@@ -11,13 +11,13 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.types import DataType
 
-from domain.clock import day_text
-from features.document import catalogue_markdown
-from features.matrix import catalogue
+from fivefold.domain.clock import day_text
+from fivefold.features.document import catalogue_markdown
+from fivefold.features.matrix import catalogue
+from fivefold.training.card import CAUTION
+from fivefold.training.config import TrainingConfig
+from fivefold.training.register import REQUIREMENTS, signature
 from tests.training.conftest import Runs
-from training.card import CAUTION
-from training.config import TrainingConfig
-from training.register import REQUIREMENTS, signature
 
 
 @pytest.fixture(scope="module")

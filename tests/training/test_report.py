@@ -8,13 +8,13 @@ import matplotlib as mpl
 import pytest
 from matplotlib import pyplot as plt
 
-from features.matrix import catalogue
+from fivefold.features.matrix import catalogue
+from fivefold.training import report
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import Portfolio
+from fivefold.training.judge import Judged, judge
+from fivefold.training.report import write_beeswarm, write_pictures
 from tests.training.conftest import Runs
-from training import report
-from training.config import TrainingConfig
-from training.data import Portfolio
-from training.judge import Judged, judge
-from training.report import write_beeswarm, write_pictures
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

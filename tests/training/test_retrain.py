@@ -10,21 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from domain.clock import DAY_US
-from domain.errors import DataNotValid, FivefoldError, LayoutError, NotEnoughData
-from features.paths import MappedFile
-from features.text_files import ColumnMap
-from models.promotions import history, promote, rollback
-from models.registry import CHALLENGER, CHAMPION, Registry, Version
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import DataNotValid, FivefoldError, LayoutError, NotEnoughData
+from fivefold.features.paths import MappedFile
+from fivefold.features.text_files import ColumnMap
+from fivefold.models.promotions import history, promote, rollback
+from fivefold.models.registry import CHALLENGER, CHAMPION, Registry, Version
+from fivefold.training.baselines import rfm
+from fivefold.training.config import Gate, TrainingConfig, Trees, Value
+from fivefold.training.data import Portfolio
+from fivefold.training.dates import Dates
+from fivefold.training.judge import judge
+from fivefold.training.metrics import rank_metrics
+from fivefold.training.retrain import incomparability, retrain
 from tests.models.making import new_registry
 from tests.training.conftest import FAST, Learn, Runs
-from training.baselines import rfm
-from training.config import Gate, TrainingConfig, Trees, Value
-from training.data import Portfolio
-from training.dates import Dates
-from training.judge import judge
-from training.metrics import rank_metrics
-from training.retrain import incomparability, retrain
 
 
 def test_the_first_model_beats_the_baselines_and_serves(runs: Runs) -> None:
@@ -111,7 +111,7 @@ class Registered:
 
 @pytest.fixture
 def registered(file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registered:
-    monkeypatch.setattr("training.register.write_pictures", lambda *_: [])
+    monkeypatch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
     return Registered(tmp_path / "var", file, config)
 
 
@@ -223,7 +223,7 @@ def test_a_header_without_a_column_is_refused_before_anything_is_compiled(
     tmp_path: Path, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     """A newcomer's own names of columns cost half a minute of compiling on a fresh machine."""
-    monkeypatch.setattr("training.retrain.warm", lambda: pytest.fail("compiled"))
+    monkeypatch.setattr("fivefold.training.retrain.warm", lambda: pytest.fail("compiled"))
     frame = pl.DataFrame({"Kunde": ["a"], "transaction_date": ["2024-01-01"], "transaction_amount": [5.0]})
     path = tmp_path / f"rows{suffix}"
     frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
@@ -238,7 +238,7 @@ def test_nothing_is_registered_when_a_step_fails(registered: Registered, monkeyp
     def failing(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("training.register.write_pictures", failing)
+    monkeypatch.setattr("fivefold.training.register.write_pictures", failing)
     with pytest.raises(OSError, match="disk full"):
         registered.train()
     registry = registered.registry

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from domain.errors import ConfigError
-from training.sample_portfolio import write_sample
+from fivefold.domain.errors import ConfigError
+from fivefold.training.sample_portfolio import write_sample
 
 END = date(2026, 11, 20)
 

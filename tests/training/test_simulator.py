@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from domain.errors import ConfigError
-from training import simulator
-from training.simulated_traits import CURRENCIES, UNITS_PER_EURO
-from training.simulator import SCHEMA, Simulation, simulate, write_simulation
+from fivefold.domain.errors import ConfigError
+from fivefold.training import simulator
+from fivefold.training.simulated_traits import CURRENCIES, UNITS_PER_EURO
+from fivefold.training.simulator import SCHEMA, Simulation, simulate, write_simulation
 
 SIMULATION = Simulation(customers=3_000, seed=7)
 UNSETTLED = ["PENDING", "FAILED", "REJECTED", "EXPIRED", "CANCELLED"]

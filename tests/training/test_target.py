@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from features.columns import DEPOSIT, WITHDRAWAL
-from features.histories import Histories
-from features.sources import read_histories
+from fivefold.domain.clock import DAY_US
+from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.histories import Histories
+from fivefold.features.sources import read_histories
+from fivefold.training.config import Value
+from fivefold.training.target import _sums as compiled_sums
+from fivefold.training.target import floored, realised_values, window_sums
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
-from training.config import Value
-from training.target import _sums as compiled_sums
-from training.target import floored, realised_values, window_sums
 
 Events = list[tuple[int, Fraction, Fraction, int]]
 

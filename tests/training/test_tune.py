@@ -5,11 +5,11 @@ from math import nan
 import numpy as np
 import pytest
 
-from domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughData
+from fivefold.training.config import Trees
+from fivefold.training.fit import Fold, find_rounds, fold_gini
+from fivefold.training.tune import tune
 from tests.training.conftest import Learn
-from training.config import Trees
-from training.fit import Fold, find_rounds, fold_gini
-from training.tune import tune
 
 TREES = Trees(threads=1, rounds=None, most_rounds=40, leaves=7, min_rows_in_leaf=10, learning_rate=0.1)
 

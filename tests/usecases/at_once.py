@@ -5,17 +5,17 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from domain.clock import now_microseconds
-from risk.facts.lists import NamedList, read_list
-from store.activations import PER_SECOND
-from store.database import writing
-from store.settings import settings_row
-from usecases import lists, policies, rulesets, settings
-from usecases.activations import roll_back_in
-from usecases.actors import Actor
-from usecases.override_views import OverrideLine
-from usecases.overrides import revoke_override_in
-from usecases.reasons import checked_rate, checked_reason
+from fivefold.domain.clock import now_microseconds
+from fivefold.risk.facts.lists import NamedList, read_list
+from fivefold.store.activations import PER_SECOND
+from fivefold.store.database import writing
+from fivefold.store.settings import settings_row
+from fivefold.usecases import lists, policies, rulesets, settings
+from fivefold.usecases.activations import roll_back_in
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.override_views import OverrideLine
+from fivefold.usecases.overrides import revoke_override_in
+from fivefold.usecases.reasons import checked_rate, checked_reason
 
 
 def _now(now_us: int | None) -> int:

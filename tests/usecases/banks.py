@@ -7,23 +7,23 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, from_microseconds
-from risk.language.reading import read_ruleset
-from store import due
-from store.due import Reason
-from store.entities import subject_of
-from store.entity_tables import Entity, EntityType
-from store.event_tables import OutboxEvent
-from store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing, Transition
-from store.ruleset_tables import Family, RulesetVersion
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store import due
+from fivefold.store.due import Reason
+from fivefold.store.entities import subject_of
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.event_tables import OutboxEvent
+from fivefold.store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing, Transition
+from fivefold.store.ruleset_tables import Family, RulesetVersion
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit import record
+from fivefold.usecases.ingest_checks import EntityRow, OwnerGiven
+from fivefold.usecases.ingest_entities import Taken, put_entities
+from fivefold.usecases.ingest_transactions import TransactionsTaken, add_transactions
+from fivefold.usecases.valuing import Valuer
+from fivefold.usecases.worker import Done, run_batch
 from tests.usecases import platforms
-from usecases.actors import Actor
-from usecases.audit import record
-from usecases.ingest_checks import EntityRow, OwnerGiven
-from usecases.ingest_entities import Taken, put_entities
-from usecases.ingest_transactions import TransactionsTaken, add_transactions
-from usecases.valuing import Valuer
-from usecases.worker import Done, run_batch
 
 COUNTRY = {
     "input": {"field": "country"},

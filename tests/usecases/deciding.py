@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import ValueScore
-from store.event_tables import Decision
+from fivefold.store.entity_tables import ValueScore
+from fivefold.store.event_tables import Decision
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.decisions import DecisionMade, decide
+from fivefold.usecases.levels import Freshness
+from fivefold.usecases.policies import PolicyLine, approve_policy, propose_policy
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
-from usecases.actors import Actor
-from usecases.decisions import DecisionMade, decide
-from usecases.levels import Freshness
-from usecases.policies import PolicyLine, approve_policy, propose_policy
 
 ACTIONS = ["allow", "note", "review", "block"]
 Data = dict[str, Any]

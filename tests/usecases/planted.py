@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from store.entity_tables import Entity, EntityType, Ownership, Record
-from store.level_tables import Assessment, OverrideRow, Standing, Transition
-from store.ruleset_tables import Family, RulesetVersion
+from fivefold.domain.clock import DAY_US
+from fivefold.store.entity_tables import Entity, EntityType, Ownership, Record
+from fivefold.store.level_tables import Assessment, OverrideRow, Standing, Transition
+from fivefold.store.ruleset_tables import Family, RulesetVersion
+from fivefold.usecases.actors import Actor
 from tests.usecases import platforms
-from usecases.actors import Actor
 
 START = platforms.NOW - 200 * DAY_US
 """Day 0 of every planted history."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from domain.clock import DAY_US
-from store.clocks import LONGEST_LEASE_US
-from store.due import Reason
+from fivefold.domain.clock import DAY_US
+from fivefold.store.clocks import LONGEST_LEASE_US
+from fivefold.store.due import Reason
 from tests.usecases import banks
 
 CASH_DAYS, ALERT_DAYS, HALF_LIFE_DAYS = 20, 40, 5

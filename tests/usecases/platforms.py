@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import to_microseconds
-from store import accounts
-from store.entity_tables import EntityType, OrganisationSettings
-from usecases.actors import Actor
+from fivefold.domain.clock import to_microseconds
+from fivefold.store import accounts
+from fivefold.store.entity_tables import EntityType, OrganisationSettings
+from fivefold.usecases.actors import Actor
 
 NOW = to_microseconds(datetime(2026, 11, 20, tzinfo=UTC))
 LEVELS = ["low", "medium", "high"]

@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.entity_tables import Entity, EntityType
-from store.webhooks import NewEvent, add_events
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.webhooks import NewEvent, add_events
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.webhooks import MadeSecret, add_endpoint
 from tests.usecases import platforms
 from tests.usecases.platforms import NOW
-from usecases.actors import Actor
-from usecases.webhooks import MadeSecret, add_endpoint
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US

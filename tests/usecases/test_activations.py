@@ -11,13 +11,21 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store.activations import PER_SECOND
-from store.audit_tables import AuditEntry
-from store.due import BULK, Reason
-from store.entity_tables import Entity
-from store.level_tables import DueMark
-from store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.activations import PER_SECOND
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.due import BULK, Reason
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import DueMark
+from fivefold.store.ruleset_tables import Activation, Backtest, Family, RulesetVersion
+from fivefold.usecases import activations
+from fivefold.usecases.activations import MOST_SECONDS, activate, advance_backfills, list_activations
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, put_list_version, roll_back, switch_family
 from tests.usecases.governed import (
@@ -31,14 +39,6 @@ from tests.usecases.governed import (
     rows_of,
     together,
 )
-from usecases import activations
-from usecases.activations import MOST_SECONDS, activate, advance_backfills, list_activations
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.backtests import request_backtest, run_next_backtest
-from usecases.entity_types import define_type
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]
 
@@ -264,8 +264,8 @@ def test_many_are_marked_in_short_transactions(engine: Engine, three: People, mo
 
 
 def test_what_happens_in_between_is_not_forgotten_and_goes_first(engine: Engine, three: People) -> None:
-    from store import due
-    from store.due import EVENT, Subject
+    from fivefold.store import due
+    from fivefold.store.due import EVENT, Subject
 
     (one,) = add_entities(engine, three[0], ["c1"])
     request_backtest(engine, three[0], "retail", 1)

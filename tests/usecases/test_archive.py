@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import ConfigError
-from usecases.archive import MANIFEST, File, check_archive, json_file, text_file, write_archive
+from fivefold.domain.errors import ConfigError
+from fivefold.usecases.archive import MANIFEST, File, check_archive, json_file, text_file, write_archive
 
 Content = dict[str, bytes]
 

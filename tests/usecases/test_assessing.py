@@ -9,21 +9,21 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, from_microseconds
-from domain.money import ecb_rates
-from risk.engine.assess import assess
-from risk.engine.breakdown import as_json_text, explain
-from risk.facts.lists import ListVersion, NamedList
-from risk.facts.portfolio import Portfolio
-from risk.language.reading import read_ruleset
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.money import ecb_rates
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.breakdown import as_json_text, explain
+from fivefold.risk.facts.lists import ListVersion, NamedList
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.usecases.assessing import assess_entities
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
+from fivefold.usecases.ingest_transactions import add_transactions
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
-from usecases.assessing import assess_entities
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
-from usecases.ingest_transactions import add_transactions
 
 EVERYTHING = {
     "country": banks.COUNTRY,

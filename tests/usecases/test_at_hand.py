@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import to_microseconds
-from domain.errors import DataNotValid
-from domain.money import Rate, RateTable
-from features import columns as c
-from risk.facts.portfolio import ENTITY
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.errors import DataNotValid
+from fivefold.domain.money import Rate, RateTable
+from fivefold.features import columns as c
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.usecases.at_hand import AtHand, rate_said, read_at_hand
+from fivefold.usecases.portfolios import as_given
+from fivefold.usecases.transaction_columns import frame_of, read_columns
 from tests.usecases.deciding import cash
 from tests.usecases.platforms import NOW
-from usecases.at_hand import AtHand, rate_said, read_at_hand
-from usecases.portfolios import as_given
-from usecases.transaction_columns import frame_of, read_columns
 
 DAY = date(2026, 11, 20)
 RATES = RateTable("EUR", DAY, {"USD": Rate(0.9, DAY)}, "test")

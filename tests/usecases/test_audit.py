@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ConfigError
-from store.audit import entries
-from store.chain import digest_of
+from fivefold.domain.errors import ConfigError
+from fivefold.store.audit import entries
+from fivefold.store.chain import digest_of
+from fivefold.usecases import audit
+from fivefold.usecases.audit import ExportedHeads, export_heads, list_entries, read_heads, record
 from tests.store.audits import fill, organisation
-from usecases import audit
-from usecases.audit import ExportedHeads, export_heads, list_entries, read_heads, record
 
 
 @pytest.fixture(autouse=True)

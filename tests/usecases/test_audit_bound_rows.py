@@ -13,27 +13,27 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from domain.clock import DAY_US
-from domain.errors import FivefoldError
-from store import database
-from store.bound_rows import TABLES
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import FivefoldError
+from fivefold.store import database
+from fivefold.store.bound_rows import TABLES
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import AuditFinding, verify, verify_picture
+from fivefold.usecases.changes import facts
+from fivefold.usecases.changes.proposals import approve_proposal, refuse_proposal
+from fivefold.usecases.clock_repair import repair
+from fivefold.usecases.erasing import erase_entity
+from fivefold.usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
+from fivefold.usecases.ingest_checks import EntityRow, OwnerGiven
+from fivefold.usecases.ingest_entities import put_entities, put_owners
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ownerships import OwnersRow
 from tests.store import databases
 from tests.store.audits import unguarded
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.changes.test_facts import decided
-from usecases.actors import Actor
-from usecases.audit_verify import AuditFinding, verify, verify_picture
-from usecases.changes import facts
-from usecases.changes.proposals import approve_proposal, refuse_proposal
-from usecases.clock_repair import repair
-from usecases.erasing import erase_entity
-from usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
-from usecases.ingest_checks import EntityRow, OwnerGiven
-from usecases.ingest_entities import put_entities, put_owners
-from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from usecases.ownerships import OwnersRow
 
 WHY = "it is not the same person"
 

@@ -6,15 +6,15 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from fivefold.usecases.audit_history import ranges_text
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.erasing import erase_entity
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.test_erasing import peopled
-from usecases.audit_history import ranges_text
-from usecases.audit_verify import verify
-from usecases.erasing import erase_entity
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_after_an_erasure_the_rest_of_its_calls_is_still_bound(bank: Bank, tmp_p
         }
         for number, name in enumerate(("zanzibar-1", "bystander"))
     ]
-    from usecases.ingest_transactions import add_transactions
+    from fivefold.usecases.ingest_transactions import add_transactions
 
     add_transactions(bank.engine, bank.actor, rows, now_us=bank.now)
     bank.wait(3650)
@@ -215,8 +215,8 @@ def test_a_seal_that_replaces_another_needs_an_erasure(bank: Bank) -> None:
     """Who may write entries could seal forged rows again; that stands in the log, and is found."""
     from sqlalchemy.orm import Session
 
-    from store.history_reading import SEALED, lines_of_batch
-    from usecases.audit import record_rows
+    from fivefold.store.history_reading import SEALED, lines_of_batch
+    from fivefold.usecases.audit import record_rows
 
     with forged(bank.engine) as connection:
         connection.execute(text("UPDATE transactions SET amount = 1 WHERE transaction_id = 'bystander-t'"))

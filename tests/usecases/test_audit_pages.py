@@ -2,10 +2,10 @@
 
 from sqlalchemy import Engine
 
-from domain.paging import Part
+from fivefold.domain.paging import Part
+from fivefold.usecases.audit_pages import list_entries
+from fivefold.usecases.organisations import actor_in
 from tests.store.audits import fill
-from usecases.audit_pages import list_entries
-from usecases.organisations import actor_in
 
 
 def test_a_page_shows_what_was_done_and_no_values(engine: Engine) -> None:

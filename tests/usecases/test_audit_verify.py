@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
-from domain.errors import ConfigError
-from store.audit import append, erase_values
-from store.audit_tables import AuditEntry, AuditHead, AuditValues
-from store.chain import HASHED, hash_of_entry
-from store.database import upgrade
+from fivefold.domain.errors import ConfigError
+from fivefold.store.audit import append, erase_values
+from fivefold.store.audit_tables import AuditEntry, AuditHead, AuditValues
+from fivefold.store.chain import HASHED, hash_of_entry
+from fivefold.store.database import upgrade
+from fivefold.usecases.audit import ExportedHeads, export_heads
+from fivefold.usecases.audit_verify import AuditFinding, Verified, verify, verify_picture
 from tests.store import databases
 from tests.store.audits import entry, fill, organisation, unguarded
-from usecases.audit import ExportedHeads, export_heads
-from usecases.audit_verify import AuditFinding, Verified, verify, verify_picture
 
 LENGTH = 7
 ONE, TWO = 1, 2
@@ -351,7 +351,7 @@ def test_a_log_can_be_verified_while_it_is_written(engine: Engine) -> None:
 @contextmanager
 def hooked(meanwhile: Callable[[], Any]) -> Iterator[None]:
     """Do something once between the reading of the heads and that of the chains."""
-    from usecases import audit_verify
+    from fivefold.usecases import audit_verify
 
     with pytest.MonkeyPatch.context() as patch:
         real = audit_verify.heads

@@ -7,23 +7,23 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from domain.errors import NotEnoughData
-from risk.language.reading import read_ruleset
-from store.entity_tables import Entity
-from store.ruleset_tables import Family
-from store.rulesets import family_named, newest_version
+from fivefold.domain.errors import NotEnoughData
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.entity_tables import Entity
+from fivefold.store.ruleset_tables import Family
+from fivefold.store.rulesets import family_named, newest_version
+from fivefold.usecases import backtest_running
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.backtest_running import run_backtest, setting_of
+from fivefold.usecases.changes.asks import change_settings
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.settings import SettingsGiven
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, document, founded, stand
-from usecases import backtest_running
-from usecases.actors import Actor
-from usecases.backtest_running import run_backtest, setting_of
-from usecases.changes.asks import change_settings
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
-from usecases.settings import SettingsGiven
 
 COUNTRIES = ("NO", "IR", "KP")
 

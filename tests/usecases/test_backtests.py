@@ -9,22 +9,22 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere, RulesetNotValid, StoreError
-from risk.language.reading import read_ruleset
-from store.audit_tables import AuditEntry
-from store.entity_tables import Entity
-from store.ruleset_tables import Backtest
+from fivefold.domain.errors import NotThere, RulesetNotValid, StoreError
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.entity_tables import Entity
+from fivefold.store.ruleset_tables import Backtest
+from fivefold.usecases import backtests
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.backtests import LEASE_US, list_backtests, report_of, request_backtest, run_next_backtest
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, SECOND, audited, document, founded, rows_of, together
-from usecases import backtests
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.backtests import LEASE_US, list_backtests, report_of, request_backtest, run_next_backtest
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]
 
@@ -97,7 +97,7 @@ def test_editing_a_draft_cancels_no_backtest(engine: Engine, three: People) -> N
 
 
 def revision(engine: Engine) -> int:
-    from store.ruleset_tables import Draft
+    from fivefold.store.ruleset_tables import Draft
 
     return int(rows_of(engine, Draft)[0]["revision"])
 
@@ -142,7 +142,7 @@ def test_customers_have_their_names_in_what_is_shown_and_numbers_in_what_is_kept
 
 
 def activate_directly(engine: Engine) -> None:
-    from store.ruleset_tables import Family
+    from fivefold.store.ruleset_tables import Family
 
     with Session(engine) as session, session.begin():
         session.execute(update(Family).values(active_version_id=1))
@@ -245,7 +245,7 @@ def test_who_took_too_long_writes_nothing_over_who_took_over(
 def test_progress_is_written_as_it_goes_and_keeps_the_lease(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from usecases import backtest_running
+    from fivefold.usecases import backtest_running
 
     customers(engine, three[0], 7)
     monkeypatch.setattr(backtest_running, "MOST_ENTITIES", 3)

@@ -5,19 +5,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.errors import ActionRefused, NotThere
-from store.ruleset_tables import Backtest
+from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.store.ruleset_tables import Backtest
+from fivefold.usecases import backtest_running, backtests
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.backtests import LEASE_US, cancel_backtest, list_backtests, request_backtest, run_next_backtest
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.ingest_transactions import add_transactions
+from fivefold.usecases.rulesets import save_draft
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of
 from tests.usecases.platforms import transaction
-from usecases import backtest_running, backtests
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.backtests import LEASE_US, cancel_backtest, list_backtests, request_backtest, run_next_backtest
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.ingest_transactions import add_transactions
-from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]
 

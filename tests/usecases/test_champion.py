@@ -9,17 +9,17 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import FingerprintMismatch, StoreError
-from domain.settings import Settings
-from models import registry
-from store.due import Reason
-from store.entity_tables import ValueScore
+from fivefold.domain.errors import FingerprintMismatch, StoreError
+from fivefold.domain.settings import Settings
+from fivefold.models import registry
+from fivefold.store.due import Reason
+from fivefold.store.entity_tables import ValueScore
+from fivefold.usecases import champion as under_test
+from fivefold.usecases.champion import Champion, mark_valued_otherwise
+from fivefold.usecases.valuing import Valuer
 from tests.models.making import value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases import champion as under_test
-from usecases.champion import Champion, mark_valued_otherwise
-from usecases.valuing import Valuer
 
 
 class Shelf:

@@ -6,21 +6,21 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, now_microseconds, parse_moment
-from domain.errors import ClockNotTrusted, ConfigError
-from store import clocks
-from store.database import open_database, writing
-from store.entity_tables import Screening, Tag, ValueScore
-from store.level_tables import DueMark
-from store.tables import Base
+from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
+from fivefold.domain.errors import ClockNotTrusted, ConfigError
+from fivefold.store import clocks
+from fivefold.store.database import open_database, writing
+from fivefold.store.entity_tables import Screening, Tag, ValueScore
+from fivefold.store.level_tables import DueMark
+from fivefold.store.tables import Base
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.clock_repair import look, refuse_future, repair
+from fivefold.usecases.figures import PlatformFigures
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
+from fivefold.usecases.levels import Freshness, list_failed, read_level
+from fivefold.usecases.replay import replay
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases.audit_verify import verify
-from usecases.clock_repair import look, refuse_future, repair
-from usecases.figures import PlatformFigures
-from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
-from usecases.levels import Freshness, list_failed, read_level
-from usecases.replay import replay
 
 FUTURE = parse_moment("2062-01-01")
 HOUR_US = DAY_US // 24

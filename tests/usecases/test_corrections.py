@@ -10,21 +10,21 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from domain.clock import parse_moment
-from domain.errors import DataNotValid
-from domain.paging import Part
-from store.due import Reason
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import DataNotValid
+from fivefold.domain.paging import Part
+from fivefold.store.due import Reason
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.erasing import erase_entity
+from fivefold.usecases.facts import list_transactions
+from fivefold.usecases.importing import ImportFile, import_table
+from fivefold.usecases.ingest_transactions import TransactionsTaken, add_transactions
+from fivefold.usecases.portfolios import transactions_of
+from fivefold.usecases.replay import replay
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases.audit_verify import verify
-from usecases.erasing import erase_entity
-from usecases.facts import list_transactions
-from usecases.importing import ImportFile, import_table
-from usecases.ingest_transactions import TransactionsTaken, add_transactions
-from usecases.portfolios import transactions_of
-from usecases.replay import replay
 
 LOW, MEDIUM = 1, 2
 

@@ -6,18 +6,18 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.errors import ConfigError
-from domain.paging import Part
-from store.audit import entries
-from store.chain import digest_of
-from store.entity_tables import Entity
-from store.event_tables import Delivery
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Part
+from fivefold.store.audit import entries
+from fivefold.store.chain import digest_of
+from fivefold.store.entity_tables import Entity
+from fivefold.store.event_tables import Delivery
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.dead_letters import dead_letters, replay
+from fivefold.usecases.delivering import plan_deliveries
+from fivefold.usecases.webhook_courier import deliver_due
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell
-from usecases.actors import Actor
-from usecases.dead_letters import dead_letters, replay
-from usecases.delivering import plan_deliveries
-from usecases.webhook_courier import deliver_due
 
 URL = "http://127.0.0.1:9/"
 

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from domain.canonical import canonical_json
-from risk.language.policy import read_policy
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.language.policy import read_policy
+from fivefold.usecases.decision_answers import ENGINE, answered
+from fivefold.usecases.inputs_kept import read_inputs
 from tests.usecases.deciding import CASH_OF_HIGH, document
-from usecases.decision_answers import ENGINE, answered
-from usecases.inputs_kept import read_inputs
 
 KEPT: dict[str, Any] = {
     "inputs": {'{"level":"in_force"}': 3, '{"transaction":"amount"}': 120_000, '{"transaction":"operation"}': "cash"},

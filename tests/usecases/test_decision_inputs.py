@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from risk.facts.portfolio import AS_OF, ENTITY
-from risk.language.policy import read_policy
-from store.decisions import parties_of, standpoint_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.language.policy import read_policy
+from fivefold.store.decisions import parties_of, standpoint_of
+from fivefold.usecases.decision_inputs import NEVER, Material, gather
+from fivefold.usecases.inputs_kept import read_inputs
 from tests.usecases import banks
 from tests.usecases.deciding import Desk, cash, document, opened
-from usecases.decision_inputs import NEVER, Material, gather
-from usecases.inputs_kept import read_inputs
 
 
 @pytest.fixture

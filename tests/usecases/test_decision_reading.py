@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
-from domain.clock import DAY_US
-from domain.errors import ActionRefused, NotThere
-from domain.paging import Part
-from store.event_tables import Decision
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.paging import Part
+from fivefold.store.event_tables import Decision
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.decision_reading import list_decisions, read_decision, replay_decision, replay_named
+from fivefold.usecases.erasing import erase_entity
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
-from usecases.audit_verify import verify
-from usecases.decision_reading import list_decisions, read_decision, replay_decision, replay_named
-from usecases.erasing import erase_entity
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) 
 def test_digests_of_what_was_decided_stand_in_the_audit_log(desk: Desk) -> None:
     from hashlib import sha256
 
-    from store.audit_tables import AuditValues
+    from fivefold.store.audit_tables import AuditValues
     from tests.usecases.governed import rows_of
 
     desk.publish(CASH_OF_HIGH)

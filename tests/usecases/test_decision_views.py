@@ -6,12 +6,12 @@ from dataclasses import asdict
 import pytest
 from sqlalchemy import Engine, update
 
-from domain.errors import NotThere
-from store.event_tables import Decision
+from fivefold.domain.errors import NotThere
+from fivefold.store.event_tables import Decision
+from fivefold.usecases.decision_views import view_decision
+from fivefold.usecases.views import ValueSeen
 from tests.store.audits import forged
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
-from usecases.decision_views import view_decision
-from usecases.views import ValueSeen
 
 
 @pytest.fixture

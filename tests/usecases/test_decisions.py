@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, from_microseconds
-from domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere, RulesetNotValid
-from store.due import Reason
-from store.entity_tables import Transaction
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere, RulesetNotValid
+from fivefold.store.due import Reason
+from fivefold.store.entity_tables import Transaction
+from fivefold.usecases import rates
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.decision_reading import read_decision, replay_decision
+from fivefold.usecases.ingest_facts import set_tag
+from fivefold.usecases.levels import Freshness
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -21,11 +26,6 @@ from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 from tests.usecases.governed import audited, together
-from usecases import rates
-from usecases.audit_verify import verify
-from usecases.decision_reading import read_decision, replay_decision
-from usecases.ingest_facts import set_tag
-from usecases.levels import Freshness
 
 
 @pytest.fixture
@@ -344,8 +344,8 @@ def test_a_list_without_a_version_yet_is_told(desk: Desk) -> None:
 
 
 def test_who_is_erased_meanwhile_leaves_nothing(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from usecases import decisions
-    from usecases.erasing import erase_entity
+    from fivefold.usecases import decisions
+    from fivefold.usecases.erasing import erase_entity
 
     desk.publish(CASH)
     made = decisions.answered

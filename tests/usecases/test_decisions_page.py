@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.usecases.ingest_facts import set_tag
+from fivefold.usecases.policies import approve_policy, propose_policy
 from tests.usecases.deciding import Desk, cash, opened
-from usecases.ingest_facts import set_tag
-from usecases.policies import approve_policy, propose_policy
 
 PAGE = (Path(__file__).parents[2] / "docs" / "decisions-api.md").read_text(encoding="utf-8")
 (POLICY,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -48,7 +48,7 @@ def test_the_other_rules_do_what_they_are_for(desk: Desk) -> None:
 
 
 def test_the_answer_is_of_the_form_that_is_shown(desk: Desk) -> None:
-    from serving.v1.decisions import DecisionAsked, DecisionForApps
+    from fivefold.serving.v1.decisions import DecisionAsked, DecisionForApps
 
     DecisionAsked.model_validate_json(json.dumps(REQUEST))
     assert set(ANSWER) == set(DecisionForApps.model_fields)

@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from store.event_tables import Delivery, Endpoint, OutboxEvent
-from store.webhooks import NewEvent, add_events
-from tests.usecases.platforms import NOW
-from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, entities, organisation, tell
-from usecases import delivering
-from usecases.actors import Actor
-from usecases.delivering import (
+from fivefold.domain.clock import DAY_US
+from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent
+from fivefold.store.webhooks import NewEvent, add_events
+from fivefold.usecases import delivering
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.delivering import (
     FIRST_WAIT_SECONDS,
     KEPT_DAYS,
     LEASE_SECONDS,
@@ -34,7 +32,9 @@ from usecases.delivering import (
     record_attempts,
     wait_us,
 )
-from usecases.webhooks import set_enabled
+from fivefold.usecases.webhooks import set_enabled
+from tests.usecases.platforms import NOW
+from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, entities, organisation, tell
 
 URL = "http://127.0.0.1:9/"
 LEASE_US = LEASE_SECONDS * SECOND_US

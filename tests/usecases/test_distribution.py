@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from store import due
-from store.due import Subject
-from store.entity_tables import Entity
-from store.level_tables import DueMark
-from store.ruleset_tables import Family
+from fivefold.domain.errors import NotThere
+from fivefold.store import due
+from fivefold.store.due import Subject
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import DueMark
+from fivefold.store.ruleset_tables import Family
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.distribution import AtVersion, Distribution, Overridden, distribution
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
 from tests.store import databases
 from tests.usecases.at_once import put_list_version, switch_family
 from tests.usecases.governed import NOW, add_entities, document, founded, stand
-from usecases.actors import Actor
-from usecases.distribution import AtVersion, Distribution, Overridden, distribution
-from usecases.entity_types import define_type
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
 
 
 def prepared(engine: Engine) -> Actor:

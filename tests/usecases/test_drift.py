@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from features.histories import Integers
-from models.reference import LEAST_CUSTOMERS, SHIFTED, STABLE, Reference
-from store.tables import Counted
-from usecases.drift import Drift, keep_counts, measure_drift
+from fivefold.features.histories import Integers
+from fivefold.models.reference import LEAST_CUSTOMERS, SHIFTED, STABLE, Reference
+from fivefold.store.tables import Counted
+from fivefold.usecases.drift import Drift, keep_counts, measure_drift
 
 NAMES = ("first", "second")
 DAY = "2026-11-20"

@@ -7,8 +7,8 @@ from time import monotonic
 import pytest
 from polars.exceptions import PanicException
 
-from domain.errors import StoreError
-from usecases.duties import Duty, finish, perform
+from fivefold.domain.errors import StoreError
+from fivefold.usecases.duties import Duty, finish, perform
 
 LONGEST_SECONDS = 20.0
 

@@ -7,15 +7,15 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError
-from risk.columns.structure import TAKEN
-from risk.language.fields import OneOf
-from store.audit_tables import AuditEntry
-from store.entities import type_named
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.risk.columns.structure import TAKEN
+from fivefold.risk.language.fields import OneOf
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.entities import type_named
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.entity_types import TypeLine, checked_fields, define_type, list_types, read_fields
 from tests.store.filling import filled_once
 from tests.usecases.governed import NOW, audited, organisation, people, rows_of, together
-from usecases.actors import Actor
-from usecases.entity_types import TypeLine, checked_fields, define_type, list_types, read_fields
 
 EVERY = {
     "occupation": "text",

@@ -13,27 +13,27 @@ import pytest
 from sqlalchemy import Engine, make_url, select, text, update
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, to_microseconds
-from domain.errors import ActionRefused, ConfigError, DataNotValid, FivefoldError, NotThere
-from store import erasing
-from store.database import upgrade
-from store.entity_tables import Entity
-from store.erasing import with_owned
-from store.event_tables import Decision, Policy
-from store.level_tables import DueMark
-from store.tables import Base
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, FivefoldError, NotThere
+from fivefold.store import erasing
+from fivefold.store.database import upgrade
+from fivefold.store.entity_tables import Entity
+from fivefold.store.erasing import with_owned
+from fivefold.store.event_tables import Decision, Policy
+from fivefold.store.level_tables import DueMark
+from fivefold.store.tables import Base
+from fivefold.usecases.audit import record
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.erasing import DoneAgain, erase_again, erase_entity, hold
+from fivefold.usecases.facts import read_entity
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.levels import Freshness, read_level, view_profile
+from fivefold.usecases.overrides import request_override
+from fivefold.usecases.replay import replay
 from tests.store import databases
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases.audit import record
-from usecases.audit_verify import verify
-from usecases.erasing import DoneAgain, erase_again, erase_entity, hold
-from usecases.facts import read_entity
-from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from usecases.levels import Freshness, read_level, view_profile
-from usecases.overrides import request_override
-from usecases.replay import replay
 
 WORD = "zanzibar"
 """Stands in everything that is known of the person."""
@@ -288,7 +288,7 @@ def test_a_worker_that_is_at_it_stores_nothing_more(
     bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has read everything, and is about to store what came of it."""
-    from usecases import worker
+    from fivefold.usecases import worker
 
     made = worker.assess_entities
 

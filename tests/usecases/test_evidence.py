@@ -10,28 +10,28 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from domain.settings import Settings
-from store.audit_tables import AuditEntry
+from fivefold.domain.settings import Settings
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.usecases import evidence
+from fivefold.usecases.activations import activate
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.archive import MANIFEST, check_archive
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.evidence import Evidence, build_evidence
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.ingest_facts import RecordGiven, put_record, set_tag
+from fivefold.usecases.material_changes import register_change, sign_off
+from fivefold.usecases.members import add_member
+from fivefold.usecases.overrides import approve_override, refuse_override, request_override
+from fivefold.usecases.quarters import Quarter, quarter_named
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.validation import validate_levels
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, revoke_override, roll_back
 from tests.usecases.governed import DAY, NOW, add_entities, document, founded, rows_of, stand
-from usecases import evidence
-from usecases.activations import activate
-from usecases.actors import Actor
-from usecases.archive import MANIFEST, check_archive
-from usecases.audit_verify import verify
-from usecases.backtests import request_backtest, run_next_backtest
-from usecases.evidence import Evidence, build_evidence
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.ingest_facts import RecordGiven, put_record, set_tag
-from usecases.material_changes import register_change, sign_off
-from usecases.members import add_member
-from usecases.overrides import approve_override, refuse_override, request_override
-from usecases.quarters import Quarter, quarter_named
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
-from usecases.validation import validate_levels
 
 QUARTER = quarter_named("2026Q4")
 NAME, REASON = "Wolfgang Amadeus", "Salieri vouches for them"
@@ -41,7 +41,7 @@ Content = dict[str, bytes]
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the audit log be of the quarter, too."""
-    monkeypatch.setattr("usecases.audit.now_microseconds", lambda: NOW)
+    monkeypatch.setattr("fivefold.usecases.audit.now_microseconds", lambda: NOW)
 
 
 def version(engine: Engine, people: tuple[Actor, Actor, Actor], medium: int) -> int:
@@ -159,7 +159,7 @@ def test_nobodys_name_is_in_it(engine: Engine, people: tuple[Actor, ...], tmp_pa
 
 
 def test_the_audit_log_is_there_and_can_be_verified(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:
-    from store.chain import hash_of_entry
+    from fivefold.store.chain import hash_of_entry
 
     content = read(build(engine, people[0], tmp_path))
     entries = [json.loads(line) for line in content["audit/entries.jsonl"].splitlines()]

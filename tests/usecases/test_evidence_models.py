@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from domain.settings import Settings
-from models.promotions import promote
-from models.registry import Registry
+from fivefold.domain.settings import Settings
+from fivefold.models.promotions import promote
+from fivefold.models.registry import Registry
+from fivefold.usecases.evidence_models import models_part
+from fivefold.usecases.quarters import Quarter, quarter_named
 from tests.mlflow_address import kept_address
 from tests.models import making
-from usecases.evidence_models import models_part
-from usecases.quarters import Quarter, quarter_named
 
 NOW = datetime.now(UTC)
 QUARTER = quarter_named(f"{NOW.year}Q{(NOW.month + 2) // 3}")

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from usecases.evidence_parts import moment
+from fivefold.usecases.evidence_parts import moment
 
 
 def test_a_moment_can_be_read_back_exactly() -> None:

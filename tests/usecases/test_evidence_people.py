@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.event_tables import MaterialChange, Policy
-from store.proposal_tables import Proposal
+from fivefold.store.event_tables import MaterialChange, Policy
+from fivefold.store.proposal_tables import Proposal
+from fivefold.usecases.evidence_parts import moment
+from fivefold.usecases.evidence_people import people_part
+from fivefold.usecases.quarters import Quarter
 from tests.usecases.planted import Planted, Step, day, planted
-from usecases.evidence_parts import moment
-from usecases.evidence_people import people_part
-from usecases.quarters import Quarter
 
 QUARTER = Quarter("a time", day(0), day(90))
 

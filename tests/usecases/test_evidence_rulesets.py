@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from store.ruleset_tables import Activation
-from usecases.evidence_rulesets import InForce, in_force, without_problems
-from usecases.quarters import Quarter
+from fivefold.store.ruleset_tables import Activation
+from fivefold.usecases.evidence_rulesets import InForce, in_force, without_problems
+from fivefold.usecases.quarters import Quarter
 
 QUARTER = Quarter("2026Q4", 100, 200)
 

@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.errors import ConfigError, NotThere
-from domain.paging import Part
-from tests.usecases import banks
-from tests.usecases.banks import Bank
-from usecases import facts
-from usecases.facts import (
+from fivefold.domain.errors import ConfigError, NotThere
+from fivefold.domain.paging import Part
+from fivefold.usecases import facts
+from fivefold.usecases.facts import (
     RelatedLine,
     list_entities,
     list_records,
@@ -20,7 +18,9 @@ from usecases.facts import (
     list_transactions,
     read_entity,
 )
-from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
+from tests.usecases import banks
+from tests.usecases.banks import Bank
 
 
 @pytest.fixture

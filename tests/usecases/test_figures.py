@@ -3,16 +3,16 @@
 import pytest
 from sqlalchemy import Engine
 
-from domain.clock import DAY_US
-from domain.errors import StoreError
-from store.database import open_database
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import StoreError
+from fivefold.store.database import open_database
+from fivefold.usecases import validation_figures
+from fivefold.usecases.figures import PlatformFigures
+from fivefold.usecases.material_changes import register_change
+from fivefold.usecases.validation import validate_levels
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.planted import day, fill, planted
-from usecases import validation_figures
-from usecases.figures import PlatformFigures
-from usecases.material_changes import register_change
-from usecases.validation import validate_levels
 
 NOW = platforms.NOW
 
@@ -39,10 +39,10 @@ def test_a_bank_as_it_stands(engine: Engine) -> None:
 
 def test_what_was_counted_before_levels_were_chosen(engine: Engine) -> None:
     """Facts may come before levels do."""
-    from store import accounts, due
-    from store.database import writing
-    from store.due import Reason, Subject
-    from store.entity_tables import Entity, EntityType
+    from fivefold.store import accounts, due
+    from fivefold.store.database import writing
+    from fivefold.store.due import Reason, Subject
+    from fivefold.store.entity_tables import Entity, EntityType
 
     with writing(engine) as session:
         made = accounts.organisation_named(session, "new", NOW)

@@ -9,17 +9,17 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from domain.errors import ConfigError, LayoutError
-from features.text_files import ColumnMap
-from tests.usecases import banks, platforms
-from tests.usecases.banks import Bank
-from usecases import importing
-from usecases.import_parts import parts
-from usecases.importing import (
+from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.features.text_files import ColumnMap
+from fivefold.usecases import importing
+from fivefold.usecases.import_parts import parts
+from fivefold.usecases.importing import (
     ImportFile,
     Progress,
     import_table,
 )
+from tests.usecases import banks, platforms
+from tests.usecases.banks import Bank
 
 COUNT = 25
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from domain.errors import DataNotValid, NotThere
-from store.due import BULK, EVENT, Reason
+from fivefold.domain.errors import DataNotValid, NotThere
+from fivefold.store.due import BULK, EVENT, Reason
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import AT_ONCE, Taken, put_entities
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import AT_ONCE, Taken, put_entities
 
 
 @pytest.fixture

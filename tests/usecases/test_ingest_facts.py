@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere
-from store.entity_tables import Record, Tag
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere
+from fivefold.store.entity_tables import Record, Tag
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
-from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 
 
 @pytest.fixture

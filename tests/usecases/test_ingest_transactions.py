@@ -9,16 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from domain.clock import DAY_US
-from domain.errors import DataNotValid, LayoutError, NotThere
-from store.due import Reason
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import DataNotValid, LayoutError, NotThere
+from fivefold.store.due import Reason
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_transactions import TransactionsTaken, add_transactions
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.platforms import transaction
-from usecases.actors import Actor
-from usecases.ingest_transactions import TransactionsTaken, add_transactions
 
 
 @pytest.fixture

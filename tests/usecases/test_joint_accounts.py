@@ -7,22 +7,22 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from domain.clock import DAY_US
-from domain.errors import ActionRefused, DataNotValid
-from domain.paging import WHOLE, Part
-from store.ownerships import Span, spans_of
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ActionRefused, DataNotValid
+from fivefold.domain.paging import WHOLE, Part
+from fivefold.store.ownerships import Span, spans_of
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.erasing import erase_entity, hold
+from fivefold.usecases.facts import list_transactions, read_entity
+from fivefold.usecases.importing import ImportFile, import_table
+from fivefold.usecases.ingest_checks import OwnerGiven
+from fivefold.usecases.ingest_entities import Taken, put_owners
+from fivefold.usecases.ingest_facts import RecordGiven, put_record
+from fivefold.usecases.ownerships import OwnersRow
+from fivefold.usecases.replay import replay
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases.audit_verify import verify
-from usecases.erasing import erase_entity, hold
-from usecases.facts import list_transactions, read_entity
-from usecases.importing import ImportFile, import_table
-from usecases.ingest_checks import OwnerGiven
-from usecases.ingest_entities import Taken, put_owners
-from usecases.ingest_facts import RecordGiven, put_record
-from usecases.ownerships import OwnersRow
-from usecases.replay import replay
 
 A, B = OwnerGiven("customer", "a"), OwnerGiven("customer", "b")
 

@@ -8,17 +8,14 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds
-from domain.errors import NotThere
-from domain.paging import Part
-from store.level_tables import DueMark
-from store.levels import refreshing
-from tests.store.filling import filled_once
-from tests.usecases import banks
-from tests.usecases.banks import Bank
-from usecases import rates, worker
-from usecases.actors import Actor
-from usecases.levels import (
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Part
+from fivefold.store.level_tables import DueMark
+from fivefold.store.levels import refreshing
+from fivefold.usecases import rates, worker
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.levels import (
     HOUR_US,
     Freshness,
     LevelShown,
@@ -28,7 +25,10 @@ from usecases.levels import (
     read_level,
     view_profile,
 )
-from usecases.rates import rates_for
+from fivefold.usecases.rates import rates_for
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US
+from fivefold.usecases.levels import list_failed, view_profile
+from fivefold.usecases.replay import replay
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
-from usecases.levels import list_failed, view_profile
-from usecases.replay import replay
 
 SANCTIONED: dict[str, Any] = {
     "input": {"field": "occupation"},

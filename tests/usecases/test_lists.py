@@ -9,13 +9,21 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, RulesetNotValid
-from risk.facts.lists import ListVersion, NamedList
-from store.audit_tables import AuditEntry, AuditValues
-from store.due import BULK, Reason
-from store.entity_tables import Entity, ListVersionRow
-from store.level_tables import DueMark
-from store.ruleset_tables import Family
+from fivefold.domain.errors import ActionRefused, ConfigError, RulesetNotValid
+from fivefold.risk.facts.lists import ListVersion, NamedList
+from fivefold.store.audit_tables import AuditEntry, AuditValues
+from fivefold.store.due import BULK, Reason
+from fivefold.store.entity_tables import Entity, ListVersionRow
+from fivefold.store.level_tables import DueMark
+from fivefold.store.ruleset_tables import Family
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.changes.asks import change_settings
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.lists import ListLine, ListPut, list_lists, named_lists
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.settings import SettingsGiven
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list, put_list_version, switch_family
 from tests.usecases.governed import (
@@ -31,14 +39,6 @@ from tests.usecases.governed import (
     rows_of,
     together,
 )
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.changes.asks import change_settings
-from usecases.entity_types import define_type
-from usecases.lists import ListLine, ListPut, list_lists, named_lists
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
-from usecases.settings import SettingsGiven
 
 FILE = """\
 list: watched
@@ -259,7 +259,7 @@ def test_of_two_who_put_a_version_at_once_the_earlier_comes_first_or_is_refused(
 
 def test_a_list_with_too_many_members_is_told_so(engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     """It came as JSON, and was said to be YAML with too many names and values."""
-    monkeypatch.setattr("usecases.lists.MOST_MEMBERS", 2)
+    monkeypatch.setattr("fivefold.usecases.lists.MOST_MEMBERS", 2)
     assert put(engine, ana, 0, ["IR", "KP"]).versions
     with pytest.raises(ConfigError, match=r"the list watched has 3 members; a version may have 2$"):
         put(engine, ana, DAY, ["IR", "KP", "MM"])

@@ -6,15 +6,15 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store.audit_tables import AuditEntry
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.material_changes import KINDS, ChangeLine, list_changes, register_change, sign_off
+from fivefold.usecases.validation import validate_levels
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.planted import day, planted
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.material_changes import KINDS, ChangeLine, list_changes, register_change, sign_off
-from usecases.validation import validate_levels
 
 NOW = platforms.NOW
 WORDS = "Instant payments begin in March."

@@ -10,18 +10,18 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store.audit import entries
-from store.audit_tables import AuditEntry, AuditValues
-from store.database import open_database
-from store.event_tables import Member
-from store.plans import read_plans
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.audit import entries
+from fivefold.store.audit_tables import AuditEntry, AuditValues
+from fivefold.store.database import open_database
+from fivefold.store.event_tables import Member
+from fivefold.store.plans import read_plans
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.members import add_member, leave, list_members, set_roles
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.tokens import create_token, find_credential, list_tokens
 from tests.store import databases
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.members import add_member, leave, list_members, set_roles
-from usecases.organisations import actor_in_new
-from usecases.tokens import create_token, find_credential, list_tokens
 
 PLANS = read_plans(None)
 OURS, THEIRS = "ours", "theirs"

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import Engine
 
-from domain.errors import ConfigError
-from usecases.actors import Actor
-from usecases.organisations import actor_in, actor_in_new
+from fivefold.domain.errors import ConfigError
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.organisations import actor_in, actor_in_new
 
 
 def test_an_actor_belongs_to_the_organisation_of_that_name(engine: Engine) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.level_tables import OverrideRow
-from usecases.override_views import state_of
+from fivefold.store.level_tables import OverrideRow
+from fivefold.usecases.override_views import state_of
 
 
 @pytest.mark.parametrize("state", ["requested", "refused", "revoked"])

@@ -8,11 +8,16 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store.audit_tables import AuditEntry, AuditValues
-from store.due import EVENT, Reason
-from store.entity_tables import Entity
-from store.level_tables import DueMark, OverrideRow
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.audit_tables import AuditEntry, AuditValues
+from fivefold.store.due import EVENT, Reason
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import DueMark, OverrideRow
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.override_views import OverrideLine, cap_of, overrides_of
+from fivefold.usecases.overrides import approve_override, refuse_override, request_override
+from fivefold.usecases.rulesets import save_draft
 from tests.store.filling import filled_once
 from tests.usecases.at_once import change_settings, revoke_override
 from tests.usecases.governed import (
@@ -27,11 +32,6 @@ from tests.usecases.governed import (
     stand,
     together,
 )
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.override_views import OverrideLine, cap_of, overrides_of
-from usecases.overrides import approve_override, refuse_override, request_override
-from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]
 

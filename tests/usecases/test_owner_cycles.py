@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from domain.errors import DataNotValid
+from fivefold.domain.errors import DataNotValid
+from fivefold.usecases import ingest_entities
+from fivefold.usecases.importing import ImportFile, import_table
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import Taken, put_entities
+from fivefold.usecases.owners import MOST_NAMED
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
-from usecases import ingest_entities
-from usecases.importing import ImportFile, import_table
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import Taken, put_entities
-from usecases.owners import MOST_NAMED
 
 
 @pytest.fixture

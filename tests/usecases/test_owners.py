@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from store.database import writing
-from store.due import Reason, Subject
+from fivefold.store.database import writing
+from fivefold.store.due import Reason, Subject
+from fivefold.usecases import owners
+from fivefold.usecases.owners import mark_with_owners
 from tests.usecases.banks import Bank
-from usecases import owners
-from usecases.owners import mark_with_owners
 
 
 @pytest.fixture

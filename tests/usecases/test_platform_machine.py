@@ -22,32 +22,32 @@ from hypothesis.stateful import (
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, from_microseconds
-from domain.errors import ActionRefused, DataNotValid
-from risk.language.reading import read_ruleset
-from store import claims as claiming
-from store import entity_tables
-from store.claims import Batch
-from store.database import writing
-from store.due import Reason
-from store.entities import subject_of
-from store.entity_tables import OrganisationSettings
-from store.ruleset_tables import Family, RulesetVersion
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.errors import ActionRefused, DataNotValid
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store import claims as claiming
+from fivefold.store import entity_tables
+from fivefold.store.claims import Batch
+from fivefold.store.database import writing
+from fivefold.store.due import Reason
+from fivefold.store.entities import subject_of
+from fivefold.store.entity_tables import OrganisationSettings
+from fivefold.store.ruleset_tables import Family, RulesetVersion
+from fivefold.usecases.activations import activate, advance_backfills
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.assessing import Result, assess_entities
+from fivefold.usecases.audit_verify import AuditFinding, verify
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.levels import HOUR_US, Freshness, LevelShown, read_level, view_profile
+from fivefold.usecases.overrides import approve_override, request_override
+from fivefold.usecases.storing import store_result
+from fivefold.usecases.worker import BATCH, LEASE_US, MOST_LEFT, run_batch
 from tests.store import databases
 from tests.usecases import platform_model
 from tests.usecases.at_once import revoke_override, roll_back
 from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
 from tests.usecases.platform_model import FAMILIES, LEVELS, Entity, Fact, Model, Outcome, Override, Transaction
-from usecases.activations import activate, advance_backfills
-from usecases.actors import Actor
-from usecases.assessing import Result, assess_entities
-from usecases.audit_verify import AuditFinding, verify
-from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from usecases.levels import HOUR_US, Freshness, LevelShown, read_level, view_profile
-from usecases.overrides import approve_override, request_override
-from usecases.storing import store_result
-from usecases.worker import BATCH, LEASE_US, MOST_LEFT, run_batch
 
 RATE = 100_000
 SECOND, HOUR = 1_000_000, DAY_US // 24

@@ -7,16 +7,23 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
-from store.event_tables import Policy
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
+from fivefold.store.event_tables import Policy
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.changes import asks
+from fivefold.usecases.changes.proposals import approve_proposal
+from fivefold.usecases.policies import (
+    approve_policy,
+    check_policy,
+    policies_of,
+    propose_policy,
+    refuse_policy,
+    show_policy,
+)
 from tests.store.filling import filled_once
 from tests.usecases.at_once import retire_policy
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
 from tests.usecases.governed import audited, rows_of, together
-from usecases.audit_verify import verify
-from usecases.changes import asks
-from usecases.changes.proposals import approve_proposal
-from usecases.policies import approve_policy, check_policy, policies_of, propose_policy, refuse_policy, show_policy
 
 WHY = "Because of the test."
 
@@ -221,7 +228,7 @@ def test_every_change_is_recorded(desk: Desk) -> None:
 
 
 def test_levels_are_never_chosen_anew_once_a_policy_speaks_of_them(desk: Desk) -> None:
-    from usecases.settings import choose_levels
+    from fivefold.usecases.settings import choose_levels
 
     propose(desk, CASH)
     with pytest.raises(ActionRefused, match="for good"):

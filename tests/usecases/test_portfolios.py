@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds
-from risk.facts.catalogue import indicator_frame
-from risk.facts.portfolio import Portfolio
-from risk.language.reading import read_ruleset
+from fivefold.domain.clock import from_microseconds
+from fivefold.risk.facts.catalogue import indicator_frame
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
+from fivefold.usecases.portfolios import _own_fields, histories_of, parts_of, read_portfolio, transactions_of
+from fivefold.usecases.rates import rates_of
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
-from usecases.portfolios import _own_fields, histories_of, parts_of, read_portfolio, transactions_of
-from usecases.rates import rates_of
 
 COUNTED = {"input": {"count": "transactions"}, "cases": [{"when": {"at_least": 2}, "points": 40}]}
 READS = {

@@ -9,17 +9,17 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.account import account_name
-from domain.errors import PromotionRefused, StoreError
-from models import promotions
-from models.promotions import history
-from models.registry import Registry
-from store.audit_tables import AuditEntry
-from store.tables import Organisation
+from fivefold.domain.account import account_name
+from fivefold.domain.errors import PromotionRefused, StoreError
+from fivefold.models import promotions
+from fivefold.models.promotions import history
+from fivefold.models.registry import Registry
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.tables import Organisation
+from fivefold.usecases import promoting
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.promoting import promote_model, roll_back_model
 from tests.models.making import add_bare_version, new_registry
-from usecases import promoting
-from usecases.organisations import actor_in_new
-from usecases.promoting import promote_model, roll_back_model
 
 
 @pytest.fixture

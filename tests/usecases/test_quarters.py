@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.clock import DAY_US, to_microseconds
-from domain.errors import ConfigError
-from usecases.quarters import quarter_named
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.usecases.quarters import quarter_named
 
 
 def test_a_quarter_is_three_months() -> None:

@@ -9,19 +9,19 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds
-from domain.errors import ActionRefused, ConfigError
-from domain.rate_files import DatedRate, DatedRates
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.rate_files import DatedRate, DatedRates
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.asks import put_rates
+from fivefold.usecases.changes.proposals import approve_proposal
+from fivefold.usecases.figures import PlatformFigures
+from fivefold.usecases.ingest_transactions import add_transactions
+from fivefold.usecases.rate_tables import RateTableLine, list_rate_tables, rates_from_rows, show_rates
+from fivefold.usecases.rates import rates_for
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
-from usecases.actors import Actor
-from usecases.changes.asks import put_rates
-from usecases.changes.proposals import approve_proposal
-from usecases.figures import PlatformFigures
-from usecases.ingest_transactions import add_transactions
-from usecases.rate_tables import RateTableLine, list_rate_tables, rates_from_rows, show_rates
-from usecases.rates import rates_for
 
 DIRHAM = {"currency": "AED", "date": "2024-06-28", "rate": 0.25}
 PAID = {"input": {"sum": "amount"}, "cases": [{"when": {"at_least": 1000}, "points": 40}]}
@@ -71,7 +71,7 @@ def test_money_without_a_rate_is_known_once_two_people_gave_one(bank: Bank) -> N
 
 def _needs_two(bank: Bank) -> tuple[bool, bool]:
     """A ruleset that the test put in place straight away has no activation, so nothing decides as far as is written."""
-    from store.proposals import anything_decided
+    from fivefold.store.proposals import anything_decided
 
     with Session(bank.engine) as session:
         decided = anything_decided(session, bank.of)
@@ -131,7 +131,7 @@ def test_the_age_of_the_newest_rate_is_watched(bank: Bank) -> None:
 
 
 def test_rates_come_from_a_file(tmp_path: Path, bank: Bank) -> None:
-    from domain.rate_files import read_dated_rates
+    from fivefold.domain.rate_files import read_dated_rates
 
     (tmp_path / "rates.csv").write_text("currency,date,rate\nAED,2024-06-28,0.25\n")
     put_rates(bank.engine, bank.actor, read_dated_rates(tmp_path / "rates.csv"), "", bank.now)

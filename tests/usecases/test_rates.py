@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from domain.money import ecb_rates
-from usecases.rates import rates_of
+from fivefold.domain.money import ecb_rates
+from fivefold.usecases.rates import rates_of
 
 
 def test_rates_are_the_central_banks_and_read_once() -> None:

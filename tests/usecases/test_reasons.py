@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from domain.errors import ConfigError
-from usecases.reasons import checked_moment, checked_rate, checked_reason
+from fivefold.domain.errors import ConfigError
+from fivefold.usecases.reasons import checked_moment, checked_rate, checked_reason
 
 
 def test_a_reason_stands_without_the_space_around_it() -> None:

@@ -4,17 +4,17 @@ import pytest
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from domain.errors import ActionRefused, NotThere
-from store.entity_tables import ListVersionRow
-from store.level_tables import Assessment
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.store.entity_tables import ListVersionRow
+from fivefold.store.level_tables import Assessment
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.ingest_facts import RecordGiven, put_record, set_tag
+from fivefold.usecases.replay import replay
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases.actors import Actor
-from usecases.ingest_facts import RecordGiven, put_record, set_tag
-from usecases.replay import replay
 
 RULES = {
     "country": banks.COUNTRY,

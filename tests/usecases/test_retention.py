@@ -8,31 +8,31 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from domain.errors import ActionRefused, FivefoldError
-from domain.paging import Part
-from store import erasing
-from store.entity_tables import Entity
-from store.event_tables import Decision, Policy
-from store.level_tables import OverrideRow
-from store.tables import Base
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ActionRefused, FivefoldError
+from fivefold.domain.paging import Part
+from fivefold.store import erasing
+from fivefold.store.entity_tables import Entity
+from fivefold.store.event_tables import Decision, Policy
+from fivefold.store.level_tables import OverrideRow
+from fivefold.store.tables import Base
+from fivefold.usecases.changes.contents import OverrideRevoked
+from fivefold.usecases.changes.proposals import ask_for, refuse_proposal
+from fivefold.usecases.erasing import DoneAgain, erase_again, erase_entity, hold
+from fivefold.usecases.facts import list_entities
+from fivefold.usecases.figures import PlatformFigures
+from fivefold.usecases.ingest_bulk import RecordRow, TagRow, put_records, put_tags
+from fivefold.usecases.ingest_checks import OwnerGiven
+from fivefold.usecases.ingest_entities import put_owners
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.levels import list_failed
+from fivefold.usecases.override_views import overrides_of
+from fivefold.usecases.ownerships import OwnersRow
 from tests.store import databases
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.test_erasing import backup, chain_holds, restore
-from usecases.changes.contents import OverrideRevoked
-from usecases.changes.proposals import ask_for, refuse_proposal
-from usecases.erasing import DoneAgain, erase_again, erase_entity, hold
-from usecases.facts import list_entities
-from usecases.figures import PlatformFigures
-from usecases.ingest_bulk import RecordRow, TagRow, put_records, put_tags
-from usecases.ingest_checks import OwnerGiven
-from usecases.ingest_entities import put_owners
-from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from usecases.levels import list_failed
-from usecases.override_views import overrides_of
-from usecases.ownerships import OwnersRow
 
 RETENTION_DAYS = 1826
 

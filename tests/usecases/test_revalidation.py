@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from domain.clock import DAY_US
-from models.reference import SHIFTED
-from risk.governance.validate_verdicts import Floors
-from usecases.revalidation import (
+from fivefold.domain.clock import DAY_US
+from fivefold.models.reference import SHIFTED
+from fivefold.risk.governance.validate_verdicts import Floors
+from fivefold.usecases.revalidation import (
     AGE,
     CHANGE,
     DRIFT,
@@ -26,8 +26,8 @@ from usecases.revalidation import (
     triggers_now,
     worst,
 )  # fmt: skip
-from usecases.validation_overrides import OverrideFigures
-from usecases.validation_shapes import MEASURED, TOO_FEW, Caught, Drift, Group, Measure, Ranked
+from fivefold.usecases.validation_overrides import OverrideFigures
+from fivefold.usecases.validation_shapes import MEASURED, TOO_FEW, Caught, Drift, Group, Measure, Ranked
 
 FEW = Measure(3, TOO_FEW)
 NONE = OverrideFigures(0, 0, 0, 0, 0, 0, 0.0, 0, 0.0, 10, None, 50)

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
-from risk.language.reading import read_ruleset
-from store.audit_tables import AuditEntry
-from store.ruleset_tables import Draft, RulesetVersion
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.ruleset_tables import Draft, RulesetVersion
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.ruleset_commits import Committed, commit
+from fivefold.usecases.rulesets import save_draft
 from tests.store.filling import filled_once
 from tests.usecases.at_once import change_settings, put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of, together
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.ruleset_commits import Committed, commit
-from usecases.rulesets import save_draft
 
 DOUBTFUL = document().replace("    rationale: How much comes in.\n", "")
 People = tuple[Actor, Actor, Actor]
@@ -100,7 +100,7 @@ def test_what_was_not_looked_at_is_not_committed(engine: Engine, three: People) 
 def test_what_is_saved_while_the_examples_run_is_not_committed_unseen(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from usecases import ruleset_commits
+    from fivefold.usecases import ruleset_commits
 
     ana, ben, _ = three
     save_draft(engine, ana, document())

@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import Engine
 
-from domain.errors import NotThere
+from fivefold.domain.errors import NotThere
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.ruleset_reading import compare_versions, list_families, list_versions, read_draft, read_version
+from fivefold.usecases.rulesets import save_draft
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import document, founded
-from usecases.ruleset_commits import commit
-from usecases.ruleset_reading import compare_versions, list_families, list_versions, read_draft, read_version
-from usecases.rulesets import save_draft
 
 
 def test_families_drafts_and_versions_are_read_as_they_were_written(engine: Engine) -> None:

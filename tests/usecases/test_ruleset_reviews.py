@@ -6,16 +6,16 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere, RulesetNotValid
-from store.audit_tables import AuditEntry
-from store.rulesets import family_named
+from fivefold.domain.errors import NotThere, RulesetNotValid
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.rulesets import family_named
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.ruleset_reviews import Review, read_fitting, review_draft, surroundings_of
+from fivefold.usecases.rulesets import save_draft
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import LEVELS, NOW, document, founded, rows_of
-from usecases.actors import Actor
-from usecases.entity_types import define_type
-from usecases.ruleset_reviews import Review, read_fitting, review_draft, surroundings_of
-from usecases.rulesets import save_draft
 
 
 @pytest.fixture

@@ -7,18 +7,18 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
-from store.activations import PER_SECOND
-from store.audit_tables import AuditEntry
-from store.ruleset_tables import Activation, Draft, Family
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
+from fivefold.store.activations import PER_SECOND
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.ruleset_tables import Activation, Draft, Family
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.entity_types import define_type
+from fivefold.usecases.rulesets import DraftSaved, named_in, save_draft
+from fivefold.usecases.settings import choose_levels, read_settings
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, switch_family
 from tests.usecases.governed import LEVELS, NOW, audited, document, founded, organisation, people, rows_of, together
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.entity_types import define_type
-from usecases.rulesets import DraftSaved, named_in, save_draft
-from usecases.settings import choose_levels, read_settings
 
 People = tuple[Actor, Actor, Actor]
 
@@ -44,8 +44,8 @@ def put_in_force(engine: Engine, *names: str) -> None:
 
 
 def make_version(session: Session, name: str) -> int:
-    from store.ruleset_tables import RulesetVersion
-    from store.rulesets import family_named
+    from fivefold.store.ruleset_tables import RulesetVersion
+    from fivefold.store.rulesets import family_named
 
     family = family_named(session, 1, name)
     made = RulesetVersion(

@@ -5,23 +5,23 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.errors import ActionRefused
-from store.level_tables import Assessment, Standing, Transition
-from store.ruleset_tables import RulesetVersion
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.level_tables import Assessment, Standing, Transition
+from fivefold.store.ruleset_tables import RulesetVersion
+from fivefold.usecases.activations import activate, advance_backfills
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.backtests import report_of, request_backtest, run_next_backtest
+from fivefold.usecases.distribution import Overridden, distribution
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.override_views import overrides_of
+from fivefold.usecases.overrides import approve_override, request_override
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.worker import run_batch
 from tests.usecases.at_once import change_settings, put_list_version, revoke_override, roll_back, switch_family
 from tests.usecases.governed import DAY, NOW, SECOND, document, founded, rows_of
-from usecases.activations import activate, advance_backfills
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.backtests import report_of, request_backtest, run_next_backtest
-from usecases.distribution import Overridden, distribution
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.override_views import overrides_of
-from usecases.overrides import approve_override, request_override
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
-from usecases.worker import run_batch
 
 COUNTRIES = ("NO", "IR", "KP")
 People = tuple[Actor, Actor, Actor]

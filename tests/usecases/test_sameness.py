@@ -6,15 +6,15 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from risk.engine.assessments import Assessments
-from store.audit_tables import AuditEntry
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.usecases import moments
+from fivefold.usecases.inputs_kept import kept_inputs
+from fivefold.usecases.levels import Freshness, LevelShown, history, read_level
+from fivefold.usecases.replay import replay
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases import moments
-from usecases.inputs_kept import kept_inputs
-from usecases.levels import Freshness, LevelShown, history, read_level
-from usecases.replay import replay
 
 OPENED = {"input": {"days_since": "opened_on"}, "cases": [{"when": {"below": 100}, "points": 40}]}
 

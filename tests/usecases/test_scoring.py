@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 
-from domain.clock import DAY_US, to_microseconds
-from domain.errors import DataNotValid, Problem
-from domain.money import RateTable
-from features.sources import read_histories
-from models.scoring import score_histories
-from models.value_model import ValueModel
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.money import RateTable
+from fivefold.features.sources import read_histories
+from fivefold.models.scoring import score_histories
+from fivefold.models.value_model import ValueModel
+from fivefold.usecases.scoring import CLOCK_SLACK_US, Answer, score_rows
 from tests.features import strategies
 from tests.features.strategies import Row, iso, row
 from tests.models.making import value_model
-from usecases.scoring import CLOCK_SLACK_US, Answer, score_rows
 
 NOW = to_microseconds(datetime(2024, 7, 1, 12, tzinfo=UTC))
 AS_OF = strategies.AS_OFS[0]

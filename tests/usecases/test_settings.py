@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError
-from store.audit_tables import AuditEntry, AuditValues
-from store.database import writing
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.store.audit_tables import AuditEntry, AuditValues
+from fivefold.store.database import writing
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.settings import Settings, choose_levels, lock_settings, read_settings, settings_of
 from tests.store.filling import filled_once
 from tests.usecases.at_once import change_settings
 from tests.usecases.governed import NOW, audited, organisation, people, rows_of, together
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.settings import Settings, choose_levels, lock_settings, read_settings, settings_of
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from domain.errors import DataNotValid, Problem
-from usecases.sound_rows import MOST_ATTEMPTS, MOST_REFUSED, take_in_part, take_sound
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.usecases.sound_rows import MOST_ATTEMPTS, MOST_REFUSED, take_in_part, take_sound
 
 Take = Callable[[Sequence[int]], list[int]]
 

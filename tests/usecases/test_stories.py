@@ -13,33 +13,33 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, now_microseconds, parse_moment
-from domain.errors import ActionRefused, ConfigError, DataNotValid
-from domain.money import base_only
-from domain.paging import Part
-from risk.engine.assess import assess
-from risk.facts.portfolio import Portfolio as PortfolioOfRules
-from risk.language.reading import read_ruleset
-from store.ruleset_tables import Activation, RulesetVersion
+from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
+from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid
+from fivefold.domain.money import base_only
+from fivefold.domain.paging import Part
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.facts.portfolio import Portfolio as PortfolioOfRules
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.ruleset_tables import Activation, RulesetVersion
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import Portfolio
+from fivefold.training.plan import make_plan
+from fivefold.training.simulator import Simulation, write_simulation
+from fivefold.usecases.changes.asks import change_settings, order_families
+from fivefold.usecases.changes.proposals import approve_proposal
+from fivefold.usecases.clock_repair import refuse_future, repair
+from fivefold.usecases.erasing import erase_entity, hold
+from fivefold.usecases.facts import list_tags
+from fivefold.usecases.ingest_facts import add_screening, set_tag
+from fivefold.usecases.levels import Freshness, LevelShown, read_level
+from fivefold.usecases.settings import SettingsGiven, read_settings
+from fivefold.usecases.turns import Turns
+from fivefold.usecases.worker import run_batch
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import together
 from tests.usecases.platforms import NOW
-from training.config import TrainingConfig
-from training.data import Portfolio
-from training.plan import make_plan
-from training.simulator import Simulation, write_simulation
-from usecases.changes.asks import change_settings, order_families
-from usecases.changes.proposals import approve_proposal
-from usecases.clock_repair import refuse_future, repair
-from usecases.erasing import erase_entity, hold
-from usecases.facts import list_tags
-from usecases.ingest_facts import add_screening, set_tag
-from usecases.levels import Freshness, LevelShown, read_level
-from usecases.settings import SettingsGiven, read_settings
-from usecases.turns import Turns
-from usecases.worker import run_batch
 
 FUTURE = parse_moment("2062-01-01")
 LOW, MEDIUM, HIGH = 1, 2, 3

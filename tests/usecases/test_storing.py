@@ -6,16 +6,16 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from domain.clock import from_microseconds
-from store import claims
-from store.claims import Batch
-from store.database import writing
+from fivefold.domain.clock import from_microseconds
+from fivefold.store import claims
+from fivefold.store.claims import Batch
+from fivefold.store.database import writing
+from fivefold.usecases import storing
+from fivefold.usecases.assessing import Result, assess_entities
+from fivefold.usecases.storing import failures_of, store_result
+from fivefold.usecases.worker import LEASE_US, MOST_LEFT
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases import storing
-from usecases.assessing import Result, assess_entities
-from usecases.storing import failures_of, store_result
-from usecases.worker import LEASE_US, MOST_LEFT
 
 
 @pytest.fixture

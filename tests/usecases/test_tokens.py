@@ -18,22 +18,21 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, now_microseconds, to_microseconds
-from domain.errors import ConfigError
-from store import audit
-from store.accounts import Allowance, Charge, usage_in
-from store.audit import entries
-from store.audit_tables import AuditEntry, AuditHead, AuditValues
-from store.database import open_database
-from store.plans import Plan, read_plans
-from store.tables import Base, Token
-from store.till import Till
-from tests.store import databases
-from usecases import tokens
-from usecases.audit_verify import verify
-from usecases.members import add_member
-from usecases.organisations import actor_in_new
-from usecases.tokens import (
+from fivefold.domain.clock import DAY_US, now_microseconds, to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.store import audit
+from fivefold.store.accounts import Allowance, Charge, usage_in
+from fivefold.store.audit import entries
+from fivefold.store.audit_tables import AuditEntry, AuditHead, AuditValues
+from fivefold.store.database import open_database
+from fivefold.store.plans import Plan, read_plans
+from fivefold.store.tables import Base, Token
+from fivefold.store.till import Till
+from fivefold.usecases import tokens
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.members import add_member
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.tokens import (
     Credential,
     charge_all,
     create_token,
@@ -45,6 +44,7 @@ from usecases.tokens import (
     revoke_token,
     seconds_to_next_month,
 )
+from tests.store import databases
 
 PLANS = read_plans(None)
 MONTH = "2026-11"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import DataNotValid
-from domain.money import base_only
-from risk.language.fields import FieldType, OneOf
+from fivefold.domain.errors import DataNotValid
+from fivefold.domain.money import base_only
+from fivefold.risk.language.fields import FieldType, OneOf
+from fivefold.usecases.transaction_columns import KNOWN, frame_of, read_columns
 from tests.usecases.platforms import NOW
-from usecases.transaction_columns import KNOWN, frame_of, read_columns
 
 OWN: dict[str, FieldType] = {
     "operation": "text",

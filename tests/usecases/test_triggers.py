@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine
 
-from domain.clock import DAY_US
-from store.due import Reason
+from fivefold.domain.clock import DAY_US
+from fivefold.store.due import Reason
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.levels import Freshness, read_level, view_profile
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
-from usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from usecases.levels import Freshness, read_level, view_profile
 
 HOUR_US = DAY_US // 24
 ALL = {

@@ -6,17 +6,17 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store import due
-from store.claims import Batch, Claim, Queue
-from store.due import BULK, EVENT, Reason
-from store.entities import subject_of
-from store.entity_tables import Entity
+from fivefold.store import due
+from fivefold.store.claims import Batch, Claim, Queue
+from fivefold.store.due import BULK, EVENT, Reason
+from fivefold.store.entities import subject_of
+from fivefold.store.entity_tables import Entity
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.turns import Turns
+from fivefold.usecases.worker import run_batch
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.turns import Turns
-from usecases.worker import run_batch
 
 MOST = 10
 

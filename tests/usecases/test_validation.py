@@ -6,22 +6,22 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store.audit_tables import AuditEntry
-from store.event_tables import ValidationRun
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.audit_tables import AuditEntry
+from fivefold.store.event_tables import ValidationRun
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.ingest_bulk import TagRow, put_tags
+from fivefold.usecases.ingest_facts import RecordGiven, put_record
+from fivefold.usecases.material_changes import register_change
+from fivefold.usecases.validation import Validated, list_validations, read_validation, revalidation, validate_levels
+from fivefold.usecases.validation_page import validation_page
+from fivefold.usecases.worker import run_batch
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.planted import Planted, Step, day, fill, planted
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.ingest_bulk import TagRow, put_tags
-from usecases.ingest_facts import RecordGiven, put_record
-from usecases.material_changes import register_change
-from usecases.validation import Validated, list_validations, read_validation, revalidation, validate_levels
-from usecases.validation_page import validation_page
-from usecases.worker import run_batch
 
 NOW = platforms.NOW
 FROM, UNTIL = day(0), day(90)
@@ -64,7 +64,7 @@ def test_it_is_recorded_once(bank: Planted) -> None:
 def test_transitions_and_what_waits_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a bank as it lives: the worker assesses, an alert comes, a case is confirmed."""
     bank = Bank(engine)
-    monkeypatch.setattr("usecases.audit.now_microseconds", lambda: bank.now)
+    monkeypatch.setattr("fivefold.usecases.audit.now_microseconds", lambda: bank.now)
     bank.activate(banks.document({"country": banks.COUNTRY, "alerts": banks.ALERTS}))
     begins = bank.now
     for name, country in (("a", "NO"), ("b", "KP"), ("c", "RU")):
@@ -99,7 +99,7 @@ class Hindsight:
         self.bank = Bank(engine)
         self.bank.activate(banks.document({"watch": banks.WATCH}, optional_tables=["tags"]))
         self.begins = self.bank.now = NOW - 300 * DAY_US
-        monkeypatch.setattr("usecases.audit.now_microseconds", lambda: self.bank.now)
+        monkeypatch.setattr("fivefold.usecases.audit.now_microseconds", lambda: self.bank.now)
 
     def come(self, names: list[str]) -> None:
         for name in names:
@@ -235,7 +235,7 @@ def test_others_validations_and_histories_are_not_there(bank: Planted) -> None:
 def test_who_was_erased_is_left_out(bank: Planted) -> None:
     from sqlalchemy import update
 
-    from store.entity_tables import Entity
+    from fivefold.store.entity_tables import Entity
 
     before = validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20).report["groups"][0]
     gone = max(entity for entity, steps in bank.steps.items() if steps and steps[0].as_of_us < FROM)
@@ -274,7 +274,7 @@ def test_a_validation_that_fails_leaves_nothing(bank: Planted, monkeypatch: pyte
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("usecases.validation.audit.record", broken)
+    monkeypatch.setattr("fivefold.usecases.validation.audit.record", broken)
     with pytest.raises(RuntimeError):
         validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20)
     with Session(bank.engine) as session:

@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fivefold.usecases import validation_figures
+from fivefold.usecases.validation_figures import group_of, measured
+from fivefold.usecases.validation_history import CONFIRMED, Period, read_history
+from fivefold.usecases.validation_shapes import LEAST, MEASURED, TOO_FEW, Group
 from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, fill, planted
 from tests.usecases.slow_validation import NAMES, Slow
-from usecases import validation_figures
-from usecases.validation_figures import group_of, measured
-from usecases.validation_history import CONFIRMED, Period, read_history
-from usecases.validation_shapes import LEAST, MEASURED, TOO_FEW, Group
 
 LEVELS = ["low", "medium", "high"]
 FROM, UNTIL = day(0), day(90)
@@ -30,7 +30,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small histories be measured."""
     monkeypatch.setattr(validation_figures, "LEAST", 3)
     monkeypatch.setattr(validation_figures, "LEAST_CUSTOMERS", 3)
-    monkeypatch.setattr("models.reference.LEAST_CUSTOMERS", 3)
+    monkeypatch.setattr("fivefold.models.reference.LEAST_CUSTOMERS", 3)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -5,10 +5,10 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.validating import RECORDS
+from fivefold.store.validating import RECORDS
+from fivefold.usecases.validation_history import CONFIRMED, Period, answered, known_by, read_history
 from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, planted
-from usecases.validation_history import CONFIRMED, Period, answered, known_by, read_history
 
 Row = tuple[str, int, int | None, str | None]
 

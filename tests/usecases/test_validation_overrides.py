@@ -5,10 +5,10 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from store.validating import overrides_before
+from fivefold.store.validating import overrides_before
+from fivefold.usecases.validation_history import CONFIRMED, Period, read_history
+from fivefold.usecases.validation_overrides import OverrideFigures, override_figures
 from tests.usecases.planted import Planted, Step, day, planted
-from usecases.validation_history import CONFIRMED, Period, read_history
-from usecases.validation_overrides import OverrideFigures, override_figures
 
 PERIOD = Period(day(0), day(90))
 

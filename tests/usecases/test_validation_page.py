@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from risk.governance.evidence import as_html
+from fivefold.risk.governance.evidence import as_html
+from fivefold.usecases import validation_figures
+from fivefold.usecases.validation import validate_levels
+from fivefold.usecases.validation_page import validation_page
 from tests.usecases import platforms
 from tests.usecases.planted import day, fill, planted
-from usecases import validation_figures
-from usecases.validation import validate_levels
-from usecases.validation_page import validation_page
 
 
 @pytest.fixture

@@ -9,18 +9,18 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from domain.clock import DAY_US, day_text, from_microseconds
-from domain.money import RateTable, ecb_rates
-from features.sources import read_histories
-from models.scoring import score_histories
-from models.value_model import ValueModel
-from store.entity_tables import ValueScore
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.features.sources import read_histories
+from fivefold.models.scoring import score_histories
+from fivefold.models.value_model import ValueModel
+from fivefold.store.entity_tables import ValueScore
+from fivefold.usecases.ingest_checks import OwnerGiven
+from fivefold.usecases.valuing import Valuer
 from tests.models.making import model_of_amounts, value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import Desk
-from usecases.ingest_checks import OwnerGiven
-from usecases.valuing import Valuer
 
 VALUED = {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 40}], "on_unknown": {"points": 70}}
 WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}

@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import NotThere
-from store.entity_tables import Entity
-from store.level_tables import Assessment, AssessmentInputs
+from fivefold.domain.errors import NotThere
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import Assessment, AssessmentInputs
+from fivefold.usecases.levels import history
+from fivefold.usecases.views import NOT_APPLICABLE, FiredRule, Reasons, ValueSeen, read_reasons
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases.levels import history
-from usecases.views import NOT_APPLICABLE, FiredRule, Reasons, ValueSeen, read_reasons
 
 Rules = dict[str, dict[str, Any]]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.errors import ActionRefused, ConfigError
-from usecases.address_ranges import why_refused
-from usecases.webhook_addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.usecases.address_ranges import why_refused
+from fivefold.usecases.webhook_addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of
 
 REFUSED = {
     "loopback": ["127.0.0.1", "127.255.255.255", "::1"],

@@ -17,17 +17,23 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import StoreError
-from store.event_tables import Delivery
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import StoreError
+from fivefold.store.event_tables import Delivery
+from fivefold.usecases import webhook_courier
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.dead_letters import dead_letters, replay
+from fivefold.usecases.delivering import (
+    FIRST_WAIT_SECONDS,
+    LEASE_SECONDS,
+    MOST_ATTEMPTS,
+    claim_deliveries,
+    plan_deliveries,
+)
+from fivefold.usecases.webhook_courier import deliver_due, keep_delivering
+from fivefold.usecases.webhooks import add_endpoint, list_endpoints, rotate_secret
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, Got, endpoint, organisation, receiving, tell
-from usecases import webhook_courier
-from usecases.actors import Actor
-from usecases.dead_letters import dead_letters, replay
-from usecases.delivering import FIRST_WAIT_SECONDS, LEASE_SECONDS, MOST_ATTEMPTS, claim_deliveries, plan_deliveries
-from usecases.webhook_courier import deliver_due, keep_delivering
-from usecases.webhooks import add_endpoint, list_endpoints, rotate_secret
 
 
 def of(events: list[str], customer: str) -> list[str]:
@@ -161,8 +167,8 @@ def test_a_process_that_is_killed_while_sending_loses_nothing(engine: Engine, tm
         program = textwrap.dedent(
             f"""
             import threading
-            from store.database import open_database
-            from usecases.webhook_courier import keep_delivering
+            from fivefold.store.database import open_database
+            from fivefold.usecases.webhook_courier import keep_delivering
             keep_delivering(open_database({url!r}), threading.Event())
             """
         )

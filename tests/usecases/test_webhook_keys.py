@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.webhook_keys import new_key
+from fivefold.usecases.webhook_signing import Secret, read_secrets, written_secrets
+from fivefold.usecases.webhooks import add_endpoint, encrypt_secrets, list_endpoints
 from tests.usecases import platforms
-from usecases.actors import Actor
-from usecases.webhook_keys import new_key
-from usecases.webhook_signing import Secret, read_secrets, written_secrets
-from usecases.webhooks import add_endpoint, encrypt_secrets, list_endpoints
 
 URL = "https://example.com/hooks"
 

@@ -18,12 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from store.deliveries import Claim
+from fivefold.store.deliveries import Claim
+from fivefold.usecases import webhook_sending
+from fivefold.usecases.webhook_sending import Destination, Found, body_of, look_up, open_transport, send
+from fivefold.usecases.webhook_signing import Secret, signature
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import Receiver, receiving
-from usecases import webhook_sending
-from usecases.webhook_sending import Destination, Found, body_of, look_up, open_transport, send
-from usecases.webhook_signing import Secret, signature
 
 SECRETS = (Secret("new"), Secret("old", NOW))
 AT_S = 1_795_000_000

@@ -6,7 +6,7 @@ import hmac
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usecases.webhook_signing import Secret, live, read_secrets, rotated, signature, written_secrets
+from fivefold.usecases.webhook_signing import Secret, live, read_secrets, rotated, signature, written_secrets
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
 moments = st.integers(0, 2**50)

@@ -8,12 +8,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from store.event_tables import Delivery, Endpoint, OutboxEvent
-from tests.usecases.platforms import NOW
-from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, tell
-from usecases.actors import Actor
-from usecases.dead_letters import replay
-from usecases.delivering import (
+from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.dead_letters import replay
+from fivefold.usecases.delivering import (
     LEASE_SECONDS,
     MOST_ATTEMPTS,
     Attempt,
@@ -23,7 +21,9 @@ from usecases.delivering import (
     record_attempts,
     wait_us,
 )
-from usecases.webhooks import set_enabled
+from fivefold.usecases.webhooks import set_enabled
+from tests.usecases.platforms import NOW
+from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, tell
 
 CUSTOMERS = ("c1", "c2")
 LEASE_US = LEASE_SECONDS * SECOND_US

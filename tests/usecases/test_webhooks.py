@@ -10,19 +10,16 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store.audit import entries
-from store.audit_tables import AuditEntry, AuditValues
-from store.event_tables import Delivery, Endpoint
-from tests.store.filling import filled_once
-from tests.usecases.platforms import NOW
-from tests.usecases.receivers import DAY_US, MACHINE, SECOND_US, endpoint, organisation, receiving, tell
-from usecases import dead_letters, webhooks
-from usecases.actors import Actor
-from usecases.delivering import plan_deliveries
-from usecases.webhook_courier import deliver_due
-from usecases.webhook_signing import read_secrets
-from usecases.webhooks import (
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.audit import entries
+from fivefold.store.audit_tables import AuditEntry, AuditValues
+from fivefold.store.event_tables import Delivery, Endpoint
+from fivefold.usecases import dead_letters, webhooks
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.delivering import plan_deliveries
+from fivefold.usecases.webhook_courier import deliver_due
+from fivefold.usecases.webhook_signing import read_secrets
+from fivefold.usecases.webhooks import (
     add_endpoint,
     drop_old_secrets,
     list_endpoints,
@@ -30,6 +27,9 @@ from usecases.webhooks import (
     rotate_secret,
     set_enabled,
 )
+from tests.store.filling import filled_once
+from tests.usecases.platforms import NOW
+from tests.usecases.receivers import DAY_US, MACHINE, SECOND_US, endpoint, organisation, receiving, tell
 
 URL = "https://hooks.example/fivefold"
 PAGE = Path(__file__).parents[2] / "docs" / "webhooks.md"

@@ -11,22 +11,32 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from domain.errors import StoreError
-from store import claims
-from store.claims import Batch
-from store.database import writing
-from store.entities import subject_of
-from store.entity_tables import Entity
+from fivefold.domain.errors import StoreError
+from fivefold.store import claims
+from fivefold.store.claims import Batch
+from fivefold.store.database import writing
+from fivefold.store.entities import subject_of
+from fivefold.store.entity_tables import Entity
+from fivefold.usecases import storing, worker
+from fivefold.usecases.assessing import Result, assess_entities
+from fivefold.usecases.audit_verify import AuditFinding, verify
+from fivefold.usecases.ingest_facts import set_tag
+from fivefold.usecases.levels import list_failed
+from fivefold.usecases.worker import (
+    LEASE_US,
+    MOST_ATTEMPTS,
+    MOST_LEFT,
+    Done,
+    Tally,
+    assess_now,
+    back_off_us,
+    run_batch,
+    work_on,
+)
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from usecases import storing, worker
-from usecases.assessing import Result, assess_entities
-from usecases.audit_verify import AuditFinding, verify
-from usecases.ingest_facts import set_tag
-from usecases.levels import list_failed
-from usecases.worker import LEASE_US, MOST_ATTEMPTS, MOST_LEFT, Done, Tally, assess_now, back_off_us, run_batch, work_on
 
 
 @pytest.fixture

@@ -20,18 +20,18 @@ from hypothesis import settings
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import StoreError
-from store.database import upgrade
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import StoreError
+from fivefold.store.database import upgrade
+from fivefold.usecases.activations import activate
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import AuditFinding, verify
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
 from tests.store import databases
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
-from usecases.activations import activate
-from usecases.actors import Actor
-from usecases.audit_verify import AuditFinding, verify
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
 
 log = structlog.get_logger()
 

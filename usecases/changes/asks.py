@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.rate_files import DatedRates
-from risk.facts.lists import NamedList, read_list
-from risk.language.canonical import canonical_json
-from store.activations import PER_SECOND
-from store.database import reachable
-from usecases.actors import Actor
-from usecases.changes.contents import (
+from fivefold.domain.rate_files import DatedRates
+from fivefold.risk.facts.lists import NamedList, read_list
+from fivefold.risk.language.canonical import canonical_json
+from fivefold.store.activations import PER_SECOND
+from fivefold.store.database import reachable
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.contents import (
     ListVersionsAdded,
     OverrideRevoked,
     PolicyRetired,
@@ -21,11 +21,11 @@ from usecases.changes.contents import (
     RulesetSwitched,
     SettingsChanged,
 )
-from usecases.changes.proposals import Outcome, ask_for
-from usecases.lists import ListPut, list_version, missing_versions
-from usecases.rate_tables import checked_rates, rates_content
-from usecases.reasons import checked_rate, checked_reason
-from usecases.settings import SettingsGiven, check_values
+from fivefold.usecases.changes.proposals import Outcome, ask_for
+from fivefold.usecases.lists import ListPut, list_version, missing_versions
+from fivefold.usecases.rate_tables import checked_rates, rates_content
+from fivefold.usecases.reasons import checked_rate, checked_reason
+from fivefold.usecases.settings import SettingsGiven, check_values
 
 
 def order_families(

@@ -9,14 +9,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US, from_microseconds
-from domain.errors import ActionRefused
-from risk.facts.lists import ListVersion
-from store.backfills import count_of_type
-from store.entity_tables import EntityType
-from store.ruleset_tables import Backtest
-from usecases.changes.deciding import Reached
-from usecases.lists import named_lists
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.errors import ActionRefused
+from fivefold.risk.facts.lists import ListVersion
+from fivefold.store.backfills import count_of_type
+from fivefold.store.entity_tables import EntityType
+from fivefold.store.ruleset_tables import Backtest
+from fivefold.usecases.changes.deciding import Reached
+from fivefold.usecases.lists import named_lists
 
 MOST_DAYS = 30
 """A backtest counts for so long: what is known about customers changes every day."""

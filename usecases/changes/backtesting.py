@@ -8,25 +8,25 @@ import polars as pl
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
-from risk.facts.lists import NamedList
-from risk.facts.portfolio import Portfolio
-from risk.governance.compositions import Before, Comparison, Composition, compare, joined
-from store import loading
-from store.backfills import count_of_type
-from store.database import reachable, writing
-from store.entity_tables import Entity
-from store.proposals import PROPOSED, proposal_numbered
-from store.ruleset_tables import Backtest, Family, RulesetVersion
-from usecases.actors import Actor
-from usecases.assessing import held_before, released, ruleset_of
-from usecases.backtest_running import Progress, parts_of_type
-from usecases.changes.backtest_validity import validity
-from usecases.changes.contents import read_content
-from usecases.changes.deciding import Deciding, Reached
-from usecases.changes.effects import rehearse
-from usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
-from usecases.portfolios import read_portfolio
+from fivefold.domain.errors import ActionRefused
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.compositions import Before, Comparison, Composition, compare, joined
+from fivefold.store import loading
+from fivefold.store.backfills import count_of_type
+from fivefold.store.database import reachable, writing
+from fivefold.store.entity_tables import Entity
+from fivefold.store.proposals import PROPOSED, proposal_numbered
+from fivefold.store.ruleset_tables import Backtest, Family, RulesetVersion
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.assessing import held_before, released, ruleset_of
+from fivefold.usecases.backtest_running import Progress, parts_of_type
+from fivefold.usecases.changes.backtest_validity import validity
+from fivefold.usecases.changes.contents import read_content
+from fivefold.usecases.changes.deciding import Deciding, Reached
+from fivefold.usecases.changes.effects import rehearse
+from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
+from fivefold.usecases.portfolios import read_portfolio
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter
 
-from domain.canonical import canonical_json
-from store.activations import PER_SECOND
-from usecases.settings import SettingsGiven
+from fivefold.domain.canonical import canonical_json
+from fivefold.store.activations import PER_SECOND
+from fivefold.usecases.settings import SettingsGiven
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from risk.engine.reads import lists_of_ruleset
-from risk.facts.lists import NamedList
-from store.chain import digest_of
-from store.ruleset_tables import Family
-from store.rulesets import all_active_versions, families_of
-from usecases.assessing import ruleset_of
-from usecases.lists import named_lists
+from fivefold.risk.engine.reads import lists_of_ruleset
+from fivefold.risk.facts.lists import NamedList
+from fivefold.store.chain import digest_of
+from fivefold.store.ruleset_tables import Family
+from fivefold.store.rulesets import all_active_versions, families_of
+from fivefold.usecases.assessing import ruleset_of
+from fivefold.usecases.lists import named_lists
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
-from risk.facts.lists import read_list
-from store.entities import entity_named
-from store.entity_tables import Entity, EntityType
-from usecases.activations import roll_back_in
-from usecases.actors import Actor
-from usecases.changes.contents import (
+from fivefold.domain.errors import ActionRefused
+from fivefold.risk.facts.lists import read_list
+from fivefold.store.entities import entity_named
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.usecases.activations import roll_back_in
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.contents import (
     Content,
     Fact,
     ListVersionsAdded,
@@ -28,14 +28,14 @@ from usecases.changes.contents import (
     SettingsChanged,
     TagChanged,
 )
-from usecases.changes.deciding import Deciding, Reached, deciding
-from usecases.ingest_facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
-from usecases.lists import ListPut, put_list_in
-from usecases.overrides import revoke_override_in
-from usecases.policies import PolicyLine, retire_policy_in
-from usecases.rate_tables import RateTableLine, put_rates_in
-from usecases.rulesets import order_families_in, switch_family_in
-from usecases.settings import Settings, SettingsGiven, change_settings_in
+from fivefold.usecases.changes.deciding import Deciding, Reached, deciding
+from fivefold.usecases.ingest_facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
+from fivefold.usecases.lists import ListPut, put_list_in
+from fivefold.usecases.overrides import revoke_override_in
+from fivefold.usecases.policies import PolicyLine, retire_policy_in
+from fivefold.usecases.rate_tables import RateTableLine, put_rates_in
+from fivefold.usecases.rulesets import order_families_in, switch_family_in
+from fivefold.usecases.settings import Settings, SettingsGiven, change_settings_in
 
 Result = ListPut | RateTableLine | PolicyLine | Settings | tuple[str, ...] | None
 """What a change gave: of the order of families their names; of a switch, a roll-back or a revocation nothing."""

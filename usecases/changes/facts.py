@@ -8,17 +8,17 @@ from typing import Any, Literal
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ConfigError
-from store.database import reachable
-from store.entities import entity_named
-from usecases import ingest_facts
-from usecases.actors import Actor
-from usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
-from usecases.changes.people import is_member
-from usecases.changes.proposals import Outcome, ask_for
-from usecases.ingest_facts import RecordGiven
-from usecases.lowering import WouldLower
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.store.database import reachable
+from fivefold.store.entities import entity_named
+from fivefold.usecases import ingest_facts
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
+from fivefold.usecases.changes.people import is_member
+from fivefold.usecases.changes.proposals import Outcome, ask_for
+from fivefold.usecases.ingest_facts import RecordGiven
+from fivefold.usecases.lowering import WouldLower
 
 
 def set_tag(

@@ -9,15 +9,15 @@ from collections.abc import Collection
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused
-from store.database import writing
-from store.entity_tables import OrganisationSettings
-from store.organisation_lock import hold_organisation
-from store.proposals import anything_decided
-from usecases.actors import Actor
-from usecases.reasons import checked_reason
-from usecases.settings import Settings, set_sole_operator_in
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.database import writing
+from fivefold.store.entity_tables import OrganisationSettings
+from fivefold.store.organisation_lock import hold_organisation
+from fivefold.store.proposals import anything_decided
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.reasons import checked_reason
+from fivefold.usecases.settings import Settings, set_sole_operator_in
 
 _MEMBER = "member:"
 

@@ -14,19 +14,19 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from domain.canonical import canonical_json
-from domain.clock import now_microseconds
-from domain.errors import ActionRefused, NotThere
-from domain.paging import WHOLE, Page, Part
-from store.backfills import count_of_type
-from store.bound_rows import digests
-from store.database import reachable, writing
-from store.entities import note
-from store.entity_tables import EntityType, OrganisationSettings
-from store.level_tables import OverrideRow
-from store.organisation_lock import hold_organisation
-from store.proposal_tables import Proposal
-from store.proposals import (
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.backfills import count_of_type
+from fivefold.store.bound_rows import digests
+from fivefold.store.database import reachable, writing
+from fivefold.store.entities import note
+from fivefold.store.entity_tables import EntityType, OrganisationSettings
+from fivefold.store.level_tables import OverrideRow
+from fivefold.store.organisation_lock import hold_organisation
+from fivefold.store.proposal_tables import Proposal
+from fivefold.store.proposals import (
     APPROVED,
     PROPOSED,
     REFUSED,
@@ -36,11 +36,11 @@ from store.proposals import (
     proposal_numbered,
     proposals_of,
 )
-from store.ruleset_tables import Backtest
-from usecases import audit
-from usecases.actors import Actor
-from usecases.changes.backtest_validity import refuse_outdated
-from usecases.changes.contents import (
+from fivefold.store.ruleset_tables import Backtest
+from fivefold.usecases import audit
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.backtest_validity import refuse_outdated
+from fivefold.usecases.changes.contents import (
     FACTS,
     Content,
     ModelPromoted,
@@ -49,14 +49,14 @@ from usecases.changes.contents import (
     read_content,
     written,
 )
-from usecases.changes.deciding import Reached
-from usecases.changes.effects import Champions, Result, apply_content, rehearse
-from usecases.changes.people import refuse_nobody, refuse_same_person
-from usecases.changes.reach import reach_of
-from usecases.changes.releasing import activate_releases
-from usecases.overrides import raises_without
-from usecases.reasons import checked_reason
-from usecases.roles import Role
+from fivefold.usecases.changes.deciding import Reached
+from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse
+from fivefold.usecases.changes.people import refuse_nobody, refuse_same_person
+from fivefold.usecases.changes.reach import reach_of
+from fivefold.usecases.changes.releasing import activate_releases
+from fivefold.usecases.overrides import raises_without
+from fivefold.usecases.reasons import checked_reason
+from fivefold.usecases.roles import Role
 
 _UNDER_WAY = frozenset({"queued", "running"})
 

@@ -6,19 +6,19 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from store.backfills import count_of_type
-from store.entity_tables import Entity, EntityType
-from store.event_tables import Decision
-from store.overrides import count_below, count_with_level
-from store.policies import policy_numbered
-from store.ruleset_tables import Family
-from store.rulesets import all_active_versions
-from usecases.actors import Actor
-from usecases.changes.contents import Content, OverrideRevoked, PolicyRetired, SettingsChanged
-from usecases.changes.deciding import Reached
-from usecases.overrides import levels_without
-from usecases.settings import settings_of
+from fivefold.domain.clock import DAY_US
+from fivefold.store.backfills import count_of_type
+from fivefold.store.entity_tables import Entity, EntityType
+from fivefold.store.event_tables import Decision
+from fivefold.store.overrides import count_below, count_with_level
+from fivefold.store.policies import policy_numbered
+from fivefold.store.ruleset_tables import Family
+from fivefold.store.rulesets import all_active_versions
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.changes.contents import Content, OverrideRevoked, PolicyRetired, SettingsChanged
+from fivefold.usecases.changes.deciding import Reached
+from fivefold.usecases.overrides import levels_without
+from fivefold.usecases.settings import settings_of
 
 LOOKED_BACK_DAYS = 90
 

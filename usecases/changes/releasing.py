@@ -13,15 +13,15 @@ import polars as pl
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
-from risk.engine.lost_floors import as_text
-from risk.facts.portfolio import ENTITY, Portfolio
-from risk.governance.compositions import Before, Composition, decided
-from store import loading
-from store.level_tables import LevelRelease
-from usecases.assessing import held_before
-from usecases.inputs_kept import previous_of
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
+from fivefold.risk.engine.lost_floors import as_text
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.compositions import Before, Composition, decided
+from fivefold.store import loading
+from fivefold.store.level_tables import LevelRelease
+from fivefold.usecases.assessing import held_before
+from fivefold.usecases.inputs_kept import previous_of
 
 MOST_MOMENTS = 400
 """Whom the withdrawn version decided on longer, or more often, is held."""

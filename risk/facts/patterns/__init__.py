@@ -5,17 +5,17 @@ from typing import Any
 
 import polars as pl
 
-from risk.facts.patterns.deviation import find_purpose_deviation, find_volume_deviation
-from risk.facts.patterns.dormancy import find_dormancy
-from risk.facts.patterns.fan import find_fan
-from risk.facts.patterns.pass_through import find_pass_through
-from risk.facts.patterns.rows import LATEST, NUMBER
-from risk.facts.patterns.structuring import find_structuring
-from risk.facts.patterns.velocity import find_velocity
-from risk.facts.portfolio import signal_of
-from risk.language.base import Part
-from risk.language.inputs import key_of
-from risk.language.patterns import (
+from fivefold.risk.facts.patterns.deviation import find_purpose_deviation, find_volume_deviation
+from fivefold.risk.facts.patterns.dormancy import find_dormancy
+from fivefold.risk.facts.patterns.fan import find_fan
+from fivefold.risk.facts.patterns.pass_through import find_pass_through
+from fivefold.risk.facts.patterns.rows import LATEST, NUMBER
+from fivefold.risk.facts.patterns.structuring import find_structuring
+from fivefold.risk.facts.patterns.velocity import find_velocity
+from fivefold.risk.facts.portfolio import signal_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.patterns import (
     DormantThenActive,
     Fan,
     PassThrough,

@@ -9,10 +9,10 @@ from fractions import Fraction
 
 import polars as pl
 
-from risk.facts.patterns.rows import AMOUNT, LATEST, NUMBER, ROW, TIME, WORD, answered, linked, total, wide
-from risk.language.durations import Duration
-from risk.language.inputs import FieldInput, key_of
-from risk.language.patterns import PurposeDeviation, VolumeDeviation
+from fivefold.risk.facts.patterns.rows import AMOUNT, LATEST, NUMBER, ROW, TIME, WORD, answered, linked, total, wide
+from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.inputs import FieldInput, key_of
+from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
 
 _DECLARED, _OUTSIDE = "declared", "outside"
 _MONTHS = {

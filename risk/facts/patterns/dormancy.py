@@ -6,8 +6,8 @@ Virtual Assets: Red Flag Indicators (2020): transfers to an account that was ina
 
 import polars as pl
 
-from risk.facts.patterns.rows import BEGIN, LATEST, NUMBER, ROW, TIME, answered, linked
-from risk.language.patterns import DormantThenActive
+from fivefold.risk.facts.patterns.rows import BEGIN, LATEST, NUMBER, ROW, TIME, answered, linked
+from fivefold.risk.language.patterns import DormantThenActive
 
 _FIRST, _BEFORE = "first", "before"
 

@@ -6,7 +6,7 @@ one account); FFIEC BSA/AML Examination Manual, appendix F (an unusually large n
 
 import polars as pl
 
-from risk.facts.patterns.rows import (
+from fivefold.risk.facts.patterns.rows import (
     COUNTERPARTY,
     DEPOSIT,
     DIRECTION,
@@ -18,7 +18,7 @@ from risk.facts.patterns.rows import (
     answered,
     linked,
 )
-from risk.language.patterns import Fan
+from fivefold.risk.language.patterns import Fan
 
 
 def find_fan(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Fan, _units: int) -> pl.DataFrame:

@@ -9,9 +9,9 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 
-from features.compiling import compiled_loops
-from risk.facts.patterns import loops
-from risk.facts.patterns.rows import (
+from fivefold.features.compiling import compiled_loops
+from fivefold.risk.facts.patterns import loops
+from fivefold.risk.facts.patterns.rows import (
     AMOUNT,
     DEPOSIT,
     DIRECTION,
@@ -26,7 +26,7 @@ from risk.facts.patterns.rows import (
     offsets_of,
     wide,
 )
-from risk.language.patterns import PassThrough
+from fivefold.risk.language.patterns import PassThrough
 
 _NEEDED, _DEADLINE, _PASSED = "needed", "deadline", "passed"
 

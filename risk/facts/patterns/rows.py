@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from risk.facts.portfolio import AS_OF, ENTITY
-from risk.language.durations import Duration
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.language.durations import Duration
 
 Integers = npt.NDArray[np.int64]
 

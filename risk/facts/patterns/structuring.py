@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import polars as pl
 
-from risk.facts.patterns.rows import (
+from fivefold.risk.facts.patterns.rows import (
     AMOUNT,
     DEPOSIT,
     DIRECTION,
@@ -21,7 +21,7 @@ from risk.facts.patterns.rows import (
     linked,
     total,
 )
-from risk.language.patterns import Structuring
+from fivefold.risk.language.patterns import Structuring
 
 
 def find_structuring(

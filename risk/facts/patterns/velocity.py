@@ -7,11 +7,11 @@ hours; FFIEC BSA/AML Examination Manual, appendix F: an unusually large number a
 import numpy as np
 import polars as pl
 
-from domain.clock import DAY_US
-from features.compiling import compiled_loops
-from risk.facts.patterns import loops
-from risk.facts.patterns.rows import COUNTERPARTY, LATEST, NUMBER, ROW, TIME, answered, linked, offsets_of
-from risk.language.patterns import Velocity
+from fivefold.domain.clock import DAY_US
+from fivefold.features.compiling import compiled_loops
+from fivefold.risk.facts.patterns import loops
+from fivefold.risk.facts.patterns.rows import COUNTERPARTY, LATEST, NUMBER, ROW, TIME, answered, linked, offsets_of
+from fivefold.risk.language.patterns import Velocity
 
 _NUMBERED = "numbered"
 """Counterparties as numbers from 0, in any order; -1 where it is unknown, and therefore none."""

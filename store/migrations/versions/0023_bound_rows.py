@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from store.audit import append
-from store.bound_rows import BoundTable, stored
-from store.chain import Entry, digest_of
+from fivefold.domain.clock import now_microseconds
+from fivefold.store.audit import append
+from fivefold.store.bound_rows import BoundTable, stored
+from fivefold.store.chain import Entry, digest_of
 
 revision = "0023"
 down_revision = "0022"

@@ -5,11 +5,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from domain.clock import to_microseconds
-from risk.columns.fuzzy import likeness
-from risk.language.conditions import All, Any_, Not
-from risk.language.fields import Kind
-from risk.language.operators import Fuzzy
+from fivefold.domain.clock import to_microseconds
+from fivefold.risk.columns.fuzzy import likeness
+from fivefold.risk.language.conditions import All, Any_, Not
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.operators import Fuzzy
 
 Truth = bool | None
 LEVELS = ("low", "2", "1", "high")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from risk.language.ruleset import Ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 Data = dict[str, Any]
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from risk.columns.checks import check, fatal_faults, kind_at, type_of
-from risk.columns.kinds import Misnamed, vocabulary
-from risk.columns.places import Place
-from risk.language.fields import Kind, OneOf
-from risk.language.inputs import FieldInput, TagInput, ValueInput
+from fivefold.risk.columns.checks import check, fatal_faults, kind_at, type_of
+from fivefold.risk.columns.kinds import Misnamed, vocabulary
+from fivefold.risk.columns.places import Place
+from fivefold.risk.language.fields import Kind, OneOf
+from fivefold.risk.language.inputs import FieldInput, TagInput, ValueInput
 from tests.risk.columns.rulesets_made import made
 
 FIELDS = {"country": "country", "income": "number", "kind": {"one_of": ["a", "b"]}, "words": ["text"], "born": "date"}

@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 from pydantic import TypeAdapter
 
-from risk.columns.conditions import Compiler
-from risk.columns.values import Column
-from risk.language.base import Part
-from risk.language.conditions import Condition
-from risk.language.fields import Kind
-from risk.language.inputs import key_of
+from fivefold.risk.columns.conditions import Compiler
+from fivefold.risk.columns.values import Column
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import key_of
 
 condition = TypeAdapter[Any](Condition)
 

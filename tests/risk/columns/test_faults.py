@@ -1,7 +1,7 @@
 """Faults, written for people."""
 
-from risk.columns.faults import Fault, Severity, findings
-from risk.language.documents import Document
+from fivefold.risk.columns.faults import Fault, Severity, findings
+from fivefold.risk.language.documents import Document
 from tests.risk.columns.rulesets_made import made
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz import distance, fuzz
 
-from risk.columns.fuzzy import folded, likeness, nearly
+from fivefold.risk.columns.fuzzy import folded, likeness, nearly
 
 SCORERS = ("ratio", "token_set", "partial", "jaro_winkler")
 letters = st.text(st.sampled_from("abcdeé ł-'"), max_size=12)

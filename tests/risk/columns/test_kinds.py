@@ -5,12 +5,20 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from risk.columns.kinds import Misnamed, column_for, column_of, inputs_of_rule, kind_of_input, source_of, vocabulary
-from risk.columns.values import Column
-from risk.language.fields import Kind
-from risk.language.inputs import Input, word_of
-from risk.language.policy import PolicyRule
-from risk.language.policy_inputs import POLICY_INPUTS
+from fivefold.risk.columns.kinds import (
+    Misnamed,
+    column_for,
+    column_of,
+    inputs_of_rule,
+    kind_of_input,
+    source_of,
+    vocabulary,
+)
+from fivefold.risk.columns.values import Column
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import Input, word_of
+from fivefold.risk.language.policy import PolicyRule
+from fivefold.risk.language.policy_inputs import POLICY_INPUTS
 from tests.risk.columns.rulesets_made import made
 
 any_input = TypeAdapter[Any](Input)

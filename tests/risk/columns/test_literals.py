@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from risk.columns.literals import literal_faults
-from risk.language.fields import FieldType, Kind, OneOf
+from fivefold.risk.columns.literals import literal_faults
+from fivefold.risk.language.fields import FieldType, Kind, OneOf
 
 AB = OneOf(one_of=("a", "b"))
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from risk.columns.conditions import Compiler
-from risk.columns.operators import compare
-from risk.columns.values import Column, misfit
-from risk.language.conditions import Condition
-from risk.language.fields import Kind
-from risk.language.operators import OPERATOR_KINDS
+from fivefold.risk.columns.conditions import Compiler
+from fivefold.risk.columns.operators import compare
+from fivefold.risk.columns.values import Column, misfit
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.operators import OPERATOR_KINDS
 from tests.risk.columns.kleene import LEVELS, compared, holds
 
 condition = TypeAdapter[Any](Condition)

@@ -1,10 +1,10 @@
 """Where conditions and inputs stand."""
 
-from risk.columns.places import conditions_of, inputs_at, wheres_in, word_at
-from risk.columns.places import tests_at as all_tests_at
-from risk.language.canonical import canonical_json
-from risk.language.documents import Document
-from risk.language.inputs import Count, FieldInput
+from fivefold.risk.columns.places import conditions_of, inputs_at, wheres_in, word_at
+from fivefold.risk.columns.places import tests_at as all_tests_at
+from fivefold.risk.language.canonical import canonical_json
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.inputs import Count, FieldInput
 from tests.risk.columns.rulesets_made import made
 
 WHERE = {"not": {"field": "state", "equals": "failed"}}

@@ -4,8 +4,14 @@ from typing import Any
 
 import pytest
 
-from risk.columns.policies import actions_at, check_policy, inputs_of_policy, inputs_of_policy_rule, policy_faults
-from risk.language.inputs import key_of
+from fivefold.risk.columns.policies import (
+    actions_at,
+    check_policy,
+    inputs_of_policy,
+    inputs_of_policy_rule,
+    policy_faults,
+)
+from fivefold.risk.language.inputs import key_of
 from tests.risk.engine.policies_small import policy
 
 GOOD: dict[str, Any] = {

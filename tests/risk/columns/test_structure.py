@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from risk.columns.structure import outcomes_of, structure_faults
+from fivefold.risk.columns.structure import outcomes_of, structure_faults
 from tests.risk.columns.rulesets_made import made
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from domain.clock import DAY_US
-from risk.columns.values import Column, level_number, literal, misfit, ordinal
-from risk.language.fields import Kind
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.columns.values import Column, level_number, literal, misfit, ordinal
+from fivefold.risk.language.fields import Kind
 
 GOOD: dict[Kind, Any] = {
     Kind.TEXT: "x",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from risk.columns.weights import weight_faults
+from fivefold.risk.columns.weights import weight_faults
 from tests.risk.columns.rulesets_made import made
 
 WEIGHTS: Any = {"a": {"one": 40, "two": 60}, "b": {"one": 100, "two": 0}}

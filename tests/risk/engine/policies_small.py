@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from risk.engine.policies import PolicyProgram, policy_program_for
-from risk.language.policy import Policy, read_policy
+from fivefold.risk.engine.policies import PolicyProgram, policy_program_for
+from fivefold.risk.language.policy import Policy, read_policy
 
 Data = dict[str, Any]
 Truth = bool | None

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 Data = dict[str, Any]
 Draw = Any

@@ -6,14 +6,14 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import parse_moment
-from domain.money import base_only
-from risk.engine.assess import assess
-from risk.engine.assessments import Assessments
-from risk.facts.fields import entities_from_rows
-from risk.facts.portfolio import Portfolio
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.money import base_only
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 Data = dict[str, Any]
 DAY = parse_moment("2024-07-01")

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from domain.clock import from_microseconds, parse_moment
-from domain.errors import LayoutError, RulesetNotValid
-from domain.money import base_only
-from risk.engine.assess import assess, program_for, refuse_faulty
-from risk.engine.assessments import Assessments
-from risk.engine.breakdown import explain
-from risk.facts.fields import entities_from_rows
-from risk.facts.portfolio import Portfolio
+from fivefold.domain.clock import from_microseconds, parse_moment
+from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.domain.money import base_only
+from fivefold.risk.engine.assess import assess, program_for, refuse_faulty
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.facts.portfolio import Portfolio
 from tests.risk.engine.reference import Answer, assess_slowly
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.rulesets_drawn import read, rulesets

@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from domain.clock import DAY_US
-from risk.engine.assess import assess
-from risk.engine.assessments import Status, assess_inputs
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Status, assess_inputs
 from tests.risk.engine.small import DAY, assessed, case, exactly, portfolio, rule, ruleset
 
 Data = dict[str, Any]

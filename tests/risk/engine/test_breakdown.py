@@ -10,10 +10,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from domain.canonical import canonical_json
-from risk.engine import breakdown
-from risk.engine.breakdown import Explanation, as_json, as_json_text, explain, explain_all
-from risk.engine.outcomes import CaseOutcome, RuleOutcome
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine import breakdown
+from fivefold.risk.engine.breakdown import Explanation, as_json, as_json_text, explain, explain_all
+from fivefold.risk.engine.outcomes import CaseOutcome, RuleOutcome
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.rulesets_drawn import rulesets
 from tests.risk.engine.small import Data, assessed, case, exactly, rule, ruleset

@@ -4,8 +4,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.engine.codes import SLOTS, code, points_column, points_of, rule_column, slot_column, slot_of
-from risk.language.numbers import MOST_POINTS, POINT_UNITS
+from fivefold.risk.engine.codes import SLOTS, code, points_column, points_of, rule_column, slot_column, slot_of
+from fivefold.risk.language.numbers import MOST_POINTS, POINT_UNITS
 
 MOST_UNITS = MOST_POINTS * POINT_UNITS
 MOST_SLOT = 202

@@ -6,10 +6,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from risk.engine.breakdown import explain
-from risk.engine.failures import said
-from risk.engine.seen import seen_inputs
-from risk.language.inputs import FieldInput
+from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.engine.failures import said
+from fivefold.risk.engine.seen import seen_inputs
+from fivefold.risk.language.inputs import FieldInput
 from tests.risk.engine.small import assessed, case, rule, ruleset
 
 Data = dict[str, Any]

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from domain.errors import LayoutError
-from risk.engine.assess import assess
+from fivefold.domain.errors import LayoutError
+from fivefold.risk.engine.assess import assess
 from tests.risk.engine.small import DAY, exactly, portfolio, ruleset
 
 

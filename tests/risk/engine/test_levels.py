@@ -8,9 +8,9 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US, from_microseconds, parse_moment, to_microseconds
-from risk.engine.levels import Computed, HeldFloor, Override, Standing, Step, next_level, next_levels
-from risk.language.durations import Duration
+from fivefold.domain.clock import DAY_US, from_microseconds, parse_moment, to_microseconds
+from fivefold.risk.engine.levels import Computed, HeldFloor, Override, Standing, Step, next_level, next_levels
+from fivefold.risk.language.durations import Duration
 
 DAY = DAY_US
 START = parse_moment("2024-01-31")

@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from domain.clock import DAY_US
-from risk.engine.assess import assess
-from risk.engine.breakdown import explain, explain_all
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.breakdown import explain, explain_all
 from tests.risk.engine.small import DAY, Data, assessed, case, exactly, portfolio, rule, ruleset
 
 

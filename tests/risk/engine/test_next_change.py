@@ -6,13 +6,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from domain.clock import DAY_US
-from domain.money import base_only
-from risk.engine.assess import assess
-from risk.engine.assessments import Assessments
-from risk.engine.next_change import Change, next_changes
-from risk.facts.lists import ListVersion, NamedList
-from risk.facts.portfolio import Portfolio
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.money import base_only
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.next_change import Change, next_changes
+from fivefold.risk.facts.lists import ListVersion, NamedList
+from fivefold.risk.facts.portfolio import Portfolio
 from tests.risk.engine.small import FIELDS, case, rule
 from tests.risk.engine.small import ruleset as made
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from domain.canonical import canonical_json
-from risk.engine.breakdown import explain
-from risk.engine.outcomes import RuleOutcome, signed
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.engine.outcomes import RuleOutcome, signed
 from tests.risk.engine.small import assessed, case, rule, ruleset
 
 Data = dict[str, Any]

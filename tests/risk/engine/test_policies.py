@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import RulesetNotValid
-from risk.engine.codes import rule_column
-from risk.engine.policies import ACTION, DECIDED, Outcome, kept_policy, policy_program_for
-from risk.engine.policy_words import OUTCOMES
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.engine.codes import rule_column
+from fivefold.risk.engine.policies import ACTION, DECIDED, Outcome, kept_policy, policy_program_for
+from fivefold.risk.engine.policy_words import OUTCOMES
 from tests.risk.engine.policies_small import (
     ACTIONS,
     COLUMNS,

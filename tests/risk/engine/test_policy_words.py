@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 from hypothesis import given
 
-from domain.canonical import canonical_json
-from risk.engine.policy_words import decided
-from risk.facts.portfolio import error_of
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine.policy_words import decided
+from fivefold.risk.facts.portfolio import error_of
 from tests.risk.engine.policies_small import COLUMNS, drawn_rules, outcome_of, policy, program, rows
 
 CASH: dict[str, Any] = {

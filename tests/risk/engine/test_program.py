@@ -5,12 +5,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from risk.engine.assess import program_for
-from risk.engine.breakdown import explain
-from risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, compile_ruleset
-from risk.facts.portfolio import AS_OF
-from risk.language.fields import Kind
-from risk.language.inputs import FieldInput, key_of
+from fivefold.risk.engine.assess import program_for
+from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, compile_ruleset
+from fivefold.risk.facts.portfolio import AS_OF
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import FieldInput, key_of
 from tests.risk.engine.small import DAY, assessed, case, exactly, rule, ruleset
 
 Data = dict[str, Any]

@@ -2,8 +2,14 @@
 
 from typing import Any
 
-from risk.engine.reads import inputs_of_ruleset, lists_of_policy, lists_of_ruleset, signal_of_rule, signals_of_ruleset
-from risk.language.inputs import key_of
+from fivefold.risk.engine.reads import (
+    inputs_of_ruleset,
+    lists_of_policy,
+    lists_of_ruleset,
+    signal_of_rule,
+    signals_of_ruleset,
+)
+from fivefold.risk.language.inputs import key_of
 from tests.risk.engine.policies_small import policy
 from tests.risk.engine.small import case, rule, ruleset
 

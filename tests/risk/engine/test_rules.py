@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from risk.engine.breakdown import Explanation, explain
-from risk.engine.rules import MOST_HALVINGS, halved
-from risk.facts.fields import read_moments
-from risk.language.numbers import MOST_POINTS, POINT_UNITS
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.engine.breakdown import Explanation, explain
+from fivefold.risk.engine.rules import MOST_HALVINGS, halved
+from fivefold.risk.facts.fields import read_moments
+from fivefold.risk.language.numbers import MOST_POINTS, POINT_UNITS
 from tests.risk.engine.small import DAY, assessed, case, rule, ruleset
 
 Data = dict[str, Any]

@@ -3,11 +3,11 @@
 from decimal import Decimal
 from typing import Any
 
-from risk.columns.kinds import inputs_of_rule
-from risk.columns.values import Column
-from risk.engine.seen import cuts_of, seen_inputs
-from risk.language.fields import Kind
-from risk.language.inputs import key_of
+from fivefold.risk.columns.kinds import inputs_of_rule
+from fivefold.risk.columns.values import Column
+from fivefold.risk.engine.seen import cuts_of, seen_inputs
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import key_of
 from tests.risk.engine.small import Data, case, rule, ruleset
 
 

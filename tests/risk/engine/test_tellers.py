@@ -6,16 +6,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from domain.money import base_only
-from risk.engine import tellers
-from risk.engine.assess import assess, program_for
-from risk.engine.assessments import Assessments
-from risk.engine.breakdown import explain, explain_all
-from risk.engine.outcomes import RuleOutcome
-from risk.engine.tellers import outcomes_of, teller_of
-from risk.facts.fields import entities_from_rows
-from risk.facts.portfolio import Portfolio
-from risk.language.ruleset import Ruleset
+from fivefold.domain.money import base_only
+from fivefold.risk.engine import tellers
+from fivefold.risk.engine.assess import assess, program_for
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.breakdown import explain, explain_all
+from fivefold.risk.engine.outcomes import RuleOutcome
+from fivefold.risk.engine.tellers import outcomes_of, teller_of
+from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.small import DAY, Data, case, rule, ruleset
 
 ASKS = rule("asks", case({"field": "name", "equals": "x"}, 5), case({"field": "income", "at_least": 1}, 1))

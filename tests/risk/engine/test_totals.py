@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk.engine.assess import program_for
-from risk.engine.breakdown import explain
-from risk.engine.totals import Total
-from risk.language.ruleset import Ruleset
+from fivefold.risk.engine.assess import program_for
+from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.engine.totals import Total
+from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.small import assessed, case, exactly, rule, ruleset
 
 Data = dict[str, Any]

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk.columns.values import Column
-from risk.engine.words import condition_words, input_words, value_words
-from risk.language.fields import Kind
-from risk.language.policy_inputs import POLICY_INPUTS
+from fivefold.risk.columns.values import Column
+from fivefold.risk.engine.words import condition_words, input_words, value_words
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.policy_inputs import POLICY_INPUTS
 from tests.risk.engine.small import case, rule, ruleset
 
 Data = dict[str, Any]

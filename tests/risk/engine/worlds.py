@@ -9,14 +9,14 @@ import polars as pl
 from dateutil.relativedelta import relativedelta
 from hypothesis import strategies as st
 
-from domain.clock import from_microseconds, to_microseconds
-from domain.money import Rate, RateTable
-from risk.engine.assess import assess
-from risk.engine.assessments import Assessments
-from risk.facts.fields import entities_from_rows
-from risk.facts.lists import ListVersion, NamedList
-from risk.facts.portfolio import Portfolio
-from risk.language.ruleset import Ruleset
+from fivefold.domain.clock import from_microseconds, to_microseconds
+from fivefold.domain.money import Rate, RateTable
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.facts.lists import ListVersion, NamedList
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.reference_facts import RATES
 from tests.risk.engine.rulesets_drawn import read

@@ -7,8 +7,8 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
-from domain.clock import DAY_US, from_microseconds, to_microseconds
-from domain.money import RateTable, minor_units
+from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
+from fivefold.domain.money import RateTable, minor_units
 
 Fact = Mapping[str, Any]
 Where = Callable[[Fact], bool | None]

@@ -11,17 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-import risk.facts.aggregates
-from domain.clock import DAY_US, to_microseconds
-from domain.errors import RulesetNotValid
-from domain.money import Rate, RateTable
-from risk.facts.aggregates import aggregate
-from risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
-from risk.facts.records import prepare_records
-from risk.facts.source import Facts
-from risk.facts.transactions import prepare
-from risk.language.conditions import Condition
-from risk.language.inputs import Aggregate, Window, key_of
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.money import Rate, RateTable
+from fivefold.risk.facts.aggregates import aggregate
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
+from fivefold.risk.facts.records import prepare_records
+from fivefold.risk.facts.source import Facts
+from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.inputs import Aggregate, Window, key_of
 from tests.risk.facts.slow_aggregates import Wanted, before, read_transaction, slow
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import to_microseconds
-from domain.errors import LayoutError, RulesetNotValid
-from domain.money import Rate, RateTable
-from risk.columns.kinds import Vocabulary
-from risk.facts.at_hand import at_hand, prepare_at_hand
-from risk.facts.inputs import Needs, own_fields, resolve, sources_of
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
-from risk.facts.transactions import prepare
-from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
-from risk.language.inputs import key_of, word_of
-from risk.language.policy import PolicyRule
-from risk.language.policy_inputs import POLICY_INPUTS, TransactionInput
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.domain.money import Rate, RateTable
+from fivefold.risk.columns.kinds import Vocabulary
+from fivefold.risk.facts.at_hand import at_hand, prepare_at_hand
+from fivefold.risk.facts.inputs import Needs, own_fields, resolve, sources_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
+from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
+from fivefold.risk.language.inputs import key_of, word_of
+from fivefold.risk.language.policy import PolicyRule
+from fivefold.risk.language.policy_inputs import POLICY_INPUTS, TransactionInput
 
 assert PolicyRule is not None  # the forms know what a condition is once its module is imported
 JULY = datetime(2024, 7, 1, tzinfo=UTC)

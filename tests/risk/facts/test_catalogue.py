@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from domain.clock import to_microseconds
-from features.matrix import catalogue, indicators
-from features.sources import read_histories
-from risk.facts import catalogue as under_test
+from fivefold.domain.clock import to_microseconds
+from fivefold.features.matrix import catalogue, indicators
+from fivefold.features.sources import read_histories
+from fivefold.risk.facts import catalogue as under_test
 from tests.features.strategies import RATES, row
 
 JULY = to_microseconds(datetime(2024, 7, 1, tzinfo=UTC))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import to_microseconds
-from domain.errors import LayoutError
-from risk.facts.fields import entities_from_rows, read_field, read_moments
-from risk.language.fields import OneOf
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.errors import LayoutError
+from fivefold.risk.facts.fields import entities_from_rows, read_field, read_moments
+from fivefold.risk.language.fields import OneOf
 
 JULY = to_microseconds(date(2024, 7, 1))
 KIND = OneOf(one_of=("person", "company"))

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from domain.clock import DAY_US, to_microseconds
-from domain.errors import RulesetNotValid
-from domain.money import Rate, RateTable
-from risk.columns.kinds import Vocabulary
-from risk.facts.inputs import Needs, resolve, sources_of
-from risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
-from risk.language.conditions import Condition
-from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
-from risk.language.inputs import FieldInput, Input, key_of
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.money import Rate, RateTable
+from fivefold.risk.columns.kinds import Vocabulary
+from fivefold.risk.facts.inputs import Needs, resolve, sources_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
+from fivefold.risk.language.inputs import FieldInput, Input, key_of
 
 FORMS: TypeAdapter[Any] = TypeAdapter(Input)
 assert Condition is not None  # the forms know what a condition is once its module is imported

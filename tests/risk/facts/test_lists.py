@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US, parse_moment
-from domain.errors import RulesetNotValid
-from risk.facts.lists import ListVersion, NamedList, members_at, read_list
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.facts.lists import ListVersion, NamedList, members_at, read_list
 
 GREY = """
 list: grey

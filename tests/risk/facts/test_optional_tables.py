@@ -6,13 +6,13 @@ from importlib.resources import files
 import polars as pl
 import pytest
 
-from domain.errors import RulesetNotValid
-from domain.money import ecb_rates
-from risk.engine.assess import assess
-from risk.facts.portfolio import Portfolio
-from risk.governance.lint import lint
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.money import ecb_rates
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.lint import lint
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 AS_OF = 1_800_000_000_000_000
 RULE = """

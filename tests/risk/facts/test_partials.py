@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from risk.facts.partials import NUMBER_UNITS, Partials, billionths, in_numbers, quotient
-from risk.facts.source import Facts
-from risk.facts.windows import Masks
-from risk.language.conditions import Condition
-from risk.language.fields import TRANSACTION_FIELDS
-from risk.language.inputs import Aggregate, Window, key_of
+from fivefold.risk.facts.partials import NUMBER_UNITS, Partials, billionths, in_numbers, quotient
+from fivefold.risk.facts.source import Facts
+from fivefold.risk.facts.windows import Masks
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.fields import TRANSACTION_FIELDS
+from fivefold.risk.language.inputs import Aggregate, Window, key_of
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
 assert Condition is not None  # the forms know what a condition is once its module is imported

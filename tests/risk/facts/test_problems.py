@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from risk.facts.problems import LONGEST_SHOWN, Check, find_problems, marked
-from risk.facts.source import LINK, SPOILT, TIME
+from fivefold.risk.facts.problems import LONGEST_SHOWN, Check, find_problems, marked
+from fivefold.risk.facts.source import LINK, SPOILT, TIME
 
 ROWS = pl.LazyFrame({LINK: ["a", "b"], TIME: [1, 2], "size": ["x" * 60, None]})
 LONG = Check("size", "size", pl.col("size").str.len_chars() > 40, "short text")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import LayoutError
-from risk.facts.fields import read_field
-from risk.facts.reading import read_declared, refuse_link
-from risk.language.fields import FieldType, OneOf
+from fivefold.domain.errors import LayoutError
+from fivefold.risk.facts.fields import read_field
+from fivefold.risk.facts.reading import read_declared, refuse_link
+from fivefold.risk.language.fields import FieldType, OneOf
 
 FORMS: tuple[FieldType, ...] = ("text", "number", "flag", "date", "country", ("text",), OneOf(one_of=("cash", "card")))
 COLUMNS = (

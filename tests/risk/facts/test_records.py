@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US, parse_moment, to_microseconds
-from domain.errors import LayoutError, RulesetNotValid
-from risk.facts.portfolio import AS_OF, ENTITY, error_of
-from risk.facts.records import known_entities, prepare_records, screened, tagged
+from fivefold.domain.clock import DAY_US, parse_moment, to_microseconds
+from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of
+from fivefold.risk.facts.records import known_entities, prepare_records, screened, tagged
 
 names = st.sampled_from(["a", "b", "c"])
 moments = st.integers(0, 6)

@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from risk.columns.values import Column
-from risk.facts.source import PROBLEM_SCHEMA, Facts, nothing_wrong
-from risk.language.fields import TRANSACTION_FIELDS, Kind
+from fivefold.risk.columns.values import Column
+from fivefold.risk.facts.source import PROBLEM_SCHEMA, Facts, nothing_wrong
+from fivefold.risk.language.fields import TRANSACTION_FIELDS, Kind
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.clock import to_microseconds
-from domain.errors import LayoutError, RulesetNotValid
-from domain.money import Rate, RateTable, minor_units
-from features.columns import LARGEST_MAGNITUDE, STATES
-from risk.facts.source import Facts
-from risk.facts.transactions import prepare
-from risk.language.fields import OneOf
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.domain.money import Rate, RateTable, minor_units
+from fivefold.features.columns import LARGEST_MAGNITUDE, STATES
+from fivefold.risk.facts.source import Facts
+from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.language.fields import OneOf
 
 DAY = date(2024, 7, 1)
 RATES = RateTable(

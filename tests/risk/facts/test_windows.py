@@ -3,13 +3,13 @@
 import polars as pl
 from pydantic import TypeAdapter
 
-from risk.facts.portfolio import AS_OF
-from risk.facts.source import Facts
-from risk.facts.windows import Masks, fields_in, is_opening, start_of, starts, value_field
-from risk.language.conditions import Condition
-from risk.language.durations import parse_duration
-from risk.language.fields import TRANSACTION_FIELDS
-from risk.language.inputs import Aggregate, Window
+from fivefold.risk.facts.portfolio import AS_OF
+from fivefold.risk.facts.source import Facts
+from fivefold.risk.facts.windows import Masks, fields_in, is_opening, start_of, starts, value_field
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.durations import parse_duration
+from fivefold.risk.language.fields import TRANSACTION_FIELDS
+from fivefold.risk.language.inputs import Aggregate, Window
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
 assert Condition is not None  # the forms know what a condition is once its module is imported

@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from domain.clock import DAY_US, to_microseconds
-from domain.money import base_only
-from risk.facts.portfolio import Portfolio
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.money import base_only
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 AS_OF = to_microseconds(date(2024, 7, 1))
 DAY = DAY_US

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import ConfigError, RulesetNotValid
-from risk.engine.assess import assess
-from risk.engine.breakdown import explain
-from risk.governance.backtest import Standing, backtest
+from fivefold.domain.errors import ConfigError, RulesetNotValid
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.governance.backtest import Standing, backtest
 from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")

@@ -1,7 +1,7 @@
 """Hits of every rule and case, and what could not be assessed."""
 
-from risk.engine.assess import assess
-from risk.governance.backtest_hits import case_hits, failures
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.governance.backtest_hits import case_hits, failures
 from tests.risk.governance.making import AS_OF, TIERED_TEXT, WEIGHTED_TEXT, mixed, portfolio, ruleset
 
 

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from risk.engine.assess import assess
-from risk.governance.backtest_moves import ALONE, Cell, matrix, movers, positions
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.governance.backtest_moves import ALONE, Cell, matrix, movers, positions
 from tests.risk.governance.making import AS_OF, TEXT, mixed, portfolio, ruleset
 
 

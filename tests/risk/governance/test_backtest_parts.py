@@ -7,9 +7,9 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk.facts.portfolio import ENTITY
-from risk.governance.backtest import NO_REACH, Backtest, Standing, backtest
-from risk.governance.backtest_parts import joined
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.governance.backtest import NO_REACH, Backtest, Standing, backtest
+from fivefold.risk.governance.backtest_parts import joined
 from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")

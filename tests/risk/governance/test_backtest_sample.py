@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from domain.errors import ConfigError
-from risk.governance.backtest_sample import draw
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.backtest_sample import draw
 from tests.risk.governance.making import AS_OF, DAY, portfolio
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from risk.governance.diff import Change, diff
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.risk.governance.diff import Change, diff
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.language.documents_made import as_json, rulesets
 
 BASE = """

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.governance.diff_alignment import Pair, align
+from fivefold.risk.governance.diff_alignment import Pair, align
 
 names = st.lists(st.sampled_from("abcdef"), max_size=7)
 

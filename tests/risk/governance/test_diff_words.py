@@ -2,7 +2,7 @@
 
 import pytest
 
-from risk.governance.diff_words import exact_words, plain_words, words_of
+from fivefold.risk.governance.diff_words import exact_words, plain_words, words_of
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from charts.levels import levels
-from risk.governance.evidence import Page, Section, Table, as_html, as_json
+from fivefold.charts.levels import levels
+from fivefold.risk.governance.evidence import Page, Section, Table, as_html, as_json
 
 NASTY = '<script>alert("1")</script> & \x00\x1b[31m "quoted" {{ 7 * 7 }}'
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from risk.governance.backtest import Standing, backtest
-from risk.governance.evidence import Section, as_html
-from risk.governance.evidence_backtest import backtest_page
+from fivefold.risk.governance.backtest import Standing, backtest
+from fivefold.risk.governance.evidence import Section, as_html
+from fivefold.risk.governance.evidence_backtest import backtest_page
 from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("{equals: ZW}, points: 25}", "{equals: ZM}, points: 22}")

@@ -4,10 +4,10 @@ from datetime import date
 
 import polars as pl
 
-from risk.engine.assess import assess
-from risk.governance.evidence import as_html
-from risk.governance.evidence_validate import validation_page
-from risk.governance.validate import Options, validate
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.governance.evidence import as_html
+from fivefold.risk.governance.evidence_validate import validation_page
+from fivefold.risk.governance.validate import Options, validate
 from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, ruleset
 
 

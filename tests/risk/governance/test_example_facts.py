@@ -6,13 +6,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from domain.clock import parse_moment
-from domain.errors import RulesetNotValid
-from risk.engine.breakdown import explain
-from risk.governance.example_facts import check_examples, example_portfolio, previous_levels
-from risk.governance.examples import assess_examples
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.governance.example_facts import check_examples, example_portfolio, previous_levels
+from fivefold.risk.governance.examples import assess_examples
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 Data = dict[str, Any]
 DAY = parse_moment("2024-07-01")

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from domain.clock import parse_moment
-from domain.errors import RulesetNotValid
-from risk.facts.lists import read_list
-from risk.governance.examples import run_examples
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.facts.lists import read_list
+from fivefold.risk.governance.examples import run_examples
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 Data = dict[str, Any]
 DAY = parse_moment("2024-07-01")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from domain.errors import LayoutError, RulesetNotValid
-from risk.governance.labels import mark, names_in, refuse_leaks
-from risk.language.inputs import FieldInput
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.risk.governance.labels import mark, names_in, refuse_leaks
+from fivefold.risk.language.inputs import FieldInput
 from tests.risk.governance.making import AS_OF, DAY, TEXT, ruleset
 
 ENTITIES = pl.DataFrame({"entity_id": ["a", "b", "c", "d"], "as_of": [AS_OF] * 4})

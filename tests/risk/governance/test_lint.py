@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from risk.governance.lint import lint, lint_text
-from risk.language.reading import read_ruleset
+from fivefold.risk.governance.lint import lint, lint_text
+from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.linted import HERE, LISTS, changed, clean
 
 CLEAN = ("clean-points", "clean-tiers", "clean-weighted")
@@ -47,7 +47,7 @@ def test_in_a_clean_ruleset_nothing_is_found(name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "risk" / "rulesets").glob("*.yaml")), ids=str)
 def test_what_ships_is_clean(path: Path) -> None:
-    from cli.shipped import shipped_lists
+    from fivefold.cli.shipped import shipped_lists
 
     _, findings = lint_text(path.read_text(encoding="utf-8"), shipped_lists())
     assert findings == []

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from risk.columns.conditions import Compiler
-from risk.columns.faults import Severity
-from risk.columns.kinds import Vocabulary
-from risk.columns.places import Place
-from risk.columns.values import Column
-from risk.governance.lint_cases import Scope, order_faults, rest_faults, subjects_of, tried
-from risk.language.conditions import Condition
-from risk.language.fields import Kind
-from risk.language.inputs import FieldInput, key_of
+from fivefold.risk.columns.conditions import Compiler
+from fivefold.risk.columns.faults import Severity
+from fivefold.risk.columns.kinds import Vocabulary
+from fivefold.risk.columns.places import Place
+from fivefold.risk.columns.values import Column
+from fivefold.risk.governance.lint_cases import Scope, order_faults, rest_faults, subjects_of, tried
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import FieldInput, key_of
 
 condition = TypeAdapter[Any](Condition)
 SCOPE = Scope(Vocabulary({"a": "number", "b": "number", "t": "text"}, {}, {}), {}, all_lists=True)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from risk.facts.lists import read_list
-from risk.governance.lint_doubts import doubt_faults
-from risk.language.reading import read_ruleset
+from fivefold.risk.facts.lists import read_list
+from fivefold.risk.governance.lint_doubts import doubt_faults
+from fivefold.risk.language.reading import read_ruleset
 
 Data = dict[str, Any]
 MEMBERS = {"names": read_list(

@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.columns.faults import Fault
-from risk.governance.lint_levels import level_faults, possible_totals
-from risk.language.numbers import POINT_UNITS
-from risk.language.ruleset import Ruleset
+from fivefold.risk.columns.faults import Fault
+from fivefold.risk.governance.lint_levels import level_faults, possible_totals
+from fivefold.risk.language.numbers import POINT_UNITS
+from fivefold.risk.language.ruleset import Ruleset
 
 points = st.one_of(st.none(), st.decimals(-5, 5, places=2), st.sampled_from([Decimal(0), Decimal(3)]))
 

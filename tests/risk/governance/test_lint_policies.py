@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from risk.governance.lint_policies import lint_policy
+from fivefold.risk.governance.lint_policies import lint_policy
 from tests.risk.engine.policies_small import ACTIONS, LEVELS, decision_of, drawn_rules, outcome_of
 from tests.risk.governance.linted import LISTS
 from tests.risk.language.test_policy import WRITTEN

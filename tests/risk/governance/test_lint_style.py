@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from risk.governance.lint_style import style_faults
-from risk.language.reading import read_ruleset
+from fivefold.risk.governance.lint_style import style_faults
+from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.linted import changed, clean
 
 

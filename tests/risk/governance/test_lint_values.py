@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from risk.columns.operators import compare
-from risk.governance.lint_values import Subject, domain_of
-from risk.language.conditions import Condition
-from risk.language.fields import FieldType, Kind, OneOf
-from risk.language.inputs import Input
+from fivefold.risk.columns.operators import compare
+from fivefold.risk.governance.lint_values import Subject, domain_of
+from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.fields import FieldType, Kind, OneOf
+from fivefold.risk.language.inputs import Input
 from tests.risk.columns.test_operators import DTYPES, LISTS, PAIRS, VALUES, column_of, operands
 
 any_input = TypeAdapter[Any](Input)

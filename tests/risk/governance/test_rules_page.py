@@ -6,10 +6,10 @@ from textwrap import indent
 
 import pytest
 
-from cli.shipped import shipped_lists
-from risk.governance.lint import lint_text
-from risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
-from risk.language.operators import OPERATOR_KINDS
+from fivefold.cli.shipped import shipped_lists
+from fivefold.risk.governance.lint import lint_text
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
+from fivefold.risk.language.operators import OPERATOR_KINDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
 RULESET, *BLOCKS = re.findall(r"^```yaml(?: rule)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

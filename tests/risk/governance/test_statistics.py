@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from domain.errors import NotEnoughData
-from risk.governance import statistics
-from risk.governance.statistics import auc, compare, compare_all, gini, rank, share
+from fivefold.domain.errors import NotEnoughData
+from fivefold.risk.governance import statistics
+from fivefold.risk.governance.statistics import auc, compare, compare_all, gini, rank, share
 
 
 @st.composite

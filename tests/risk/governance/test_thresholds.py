@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import ConfigError, NotEnoughData
-from risk.engine.assess import assess
-from risk.engine.assessments import Assessments
-from risk.governance import thresholds
-from risk.governance.thresholds import LEAST_ENTITIES, Proposal, propose
-from risk.language.ruleset import Ruleset
+from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.governance import thresholds
+from fivefold.risk.governance.thresholds import LEAST_ENTITIES, Proposal, propose
+from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.governance.making import AS_OF, SCORE, TEXT, TIERED_TEXT, WEIGHTED_TEXT, mixed, portfolio, ruleset
 
 STEPS = ("", "a", "b", "c", "d", "e", "f", "g", "h")

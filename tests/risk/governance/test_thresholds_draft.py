@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.errors import ConfigError
-from risk.engine.assess import assess
-from risk.governance import thresholds_draft
-from risk.governance.diff import diff
-from risk.governance.thresholds import propose
-from risk.governance.thresholds_draft import FIRST, LAST, draft_text
-from risk.governance.thresholds_now import cuts_of
-from risk.language.reading import read_ruleset
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.governance import thresholds_draft
+from fivefold.risk.governance.diff import diff
+from fivefold.risk.governance.thresholds import propose
+from fivefold.risk.governance.thresholds_draft import FIRST, LAST, draft_text
+from fivefold.risk.governance.thresholds_now import cuts_of
+from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.making import AS_OF, TEXT, TIERED_TEXT, WEIGHTED_TEXT, mixed, ruleset
 
 BLOCK = TEXT.replace(

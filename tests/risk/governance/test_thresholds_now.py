@@ -2,8 +2,8 @@
 
 import pytest
 
-from domain.errors import ConfigError
-from risk.governance.thresholds_now import Cuts, cuts_of, whole_points
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.thresholds_now import Cuts, cuts_of, whole_points
 from tests.risk.governance.making import TEXT, TIERED_TEXT, WEIGHTED_TEXT, ruleset
 
 

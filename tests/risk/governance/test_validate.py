@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from domain.errors import NotEnoughData, RulesetNotValid
-from risk.engine.assess import assess
-from risk.engine.assessments import Assessments
-from risk.governance.validate import Options, Validation, validate, validate_scores
-from risk.governance.validate_verdicts import Answer
+from fivefold.domain.errors import NotEnoughData, RulesetNotValid
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.governance.validate import Options, Validation, validate, validate_scores
+from fivefold.risk.governance.validate_verdicts import Answer
 from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, ruleset
 
 SIZE = 600

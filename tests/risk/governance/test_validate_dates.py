@@ -5,9 +5,9 @@ from datetime import date
 import polars as pl
 import pytest
 
-from domain.money import base_only
-from risk.facts.portfolio import ENTITY, Portfolio
-from risk.governance.validate_dates import dated_only
+from fivefold.domain.money import base_only
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.validate_dates import dated_only
 
 RATES = base_only("EUR", date(2024, 1, 1))
 

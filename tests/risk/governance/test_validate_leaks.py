@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from risk.engine.assess import assess
-from risk.governance.statistics import auc
-from risk.governance.validate_leaks import columns_alone, singles
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.governance.statistics import auc
+from fivefold.risk.governance.validate_leaks import columns_alone, singles
 from tests.risk.governance.making import AS_OF, mixed, portfolio, ruleset
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.governance.validate_levels import NO_LEVEL, capture, level_rows
+from fivefold.risk.governance.validate_levels import NO_LEVEL, capture, level_rows
 
 NAMES = ("low", "medium", "high", "critical")
 entities = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=60)

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk.engine.assess import assess
-from risk.engine.breakdown import explain
-from risk.governance.statistics import gini
-from risk.governance.validate_lift import additions, capture_curve, lifts
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.governance.statistics import gini
+from fivefold.risk.governance.validate_lift import additions, capture_curve, lifts
 from tests.risk.governance.making import AS_OF, TEXT, WEIGHTED_TEXT, mixed, ruleset
 
 

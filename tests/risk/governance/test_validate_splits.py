@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from domain.errors import NotEnoughData
-from risk.governance.statistics import compare, gini, rank
-from risk.governance.validate_splits import halves, judge
+from fivefold.domain.errors import NotEnoughData
+from fivefold.risk.governance.statistics import compare, gini, rank
+from fivefold.risk.governance.validate_splits import halves, judge
 
 CONFIRMED = np.arange(400) % 5 == 0
 RANDOM = np.random.default_rng(2)

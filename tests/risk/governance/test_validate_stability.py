@@ -5,9 +5,9 @@ import math
 import polars as pl
 import pytest
 
-from models.reference import LEAST_CUSTOMERS, stability_index
-from risk.engine.assess import assess
-from risk.governance.validate_stability import stability
+from fivefold.models.reference import LEAST_CUSTOMERS, stability_index
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.governance.validate_stability import stability
 from tests.risk.governance.making import AS_OF, portfolio, ruleset
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from risk.governance.statistics import Interval
-from risk.governance.validate_levels import capture, level_rows
-from risk.governance.validate_verdicts import Answer, Floors, Verdict, interval_words, verdicts
+from fivefold.risk.governance.statistics import Interval
+from fivefold.risk.governance.validate_levels import capture, level_rows
+from fivefold.risk.governance.validate_verdicts import Answer, Floors, Verdict, interval_words, verdicts
 
 NAMES = ("low", "medium", "high", "critical")
 

@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
-from risk.language.canonical import canonical_json
-from risk.language.operators import Operators
-from risk.language.ruleset import Coverage, Outcome
+from fivefold.risk.language.canonical import canonical_json
+from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.ruleset import Coverage, Outcome
 
 
 def test_a_part_is_written_without_defaults_in_order_and_in_ascii() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from risk.language.complaints import in_plain_words
+from fivefold.risk.language.complaints import in_plain_words
 
 
 @pytest.mark.parametrize(

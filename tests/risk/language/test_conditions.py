@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import given
 from pydantic import TypeAdapter
 
-from risk.language.conditions import Condition, OwnTest, parts_of, subject_of
-from risk.language.conditions import tests_in as all_tests_in
-from risk.language.inputs import PLAIN_INPUTS, Input, key_of
-from risk.language.operators import OPERATOR_KINDS
+from fivefold.risk.language.conditions import Condition, OwnTest, parts_of, subject_of
+from fivefold.risk.language.conditions import tests_in as all_tests_in
+from fivefold.risk.language.inputs import PLAIN_INPUTS, Input, key_of
+from fivefold.risk.language.operators import OPERATOR_KINDS
 from tests.risk.language.documents_made import Data, conditions, plain_inputs
 
 condition = TypeAdapter[Any](Condition)

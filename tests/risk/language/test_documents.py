@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import RulesetNotValid
-from risk.language.documents import MOST_BYTES, MOST_DEPTH, Document
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.language.documents import MOST_BYTES, MOST_DEPTH, Document
 from tests.risk.language.documents_made import as_json, as_yaml
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -122,10 +122,10 @@ def test_as_deep_as_allowed_is_read() -> None:
 
 def test_a_document_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_BYTES == 5_000_000
-    monkeypatch.setattr("risk.language.documents.MOST_BYTES", 5_000)
+    monkeypatch.setattr("fivefold.risk.language.documents.MOST_BYTES", 5_000)
     assert Document("#" * 5_000).data is None
     assert refused("#" * 5_001) == "the document: has more than 5,000 characters"
-    monkeypatch.setattr("risk.language.documents.MOST_NODES", 3)
+    monkeypatch.setattr("fivefold.risk.language.documents.MOST_NODES", 3)
     assert Document("[1, 2]").data == [1, 2]
     assert refused("[1, 2, 3]") == "the document: has more than 3 names and values"
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from domain.clock import from_microseconds, to_microseconds
-from risk.language.durations import Duration, DurationText, MomentText, parse_duration
+from fivefold.domain.clock import from_microseconds, to_microseconds
+from fivefold.risk.language.durations import Duration, DurationText, MomentText, parse_duration
 
 moments = st.integers(0, 7_258_032_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 durations = st.builds(Duration, st.integers(1, 60), st.sampled_from(["hour", "day", "month", "year"]))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from risk.language.fields import FieldType, Kind, OneOf, kind_of
+from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of
 
 
 @pytest.mark.parametrize(

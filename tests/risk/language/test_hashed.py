@@ -2,7 +2,7 @@
 
 import hashlib
 
-from risk.language.hashed import Hashed
+from fivefold.risk.language.hashed import Hashed
 
 
 class Note(Hashed):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from risk.language.numbers import MOST_DIGITS, MOST_SIZE, Percent, Points, exact, plain, point_units, text_of
+from fivefold.risk.language.numbers import MOST_DIGITS, MOST_SIZE, Percent, Points, exact, plain, point_units, text_of
 
 digits = st.integers(-(10**MOST_DIGITS) + 1, 10**MOST_DIGITS - 1)
 

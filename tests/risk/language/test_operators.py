@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from risk.language.fields import Kind
-from risk.language.operators import OPERATOR_KINDS, Fuzzy, Operators
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.operators import OPERATOR_KINDS, Fuzzy, Operators
 from tests.risk.language.documents_made import Data
 
 

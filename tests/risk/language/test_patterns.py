@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from risk.language.patterns import Pattern
+from fivefold.risk.language.patterns import Pattern
 
 PATTERN: TypeAdapter[Any] = TypeAdapter(Pattern)
 

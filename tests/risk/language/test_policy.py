@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from domain.errors import RulesetNotValid
-from risk.language.conditions import subject_of
-from risk.language.conditions import tests_in as all_tests_in
-from risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_policy
-from risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
-from risk.language.reading import read_ruleset
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.language.conditions import subject_of
+from fivefold.risk.language.conditions import tests_in as all_tests_in
+from fivefold.risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_policy
+from fivefold.risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
+from fivefold.risk.language.reading import read_ruleset
 
 WRITTEN = """\
 policy: payments

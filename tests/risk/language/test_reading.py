@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import RulesetNotValid
-from risk.language.reading import read_ruleset
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.language.reading import read_ruleset
 from tests.risk.language.documents_made import Data, as_json, as_yaml, rulesets
 
 TEXT = """\

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Ruleset
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 
 def small(**more: Any) -> Ruleset:

@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 from hypothesis import given
 
-from domain.errors import RulesetNotValid
-from risk.language.documents import Document
-from risk.language.reading import read_ruleset
-from risk.language.schema import policy_schema, policy_schema_json, schema, schema_json
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.schema import policy_schema, policy_schema_json, schema, schema_json
 from tests.risk.language.documents_made import Data, as_json, rulesets
 from tests.risk.language.test_policy import WRITTEN
 from tests.risk.language.test_reading import TEXT, mistakes

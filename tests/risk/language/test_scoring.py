@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from risk.language.scoring import LevelName, Weighted
+from fivefold.risk.language.scoring import LevelName, Weighted
 from tests.risk.language.documents_made import Data
 
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from cli.shipped import shipped_lists
-from domain.clock import day_text, parse_moment
+from fivefold.cli.shipped import shipped_lists
+from fivefold.domain.clock import day_text, parse_moment
 
 CALL, GREY, EU, EEA = "fatf-call-for-action", "fatf-increased-monitoring", "eu-high-risk-third-countries", "eea"
 COUNTRIES = (CALL, GREY, EU, EEA)

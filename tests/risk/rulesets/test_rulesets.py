@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from cli.shipped import shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
-from domain.clock import parse_moment
-from risk.columns.kinds import inputs_of_rule
-from risk.governance import examples
-from risk.governance.lint import lint
-from risk.language.inputs import Count, FieldInput, IndicatorInput, Ratio, ScreeningInput, Sum, TagInput
-from risk.language.reading import read_ruleset
-from risk.language.ruleset import Category, Rule, Ruleset
-from risk.language.scoring import PointsScore, TiersScore, WeightedScore
+from fivefold.cli.shipped import shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
+from fivefold.domain.clock import parse_moment
+from fivefold.risk.columns.kinds import inputs_of_rule
+from fivefold.risk.governance import examples
+from fivefold.risk.governance.lint import lint
+from fivefold.risk.language.inputs import Count, FieldInput, IndicatorInput, Ratio, ScreeningInput, Sum, TagInput
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Category, Rule, Ruleset
+from fivefold.risk.language.scoring import PointsScore, TiersScore, WeightedScore
 
 RETAIL, WEIGHTED, SESSION = "fatf-retail", "eu-bank-weighted", "session-verification"
 TODAY = parse_moment("2026-11-20", "today")

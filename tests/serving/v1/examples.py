@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.v1.paths import path_to
-from serving.v1.route import Route
+from fivefold.serving.v1.paths import path_to
+from fivefold.serving.v1.route import Route
+from fivefold.usecases.backtests import run_next_backtest
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
 from tests.usecases.deciding import CASH, WORTH, cash
 from tests.usecases.deciding import document as policy
 from tests.usecases.platforms import transaction
-from usecases.backtests import run_next_backtest
 
 CUSTOMER, COMPANY = "c/1 ä", "acme"
 """An identifier with everything that paths have a meaning for; and the only one of its type."""

@@ -15,19 +15,19 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
-from domain.settings import Limits
-from serving.app import build_app
-from serving.edge import Edge
-from serving.v1.desk import PlatformDesk
-from serving.v1.routes import add_platform
-from store.plans import read_plans
+from fivefold.domain.settings import Limits
+from fivefold.serving.app import build_app
+from fivefold.serving.edge import Edge
+from fivefold.serving.v1.desk import PlatformDesk
+from fivefold.serving.v1.routes import add_platform
+from fivefold.store.plans import read_plans
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.members import add_member
+from fivefold.usecases.roles import OF_MEMBERS, Role
+from fivefold.usecases.tokens import create_token
 from tests.serving.inprocess import Holding, Watching, client
 from tests.store import databases
 from tests.usecases import platforms
-from usecases.actors import Actor
-from usecases.members import add_member
-from usecases.roles import OF_MEMBERS, Role
-from usecases.tokens import create_token
 
 PLANS = read_plans(None)
 OURS, THEIRS = "bank", "other"

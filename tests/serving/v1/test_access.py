@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from serving import access
-from serving.access import AccessLog, digest_of_record
-from serving.app import Front
-from serving.edge import Edge
+from fivefold.serving import access
+from fivefold.serving.access import AccessLog, digest_of_record
+from fivefold.serving.app import Front
+from fivefold.serving.edge import Edge
 from tests.serving.inprocess import SCORING, client, rows_of, started
 from tests.serving.v1.places import LIMITS, OURS, Place, routes
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from fivefold.usecases.backtests import run_next_backtest
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, Place
-from usecases.backtests import run_next_backtest
 
 BODY = {"version": 1, "reason": WHY}
 NEW = "/v1/rulesets/new"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serving.v1.paths import path_to
+from fivefold.serving.v1.paths import path_to
 from tests.serving.v1.examples import CUSTOMER, WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
 from tests.store.audits import forged
@@ -146,7 +146,7 @@ def test_another_organisation_decides_by_policies_and_about_entities_of_its_own(
 def test_an_erased_decision_keeps_its_action_alone(deciding: Place) -> None:
     from sqlalchemy import update
 
-    from store.event_tables import Decision
+    from fivefold.store.event_tables import Decision
 
     made = deciding.good("POST", "/v1/decisions", body(), role="app")
     with forged(deciding.engine) as connection:

@@ -10,17 +10,17 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from domain.errors import StoreError
-from domain.paging import Page
-from serving.rates import Rates
-from serving.v1 import desk
-from serving.v1.rights import TABLE
-from serving.v1.route import Route
-from store.tables import Token
+from fivefold.domain.errors import StoreError
+from fivefold.domain.paging import Page
+from fivefold.serving.rates import Rates
+from fivefold.serving.v1 import desk
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Route
+from fivefold.store.tables import Token
+from fivefold.usecases.roles import Role
+from fivefold.usecases.tokens import hash_of
 from tests.serving.inprocess import client
 from tests.serving.v1.places import LIMITS, OURS, PLANS, Place, routes
-from usecases.roles import Role
-from usecases.tokens import hash_of
 
 MARK = "MARKED-7f3a9"
 
@@ -89,7 +89,7 @@ def test_a_database_out_of_reach_is_503(place: Place, monkeypatch: pytest.Monkey
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("usecases.members.members_of", fails)
+    monkeypatch.setattr("fivefold.usecases.members.members_of", fails)
     answer = place.ask("GET", "/v1/members", role="admin")
     assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
     assert answer.headers["retry-after"] == "10"
@@ -111,7 +111,7 @@ def test_a_fault_of_ours_is_500_without_a_word_of_the_request(
     def fails(*_: object) -> None:
         raise RuntimeError(MARK)
 
-    monkeypatch.setattr("usecases.members.members_of", fails)
+    monkeypatch.setattr("fivefold.usecases.members.members_of", fails)
     answer = place.ask("GET", "/v1/members", role="admin")
     assert (answer.status_code, answer.json()) == (500, [{"detail": "Internal Server Error"}])
     written = capfd.readouterr()
@@ -140,7 +140,7 @@ def test_slow_use_cases_do_not_stop_the_others(place: Place, monkeypatch: pytest
     from tests.serving.inprocess import client
 
     headers = {"token": place.tokens[OURS, "admin"]}
-    monkeypatch.setattr("usecases.members.members_of", lambda *_: time.sleep(1.0) or Page())
+    monkeypatch.setattr("fivefold.usecases.members.members_of", lambda *_: time.sleep(1.0) or Page())
 
     async def both() -> float:
         async with client(place.edge) as asking:
@@ -232,7 +232,7 @@ def test_drafts_that_take_long_keep_nobody_else_waiting(place: Place, monkeypatc
         assert gate.wait(20)
         return "retail", "customer"
 
-    monkeypatch.setattr("usecases.rulesets.named_in", slow)
+    monkeypatch.setattr("fivefold.usecases.rulesets.named_in", slow)
 
     async def ask() -> tuple[int, list[int]]:
         async with client(place.edge) as asking:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.v1 import document
-from serving.v1.document import page_with, rights_markdown
-from serving.v1.rights import TABLE
+from fivefold.serving.v1 import document
+from fivefold.serving.v1.document import page_with, rights_markdown
+from fivefold.serving.v1.rights import TABLE
 
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "security.md"
 

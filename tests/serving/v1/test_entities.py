@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from domain.clock import parse_moment
-from store.due import Reason
-from store.entity_tables import Entity, Record, Screening, Tag
-from store.level_tables import DueMark
+from fivefold.domain.clock import parse_moment
+from fivefold.store.due import Reason
+from fivefold.store.entity_tables import Entity, Record, Screening, Tag
+from fivefold.store.level_tables import DueMark
 from tests.serving.v1.places import OURS, THEIRS, Place
 from tests.usecases.platforms import transaction
 

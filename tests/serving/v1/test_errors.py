@@ -7,10 +7,10 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from domain import errors
-from domain.errors import Finding, FivefoldError, Problem
-from serving.answers import ARRAY
-from serving.v1.errors import Faults, answer_of, misplaced, not_as_asked
+from fivefold.domain import errors
+from fivefold.domain.errors import Finding, FivefoldError, Problem
+from fivefold.serving.answers import ARRAY
+from fivefold.serving.v1.errors import Faults, answer_of, misplaced, not_as_asked
 
 
 def told(answer: Response | None) -> tuple[int, dict[str, Any]]:

@@ -5,9 +5,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from serving.v1.examples import BODIES
-from serving.v1.rights import TABLE
-from serving.v1.route import Route
+from fivefold.serving.v1.examples import BODIES
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Route
 from tests.serving.v1.places import Place
 
 WITH_BODY = [route for route in TABLE if "body" in route.takes]

@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from serving.v1.paths import path_to
-from serving.v1.rights import TABLE
-from serving.v1.route import Route
+from fivefold.serving.v1.paths import path_to
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Route
+from fivefold.usecases.backtests import run_next_backtest
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.tokens import create_token
 from tests.serving.v1.places import PLANS, Place
 from tests.store import databases
-from usecases.backtests import run_next_backtest
-from usecases.organisations import actor_in_new
-from usecases.tokens import create_token
 
 BANK = "first days"
 ROUTES = {route.handler.__name__: route for route in TABLE}

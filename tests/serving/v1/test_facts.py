@@ -1,6 +1,6 @@
 """What is known of an entity, read over HTTP."""
 
-from serving.v1.paths import path_to
+from fivefold.serving.v1.paths import path_to
 from tests.serving.v1.examples import CUSTOMER, OPENED
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction

@@ -8,17 +8,17 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from domain.clock import now_microseconds
-from domain.errors import OutcomeUnknown
-from serving.v1 import entities
-from store import database
-from store.entity_tables import Screening
-from store.idempotency_tables import IdempotencyKey
-from store.level_tables import OverrideRow
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import OutcomeUnknown
+from fivefold.serving.v1 import entities
+from fivefold.store import database
+from fivefold.store.entity_tables import Screening
+from fivefold.store.idempotency_tables import IdempotencyKey
+from fivefold.store.level_tables import OverrideRow
+from fivefold.usecases.changes.proposals import Outcome
+from fivefold.usecases.idempotency import KEPT_US, LEFT_US, prune_keys
 from tests.serving.v1.examples import furnish
 from tests.serving.v1.places import Place, settled
-from usecases.changes.proposals import Outcome
-from usecases.idempotency import KEPT_US, LEFT_US, prune_keys
 
 PATH = "/v1/entities/customer/idem"
 SCREENED = {"screening": "pep", "found": True}

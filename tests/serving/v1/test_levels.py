@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from serving.v1.paths import path_to
-from serving.v1.rights import TABLE
+from fivefold.serving.v1.paths import path_to
+from fivefold.serving.v1.rights import TABLE
+from fivefold.usecases.roles import Role
 from tests.serving.v1.bank_rulesets import SECRETS
 from tests.serving.v1.examples import CUSTOMER, EXAMPLES
 from tests.serving.v1.places import Place, copied
 from tests.usecases.platforms import transaction
-from usecases.roles import Role
 
 RISK = path_to("/v1/entities/{t}/{e}/risk", t="customer", e=CUSTOMER)
 FOR_APPS = {"type", "external_id", "level", "status", "since", "may_move_down_on", "stale_rates_days"}
@@ -158,7 +158,7 @@ def test_the_profile_is_computed_for_the_view(place: Place) -> None:
 def test_what_cannot_be_computed_is_told_in_full_to_publishers_alone(place: Place) -> None:
     from sqlalchemy.orm import Session
 
-    from store.level_tables import DueMark
+    from fivefold.store.level_tables import DueMark
 
     with Session(place.engine) as session, session.begin():
         for mark in session.query(DueMark):

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from serving.v1.paging import MOST_ROWS, PageAsked
-from serving.v1.rights import TABLE
-from serving.v1.route import Route
+from fivefold.serving.v1.paging import MOST_ROWS, PageAsked
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Route
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import OURS, THEIRS, Place, copied

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.routing import Match, Route
 
-from serving.v1.paths import in_parts, parts_of, path_to
+from fivefold.serving.v1.paths import in_parts, parts_of, path_to
 from tests.serving.v1.places import Place
 
 PATH = "/v1/entities/{type}/{external_id}/tags/{tag}"

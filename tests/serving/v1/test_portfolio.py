@@ -3,7 +3,7 @@
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from store.level_tables import DueMark
+from fivefold.store.level_tables import DueMark
 from tests.serving.v1.examples import COMPANY, CUSTOMER
 from tests.serving.v1.places import THEIRS, Place
 

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from serving.v1.rights import TABLE
-from serving.v1.route import Route
-from store.audit_tables import AuditHead
-from store.tables import Token
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Route
+from fivefold.store.audit_tables import AuditHead
+from fivefold.store.tables import Token
+from fivefold.usecases.roles import OF_MEMBERS, Role
+from fivefold.usecases.tokens import hash_of
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
-from usecases.roles import OF_MEMBERS, Role
-from usecases.tokens import hash_of
 
 NO_CREDENTIALS = [{"detail": "Could not validate credentials"}]
 WITH_PARTS = [route for route in TABLE if EXAMPLES[route.handler.__name__].own]

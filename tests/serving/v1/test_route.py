@@ -4,11 +4,11 @@ from typing import cast
 
 import pytest
 
-from serving.v1.rights import TABLE
-from serving.v1.route import Asked, Route
-from serving.v1.shapes import Given
-from usecases.roles import Role
-from usecases.tokens import Credential
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Asked, Route
+from fivefold.serving.v1.shapes import Given
+from fivefold.usecases.roles import Role
+from fivefold.usecases.tokens import Credential
 
 
 class Page(Given):

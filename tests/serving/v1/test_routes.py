@@ -6,9 +6,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from serving.v1.paths import path_to
-from serving.v1.rights import TABLE
-from serving.v1.route import Route
+from fivefold.serving.v1.paths import path_to
+from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.route import Route
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import Place
 

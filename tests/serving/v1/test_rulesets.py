@@ -2,10 +2,10 @@
 
 import json
 
+from fivefold.usecases.backtests import run_next_backtest
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import WHY
 from tests.serving.v1.places import OURS, THEIRS, Place
-from usecases.backtests import run_next_backtest
 
 NEW = "/v1/rulesets/new"
 

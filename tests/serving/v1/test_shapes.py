@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from domain.clock import from_microseconds, to_microseconds
-from serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Number, Shown, Text
+from fivefold.domain.clock import from_microseconds, to_microseconds
+from fivefold.serving.v1.shapes import BigNumber, Given, Moment, MomentGiven, Number, Shown, Text
 
 GIVEN: TypeAdapter[int] = TypeAdapter(MomentGiven)
 TOLD: TypeAdapter[int] = TypeAdapter(Moment)

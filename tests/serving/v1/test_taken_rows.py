@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store.entity_tables import Correction, Transaction
+from fivefold.store.entity_tables import Correction, Transaction
+from fivefold.usecases import sound_rows
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction
-from usecases import sound_rows
 
 PATH = "/v1/transactions"
 BAD = transaction(92, "a", transaction_amount="much")

@@ -8,24 +8,24 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused
-from store.entity_tables import Entity
-from store.level_tables import Standing
-from store.ruleset_tables import Activation, Backtest
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.entity_tables import Entity
+from fivefold.store.level_tables import Standing
+from fivefold.store.ruleset_tables import Activation, Backtest
+from fivefold.usecases.activations import activate
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.backtests import report_of, request_backtest, run_next_backtest
+from fivefold.usecases.changes.asks import switch_family
+from fivefold.usecases.changes.backtest_validity import MOST_DAYS
+from fivefold.usecases.changes.proposals import approve_proposal, list_proposals, request_proposal_backtests
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, put_list_version
 from tests.usecases.changes.test_two_people import LENIENT, decide, work
 from tests.usecases.governed import DAY, NOW, SECOND, add_entities, document, founded, rows_of
-from usecases.activations import activate
-from usecases.actors import Actor
-from usecases.backtests import report_of, request_backtest, run_next_backtest
-from usecases.changes.asks import switch_family
-from usecases.changes.backtest_validity import MOST_DAYS
-from usecases.changes.proposals import approve_proposal, list_proposals, request_proposal_backtests
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]
 

@@ -8,26 +8,26 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.clock import DAY_US
-from domain.errors import ActionRefused, ConfigError, DataNotValid
-from domain.paging import Part
-from store.entity_tables import OrganisationSettings
-from store.proposal_tables import Proposal
-from store.ruleset_tables import Activation, RulesetVersion
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid
+from fivefold.domain.paging import Part
+from fivefold.store.entity_tables import OrganisationSettings
+from fivefold.store.proposal_tables import Proposal
+from fivefold.store.ruleset_tables import Activation, RulesetVersion
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.changes import facts
+from fivefold.usecases.changes.proposals import Outcome, approve_proposal, refuse_proposal
+from fivefold.usecases.erasing import erase_entity
+from fivefold.usecases.facts import list_records, list_tags
+from fivefold.usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
+from fivefold.usecases.ingest_facts import RecordGiven
+from fivefold.usecases.lowering import WouldLower
+from fivefold.usecases.roles import Role
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import audited, rows_of
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.changes import facts
-from usecases.changes.proposals import Outcome, approve_proposal, refuse_proposal
-from usecases.erasing import erase_entity
-from usecases.facts import list_records, list_tags
-from usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
-from usecases.ingest_facts import RecordGiven
-from usecases.lowering import WouldLower
-from usecases.roles import Role
 
 LOW, MEDIUM, HIGH = 1, 2, 3
 CONFIRMED = {

@@ -6,28 +6,28 @@ import pytest
 from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine
 
-from domain.account import account_name
-from domain.errors import ActionRefused, ConfigError, PromotionRefused
-from models import promotions
-from models.promotions import history
-from models.registry import Registry
-from tests.models.making import add_bare_version, new_registry
-from tests.usecases.governed import audited, founded
-from usecases.actors import Actor
-from usecases.audit_verify import AuditFinding, verify
-from usecases.changes.asks import change_settings
-from usecases.changes.people import allow_sole_operator
-from usecases.changes.proposals import ProposalLine, approve_proposal, read_proposal, refuse_proposal
-from usecases.organisations import actor_in_new
-from usecases.promoting import (
+from fivefold.domain.account import account_name
+from fivefold.domain.errors import ActionRefused, ConfigError, PromotionRefused
+from fivefold.models import promotions
+from fivefold.models.promotions import history
+from fivefold.models.registry import Registry
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import AuditFinding, verify
+from fivefold.usecases.changes.asks import change_settings
+from fivefold.usecases.changes.people import allow_sole_operator
+from fivefold.usecases.changes.proposals import ProposalLine, approve_proposal, read_proposal, refuse_proposal
+from fivefold.usecases.organisations import actor_in_new
+from fivefold.usecases.promoting import (
     RegistryChampions,
     need_of_two_people,
     promote_model,
     propose_promotion,
     roll_back_model,
 )
-from usecases.roles import Role
-from usecases.settings import SettingsGiven, read_settings
+from fivefold.usecases.roles import Role
+from fivefold.usecases.settings import SettingsGiven, read_settings
+from tests.models.making import add_bare_version, new_registry
+from tests.usecases.governed import audited, founded
 
 People = tuple[Actor, Actor, Actor]
 

@@ -7,10 +7,20 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from domain.errors import ActionRefused, ConfigError, NotThere
-from store.audit_tables import AuditEntry, AuditValues
-from store.level_tables import DueMark, OverrideRow
-from store.proposal_tables import Proposal
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.audit_tables import AuditEntry, AuditValues
+from fivefold.store.level_tables import DueMark, OverrideRow
+from fivefold.store.proposal_tables import Proposal
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.changes.asks import revoke_override
+from fivefold.usecases.changes.people import allow_sole_operator
+from fivefold.usecases.changes.proposals import approve_proposal, list_proposals, read_proposal, refuse_proposal
+from fivefold.usecases.erasing import erase_entity
+from fivefold.usecases.override_views import overrides_of
+from fivefold.usecases.overrides import approve_override, request_override
+from fivefold.usecases.roles import Role
+from fivefold.usecases.rulesets import save_draft
 from tests.store.filling import filled_once
 from tests.usecases.governed import (
     NOW,
@@ -22,16 +32,6 @@ from tests.usecases.governed import (
     rows_of,
     stand,
 )
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.changes.asks import revoke_override
-from usecases.changes.people import allow_sole_operator
-from usecases.changes.proposals import approve_proposal, list_proposals, read_proposal, refuse_proposal
-from usecases.erasing import erase_entity
-from usecases.override_views import overrides_of
-from usecases.overrides import approve_override, request_override
-from usecases.roles import Role
-from usecases.rulesets import save_draft
 
 People = tuple[Actor, Actor, Actor]
 

@@ -3,16 +3,16 @@
 import pytest
 from sqlalchemy import Engine
 
-from store.level_tables import Assessment, LevelRelease, Standing, Transition
+from fivefold.store.level_tables import Assessment, LevelRelease, Standing, Transition
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.backtests import report_of, run_next_backtest
+from fivefold.usecases.changes.asks import put_list_version, roll_back
+from fivefold.usecases.changes.proposals import read_proposal
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.replay import replay
 from tests.usecases.changes.test_two_people import People, decide, levels, work
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, document, founded, rows_of
-from usecases.audit_verify import verify
-from usecases.backtests import report_of, run_next_backtest
-from usecases.changes.asks import put_list_version, roll_back
-from usecases.changes.proposals import read_proposal
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.replay import replay
 
 STRICT = document(medium=30).replace("points: 30}", "points: 70}").replace("at_least: 100000}, points: 40", "at_least: 1}, points: 70").replace("expect: {level: medium}", "expect: {level: high, total: 140}").replace("total: 50", "total: 80")  # fmt: skip  # noqa: E501 (one line is read more easily)
 """By it everyone with any income is high."""
@@ -36,10 +36,10 @@ def three(engine: Engine) -> People:
 
 
 def decide_again(engine: Engine, three: People) -> None:
-    from usecases.activations import activate
-    from usecases.backtests import request_backtest
-    from usecases.ruleset_commits import commit
-    from usecases.rulesets import save_draft
+    from fivefold.usecases.activations import activate
+    from fivefold.usecases.backtests import request_backtest
+    from fivefold.usecases.ruleset_commits import commit
+    from fivefold.usecases.rulesets import save_draft
 
     save_draft(engine, three[0], STRICT)
     commit(engine, three[0], "retail", 2, "as it is", now_us=LATER)

@@ -6,19 +6,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from domain.errors import ActionRefused, ConfigError, NotThere
-from domain.paging import Part
-from store.entity_tables import ListVersionRow, OrganisationSettings
-from store.level_tables import Standing
-from store.proposal_tables import Proposal
-from store.ruleset_tables import Activation, Family
-from tests.store.filling import filled_once
-from tests.usecases.governed import DAY, NOW, SECOND, agreed, audited, document, founded, rows_of
-from usecases.activations import activate, advance_backfills
-from usecases.actors import Actor
-from usecases.audit_verify import verify
-from usecases.backtests import report_of, request_backtest, run_next_backtest
-from usecases.changes.asks import (
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.paging import Part
+from fivefold.store.entity_tables import ListVersionRow, OrganisationSettings
+from fivefold.store.level_tables import Standing
+from fivefold.store.proposal_tables import Proposal
+from fivefold.store.ruleset_tables import Activation, Family
+from fivefold.usecases.activations import activate, advance_backfills
+from fivefold.usecases.actors import Actor
+from fivefold.usecases.audit_verify import verify
+from fivefold.usecases.backtests import report_of, request_backtest, run_next_backtest
+from fivefold.usecases.changes.asks import (
     change_settings,
     order_families,
     put_list,
@@ -26,8 +24,8 @@ from usecases.changes.asks import (
     roll_back,
     switch_family,
 )
-from usecases.changes.people import allow_sole_operator, require_two_people
-from usecases.changes.proposals import (
+from fivefold.usecases.changes.people import allow_sole_operator, require_two_people
+from fivefold.usecases.changes.proposals import (
     Outcome,
     approve_proposal,
     list_proposals,
@@ -35,14 +33,16 @@ from usecases.changes.proposals import (
     refuse_proposal,
     request_proposal_backtests,
 )
-from usecases.ingest_checks import EntityRow
-from usecases.ingest_entities import put_entities
-from usecases.overrides import approve_override, request_override
-from usecases.roles import Role
-from usecases.ruleset_commits import commit
-from usecases.rulesets import save_draft
-from usecases.settings import SettingsGiven, choose_levels, read_settings
-from usecases.worker import run_batch
+from fivefold.usecases.ingest_checks import EntityRow
+from fivefold.usecases.ingest_entities import put_entities
+from fivefold.usecases.overrides import approve_override, request_override
+from fivefold.usecases.roles import Role
+from fivefold.usecases.ruleset_commits import commit
+from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.settings import SettingsGiven, choose_levels, read_settings
+from fivefold.usecases.worker import run_batch
+from tests.store.filling import filled_once
+from tests.usecases.governed import DAY, NOW, SECOND, agreed, audited, document, founded, rows_of
 
 People = tuple[Actor, Actor, Actor]
 LENIENT = document("lenient", medium=59).replace("points: 10, floor: high", "points: 10").replace(

@@ -8,11 +8,11 @@ import polars as pl
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from domain.clock import DAY_US, to_microseconds
-from risk.facts.patterns import find
-from risk.facts.portfolio import signal_of
-from risk.language.inputs import FieldInput, key_of
-from risk.language.patterns import Pattern
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.risk.facts.patterns import find
+from fivefold.risk.facts.portfolio import signal_of
+from fivefold.risk.language.inputs import FieldInput, key_of
+from fivefold.risk.language.patterns import Pattern
 
 HOUR_US = DAY_US // 24
 UNITS = 100

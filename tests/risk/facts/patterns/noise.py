@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from risk.facts.patterns import find
-from risk.language.inputs import key_of
+from fivefold.risk.facts.patterns import find
+from fivefold.risk.language.inputs import key_of
+from fivefold.training.simulator import Simulation, simulate
 from tests.risk.facts.patterns.making import NOW, TYPES, UNITS, Fact, pattern_of, people, prepared
-from training.simulator import Simulation, simulate
 
 CUSTOMERS = 60
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from risk.facts.patterns import _FINDERS
-from risk.language.patterns import Pattern
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.patterns import _FINDERS
+from fivefold.risk.language.patterns import Pattern
 from tests.risk.facts.patterns.making import NOW, Answer, Fact, answers, facts_in, moments, people, rows_of_people
 
 EASY: list[dict[str, Any]] = [

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from risk.facts.patterns.deviation import months_of
-from risk.language.durations import parse_duration
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.patterns.deviation import months_of
+from fivefold.risk.language.durations import parse_duration
 from tests.risk.facts.patterns.making import (
     NOTHING,
     NOW,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.compiling import compiled_loops
-from risk.facts.patterns import loops
+from fivefold.features.compiling import compiled_loops
+from fivefold.risk.facts.patterns import loops
 
 rows = st.lists(
     st.lists(st.tuples(st.integers(0, 30), st.integers(-1, 3), st.integers(0, 9)), min_size=1, max_size=12),

@@ -5,9 +5,9 @@ from fractions import Fraction
 import polars as pl
 import pytest
 
-from domain.clock import DAY_US
-from risk.facts.patterns import rows
-from risk.language.durations import Duration
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.patterns import rows
+from fivefold.risk.language.durations import Duration
 from tests.risk.facts.patterns.making import NOW, fact, people, prepared
 
 DAY = Duration(1, "day")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
-from risk.facts.patterns import find
-from risk.language.inputs import key_of
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.patterns import find
+from fivefold.risk.language.inputs import key_of
 from tests.risk.facts.patterns.making import (
     NOTHING,
     NOW,

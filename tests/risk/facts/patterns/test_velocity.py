@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US
 from tests.risk.facts.patterns.making import (
     NOTHING,
     NOW,
