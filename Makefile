@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-.PHONY: demo test style types tests coverage soak serve pins requirements lock sbom clean
+.PHONY: demo test style types tests coverage soak serve pins requirements bento lock sbom clean
 
 # Idle OpenMP threads sleep: see domain/__init__.py, which is too late where LightGBM is imported first.
 export OMP_WAIT_POLICY := PASSIVE
@@ -61,6 +61,13 @@ requirements: $(READY)
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		--constraint constraints.txt --extra serve pyproject.toml --output-file deploy/requirements.txt
 
+# The Bento holds the package as it is installed, not the folders of a checkout.
+bento: $(READY)
+	rm -rf build/bento
+	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --target build/bento .
+	cp deploy/bentofile.yaml deploy/requirements.txt build/bento
+	$(BIN)/bentoml build build/bento
+
 # What an installation without development packages has: each package with its hashes, as constraints.txt pins it.
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.12 \
@@ -70,4 +77,4 @@ sbom: lock
 	$(BIN)/python deploy/sbom.py runtime.lock sbom.cdx.json
 
 clean:
-	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build var .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

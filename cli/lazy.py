@@ -60,7 +60,7 @@ class LazyCommands(MutableMapping[str, Any]):
             module, _ = COMMANDS[name]
             alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
             alone.callback()(_nothing)  # so that one command is a group too
-            import_module(f"cli.{module}").add_to(alone)
+            import_module(f"fivefold.cli.{module}").add_to(alone)
             built: Any = typer.main.get_command(alone)
             self._built |= built.commands
         return self._built[name]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli import ROOT
+import fivefold
 from fivefold.cli.terminal import actor, console, open_current_database, show_table, warn
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
@@ -22,6 +22,8 @@ from fivefold.domain.settings import Settings, read_settings
 if TYPE_CHECKING:
     from fivefold.store.plans import Plan
 
+PACKAGE_FOLDER = Path(fivefold.__file__).resolve().parent.parent
+"""The folder that holds the package: BentoML runs there, and imports the service from it."""
 tokens_app = typer.Typer(help="Tokens: who may call the service, and what they used up.", no_args_is_help=True)
 
 
@@ -49,17 +51,19 @@ def serve(
     claim = claim_address(host, port, settings.var)
     os.environ |= {
         **_absolute_paths(settings),
-        # The folder where this was started may have packages of the same names as ours.
+        # The folder where this was started may have packages of the names of libraries.
         "PYTHONSAFEPATH": "1",
         "BENTOML_HOME": str(settings.bentoml_home),
         # BentoML 1.4 takes `--api-workers` and leaves it aside; the number of workers is the service's configuration.
         "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": {"fivefold": {"workers": workers}}}),
     }
-    arguments = ["fivefold.serving.service:Fivefold", "--host", host, "--port", str(port), "--working-dir", str(ROOT)]
+    service = ["fivefold.serving.service:Fivefold", "--working-dir", str(PACKAGE_FOLDER)]
+    address = ["--host", host, "--port", str(port)]
     sys.stdout.flush()
     try:
         # BentoML's own command takes this process's place, so that signals reach it and nobody else.
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "bentoml", "serve", *arguments])  # noqa: S606 (our own words)
+        command = [sys.executable, "-P", "-m", "bentoml", "serve", *service, *address]
+        os.execv(sys.executable, command)  # noqa: S606 (our own words)
     finally:  # where nothing took this process's place
         os.close(claim)
 

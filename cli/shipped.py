@@ -45,7 +45,7 @@ def shipped_text(name: str) -> str:
     """Give the text of a ruleset that ships, to begin one's own with; ConfigError where there is none of that name."""
     if name not in shipped_rulesets():
         raise ConfigError(f"no ruleset named {name} ships; there are {', '.join(shipped_rulesets())}")
-    return (files("risk") / "rulesets" / f"{name}.yaml").read_text("utf-8")
+    return (files("fivefold.risk") / "rulesets" / f"{name}.yaml").read_text("utf-8")
 
 
 def shipped_lists() -> dict[str, NamedList]:
@@ -77,7 +77,7 @@ def lists_with(folder: Path | None) -> Mapping[str, NamedList]:
 
 
 def _shipped(room: str) -> Iterator[_Readable]:
-    return (file for file in (files("risk") / room).iterdir() if file.name.endswith(".yaml"))
+    return (file for file in (files("fivefold.risk") / room).iterdir() if file.name.endswith(".yaml"))
 
 
 def _by_name(found: Iterator[_Readable] | list[Path]) -> dict[str, NamedList]:

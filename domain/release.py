@@ -10,7 +10,7 @@ def release() -> str:
     try:
         return version("fivefold")
     except PackageNotFoundError:
-        return _of_sources(Path(__file__).resolve().parent.parent / "pyproject.toml")
+        return _of_sources(Path(__file__).resolve().parents[1] / "pyproject.toml")
 
 
 def _of_sources(file: Path) -> str:

@@ -144,6 +144,8 @@ def _depended_on(catalogue: Catalogue) -> list[ModuleType]:
 
 
 def _is_ours(module: ModuleType) -> bool:
+    if module.__name__.startswith("fivefold."):
+        return True
     file = getattr(module, "__file__", None)
     return file is not None and not any(Path(file).is_relative_to(folder) for folder in _LIBRARIES)
 

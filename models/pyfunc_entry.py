@@ -11,13 +11,13 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-for _name, _part in (("domain", "errors.py"), ("features", "doorway.py"), ("models", "value_model.py")):
-    _file = getattr(sys.modules.get(_name), "__file__", None)
-    if _name in sys.modules and not (_file and Path(_file).with_name(_part).is_file()):
-        _where = _file or list(getattr(sys.modules[_name], "__path__", []))
-        raise ImportError(f"{_where} is a module named {_name!r} that is not fivefold's: load the model before it")
+_loaded = sys.modules.get("fivefold")
+_folders = [Path(path) for path in getattr(_loaded, "__path__", [])]
+if _loaded and not any((folder / "models" / "value_model.py").is_file() for folder in _folders):
+    _where = getattr(_loaded, "__file__", None) or _folders
+    raise ImportError(f"{_where} is another module named 'fivefold': load the model before it")
 
-from fivefold.models.value_model import ValueModel  # noqa: E402 (another package of that name is named first)
+from fivefold.models.value_model import ValueModel  # noqa: E402 (another module of that name is refused first)
 
 
 class ScoringModel(PythonModel):

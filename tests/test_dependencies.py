@@ -45,7 +45,7 @@ def imported() -> dict[str, set[str]]:
                 elif isinstance(node, ast.ImportFrom) and node.level == 0:
                     names.add(str(node.module))
             tops = {name.partition(".")[0] for name in names}
-            found[str(file.relative_to(ROOT))] = tops - set(ROOMS) - set(sys.stdlib_module_names)
+            found[str(file.relative_to(ROOT))] = tops - {OWN} - set(sys.stdlib_module_names)
     return found
 
 

@@ -1,6 +1,7 @@
 """Registering: everything about a training run goes to MLflow, and the model becomes a version."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from mlflow.data.dataset import Dataset
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
-from fivefold import domain, features, models
+import fivefold
 from fivefold.domain.clock import day_text
 from fivefold.features.document import catalogue_markdown
 from fivefold.models import pyfunc_entry
@@ -28,8 +29,8 @@ from fivefold.training.gate import Verdict
 from fivefold.training.judge import Judged
 from fivefold.training.report import write_pictures
 
-SHIPPED = (domain, features, models)
-"""Packages of ours that go with a registered model: it loads where fivefold is not installed."""
+SHIPPED = ("domain", "features", "models")
+"""The rooms that go with a registered model: it loads where fivefold is not installed."""
 REQUIREMENTS = (
     "currencyconverter",
     "filelock",
@@ -110,7 +111,7 @@ def log_version(registry: Registry, model: ValueModel, judged: Judged, evaluatio
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")
         mlflow.set_tags(dict(record.tags))
-        logged = _log_model(model, judged, folder / "value_model")
+        logged = _log_model(model, judged, folder)
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
 
 
@@ -121,17 +122,24 @@ def signature(model: ValueModel) -> ModelSignature:
     return ModelSignature(inputs=inputs, outputs=Schema([*money, ColSpec("string", "category")]))
 
 
-def shipped_code() -> list[str]:
-    """List the folders of code that go with a registered model."""
-    return [str(Path(str(package.__file__)).parent) for package in SHIPPED]
+def copy_shipped_code(folder: Path) -> Path:
+    """Copy the code that goes with a registered model; give the folder of the package, `fivefold`, in *folder*."""
+    package = Path(fivefold.__file__).parent
+    target = folder / package.name
+    target.mkdir()
+    shutil.copy2(package / "__init__.py", target)
+    for room in SHIPPED:
+        shutil.copytree(package / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
 
 
 def _log_model(model: ValueModel, judged: Judged, folder: Path) -> Any:
+    """Log a model whose files are in *folder*/value_model."""
     return mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(pyfunc_entry.__file__)),
-        artifacts={"value_model": folder.as_uri()},
-        code_paths=shipped_code(),
+        artifacts={"value_model": (folder / "value_model").as_uri()},
+        code_paths=[str(copy_shipped_code(folder))],
         signature=signature(model),
         input_example=pd.DataFrame(judged.matrix[:2], columns=list(model.indicators)),
         pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],

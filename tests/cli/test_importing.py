@@ -56,7 +56,7 @@ def test_setup_can_be_repeated(var: Path) -> None:
 
 def test_a_list_that_nobody_has_is_told_before_anything_is_put(tmp_path: Path) -> None:
     ruleset = tmp_path / "mine.yaml"
-    text = (files("risk") / "rulesets" / "fatf-retail.yaml").read_text(encoding="utf-8")
+    text = (files("fivefold.risk") / "rulesets" / "fatf-retail.yaml").read_text(encoding="utf-8")
     ruleset.write_text(text.replace("fatf-call-for-action", "our-black-list"), encoding="utf-8")
     words = refuse(tmp_path / "var", "import", "setup", ruleset)
     assert words.endswith("reads the list our-black-list, which nobody has; give a folder that has it by --lists")

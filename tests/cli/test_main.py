@@ -123,7 +123,7 @@ def test_the_overview_imports_no_command_and_nothing_heavy() -> None:
     assert done.stdout.startswith("Usage: fivefold")
     heavy = {"numpy", "pandas", "polars", "pyarrow", "pydantic", "rich.console", "sqlalchemy", "mlflow", "altair"}
     assert imported & heavy == set()
-    assert {name for name in imported if name.startswith("cli.")} == {
+    assert {name for name in imported if name.startswith("fivefold.cli.")} == {
         "fivefold.cli.extras",
         "fivefold.cli.lazy",
         "fivefold.cli.main",
@@ -146,7 +146,7 @@ def test_every_command_is_summed_up_by_its_own_first_sentence() -> None:
 def _added_by(module: str) -> list[str]:
     alone = typer.Typer()
     alone.callback()(lambda: None)
-    import_module(f"cli.{module}").add_to(alone)
+    import_module(f"fivefold.cli.{module}").add_to(alone)
     return list(typer.main.get_command(alone).commands)  # type: ignore[attr-defined]  # as above
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.cli import ROOT
+import fivefold
 from fivefold.cli.serve import claim_address
 from fivefold.domain.errors import ConfigError
 from fivefold.store import plans as plans_module
@@ -66,8 +66,9 @@ def test_serving_hands_over_to_bentoml(var: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(os, "execv", execv)
     succeed(var, "serve", "--port", 3456, "--workers", 2)
-    address = ["--host", "127.0.0.1", "--port", "3456", "--working-dir", str(ROOT)]
-    assert asked == [[sys.executable, "-P", "-m", "bentoml", "serve", "fivefold.serving.service:Fivefold", *address]]
+    service = ["fivefold.serving.service:Fivefold", "--working-dir", str(Path(fivefold.__file__).resolve().parents[1])]
+    address = ["--host", "127.0.0.1", "--port", "3456"]
+    assert asked == [[sys.executable, "-P", "-m", "bentoml", "serve", *service, *address]]
     assert (var / "fivefold.db").exists()
 
 
@@ -124,7 +125,7 @@ def test_the_claim_of_an_address_ends_with_what_took_this_process_s_place(tmp_pa
         "os.execv('/bin/cat', ['cat'])"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdin is not None
         assert other.stdout is not None

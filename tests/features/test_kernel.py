@@ -127,7 +127,11 @@ def test_an_edited_helper_in_another_file_is_never_stale(tmp_path: Path) -> None
 
 def test_a_fresh_process_loads_the_catalogue_without_compiling() -> None:
     warm()
-    text = "from fivefold.features.matrix import warm; s = warm().stats; print(sum(s.cache_hits.values()), len(s.cache_misses))"
+    text = """
+from fivefold.features.matrix import warm
+stats = warm().stats
+print(sum(stats.cache_hits.values()), len(stats.cache_misses))
+"""
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "0"]
 

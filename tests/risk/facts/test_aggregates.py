@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.domain.money import Rate, RateTable
+from fivefold.risk.facts import aggregates
 from fivefold.risk.facts.aggregates import aggregate
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.records import prepare_records
@@ -192,7 +193,7 @@ def test_one_moment_for_all_takes_a_shorter_way_to_the_same(rows: Any, as_of: in
     entities = [("c", as_of), ("silent", as_of), ("a", as_of)]
     check(rows, entities, wants)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(risk.facts.aggregates, "FEW_ENTITIES", 0)
+        patch.setattr(aggregates, "FEW_ENTITIES", 0)
         check(rows, entities, wants)
 
 

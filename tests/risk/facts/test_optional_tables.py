@@ -85,5 +85,5 @@ def test_an_optional_table_that_no_rule_reads_is_doubtful() -> None:
 
 
 def test_the_shipped_ruleset_needs_screenings_alone() -> None:
-    text = (files("risk") / "rulesets" / "fatf-retail.yaml").read_text("utf-8")
+    text = (files("fivefold.risk") / "rulesets" / "fatf-retail.yaml").read_text("utf-8")
     assert read_ruleset(text).optional_tables == ("cases", "alerts", "tags")

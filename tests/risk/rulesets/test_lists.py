@@ -111,5 +111,5 @@ def test_every_version_changes_something(name: str) -> None:
 def test_who_reads_the_fatf_lists_is_told_how_old_they_are(name: str) -> None:
     from importlib.resources import files
 
-    head = (files("risk") / "lists" / f"{name}.yaml").read_text("utf-8").split("list:")[0]
+    head = (files("fivefold.risk") / "lists" / f"{name}.yaml").read_text("utf-8").split("list:")[0]
     assert "October 2026 may have changed it" in " ".join(head.replace("#", " ").split())
