@@ -18,13 +18,13 @@ from sqlalchemy import Engine
 
 from benchmarks.platform_data import FIELDS, LEVELS, TRANSACTION_FIELDS, activate, add_customers, organise, transactions
 from benchmarks.platform_data import postgresql as new_postgresql
-from fivefold.store.database import open_database, upgrade
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.decisions import decide
-from fivefold.usecases.ingest_transactions import add_transactions
-from fivefold.usecases.levels import Freshness, read_level
-from fivefold.usecases.policies import approve_policy, propose_policy
-from fivefold.usecases.worker import run_batch
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.usecases.decisions.decide import decide
+from fivefold.usecases.decisions.policies import approve_policy, propose_policy
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.levels.read import Freshness, read_level
+from fivefold.usecases.levels.worker import run_batch
+from fivefold.usecases.shared.actors import Actor
 
 CUSTOMERS, EACH = 500, 40
 WARM_UP = 20

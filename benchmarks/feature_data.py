@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from benchmarks.feature_plan import Plan, wanted_of
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.money import RateTable, ecb_rates
-from fivefold.features.columns import STATES
 from fivefold.features.indicators import CATALOGUE
-from fivefold.training import simulated_traits, simulator
+from fivefold.features.schema import STATES
+from fivefold.training.simulation import simulator
+from fivefold.training.simulation import traits as simulated_traits
 
 AS_OF = date(2024, 12, 31)
 """The simulation's last day, so that nearly all rows count and yet every engine must leave some out."""

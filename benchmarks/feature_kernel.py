@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.feature_plan import Plan
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.matrix import catalogue, indicators, warm
-from fivefold.features.sources import read_ahead, stream_histories
+from fivefold.features.indicator_matrix import catalogue, indicators, warm
+from fivefold.features.reading.sources import read_ahead, stream_histories
 
 Block = tuple[pa.Array, Floats, Integers]
 """Identifiers, indicators, and how many rows each customer had by then."""

@@ -39,7 +39,8 @@ METHOD = """\
   (European Central Bank, the currencies that occur). Besides, the kernel checks every value and that no customer comes
   twice, and orders rows that are not in order; the engines take values as they are. They have two lines: one trusts
   the file's order, and is wrong where a file has another; *ordering rows* gives the kernel's values in any order.
-- Data are `training.simulator`'s, without the column transaction_id (the last line of the table has it), zstd, rows of
+- Data are `training.simulation.simulator`'s, without the column transaction_id (the last line of the
+  table has it), zstd, rows of
   a customer together and in order of time; tied rows already stand in the order that histories give them.
 
 ## What each engine relies on

@@ -86,7 +86,7 @@ def pick(expressions: Mapping[str, Expression], one: Wanted) -> Expression:
 
 
 def wanted_of(indicators: Sequence[Any]) -> tuple[Wanted, ...]:
-    """Turn the catalogue's indicators (`features.indicator.Indicator`) into plain data."""
+    """Turn the catalogue's indicators (`features.catalogue.indicator.Indicator`) into plain data."""
     made = []
     for one in indicators:
         constants = dict(one.constants)

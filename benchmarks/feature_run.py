@@ -14,7 +14,7 @@ from benchmarks.feature_equality import Difference, largest_difference
 from benchmarks.feature_page import Page, page
 from benchmarks.measure import Measured, measure, read_file
 from fivefold.domain.settings import read_settings
-from fivefold.features.matrix import catalogue, warm
+from fivefold.features.indicator_matrix import catalogue, warm
 
 JOBS = {
     "read": "benchmarks.feature_read.compute",

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from fivefold.cli.shipped import shipped_lists
+from fivefold.cli.portfolio.bundled import shipped_lists
 from fivefold.domain.clock import from_microseconds
 
 OPERATIONS = {

@@ -18,15 +18,15 @@ from sqlalchemy import Engine
 
 from benchmarks import platform_data
 from benchmarks.imports_data import BANKS, Bank, write_lists
-from fivefold.cli.shipped import shipped_text
+from fivefold.cli.portfolio.bundled import shipped_text
 from fivefold.domain.clock import parse_moment
-from fivefold.store.database import open_database, upgrade
-from fivefold.usecases.activations import activate
-from fivefold.usecases.backtests import list_backtests, request_backtest
-from fivefold.usecases.distribution import distribution
-from fivefold.usecases.organisations import actor_in
-from fivefold.usecases.ruleset_commits import commit
-from fivefold.usecases.rulesets import save_draft
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.usecases.accounts.organisations import actor_in
+from fivefold.usecases.changes.backtests import list_backtests, request_backtest
+from fivefold.usecases.levels.distribution import distribution
+from fivefold.usecases.rulesets.activate import activate
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft
 
 ROOT = Path(__file__).resolve().parent.parent
 RULESET = "fatf-retail"

@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.store.database import open_database, upgrade
-from fivefold.store.entity_tables import EntityType
-from fivefold.store.ruleset_tables import Family, RulesetVersion
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.entity_types import define_type
-from fivefold.usecases.ingest_checks import EntityRow
-from fivefold.usecases.ingest_entities import put_entities
-from fivefold.usecases.organisations import actor_in_new
-from fivefold.usecases.settings import choose_levels
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.settings import choose_levels
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import EntityRow
 
 FIELDS = {"country": "country", "occupation": "text", "income": "number", "opened_on": "date", "politician": "flag"}
 TRANSACTION_FIELDS = {"operation": "text"}

@@ -15,8 +15,8 @@ from sqlalchemy import Engine, text
 
 from benchmarks import platform_data as data
 from fivefold.domain.clock import now_microseconds
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.ingest_transactions import add_transactions
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.shared.actors import Actor
 
 ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.02

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.usecases.worker import BATCH, SIDE_BY_SIDE
+from fivefold.usecases.levels.worker import BATCH, SIDE_BY_SIDE
 
 INGEST_AIM, BACKFILL_AIM, LAG_AIM_SECONDS = 0.3, 0.5, 2.0
 

@@ -23,13 +23,13 @@ from benchmarks.platform_lag import measure_lag
 from benchmarks.platform_page import page
 from fivefold.domain.clock import now_microseconds
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.breakdown import as_json_text, explain_all
+from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.ingest_transactions import add_transactions
-from fivefold.usecases.levels import view_profile
-from fivefold.usecases.portfolios import read_portfolio
-from fivefold.usecases.worker import BATCH, SIDE_BY_SIDE, run_batch
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.levels.portfolio import read_portfolio
+from fivefold.usecases.levels.read import view_profile
+from fivefold.usecases.levels.worker import BATCH, SIDE_BY_SIDE, run_batch
+from fivefold.usecases.shared.actors import Actor
 
 VIEWS = 300
 Taken = tuple[float, float]

@@ -29,7 +29,7 @@ from fivefold.domain.settings import read_settings
 from fivefold.risk.facts.aggregates import aggregate
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.facts.transactions import prepare
-from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.inputs import Aggregate, Window, key_of
 

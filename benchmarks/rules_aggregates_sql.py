@@ -9,7 +9,7 @@ from benchmarks.feature_plan import Plan
 from benchmarks.rules_aggregates_data import entities_path
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.money import minor_units
-from fivefold.features.columns import FAILED, PENDING, SETTLED, STATES
+from fivefold.features.schema import FAILED, PENDING, SETTLED, STATES
 
 _WORDS = {SETTLED: "settled", PENDING: "pending", FAILED: "failed"}
 

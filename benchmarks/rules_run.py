@@ -16,7 +16,7 @@ from benchmarks import rules_aggregates
 from benchmarks import rules_peers as peers
 from benchmarks.rules_page import Timed, page
 from fivefold.risk.engine.assessments import assess_inputs
-from fivefold.risk.engine.codes import points_column, slot_column
+from fivefold.risk.engine.outcome_codes import points_column, slot_column
 from fivefold.risk.engine.program import TOTAL, Program
 
 ENTITIES = 1_000_000

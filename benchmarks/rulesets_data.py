@@ -13,9 +13,9 @@ import polars as pl
 
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.money import base_only
-from fivefold.features.columns import AMOUNT, CURRENCY, DATE, STATE, USER_ID
+from fivefold.features.schema import AMOUNT, CURRENCY, DATE, STATE, USER_ID
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.governance.statistics import Marks
+from fivefold.risk.governance.validate.ranking import Marks
 
 RULESETS = Path(__file__).parent / "rulesets"
 PLAIN = (USER_ID, AMOUNT, CURRENCY, DATE, STATE)

@@ -11,9 +11,9 @@ from benchmarks.rulesets_data import TRIALS, read_trial
 from benchmarks.rulesets_trials import Split, Trials, key_of_rule
 from benchmarks.rulesets_tuning import written
 from fivefold.features.histories import Floats
-from fivefold.risk.governance.statistics import Interval, auc
-from fivefold.risk.governance.validate_lift import Lift
-from fivefold.risk.governance.validate_splits import Repeated
+from fivefold.risk.governance.validate.lift import Lift
+from fivefold.risk.governance.validate.ranking import Interval, auc
+from fivefold.risk.governance.validate.splits import Repeated
 
 FEWEST_SHOWN = 20
 """A case that fewer judged entities got is not named as a rule's strongest."""

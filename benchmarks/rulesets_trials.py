@@ -16,11 +16,11 @@ from fivefold.features.histories import Floats
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments, assess_inputs
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
-from fivefold.risk.governance.labels import refuse_leaks
-from fivefold.risk.governance.statistics import Marks, Paired, compare
-from fivefold.risk.governance.validate import Options, Validation, validate
-from fivefold.risk.governance.validate_splits import Repeated, halves, judge
-from fivefold.risk.governance.validate_stability import Stability, stability
+from fivefold.risk.governance.validate.labels import refuse_leaks
+from fivefold.risk.governance.validate.ranking import Marks, Paired, compare
+from fivefold.risk.governance.validate.run import Options, Validation, validate
+from fivefold.risk.governance.validate.splits import Repeated, halves, judge
+from fivefold.risk.governance.validate.stability import Stability, stability
 from fivefold.risk.language.inputs import key_of
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset

@@ -20,10 +20,10 @@ from scipy import optimize
 
 from fivefold.features.histories import Floats
 from fivefold.risk.engine.assessments import Assessments, assess_inputs
-from fivefold.risk.engine.codes import slot_column
+from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
-from fivefold.risk.governance.statistics import Marks
+from fivefold.risk.governance.validate.ranking import Marks
 from fivefold.risk.language.canonical import canonical_json
 from fivefold.risk.language.numbers import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset

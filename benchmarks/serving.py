@@ -27,15 +27,15 @@ import psutil
 
 from benchmarks.serving_budget import stages
 from benchmarks.serving_rows import AS_OF, AS_OF_US, ROWS, customer
-from fivefold.cli.sample import any_port
+from fivefold.cli.demo.sample import any_port
 from fivefold.cli.terminal import open_registry
 from fivefold.domain.settings import read_settings
-from fivefold.features.matrix import indicators
-from fivefold.features.sources import read_histories
+from fivefold.features.indicator_matrix import indicators
+from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import explain
-from fivefold.store.database import open_database, upgrade
-from fivefold.store.plans import read_plans
-from fivefold.usecases.tokens import create_token, revoke_token
+from fivefold.store.accounts.plans import read_plans
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.usecases.accounts.tokens import create_token, revoke_token
 
 Call = tuple[int, str, dict[str, str], bytes, int]
 """Port, path, headers, body and number of requests."""

@@ -19,18 +19,18 @@ from benchmarks.serving_rows import AS_OF_US, ROWS, customer
 from fivefold.cli.terminal import open_registry
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.settings import Limits
-from fivefold.features.doorway import Doorway
-from fivefold.features.matrix import indicators
-from fivefold.features.scanned import Scanned
-from fivefold.features.values import Findings
-from fivefold.serving.contract import ROWS as ORDINARY
-from fivefold.serving.contract import read_rows, written
-from fivefold.store.accounts import Allowance, Charge
-from fivefold.store.database import open_database, upgrade
-from fivefold.store.plans import read_plans
-from fivefold.store.till import Till
+from fivefold.features.indicator_matrix import indicators
+from fivefold.features.reading.columns import Findings
+from fivefold.features.reading.validate import Doorway
+from fivefold.features.request_body.scan import Scanned
+from fivefold.serving.v4.contract import ROWS as ORDINARY
+from fivefold.serving.v4.contract import read_rows, written
+from fivefold.store.accounts.plans import read_plans
+from fivefold.store.accounts.tokens import Allowance, Charge
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.store.sql.fast_statements import Till
+from fivefold.usecases.accounts.tokens import charge_all, create_token, month_of
 from fivefold.usecases.scoring import score_rows
-from fivefold.usecases.tokens import charge_all, create_token, month_of
 
 TIMES = 2_000
 

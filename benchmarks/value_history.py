@@ -15,15 +15,15 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features.histories import Floats, Histories
-from fivefold.features.matrix import indicators, warm
-from fivefold.features.sources import read_histories
+from fivefold.features.indicator_matrix import indicators, warm
+from fivefold.features.reading.sources import read_histories
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.estimator import expected_value
 from fivefold.training.config import TrainingConfig, read_config
 from fivefold.training.data import LearningRows, Portfolio, learning_rows
 from fivefold.training.dates import Dates, choose_dates
 from fivefold.training.fit import find_rounds, fit, validation_fold
-from fivefold.training.metrics import normalised_gini
+from fivefold.training.judging.metrics import normalised_gini
 from fivefold.training.target import floored, realised_values
 
 SENT_DAYS = (30, 90, 180, 365, 730)

@@ -20,17 +20,17 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import NotEnoughData
-from fivefold.features.columns import ABSENT, BALANCE
 from fivefold.features.histories import Floats
-from fivefold.features.matrix import warm
-from fivefold.training import baselines
-from fivefold.training.bootstrap import draws, interval, resample
+from fivefold.features.indicator_matrix import warm
+from fivefold.features.schema import ABSENT, BALANCE
 from fivefold.training.config import TrainingConfig, Trees, read_config
 from fivefold.training.data import Overview, Portfolio, learning_rows
 from fivefold.training.dates import choose_dates
 from fivefold.training.fit import find_rounds, fit, validation_fold
-from fivefold.training.judge import Judged, judge
-from fivefold.training.metrics import calibration_error, calibration_table, rank_metrics
+from fivefold.training.judging import baselines
+from fivefold.training.judging.bootstrap import draws, interval, resample
+from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
+from fivefold.training.judging.predictions import Judged, judge
 from fivefold.training.plan import adapted
 
 WINDOWS = 4

@@ -5,8 +5,8 @@ from typing import Any
 
 import altair as alt
 
-from fivefold.charts.numbers import one_line
 from fivefold.charts.style import INK, MUTED, PERCENT_LABEL, SERIES, styled
+from fivefold.charts.text.numbers import one_line
 
 WIDTH, HEIGHT = 520, 380
 CHANCE, PERFECT = "random order", "perfect order"

@@ -5,8 +5,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from fivefold.charts.numbers import one_line
 from fivefold.charts.style import INK, NEGATIVE, PERCENT_LABEL, POSITIVE, rimmed, styled
+from fivefold.charts.text.numbers import one_line
 from fivefold.domain.percent import percent
 
 WIDTH, HEIGHT = 520, 260

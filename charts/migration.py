@@ -6,8 +6,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from fivefold.charts.numbers import one_line
 from fivefold.charts.style import INK, PAPER, POSITIVE, styled
+from fivefold.charts.text.numbers import one_line
 
 CELL_WIDTH, CELL_HEIGHT = 104, 44
 DARK_FROM = 0.5

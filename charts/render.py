@@ -6,7 +6,7 @@ import altair as alt
 import vl_convert
 
 from fivefold.charts.files import require_picture
-from fivefold.charts.fitting import fitted
+from fivefold.charts.text.fitting import fitted
 from fivefold.domain.files import replacing
 
 PNG_SCALE = 2.0

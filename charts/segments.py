@@ -6,8 +6,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from fivefold.charts.numbers import plain, typeset
 from fivefold.charts.style import INK, NEGATIVE, SEGMENT_COLOURS, panel_title, rimmed, styled
+from fivefold.charts.text.numbers import plain, typeset
 from fivefold.domain.percent import percent
 
 WIDTH, HEIGHT = 330, 250

@@ -3,8 +3,8 @@
 import altair as alt
 import polars as pl
 
-from fivefold.charts.numbers import cut_end, one_line
 from fivefold.charts.style import INK, MUTED, NEGATIVE, POSITIVE, SERIES, rimmed, styled
+from fivefold.charts.text.numbers import cut_end, one_line
 
 WIDTH, ROW_HEIGHT = 420, 24
 LONGEST_NAME = 58

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import fsum
 
-from fivefold.charts.numbers import one_line, seen
+from fivefold.charts.text.numbers import one_line, seen
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import altair as alt
 
-from fivefold.charts.numbers import one_line
+from fivefold.charts.text.numbers import one_line
 from fivefold.domain.segments import SEGMENTS
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)

@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 import altair as alt
 
-from fivefold.charts.numbers import cut_end, lines_of, one_line, signed, typeset
 from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Step, axis_around, decimals_of, waterfall_steps
 from fivefold.charts.style import INK, MUTED, NEGATIVE, POSITIVE, WHOLE, rimmed, styled
+from fivefold.charts.text.numbers import cut_end, lines_of, one_line, signed, typeset
 from fivefold.domain.breakdown import Breakdown
 
 __all__ = ["Step", "waterfall", "waterfall_steps"]

@@ -14,15 +14,15 @@ from rich.highlighter import Highlighter
 from rich.table import Table
 from rich.text import Text
 
-from fivefold.charts.waterfall_text import ADDS, GUIDE, RULE, TAKES
+from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
 from fivefold.domain.account import account_name
 from fivefold.domain.characters import visible, visible_line
 from fivefold.domain.clock import now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
-from fivefold.features.paths import MappedFile, suffix_of
-from fivefold.features.text_files import ColumnMap
+from fivefold.features.reading.paths import MappedFile, suffix_of
+from fivefold.features.reading.text_files import ColumnMap
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from fivefold.models.registry import Registry
     from fivefold.models.value_model import ValueModel
-    from fivefold.usecases.actors import Actor
+    from fivefold.usecases.shared.actors import Actor
 
 
 class _Colours(Highlighter):
@@ -147,7 +147,7 @@ def require_name(name: str) -> None:
 
 def open_current_database() -> "Engine":
     """Open the database of the settings, brought forward to the schema that this program knows."""
-    from fivefold.store.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.store.sql.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
 
     settings = read_settings()
     protect_folder(settings.var)
@@ -178,7 +178,7 @@ def actor() -> str:
 
 def acting_in(engine: "Engine", organisation: str) -> "Actor":
     """Name the person at the terminal, who acts in an organisation; ConfigError where there is none of that name."""
-    from fivefold.usecases.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
 
     return actor_in(engine, organisation, actor())
 
@@ -196,7 +196,7 @@ def mapped(path: Path, names: Sequence[str] | None, ours: Mapping[str, str] | No
 
 def warn_of_currency(source: MappedFile, base: str) -> None:
     """Warn where a file's amounts are all in one currency, and that is not the base."""
-    from fivefold.features.sources import currencies_of  # noqa: PLC0415 (loads the readers)
+    from fivefold.features.reading.sources import currencies_of  # noqa: PLC0415 (loads the readers)
 
     found = currencies_of(source)
     if found and base not in found:

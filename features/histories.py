@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.clock import day_text
-from fivefold.features.columns import NULLABLE
+from fivefold.features.schema import NULLABLE
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -24,14 +24,14 @@ class Histories:
         time: m moments, microseconds since 1970-01-01 UTC.
         amount: m signed amounts in the base currency.
         balance: m balances after the row, in the base currency.
-        kind: m codes of `features.columns` (deposit, withdrawal, nothing, pending, failed).
+        kind: m codes of `features.schema` (deposit, withdrawal, nothing, pending, failed).
         currency: m positions in the sorted codes of the rate table.
         category: m codes, 0 API and 1 WEB.
         created: m moments of account creation as the row states them, microseconds.
         base: code of the base currency.
-        absent: columns that the source lacks, of `features.columns.ABSENT`, or whose content is not looked at.
+        absent: columns that the source lacks, of `features.schema.ABSENT`, or whose content is not looked at.
         unknown_from: n x 3 moments (microseconds) from which on an indicator that reads the balance, the category or
-            the creation (`features.columns.NULLABLE`) is undefined, as a row of then does not say it; None where all
+            the creation (`features.schema.NULLABLE`) is undefined, as a row of then does not say it; None where all
             rows say all of it.
     """
 

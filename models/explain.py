@@ -13,8 +13,8 @@ import numpy as np
 
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import day_text
+from fivefold.features.catalogue.indicator import Indicator
 from fivefold.features.histories import Floats
-from fivefold.features.indicator import Indicator
 from fivefold.models.prediction import LOG_LINK
 from fivefold.models.value_model import Scores, ValueModel
 

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from fivefold.features.histories import Histories
-from fivefold.features.sources import read_ahead, stream_histories
-from fivefold.features.tables import Source
+from fivefold.features.reading.sources import read_ahead, stream_histories
+from fivefold.features.reading.tables import Source
 from fivefold.models.explain import explain
 from fivefold.models.value_model import ValueModel
 

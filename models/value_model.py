@@ -19,14 +19,14 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ModelError
 from fivefold.domain.money import RateTable
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
-from fivefold.features.columns import NULLABLE
+from fivefold.features.catalogue.indicator import Catalogue
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.indicator import Catalogue
-from fivefold.features.matrix import catalogue, columns_of, indicators
+from fivefold.features.indicator_matrix import catalogue, columns_of, indicators
+from fivefold.features.schema import NULLABLE
 from fivefold.models.curve import ScoreCurve, score_at
+from fivefold.models.drift import Reference
 from fivefold.models.one_row import OneRow, one_row
 from fivefold.models.prediction import expected_value
-from fivefold.models.reference import Reference
 from fivefold.models.tree_text import require_trees
 
 FORMAT = 2
@@ -66,7 +66,7 @@ class ValueModel:
         definition: what a customer's value is: horizon, fees, margin and currency.
         test_as_of: the moment (microseconds) whose portfolio is the reference; nothing after it was learnt from.
         reference: how that portfolio's indicators and scores were spread, to tell drift from.
-        absent: columns that the training data lacked (`features.columns.ABSENT`): no history is read with them.
+        absent: columns that the training data lacked (`features.schema.ABSENT`): no history is read with them.
     """
 
     booster: lightgbm.Booster
@@ -125,7 +125,7 @@ class ValueModel:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The columns that every row must say, of `features.columns.NULLABLE`."""
+        """The columns that every row must say, of `features.schema.NULLABLE`."""
         return tuple(name for name in NULLABLE if name not in self.absent)
 
     def unknown(self, histories: Histories, as_of: int) -> npt.NDArray[np.bool_]:

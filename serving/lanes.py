@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fivefold.serving.answers import Refusal
+from fivefold.serving.responses import Refusal
 
 Result = TypeVar("Result")
 AGAIN_SECONDS = 2

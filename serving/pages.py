@@ -9,8 +9,8 @@ import bentoml
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fivefold.serving.answers import refused
-from fivefold.serving.gatekeeper import soon
+from fivefold.serving.authentication import soon
+from fivefold.serving.responses import refused
 
 OURS: Final = Path(__file__).parent / "static"
 EXPLORER: Final = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"

@@ -16,26 +16,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.settings import read_settings
-from fivefold.features.shape import shape_of
-from fivefold.serving.access import AccessLog
-from fivefold.serving.answers import ARRAY, answered, refused
-from fivefold.serving.app import SCORING, Front, build_app
-from fivefold.serving.counter import Counter
-from fivefold.serving.edge import Edge
-from fivefold.serving.gatekeeper import Gatekeeper
-from fivefold.serving.holder import ModelHolder
-from fivefold.serving.ledger import Ledger
+from fivefold.features.request_body.shape import shape_of
+from fivefold.serving.access_log import AccessLog
+from fivefold.serving.authentication import Gatekeeper
+from fivefold.serving.champion.drift_counter import Counter
+from fivefold.serving.champion.loader import ModelHolder
+from fivefold.serving.error_middleware import Edge
+from fivefold.serving.http_protocol import guard, trust_proxies
 from fivefold.serving.logs import configure_logs
-from fivefold.serving.metrics import Watch
+from fivefold.serving.metrics.platform import PlatformMetrics
+from fivefold.serving.metrics.service import Watch
 from fivefold.serving.pages import Pages
-from fivefold.serving.platform_metrics import PlatformMetrics
-from fivefold.serving.protocol import guard, trust_proxies
-from fivefold.serving.scoring import Desk
-from fivefold.serving.v1.desk import PlatformDesk
-from fivefold.serving.v1.routes import add_platform
-from fivefold.store.database import SchemaNotCurrent, SchemaWatch, bring_forward, open_database
-from fivefold.store.plans import read_plans
-from fivefold.usecases.figures import PlatformFigures
+from fivefold.serving.quota import Ledger
+from fivefold.serving.responses import ARRAY, answered, refused
+from fivefold.serving.v1.dispatch import PlatformDesk
+from fivefold.serving.v1.router import add_platform
+from fivefold.serving.v4.app import SCORING, Front, build_app
+from fivefold.serving.v4.endpoint import Desk
+from fivefold.store.accounts.plans import read_plans
+from fivefold.store.sql.database import SchemaNotCurrent, SchemaWatch, bring_forward, open_database
+from fivefold.usecases.monitoring.statistics import PlatformFigures
 
 configure_logs()
 log = structlog.get_logger("fivefold.service")

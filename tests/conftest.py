@@ -32,7 +32,7 @@ _LONG = (
     *_TOGETHER,
     "tests/usecases/changes/test_two_people.py",
     "tests/usecases/test_platform_machine.py",
-    "tests/features/test_kernel.py",
+    "tests/features/catalogue/test_kernel.py",
     "tests/usecases/test_worker_killed.py",
 )
 """What begins first, the longest first, so that at the end no process is alone with it."""

@@ -123,8 +123,8 @@ def bare(var: Path, folder: Path, commands: list[list[str]]) -> list[tuple[int, 
 
 def test_files_are_scored_and_rulesets_tried_without_any_extra(tmp_path: Path) -> None:
     from fivefold.domain.settings import read_settings
-    from fivefold.features.matrix import warm
-    from fivefold.training.simulator import Simulation, write_simulation
+    from fivefold.features.indicator_matrix import warm
+    from fivefold.training.simulation.simulator import Simulation, write_simulation
     from tests.mlflow_address import kept_address
     from tests.models.making import add_version, new_registry, value_model
 

@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from fivefold.cli.main import app
-from fivefold.features import columns as c
-from fivefold.features.document import catalogue_markdown
+from fivefold.features import schema as c
+from fivefold.features.catalogue_page import catalogue_markdown
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

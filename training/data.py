@@ -13,13 +13,13 @@ from tqdm import tqdm
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
 from fivefold.domain.errors import NotEnoughData
 from fivefold.domain.money import Rate, RateTable
-from fivefold.features.columns import TRANSACTION_ID
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.matrix import catalogue, columns_of, snapshots
-from fivefold.features.paths import MappedFile, suffix_of
-from fivefold.features.sources import read_ahead, stream_histories
-from fivefold.features.tables import Source, parquet_files
-from fivefold.features.text_files import open_text
+from fivefold.features.indicator_matrix import catalogue, columns_of, snapshots
+from fivefold.features.reading.paths import MappedFile, suffix_of
+from fivefold.features.reading.sources import read_ahead, stream_histories
+from fivefold.features.reading.tables import Source, parquet_files
+from fivefold.features.reading.text_files import open_text
+from fivefold.features.schema import TRANSACTION_ID
 from fivefold.training.config import TrainingConfig
 from fivefold.training.dates import Dates, Period
 from fivefold.training.quality import Quality
@@ -59,7 +59,7 @@ class Overview:
         digest: BLAKE2 over everything that was read, amounts as they were given, however it was batched.
         places: each customer's place for sampling, see `training.sample`.
         quality: what the rows hold, and what is doubtful about them.
-        absent: columns that the source lacks (`features.columns.ABSENT`).
+        absent: columns that the source lacks (`features.schema.ABSENT`).
     """
 
     period: Period

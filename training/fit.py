@@ -16,7 +16,7 @@ from fivefold.models.prediction import expected_value
 from fivefold.training.config import Trees
 from fivefold.training.data import LearningRows
 from fivefold.training.dates import Dates
-from fivefold.training.metrics import normalised_gini
+from fivefold.training.judging.metrics import normalised_gini
 from fivefold.training.target import floored
 
 PATIENCE_ROUNDS = 50

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fivefold.domain.errors import ConfigError, NotEnoughData
-from fivefold.features.columns import BALANCE, CATEGORY, CREATED, CURRENCY
-from fivefold.features.matrix import catalogue
-from fivefold.features.paths import MappedFile
-from fivefold.features.tables import Source
+from fivefold.features.indicator_matrix import catalogue
+from fivefold.features.reading.paths import MappedFile
+from fivefold.features.reading.tables import Source
+from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import LearningRows, Overview, Portfolio, learning_rows
 from fivefold.training.dates import Dates, choose_dates

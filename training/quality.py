@@ -7,8 +7,8 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.percent import percent
-from fivefold.features.columns import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
 from fivefold.features.histories import Histories
+from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
 from fivefold.training.config import Checks
 
 WARN_REPEATED_SHARE = 0.01

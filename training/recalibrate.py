@@ -11,24 +11,24 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData
 from fivefold.domain.release import release
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.matrix import warm
-from fivefold.features.sources import require_columns
-from fivefold.features.tables import Source
+from fivefold.features.indicator_matrix import warm
+from fivefold.features.reading.sources import require_columns
+from fivefold.features.reading.tables import Source
 from fivefold.models.curve import ScoreCurve
-from fivefold.models.reference import Reference
+from fivefold.models.drift import Reference
 from fivefold.models.registry import PARENT_TAG, Registry, Version
 from fivefold.models.value_model import ValueModel
-from fivefold.training.comparing import times_judged
 from fivefold.training.config import TrainingConfig, Value
 from fivefold.training.data import Overview, Portfolio
 from fivefold.training.dates import Dates, choose_test
-from fivefold.training.evaluate import Evaluation, evaluate
-from fivefold.training.gate import Verdict, decide
-from fivefold.training.judge import Judged, judge
-from fivefold.training.metrics import calibration_error, segment_table
+from fivefold.training.judging.compare import times_judged
+from fivefold.training.judging.evaluate import Evaluation, evaluate
+from fivefold.training.judging.gate import Verdict, decide
+from fivefold.training.judging.metrics import calibration_error, segment_table
+from fivefold.training.judging.predictions import Judged, judge
 from fivefold.training.plan import name_of
-from fivefold.training.recalibration_card import Change, RecalibrationLineage, recalibration_card
 from fivefold.training.register import Record, log_version, version_tags
+from fivefold.training.report.recalibration_card import Change, RecalibrationLineage, recalibration_card
 from fivefold.training.windows import Windows
 
 

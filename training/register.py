@@ -18,16 +18,16 @@ from mlflow.types import ColSpec, Schema
 
 import fivefold
 from fivefold.domain.clock import day_text
-from fivefold.features.document import catalogue_markdown
+from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.models import pyfunc_entry
 from fivefold.models.registry import ABSENT_TAG, Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.training.card import Lineage, model_card
 from fivefold.training.data import Overview
-from fivefold.training.evaluate import Evaluation
-from fivefold.training.gate import Verdict
-from fivefold.training.judge import Judged
-from fivefold.training.report import write_pictures
+from fivefold.training.judging.evaluate import Evaluation
+from fivefold.training.judging.gate import Verdict
+from fivefold.training.judging.predictions import Judged
+from fivefold.training.report.model_card import Lineage, model_card
+from fivefold.training.report.pictures import write_pictures
 
 SHIPPED = ("domain", "features", "models")
 """The rooms that go with a registered model: it loads where fivefold is not installed."""

@@ -5,26 +5,26 @@ from dataclasses import dataclass
 
 from fivefold.domain.errors import ModelError
 from fivefold.domain.release import release
-from fivefold.features.matrix import catalogue, warm
-from fivefold.features.sources import require_columns
-from fivefold.features.tables import Source
+from fivefold.features.indicator_matrix import catalogue, warm
+from fivefold.features.reading.sources import require_columns
+from fivefold.features.reading.tables import Source
 from fivefold.models.curve import ScoreCurve
+from fivefold.models.drift import Reference
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.promotions import Promotion, promote
-from fivefold.models.reference import Reference
 from fivefold.models.registry import Registry, Version, without
 from fivefold.models.value_model import ValueModel
-from fivefold.training.card import Lineage
-from fivefold.training.comparing import times_judged
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import Portfolio
 from fivefold.training.dates import Dates
-from fivefold.training.evaluate import Evaluation, evaluate
 from fivefold.training.fit import find_rounds, fit, validation_fold
-from fivefold.training.gate import Verdict, decide
-from fivefold.training.judge import Judged, judge
+from fivefold.training.judging.compare import times_judged
+from fivefold.training.judging.evaluate import Evaluation, evaluate
+from fivefold.training.judging.gate import Verdict, decide
+from fivefold.training.judging.predictions import Judged, judge
 from fivefold.training.plan import Plan, make_plan
 from fivefold.training.register import register
+from fivefold.training.report.model_card import Lineage
 from fivefold.training.tune import tune
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fivefold.domain.clock import DAY_US
-from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.catalogue.statistics import held_days, held_from, rows_until
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.statistics import held_days, held_from, rows_until
+from fivefold.features.schema import DEPOSIT, WITHDRAWAL
 from fivefold.training.config import Value
 
 DAYS_A_YEAR = 365

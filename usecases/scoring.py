@@ -8,13 +8,13 @@ import numpy as np
 
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.features import columns as c
-from fivefold.features.doorway import Doorway
+from fivefold.features import schema as c
 from fivefold.features.histories import Floats, Histories
-from fivefold.features.plain import as_arrow
-from fivefold.features.scanned import Scanned
-from fivefold.features.tables import table_from_rows
-from fivefold.features.values import Findings
+from fivefold.features.reading.columns import Findings
+from fivefold.features.reading.fast_columns import as_arrow
+from fivefold.features.reading.tables import table_from_rows
+from fivefold.features.reading.validate import Doorway
+from fivefold.features.request_body.scan import Scanned
 from fivefold.models.explain import Explanations, explain
 from fivefold.models.reach import Reach, reaches
 from fivefold.models.value_model import Scores, ValueModel

@@ -2,9 +2,9 @@
 
 from math import nan
 
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import deviation_of, held_days, held_from, mean_of, ratio
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import deviation_of, held_days, held_from, mean_of, ratio
 
 
 @indicator("balance_last", label="Last balance", unit="money", empty=nan)

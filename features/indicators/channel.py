@@ -2,8 +2,8 @@
 
 from math import nan
 
+from fivefold.features.catalogue.indicator import indicator
 from fivefold.features.histories import Integers
-from fivefold.features.indicator import indicator
 
 
 @indicator("channel_web", label="Latest event by web", unit="flag", empty=nan)

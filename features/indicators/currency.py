@@ -5,9 +5,9 @@ from math import nan
 import numpy as np
 from numba.extending import register_jitable
 
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import ratio
 from fivefold.features.histories import Integers
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import ratio
 
 
 @register_jitable

@@ -2,10 +2,10 @@
 
 from math import nan
 
-from fivefold.features.columns import FAILED_ROW, PENDING_ROW
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import ratio
 from fivefold.features.histories import Integers
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import ratio
+from fivefold.features.schema import FAILED_ROW, PENDING_ROW
 
 
 @indicator("failed_count_{window}", label="Failures, {window}", unit="count", empty=0.0, windows=(90,))

@@ -2,10 +2,10 @@
 
 from math import nan
 
-from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import in_days
 from fivefold.features.histories import Integers
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import in_days
+from fivefold.features.schema import DEPOSIT, WITHDRAWAL
 
 
 @indicator("deposit_recency", label="Days since last deposit", unit="days", empty=nan)

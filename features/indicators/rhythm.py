@@ -5,9 +5,9 @@ from math import nan
 import numpy as np
 
 from fivefold.domain.clock import DAY_US
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import deviation_of_gaps, mean_gap, ratio
 from fivefold.features.histories import Integers
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import deviation_of_gaps, mean_gap, ratio
 
 _HOUR_US = DAY_US // 24
 _MONDAY = 4  # 1970-01-01 was a Thursday: day 4 was the first Monday

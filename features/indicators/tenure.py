@@ -5,9 +5,9 @@ from math import nan
 from numba.extending import register_jitable
 
 from fivefold.domain.clock import DAY_US
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import in_days
 from fivefold.features.histories import Integers
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import in_days
 
 
 @register_jitable

@@ -5,10 +5,10 @@ from math import nan
 from numba.extending import register_jitable
 
 from fivefold.domain.clock import DAY_US
-from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import in_days, power, ratio
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import in_days, power, ratio
+from fivefold.features.schema import DEPOSIT, WITHDRAWAL
 
 _RECENT_DAYS = 30
 _BEFORE_DAYS = 90

@@ -2,10 +2,10 @@
 
 from math import nan
 
-from fivefold.features.columns import DEPOSIT, WITHDRAWAL
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import ratio
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import ratio
+from fivefold.features.schema import DEPOSIT, WITHDRAWAL
 
 _SUMS = (30, 90, 365)
 _COUNTS = (90, 365)

@@ -6,12 +6,12 @@ from functools import lru_cache
 import polars as pl
 
 from fivefold.domain.errors import LayoutError, RulesetNotValid
-from fivefold.risk.columns.checks import check
-from fivefold.risk.columns.kinds import vocabulary
+from fivefold.risk.compiler.checks import check
+from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
-from fivefold.risk.engine.held import refuse_levels
+from fivefold.risk.engine.dependencies import inputs_of_ruleset, lists_of_ruleset, signals_of_ruleset
+from fivefold.risk.engine.held_levels import refuse_levels
 from fivefold.risk.engine.program import Program, compile_ruleset
-from fivefold.risk.engine.reads import inputs_of_ruleset, lists_of_ruleset, signals_of_ruleset
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.lists import ListVersion, NamedList, members_at
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio

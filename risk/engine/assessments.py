@@ -39,8 +39,8 @@ from fivefold.risk.engine.program import (
     floor_of,
 )
 from fivefold.risk.facts.lists import ListVersion
-from fivefold.risk.facts.partials import quotient
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.facts.running_aggregates import quotient
 
 STATUS, COMPUTED, VERSIONS = "status", "computed", "list_versions"
 

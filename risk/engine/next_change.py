@@ -7,8 +7,8 @@ from typing import Final
 import polars as pl
 
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
-from fivefold.risk.engine.codes import points_column, slot_column
 from fivefold.risk.engine.levels import FLOOR_HELD_UNTIL, MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
+from fivefold.risk.engine.outcome_codes import points_column, slot_column
 from fivefold.risk.engine.rules import CompiledRule, length_us
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY

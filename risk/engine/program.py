@@ -7,12 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.columns.conditions import Compiler
-from fivefold.risk.columns.kinds import column_for, vocabulary
-from fivefold.risk.columns.values import Column
-from fivefold.risk.engine.codes import slot_column
+from fivefold.risk.compiler.conditions import Compiler
+from fivefold.risk.compiler.value_types import column_for, vocabulary
+from fivefold.risk.compiler.values import Column
+from fivefold.risk.engine.dependencies import inputs_of_ruleset, signal_of_rule
 from fivefold.risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
-from fivefold.risk.engine.reads import inputs_of_ruleset, signal_of_rule
+from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.rules import CompiledRule, compile_rule
 from fivefold.risk.engine.totals import WEIGHTS_USED, Total, total_of
 from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.engine.codes import points_column, rule_column
+from fivefold.risk.engine.outcome_codes import points_column, rule_column
 from fivefold.risk.language.numbers import POINT_UNITS, WEIGHT_UNITS, point_units, text_of
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.risk.language.scoring import TiersScore, Weighted, WeightedScore

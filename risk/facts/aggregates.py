@@ -6,12 +6,12 @@ import polars as pl
 from polars.lazyframe.group_by import LazyGroupBy
 
 from fivefold.domain.errors import Finding, RulesetNotValid
-from fivefold.risk.columns.kinds import source_of
-from fivefold.risk.columns.operators import Lists
-from fivefold.risk.facts.partials import Partials
+from fivefold.risk.compiler.operators import Lists
+from fivefold.risk.compiler.value_types import source_of
+from fivefold.risk.facts.linked import LINK, SPOILT, TIME, Facts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.facts.problems import spoilt
-from fivefold.risk.facts.source import LINK, SPOILT, TIME, Facts
+from fivefold.risk.facts.row_errors import spoilt
+from fivefold.risk.facts.running_aggregates import Partials
 from fivefold.risk.facts.windows import Masks, is_opening, starts
 from fivefold.risk.language.inputs import Window, key_of
 

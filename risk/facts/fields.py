@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import LayoutError
-from fivefold.features.values import Findings, read_times
+from fivefold.features.reading.columns import Findings, read_times
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.countries import COUNTRIES, described
 from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of
@@ -28,7 +28,7 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
 
     Returns:
         The values, null where unknown (NaN, empty text and a text of spaces alone), in the form that
-        `risk.columns.values.Column` tells; and, as text, what could not be read, null elsewhere: None where everything
+        `risk.compiler.values.Column` tells; and, as text, what could not be read, null elsewhere: None where everything
         could.
     """
     if column.dtype == pl.Null:

@@ -9,16 +9,16 @@ import polars as pl
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.domain.money import minor_units
-from fivefold.risk.columns.kinds import SOURCES, Vocabulary, kind_of_input, source_of
-from fivefold.risk.columns.operators import Lists
+from fivefold.risk.compiler.operators import Lists
+from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, kind_of_input, source_of
 from fivefold.risk.facts.aggregates import aggregate
-from fivefold.risk.facts.at_hand import at_hand, prepare_at_hand
 from fivefold.risk.facts.fields import read_field
-from fivefold.risk.facts.partials import quotient
+from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINK, PROBLEM, TIME, Facts
 from fivefold.risk.facts.patterns import find
+from fivefold.risk.facts.pending_transaction import at_hand, prepare_at_hand
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
 from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
-from fivefold.risk.facts.source import CONVERTED, FACT, FIELD, LINK, PROBLEM, TIME, Facts
+from fivefold.risk.facts.running_aggregates import quotient
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.base import Part
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, Kind

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.risk.language.base import Identifier, Part, Words
-from fivefold.risk.language.documents import Document
+from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.durations import MomentText
 from fivefold.risk.language.reading import checked
 

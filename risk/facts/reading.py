@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import Finding, LayoutError, RulesetNotValid
-from fivefold.features.columns import LARGEST_MAGNITUDE
+from fivefold.features.schema import LARGEST_MAGNITUDE
 from fivefold.risk.facts.fields import read_field, read_moments, whole_microseconds
 from fivefold.risk.language.countries import COUNTRIES
 from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of

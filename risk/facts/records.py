@@ -8,10 +8,10 @@ import polars as pl
 
 from fivefold.domain.errors import LayoutError
 from fivefold.risk.facts.fields import read_field
+from fivefold.risk.facts.linked import LINK, SPOILT, TIME, Facts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, NOT_READ, error_of
-from fivefold.risk.facts.problems import Check, find_problems, marked
 from fivefold.risk.facts.reading import Read, read_declared, read_text, read_time, refuse_link, refuse_missing
-from fivefold.risk.facts.source import LINK, SPOILT, TIME, Facts
+from fivefold.risk.facts.row_errors import Check, find_problems, marked
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType
 
 KNOWN_AT: Final = "known_at"

@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.domain.errors import LayoutError
 from fivefold.domain.money import RateTable, minor_units, unusual_minor_units
-from fivefold.features.columns import (
+from fivefold.features.schema import (
     AMOUNT,
     CURRENCY,
     DATE,
@@ -20,8 +20,8 @@ from fivefold.features.columns import (
     TRANSACTION_ID,
     USER_ID,
 )
+from fivefold.risk.facts.linked import CONVERTED, LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
-from fivefold.risk.facts.problems import Check, find_problems, marked
 from fivefold.risk.facts.reading import (
     Read,
     read_declared,
@@ -31,7 +31,7 @@ from fivefold.risk.facts.reading import (
     refuse_link,
     refuse_missing,
 )
-from fivefold.risk.facts.source import CONVERTED, LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
+from fivefold.risk.facts.row_errors import Check, find_problems, marked
 from fivefold.risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)

@@ -7,12 +7,12 @@ from operator import and_
 
 import polars as pl
 
-from fivefold.risk.columns.conditions import Compiler
-from fivefold.risk.columns.kinds import inputs_of
-from fivefold.risk.columns.operators import Lists
-from fivefold.risk.columns.values import Column
+from fivefold.risk.compiler.conditions import Compiler
+from fivefold.risk.compiler.operators import Lists
+from fivefold.risk.compiler.value_types import inputs_of
+from fivefold.risk.compiler.values import Column
+from fivefold.risk.facts.linked import TIME, Facts
 from fivefold.risk.facts.portfolio import AS_OF
-from fivefold.risk.facts.source import TIME, Facts
 from fivefold.risk.language.base import Part
 from fivefold.risk.language.durations import Duration
 from fivefold.risk.language.inputs import FieldInput, Window, key_of

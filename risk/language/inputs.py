@@ -11,7 +11,7 @@ from fivefold.risk.language.durations import DurationText
 from fivefold.risk.language.patterns import Pattern
 
 if TYPE_CHECKING:
-    from fivefold.risk.language.conditions import Condition
+    from fivefold.risk.language.expressions import Condition
 
 Source = Literal["transactions", "cases", "alerts"]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]

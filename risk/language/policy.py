@@ -6,8 +6,8 @@ from pydantic import Field, StringConstraints
 
 from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.risk.language.base import Identifier, Name, Part, Words
-from fivefold.risk.language.conditions import TESTS, All, Any_, Not, any_of, test_of
-from fivefold.risk.language.documents import Document
+from fivefold.risk.language.documents.reader import Document
+from fivefold.risk.language.expressions import TESTS, All, Any_, Not, any_of, test_of
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.hashed import Hashed
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS, PolicyNumber, PolicyRatio

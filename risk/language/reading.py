@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fivefold.domain.errors import Finding, RulesetNotValid
-from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.documents.messages import EMPTY, problem_of
+from fivefold.risk.language.documents.reader import Document, Path
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.risk.language.wording import EMPTY, problem_of
 
 Made = TypeVar("Made", bound=BaseModel)
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, StringConstraints, Tag
 
 from fivefold.risk.language.base import Identifier, Name, Part, Words
-from fivefold.risk.language.conditions import Condition
 from fivefold.risk.language.durations import Duration, DurationText, MomentText
+from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.hashed import Hashed
 from fivefold.risk.language.inputs import Input, word_of

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from fivefold.risk.language.base import Identifier, Part, Words
-from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.numbers import Percent, Points
 
 

@@ -22,7 +22,7 @@ from fivefold.domain.errors import (
     RulesetNotValid,
     StoreError,
 )
-from fivefold.serving.answers import ARRAY, UNPROCESSABLE, refused
+from fivefold.serving.responses import ARRAY, UNPROCESSABLE, refused
 
 STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
     (NotThere, 404),

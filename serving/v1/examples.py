@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.permissions import TABLE
 
 WHY: Final = "Agreed on 20 November"
 _LEVELS: Final = ["low", "medium", "high"]

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from fivefold.domain.errors import FivefoldError
 from fivefold.serving.v1.errors import answer_of, misplaced
 from fivefold.serving.v1.route import Asked, Route
-from fivefold.store.idempotency import Attempt
-from fivefold.usecases import idempotency
-from fivefold.usecases.idempotency import Answer
+from fivefold.store.accounts.idempotency import Attempt
+from fivefold.usecases.shared import idempotency
+from fivefold.usecases.shared.idempotency import Answer
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"

@@ -10,9 +10,9 @@ from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo, WithJso
 from pydantic_core import to_json
 
 from fivefold.domain.paging import NO_PLACE, Key, Part
-from fivefold.serving.v1.paths import path_to
+from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.route import Asked, Route
-from fivefold.serving.v1.shapes import Given, Text
+from fivefold.serving.v1.schemas import Given, Text
 
 LINK: Final = "Link"
 ROWS, MOST_ROWS = 100, 1_000

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.errors import PROBLEMS_LISTED
-from fivefold.serving.answers import Refusal
-from fivefold.serving.contract import require_shape
+from fivefold.serving.responses import Refusal
 from fivefold.serving.v1.errors import misplaced, not_as_asked, rows_not_as_asked
 from fivefold.serving.v1.route import Route, Work
+from fivefold.serving.v4.contract import require_shape
 
 ROWS_WORTH = 100_000
 """A body may have as many values as so many rows with twice the usual fields: each value may be a problem to name."""

@@ -12,10 +12,10 @@ from pydantic import FailFast, TypeAdapter
 from sqlalchemy import Engine
 
 from fivefold.domain.paging import Page
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.roles import Role
-from fivefold.usecases.tokens import Credential
-from fivefold.usecases.valuing import Valuer
+from fivefold.usecases.accounts.tokens import Credential
+from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.roles import Role
 
 _IN_PATH = re.compile(r"{(\w+)}")
 

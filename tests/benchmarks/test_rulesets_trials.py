@@ -13,10 +13,10 @@ import benchmarks
 from benchmarks.rulesets_data import AMLGENTEX_BANNED, RULESETS, Trial, read_trial, transfers
 from benchmarks.rulesets_trials import Trials
 from fivefold.domain.errors import RulesetNotValid
-from fivefold.features.columns import DATE, USER_ID
+from fivefold.features.schema import DATE, USER_ID
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.governance.labels import refuse_leaks
-from fivefold.risk.governance.lint import lint
+from fivefold.risk.governance.lint.ruleset import lint
+from fivefold.risk.governance.validate.labels import refuse_leaks
 from fivefold.risk.language.reading import read_ruleset
 
 DATA = Path(benchmarks.__file__).parent.parent.parent / "shared" / "data"

@@ -11,7 +11,7 @@ from fivefold.domain.money import base_only
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.portfolio import Portfolio
-from fivefold.risk.governance.statistics import Marks
+from fivefold.risk.governance.validate.ranking import Marks
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 

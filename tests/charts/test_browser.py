@@ -9,11 +9,11 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from fivefold.charts.fitting import fitted, width
 from fivefold.charts.render import svg
 from fivefold.charts.style import styled
+from fivefold.charts.text.fitting import fitted, width
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MEASURE = """
 <!doctype html><meta charset="utf-8"><style>svg text { font-family: FONT !important; }</style>SVG

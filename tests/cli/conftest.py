@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.cli import demo, demo_levels, sample, train
+from fivefold.cli.demo import app as demo
+from fivefold.cli.demo import levels as demo_levels
+from fivefold.cli.demo import sample
 from fivefold.cli.terminal import say
+from fivefold.cli.value_model import train
 from fivefold.domain.settings import read_settings
-from fivefold.features.matrix import warm
+from fivefold.features.indicator_matrix import warm
 from fivefold.training.config import read_config
 from tests.cli.running import CONFIG, Home, run
 from tests.mlflow_address import kept_address
@@ -28,7 +31,7 @@ def keep_mlflow_address() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def migrate_by_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare each test the migrations of a database of its own; `home` makes one as a user does."""
-    monkeypatch.setattr("fivefold.store.database.upgrade", upgrade_by_copy)
+    monkeypatch.setattr("fivefold.store.sql.database.upgrade", upgrade_by_copy)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import typer
 
 from fivefold.cli import lazy
 from fivefold.cli.main import app
-from fivefold.features.document import catalogue_markdown
-from fivefold.features.matrix import catalogue
+from fivefold.features.catalogue_page import catalogue_markdown
+from fivefold.features.indicator_matrix import catalogue
 from tests.cli.running import AS_OF, Done, Home, refuse, run, succeed
 
 GROUP = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group of commands
@@ -204,7 +204,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def write_simulation(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("fivefold.training.simulator.write_simulation", write_simulation)
+    monkeypatch.setattr("fivefold.training.simulation.simulator.write_simulation", write_simulation)
 
 
 def refuse_after_output(home: Home, output: Path) -> str:

@@ -115,7 +115,7 @@ GOOD = {
 
 @pytest.mark.parametrize("bad", ["1;a;5,5\n", "1;a;5,50;EUR;2024-01-01;10\n", "1;a;5;XXX;2024-01-01;10\n"])
 def test_indicators_of_a_customer_with_a_bad_row_fail_with_the_reason_and_no_others(tmp_path: Path, bad: str) -> None:
-    from fivefold.features.matrix import catalogue
+    from fivefold.features.indicator_matrix import catalogue
 
     name = next(name for name in catalogue().names if name.startswith("deposit"))
     paid = PAID.replace("1;a;5,5\n", bad)

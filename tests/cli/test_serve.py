@@ -13,7 +13,7 @@ import pytest
 import fivefold
 from fivefold.cli.serve import claim_address
 from fivefold.domain.errors import ConfigError
-from fivefold.store import plans as plans_module
+from fivefold.store.accounts import plans as plans_module
 from tests.cli.running import refuse, run, succeed
 
 

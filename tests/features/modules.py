@@ -12,9 +12,9 @@ INDICATORS = '''
 
 from math import nan
 
-from fivefold.features.columns import DEPOSIT
-from fivefold.features.indicator import indicator
-from fivefold.features.statistics import ratio
+from fivefold.features.schema import DEPOSIT
+from fivefold.features.catalogue.indicator import indicator
+from fivefold.features.catalogue.statistics import ratio
 
 _FACTOR = 2.0
 

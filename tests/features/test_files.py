@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import DataNotValid, LayoutError
-from fivefold.features import columns as c
+from fivefold.features import schema as c
 from tests.features.equality import same
+from tests.features.reading.test_tables import as_csv, read, written
 from tests.features.strategies import row
-from tests.features.test_tables import as_csv, read, written
 
 HEAD = "transaction_date,user_id,user_category,user_created,transaction_amount,user_balance,transaction_currency"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.features.histories import concatenate
-from fivefold.features.sources import read_histories
+from fivefold.features.reading.sources import read_histories
 from tests.features.equality import same
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 

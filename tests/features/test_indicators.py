@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.features.indicator import FAMILIES, UNITS
+from fivefold.features.catalogue.indicator import FAMILIES, UNITS
+from fivefold.features.catalogue.kernel import interpreted
+from fivefold.features.indicator_matrix import indicators, snapshots
 from fivefold.features.indicators import CATALOGUE
-from fivefold.features.kernel import interpreted
-from fivefold.features.matrix import indicators, snapshots
-from fivefold.features.sources import read_histories
+from fivefold.features.reading.sources import read_histories
 from tests.features.events import History, history_of
 from tests.features.reference import DAY, REFERENCES
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
@@ -183,7 +183,7 @@ def test_indicators_use_only_code_that_the_fingerprint_covers() -> None:
     no_values = {
         "fivefold.domain.clock",
         "fivefold.features.histories",
-        "fivefold.features.indicator",
+        "fivefold.features.catalogue.indicator",
     }  # DAY_US, types and the decorator
     for module in CATALOGUE.modules:
         for node in ast.walk(ast.parse(inspect.getsource(module))):

@@ -11,14 +11,14 @@ import pytest
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, DataNotValid, LayoutError
 from fivefold.domain.money import Rate, RateTable
-from fivefold.features import columns as c
-from fivefold.features.columns import CATEGORIES
+from fivefold.features import schema as c
 from fivefold.features.histories import Histories, gaps
+from fivefold.features.indicator_matrix import catalogue, columns_of, indicators
 from fivefold.features.indicators import CATALOGUE
-from fivefold.features.matrix import catalogue, columns_of, indicators
-from fivefold.features.paths import MappedFile
-from fivefold.features.sources import currencies_of, read_histories
-from fivefold.features.text_files import ColumnMap
+from fivefold.features.reading.paths import MappedFile
+from fivefold.features.reading.sources import currencies_of, read_histories
+from fivefold.features.reading.text_files import ColumnMap
+from fivefold.features.schema import CATEGORIES
 
 RATES = RateTable("EUR", date(2024, 7, 1), {"USD": Rate(0.5, date(2024, 7, 1))}, "test")
 ROWS = [("a", "2024-01-02", 10.0, 10.0), ("b", "2024-01-03", 5.0, 5.0), ("a", "2024-01-01", 7.0, 7.0)]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import LayoutError
-from fivefold.features import sources
-from fivefold.features.sources import read_ahead, stream_histories
+from fivefold.features.reading import sources
+from fivefold.features.reading.sources import read_ahead, stream_histories
 from tests.features.equality import same
+from tests.features.reading.test_sources import lay_out, of, streamed
 from tests.features.strategies import RATES
-from tests.features.test_sources import lay_out, of, streamed
 
 
 def test_reading_ahead_gives_the_same_items_in_order() -> None:

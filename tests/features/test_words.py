@@ -6,8 +6,8 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from fivefold.features.values import Findings, read_identifiers, read_words
-from tests.features.test_values import problems_of
+from fivefold.features.reading.columns import Findings, read_identifiers, read_words
+from tests.features.reading.test_columns import problems_of
 
 
 def words(column: pa.Array, **options: object) -> tuple[list[int], list[str]]:

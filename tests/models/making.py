@@ -16,16 +16,16 @@ from fivefold.domain.clock import to_microseconds
 from fivefold.domain.money import Rate, RateTable
 from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.domain.settings import Settings
-from fivefold.features.columns import ABSENT
 from fivefold.features.histories import Floats, Histories
-from fivefold.features.matrix import catalogue, columns_of, indicators, snapshots
-from fivefold.features.sources import read_histories
+from fivefold.features.indicator_matrix import catalogue, columns_of, indicators, snapshots
+from fivefold.features.reading.sources import read_histories
+from fivefold.features.schema import ABSENT
 from fivefold.models.curve import ScoreCurve
+from fivefold.models.drift import Reference
 from fivefold.models.estimator import ValueRegressor
-from fivefold.models.reference import Reference
 from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.training.simulator import Simulation, simulate
+from fivefold.training.simulation.simulator import Simulation, simulate
 
 DAY = date(2024, 6, 30)
 AS_OF = to_microseconds(DAY)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fivefold.features.indicator import UNITS
-from fivefold.features.matrix import catalogue
+from fivefold.features.catalogue.indicator import UNITS
+from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.explain import Explanations, breakdown, explain, value_text
 from fivefold.models.prediction import LOG_LINK, OBJECTIVES

@@ -11,7 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from fivefold.domain.errors import FingerprintMismatch
-from fivefold.features.matrix import catalogue
+from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.pyfunc_entry import ScoringModel
 from fivefold.models.registry import Registry
 from tests.models.making import reference_matrix, value_model

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fivefold.domain.clock import DAY_US
-from fivefold.features.sources import read_histories
+from fivefold.features.reading.sources import read_histories
 from fivefold.models.reach import Reach, reaches
 from tests.models.making import RATES, value_model
 

@@ -12,14 +12,14 @@ import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import DataNotValid, LayoutError
-from fivefold.features import sources
-from fivefold.features.columns import ABSENT
-from fivefold.features.matrix import catalogue
-from fivefold.features.sources import read_histories
+from fivefold.features.indicator_matrix import catalogue
+from fivefold.features.reading import sources
+from fivefold.features.reading.sources import read_histories
+from fivefold.features.schema import ABSENT
 from fivefold.models.explain import explain
 from fivefold.models.scoring import ScoredBatch, score_histories, score_source
 from fivefold.models.value_model import ValueModel
-from fivefold.training.simulator import Simulation, simulate
+from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.models.making import AS_OF, RATES, model_of_amounts, reference_matrix, simulated
 
 AMOUNTS = ["user_id", "transaction_date", "transaction_amount"]

@@ -16,17 +16,17 @@ from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fivefold.domain.settings import Limits, Settings
-from fivefold.serving.app import Front, build_app
-from fivefold.serving.counter import Counter
-from fivefold.serving.edge import Edge
-from fivefold.serving.gatekeeper import Gatekeeper
-from fivefold.serving.holder import Served
-from fivefold.serving.ledger import Ledger
-from fivefold.serving.metrics import ROUTE
-from fivefold.serving.scoring import Desk
-from fivefold.store.plans import Plan
-from fivefold.store.tables import Usage
-from fivefold.usecases.tokens import create_token
+from fivefold.serving.authentication import Gatekeeper
+from fivefold.serving.champion.drift_counter import Counter
+from fivefold.serving.champion.loader import Served
+from fivefold.serving.error_middleware import Edge
+from fivefold.serving.metrics.service import ROUTE
+from fivefold.serving.quota import Ledger
+from fivefold.serving.v4.app import Front, build_app
+from fivefold.serving.v4.endpoint import Desk
+from fivefold.store.accounts.plans import Plan
+from fivefold.store.tables.accounts import Usage
+from fivefold.usecases.accounts.tokens import create_token
 from tests.models.making import value_model
 from tests.store import databases
 

@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fivefold.features.scanned import Scanned
+from fivefold.features.request_body.scan import Scanned
 from fivefold.models.value_model import ValueModel
-from fivefold.serving import holder, scoring
+from fivefold.serving.champion import loader as holder
 from fivefold.serving.service import Fivefold
+from fivefold.serving.v4 import endpoint as scoring
 from fivefold.usecases.scoring import Checked
 from tests.serving.process_rows import told
 from tests.serving.process_service import BREAKS, DIES, SLEEPS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fivefold.domain.money import Rate, RateTable
 from fivefold.domain.settings import Settings, read_settings
-from fivefold.features.matrix import warm
+from fivefold.features.indicator_matrix import warm
 from fivefold.models.registry import CHAMPION, Registry
 from fivefold.models.value_model import ValueModel
 from tests.models import making

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from fivefold.features.plain import as_arrow
-from fivefold.features.scanned import Scanned
+from fivefold.features.reading.fast_columns import as_arrow
+from fivefold.features.request_body.scan import Scanned
 
 
 def told(scanned: Scanned) -> list[dict[str, Any]]:

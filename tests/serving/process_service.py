@@ -22,13 +22,13 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.settings import read_settings
-from fivefold.store.database import open_database, upgrade
-from fivefold.store.plans import read_plans
-from fivefold.store.tables import Token, Usage
-from fivefold.usecases.tokens import create_token
+from fivefold.store.accounts.plans import read_plans
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.store.tables.accounts import Token, Usage
+from fivefold.usecases.accounts.tokens import create_token
 from tests.pace import slowness
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 START_SECONDS, STOP_SECONDS = 120 * slowness(), 30 * slowness()
 
 BREAKS, SLEEPS, DIES = "breaks", "sleeps", "dies"
@@ -230,7 +230,7 @@ class Service:
 
     def usage_of(self, token: str) -> tuple[int, int]:
         """Tell the calls and users of one token."""
-        from fivefold.usecases.tokens import hash_of
+        from fivefold.usecases.accounts.tokens import hash_of
 
         with Session(self.engine) as session:
             of_token = select(func.sum(Usage.calls), func.sum(Usage.users)).join(Token, Token.id == Usage.token_id)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from fivefold.serving.answers import Refusal
 from fivefold.serving.lanes import Lane, Room
+from fivefold.serving.responses import Refusal
 
 OURS, THEIRS = 1, 2
 

@@ -8,10 +8,10 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
-from fivefold.serving.answers import answered
-from fivefold.serving.app import build_app
-from fivefold.serving.edge import Edge
+from fivefold.serving.error_middleware import Edge
 from fivefold.serving.pages import EXPLORER, FILES, OURS, Pages
+from fivefold.serving.responses import answered
+from fivefold.serving.v4.app import build_app
 from tests.serving.inprocess import Holding, Watching, exchange
 
 # example.com is nobody's (RFC 2606): examples of webhooks name it, and no page loads anything from it.

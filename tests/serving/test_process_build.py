@@ -18,7 +18,7 @@ import pytest
 import yaml
 from sqlalchemy import text
 
-from fivefold.store.database import open_database, require_current
+from fivefold.store.sql.database import open_database, require_current
 from tests.serving.process_service import ROOT, START_SECONDS, STOP_SECONDS, free_port
 
 ROOMS = ("charts", "cli", "domain", "features", "models", "serving", "store", "training", "usecases")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.usecases.entity_types import define_type
-from fivefold.usecases.ingest_checks import EntityRow
-from fivefold.usecases.ingest_entities import put_entities
-from fivefold.usecases.members import add_member
-from fivefold.usecases.organisations import actor_in_new
-from fivefold.usecases.rulesets import save_draft
-from fivefold.usecases.settings import choose_levels
+from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.accounts.members import add_member
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.settings import choose_levels
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.serving.process_service import Service
 from tests.serving.v1.bank_rulesets import document
 from tests.usecases import platforms

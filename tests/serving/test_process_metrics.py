@@ -3,7 +3,7 @@
 import re
 import secrets
 
-from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.permissions import TABLE
 from tests.serving.process_service import Service, sample_rows, together
 
 SCORED = 'fivefold_requests_total{route="/v4/scoring",status="200"}'

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from fivefold.serving.v1.rights import TABLE
-from fivefold.store.plans import read_plans
-from fivefold.usecases.members import add_member
-from fivefold.usecases.organisations import actor_in_new
-from fivefold.usecases.tokens import create_token
+from fivefold.serving.v1.permissions import TABLE
+from fivefold.store.accounts.plans import read_plans
+from fivefold.usecases.accounts.members import add_member
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.tokens import create_token
 from tests.serving.process_service import Service, sample_rows
 from tests.serving.v1.bank_rulesets import document
 
@@ -99,7 +99,7 @@ def test_values_of_the_model_that_serves_are_computed_with_the_level(service: Se
     from sqlalchemy import select
     from sqlalchemy.orm import Session
 
-    from fivefold.store.entity_tables import Entity, ValueScore
+    from fivefold.store.tables.entities import Entity, ValueScore
 
     bank = Bank(service, f"valued by {service.port}")
     bank.good("ada", "PUT", "/v1/settings/levels", {"levels": ["low", "medium", "high"]})

@@ -11,8 +11,8 @@ import pytest
 
 from fivefold.domain.clock import day_text, to_microseconds
 from fivefold.models.scoring import score_source
-from fivefold.serving.contract import rounded
-from fivefold.training.simulator import Simulation, simulate
+from fivefold.serving.v4.contract import rounded
+from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.models.making import AS_OF
 from tests.serving.process_registry import model
 from tests.serving.process_service import ROOT, Service, sample_rows

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
-from fivefold.store.accounts import organisation_named
-from fivefold.store.audit import Appended, append
-from fivefold.store.chain import Entry, digest_of
+from fivefold.store.accounts.tokens import organisation_named
+from fivefold.store.audit.chain import Entry, digest_of
+from fivefold.store.audit.log import Appended, append
 
 KINDS: tuple[dict[str, Any], ...] = (
     {"after": {"label": "Zoë", "plan": "trial"}, "details": {"plan": "trial"}},

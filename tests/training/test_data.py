@@ -13,9 +13,9 @@ import pytest
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import DataNotValid, NotEnoughData
-from fivefold.features import sources
-from fivefold.features.matrix import catalogue, indicators
-from fivefold.features.sources import read_histories
+from fivefold.features.indicator_matrix import catalogue, indicators
+from fivefold.features.reading import sources
+from fivefold.features.reading.sources import read_histories
 from fivefold.training.config import Snapshots, TrainingConfig
 from fivefold.training.data import LearningRows, Overview, Portfolio, learning_rows
 from fivefold.training.dates import Dates, choose_dates

@@ -12,8 +12,8 @@ import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import ConfigError, DataNotValid, NotEnoughData
-from fivefold.features.matrix import catalogue, indicators
-from fivefold.features.sources import read_histories
+from fivefold.features.indicator_matrix import catalogue, indicators
+from fivefold.features.reading.sources import read_histories
 from fivefold.training.config import Checks, TrainingConfig, Value
 from fivefold.training.data import Portfolio, has_identifiers, learning_rows
 from fivefold.training.dates import choose_dates

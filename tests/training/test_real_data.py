@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fivefold import training
-from fivefold.features.matrix import indicators
-from fivefold.features.sources import read_histories
+from fivefold.features.indicator_matrix import indicators
+from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import explain
 from fivefold.training.config import read_config
 from fivefold.training.retrain import Outcome

@@ -16,7 +16,7 @@ from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
 from fivefold.training.config import Checks, Gate, TrainingConfig
 from fivefold.training.data import Portfolio
 from fivefold.training.dates import Dates
-from fivefold.training.judge import judge
+from fivefold.training.judging.predictions import judge
 from fivefold.training.recalibrate import Recalibration, recalibrate
 from fivefold.training.retrain import retrain
 from tests.models.making import add_version, new_registry, value_model

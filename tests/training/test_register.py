@@ -12,11 +12,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.types import DataType
 
 from fivefold.domain.clock import day_text
-from fivefold.features.document import catalogue_markdown
-from fivefold.features.matrix import catalogue
-from fivefold.training.card import CAUTION
+from fivefold.features.catalogue_page import catalogue_markdown
+from fivefold.features.indicator_matrix import catalogue
 from fivefold.training.config import TrainingConfig
 from fivefold.training.register import REQUIREMENTS, signature
+from fivefold.training.report.model_card import CAUTION
 from tests.training.conftest import Runs
 
 

@@ -12,16 +12,16 @@ import pytest
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import DataNotValid, FivefoldError, LayoutError, NotEnoughData
-from fivefold.features.paths import MappedFile
-from fivefold.features.text_files import ColumnMap
+from fivefold.features.reading.paths import MappedFile
+from fivefold.features.reading.text_files import ColumnMap
 from fivefold.models.promotions import history, promote, rollback
 from fivefold.models.registry import CHALLENGER, CHAMPION, Registry, Version
-from fivefold.training.baselines import rfm
 from fivefold.training.config import Gate, TrainingConfig, Trees, Value
 from fivefold.training.data import Portfolio
 from fivefold.training.dates import Dates
-from fivefold.training.judge import judge
-from fivefold.training.metrics import rank_metrics
+from fivefold.training.judging.baselines import rfm
+from fivefold.training.judging.metrics import rank_metrics
+from fivefold.training.judging.predictions import judge
 from fivefold.training.retrain import incomparability, retrain
 from tests.models.making import new_registry
 from tests.training.conftest import FAST, Learn, Runs

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
-from fivefold.features.columns import DEPOSIT, WITHDRAWAL
 from fivefold.features.histories import Histories
-from fivefold.features.sources import read_histories
+from fivefold.features.reading.sources import read_histories
+from fivefold.features.schema import DEPOSIT, WITHDRAWAL
 from fivefold.training.config import Value
 from fivefold.training.target import _sums as compiled_sums
 from fivefold.training.target import floored, realised_values, window_sums

@@ -7,15 +7,17 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.risk.facts.lists import NamedList, read_list
-from fivefold.store.activations import PER_SECOND
-from fivefold.store.database import writing
-from fivefold.store.settings import settings_row
-from fivefold.usecases import lists, policies, rulesets, settings
-from fivefold.usecases.activations import roll_back_in
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.override_views import OverrideLine
-from fivefold.usecases.overrides import revoke_override_in
-from fivefold.usecases.reasons import checked_rate, checked_reason
+from fivefold.store.accounts.settings import settings_row
+from fivefold.store.rulesets.activations import PER_SECOND
+from fivefold.store.sql.database import writing
+from fivefold.usecases.accounts import lists, settings
+from fivefold.usecases.decisions import policies
+from fivefold.usecases.levels.override_views import OverrideLine
+from fivefold.usecases.levels.overrides import revoke_override_in
+from fivefold.usecases.rulesets import drafts as rulesets
+from fivefold.usecases.rulesets.activate import roll_back_in
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_rate, checked_reason
 
 
 def _now(now_us: int | None) -> int:

@@ -9,20 +9,20 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.store import due
-from fivefold.store.due import Reason
-from fivefold.store.entities import subject_of
-from fivefold.store.entity_tables import Entity, EntityType
-from fivefold.store.event_tables import OutboxEvent
-from fivefold.store.level_tables import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing, Transition
-from fivefold.store.ruleset_tables import Family, RulesetVersion
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit import record
-from fivefold.usecases.ingest_checks import EntityRow, OwnerGiven
-from fivefold.usecases.ingest_entities import Taken, put_entities
-from fivefold.usecases.ingest_transactions import TransactionsTaken, add_transactions
-from fivefold.usecases.valuing import Valuer
-from fivefold.usecases.worker import Done, run_batch
+from fivefold.store.ingest.entities import subject_of
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.events import OutboxEvent
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing, Transition
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.audit.record import record
+from fivefold.usecases.ingest.entities import Taken, put_entities
+from fivefold.usecases.ingest.transactions import TransactionsTaken, add_transactions
+from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.worker import Done, run_batch
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.usecases import platforms
 
 COUNTRY = {

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.entity_tables import ValueScore
-from fivefold.store.event_tables import Decision
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.decisions import DecisionMade, decide
-from fivefold.usecases.levels import Freshness
-from fivefold.usecases.policies import PolicyLine, approve_policy, propose_policy
+from fivefold.store.tables.entities import ValueScore
+from fivefold.store.tables.events import Decision
+from fivefold.usecases.decisions.decide import DecisionMade, decide
+from fivefold.usecases.decisions.policies import PolicyLine, approve_policy, propose_policy
+from fivefold.usecases.levels.read import Freshness
+from fivefold.usecases.shared.actors import Actor
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 

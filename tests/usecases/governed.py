@@ -10,20 +10,20 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.backfills import count_of_type
-from fivefold.store.due import Reason
-from fivefold.store.entity_tables import Entity, EntityType
-from fivefold.store.level_tables import DueMark, Standing
-from fivefold.store.ruleset_tables import Backtest
-from fivefold.store.rulesets import family_named, version_numbered
-from fivefold.store.tables import Organisation
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.backtests import run_next_backtest
-from fivefold.usecases.changes.backtest_validity import validity
-from fivefold.usecases.changes.deciding import reached_by
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.rulesets import family_named, version_numbered
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.levels import DueMark, Standing
+from fivefold.store.tables.rulesets import Backtest
+from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.accounts.settings import choose_levels
+from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.changes.proposals import Outcome, ProposalLine, approve_proposal
-from fivefold.usecases.entity_types import define_type
-from fivefold.usecases.settings import choose_levels
+from fivefold.usecases.rulesets.backtest_validity import validity
+from fivefold.usecases.rulesets.deciding import reached_by
+from fivefold.usecases.shared.actors import Actor
 from tests.store import databases
 
 NOW = 1_795_176_000_000_000  # 2026-11-20T12:00Z
@@ -182,7 +182,7 @@ def rows_of(engine: Engine, table: type) -> list[dict[str, Any]]:
 
 def audited(engine: Engine) -> list[tuple[str, str, str | None, dict[str, Any]]]:
     """What the audit log says: actor, action, subject's number and details."""
-    from fivefold.store.audit_tables import AuditEntry
+    from fivefold.store.tables.audit import AuditEntry
 
     return [
         (row["actor"], row["action"], row["subject_id"], json.loads(row["details"]))

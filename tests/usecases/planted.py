@@ -8,10 +8,10 @@ from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.entity_tables import Entity, EntityType, Ownership, Record
-from fivefold.store.level_tables import Assessment, OverrideRow, Standing, Transition
-from fivefold.store.ruleset_tables import Family, RulesetVersion
-from fivefold.usecases.actors import Actor
+from fivefold.store.tables.entities import Entity, EntityType, Ownership, Record
+from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.shared.actors import Actor
 from tests.usecases import platforms
 
 START = platforms.NOW - 200 * DAY_US

@@ -10,8 +10,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.clocks import LONGEST_LEASE_US
-from fivefold.store.due import Reason
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from tests.usecases import banks
 
 CASH_DAYS, ALERT_DAYS, HALF_LIFE_DAYS = 20, 40, 5

@@ -8,9 +8,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.store import accounts
-from fivefold.store.entity_tables import EntityType, OrganisationSettings
-from fivefold.usecases.actors import Actor
+from fivefold.store.accounts import tokens as accounts
+from fivefold.store.tables.entities import EntityType, OrganisationSettings
+from fivefold.usecases.shared.actors import Actor
 
 NOW = to_microseconds(datetime(2026, 11, 20, tzinfo=UTC))
 LEVELS = ["low", "medium", "high"]

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.store.entity_tables import Entity, EntityType
-from fivefold.store.webhooks import NewEvent, add_events
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.webhooks import MadeSecret, add_endpoint
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.webhooks.outbox import NewEvent, add_events
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.webhooks.endpoints import MadeSecret, add_endpoint
 from tests.usecases import platforms
 from tests.usecases.platforms import NOW
 

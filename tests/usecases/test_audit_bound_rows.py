@@ -15,19 +15,19 @@ from sqlalchemy.exc import DBAPIError
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FivefoldError
-from fivefold.store import database
-from fivefold.store.bound_rows import TABLES
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit_verify import AuditFinding, verify, verify_picture
+from fivefold.store.audit.bound_rows import TABLES
+from fivefold.store.sql import database
+from fivefold.usecases.audit.verify import AuditFinding, verify, verify_picture
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import approve_proposal, refuse_proposal
-from fivefold.usecases.clock_repair import repair
-from fivefold.usecases.erasing import erase_entity
-from fivefold.usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
-from fivefold.usecases.ingest_checks import EntityRow, OwnerGiven
-from fivefold.usecases.ingest_entities import put_entities, put_owners
-from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from fivefold.usecases.ownerships import OwnersRow
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
+from fivefold.usecases.ingest.entities import put_entities, put_owners
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.ownerships import OwnersRow
+from fivefold.usecases.levels.clock_repair import repair
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.store import databases
 from tests.store.audits import unguarded
 from tests.store.filling import filled_once

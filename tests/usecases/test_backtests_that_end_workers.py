@@ -6,15 +6,22 @@ import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain.errors import ActionRefused, NotThere
-from fivefold.store.ruleset_tables import Backtest
-from fivefold.usecases import backtest_running, backtests
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit_verify import verify
-from fivefold.usecases.backtests import LEASE_US, cancel_backtest, list_backtests, request_backtest, run_next_backtest
-from fivefold.usecases.ingest_checks import EntityRow
-from fivefold.usecases.ingest_entities import put_entities
-from fivefold.usecases.ingest_transactions import add_transactions
-from fivefold.usecases.rulesets import save_draft
+from fivefold.store.tables.rulesets import Backtest
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.changes import backtests
+from fivefold.usecases.changes.backtests import (
+    LEASE_US,
+    cancel_backtest,
+    list_backtests,
+    request_backtest,
+    run_next_backtest,
+)
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.rulesets import run_backtest as backtest_running
+from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of
 from tests.usecases.platforms import transaction

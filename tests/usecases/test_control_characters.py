@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import ConfigError, DataNotValid
-from fivefold.usecases.facts import read_entity
-from fivefold.usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
-from fivefold.usecases.ingest_facts import RecordGiven, add_screening, put_record, set_tag
-from fivefold.usecases.ingest_transactions import add_transactions
+from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.levels.entity_profile import read_entity
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.at_once import put_list_version
@@ -78,7 +78,7 @@ def test_what_was_stored_before_is_still_read_and_changed(bank: Bank, monkeypatc
     assert bank.pay(1, FORGED).new == 1
     assert read_entity(bank.engine, bank.actor, "customer", FORGED).attributes["country"] == "NO"
     with monkeypatch.context() as before:
-        before.setattr("fivefold.usecases.ingest_facts.control_in", lambda _: "")
+        before.setattr("fivefold.usecases.ingest.facts.control_in", lambda _: "")
         put_record(bank.engine, bank.actor, "customer", "a", "case", _case(bank, FORGED), now_us=bank.now)
     closed = _case(bank, FORGED, bank.now)
     put_record(bank.engine, bank.actor, "customer", "a", "case", closed, now_us=bank.now)

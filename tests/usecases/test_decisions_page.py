@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.usecases.ingest_facts import set_tag
-from fivefold.usecases.policies import approve_policy, propose_policy
+from fivefold.usecases.decisions.policies import approve_policy, propose_policy
+from fivefold.usecases.ingest.facts import set_tag
 from tests.usecases.deciding import Desk, cash, opened
 
 PAGE = (Path(__file__).parents[2] / "docs" / "decisions-api.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_the_other_rules_do_what_they_are_for(desk: Desk) -> None:
 
 
 def test_the_answer_is_of_the_form_that_is_shown(desk: Desk) -> None:
-    from fivefold.serving.v1.decisions import DecisionAsked, DecisionForApps
+    from fivefold.serving.v1.decisions.decisions import DecisionAsked, DecisionForApps
 
     DecisionAsked.model_validate_json(json.dumps(REQUEST))
     assert set(ANSWER) == set(DecisionForApps.model_fields)

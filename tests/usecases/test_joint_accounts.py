@@ -10,16 +10,16 @@ from sqlalchemy import Engine, text
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ActionRefused, DataNotValid
 from fivefold.domain.paging import WHOLE, Part
-from fivefold.store.ownerships import Span, spans_of
-from fivefold.usecases.audit_verify import verify
-from fivefold.usecases.erasing import erase_entity, hold
-from fivefold.usecases.facts import list_transactions, read_entity
-from fivefold.usecases.importing import ImportFile, import_table
-from fivefold.usecases.ingest_checks import OwnerGiven
-from fivefold.usecases.ingest_entities import Taken, put_owners
-from fivefold.usecases.ingest_facts import RecordGiven, put_record
-from fivefold.usecases.ownerships import OwnersRow
-from fivefold.usecases.replay import replay
+from fivefold.store.ingest.ownerships import Span, spans_of
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.erasure.erase import erase_entity, hold
+from fivefold.usecases.ingest.entities import Taken, put_owners
+from fivefold.usecases.ingest.facts import RecordGiven, put_record
+from fivefold.usecases.ingest.files import ImportFile, import_table
+from fivefold.usecases.ingest.ownerships import OwnersRow
+from fivefold.usecases.levels.entity_profile import list_transactions, read_entity
+from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank

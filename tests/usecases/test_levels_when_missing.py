@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US
-from fivefold.usecases.levels import list_failed, view_profile
-from fivefold.usecases.replay import replay
+from fivefold.usecases.levels.read import list_failed, view_profile
+from fivefold.usecases.levels.replay import replay
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 

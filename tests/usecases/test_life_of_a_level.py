@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.due import Reason
-from fivefold.usecases.ingest_facts import RecordGiven, put_record, set_tag
-from fivefold.usecases.levels import NEVER, Freshness, LevelShown, history, read_level, view_profile
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
+from fivefold.usecases.levels.read import NEVER, Freshness, LevelShown, history, read_level, view_profile
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version

@@ -11,11 +11,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import DataNotValid
-from fivefold.usecases import ingest_entities
-from fivefold.usecases.importing import ImportFile, import_table
-from fivefold.usecases.ingest_checks import EntityRow
-from fivefold.usecases.ingest_entities import Taken, put_entities
-from fivefold.usecases.owners import MOST_NAMED
+from fivefold.usecases.ingest import entities as ingest_entities
+from fivefold.usecases.ingest.entities import Taken, put_entities
+from fivefold.usecases.ingest.files import ImportFile, import_table
+from fivefold.usecases.ingest.owners import MOST_NAMED
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
 

@@ -25,23 +25,23 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ActionRefused, DataNotValid
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.store import claims as claiming
-from fivefold.store import entity_tables
-from fivefold.store.claims import Batch
-from fivefold.store.database import writing
-from fivefold.store.due import Reason
-from fivefold.store.entities import subject_of
-from fivefold.store.entity_tables import OrganisationSettings
-from fivefold.store.ruleset_tables import Family, RulesetVersion
-from fivefold.usecases.activations import activate, advance_backfills
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.assessing import Result, assess_entities
-from fivefold.usecases.audit_verify import AuditFinding, verify
-from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from fivefold.usecases.levels import HOUR_US, Freshness, LevelShown, read_level, view_profile
-from fivefold.usecases.overrides import approve_override, request_override
-from fivefold.usecases.storing import store_result
-from fivefold.usecases.worker import BATCH, LEASE_US, MOST_LEFT, run_batch
+from fivefold.store.ingest.entities import subject_of
+from fivefold.store.levels import leases as claiming
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.leases import Batch
+from fivefold.store.sql.database import writing
+from fivefold.store.tables import entities as entity_tables
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.audit.verify import AuditFinding, verify
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.levels.assess import Result, assess_entities
+from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.levels.persist import store_result
+from fivefold.usecases.levels.read import HOUR_US, Freshness, LevelShown, read_level, view_profile
+from fivefold.usecases.levels.worker import BATCH, LEASE_US, MOST_LEFT, run_batch
+from fivefold.usecases.rulesets.activate import activate, advance_backfills
+from fivefold.usecases.shared.actors import Actor
 from tests.store import databases
 from tests.usecases import platform_model
 from tests.usecases.at_once import revoke_override, roll_back

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fivefold.domain.errors import Problem
-from fivefold.usecases.import_parts import REFUSED_REASON, REFUSED_ROW, ImportPart, RefusedRows, parts, refused_rows
+from fivefold.usecases.ingest.file_parts import (
+    REFUSED_REASON,
+    REFUSED_ROW,
+    ImportPart,
+    RefusedRows,
+    parts,
+    refused_rows,
+)
 
 RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 TEXTS = st.text(st.sampled_from("='+-@\t\n\uff1d\uff0b\uff0d\uff20a;,\" 5."), max_size=6)

@@ -11,28 +11,28 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ActionRefused, FivefoldError
 from fivefold.domain.paging import Part
-from fivefold.store import erasing
-from fivefold.store.entity_tables import Entity
-from fivefold.store.event_tables import Decision, Policy
-from fivefold.store.level_tables import OverrideRow
-from fivefold.store.tables import Base
+from fivefold.store.evidence import erasure as erasing
+from fivefold.store.tables.accounts import Base
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.events import Decision, Policy
+from fivefold.store.tables.levels import OverrideRow
 from fivefold.usecases.changes.contents import OverrideRevoked
 from fivefold.usecases.changes.proposals import ask_for, refuse_proposal
-from fivefold.usecases.erasing import DoneAgain, erase_again, erase_entity, hold
-from fivefold.usecases.facts import list_entities
-from fivefold.usecases.figures import PlatformFigures
-from fivefold.usecases.ingest_bulk import RecordRow, TagRow, put_records, put_tags
-from fivefold.usecases.ingest_checks import OwnerGiven
-from fivefold.usecases.ingest_entities import put_owners
-from fivefold.usecases.ingest_facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from fivefold.usecases.levels import list_failed
-from fivefold.usecases.override_views import overrides_of
-from fivefold.usecases.ownerships import OwnersRow
+from fivefold.usecases.erasure.erase import DoneAgain, erase_again, erase_entity, hold
+from fivefold.usecases.ingest.bulk_facts import RecordRow, TagRow, put_records, put_tags
+from fivefold.usecases.ingest.entities import put_owners
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.ownerships import OwnersRow
+from fivefold.usecases.levels.entity_profile import list_entities
+from fivefold.usecases.levels.override_views import overrides_of
+from fivefold.usecases.levels.read import list_failed
+from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.store import databases
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.test_erasing import backup, chain_holds, restore
+from tests.usecases.erasure.test_erase import backup, chain_holds, restore
 
 RETENTION_DAYS = 1826
 

@@ -6,20 +6,20 @@ import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain.errors import ActionRefused
-from fivefold.store.level_tables import Assessment, Standing, Transition
-from fivefold.store.ruleset_tables import RulesetVersion
-from fivefold.usecases.activations import activate, advance_backfills
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit_verify import verify
-from fivefold.usecases.backtests import report_of, request_backtest, run_next_backtest
-from fivefold.usecases.distribution import Overridden, distribution
-from fivefold.usecases.ingest_checks import EntityRow
-from fivefold.usecases.ingest_entities import put_entities
-from fivefold.usecases.override_views import overrides_of
-from fivefold.usecases.overrides import approve_override, request_override
-from fivefold.usecases.ruleset_commits import commit
-from fivefold.usecases.rulesets import save_draft
-from fivefold.usecases.worker import run_batch
+from fivefold.store.tables.levels import Assessment, Standing, Transition
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.levels.distribution import Overridden, distribution
+from fivefold.usecases.levels.override_views import overrides_of
+from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.levels.worker import run_batch
+from fivefold.usecases.rulesets.activate import activate, advance_backfills
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases.at_once import change_settings, put_list_version, revoke_override, roll_back, switch_family
 from tests.usecases.governed import DAY, NOW, SECOND, document, founded, rows_of
 

@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.store.audit_tables import AuditEntry
-from fivefold.usecases import moments
-from fivefold.usecases.inputs_kept import kept_inputs
-from fivefold.usecases.levels import Freshness, LevelShown, history, read_level
-from fivefold.usecases.replay import replay
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.usecases.levels import records as moments
+from fivefold.usecases.levels.read import Freshness, LevelShown, history, read_level
+from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.replay_inputs import kept_inputs
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 

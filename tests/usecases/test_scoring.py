@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.domain.money import RateTable
-from fivefold.features.sources import read_histories
+from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.usecases.scoring import CLOCK_SLACK_US, Answer, score_rows

@@ -20,21 +20,21 @@ from fivefold.domain.paging import Part
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio as PortfolioOfRules
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.store.ruleset_tables import Activation, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, RulesetVersion
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import Portfolio
 from fivefold.training.plan import make_plan
-from fivefold.training.simulator import Simulation, write_simulation
+from fivefold.training.simulation.simulator import Simulation, write_simulation
+from fivefold.usecases.accounts.settings import SettingsGiven, read_settings
 from fivefold.usecases.changes.asks import change_settings, order_families
 from fivefold.usecases.changes.proposals import approve_proposal
-from fivefold.usecases.clock_repair import refuse_future, repair
-from fivefold.usecases.erasing import erase_entity, hold
-from fivefold.usecases.facts import list_tags
-from fivefold.usecases.ingest_facts import add_screening, set_tag
-from fivefold.usecases.levels import Freshness, LevelShown, read_level
-from fivefold.usecases.settings import SettingsGiven, read_settings
-from fivefold.usecases.turns import Turns
-from fivefold.usecases.worker import run_batch
+from fivefold.usecases.erasure.erase import erase_entity, hold
+from fivefold.usecases.ingest.facts import add_screening, set_tag
+from fivefold.usecases.levels.clock_repair import refuse_future, repair
+from fivefold.usecases.levels.entity_profile import list_tags
+from fivefold.usecases.levels.read import Freshness, LevelShown, read_level
+from fivefold.usecases.levels.turns import Turns
+from fivefold.usecases.levels.worker import run_batch
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank

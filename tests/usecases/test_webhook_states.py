@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.dead_letters import replay
-from fivefold.usecases.delivering import (
+from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.webhooks.dead_letters import replay
+from fivefold.usecases.webhooks.endpoints import set_enabled
+from fivefold.usecases.webhooks.plan import (
     LEASE_SECONDS,
     MOST_ATTEMPTS,
     Attempt,
@@ -21,7 +22,6 @@ from fivefold.usecases.delivering import (
     record_attempts,
     wait_us,
 )
-from fivefold.usecases.webhooks import set_enabled
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, tell
 

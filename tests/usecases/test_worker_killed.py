@@ -22,12 +22,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import StoreError
-from fivefold.store.database import upgrade
-from fivefold.usecases.activations import activate
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit_verify import AuditFinding, verify
-from fivefold.usecases.ingest_checks import EntityRow
-from fivefold.usecases.ingest_entities import put_entities
+from fivefold.store.sql.database import upgrade
+from fivefold.usecases.audit.verify import AuditFinding, verify
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.rulesets.activate import activate
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store import databases
 from tests.usecases import banks
 from tests.usecases.banks import Bank

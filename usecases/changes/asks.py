@@ -8,9 +8,11 @@ from sqlalchemy.orm import Session
 from fivefold.domain.rate_files import DatedRates
 from fivefold.risk.facts.lists import NamedList, read_list
 from fivefold.risk.language.canonical import canonical_json
-from fivefold.store.activations import PER_SECOND
-from fivefold.store.database import reachable
-from fivefold.usecases.actors import Actor
+from fivefold.store.rulesets.activations import PER_SECOND
+from fivefold.store.sql.database import reachable
+from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
+from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
+from fivefold.usecases.accounts.settings import SettingsGiven, check_values
 from fivefold.usecases.changes.contents import (
     ListVersionsAdded,
     OverrideRevoked,
@@ -22,10 +24,8 @@ from fivefold.usecases.changes.contents import (
     SettingsChanged,
 )
 from fivefold.usecases.changes.proposals import Outcome, ask_for
-from fivefold.usecases.lists import ListPut, list_version, missing_versions
-from fivefold.usecases.rate_tables import checked_rates, rates_content
-from fivefold.usecases.reasons import checked_rate, checked_reason
-from fivefold.usecases.settings import SettingsGiven, check_values
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_rate, checked_reason
 
 
 def order_families(

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import TypeAdapter
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.store.activations import PER_SECOND
-from fivefold.usecases.settings import SettingsGiven
+from fivefold.store.rulesets.activations import PER_SECOND
+from fivefold.usecases.accounts.settings import SettingsGiven
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ActionRefused
 from fivefold.risk.facts.lists import read_list
-from fivefold.store.entities import entity_named
-from fivefold.store.entity_tables import Entity, EntityType
-from fivefold.usecases.activations import roll_back_in
-from fivefold.usecases.actors import Actor
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.usecases.accounts.lists import ListPut, put_list_in
+from fivefold.usecases.accounts.rate_tables import RateTableLine, put_rates_in
+from fivefold.usecases.accounts.settings import Settings, SettingsGiven, change_settings_in
 from fivefold.usecases.changes.contents import (
     Content,
     Fact,
@@ -28,21 +29,20 @@ from fivefold.usecases.changes.contents import (
     SettingsChanged,
     TagChanged,
 )
-from fivefold.usecases.changes.deciding import Deciding, Reached, deciding
-from fivefold.usecases.ingest_facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
-from fivefold.usecases.lists import ListPut, put_list_in
-from fivefold.usecases.overrides import revoke_override_in
-from fivefold.usecases.policies import PolicyLine, retire_policy_in
-from fivefold.usecases.rate_tables import RateTableLine, put_rates_in
-from fivefold.usecases.rulesets import order_families_in, switch_family_in
-from fivefold.usecases.settings import Settings, SettingsGiven, change_settings_in
+from fivefold.usecases.decisions.policies import PolicyLine, retire_policy_in
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
+from fivefold.usecases.levels.overrides import revoke_override_in
+from fivefold.usecases.rulesets.activate import roll_back_in
+from fivefold.usecases.rulesets.deciding import Deciding, Reached, deciding
+from fivefold.usecases.rulesets.drafts import order_families_in, switch_family_in
+from fivefold.usecases.shared.actors import Actor
 
 Result = ListPut | RateTableLine | PolicyLine | Settings | tuple[str, ...] | None
 """What a change gave: of the order of families their names; of a switch, a roll-back or a revocation nothing."""
 
 
 class Champions(Protocol):
-    """What makes a version of a model champion: `usecases.promoting`, where the registry is."""
+    """What makes a version of a model champion: `usecases.changes.promotions`, where the registry is."""
 
     def check(self, content: ModelPromoted, why: str) -> object:
         """Raise PromotionRefused where the version may not become champion now; nothing is changed."""

@@ -10,15 +10,15 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError
-from fivefold.store.database import reachable
-from fivefold.store.entities import entity_named
-from fivefold.usecases import ingest_facts
-from fivefold.usecases.actors import Actor
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.sql.database import reachable
+from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
-from fivefold.usecases.changes.people import is_member
 from fivefold.usecases.changes.proposals import Outcome, ask_for
-from fivefold.usecases.ingest_facts import RecordGiven
-from fivefold.usecases.lowering import WouldLower
+from fivefold.usecases.ingest import facts as ingest_facts
+from fivefold.usecases.ingest.facts import RecordGiven
+from fivefold.usecases.levels.lowering import WouldLower
+from fivefold.usecases.shared.actors import Actor
 
 
 def set_tag(

@@ -2,7 +2,7 @@
 
 Until the first ruleset of an organisation was activated nothing decides, and what would be proposed is done at once.
 So is the end of an override that lies below what the rules say, which raises the level. A change of facts is asked for
-here only where it would lower a level (`usecases.lowering`).
+here only where it would lower a level (`usecases.levels.lowering`).
 """
 
 import json
@@ -18,15 +18,11 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ActionRefused, NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.backfills import count_of_type
-from fivefold.store.bound_rows import digests
-from fivefold.store.database import reachable, writing
-from fivefold.store.entities import note
-from fivefold.store.entity_tables import EntityType, OrganisationSettings
-from fivefold.store.level_tables import OverrideRow
-from fivefold.store.organisation_lock import hold_organisation
-from fivefold.store.proposal_tables import Proposal
-from fivefold.store.proposals import (
+from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.audit.bound_rows import digests
+from fivefold.store.ingest.entities import note
+from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.proposals import (
     APPROVED,
     PROPOSED,
     REFUSED,
@@ -36,10 +32,13 @@ from fivefold.store.proposals import (
     proposal_numbered,
     proposals_of,
 )
-from fivefold.store.ruleset_tables import Backtest
-from fivefold.usecases import audit
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.changes.backtest_validity import refuse_outdated
+from fivefold.store.sql.database import reachable, writing
+from fivefold.store.tables.entities import EntityType, OrganisationSettings
+from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Backtest
+from fivefold.usecases.accounts.second_person import refuse_nobody, refuse_same_person
+from fivefold.usecases.audit import record as audit
 from fivefold.usecases.changes.contents import (
     FACTS,
     Content,
@@ -49,14 +48,15 @@ from fivefold.usecases.changes.contents import (
     read_content,
     written,
 )
-from fivefold.usecases.changes.deciding import Reached
 from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse
-from fivefold.usecases.changes.people import refuse_nobody, refuse_same_person
 from fivefold.usecases.changes.reach import reach_of
 from fivefold.usecases.changes.releasing import activate_releases
-from fivefold.usecases.overrides import raises_without
-from fivefold.usecases.reasons import checked_reason
-from fivefold.usecases.roles import Role
+from fivefold.usecases.levels.overrides import raises_without
+from fivefold.usecases.rulesets.backtest_validity import refuse_outdated
+from fivefold.usecases.rulesets.deciding import Reached
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_reason
+from fivefold.usecases.shared.roles import Role
 
 _UNDER_WAY = frozenset({"queued", "running"})
 

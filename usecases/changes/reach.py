@@ -7,18 +7,18 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.backfills import count_of_type
-from fivefold.store.entity_tables import Entity, EntityType
-from fivefold.store.event_tables import Decision
-from fivefold.store.overrides import count_below, count_with_level
-from fivefold.store.policies import policy_numbered
-from fivefold.store.ruleset_tables import Family
-from fivefold.store.rulesets import all_active_versions
-from fivefold.usecases.actors import Actor
+from fivefold.store.decisions.policies import policy_numbered
+from fivefold.store.levels.overrides import count_below, count_with_level
+from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.rulesets import all_active_versions
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.events import Decision
+from fivefold.store.tables.rulesets import Family
+from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.changes.contents import Content, OverrideRevoked, PolicyRetired, SettingsChanged
-from fivefold.usecases.changes.deciding import Reached
-from fivefold.usecases.overrides import levels_without
-from fivefold.usecases.settings import settings_of
+from fivefold.usecases.levels.overrides import levels_without
+from fivefold.usecases.rulesets.deciding import Reached
+from fivefold.usecases.shared.actors import Actor
 
 LOOKED_BACK_DAYS = 90
 

@@ -17,11 +17,11 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
 from fivefold.risk.engine.lost_floors import as_text
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.compositions import Before, Composition, decided
-from fivefold.store import loading
-from fivefold.store.level_tables import LevelRelease
-from fivefold.usecases.assessing import held_before
-from fivefold.usecases.inputs_kept import previous_of
+from fivefold.risk.governance.backtest.compositions import Before, Composition, decided
+from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.tables.levels import LevelRelease
+from fivefold.usecases.levels.assess import held_before
+from fivefold.usecases.levels.replay_inputs import previous_of
 
 MOST_MOMENTS = 400
 """Whom the withdrawn version decided on longer, or more often, is held."""

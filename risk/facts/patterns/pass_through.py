@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 
-from fivefold.features.compiling import compiled_loops
+from fivefold.features.numba_cache import compiled_loops
 from fivefold.risk.facts.patterns import loops
 from fivefold.risk.facts.patterns.rows import (
     AMOUNT,

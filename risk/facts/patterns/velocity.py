@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
-from fivefold.features.compiling import compiled_loops
+from fivefold.features.numba_cache import compiled_loops
 from fivefold.risk.facts.patterns import loops
 from fivefold.risk.facts.patterns.rows import COUNTERPARTY, LATEST, NUMBER, ROW, TIME, answered, linked, offsets_of
 from fivefold.risk.language.patterns import Velocity

@@ -10,9 +10,9 @@ from alembic import op
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.store.audit import append
-from fivefold.store.bound_rows import BoundTable, stored
-from fivefold.store.chain import Entry, digest_of
+from fivefold.store.audit.bound_rows import BoundTable, stored
+from fivefold.store.audit.chain import Entry, digest_of
+from fivefold.store.audit.log import append
 
 revision = "0023"
 down_revision = "0022"

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.risk.columns.fuzzy import likeness
-from fivefold.risk.language.conditions import All, Any_, Not
+from fivefold.risk.compiler.fuzzy import likeness
+from fivefold.risk.language.expressions import All, Any_, Not
 from fivefold.risk.language.fields import Kind
 from fivefold.risk.language.operators import Fuzzy
 

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from fivefold.risk.engine.policies import PolicyProgram, policy_program_for
+from fivefold.risk.engine.policy_program import PolicyProgram, policy_program_for
 from fivefold.risk.language.policy import Policy, read_policy
 
 Data = dict[str, Any]

@@ -15,7 +15,7 @@ from fivefold.domain.errors import LayoutError, RulesetNotValid
 from fivefold.domain.money import base_only
 from fivefold.risk.engine.assess import assess, program_for, refuse_faulty
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.portfolio import Portfolio
 from tests.risk.engine.reference import Answer, assess_slowly

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.engine.breakdown import Explanation, explain
+from fivefold.risk.engine.explain.breakdown import Explanation, explain
 from fivefold.risk.engine.rules import MOST_HALVINGS, halved
 from fivefold.risk.facts.fields import read_moments
 from fivefold.risk.language.numbers import MOST_POINTS, POINT_UNITS

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.risk.engine.assess import program_for
-from fivefold.risk.engine.breakdown import explain
+from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.totals import Total
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.small import assessed, case, exactly, rule, ruleset

@@ -16,11 +16,11 @@ from fivefold.domain.errors import RulesetNotValid
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.facts import aggregates
 from fivefold.risk.facts.aggregates import aggregate
+from fivefold.risk.facts.linked import Facts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.records import prepare_records
-from fivefold.risk.facts.source import Facts
 from fivefold.risk.facts.transactions import prepare
-from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.inputs import Aggregate, Window, key_of
 from tests.risk.facts.slow_aggregates import Wanted, before, read_transaction, slow
 

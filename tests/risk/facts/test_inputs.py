@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.domain.money import Rate, RateTable
-from fivefold.risk.columns.kinds import Vocabulary
+from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
-from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from fivefold.risk.language.inputs import FieldInput, Input, key_of
 

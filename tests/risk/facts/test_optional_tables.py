@@ -10,7 +10,7 @@ from fivefold.domain.errors import RulesetNotValid
 from fivefold.domain.money import ecb_rates
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
-from fivefold.risk.governance.lint import lint
+from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 

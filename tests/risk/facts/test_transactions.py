@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import LayoutError, RulesetNotValid
 from fivefold.domain.money import Rate, RateTable, minor_units
-from fivefold.features.columns import LARGEST_MAGNITUDE, STATES
-from fivefold.risk.facts.source import Facts
+from fivefold.features.schema import LARGEST_MAGNITUDE, STATES
+from fivefold.risk.facts.linked import Facts
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.fields import OneOf
 

@@ -3,11 +3,11 @@
 import polars as pl
 from pydantic import TypeAdapter
 
+from fivefold.risk.facts.linked import Facts
 from fivefold.risk.facts.portfolio import AS_OF
-from fivefold.risk.facts.source import Facts
 from fivefold.risk.facts.windows import Masks, fields_in, is_opening, start_of, starts, value_field
-from fivefold.risk.language.conditions import Condition
 from fivefold.risk.language.durations import parse_duration
+from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
 from fivefold.risk.language.inputs import Aggregate, Window
 

@@ -6,8 +6,8 @@ from textwrap import indent
 
 import pytest
 
-from fivefold.cli.shipped import shipped_lists
-from fivefold.risk.governance.lint import lint_text
+from fivefold.cli.portfolio.bundled import shipped_lists
+from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from fivefold.risk.language.operators import OPERATOR_KINDS
 

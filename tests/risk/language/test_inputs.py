@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from pydantic import TypeAdapter, ValidationError
 
-from fivefold.risk.language.conditions import Condition
+from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.inputs import PLAIN_INPUTS, FieldInput, Input, key_of, word_of
 from tests.risk.language.documents_made import Data, patterns
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from fivefold.domain.errors import RulesetNotValid
-from fivefold.risk.language.conditions import subject_of
-from fivefold.risk.language.conditions import tests_in as all_tests_in
+from fivefold.risk.language.expressions import subject_of
+from fivefold.risk.language.expressions import tests_in as all_tests_in
 from fivefold.risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_policy
 from fivefold.risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
 from fivefold.risk.language.reading import read_ruleset

@@ -7,7 +7,7 @@ from fivefold.risk.engine.assessments import Status
 from fivefold.risk.language.inputs import NUMERIC_WORDS, PLAIN_INPUTS, key_of
 from fivefold.risk.language.policy import PolicyRule
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS, STATUSES, LevelInput, PolicyNumber, TransactionInput
-from fivefold.usecases.moments import NO_RULESET
+from fivefold.usecases.levels.records import NO_RULESET
 
 assert PolicyRule is not None  # the forms know what a condition is once its module is imported
 NUMBER = TypeAdapter[object](PolicyNumber)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from fivefold.cli.shipped import shipped_lists
+from fivefold.cli.portfolio.bundled import shipped_lists
 from fivefold.domain.clock import day_text, parse_moment
 
 CALL, GREY, EU, EEA = "fatf-call-for-action", "fatf-increased-monitoring", "eu-high-risk-third-countries", "eea"

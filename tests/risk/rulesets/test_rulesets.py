@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from fivefold.cli.shipped import shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
+from fivefold.cli.portfolio.bundled import shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
 from fivefold.domain.clock import parse_moment
-from fivefold.risk.columns.kinds import inputs_of_rule
-from fivefold.risk.governance import examples
-from fivefold.risk.governance.lint import lint
+from fivefold.risk.compiler.value_types import inputs_of_rule
+from fivefold.risk.governance.examples import run as examples
+from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.risk.language.inputs import Count, FieldInput, IndicatorInput, Ratio, ScreeningInput, Sum, TagInput
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Category, Rule, Ruleset

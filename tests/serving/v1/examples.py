@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fivefold.serving.v1.paths import path_to
+from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.route import Route
-from fivefold.usecases.backtests import run_next_backtest
+from fivefold.usecases.changes.backtests import run_next_backtest
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
 from tests.usecases.deciding import CASH, WORTH, cash

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
-from fivefold.serving.v1.paths import path_to
-from fivefold.store.entity_tables import Entity, ListVersionRow
-from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent, ValidationRun
-from fivefold.store.level_tables import Assessment, DueMark, Standing
-from fivefold.store.rate_tables import RateTableRow
-from fivefold.store.ruleset_tables import Activation, Backtest, RulesetVersion
+from fivefold.serving.v1.path_encoding import path_to
+from fivefold.store.accounts.rate_tables import RateTableRow
+from fivefold.store.tables.entities import Entity, ListVersionRow
+from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
+from fivefold.store.tables.levels import Assessment, DueMark, Standing
+from fivefold.store.tables.rulesets import Activation, Backtest, RulesetVersion
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import COMPANY, CUSTOMER, OPENED, WHY
 from tests.serving.v1.places import OURS, Place

@@ -16,15 +16,15 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
 from fivefold.domain.settings import Limits
-from fivefold.serving.app import build_app
-from fivefold.serving.edge import Edge
-from fivefold.serving.v1.desk import PlatformDesk
-from fivefold.serving.v1.routes import add_platform
-from fivefold.store.plans import read_plans
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.members import add_member
-from fivefold.usecases.roles import OF_MEMBERS, Role
-from fivefold.usecases.tokens import create_token
+from fivefold.serving.error_middleware import Edge
+from fivefold.serving.v1.dispatch import PlatformDesk
+from fivefold.serving.v1.router import add_platform
+from fivefold.serving.v4.app import build_app
+from fivefold.store.accounts.plans import read_plans
+from fivefold.usecases.accounts.members import add_member
+from fivefold.usecases.accounts.tokens import create_token
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.roles import OF_MEMBERS, Role
 from tests.serving.inprocess import Holding, Watching, client
 from tests.store import databases
 from tests.usecases import platforms

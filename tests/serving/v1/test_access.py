@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from fivefold.serving import access
-from fivefold.serving.access import AccessLog, digest_of_record
-from fivefold.serving.app import Front
-from fivefold.serving.edge import Edge
+from fivefold.serving import access_log as access
+from fivefold.serving.access_log import AccessLog, digest_of_record
+from fivefold.serving.error_middleware import Edge
+from fivefold.serving.v4.app import Front
 from tests.serving.inprocess import SCORING, client, rows_of, started
 from tests.serving.v1.places import LIMITS, OURS, Place, routes
 

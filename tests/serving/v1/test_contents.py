@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.permissions import TABLE
 from fivefold.serving.v1.route import Route
-from fivefold.store.event_tables import Delivery, Endpoint, OutboxEvent
+from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import Place

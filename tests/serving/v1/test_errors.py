@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from fivefold.domain import errors
 from fivefold.domain.errors import Finding, FivefoldError, Problem
-from fivefold.serving.answers import ARRAY
+from fivefold.serving.responses import ARRAY
 from fivefold.serving.v1.errors import Faults, answer_of, misplaced, not_as_asked
 
 

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from fivefold.serving.v1.examples import BODIES
-from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.permissions import TABLE
 from fivefold.serving.v1.route import Route
 from tests.serving.v1.places import Place
 

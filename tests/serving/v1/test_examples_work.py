@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from fivefold.serving.v1.paths import path_to
-from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.path_encoding import path_to
+from fivefold.serving.v1.permissions import TABLE
 from fivefold.serving.v1.route import Route
-from fivefold.usecases.backtests import run_next_backtest
-from fivefold.usecases.organisations import actor_in_new
-from fivefold.usecases.tokens import create_token
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.tokens import create_token
+from fivefold.usecases.changes.backtests import run_next_backtest
 from tests.serving.v1.places import PLANS, Place
 from tests.store import databases
 

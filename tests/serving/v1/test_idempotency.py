@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import OutcomeUnknown
-from fivefold.serving.v1 import entities
-from fivefold.store import database
-from fivefold.store.entity_tables import Screening
-from fivefold.store.idempotency_tables import IdempotencyKey
-from fivefold.store.level_tables import OverrideRow
+from fivefold.serving.v1.ingest import entities
+from fivefold.store.sql import database
+from fivefold.store.tables.entities import Screening
+from fivefold.store.tables.idempotency import IdempotencyKey
+from fivefold.store.tables.levels import OverrideRow
 from fivefold.usecases.changes.proposals import Outcome
-from fivefold.usecases.idempotency import KEPT_US, LEFT_US, prune_keys
+from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys
 from tests.serving.v1.examples import furnish
 from tests.serving.v1.places import Place, settled
 

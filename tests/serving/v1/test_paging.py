@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from fivefold.serving.v1.paging import MOST_ROWS, PageAsked
-from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.permissions import TABLE
 from fivefold.serving.v1.route import Route
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.more_rows import MORE

@@ -4,11 +4,11 @@ from typing import cast
 
 import pytest
 
-from fivefold.serving.v1.rights import TABLE
+from fivefold.serving.v1.permissions import TABLE
 from fivefold.serving.v1.route import Asked, Route
-from fivefold.serving.v1.shapes import Given
-from fivefold.usecases.roles import Role
-from fivefold.usecases.tokens import Credential
+from fivefold.serving.v1.schemas import Given
+from fivefold.usecases.accounts.tokens import Credential
+from fivefold.usecases.shared.roles import Role
 
 
 class Page(Given):

@@ -11,19 +11,19 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid
 from fivefold.domain.paging import Part
-from fivefold.store.entity_tables import OrganisationSettings
-from fivefold.store.proposal_tables import Proposal
-from fivefold.store.ruleset_tables import Activation, RulesetVersion
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit_verify import verify
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Activation, RulesetVersion
+from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import Outcome, approve_proposal, refuse_proposal
-from fivefold.usecases.erasing import erase_entity
-from fivefold.usecases.facts import list_records, list_tags
-from fivefold.usecases.ingest_bulk import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
-from fivefold.usecases.ingest_facts import RecordGiven
-from fivefold.usecases.lowering import WouldLower
-from fivefold.usecases.roles import Role
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
+from fivefold.usecases.ingest.facts import RecordGiven
+from fivefold.usecases.levels.entity_profile import list_records, list_tags
+from fivefold.usecases.levels.lowering import WouldLower
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.roles import Role
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank

@@ -11,21 +11,21 @@ from fivefold.domain.errors import ActionRefused, ConfigError, PromotionRefused
 from fivefold.models import promotions
 from fivefold.models.promotions import history
 from fivefold.models.registry import Registry
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit_verify import AuditFinding, verify
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.second_person import allow_sole_operator
+from fivefold.usecases.accounts.settings import SettingsGiven, read_settings
+from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.changes.asks import change_settings
-from fivefold.usecases.changes.people import allow_sole_operator
-from fivefold.usecases.changes.proposals import ProposalLine, approve_proposal, read_proposal, refuse_proposal
-from fivefold.usecases.organisations import actor_in_new
-from fivefold.usecases.promoting import (
+from fivefold.usecases.changes.promotions import (
     RegistryChampions,
     need_of_two_people,
     promote_model,
     propose_promotion,
     roll_back_model,
 )
-from fivefold.usecases.roles import Role
-from fivefold.usecases.settings import SettingsGiven, read_settings
+from fivefold.usecases.changes.proposals import ProposalLine, approve_proposal, read_proposal, refuse_proposal
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.roles import Role
 from tests.models.making import add_bare_version, new_registry
 from tests.usecases.governed import audited, founded
 

@@ -8,19 +8,19 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
-from fivefold.store.audit_tables import AuditEntry, AuditValues
-from fivefold.store.level_tables import DueMark, OverrideRow
-from fivefold.store.proposal_tables import Proposal
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit_verify import verify
+from fivefold.store.tables.audit import AuditEntry, AuditValues
+from fivefold.store.tables.levels import DueMark, OverrideRow
+from fivefold.store.tables.proposals import Proposal
+from fivefold.usecases.accounts.second_person import allow_sole_operator
+from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import revoke_override
-from fivefold.usecases.changes.people import allow_sole_operator
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals, read_proposal, refuse_proposal
-from fivefold.usecases.erasing import erase_entity
-from fivefold.usecases.override_views import overrides_of
-from fivefold.usecases.overrides import approve_override, request_override
-from fivefold.usecases.roles import Role
-from fivefold.usecases.rulesets import save_draft
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.levels.override_views import overrides_of
+from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.roles import Role
 from tests.store.filling import filled_once
 from tests.usecases.governed import (
     NOW,

@@ -3,14 +3,14 @@
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.store.level_tables import Assessment, LevelRelease, Standing, Transition
-from fivefold.usecases.audit_verify import verify
-from fivefold.usecases.backtests import report_of, run_next_backtest
+from fivefold.store.tables.levels import Assessment, LevelRelease, Standing, Transition
+from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import put_list_version, roll_back
+from fivefold.usecases.changes.backtests import report_of, run_next_backtest
 from fivefold.usecases.changes.proposals import read_proposal
-from fivefold.usecases.ingest_checks import EntityRow
-from fivefold.usecases.ingest_entities import put_entities
-from fivefold.usecases.replay import replay
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases.changes.test_two_people import People, decide, levels, work
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, document, founded, rows_of
 
@@ -36,10 +36,10 @@ def three(engine: Engine) -> People:
 
 
 def decide_again(engine: Engine, three: People) -> None:
-    from fivefold.usecases.activations import activate
-    from fivefold.usecases.backtests import request_backtest
-    from fivefold.usecases.ruleset_commits import commit
-    from fivefold.usecases.rulesets import save_draft
+    from fivefold.usecases.changes.backtests import request_backtest
+    from fivefold.usecases.rulesets.activate import activate
+    from fivefold.usecases.rulesets.commit import commit
+    from fivefold.usecases.rulesets.drafts import save_draft
 
     save_draft(engine, three[0], STRICT)
     commit(engine, three[0], "retail", 2, "as it is", now_us=LATER)

@@ -8,14 +8,13 @@ from sqlalchemy import Engine
 
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
 from fivefold.domain.paging import Part
-from fivefold.store.entity_tables import ListVersionRow, OrganisationSettings
-from fivefold.store.level_tables import Standing
-from fivefold.store.proposal_tables import Proposal
-from fivefold.store.ruleset_tables import Activation, Family
-from fivefold.usecases.activations import activate, advance_backfills
-from fivefold.usecases.actors import Actor
-from fivefold.usecases.audit_verify import verify
-from fivefold.usecases.backtests import report_of, request_backtest, run_next_backtest
+from fivefold.store.tables.entities import ListVersionRow, OrganisationSettings
+from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Activation, Family
+from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
+from fivefold.usecases.accounts.settings import SettingsGiven, choose_levels, read_settings
+from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import (
     change_settings,
     order_families,
@@ -24,7 +23,7 @@ from fivefold.usecases.changes.asks import (
     roll_back,
     switch_family,
 )
-from fivefold.usecases.changes.people import allow_sole_operator, require_two_people
+from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
 from fivefold.usecases.changes.proposals import (
     Outcome,
     approve_proposal,
@@ -33,14 +32,15 @@ from fivefold.usecases.changes.proposals import (
     refuse_proposal,
     request_proposal_backtests,
 )
-from fivefold.usecases.ingest_checks import EntityRow
-from fivefold.usecases.ingest_entities import put_entities
-from fivefold.usecases.overrides import approve_override, request_override
-from fivefold.usecases.roles import Role
-from fivefold.usecases.ruleset_commits import commit
-from fivefold.usecases.rulesets import save_draft
-from fivefold.usecases.settings import SettingsGiven, choose_levels, read_settings
-from fivefold.usecases.worker import run_batch
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.levels.worker import run_batch
+from fivefold.usecases.rulesets.activate import activate, advance_backfills
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import EntityRow
+from fivefold.usecases.shared.roles import Role
 from tests.store.filling import filled_once
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, audited, document, founded, rows_of
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.language.inputs import key_of
-from fivefold.training.simulator import Simulation, simulate
+from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.risk.facts.patterns.making import NOW, TYPES, UNITS, Fact, pattern_of, people, prepared
 
 CUSTOMERS = 60

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.features.compiling import compiled_loops
+from fivefold.features.numba_cache import compiled_loops
 from fivefold.risk.facts.patterns import loops
 
 rows = st.lists(

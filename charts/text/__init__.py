@@ -1,0 +1,1 @@
+"""Charts as text, for terminals."""

@@ -1,0 +1,1 @@
+"""`fivefold demo`: both sides on simulated customers."""

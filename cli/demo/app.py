@@ -1,0 +1,65 @@
+"""`fivefold demo`: both sides on simulated customers, in one go: a scored file, a request, an explained level."""
+
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.demo import levels as demo_levels
+from fivefold.cli.demo import sample
+from fivefold.cli.terminal import load_model, open_registry, quoted, say
+from fivefold.cli.value_model import explain, score, train
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.settings import read_settings
+from fivefold.training.config import DEFAULT_NAME, TrainingConfig
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    serve: Annotated[bool, typer.Option("--serve", help="Only start the service, and leave it running.")] = False,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 3000,
+) -> None:
+    """Show everything on simulated customers. Train, promote, score a file, explain one of them, serve a request."""
+    config = TrainingConfig()
+    path = train.simulated_file()
+    if open_registry(config.name).champion() is None:
+        say("Training on them (the first time on a machine, the indicators are compiled as well) ...")
+        train.show_outcome(train.run(path, config), config)
+    elif not serve:
+        say(f"There is a champion already; `fivefold train` would train another one on {path}.")
+    if serve:
+        sample.serve_until_stopped(port)
+        return
+    _show_scores()
+    sample.serve_once(port)
+    demo_levels.show_levels()
+    say(
+        f"""
+What next:
+  make serve                                              the service again, and a call to paste
+  .venv/bin/fivefold models                               which model serves, and why
+  .venv/bin/fivefold level user_000002 --organisation demo   where a customer stands, and why
+  .venv/bin/fivefold sample var/sample                    tables to try rulesets on
+  .venv/bin/fivefold indicators                           what the model sees
+  .venv/bin/fivefold explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png
+  .venv/bin/fivefold train --data YOUR_FILE                on your own customers: README.md has the columns
+  .venv/bin/fivefold ui                                  every run and version, in a browser""",
+    )
+
+
+def _show_scores() -> None:
+    from fivefold.training.simulation.simulator import Simulation  # noqa: PLC0415 (heavy to import)
+
+    path = train.simulated_file()
+    model = load_model(None, DEFAULT_NAME)
+    as_of = to_microseconds(Simulation(customers=1).end)
+    output = read_settings().var / "demo" / "scores.csv"
+    say()
+    score.score_file(model, path, output, as_of).show(model, as_of, asked=True)
+    say(f"Every customer's score: {output}")
+    say()
+    explain.show(model, path, "user_000027", as_of)
+    say()

@@ -1,0 +1,141 @@
+"""The README's request: two transactions of June 2024, posted to a service of our own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from fivefold.cli.terminal import actor, console, open_current_database
+from fivefold.domain.errors import FivefoldError
+from fivefold.domain.settings import read_settings
+
+ROWS = [
+    {
+        "user_id": "user_123",
+        "transaction_state": "SUCCEEDED",
+        "transaction_currency": "USD",
+        "user_balance": 1000.0,
+        "transaction_amount": 50.0,
+        "user_created": "2024-01-01T12:00:00",
+        "user_category": "WEB",
+        "transaction_date": "2024-06-30T12:00:00",
+    },
+    {
+        "user_id": "user_123",
+        "transaction_state": "COMPLETED",
+        "transaction_currency": "USD",
+        "user_balance": 900.0,
+        "transaction_amount": -100.0,
+        "user_created": "2024-01-01T12:00:00",
+        "user_category": "WEB",
+        "transaction_date": "2024-06-30T12:30:00",
+    },
+]
+QUERY = "/v4/scoring?as_of=2024-07-01"
+START_SECONDS = 120
+"""How long the service may take to start, on a machine that is quick."""
+AS_LONG_AS_BEFORE = 3.0
+"""On a slow one it may take so many times as long as the demo took until then."""
+STOP_SECONDS = 30
+_SHOWN = 3
+_STARTED = monotonic()
+
+
+def serve_once(port: int) -> None:
+    """Start the service, post the sample, show the answer, stop the service."""
+    secret = _token()
+    port = port if _free(port) else any_port()
+    console.print("Starting the service ...")
+    with _running(port):
+        answer = _post(port, secret, "&explain=true")[0]
+    short = {
+        **answer,
+        "contributions": [*answer["contributions"][:_SHOWN], f"... {len(answer['contributions']) - _SHOWN} more"],
+    }
+    console.print(f"POST {QUERY}&explain=true answered:", markup=False)
+    console.print(json.dumps([short], indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
+def serve_until_stopped(port: int) -> None:
+    """Start the service in this process's place, after printing a call that can be pasted."""
+    secret = _token()
+    console.print("When it is up, in another terminal:\n")
+    console.print(curl(port, secret), markup=False, soft_wrap=True)
+    console.print("\nStop it with Ctrl-C.", markup=False)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)])  # noqa: S606 (our own words)
+
+
+def curl(port: int, secret: str) -> str:
+    """Write the sample as a call for the shell."""
+    rows = json.dumps(ROWS)
+    return f"curl -s 'http://127.0.0.1:{port}{QUERY}' -H 'token: {secret}' -d '{rows}'"
+
+
+def _token() -> str:
+    from fivefold.store.accounts.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.tokens import create_token  # noqa: PLC0415 (as above)
+
+    plans = read_plans(read_settings().plans_file)
+    engine = open_current_database()
+    return create_token(engine, plans, plan="trial", label="demo", expires_days=1, actor=actor())[1]
+
+
+@contextmanager
+def _running(port: int) -> Iterator[None]:
+    """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file."""
+    log = read_settings().var / "demo" / "service.log"
+    with log.open("wb") as file:
+        command = [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)]
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)  # noqa: S603 (our own words)
+        try:
+            _wait_until_ready(process, port, log)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    began = monotonic()
+    end = began + max(START_SECONDS, AS_LONG_AS_BEFORE * (began - _STARTED))
+    while monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            sleep(0.5)
+    raise FivefoldError(f"the service did not become ready; what it said is in {log}")
+
+
+def _post(port: int, secret: str, more: str) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{QUERY}{more}",
+        json.dumps(ROWS).encode(),
+        {"token": secret, "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 (as above)
+        return json.load(answer)
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def any_port() -> int:
+    """Find a port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,1 @@
+"""Commands of the platform: import, levels, worker, proposals, audit and the rest."""

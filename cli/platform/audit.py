@@ -1,0 +1,85 @@
+"""`fivefold audit`: prove the audit log whole, keep its heads elsewhere, read it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.terminal import open_current_database, say, show_table
+from fivefold.domain.clock import day_text
+
+if TYPE_CHECKING:
+    from fivefold.usecases.audit.verify import AuditFinding
+
+FOUND = 1
+"""Exit code where the log is not whole; a command that was refused ends with 2."""
+
+audit_app = typer.Typer(help="The audit log: prove it whole, keep its heads, read it.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (verify, heads, show):
+        audit_app.command()(command)
+    app.add_typer(audit_app, name="audit")
+
+
+def verify(
+    kept: Annotated[
+        Path | None, typer.Option("--heads", help="Heads that were exported: what was cut off since is seen.")
+    ] = None,
+) -> None:
+    """Look for any change, gap or reorder in the audit log. Exit code 1, and a line for each finding."""
+    from fivefold.usecases.audit import record as audit  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.audit import verify as audit_verify  # noqa: PLC0415 (as above)
+
+    exported = None if kept is None else audit.read_heads(kept)
+    verified = audit_verify.verify(open_current_database(), _tell, exported=exported)
+    looked = f"{_count(verified.entries, 'entry', 'entries')} of {_count(verified.chains, 'organisation')}"
+    erased = f"values of {_count(verified.erased, 'entry', 'entries')} erased"
+    if verified.findings:
+        say(f"{looked}: {_count(verified.findings, 'finding')}, {erased}.")
+        raise typer.Exit(FOUND)
+    against = f"against the heads of {day_text(exported.exported_us)}" if exported else "without exported heads"
+    say(f"{looked}, {against}: the audit log is whole; {erased}.")
+
+
+def heads(
+    output: Annotated[Path, typer.Option("--output", "-o", help="A JSON file, to be kept on another machine.")],
+) -> None:
+    """Write the last entry of each organisation's chain. Keep the file where who can write the database cannot."""
+    from fivefold.usecases.audit.record import export_heads  # noqa: PLC0415 (imports SQLAlchemy)
+
+    exported = export_heads(open_current_database(), output)
+    say(f"heads of {_count(len(exported.heads), 'organisation')}: {output}")
+
+
+def show(
+    organisation: Annotated[str | None, typer.Option("--organisation", help="All by default.")] = None,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many entries.")] = 20,
+) -> None:
+    """Show who did what. Values before and after are not shown."""
+    from fivefold.usecases.audit.record import list_entries  # noqa: PLC0415 (imports SQLAlchemy)
+
+    rows = [
+        [
+            line.organisation,
+            str(line.number),
+            day_text(line.at_us // 1_000_000 * 1_000_000),
+            line.actor,
+            line.action,
+            line.subject,
+            line.details,
+        ]
+        for line in list_entries(open_current_database(), last, organisation)
+    ]
+    columns = ("organisation", "entry", "at", "who", "did", "to", "details")
+    show_table("Audit log", columns, rows, left=7)
+
+
+def _tell(finding: "AuditFinding") -> None:
+    say(str(finding))
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

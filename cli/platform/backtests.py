@@ -1,0 +1,65 @@
+"""`fivefold backtests`: how far they are, why one ended, and ending one."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
+from fivefold.domain.clock import day_text
+from fivefold.domain.paging import every_row
+
+if TYPE_CHECKING:
+    from fivefold.usecases.changes.backtests import BacktestLine
+
+backtests_app = typer.Typer(help="Backtests of rulesets, which workers run.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (list_, cancel):
+        backtests_app.command(command.__name__.strip("_"))(command)
+    app.add_typer(backtests_app, name="backtests")
+
+
+def list_(
+    family: Annotated[str, typer.Argument(metavar="RULESET", help="The name of the ruleset.")],
+    organisation: OrganisationOption = "default",
+) -> None:
+    """List the backtests of a ruleset, the newest first."""
+    from fivefold.usecases.changes.backtests import list_backtests  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+
+    engine = open_current_database()
+    lines = list(every_row(partial(list_backtests, engine, acting_in(engine, organisation), family)))
+    rows = [
+        [
+            str(line.id),
+            line.state,
+            "draft" if line.version is None else str(line.version),
+            day_text(line.requested_us)[:10],
+            f"{line.done:,} of {line.total:,}",
+            str(line.attempts),
+        ]
+        for line in lines
+    ]
+    show_table(f"Backtests of {family}", ("id", "state", "version", "requested", "done", "attempts"), rows, left=4)
+    for line in lines:
+        if said := _said(line):
+            say(f"{line.id}: {said}")
+
+
+def _said(line: "BacktestLine") -> str | None:
+    return line.part or line.error
+
+
+def cancel(
+    number: Annotated[int, typer.Argument(metavar="BACKTEST", help="The number in `fivefold backtests list`.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it is not wanted any more.")],
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Cancel a backtest that waits or runs; its worker stops at the next part."""
+    from fivefold.usecases.changes.backtests import cancel_backtest  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+
+    engine = open_current_database()
+    line = cancel_backtest(engine, acting_in(engine, organisation), number, reason)
+    say(f"Backtest {line.id} of {line.family} is {line.state}.")

@@ -1,0 +1,168 @@
+"""`fivefold import`: a portfolio from files into the platform, with progress; stopped ones go on where they were."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from tqdm import tqdm
+
+from fivefold.cli.rules.options import ListsOption, RulesetArgument, load_ruleset
+from fivefold.cli.terminal import acting_in, actor, moment, open_current_database, say, warn
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
+from fivefold.domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from fivefold.usecases.ingest.files import Progress
+
+import_app = typer.Typer(help="Entities and what is known of them, from files.", no_args_is_help=True)
+
+FileArgument = Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines (these perhaps .gz), one row each.")]
+MapOption = Annotated[
+    list[str] | None, typer.Option("--map", help="What a column of the file is, such as customer_id=entity_id.")
+]
+RefusedOption = Annotated[
+    Path | None, typer.Option("--refused", help="The file of refused rows; beside the import by default.")
+]
+TypeOption = Annotated[str, typer.Option("--type", help="The type of the entities.")]
+OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose they are.")]
+AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The present moment, for histories of the past.")]
+
+TABLES = {
+    "entities": "Take entities: entity_id, their fields, perhaps owner_id, the one owner.",
+    "owners": "Take owners: entity_id, owner_id, perhaps owner_type, from and until; a joint account has several rows.",
+    "transactions": "Take transactions and their corrections, in the API's columns: each is taken once.",
+    "tags": "Take tags: entity_id, tag, perhaps from and until. What is sent again is known.",
+    "screenings": "Take screenings: entity_id, screening, found (true or false), at. What is sent again is known.",
+    "cases": "Take cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
+    "alerts": "Take alerts, in the columns of cases.",
+}
+"""What is imported, and what each command says of it."""
+
+SOME_REFUSED = 1
+"""Exit code where some rows were refused and the others are stored."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    import_app.command()(setup)
+    for table, words in TABLES.items():
+        import_app.command(table, help=words)(take_command(table))
+    app.add_typer(import_app, name="import")
+
+
+def setup(
+    path: RulesetArgument,
+    organisation: OrganisationOption = "default",
+    base: Annotated[str, typer.Option("--base", help="The currency that everything is converted into.")] = "EUR",
+    lists: ListsOption = None,
+    sole_operator: Annotated[
+        str, typer.Option("--sole-operator", help="Why one person may approve what they proposed: for a try-out.")
+    ] = "",
+) -> None:
+    """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
+    from fivefold.cli.portfolio.bundled import lists_with  # noqa: PLC0415 (imports the engine)
+    from fivefold.risk.engine.dependencies import lists_of_ruleset  # noqa: PLC0415 (as above)
+    from fivefold.risk.language.canonical import canonical_json  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.settings import SettingsGiven, choose_levels  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
+
+    ruleset = load_ruleset(path)
+    names, known = lists_of_ruleset(ruleset), lists_with(lists)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"{path} reads the list {unknown[0]}, which nobody has; give a folder that has it by --lists")
+    engine = open_current_database()
+    who = actor_in_new(engine, organisation, actor())
+    if choose_levels(engine, who, ruleset.levels).base_currency != base:
+        change_settings(engine, who, SettingsGiven(base_currency=base), f"set-up of {ruleset.name}")
+    said = ruleset.model_dump(mode="json", by_alias=True)
+    fields, transaction_fields, case_fields = (
+        said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
+    )
+    define_type(engine, who, ruleset.entity_type, fields, transaction_fields, case_fields)
+    for name in names:
+        put_list(engine, who, canonical_json(known[name]), reason=f"set-up of {ruleset.name}")
+    if sole_operator:
+        allow_sole_operator(engine, who, sole_operator)
+    read = f", and the lists {', '.join(names)}" if names else ""
+    say(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
+
+
+def take_command(table: str) -> Callable[..., None]:
+    """Make the command that imports a table."""
+
+    def take(
+        path: FileArgument,
+        kind: TypeOption = "customer",
+        organisation: OrganisationOption = "default",
+        as_of: AsOfOption = None,
+        names: MapOption = None,
+        refused: RefusedOption = None,
+    ) -> None:
+        take_file(table, path, kind, organisation, as_of, names, refused)
+
+    return take
+
+
+def take_file(
+    table: str,
+    path: Path,
+    kind: str = "customer",
+    organisation: str = "default",
+    as_of: str | None = None,
+    names: list[str] | None = None,
+    refused: Path | None = None,
+) -> None:
+    """Import a file of a table, one of TABLES, and say what was new; ends with SOME_REFUSED where a row was refused."""
+    from fivefold.features.reading.text_files import ColumnMap  # noqa: PLC0415 (imports Arrow with its room)
+    from fivefold.usecases.ingest.files import ImportFile, import_table  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.clock_repair import refuse_future  # noqa: PLC0415 (imports SQLAlchemy)
+
+    file = ImportFile(path, read_settings().var / "imports", ColumnMap.read(names or []), refused)
+    engine = open_current_database()
+    clock = _clock(as_of)
+    if as_of is not None:
+        refuse_future(engine, clock(), "--as-of")
+    who = acting_in(engine, organisation)
+    done = import_table(engine, who, table, kind, file, _bar(path), clock)
+    say(f"{_rows(done.rows)}: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
+    if done.refused:
+        _show_refused(done, path)
+        raise typer.Exit(SOME_REFUSED)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _show_refused(done: "Progress", path: Path) -> None:
+    numbering = "the header is row 1" if first_row_of(str(path)) > 1 else "rows count from 1"
+    was, them = ("was", "it") if done.refused == 1 else ("were", "them")
+    warn(f"{_rows(done.refused)} {was} refused, and nothing of {them} was stored ({numbering}):")
+    for line in problem_lines(done.problems):
+        warn(line)
+    warn(f"they are in {done.refused_path}, each with the reason; mend them there and import that file")
+
+
+def _clock(as_of: str | None) -> Callable[[], int]:
+    if as_of is None:
+        return now_microseconds
+    at = moment(as_of, "--as-of")
+    return lambda: at
+
+
+def _bar(path: Path) -> "Callable[[Progress], None]":
+    bar = tqdm(unit=" rows", desc=path.name, unit_scale=True, disable=None)  # only where somebody looks on
+
+    def told(progress: "Progress") -> None:
+        bar.update(progress.rows - bar.n)
+        bar.refresh()
+        if progress.finished:
+            bar.close()
+
+    return told

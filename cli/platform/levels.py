@@ -1,0 +1,160 @@
+"""`fivefold level`: where a stored customer stands, and why."""
+
+import json
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
+from fivefold.domain.clock import day_text
+from fivefold.domain.paging import every_row
+from fivefold.domain.percent import percent
+from fivefold.domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+    from fivefold.usecases.levels.entity_profile import RelatedLine
+    from fivefold.usecases.levels.read import LevelShown
+    from fivefold.usecases.levels.value_scores import Valuer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(level)
+
+
+def level(
+    customer: Annotated[
+        str | None, typer.Argument(help="The customer's identifier, as it was imported; without it all are counted.")
+    ] = None,
+    kind: Annotated[str, typer.Option("--type", help="The type of the entity.")] = "customer",
+    organisation: OrganisationOption = "default",
+    now: Annotated[bool, typer.Option("--now", help="Compute it again first, with everything known by now.")] = False,
+    past: Annotated[bool, typer.Option("--history", help="Show past assessments too, the latest first.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """Show a stored customer's level and why, or count all levels."""
+    from fivefold.usecases.levels.entity_profile import read_entity  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.read import Freshness, history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    if customer is None:
+        show_distribution(engine, organisation, kind)
+        return
+    try:
+        actor = acting_in(engine, organisation)
+        valuer = _valuer(engine) if now else None
+        freshness = Freshness.NOW if now else Freshness.STORED
+        found = read_level(engine, actor, kind, customer, freshness, valuer=valuer)
+        entity = read_entity(engine, actor, kind, customer)
+        lines = list(every_row(partial(history, engine, actor, kind, customer))) if past else []
+    finally:
+        engine.dispose()
+    if as_json:
+        known = {**vars(found), "override": None if found.override is None else vars(found.override)}
+        known |= {name: [vars(line) for line in getattr(entity, name)] for name in ("owners", "owns")}
+        known |= {"history": [vars(line) for line in lines]} if past else {}
+        say(json.dumps(known, indent=2, ensure_ascii=False))
+        return
+    _show(found)
+    _show_related("Owners", entity.owners)
+    _show_related("Owns", entity.owns)
+    if past:
+        rows = [[line.assessment, day_text(line.at_us), line.level or "none", line.line] for line in lines]
+        show_table("\nAssessments, the latest first", ("number", "as of", "level", "why"), rows, left=4)
+
+
+def _valuer(engine: "Engine") -> "Valuer | None":
+    """Load the champion where there is one: rules may read the value."""
+    from fivefold.usecases.levels.champion import Champion  # noqa: PLC0415 (imports SQLAlchemy)
+
+    champion = Champion(engine, read_settings())
+    champion.load()
+    return champion.valuer
+
+
+def _show(found: "LevelShown") -> None:
+    since = "" if found.since_us is None else f", since {day_text(found.since_us)}"
+    say(f"{found.external_id}: {found.level or 'no level'}{since}")
+    if found.breakdown is None:
+        say(f"{found.status}; `fivefold worker --once` assesses everyone who is due, --now this one")
+        return
+    say(found.breakdown["line"])
+    if found.override is not None:
+        by = found.override
+        until = "" if by.until_us is None else f" until {day_text(by.until_us)}"
+        say(f"Override to {by.level}{until}, approved by {by.approved_by}: {by.reason}")
+    rows = [
+        [rule["title"], str(rule["case"]), rule["seen"], rule["points"], rule["floor"]]
+        for rule in found.breakdown.get("rules", [])
+        if isinstance(rule["case"], int) or Decimal(rule["points"]) or rule["floor"]
+    ]
+    if rows:
+        show_table("", ("rule", "case", "seen", "points", "floor"), rows, left=3)
+    say()
+    if found.assessed_us is not None:
+        say(
+            f"{found.status.capitalize()} as of {day_text(found.assessed_us)} by {_ruleset(found)};"
+            f" `fivefold replay {found.assessment}` computes it again and compares"
+        )
+    if found.stale_rates_days is not None:
+        say(
+            f"Its exchange rates are stale: the newest was {found.stale_rates_days:,} days old when it was computed;"
+            " `fivefold rates` takes newer ones."
+        )
+    if found.may_move_down_us is not None:
+        say(f"A lower level can follow from {day_text(found.may_move_down_us)} on.")
+    if found.refreshing:
+        say("Something happened since: a worker will compute it again; --now does so at once.")
+    if found.problem is not None:
+        say(f"The last attempt to compute it failed: {found.problem}")
+
+
+def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
+    if lines:
+        rows = [
+            [
+                line.external_id,
+                line.entity_type,
+                line.level or "none",
+                "" if line.from_us is None else day_text(line.from_us),
+                "" if line.until_us is None else day_text(line.until_us),
+            ]
+            for line in lines
+        ]
+        show_table(f"\n{title}", ("entity", "type", "level", "since", "until"), rows, left=5)
+
+
+def show_distribution(engine: "Engine", organisation: str, kind: str = "customer") -> None:
+    """Print how many entities of a type stand at which level, and why the others have none."""
+    from fivefold.usecases.levels.distribution import distribution  # noqa: PLC0415 (imports SQLAlchemy)
+
+    found = distribution(engine, acting_in(engine, organisation), kind)
+    counts = dict.fromkeys(reversed(found.levels), 0)
+    for version in found.versions:
+        for name, count in version.levels.items():
+            counts[name] += count
+    for overridden in found.overridden:
+        if overridden.level is not None:
+            counts[overridden.level] += overridden.entities
+    others = {
+        "failed": sum(version.failed for version in found.versions),
+        "no tier has the total": sum(version.unclassified for version in found.versions),
+        "no ruleset applies": found.no_level if found.deciding else 0,
+        "no ruleset decides yet": 0 if found.deciding else found.no_level,
+        "not assessed yet": found.not_assessed,
+    }
+    rows = [[name, f"{count:,}", percent(count / max(found.entities, 1))] for name, count in counts.items()]
+    rows += [
+        [f"({why})", f"{count:,}", percent(count / max(found.entities, 1))] for why, count in others.items() if count
+    ]
+    show_table(f"{found.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
+
+
+def _ruleset(found: "LevelShown") -> str:
+    return "no ruleset" if found.ruleset is None else f"{found.ruleset[0]} version {found.ruleset[1]}"

@@ -1,0 +1,75 @@
+"""`fivefold members`: the people of an organisation, and their roles."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table
+from fivefold.domain.clock import day_text
+from fivefold.domain.paging import every_row
+
+members_app = typer.Typer(help="Members: the people of an organisation, and their roles.", no_args_is_help=True)
+
+NumberArgument = Annotated[int, typer.Argument(metavar="MEMBER", help="The number in `fivefold members list`.")]
+RolesOption = Annotated[
+    list[str], typer.Option("--role", help="investigator, approver, publisher or admin; may be given several times.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (add, list_, roles, leave):
+        members_app.command(command.__name__.strip("_"))(command)
+    app.add_typer(members_app, name="members")
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="As the person is known, such as an e-mail address.")],
+    role: RolesOption,
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Add a member, or take back one who left. Tokens are made apart: `fivefold tokens create --member NAME`."""
+    from fivefold.usecases.accounts.members import add_member  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
+
+    engine = open_current_database()
+    made = add_member(engine, actor_in_new(engine, organisation, actor()), name, role)
+    say(f"{made.name} is member {made.id}: {', '.join(made.roles)}.")
+
+
+def list_(organisation: OrganisationOption = "default") -> None:
+    """List the members, those who left too."""
+    from fivefold.usecases.accounts.members import list_members  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    who = acting_in(engine, organisation)
+    rows = [
+        [
+            str(line.id),
+            line.name,
+            ", ".join(line.roles),
+            day_text(line.created_us)[:10],
+            "" if line.left_us is None else day_text(line.left_us)[:10],
+        ]
+        for line in every_row(partial(list_members, engine, who))
+    ]
+    show_table("Members", ("id", "name", "roles", "since", "left"), rows, left=5)
+
+
+def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationOption = "default") -> None:
+    """Give a member these roles and no others. Tokens of roles that they lose end at once."""
+    from fivefold.usecases.accounts.members import set_roles  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    changed = set_roles(engine, acting_in(engine, organisation), member, role)
+    say(f"{changed.name} is now {', '.join(changed.roles)}.")
+
+
+def leave(member: NumberArgument, organisation: OrganisationOption = "default") -> None:
+    """Note that a member has left. All their tokens end at once."""
+    from fivefold.usecases.accounts import members  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    gone = members.leave(engine, acting_in(engine, organisation), member)
+    say(f"{gone.name} has left, and their tokens have ended.")

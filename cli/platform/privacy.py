@@ -1,0 +1,70 @@
+"""`fivefold erase`, `erase-again` and `hold`: what is known of a person goes, unless it must be kept."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.terminal import acting_in, actor, moment, open_current_database, say
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import read_settings
+
+EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
+TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
+OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose it is.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(erase)
+    app.command(name="erase-again")(erase_again)
+    app.command()(hold)
+
+
+def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: OrganisationOption = "default") -> None:
+    """Erase what is known of an entity, and of what it owns.
+
+    Refused while records must be kept, or are on hold.
+    """
+    from fivefold.usecases.erasure.erase import erase_entity  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    register = read_settings().erasures
+    done = erase_entity(engine, acting_in(engine, organisation), kind, entity, register)
+    also = f", and {len(done.entity_ids) - 1} that it owned" if len(done.entity_ids) > 1 else ""
+    say(f"{kind} {entity} is erased{also}; values of {done.entries} audit entries went with it.")
+    say(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")
+
+
+def erase_again(
+    register: Annotated[
+        Path | None, typer.Option("--register", help="The register of erasures and holds, if not in var.")
+    ] = None,
+) -> None:
+    """Put legal holds and erasures again, after a restore."""
+    from fivefold.usecases.erasure import erase as erasing  # noqa: PLC0415 (imports SQLAlchemy)
+
+    path = register or read_settings().erasures
+    if not path.is_file():
+        raise ConfigError(f"there is no register {path}; --register names another file")
+    done = erasing.erase_again(open_current_database(), actor(), path)
+    say(f"{done.erased} {'entity was' if done.erased == 1 else 'entities were'} there again, and erased.")
+    if done.held:
+        say(f"{done.held} legal {'hold was' if done.held == 1 else 'holds were'} put again.")
+
+
+def hold(
+    entity: EntityArgument,
+    until: Annotated[str, typer.Option("--until", help="Until when; a moment that is past releases it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why.")],
+    kind: TypeOption = "customer",
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Put a legal hold on an entity, against erasure."""
+    from fivefold.usecases.erasure import erase as erasing  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    register = read_settings().erasures
+    erasing.hold(engine, acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register)
+    say(f"{kind} {entity} is on hold until {until}.")
+    say(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")

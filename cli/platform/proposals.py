@@ -1,0 +1,318 @@
+"""`fivefold proposals`: changes of what decides, which one person proposes and another approves."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.terminal import (
+    OrganisationOption,
+    acting_in,
+    actor,
+    open_current_database,
+    open_registry,
+    say,
+    show_table,
+)
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import every_row
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from fivefold.usecases.changes.effects import Champions
+    from fivefold.usecases.changes.proposals import Outcome, ProposalLine
+    from fivefold.usecases.shared.actors import Actor
+    from fivefold.usecases.shared.roles import Role
+
+proposals_app = typer.Typer(
+    help="Changes of what decides: one person proposes, another approves. Each has their own token.",
+    no_args_is_help=True,
+)
+
+NumberArgument = Annotated[int, typer.Argument(metavar="PROPOSAL", help="The number in `fivefold proposals list`.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why.")]
+TokenOption = Annotated[
+    str, typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="A publisher's or an admin's own token; says who acts.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (
+        list_,
+        show,
+        order,
+        switch,
+        rollback,
+        add_list,
+        retire_policy,
+        settings,
+        approve,
+        refuse,
+        backtests,
+        sole_operator,
+        two_people,
+    ):
+        proposals_app.command(command.__name__.strip("_").replace("_", "-"))(command)
+    app.add_typer(proposals_app, name="proposals")
+
+
+def person(engine: "Engine", organisation: str, token: str) -> "tuple[Actor, Role]":
+    """Tell who acts, and as what: the member of the token; without one the machine's account, which is no person."""
+    from fivefold.usecases.accounts.tokens import find_credential  # noqa: PLC0415 (as above)
+    from fivefold.usecases.shared.roles import Role  # noqa: PLC0415 (imports SQLAlchemy)
+
+    at_machine = acting_in(engine, organisation)
+    if not token:
+        return at_machine, Role.ADMIN
+    found = find_credential(engine, token)
+    if found is None or found.organisation_id != at_machine.organisation_id:
+        raise ConfigError(f"the token is none of {organisation} that may be used")
+    if Role(found.role) not in {Role.PUBLISHER, Role.ADMIN}:
+        raise ConfigError(f"the token is of the role {found.role}; it must be a publisher's or an admin's")
+    return found.actor, Role(found.role)
+
+
+def list_(
+    organisation: OrganisationOption = "default",
+    state: Annotated[str | None, typer.Option("--state", help="proposed, approved, refused or withdrawn.")] = None,
+) -> None:
+    """List proposals, the newest first."""
+    from fivefold.usecases.changes.proposals import list_proposals  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    who = acting_in(engine, organisation)
+    rows = [
+        [str(line.id), line.state, line.subject, line.proposed_by, day_text(line.proposed_us)[:10], _tested(line)]
+        for line in every_row(lambda part: list_proposals(engine, who, state, part=part))
+    ]
+    show_table("Proposals", ("id", "state", "about", "by", "since", "backtests"), rows, left=6)
+
+
+def _tested(line: "ProposalLine") -> str:
+    return ", ".join(f"{made.id} {made.state}" for made in line.backtests)
+
+
+def show(number: NumberArgument, organisation: OrganisationOption = "default") -> None:
+    """Show a proposal: what would change, whom it would reach, and what its backtests found."""
+    from fivefold.usecases.changes.backtests import report_of  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.changes.proposals import read_proposal  # noqa: PLC0415 (as above)
+
+    engine = open_current_database()
+    who = acting_in(engine, organisation)
+    line = read_proposal(engine, who, number)
+    say(f"Proposal {line.id}, {line.state}: {line.subject}, by {line.proposed_by}: {line.reason}")
+    if line.decided_by is not None:
+        say(f"{line.state} by {line.decided_by}: {line.decision_reason}")
+    say(f"Would change: {json.dumps(dict(line.content), ensure_ascii=False)}")
+    say(f"Would reach: {json.dumps(dict(line.reach), ensure_ascii=False)}")
+    for made in line.backtests:
+        say(f"Backtest {made.id} on {made.entity_type}: {made.state}" + (f": {made.error}" if made.error else ""))
+        if made.state == "done":
+            report = report_of(engine, who, made.id)
+            say(f"{report['changed']['alone']:,} of {report['customers']:,} would be at another level by the rules")
+            if "released" in report:
+                counts = report["released"]
+                say(f"{counts['released']:,} of {counts['raised']:,} that the present version decided on are released")
+            cells = [cell for cell in report["backtest"].get("later", ()) if cell["before"] != cell["after"]]
+            rows = [[cell["before"], cell["after"], f"{cell['entities']:,}"] for cell in cells]
+            show_table("After the cooldown", ("from", "to", "entities"), rows, left=2)
+
+
+def tell_outcome(outcome: "Outcome") -> None:
+    """Say whether what was asked for is done, or proposed and under which number."""
+    if outcome.proposal is None:
+        say("Done at once: nothing decides in this organisation yet.")
+        return
+    tell_proposal(outcome.proposal)
+
+
+def tell_proposal(line: "ProposalLine") -> None:
+    """Say under which number something is proposed, and what comes next."""
+    tests = f"; backtests {_tested(line)}" if line.backtests else ""
+    say(f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: fivefold proposals approve {line.id}")
+
+
+def order(
+    families: Annotated[
+        list[str], typer.Argument(metavar="RULESET...", help="All of the type, the first to decide first.")
+    ],
+    reason: ReasonOption,
+    kind: Annotated[str, typer.Option("--type", help="Of which type of entity.")] = "customer",
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Propose another order of the rulesets of a type."""
+    from fivefold.usecases.changes.asks import order_families  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    tell_outcome(order_families(engine, person(engine, organisation, token)[0], kind, families, reason))
+
+
+def switch(
+    family: Annotated[str, typer.Argument(metavar="RULESET")],
+    on: Annotated[bool, typer.Option("--on/--off", help="Whether it is to decide.")],
+    reason: ReasonOption,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Propose to switch a ruleset on or off."""
+    from fivefold.usecases.changes.asks import switch_family  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    tell_outcome(switch_family(engine, person(engine, organisation, token)[0], family, on, reason))
+
+
+def rollback(
+    family: Annotated[str, typer.Argument(metavar="RULESET")],
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="One that decided before.")],
+    reason: ReasonOption,
+    release: Annotated[
+        bool, typer.Option("--release", help="Levels that only the present version raised are not held any longer.")
+    ] = False,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Propose that a version decides again that did before."""
+    from fivefold.usecases.changes.asks import roll_back  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    tell_outcome(roll_back(engine, person(engine, organisation, token)[0], family, version, reason, release=release))
+
+
+def add_list(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A list with all its versions, in YAML or JSON.")],
+    reason: ReasonOption,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Propose the versions of a list that are not there yet."""
+    from fivefold.usecases.changes.asks import put_list  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    who = person(engine, organisation, token)[0]
+    tell_outcome(put_list(engine, who, path.read_text(encoding="utf-8"), reason=reason))
+
+
+def retire_policy(
+    policy: Annotated[str, typer.Argument(metavar="POLICY")],
+    version: Annotated[int, typer.Argument(metavar="VERSION")],
+    reason: ReasonOption,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Propose that an active version of a policy decides no more."""
+    from fivefold.usecases.changes import asks  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    tell_outcome(asks.retire_policy(engine, person(engine, organisation, token)[0], policy, version, reason))
+
+
+def settings(
+    reason: ReasonOption,
+    override_cap: Annotated[int | None, typer.Option("--override-cap", help="Percent of the portfolio.")] = None,
+    retention_days: Annotated[int | None, typer.Option("--retention-days")] = None,
+    minimum_coverage: Annotated[
+        int | None, typer.Option("--minimum-coverage", help="Percent of rules and cases that examples must reach.")
+    ] = None,
+    programs_lower_levels: Annotated[
+        bool | None,
+        typer.Option(
+            "--programs-lower-levels/--no-programs-lower-levels",
+            help="Whether programs take back what holds a level up without a second person.",
+        ),
+    ] = None,
+    two_people_promote: Annotated[
+        bool | None,
+        typer.Option(
+            "--two-people-promote/--no-two-people-promote",
+            help="Whether a value model becomes champion only once another person approved it.",
+        ),
+    ] = None,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Propose other settings: the cap on overrides, retention, the least coverage, what needs a second person."""
+    from fivefold.usecases.accounts.settings import SettingsGiven  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.asks import change_settings  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.shared.roles import Role  # noqa: PLC0415 (as above)
+
+    engine = open_current_database()
+    who, role = person(engine, organisation, token)
+    if role is not Role.ADMIN:
+        raise ConfigError("settings are proposed by admins; the token is a publisher's")
+    given = SettingsGiven(
+        None, override_cap, retention_days, minimum_coverage, programs_lower_levels, two_people_promote
+    )
+    tell_outcome(change_settings(engine, who, given, reason))
+
+
+def approve(
+    number: NumberArgument,
+    reason: ReasonOption,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Do what another person proposed."""
+    from fivefold.usecases.changes.contents import ModelPromoted  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.proposals import approve_proposal, read_proposal  # noqa: PLC0415 (as above)
+
+    engine = open_current_database()
+    who, role = person(engine, organisation, token)
+    asked = read_proposal(engine, who, number, role)
+    champions = _champions(asked.content["model"]) if asked.kind == ModelPromoted.kind else None
+    line = approve_proposal(engine, who, number, reason, role, champions=champions)
+    say(f"Proposal {line.id} is approved: {line.subject}.")
+
+
+def _champions(model: str) -> "Champions":
+    from fivefold.usecases.changes.promotions import RegistryChampions  # noqa: PLC0415 (imports MLflow)
+
+    return RegistryChampions(open_registry(model))
+
+
+def refuse(
+    number: NumberArgument,
+    reason: ReasonOption,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Refuse a proposal, or withdraw one's own."""
+    from fivefold.usecases.changes.proposals import refuse_proposal  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    who, role = person(engine, organisation, token)
+    line = refuse_proposal(engine, who, number, reason, role)
+    say(f"Proposal {line.id} is {line.state}: {line.subject}.")
+
+
+def backtests(number: NumberArgument, organisation: OrganisationOption = "default", token: TokenOption = "") -> None:
+    """Ask for the backtests of a proposal anew, such as after what decides has changed."""
+    from fivefold.usecases.changes.proposals import request_proposal_backtests  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    line = request_proposal_backtests(engine, person(engine, organisation, token)[0], number)
+    say(f"Proposal {line.id}: backtests {_tested(line) or 'are not needed, nobody is reached'}.")
+
+
+def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
+    """Let one person approve what they proposed: for a try-out. Only before two people decided on anything."""
+    from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    allow_sole_operator(engine, actor_in(engine, organisation, actor()), reason)
+    say(f"One person may approve what they proposed in {organisation}; the audit log says so.")
+
+
+def two_people(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
+    """Need two people from now on."""
+    from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.second_person import require_two_people  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    require_two_people(engine, actor_in(engine, organisation, actor()), reason)
+    say(f"Two people are needed in {organisation} from now on.")

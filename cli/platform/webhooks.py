@@ -1,0 +1,182 @@
+"""`fivefold webhooks`: who is told of what happens, what could not be delivered, and sending again."""
+
+from functools import partial
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table, warn
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import every_row
+
+webhooks_app = typer.Typer(help="Webhooks: who is told of what happens, and what came of it.", no_args_is_help=True)
+
+EndpointArgument = Annotated[int, typer.Argument(metavar="ENDPOINT", help="The number in `fivefold webhooks list`.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (add, list_, rotate, drop_old, disable, enable, remove, dead, replay, encrypt, new_key):
+        webhooks_app.command(command.__name__.strip("_").replace("_", "-"))(command)
+    app.add_typer(webhooks_app, name="webhooks")
+
+
+def add(
+    url: Annotated[str, typer.Argument(help="https://, without a user in it.")],
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Of events, such as level.reached; all by default.")
+    ] = None,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="It may be in your own network, or on this machine.")
+    ] = False,
+    allow_http: Annotated[
+        bool, typer.Option("--allow-http", help="It may be plain http, which others on the way can read.")
+    ] = False,
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Add an endpoint. Its secret is printed once, alone on standard output, and cannot be shown again."""
+    from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import add_endpoint  # noqa: PLC0415 (as above)
+
+    engine = open_current_database()
+    who = actor_in_new(engine, organisation, actor())
+    allowed = {"private_allowed": allow_private, "http_allowed": allow_http}
+    made = add_endpoint(engine, who, url, kinds=kind or (), **allowed)
+    warn(f"this is endpoint {made.endpoint_id}; keep its secret now, it is not shown again")
+    typer.echo(made.secret)
+
+
+def list_(organisation: OrganisationOption = "default") -> None:
+    """List the endpoints, without their secrets."""
+    from fivefold.usecases.webhooks.endpoints import list_endpoints  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    who = acting_in(engine, organisation)
+    rows = [
+        [
+            str(line.id),
+            line.url,
+            ", ".join(line.kinds) or "all",
+            "enabled" if line.enabled else "disabled",
+            "allowed" if line.private_allowed else "refused",
+            day_text(line.created_us)[:10],
+            str(line.secrets),
+            f"{line.waiting:,}",
+            f"{line.dead:,}",
+        ]
+        for line in every_row(lambda part: list_endpoints(engine, who, part=part))
+    ]
+    columns = ("id", "url", "kinds", "state", "private", "since", "secrets", "waiting", "dead")
+    show_table("Endpoints", columns, rows, left=6)
+
+
+def rotate(
+    endpoint: EndpointArgument,
+    at_once: Annotated[bool, typer.Option("--at-once", help="The secrets before end now, not in 24 hours.")] = False,
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Make a new secret, printed once. The one before signs too for 24 hours, so that a receiver can change over."""
+    from fivefold.usecases.webhooks.endpoints import KEPT_HOURS, rotate_secret  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    kept_hours = 0 if at_once else KEPT_HOURS
+    made = rotate_secret(engine, acting_in(engine, organisation), endpoint, kept_hours=kept_hours)
+    warn("keep this secret now, it is not shown again")
+    typer.echo(made.secret)
+
+
+def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
+    """End the secrets before the newest one now."""
+    from fivefold.usecases.webhooks.endpoints import drop_old_secrets  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    dropped = drop_old_secrets(engine, acting_in(engine, organisation), endpoint)
+    say(f"Endpoint {endpoint} signs with its newest secret alone; {dropped} ended.")
+
+
+def disable(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
+    """Send nothing for now. What happens meanwhile waits."""
+    _set_enabled(endpoint, organisation, enabled=False)
+
+
+def enable(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
+    """Send again, everything that waited first."""
+    _set_enabled(endpoint, organisation, enabled=True)
+
+
+def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
+    from fivefold.usecases.webhooks.endpoints import set_enabled  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    set_enabled(engine, acting_in(engine, organisation), endpoint, enabled=enabled)
+    say(f"Endpoint {endpoint} is {'enabled' if enabled else 'disabled'}.")
+
+
+def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
+    """Remove an endpoint, and everything that waits for it, for good."""
+    from fivefold.usecases.webhooks.endpoints import remove_endpoint  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    waiting = remove_endpoint(engine, acting_in(engine, organisation), endpoint)
+    say(f"Endpoint {endpoint} is removed; {waiting:,} deliveries had been waiting.")
+
+
+def dead(
+    endpoint: Annotated[int | None, typer.Option("--endpoint", help="All by default.")] = None,
+    first: Annotated[int, typer.Option("--first", min=1, help="How many.")] = 100,
+    organisation: OrganisationOption = "default",
+) -> None:
+    """List what was given up, and what was wrong at last."""
+    from fivefold.usecases.webhooks.dead_letters import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    who = acting_in(engine, organisation)
+    rows = [
+        [
+            str(line.endpoint_id),
+            str(line.sequence),
+            line.event_id,
+            line.kind,
+            "erased" if line.external_id is None else f"{line.entity_type} {line.external_id}",
+            day_text(line.died_us // 1_000_000 * 1_000_000),
+            line.error,
+            str(line.attempts),
+        ]
+        for line in islice(every_row(partial(dead_letters, engine, who, endpoint)), first)
+    ]
+    columns = ("endpoint", "sequence", "event", "kind", "entity", "given up", "error", "attempts")
+    show_table("Dead letters", columns, rows, left=7)
+
+
+def replay(
+    endpoint: EndpointArgument,
+    from_: Annotated[int | None, typer.Option("--from", min=1, help="Sequence number, itself included.")] = None,
+    to: Annotated[int | None, typer.Option("--to", min=1, help="Sequence number, itself included.")] = None,
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Send again what was given up; with --from and --to everything of a range, whether it arrived or not."""
+    from fivefold.usecases.webhooks import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
+
+    if (from_ is None) != (to is None):
+        raise ConfigError("--from and --to belong together; leave both out to send again what was given up")
+    numbers = None if from_ is None or to is None else (from_, to)
+    engine = open_current_database()
+    again = dead_letters.replay(engine, acting_in(engine, organisation), endpoint, numbers)
+    say(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
+
+
+def encrypt() -> None:
+    """Encrypt the secrets of all endpoints with the newest of FIVEFOLD_WEBHOOK_KEYS; older keys may go then."""
+    from fivefold.usecases.webhooks.endpoints import encrypt_secrets  # noqa: PLC0415 (imports SQLAlchemy)
+
+    count = encrypt_secrets(open_current_database(), actor())
+    say(f"The secrets of {count:,} {'endpoint is' if count == 1 else 'endpoints are'} encrypted with the newest key.")
+
+
+def new_key() -> None:
+    """Print a new key for FIVEFOLD_WEBHOOK_KEYS."""
+    from fivefold.usecases.webhooks import keys as webhook_keys  # noqa: PLC0415 (imports a library)
+
+    typer.echo(webhook_keys.new_key())

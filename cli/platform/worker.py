@@ -1,0 +1,164 @@
+"""`fivefold worker`: keeps levels fresh, tells others, runs backtests, until it is asked to stop."""
+
+import logging
+import signal
+import sys
+from threading import Event
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from filelock import FileLock, Timeout
+
+from fivefold.cli.terminal import moment, open_current_database, say
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import protect_folder
+from fivefold.domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+    from fivefold.serving.metrics.worker import WorkerPages
+    from fivefold.usecases.levels.worker import Tally
+    from fivefold.usecases.levels.worker_loop import Duty
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(worker)
+
+
+def worker(
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to do.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="With --once: the present moment, for histories of the past.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, max=10_000, help="Entities assessed together; 2,500 by default.")
+    ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", min=0, max=65_535, help="/livez, /readyz and /metrics on 127.0.0.1; 0: any."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.")] = False,
+) -> None:
+    """Assess whoever is due, and tell others of levels reached. Any number may run on PostgreSQL, one on SQLite."""
+    from fivefold.serving.logs import configure_logs  # noqa: PLC0415 (as below)
+    from fivefold.usecases.levels.clock_repair import refuse_future  # noqa: PLC0415 (as below)
+
+    if as_of is not None and not once:
+        raise ConfigError("--as-of is for --once: a worker that goes on lives in the present")
+    configure_logs(logging.WARNING if quiet else logging.INFO)
+    at = None if as_of is None else moment(as_of, "--as-of")
+    engine = open_current_database()
+    if at is not None:
+        refuse_future(engine, at, "--as-of")
+    clock = now_microseconds if at is None else _clock_from(at)
+    alone = _alone() if engine.dialect.name == "sqlite" else None
+    try:
+        _work(engine, clock, batch, health_port, once=once)
+    finally:
+        engine.dispose()
+        if alone is not None:
+            alone.release()
+
+
+def _work(
+    engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
+) -> None:
+    from fivefold.serving.metrics.worker import WorkerPages, served  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.worker import SIDE_BY_SIDE, Tally  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.worker_loop import Duty, Pulse, finish, perform  # noqa: PLC0415 (as above)
+    from fivefold.usecases.rulesets.activate import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
+
+    tally = Tally()
+    stop = Event()
+    pages = WorkerPages(engine, Pulse())
+    duties = _duties(engine, clock, batch, tally, stop, pages)
+    if once:
+        told = Duty("webhooks", lambda: deliver_due(engine) > 0, 0.5)
+        finish([*duties, told], until=lambda: not backfills_wait(engine))
+        say(f"{_counted(tally)}; nothing is left to do.")
+        if tally.assessed > tally.with_level:
+            say("`fivefold level` says why some have no level.")
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if engine.dialect.name == "postgresql":
+        duties += [duties[0]] * (SIDE_BY_SIDE - 1)
+    with served(pages, health_port) as port:
+        where = "" if port is None else f" Its health: http://127.0.0.1:{port}/livez, /readyz and /metrics."
+        model = "without a value model" if pages.model is None else f"with version {pages.model} of the value model"
+        does = ", ".join(dict.fromkeys(duty.name for duty in duties))
+        say(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
+        say("The worker runs; Ctrl-C ends it.")
+        sys.stdout.flush()
+        perform(duties, stop, lambda stop: keep_delivering(engine, stop), pulse=pages.pulse)
+    say(f"The worker has ended: {_counted(tally)}.")
+
+
+def _counted(tally: "Tally") -> str:
+    return f"{tally.assessed:,} assessed ({tally.with_level:,} with a level), {tally.failed:,} failed"
+
+
+def _duties(
+    engine: "Engine",
+    clock: "Callable[[], int]",
+    batch: int | None,
+    tally: "Tally",
+    stop: Event,
+    pages: "WorkerPages",
+) -> "list[Duty]":
+    from fivefold.usecases.changes.backtests import run_next_backtest  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.champion import Champion  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.turns import Turns  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.worker import BATCH, run_batch  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.worker_loop import Duty  # noqa: PLC0415 (as above)
+    from fivefold.usecases.rulesets.activate import advance_backfills  # noqa: PLC0415 (as above)
+    from fivefold.usecases.shared.idempotency import prune_keys  # noqa: PLC0415 (as above)
+
+    champion = Champion(engine, read_settings(), clock)
+    champion.look()
+    pages.model = None if champion.valuer is None else champion.valuer.version
+    turns = Turns()
+
+    def assess() -> bool:
+        pages.model = None if champion.valuer is None else champion.valuer.version
+        begun = monotonic_ns()
+        done = run_batch(engine, clock=clock, most=batch or BATCH, valuer=champion.valuer, turns=turns)
+        if done is not None:
+            tally.add(done)
+            pages.assessed(done, (monotonic_ns() - begun) / 1e9)
+        return done is not None
+
+    return [
+        Duty("assess", assess, 0.1),
+        Duty("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
+        Duty("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
+        Duty("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
+        Duty("value model", champion.look, 30.0),
+    ]
+
+
+def _clock_from(at_us: int) -> "Callable[[], int]":
+    """Give a clock that shows that moment now, and goes on."""
+    begun = monotonic_ns()
+    return lambda: at_us + (monotonic_ns() - begun) // 1000
+
+
+def _alone() -> FileLock:
+    """Be the one worker: SQLite has one writer, and two workers would only wait for each other."""
+    settings = read_settings()
+    protect_folder(settings.var)
+    lock = FileLock(settings.var / "worker.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            "another worker runs already; SQLite takes one. For several, set FIVEFOLD_DATABASE_URL to a PostgreSQL"
+        ) from None
+    return lock

@@ -1,0 +1,1 @@
+"""A portfolio from files, as `fivefold rules` takes it."""

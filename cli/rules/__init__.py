@@ -1,0 +1,1 @@
+"""Commands of rulesets as files: `fivefold rules`."""

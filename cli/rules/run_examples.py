@@ -1,0 +1,49 @@
+"""`fivefold rules test`: the examples beside a ruleset, and how much of it they reach."""
+
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.portfolio.bundled import lists_with
+from fivefold.cli.rules.options import ListsOption, RulesetArgument, load_ruleset
+from fivefold.cli.terminal import AsOfOption, moment, say
+from fivefold.risk.governance.examples.run import ExampleResult, run_examples
+
+FAILED = 1
+"""Exit code where an example fails, or too little is covered."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="test")(run_tests)
+
+
+def run_tests(
+    path: RulesetArgument,
+    lists: ListsOption = None,
+    as_of: AsOfOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every example's arithmetic.")] = False,
+) -> None:
+    """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
+    ruleset = load_ruleset(path)
+    tested = run_examples(ruleset, lists_with(lists), moment(as_of, "--as-of"))
+    for result in tested.results:
+        if result.differences or verbose:
+            _show(result)
+    failed = sum(bool(result.differences) for result in tested.results)
+    say(f"{len(tested.results)} examples, {failed} failed")
+    say(
+        f"They expect something of {tested.rule_share:.1f} % of rules (at least {ruleset.coverage.rules} %) "
+        f"and {tested.case_share:.1f} % of cases (at least {ruleset.coverage.cases} %)"
+    )
+    for place in tested.missing():
+        say(f"  not covered: {place}")
+    if not tested.passed(ruleset):
+        raise typer.Exit(FAILED)
+
+
+def _show(result: ExampleResult) -> None:
+    say(f"{'FAILED' if result.differences else 'passed'}  {result.name}")
+    say(f"        {result.explanation.line}")
+    for difference in result.differences:
+        say(f"        {difference}")

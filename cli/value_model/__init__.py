@@ -1,0 +1,1 @@
+"""Commands of the value model: train, score, explain, and the registry."""

@@ -1,0 +1,39 @@
+"""`fivefold indicators`: the catalogue, and `fivefold warm`: compile it now."""
+
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.terminal import say, show_table
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(indicators)
+    app.command()(warm)
+
+
+def indicators(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/indicators.md.")] = False,
+) -> None:
+    """Print the catalogue of indicators. Each has a name, unit, value for an empty history and meaning."""
+    from fivefold.features.catalogue_page import catalogue_markdown, empty_text  # noqa: PLC0415 (loads the indicators)
+    from fivefold.features.indicator_matrix import catalogue  # noqa: PLC0415 (as above)
+
+    if markdown:
+        typer.echo(catalogue_markdown(), nl=False)
+        return
+    found = catalogue()
+    rows = [
+        [made.name, made.label, made.family, made.unit, empty_text(made), made.meaning] for made in found.indicators
+    ]
+    show_table(f"{len(rows)} indicators", ("indicator", "label", "family", "unit", "empty", "meaning"), rows, left=6)
+    say(f"fingerprint {found.fingerprint}")
+
+
+def warm() -> None:
+    """Compile the indicators now. Nothing waits for it later."""
+    from fivefold.features.indicator_matrix import warm as compile_now  # noqa: PLC0415 (loads the indicators)
+
+    compile_now()
+    say("The indicators are compiled.")

@@ -1,0 +1,145 @@
+"""`fivefold explain`: one customer's score as a waterfall, in the terminal or as a picture."""
+
+import json
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fivefold.charts.files import require_picture
+from fivefold.cli.terminal import (
+    AsOfOption,
+    MapOption,
+    ModelOption,
+    NameOption,
+    PathArgument,
+    console,
+    load_model,
+    mapped,
+    moment,
+    require_source,
+    say,
+    say_absent,
+)
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.percent import percent
+from fivefold.features.schema import CREATED
+from fivefold.training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from fivefold.domain.breakdown import Breakdown
+    from fivefold.features.histories import Floats
+    from fivefold.features.reading.paths import MappedFile
+    from fivefold.models.reach import Reach
+    from fivefold.models.value_model import ValueModel
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(explain)
+
+
+def explain(
+    path: PathArgument,
+    user: Annotated[str, typer.Option("--user", help="The customer's user_id.")],
+    as_of: AsOfOption = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Draw the waterfall into a .png or .svg file.")] = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="Indicators shown one by one.")] = 12,
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every indicator, for programs.")] = False,
+    name: NameOption = DEFAULT_NAME,
+    names: MapOption = None,
+) -> None:
+    """Show what one customer's score is made of."""
+    when = moment(as_of, "--as-of")
+    require_source(path)
+    if png:
+        require_picture(png)
+    show(load_model(model, name), mapped(path, names), user, when, png=png, most=most, as_json=as_json)
+
+
+def show(
+    model: "ValueModel",
+    path: "Path | MappedFile",
+    user: str,
+    as_of: int,
+    *,
+    png: Path | None = None,
+    most: int = 12,
+    as_json: bool = False,
+) -> None:
+    """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
+    from fivefold.models.explain import breakdown, explained  # noqa: PLC0415 (loads the indicators)
+    from fivefold.models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
+
+    matrix, reach = _matrix_of(model, path, user, as_of)
+    explanations = explain_matrix(model, matrix)
+    scores, found = explanations.scores, breakdown(explanations, 0, model.currency)
+    headline = (
+        f"Customer {user} as of {day_text(as_of)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
+        f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days, "
+        f"more than {percent(scores.percentile[0], 0)} of the customers known on {day_text(model.test_as_of)}"
+    )
+    if as_json:
+        known = {"user_id": user, "as_of": day_text(as_of), "score": float(scores.score[0])}
+        content = {
+            **known,
+            "category": str(scores.category[0]),
+            **explained(model, explanations, 0),
+            "history": reach.to_dict(),
+        }
+        typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        _print(headline, found, most)
+        seen = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
+        say(f"The starting point is the score at the model's average prediction. Seen: {seen}.")
+        say_absent(model)
+    if png:
+        from fivefold.charts.render import save  # noqa: PLC0415 (imports Altair)
+        from fivefold.charts.waterfall import waterfall  # noqa: PLC0415 (as above)
+
+        save(waterfall(found, title=headline, most=most), png)
+        if not as_json:
+            say(f"Drawn into {png}")
+
+
+def _print(headline: str, found: "Breakdown", most: int) -> None:
+    from fivefold.charts.text.numbers import signed  # noqa: PLC0415 (the room imports what draws)
+    from fivefold.charts.text.waterfall import waterfall_text  # noqa: PLC0415 (as above)
+
+    say(headline)
+    say()
+    say(waterfall_text(found, width_columns=max(console.width, 72), most=most))
+    say()
+    families = ", ".join(f"{family} {signed(points)}" for family, points in found.families().items())
+    say(f"By family: {families}")
+
+
+def _plain(value: Any) -> Any:
+    """Write what is undefined as null: JSON has no other word for it."""
+    if isinstance(value, dict):
+        return {name: _plain(below) for name, below in value.items()}
+    if isinstance(value, list):
+        return [_plain(below) for below in value]
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int) -> "tuple[Floats, Reach]":
+    from fivefold.features.reading.sources import stream_histories  # noqa: PLC0415 (loads the indicators)
+    from fivefold.models.reach import reaches  # noqa: PLC0415 (as above)
+
+    found = None
+    for part in stream_histories(
+        path, model.rates, absent=model.absent
+    ):  # to its end, where it is certain that no customer comes twice
+        position = part.position(user)
+        if position is not None:
+            found = part.select(position, position + 1)
+    if found is None:
+        raise ConfigError(f"{path} has no customer {user!r}")
+    matrix, seen = model.matrix(found, as_of)
+    if not seen[0]:
+        raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
+    return matrix, reaches(found, as_of)[0]

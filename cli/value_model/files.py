@@ -1,0 +1,71 @@
+"""`fivefold simulate`, `sample` and `sort`: files to try things out on, and files put in order."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.terminal import PathArgument, say, show_table
+from fivefold.domain.errors import ConfigError
+
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(simulate)
+    app.command()(sample)
+    app.command()(sort)
+
+
+def simulate(
+    output: OutputOption,
+    customers: Annotated[int, typer.Option("--customers", min=1, help="How many customers.")] = 5_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same customers.")] = 1,
+) -> None:
+    """Simulate customers to try things out on. They deposit, withdraw, pause and leave."""
+    from fivefold.training.simulation.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
+
+    _require_parquet(output)
+    rows = write_simulation(Simulation(customers=customers, seed=seed), output)
+    say(f"{rows:,} transactions of {customers:,} simulated customers: {output}")
+
+
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where the tables are written.")],
+    customers: Annotated[int, typer.Option("--customers", min=20, max=10_000, help="How many customers.")] = 300,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed and day give the same customers.")] = 1,
+) -> None:
+    """Write a sample portfolio for the ruleset fatf-retail. It has customers, transactions, screenings, cases, tags."""
+    from pyarrow.parquet import read_schema  # noqa: PLC0415 (heavy to import)
+
+    from fivefold.training.simulation.sample_portfolio import write_sample  # noqa: PLC0415 (heavy to import)
+
+    tables = write_sample(folder, customers, seed)
+    show_table(
+        f"{customers:,} invented customers in {folder}",
+        ("table", "columns"),
+        [[path.name, ", ".join(read_schema(path).names)] for path in tables.paths],
+        left=2,
+    )
+    parts = " ".join(f"--{path.stem} {shlex.quote(str(path))}" for path in tables.paths[1:])
+    say("\nTry the shipped ruleset on them:")
+    say(f"  fivefold rules assess fatf-retail {shlex.quote(str(tables.customers))} {parts}")
+    say(f"with --explain {tables.stories['structuring']} (cash below the reporting threshold), or one of these:")
+    for story, customer in tables.stories.items():
+        say(f"  {customer}  {story}")
+
+
+def sort(path: PathArgument, output: OutputOption) -> None:
+    """Group a file's rows by customer. Streaming needs that; files larger than memory are fine."""
+    from fivefold.features.reading.sort_file import sort_by_customer  # noqa: PLC0415 (heavy to import)
+
+    _require_parquet(output)
+    rows = sort_by_customer(path, output)
+    say(f"{rows:,} rows, grouped by customer: {output}")
+
+
+def _require_parquet(output: Path) -> None:
+    if output.suffix.lower() != ".parquet":
+        raise ConfigError(f"--output is {output}; it must end in .parquet")

@@ -1,0 +1,81 @@
+"""Writing scores: Parquet, CSV, JSON or JSON lines, batch by batch, by the suffix of the file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing, require_folder
+from fivefold.features.reading.formulas import inert_frame
+
+Write = Callable[[pl.DataFrame], None]
+
+
+def require_output(path: Path) -> None:
+    """Raise ConfigError where the suffix is none that can be written, or there is no folder for the file."""
+    if path.suffix.lower() not in _OPENERS:
+        raise ConfigError(f"--output is {path}; it must end in {', '.join(_OPENERS)}")
+    require_folder(path)
+
+
+@contextmanager
+def open_output(path: Path) -> Iterator[Write]:
+    """Give a function that appends a batch to *path*; the file is there only once all went well.
+
+    ConfigError where the suffix is none that can be written.
+    """
+    require_output(path)
+    with replacing(path) as unfinished, _OPENERS[path.suffix.lower()](unfinished) as write:
+        yield write
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
+    with ExitStack() as stack:
+        writers: list[pyarrow.parquet.ParquetWriter] = []
+
+        def write(table: pl.DataFrame) -> None:
+            arrow: pa.Table = table.to_arrow(compat_level=pl.CompatLevel.oldest())
+            if not writers:
+                writers.append(stack.enter_context(pyarrow.parquet.ParquetWriter(path, arrow.schema)))
+            writers[0].write_table(arrow)
+
+        yield write
+
+
+@contextmanager
+def _csv(path: Path) -> Iterator[Write]:
+    with path.open("wb") as file:
+
+        def write(table: pl.DataFrame) -> None:
+            inert_frame(table).write_csv(file, include_header=file.tell() == 0)
+
+        yield write
+
+
+@contextmanager
+def _json_lines(path: Path) -> Iterator[Write]:
+    with path.open("wb") as file:
+        yield lambda table: table.write_ndjson(file)
+
+
+@contextmanager
+def _json(path: Path) -> Iterator[Write]:
+    with path.open("w", encoding="utf-8") as file:
+        before = "[\n"
+
+        def write(table: pl.DataFrame) -> None:
+            nonlocal before
+            for line in table.write_ndjson().splitlines():
+                file.write(before + line)
+                before = ",\n"
+
+        yield write
+        file.write("[]\n" if before == "[\n" else "\n]\n")
+
+
+_OPENERS = {".parquet": _parquet, ".csv": _csv, ".json": _json, ".jsonl": _json_lines, ".ndjson": _json_lines}

@@ -1,0 +1,84 @@
+"""`fivefold recalibrate`: the trees of a version with a score curve of later customers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.terminal import (
+    MapOption,
+    ModelOption,
+    NameOption,
+    console,
+    mapped,
+    open_registry,
+    require_name,
+    require_source,
+    say,
+    show_table,
+    warn,
+)
+from fivefold.domain.clock import day_text, parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from fivefold.training.recalibrate import Recalibration
+
+AsOfOption = Annotated[
+    str | None,
+    typer.Option("--as-of", help="ISO date; by default the latest whose value window the data cover."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(recalibrate)
+
+
+def recalibrate(
+    data: Annotated[Path, typer.Option("--data", help="Transactions, up to a horizon after the as-of.")],
+    as_of: AsOfOption = None,
+    model: ModelOption = None,
+    name: NameOption = DEFAULT_NAME,
+    names: MapOption = None,
+) -> None:
+    """Make a new score curve for the trees of a version, judged. It does not become champion by itself."""
+    when = None if as_of is None else parse_moment(as_of, "--as-of")
+    require_name(name)
+    require_source(data)
+    if model is not None and not model.startswith("models:/"):
+        raise ConfigError(f"--model is {model!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
+    from fivefold.training.recalibrate import recalibrate as run  # noqa: PLC0415 (imports MLflow and SHAP)
+
+    source = mapped(data, names)
+    show(run(source if source.names.ours else data, open_registry(name), uri=model, as_of=when), name)
+
+
+def show(outcome: "Recalibration", name: str) -> None:
+    """Print what the new curve changes, the verdict, and the command that makes the version champion."""
+    from fivefold.training.report.recalibration_card import sentences  # noqa: PLC0415 (imports Polars)
+
+    lineage, model, change = outcome.lineage, outcome.model, outcome.change
+    for text in lineage.warnings:
+        warn(text)
+    currency = model.currency
+    columns = ("segment", "share before", "share after", f"mean value before ({currency})", "mean value after")
+    customers, day = model.curve.customers, day_text(model.test_as_of)
+    show_table(
+        f"{customers:,} customers known on {day}: curve of version {lineage.parent}, and new", columns, change.rows()
+    )
+    say()
+    for sentence in sentences(lineage, change):
+        say(sentence)
+    say()
+    say(f"Registered as {name} version {outcome.version}; model hash {model.content_hash[:12]}.")
+    console.print(f"The gate: {outcome.verdict}.")
+    option = "" if name == DEFAULT_NAME else f" --name {name}"
+    command = f"fivefold promote {outcome.version}{option}"
+    if outcome.verdict.promote:
+        say(f"What served before still serves. To make it champion: {command} --reason TEXT")
+        return
+    say(
+        f"The gate does not allow it, and what served before still serves. To overrule: {command} --force --reason TEXT"
+    )

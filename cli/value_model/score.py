@@ -1,0 +1,208 @@
+"""`fivefold score`: a file of transactions in, one row a customer out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import polars as pl
+import typer
+from tqdm import tqdm
+
+from fivefold.charts.text.numbers import one_line
+from fivefold.cli.terminal import (
+    AsOfOption,
+    MapOption,
+    ModelOption,
+    NameOption,
+    PathArgument,
+    load_model,
+    mapped,
+    moment,
+    require_source,
+    say,
+    say_absent,
+    show_table,
+    warn,
+    warn_of_currency,
+)
+from fivefold.cli.value_model.output import Write, open_output, require_output
+from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
+from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.domain.percent import percent
+from fivefold.domain.segments import SEGMENTS
+from fivefold.training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from fivefold.features.reading.paths import MappedFile
+    from fivefold.models.scoring import ScoredBatch
+    from fivefold.models.value_model import ValueModel
+
+SHOWN_FALLS = 10
+_OF_MOVES = ["user_id", "score_before", "score", "category_before", "category", "move"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(score)
+
+
+def score(
+    path: PathArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to: .parquet, .csv, .json or .jsonl.")
+    ] = None,
+    as_of: AsOfOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Add base and the points of every indicator.")] = False,
+    compare_as_of: Annotated[
+        str | None, typer.Option("--compare-as-of", help="An earlier date: lists falls and segment moves since.")
+    ] = None,
+    model: ModelOption = None,
+    name: NameOption = DEFAULT_NAME,
+    names: MapOption = None,
+) -> None:
+    """Score every customer of a file. The champion does it, or any other registered model."""
+    when = moment(as_of, "--as-of")
+    before = None if compare_as_of is None else parse_moment(compare_as_of, "--compare-as-of")
+    if before is not None and before >= when:
+        raise ConfigError(f"--compare-as-of is {day_text(before)}; it must be before {day_text(when)}, the as-of")
+    if output and output.exists() and path.exists() and output.samefile(path):
+        raise ConfigError(f"--output is {output}, the file that is read; the scores need a file of their own")
+    if output:
+        require_output(output)
+    require_source(path)
+    source = mapped(path, names)
+    used = load_model(model, name)
+    warn_of_currency(source, used.currency)
+    summary = score_file(used, source, output, when, explain=explain, compare_as_of=before)
+    summary.show(used, when, asked=as_of is not None)
+    if before is not None:
+        summary.show_moves(before, when)
+    if output:
+        say(f"Written to {output}: {_customers(summary.customers)}")
+
+
+class Summary:
+    """What is told of a scored file, gathered batch by batch in bounded memory."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.customers = 0
+        self.left_out = 0
+        self.newest: int | None = None
+        self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
+        self._moves: dict[tuple[str, str], int] = {}
+        self._falls: pl.DataFrame | None = None
+
+    def add(self, batch: "ScoredBatch") -> None:
+        """Take in one batch."""
+        self.customers += len(batch.table)
+        self.left_out += batch.left_out
+        self.newest = max((found for found in (self.newest, batch.newest) if found is not None), default=None)
+        sums = batch.table.group_by("category").agg(pl.len(), pl.sum("score"), pl.sum("expected_value"))
+        for category, *figures in sums.iter_rows():
+            self._segments[category] = [a + b for a, b in zip(self._segments[category], figures, strict=True)]
+        if "move" in batch.table.columns:
+            self._add_moves(batch.table.select(_OF_MOVES).drop_nulls())
+
+    def _add_moves(self, table: pl.DataFrame) -> None:
+        for before, now, customers in table.group_by("category_before", "category").len().iter_rows():
+            self._moves[before, now] = self._moves.get((before, now), 0) + customers
+        falls = table.filter(pl.col("move") < 0)
+        joined = falls if self._falls is None else pl.concat([self._falls, falls])
+        self._falls = joined.sort("move", "user_id").head(SHOWN_FALLS)
+
+    def show(self, model: "ValueModel", as_of: int, *, asked: bool) -> None:
+        """Print the segments, and warn of what a reader might overlook."""
+        rows = [
+            [segment, f"{count:,.0f}", _mean(scores, count), _mean(money, count)]
+            for segment, (count, scores, money) in reversed(self._segments.items())
+        ]
+        value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
+        show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
+        say(f"Scores are places among the {model.curve.customers:,} customers known on {day_text(model.test_as_of)}.")
+        say_absent(model)
+        self._warn_of_shares(model)
+        if self.left_out:
+            say(f"Left out, for want of a row by {day_text(as_of)}: {_customers(self.left_out)}")
+        if not asked and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
+            warn(f"the newest row is dated {day_text(self.newest)}, in the future: no row after now was seen")
+        if not asked and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
+            midnight = day_text(-(-self.newest // DAY_US) * DAY_US)
+            warn(
+                f"the newest row is more than {model.horizon_days} days old, and the scores are as of now. For scores "
+                f"as of the end of the data: --as-of {midnight}"
+            )
+
+    def _warn_of_shares(self, model: "ValueModel") -> None:
+        """Warn where the segments hold other shares of the customers than of the reference portfolio."""
+        from fivefold.models.drift import STABLE, stability_index  # noqa: PLC0415 (loads the indicators)
+
+        shares = model.segment_shares()
+        expected = np.array([round(share * model.curve.customers) for share in shares.values()])
+        index = stability_index(expected, np.array([int(self._segments[segment][0]) for segment in shares]))
+        if index is not None and index >= STABLE:
+            was = ", ".join(f"{segment} {percent(share, 0)}" for segment, share in shares.items())
+            warn(
+                f"the shares of the segments have left those of {day_text(model.test_as_of)} ({was}; PSI {index:.2f}): "
+                "train again or run `fivefold recalibrate` on later data, so that a score means its place among "
+                "today's customers"
+            )
+
+    def show_moves(self, before: int, as_of: int) -> None:
+        """Print how customers moved between segments, and who fell furthest."""
+        rows = [[source, *(f"{self._moves.get((source, target), 0):,}" for target in SEGMENTS)] for source in SEGMENTS]
+        say()
+        title = f"Segments: {day_text(before)} (rows) to {day_text(as_of)} (columns)"
+        show_table(title, ("", *SEGMENTS), rows)
+        if self._falls is not None and len(self._falls):
+            say()
+            falls = [
+                [one_line(user_id), f"{was:.2f}", f"{now:.2f}", f"{old} → {new}" if old != new else old, f"{move:+.2f}"]
+                for user_id, was, now, old, new, move in self._falls.iter_rows()
+            ]
+            show_table("The largest falls", ("customer", "before", "now", "segment", "move"), falls)
+
+
+def score_file(
+    model: "ValueModel",
+    path: "Path | MappedFile",
+    output: Path | None,
+    as_of: int,
+    *,
+    explain: bool = False,
+    compare_as_of: int | None = None,
+) -> Summary:
+    """Stream a file through the model into another, which is there only once it is whole; LayoutError without rows."""
+    from fivefold.models.scoring import score_source  # noqa: PLC0415 (loads the indicators)
+
+    summary = Summary()
+    progress = tqdm(desc="scoring", unit=" customers", disable=None, leave=False)
+    with progress, open_output(output) if output else _nowhere() as write:
+        for batch in score_source(model, path, as_of, explained=explain, compare_as_of=compare_as_of):
+            write(_with_reference(batch.table, day_text(model.test_as_of)))
+            summary.add(batch)
+            progress.update(len(batch.table))
+        if summary.newest is None:
+            raise LayoutError(f"{path} has no rows")
+    return summary
+
+
+def _with_reference(table: pl.DataFrame, day: str) -> pl.DataFrame:
+    """Say beside each percentile among whom it is: the customers known on that day."""
+    place = table.get_column_index("percentile") + 1
+    return table.select(*table.columns[:place], pl.lit(day).alias("reference_date"), *table.columns[place:])
+
+
+def _customers(count: int) -> str:
+    return "1 customer" if count == 1 else f"{count:,} customers"
+
+
+def _mean(total: float, count: float) -> str:
+    return f"{total / count:,.2f}" if count else ""
+
+
+@contextmanager
+def _nowhere() -> Iterator[Write]:
+    yield lambda _: None

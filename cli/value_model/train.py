@@ -1,0 +1,173 @@
+"""`fivefold train`: from a file of transactions to a registered, judged model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.platform.proposals import TokenOption, person, tell_proposal
+from fivefold.cli.terminal import (
+    MapOption,
+    NameOption,
+    OrganisationOption,
+    actor,
+    console,
+    mapped,
+    open_current_database,
+    open_registry,
+    require_name,
+    require_source,
+    say,
+    show_table,
+    warn,
+    warn_of_currency,
+)
+from fivefold.domain.clock import day_text
+from fivefold.domain.percent import percent
+from fivefold.domain.settings import read_settings
+from fivefold.training.config import DEFAULT_NAME, TrainingConfig, read_config
+
+if TYPE_CHECKING:
+    from fivefold.features.reading.paths import MappedFile
+    from fivefold.models.promotions import Promotion
+    from fivefold.models.registry import Registry
+    from fivefold.training.plan import Plan
+    from fivefold.training.retrain import Outcome
+    from fivefold.usecases.shared.actors import Actor
+
+DEMO_CUSTOMERS = 5_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(train)
+
+
+def train(
+    data: Annotated[Path | None, typer.Option("--data", help="Transactions; simulated ones by default.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Training configuration, YAML.")] = None,
+    tune: Annotated[int, typer.Option("--tune", min=0, help="Try so many configurations first (Optuna).")] = 0,
+    name: NameOption = "",
+    names: MapOption = None,
+    organisation: OrganisationOption = "default",
+    token: TokenOption = "",
+) -> None:
+    """Train, judge, register, and promote if the gate allows it. Where two people promote, that is proposed."""
+    if data:
+        require_source(data)
+    settings = read_config(config)
+    if name:
+        settings = settings.model_copy(update={"name": name})
+    require_name(settings.name)
+    import fivefold.training.retrain  # noqa: F401, PLC0415 (where that cannot be imported, nothing is simulated for it)
+
+    source = mapped(data or simulated_file(), names, settings.columns if data else {})
+    warn_of_currency(source, settings.base_currency)
+    proposer = _proposer(organisation, token) if token else None
+    outcome = run(source if source.names.ours else source.path, settings, tune)
+    show_outcome(outcome, settings)
+    if proposer is not None and outcome.verdict.promote and not outcome.promoted:
+        from fivefold.usecases.changes.promotions import propose_promotion  # noqa: PLC0415 (imports SQLAlchemy)
+
+        registry = open_registry(settings.name)
+        tell_proposal(propose_promotion(open_current_database(), registry, outcome.version, proposer))
+
+
+def _proposer(organisation: str, token: str) -> "Actor | None":
+    """Tell who proposes what the gate allows, before anything is trained; None where one person promotes."""
+    from fivefold.usecases.changes.promotions import need_of_two_people  # noqa: PLC0415 (imports SQLAlchemy)
+
+    engine = open_current_database()
+    return person(engine, organisation, token)[0] if need_of_two_people(engine) else None
+
+
+def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Outcome":
+    """Run the training with the registry of the settings."""
+    from fivefold.training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
+
+    def promote(registry: "Registry", number: int) -> "Promotion | None":
+        from fivefold.usecases.changes.promotions import need_of_two_people, promote_model  # noqa: PLC0415 (imports SQLAlchemy)
+
+        engine = open_current_database()
+        return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor())
+
+    registry = open_registry(config.name)
+    return retrain(path, config, registry, tune_trials=tune, show=show_plan, promote_by=promote)
+
+
+def show_plan(plan: "Plan") -> None:
+    """Print what a run is about to learn from, and warn of what is doubtful, before anything is fitted."""
+    overview, dates, windows, quality = plan.overview, plan.dates, plan.rows.windows, plan.overview.quality
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in quality.kinds.most_common())
+    currencies = ", ".join(
+        f"{code} {percent(count / quality.rows, 0)}" for code, count in quality.currencies.most_common(5)
+    )
+    say(
+        f"Data: {plan.source}, {overview.rows:,} rows of {overview.customers:,} customers, "
+        f"{day_text(overview.period.first)[:10]} to {day_text(overview.period.last)[:10]}"
+    )
+    say(f"Rows: {kinds}; {currencies}")
+    for text in plan.assumptions:
+        say(f"Absent: {text}")
+    say(
+        f"Learns at {len(dates.training)} dates, {day_text(int(dates.training[0]))} to {day_text(dates.validation)}, "
+        f"{len(plan.rows.values):,} rows ({percent(plan.rows.share, 0)} of the customers)"
+    )
+    last = len(windows.as_of) - 1
+    shown = {0: "first training", int(windows.rows[:last].argmin()): "thinnest training", last - 1: "last training"}
+    counted = (windows.known, windows.active, windows.rows)
+    rows = [
+        [name, windows.words(number), *(f"{counts[number]:,}" for counts in counted)]
+        for number, name in sorted((shown | {last: "test"}).items())
+    ]
+    columns = ("window", "days", "customers known before", "active in it", "rows in it")
+    show_table("What stands behind the windows", columns, rows, left=2)
+    for text in plan.warnings:  # a refusal ends the run, and is said there
+        warn(text)
+
+
+def simulated_file() -> Path:
+    """Give the file of simulated customers, making it where it is not there yet."""
+    from fivefold.training.simulation.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
+
+    path = read_settings().var / "demo" / "transactions.parquet"
+    if not path.exists():
+        rows = write_simulation(Simulation(customers=DEMO_CUSTOMERS), path)
+        say(f"Simulated {DEMO_CUSTOMERS:,} customers with {rows:,} transactions: {path}")
+    return path
+
+
+def show_outcome(outcome: "Outcome", config: TrainingConfig) -> None:
+    """Print what a run came to: metrics, segments, the gate's verdict."""
+    evaluation = outcome.evaluation
+    rows = [
+        [name, f"{found.normalised_gini:.4f}", f"{found.top_decile_capture:.4f}", f"{found.spearman:.4f}"]
+        for name, found in evaluation.by_name.items()
+    ]
+    say()
+    columns = ("", "normalised Gini", "top-decile capture", "Spearman")
+    show_table(f"On {evaluation.customers:,} customers of a window that the model never saw", columns, rows)
+    say()
+    segments = [
+        [row["segment"], f"{row['customers']:,}", f"{row['value_mean']:,.2f}", percent(row["value_share"])]
+        for row in evaluation.segments.to_dicts()
+    ]
+    money = f"mean value ({config.base_currency})"
+    show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
+    say()
+    say(f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}.")
+    console.print(f"The gate: {outcome.verdict}.")
+    if outcome.promoted:
+        say(f"Version {outcome.version} is the champion now.")
+        return
+    name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
+    if outcome.verdict.promote:
+        say(
+            f"Not promoted yet: two people promote a model here. What served before still serves. One proposes it,"
+            f" another approves: fivefold promote {outcome.version}{name} --token TOKEN"
+        )
+        return
+    say(
+        f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
+        f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
+    )

@@ -1,0 +1,223 @@
+"""What an indicator is: a short plain function of one customer's history, declared with what it means."""
+
+import ast
+import hashlib
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import isnan
+from types import ModuleType
+from typing import Any, Final, TypeVar
+
+from fivefold.domain.errors import ConfigError, FingerprintMismatch
+from fivefold.features import schema as columns
+from fivefold.features.catalogue import statistics
+
+ARGUMENTS: Final = (
+    "time",  # moments of the rows up to as-of, microseconds, rising
+    "amount",  # signed, base currency
+    "balance",  # after the row, base currency
+    "kind",  # DEPOSIT, WITHDRAWAL, NOTHING, PENDING_ROW or FAILED_ROW
+    "currency",  # position in the rate table's codes
+    "category",  # 0 API, 1 WEB
+    "created",  # account creation as each row states it, microseconds
+    "decay",  # weight of each row: 1 at as-of, halved every 360 days before
+    "first_row",  # first row inside the window; the rows before it are there as well
+    "window_start",  # moment that opens the window, itself outside
+    "as_of",  # microseconds
+)
+"""What a function may name as its parameters; the columns end at as-of, so nothing later can be seen."""
+
+_ARGUMENT_OF: Final = {columns.BALANCE: "balance", columns.CATEGORY: "category", columns.CREATED: "created"}
+
+FAMILIES: Final = ("recency", "tenure", "volume", "rhythm", "balance", "trend", "quality", "currency", "channel")
+UNITS: Final = ("days", "money", "money per day", "count", "share", "ratio", "flag")
+
+Function = TypeVar("Function", bound=Callable[..., float])
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """One column of the catalogue.
+
+    Attributes:
+        name: `subject_statistic_window`.
+        family: the group it is explained under.
+        unit: one of `UNITS`; money is in the base currency.
+        meaning: one sentence for people.
+        empty: its value for a history without rows: 0 for a sum of nothing, NaN for a mean of nothing.
+        window_days: length of the window (as-of - window, as-of]; None for all history.
+        function: computes it from what its parameters name.
+        constants: further arguments, by name.
+        label: a few words for a picture, where the meaning would be too long.
+    """
+
+    name: str
+    family: str
+    unit: str
+    meaning: str
+    empty: float
+    window_days: int | None
+    function: Callable[..., float]
+    constants: tuple[tuple[str, float], ...] = ()
+    label: str = ""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What the function names, in its order."""
+        return tuple(inspect.signature(self.function).parameters)
+
+    def reads(self, column: str) -> bool:
+        """Tell whether its value depends on a column that rows may leave out, by the name of `features.schema`."""
+        return _ARGUMENT_OF[column] in self.parameters
+
+    def declared(self) -> dict[str, Any]:
+        """Give what defines its value, for the fingerprint: everything but its wording."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "empty": None if isnan(self.empty) else self.empty,
+            "window_days": self.window_days,
+            "constants": dict(self.constants),
+            "function": self.function.__name__,
+        }
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Indicators in a fixed order: the columns of the matrix that the model sees."""
+
+    indicators: tuple[Indicator, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names, in order."""
+        return tuple(indicator.name for indicator in self.indicators)
+
+    @cached_property  # of the code that was loaded, whatever becomes of its files
+    def fingerprint(self) -> str:
+        """SHA-256 over the declarations, the functions' code and the code they share; comments do not count."""
+        declared = [indicator.declared() for indicator in self.indicators]
+        code = [source_of(module) for module in self.modules]
+        return hashlib.sha256(json.dumps([code, declared], sort_keys=True).encode()).hexdigest()
+
+    @property
+    def modules(self) -> tuple[ModuleType, ...]:
+        """The modules whose code decides the values: those of the functions, and what all of them share."""
+        names = {indicator.function.__module__ for indicator in self.indicators}
+        return tuple(sys.modules[name] for name in (columns.__name__, statistics.__name__, *sorted(names)))
+
+    def require(self, fingerprint: str, whose: str) -> None:
+        """Raise FingerprintMismatch unless *fingerprint*, which *whose* carries, is this catalogue's."""
+        if fingerprint != self.fingerprint:
+            raise FingerprintMismatch(
+                f"{whose} was trained on other indicators (catalogue {fingerprint[:12]}) than this program computes "
+                f"(catalogue {self.fingerprint[:12]}): train again, or use the program that it was trained with"
+            )
+
+
+def indicator(
+    name: str,
+    *,
+    unit: str,
+    empty: float,
+    windows: Sequence[int | None] = (None,),
+    variants: Sequence[Mapping[str, float]] = ({},),
+    family: str | None = None,
+    label: str = "",
+) -> Callable[[Function], Function]:
+    """Declare a function as indicators: one for each window and each variant of its constants.
+
+    *label* says in a few words what the docstring's first line says in a sentence; without one it is the sentence.
+    *name*, *label* and the docstring's first line may name `{window}` and the constants; the family is the module's
+    name.
+
+    >>> @indicator("event_count_{window}", unit="count", empty=0.0, windows=(30, None), family="volume")
+    ... def event_count(time, first_row):
+    ...     \"\"\"Number of events {window}.\"\"\"
+    ...     return float(len(time) - first_row)
+    >>> [made.name for made in event_count.indicators]
+    ['event_count_30d', 'event_count_all']
+    """
+
+    def declare(function: Function) -> Function:
+        wording = (inspect.getdoc(function) or "").split("\n", maxsplit=1)[0]
+        template = Indicator(
+            name, family or function.__module__.rsplit(".", 1)[-1], unit, wording, empty, None, function, label=label
+        )
+        made = [_instance(template, days, variant) for days in windows for variant in variants]
+        function.indicators = tuple(made)  # type: ignore[attr-defined]  # where `collect` finds them
+        return function
+
+    return declare
+
+
+def collect(*modules: Any) -> Catalogue:
+    """Gather the indicators that *modules* declare, in the order of their lines; ConfigError for a wrong one."""
+    found = [
+        made
+        for module in modules
+        for function in vars(module).values()
+        if callable(function) and getattr(function, "__module__", "") == module.__name__
+        for made in getattr(function, "indicators", ())
+    ]
+    for made in found:
+        _check(made)
+    names = [made.name for made in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"declared more than once: {', '.join(twice)}")
+    functions = {made.function.__name__: made.function for made in found}
+    for made in found:
+        other = functions[made.function.__name__]
+        if other is not made.function:
+            raise ConfigError(
+                f"{made.function.__module__} and {other.__module__} both have a function {other.__name__}; "
+                "the kernel knows each by its name, so it must be the only one of that name"
+            )
+    return Catalogue(tuple(found))
+
+
+def source_of(thing: Any) -> str:
+    """Give the code of a function or module, without its comments, docstrings, decorators and layout."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.Module | ast.ClassDef):
+            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []
+    return ast.unparse(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _instance(template: Indicator, days: int | None, variant: Mapping[str, float]) -> Indicator:
+    of_name = {"window": "all" if days is None else f"{days}d", **variant}
+    of_meaning = {"window": "in all history" if days is None else f"in the last {days} days", **variant}
+    of_label = {"window": "all time" if days is None else f"{days} days", **variant}
+    meaning = template.meaning.format(**of_meaning)
+    return replace(
+        template,
+        name=template.name.format(**of_name),
+        meaning=meaning,
+        label=template.label.format(**of_label) or meaning.rstrip("."),
+        window_days=days,
+        constants=tuple(sorted(variant.items())),
+    )
+
+
+def _check(made: Indicator) -> None:
+    unknown = [name for name in made.parameters if name not in ARGUMENTS and name not in dict(made.constants)]
+    if unknown:
+        raise ConfigError(f"indicator {made.name} asks for {', '.join(unknown)}; there are {', '.join(ARGUMENTS)}")
+    for what, value, allowed in (("family", made.family, FAMILIES), ("unit", made.unit, UNITS)):
+        if value not in allowed:
+            raise ConfigError(f"indicator {made.name} has the {what} {value!r}; allowed: {', '.join(allowed)}")
+    if not made.meaning.endswith("."):
+        raise ConfigError(f"indicator {made.name} has no meaning: its docstring's first line must be a sentence")

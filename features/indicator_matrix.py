@@ -1,0 +1,131 @@
+"""Indicators of many customers at many as-of dates, in one pass over their histories."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from fivefold.features import schema as c
+from fivefold.features.catalogue.indicator import Catalogue
+from fivefold.features.catalogue.kernel import Walk, compiled
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.indicators import CATALOGUE
+from fivefold.features.numba_cache import compiled_loops
+from fivefold.features.reading import compiled_loops as column_loops
+from fivefold.features.reading import time_loops
+from fivefold.features.request_body import scan_loops as json_loops
+
+_CUSTOMERS_A_THREAD = 2_000
+"""Below this a second thread costs more than it gives."""
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Indicators of n customers at k as-of dates.
+
+    Attributes:
+        values: n x k x F indicators, columns in the order of the whole catalogue; NaN where undefined.
+        seen: n x k rows that each customer had by then; 0 where there was none yet.
+    """
+
+    values: npt.NDArray[np.float64]
+    seen: Integers
+
+
+def snapshots(histories: Histories, as_ofs: Integers, walk: Walk | None = None) -> Snapshots:
+    """Compute every indicator of every customer at each of k moments (microseconds).
+
+    *walk* is by default the compiled catalogue; the interpreted one and the bounds-checked one give the same bits.
+    """
+    shape = (histories.customers, len(as_ofs))
+    values = np.empty((*shape, len(CATALOGUE.indicators)))
+    seen = np.empty(shape, dtype=np.int64)
+    used = walk or warm()
+    as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
+    bounds = _shares(histories)
+    if len(bounds) == 2:
+        _walk(used, histories, as_ofs, values, seen)
+    else:
+        with ThreadPoolExecutor(len(bounds) - 1) as pool:
+            walks = [
+                pool.submit(_walk, used, histories.select(first, last), as_ofs, values[first:last], seen[first:last])
+                for first, last in pairwise(bounds)
+            ]
+        for walk_of_part in walks:
+            walk_of_part.result()
+    if histories.unknown_from is not None:
+        _undefine(values, histories.unknown_from, as_ofs)
+    return Snapshots(values, seen)
+
+
+def indicators(histories: Histories, as_of: int) -> tuple[Floats, Integers]:
+    """Compute the n x F indicators at one moment (microseconds), and how many rows each customer had by then."""
+    taken = snapshots(histories, np.array([as_of], dtype=np.int64))
+    return taken.values[:, 0, :], taken.seen[:, 0]
+
+
+@lru_cache(maxsize=1)
+def warm() -> Walk:
+    """Load the compiled catalogue and loops, or compile them: seconds once a machine, so call it at start."""
+    for loops in (column_loops, time_loops, json_loops):
+        compiled_loops(loops)
+    return compiled(CATALOGUE)
+
+
+def catalogue(absent: tuple[str, ...] = ()) -> Catalogue:
+    """Give the catalogue whose columns the matrix has; without those that read a balance, where that is *absent*."""
+    return _without_balance() if c.BALANCE in absent else CATALOGUE
+
+
+def columns_of(matrix: Floats, absent: tuple[str, ...]) -> Floats:
+    """Take the columns of `catalogue(absent)` out of a matrix that has all of them, in its last axis."""
+    return matrix[..., ~_readers(c.BALANCE)] if c.BALANCE in absent else matrix
+
+
+@lru_cache(maxsize=1)
+def _without_balance() -> Catalogue:
+    return Catalogue(tuple(made for made in CATALOGUE.indicators if not made.reads(c.BALANCE)))
+
+
+@lru_cache(maxsize=len(c.NULLABLE))
+def _readers(column: str) -> npt.NDArray[np.bool_]:
+    """Mark the indicators that read a column."""
+    return np.array([made.reads(column) for made in CATALOGUE.indicators])
+
+
+def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers) -> None:
+    """Put NaN where an indicator reads what a row up to its as-of does not say."""
+    for place, column in enumerate(c.NULLABLE):
+        unknown = unknown_from[:, place, None] <= as_ofs
+        if unknown.any():
+            values[unknown[..., None] & _readers(column)] = np.nan
+
+
+def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: Integers) -> None:
+    walk(
+        part.offsets,
+        part.time,
+        part.amount,
+        part.balance,
+        part.kind,
+        part.currency,
+        part.category,
+        part.created,
+        as_ofs,
+        values,
+        seen,
+    )
+
+
+def _shares(histories: Histories) -> list[int]:
+    """Cut the customers into as many parts of about equally many rows as there are processors."""
+    if histories.customers < _CUSTOMERS_A_THREAD:
+        return [0, histories.customers]
+    threads = min(os.cpu_count() or 1, 1 + histories.customers // _CUSTOMERS_A_THREAD)
+    marks = [histories.rows * part // threads for part in range(1, threads)]
+    inner = np.searchsorted(histories.offsets, marks).tolist()
+    return [0, *inner, histories.customers]

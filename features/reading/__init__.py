@@ -1,0 +1,1 @@
+"""Transactions in: files and rows, read, validated, ordered and converted."""

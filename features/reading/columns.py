@@ -1,0 +1,315 @@
+"""One column of raw values in, one array of checked values out; what is wrong is noted, row by row."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
+from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, Kind, Problem, kind_of
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.reading.fast_columns import as_arrow, plain_numbers, plain_times, plain_words
+from fivefold.features.reading.string_columns import words_of
+from fivefold.features.schema import LARGEST_MAGNITUDE
+
+Mask = npt.NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
+Column: TypeAlias = Any
+"""A column of Arrow, which ships no types, or one of a scanned body: Texts or floats."""
+
+ALLOWED_TIME = (
+    "an ISO 8601 date or time such as 2024-06-30, 2024-06-30T12:00:00 or 2024-06-30T12:00:00+02:00, "
+    f"years {EARLIEST_YEAR} to 9999"
+)
+ALLOWED_NUMBER = f"a finite number of at most {LARGEST_MAGNITUDE:g} either way"
+ALLOWED_TEXT = "text that is not empty"
+
+_EARLIEST_US = to_microseconds(datetime(EARLIEST_YEAR, 1, 1))  # noqa: DTZ001 (no zone means UTC here)
+_LATEST_US = to_microseconds(datetime(9999, 12, 31, 23, 59, 59, 999_999))  # noqa: DTZ001 (as above)
+_UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_ZONED = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
+_FINER = r"\.\d{6}0*[1-9]"
+_LONGEST_SHOWN = 40
+MOST_NAMED_IN_FILES = 10_000
+"""Problems of one kind that are kept by name of a file's rows, so that equal ones can be told in one line."""
+
+
+class Findings:
+    """Collects what is wrong with the rows of one source, up to the first hundred by name.
+
+    Attributes:
+        count: how many problems were found in all.
+    """
+
+    def __init__(self, first_row: int = 0, most_named: int | None = PROBLEMS_LISTED) -> None:
+        """Start with nothing found; rows are numbered from *first_row*.
+
+        *most_named* is how many problems of one kind are kept by name; None for all of them.
+        """
+        self.first_row = first_row
+        self.most_named = most_named
+        self.count = 0
+        self._problems: list[Problem] = []
+        self._beyond: Counter[Kind] = Counter()
+        self._noted: dict[str, Mask] = {}
+        self._excused: dict[str, Mask] = {}
+
+    def excuse(self, rows: Mask, field: str) -> None:
+        """Note nothing about a field of these rows: they need not say it."""
+        self._excused[field] = rows
+
+    def add(self, bad: Mask, field: str, describe: Callable[[int], str], allowed: str) -> None:
+        """Note each row where *bad* is true; *describe* tells what is wrong with a row of this table.
+
+        The first finding about a field of a row holds: later checks see only what stood in for the bad value.
+        """
+        if field in self._excused:
+            bad = bad & ~self._excused[field]
+        if not bad.any():
+            return
+        noted = self._noted.get(field, np.zeros_like(bad))
+        self._noted[field] = noted | bad
+        rows = np.flatnonzero(bad & ~noted)
+        self.count += len(rows)
+        self._problems += [
+            Problem(self.first_row + int(row), field, describe(int(row)), allowed) for row in rows[: self.most_named]
+        ]
+        if self.most_named is not None and len(rows) > self.most_named:
+            self._beyond[kind_of(self._problems[-1])[0]] += len(rows) - self.most_named
+
+    def noted_in(self, field: str, rows: int) -> Mask:
+        """Tell which of that many rows have a problem in a field."""
+        return self._noted.get(field, np.zeros(rows, dtype=np.bool_))
+
+    def noted(self, rows: int) -> Mask:
+        """Tell which of that many rows have a problem."""
+        noted = np.zeros(rows, dtype=np.bool_)
+        for bad in self._noted.values():
+            noted |= bad
+        return noted
+
+    def raise_if_any(self, source: str = "") -> None:
+        """Raise DataNotValid with everything that was noted."""
+        if self.count:
+            raise DataNotValid(self._problems, self.count, source, self._beyond)
+
+
+def shown(value: object) -> str:
+    """Write a value as an error shows it: short, whatever it is.
+
+    >>> shown("x" * 60)
+    "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
+    """
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "..."
+
+
+def read_numbers(column: Column, field: str, findings: Findings, *, text: bool) -> Floats:
+    """Read money; *text* says that numbers may be written as text, as CSV must.
+
+    Rows that are noted as bad have the value 0, so that later checks leave them alone.
+    """
+    plain = plain_numbers(column, LARGEST_MAGNITUDE)
+    if plain is not None:
+        return plain
+    column = as_arrow(column)
+    missing = _nulls(column)
+    findings.add(missing, field, lambda _: "is missing", ALLOWED_NUMBER)
+    kind = column.type
+    if pa.types.is_decimal(kind):  # by way of text: Arrow's own cast misses the nearest float (0.35 by one bit)
+        numbers, unread = column.cast(pa.string()).cast(pa.float64()), np.zeros(len(column), dtype=np.bool_)
+    elif is_text(kind) and text:
+        numbers, unread = _cast_each(column, pa.float64())
+    elif kind == pa.float64():
+        numbers, unread = column, np.zeros(len(column), dtype=np.bool_)
+    elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        numbers, unread = column.cast(pa.float64(), safe=False), np.zeros(len(column), dtype=np.bool_)
+    else:
+        numbers, unread = pa.nulls(len(column), pa.float64()), ~missing
+    findings.add(unread, field, lambda row: f"is {shown(column[row].as_py())}", ALLOWED_NUMBER)
+    values = _plain(_filled(numbers, 0.0), np.float64)
+    bad = ~(np.abs(values) <= LARGEST_MAGNITUDE)
+    if bad.any():
+        findings.add(bad, field, lambda row: f"is {column[row].as_py()}", ALLOWED_NUMBER)
+        values = np.where(bad, 0.0, values)
+    return values + 0.0  # there is one zero: -0.0 becomes 0.0, so that equal rows have equal bits
+
+
+def read_times(column: Column, field: str, findings: Findings) -> Integers:
+    """Read moments as microseconds since 1970 UTC; bad rows are noted and have the value 0."""
+    plain = plain_times(column, _EARLIEST_US, _LATEST_US)
+    if plain is not None:
+        return plain
+    column = as_arrow(column)
+    missing = _nulls(column)
+    findings.add(missing, field, lambda _: "is missing", ALLOWED_TIME)
+    times, unread = _as_microseconds(column, missing)
+    findings.add(unread, field, lambda row: f"is {shown(_python(column, row))}", ALLOWED_TIME)
+    values = _plain(_filled(times, 0), np.int64)
+    bad = (values < _EARLIEST_US) | (values > _LATEST_US)
+    if bad.any():
+        findings.add(bad, field, lambda row: f"is {shown(_python(column, row))}", ALLOWED_TIME)
+        values = np.where(bad, 0, values)
+    return values
+
+
+def read_words(
+    column: Column,
+    field: str,
+    findings: Findings,
+    codes: Mapping[str, int],
+    *,
+    any_case: bool = False,
+    absent: int | None = None,
+) -> npt.NDArray[np.int16]:
+    """Read words of a fixed list as their codes; *absent* is the code of a missing one, where that is allowed."""
+    plain = plain_words(column, words_of(codes), any_case=any_case, absent=absent)
+    if plain is not None:
+        return plain
+    column = as_arrow(column)
+    if absent is None and column.null_count:
+        findings.add(_mask(column.is_null()), field, lambda _: "is missing", _words_allowed(codes, any_case, absent))
+    missing_code = 0 if absent is None else absent
+    if not is_text(column.type.value_type if pa.types.is_dictionary(column.type) else column.type):
+        wrong, allowed = _mask(column.is_valid()), _words_allowed(codes, any_case, absent)
+        findings.add(wrong, field, lambda row: f"is {shown(column[row].as_py())}", allowed)
+        return np.full(len(column), missing_code, dtype=np.int16)
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    lookup = np.array([_code(word, codes, any_case, absent) for word in words] + [missing_code], dtype=np.int16)
+    found: npt.NDArray[np.int16] = lookup[_indices(encoded, len(words))]
+    bad = found < 0
+    if bad.any():
+        allowed = _words_allowed(codes, any_case, absent)
+        findings.add(bad, field, lambda row: f"is {shown(column[row].as_py())}", allowed)
+        found[bad] = 0
+    return found
+
+
+def read_identifiers(column: Column, field: str, findings: Findings, *, required: bool = True) -> pa.Array:
+    """Read identifiers as text; whole numbers in a typed column are taken as their digits.
+
+    Where it is not *required*, empty text is a missing identifier.
+    """
+    column = as_arrow(column)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    nothing = np.zeros(len(column), dtype=np.bool_)
+    if is_text(kind) or pa.types.is_integer(kind):
+        texts, unread = column if is_text(kind) else column.cast(pa.string()), nothing
+    else:
+        texts, unread = pa.nulls(len(column), pa.string()), ~_mask(column.is_null())
+    if required:
+        findings.add(_nulls(column), field, lambda _: "is missing", ALLOWED_TEXT)
+        findings.add(_empty(texts), field, lambda _: "is empty", ALLOWED_TEXT)
+    findings.add(unread, field, lambda row: f"is {shown(column[row].as_py())}", ALLOWED_TEXT)
+    return texts if required else pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _words_allowed(codes: Mapping[str, int], any_case: bool, absent: int | None) -> str:
+    return ", ".join(codes) + (" (any case)" if any_case else "") + (" or nothing" if absent is not None else "")
+
+
+def _code(word: str, codes: Mapping[str, int], any_case: bool, absent: int | None) -> int:
+    if absent is not None and not word:
+        return absent
+    return codes.get(word.upper() if any_case else word, -1)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type holds text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _mask(column: pa.Array) -> Mask:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _nulls(column: pa.Array) -> Mask:
+    """Tell which values are missing; Arrow is not asked where it knows that none is."""
+    return _mask(column.is_null()) if column.null_count else np.zeros(len(column), dtype=np.bool_)
+
+
+def _filled(column: pa.Array, value: float) -> pa.Array:
+    return column.fill_null(value) if column.null_count else column
+
+
+def _indices(encoded: pa.DictionaryArray, missing: int) -> npt.NDArray[np.int64]:
+    """Positions in the dictionary; *missing* where there is no value."""
+    indices = encoded.indices
+    return _plain(indices.cast(pa.int64()).fill_null(missing) if indices.null_count else indices, np.int64)
+
+
+def _empty(texts: pa.Array) -> Mask:
+    if not pa.types.is_dictionary(texts.type):
+        return _mask(_filled(pc.equal(texts, ""), False))
+    empties: Sequence[int] = np.flatnonzero(_mask(pc.equal(texts.dictionary, "").fill_null(False))).tolist()
+    return np.isin(_indices(texts, -1), empties)
+
+
+def _plain(column: pa.Array, kind: type[Scalar]) -> npt.NDArray[Scalar]:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=kind)
+
+
+def _python(column: pa.Array, row: int) -> object:
+    try:
+        return column[row].as_py()
+    except (OverflowError, ValueError):  # beyond the years that datetime knows
+        return str(column[row].cast(pa.int64(), safe=False))
+
+
+def _cast_each(texts: pa.Array, kind: pa.DataType) -> tuple[pa.Array, Mask]:
+    """Cast text; where some cannot be read, do it value by value and tell which."""
+    try:
+        return texts.cast(kind), np.zeros(len(texts), dtype=np.bool_)
+    except pa.ArrowInvalid:
+        uniques = texts.dictionary_encode()
+        values = pa.chunked_array([_cast_one(text, kind) for text in uniques.dictionary], kind).combine_chunks()
+        cast = values.take(uniques.indices)
+        return cast, _mask(cast.is_null()) & ~_mask(texts.is_null())
+
+
+def _cast_one(text: pa.Scalar, kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array([text.cast(kind)], kind)
+    except pa.ArrowInvalid:
+        return pa.nulls(1, kind)
+
+
+def _as_microseconds(column: pa.Array, missing: Mask) -> tuple[pa.Array, Mask]:
+    kind = column.type
+    if is_text(kind):
+        return _parse_times(column)
+    if pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("s"))
+        kind = column.type
+    if not pa.types.is_timestamp(kind):
+        return pa.nulls(len(column), pa.int64()), ~missing
+    per_second = _UNITS_PER_SECOND[kind.unit]
+    ticks = column.cast(pa.int64())
+    if per_second > 1_000_000:  # up to the next microsecond: a nanosecond after as-of is after it
+        values = -(-_plain(ticks.fill_null(0), np.int64) // (per_second // 1_000_000))
+        return pa.array(values), np.zeros(len(column), dtype=np.bool_)
+    limit = _LATEST_US // (1_000_000 // per_second)
+    outside = _mask(pc.or_(pc.greater(ticks, limit), pc.less(ticks, -limit)).fill_null(False))
+    ticks = pc.if_else(pa.array(outside), None, ticks) if outside.any() else ticks
+    return pc.multiply(ticks, 1_000_000 // per_second), outside
+
+
+def _parse_times(texts: pa.Array) -> tuple[pa.Array, Mask]:
+    try:  # the common case: no zone, or none of another kind
+        return texts.cast(pa.timestamp("us")).cast(pa.int64()), np.zeros(len(texts), dtype=np.bool_)
+    except pa.ArrowInvalid:
+        pass
+    # Some systems write nanoseconds; what is finer than a microsecond goes up to the next one.
+    finer = _mask(pc.match_substring_regex(texts, _FINER).fill_null(False))
+    cut = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
+    zoned = pc.match_substring_regex(cut, _ZONED)
+    with_zone, bad_with = _cast_each(pc.if_else(zoned, cut, None), pa.timestamp("us", "UTC"))
+    without, bad_without = _cast_each(pc.if_else(zoned, None, cut), pa.timestamp("us"))
+    times = pc.coalesce(with_zone.cast(pa.int64()), without.cast(pa.int64()))
+    return pc.add(times, pa.array(finer.astype(np.int64))), bad_with | bad_without

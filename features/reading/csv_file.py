@@ -1,0 +1,230 @@
+"""CSV in parts, everything as text: rows that have a field for each column, and apart from them the torn ones."""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+
+from fivefold.domain.errors import LayoutError
+from fivefold.features.histories import Integers
+from fivefold.features.reading.text_files import TornRow, header_of, open_text
+
+ROWS_A_PART: Final = 1 << 16
+FIRST_ROW: Final = 2
+"""The number of the first row, as people count them: the header is row 1."""
+MOST_LINES_OF_A_ROW: Final = 1_000
+"""A quotation mark that is not closed within so many lines never was meant to hold them."""
+UNCLOSED: Final = "has a quotation mark that is not closed"
+_AFTER: Final = "x\n"
+"""Stands after what is read: a quotation mark that is not closed would swallow it."""
+
+
+@dataclass(frozen=True)
+class CsvPart:
+    """Some rows of a file.
+
+    Attributes:
+        table: those that have a field for each column, all text; an empty field is null.
+        rows: their numbers; the header is row 1.
+        torn: the others.
+    """
+
+    table: pa.Table
+    rows: Integers
+    torn: tuple[TornRow, ...] = ()
+
+
+def csv_parts(path: Path, size: int = ROWS_A_PART) -> Iterator[CsvPart]:
+    """Read CSV with a header line, gzipped or not, in parts of about *size* rows; there is at least one part.
+
+    Fields stand between the delimiters that the header has. A line without any sign is no row, but has a number. A
+    quoted field may hold ends of lines; where the quotation mark is not closed as it must be, the line that opens it
+    is torn, and the next one is a row of its own.
+
+    Raises:
+        LayoutError: there is no header line, or the file cannot be unpacked.
+    """
+    names, delimiter = header_of(path)
+    try:
+        with open_text(path, newline=None, errors="surrogateescape") as file:
+            next(csv.reader(file, delimiter=delimiter), None)
+            reader = _Reader(names, delimiter, file)
+            yield reader.part(size)
+            while (part := reader.part(size)).rows.size or part.torn or reader.is_open:
+                yield part
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise LayoutError(f"{path} cannot be unpacked: {error}") from None
+
+
+def frame_of(table: pa.Table, path: Path) -> pl.DataFrame:
+    """Give the columns that have a name as a frame; LayoutError where two have the same."""
+    names = [name for name in table.column_names if name]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise LayoutError(f"{path} has more than one column {twice[0]}")
+    return pl.DataFrame({name: pl.Series(name, table[name], dtype=pl.String) for name in names})
+
+
+def torn_frame(part: CsvPart, path: Path) -> pl.DataFrame:
+    """Give torn rows in the columns of the file: each field by its place, as far as there are columns and fields."""
+    names = part.table.column_names
+    fields = [[*row.fields, *[""] * len(names)][: len(names)] for row in part.torn]
+    columns = zip(*fields, strict=True) if fields else [()] * len(names)
+    arrays = [pa.array([text or None for text in column], pa.string()) for column in columns]
+    return frame_of(pa.Table.from_arrays(arrays, names), path)
+
+
+class _Reader:
+    """Reads the lines after the header.
+
+    Attributes:
+        is_open: there may be more lines.
+    """
+
+    def __init__(self, names: Sequence[str], delimiter: str, lines: Iterable[str]) -> None:
+        self.is_open = True
+        self._names = list(names)
+        self._delimiter = delimiter
+        self._lines = iter(lines)
+        self._next_row = FIRST_ROW
+
+    def part(self, size: int) -> CsvPart:
+        """Read the rows of the next *size* lines, and of those into which the last of them reaches."""
+        lines = list(islice(self._lines, size))
+        self.is_open = len(lines) == size
+        rows = self._rows(lines)
+        numbers: Integers = np.arange(self._next_row, self._next_row + len(rows.texts))
+        self._next_row += len(rows.texts)
+        torn = [self._torn(int(numbers[place]), rows.texts[place], problem) for place, problem in rows.torn.items()]
+        texts = rows.texts
+        if rows.torn or "\n" in texts:
+            left = [place for place, text in enumerate(texts) if text != "\n" and place not in rows.torn]
+            texts, numbers = [texts[place] for place in left], numbers[left]
+        table, short = self._parsed(texts)
+        for place in short:
+            problem = UNCLOSED if self._fields(texts[place]) is None else ""
+            torn.append(self._torn(int(numbers[place]), texts[place], problem))
+        return CsvPart(table, np.delete(numbers, short), tuple(sorted(torn, key=lambda one: one.row)))
+
+    def _rows(self, lines: list[str]) -> "_Rows":
+        """Put lines together that are one row, and tell which cannot be read at all."""
+        rows = _Rows(lines)
+        text = "".join(lines)
+        if '"' in text and any(line.count('"') % 2 for line in lines):
+            rows = self._joined(lines)
+            text = "".join(rows.texts)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
+            rows.torn |= {place: "is not text in UTF-8" for place, row in enumerate(rows.texts) if not _is_text(row)}
+        return rows
+
+    def _joined(self, lines: list[str]) -> "_Rows":
+        rows, place = _Rows([]), 0
+        while place < len(lines):
+            line, end = lines[place], place + 1
+            if line.count('"') % 2 and self._fields(line) is None:
+                end = self._end(lines, place)
+                if not end:
+                    rows.torn[len(rows.texts)] = UNCLOSED
+            rows.texts.append("".join(lines[place : end or place + 1]))
+            place = end or place + 1
+        return rows
+
+    def _end(self, lines: list[str], place: int) -> int:
+        """Find where a row ends whose first line does not close a quotation mark; 0 where no end gives a row.
+
+        Lines are read on where they are needed; they are of the same part, whatever row they are of.
+        """
+        end = place + 1
+        while end - place < MOST_LINES_OF_A_ROW:
+            if end == len(lines):
+                lines += islice(self._lines, 1)
+            if end == len(lines):
+                break
+            end += 1
+            if lines[end - 1].count('"') % 2:
+                fields = self._fields("".join(lines[place:end]), strict=True)
+                return end if fields is not None and len(fields) == len(self._names) else 0
+        return 0
+
+    def _fields(self, row: str, *, strict: bool = False) -> list[str] | None:
+        """Read the fields of a row; None where it does not close its last quotation mark.
+
+        *strict* wants one that is closed at the end of its field, too; else what follows it is of the field as well.
+        """
+        try:
+            found = list(csv.reader([row, _AFTER], delimiter=self._delimiter, strict=strict))
+        except csv.Error:
+            return None
+        return found[0] if len(found) == 2 else None
+
+    def _parsed(self, rows: list[str]) -> tuple[pa.Table, list[int]]:
+        """Read rows; tell the places of those that do not have a field for each column."""
+        places: list[int] = []
+
+        def note(row: pyarrow.csv.InvalidRow) -> str:
+            places.append(row.number - 1)
+            return "skip"
+
+        if rows:
+            after = _AFTER.removesuffix("\n") + self._delimiter * (len(self._names) - 1)
+            end = "" if rows[-1].endswith("\n") else "\n"
+            data = "".join([*rows, end, after]).encode()
+            names = [f"f{number}" for number in range(len(self._names))]
+            reading = pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=len(data) + 1)
+            parsing = pyarrow.csv.ParseOptions(
+                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=note
+            )
+            options = pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+            )
+            try:
+                table = pyarrow.csv.read_csv(pa.BufferReader(data), reading, parsing, options)
+            except pa.ArrowInvalid:
+                table = None
+            if table is not None and table.num_rows + len(places) == len(rows) + 1:
+                return table.slice(0, table.num_rows - 1).rename_columns(self._names), places
+        return self._parsed_by_one(rows)
+
+    def _parsed_by_one(self, rows: list[str]) -> tuple[pa.Table, list[int]]:
+        """Do the same row by row, as where a quotation mark that is not closed would swallow the row after it."""
+        read = [self._fields(row) for row in rows]
+        short = [place for place, fields in enumerate(read) if fields is None or len(fields) != len(self._names)]
+        sound = [fields for fields in read if fields is not None and len(fields) == len(self._names)]
+        columns = zip(*sound, strict=True) if sound else [()] * len(self._names)
+        arrays = [pa.array([text or None for text in column], pa.string()) for column in columns]
+        return pa.Table.from_arrays(arrays, self._names), short
+
+    def _torn(self, row: int, text: str, problem: str = "") -> TornRow:
+        line = text.removesuffix("\n").encode(errors="surrogateescape").decode(errors="replace")
+        fields = tuple(line.split(self._delimiter) if problem else next(csv.reader([line], delimiter=self._delimiter)))
+        many = len(self._names)
+        count = f"{len(fields)} {'field' if len(fields) == 1 else 'fields'}"
+        allowed = f"{many} {'field' if many == 1 else 'fields'}, one for each column of the header"
+        return TornRow(row, line, fields, problem or f"has {count}", allowed)
+
+
+@dataclass
+class _Rows:
+    """Rows as text, each with its end of line, and by their places what is wrong with those that cannot be read."""
+
+    texts: list[str]
+    torn: dict[int, str] = field(default_factory=dict)
+
+
+def _is_text(row: str) -> bool:
+    try:
+        row.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

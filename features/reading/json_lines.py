@@ -1,0 +1,153 @@
+"""JSON lines, one row each: rows that are objects, and apart from them the torn ones."""
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from fivefold.domain.errors import LayoutError
+from fivefold.features.histories import Integers
+from fivefold.features.reading.text_files import TornRow, open_text
+
+ALLOWED: Final = "one JSON object, on a line of its own"
+_SPACE = re.compile(r"[ \t\r]*")
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class JsonLine:
+    """A line that is not blank.
+
+    Attributes:
+        row: its number; the first line is row 1.
+        text: as it stands in the file, without its end.
+        values: of the object; of a torn line those before it tears.
+        torn: what is wrong with a torn line.
+    """
+
+    row: int
+    text: str
+    values: Mapping[str, Any]
+    torn: TornRow | None = None
+
+
+@dataclass(frozen=True)
+class JsonRows:
+    """A whole file.
+
+    Attributes:
+        rows: of the lines that are objects.
+        numbers: theirs; the first line is row 1.
+        torn: the other lines.
+    """
+
+    rows: list[dict[str, Any]]
+    numbers: Integers
+    torn: tuple[TornRow, ...]
+
+
+def json_lines(path: Path, *, finite: bool = False) -> Iterator[JsonLine]:
+    """Read JSON lines, gzipped or not; blank ones are no rows, but have a number.
+
+    With *finite* a line is torn that has a number without an end, such as NaN or 1e400: Python takes it, JSON does not.
+
+    Raises:
+        LayoutError: the file cannot be unpacked.
+    """
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            yield _line(number, line.rstrip("\r\n"), _FINITE if finite else {})
+
+
+def has_blank_line(path: Path) -> bool:
+    """Tell whether the number of a line may be another than that of its row; LayoutError as for `json_lines`."""
+    return any(line.isspace() for line in _lines(path))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with open_text(path, newline="\n", errors="surrogateescape") as file:
+            yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise LayoutError(f"{path} cannot be unpacked: {error}") from None
+
+
+def read_json_lines(path: Path) -> JsonRows:
+    """Read a whole file of JSON lines; LayoutError where it cannot be unpacked."""
+    rows, numbers, torn = [], [], []
+    for line in json_lines(path):
+        if line.torn is None:
+            rows.append(dict(line.values))
+            numbers.append(line.row)
+        else:
+            torn.append(line.torn)
+    return JsonRows(rows, np.array(numbers, np.int64), tuple(torn))
+
+
+def _finite(text: str) -> float:
+    if isfinite(number := float(text)):
+        return number
+    raise ValueError(f"{text} is no number that JSON has")
+
+
+_FINITE: Final = {"parse_float": _finite, "parse_constant": _finite}
+
+
+def _line(number: int, text: str, reading: Mapping[str, Any]) -> JsonLine:
+    try:
+        text.encode()
+        values = json.loads(text, **reading)
+        if isinstance(values, dict):
+            return JsonLine(number, text, values)
+        problem = f"is a JSON {type(values).__name__}"
+    except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
+        problem = "is not text in UTF-8"
+    except json.JSONDecodeError as error:
+        problem = f"is not valid JSON: {error.msg} at sign {error.pos + 1}"
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and endless nesting
+        problem = f"is not valid JSON: {error}"
+    shown = text.encode(errors="surrogateescape").decode(errors="replace")
+    return JsonLine(number, text, _legible(shown), TornRow(number, shown, (), problem, ALLOWED))
+
+
+def _legible(text: str) -> dict[str, Any]:
+    """Read the values of an object up to where its text tears; the last one may have been cut, and is left out.
+
+    >>> _legible('{"entity_id": "a", "found": true, "screening": "sanc')
+    {'entity_id': 'a', 'found': True}
+    >>> _legible('{"entity_id": 12')
+    {}
+    """
+    found: dict[str, Any] = {}
+    place = _after(text, 0, "{")
+    try:
+        while place and _after(text, place, '"'):
+            name, place = _DECODER.raw_decode(text, place + _blank(text, place))
+            begin = _after(text, place, ":")
+            if not begin:
+                break
+            value, place = _DECODER.raw_decode(text, begin + _blank(text, begin))
+            if text[place + _blank(text, place) :][:1] in {",", "}"}:
+                found[name] = value
+            place = _after(text, place, ",")
+    except (ValueError, RecursionError):
+        pass
+    return found
+
+
+def _blank(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    return 0 if found is None else found.end() - place
+
+
+def _after(text: str, place: int, sign: str) -> int:
+    """Give the place after a sign and the blanks before it; 0 where another one stands there."""
+    place += _blank(text, place)
+    return place + 1 if text[place : place + 1] == sign else 0

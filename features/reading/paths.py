@@ -1,0 +1,51 @@
+"""Which files transactions are read from."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.features.reading.near_names import nearest
+from fivefold.features.reading.text_files import GZIP, ColumnMap, is_gzipped, suffix_of_name
+from fivefold.features.schema import COLUMNS
+
+SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
+
+
+def suffix_of(path: Path) -> str:
+    """Tell the format of *path*: '' for a folder of Parquet files; LayoutError if it is none that is read."""
+    if not path.exists():
+        raise LayoutError(f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}, or a folder of Parquet")
+    if path.is_dir():
+        return ""
+    suffix = suffix_of_name(path)
+    if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
+        known = f"{', '.join(SUFFIXES)} (text also with {GZIP})"
+        raise LayoutError(f"{path} ends in {path.suffix!r}; files that can be read end in {known}")
+    return suffix
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """A file of transactions whose columns have names of their own.
+
+    Attributes:
+        path: the file, or a folder of Parquet.
+        names: what its columns are called here.
+    """
+
+    path: Path
+    names: ColumnMap = field(default_factory=ColumnMap)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where a column is to get a name that nothing reads, but to make way for another."""
+        for theirs, own in self.names.ours.items():
+            if own not in COLUMNS and theirs not in COLUMNS:
+                near = nearest(own, COLUMNS)
+                perhaps = f"; perhaps {near} was meant" if near else ""
+                raise ConfigError(
+                    f"{theirs}={own}: {own} is no column that is read{perhaps}; they are {', '.join(COLUMNS)}"
+                )
+
+    def __str__(self) -> str:
+        """Name the file."""
+        return str(self.path)

@@ -1,0 +1,159 @@
+"""The one order of rows: by customer and time; ties by transaction_id, then by what the rows say.
+
+Ties without an identifier order by amount (largest first), balance, state and currency, and last by category
+and creation, so that no two different rows are ever left in the order of the file.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.reading.columns import Findings, Mask, shown
+from fivefold.features.reading.compiled_loops import TIED, UNORDERED
+from fivefold.features.reading.string_columns import Texts, fast
+from fivefold.features.schema import TRANSACTION_ID
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows, not yet in order: parallel arrays, money still in the transaction's currency.
+
+    Attributes:
+        customer: position of each row's customer in order of first appearance.
+        transaction_id: identifiers (text, missing allowed); None where the source has no such column. `Texts` where
+            all of them are there and none is there twice, so that no row repeats another.
+        missing: what each row does not say of `features.schema.NULLABLE`; None where that is not allowed.
+    """
+
+    customer: Integers
+    time: Integers
+    amount: Floats
+    balance: Floats
+    state: npt.NDArray[np.int16]
+    currency: npt.NDArray[np.int16]
+    category: npt.NDArray[np.int16]
+    created: Integers
+    transaction_id: Any
+    missing: Mask | None = None
+
+    def tie_keys(self) -> tuple[npt.NDArray[Any], ...]:
+        """Give what orders rows of one customer and moment that have no identifier."""
+        return -self.amount, self.balance, self.state, self.currency, self.category, self.created
+
+
+def positions_in_order(rows: Rows, findings: Findings) -> Integers:
+    """Give the row numbers in order, exact repeats of a transaction_id left out.
+
+    A transaction_id that a customer has twice with different content is noted in *findings*.
+    """
+    order = np.arange(len(rows.time))
+    found = fast().disorder(rows.customer, rows.time, order)
+    if found == UNORDERED:
+        order = np.lexsort((rows.time, rows.customer))
+        found = fast().disorder(rows.customer, rows.time, order)
+    if found == TIED:
+        order = _break_ties(rows, order, _ties(rows, order))
+    if rows.transaction_id is not None and not isinstance(rows.transaction_id, Texts):
+        order = order[~_repeats(rows, order, findings)]
+    return order
+
+
+def _ties(rows: Rows, order: Integers) -> Mask:
+    """Tell, for each place but the first, whether its row ties with the one before."""
+    customer, time = rows.customer[order], rows.time[order]
+    return np.asarray((customer[1:] == customer[:-1]) & (time[1:] == time[:-1]))
+
+
+def _break_ties(rows: Rows, order: Integers, tied: Mask) -> Integers:
+    """Sort inside the runs of tied rows, key after key; each key sees only what the ones before left tied."""
+    keys: list[Callable[[Integers], npt.NDArray[Any]]] = [key.__getitem__ for key in rows.tie_keys()]
+    identifiers = rows.transaction_id
+    if identifiers is not None:
+        keys.insert(0, lambda at: _ranks(_taken(identifiers, at)))
+    order = order.copy()
+    # Only the tied rows are looked at: places in the order, and whether each begins a run of its own.
+    places = np.flatnonzero(np.concatenate([[False], tied]) | np.concatenate([tied, [False]]))
+    begins = ~np.concatenate([[False], tied])[places]
+    for key in keys:
+        if not len(places):
+            break
+        at = order[places]
+        values, group = key(at), np.cumsum(begins)
+        inside = np.lexsort((values, group))
+        order[places] = at[inside]
+        differs = np.diff(values[inside]) != 0
+        begins = begins | np.concatenate([[True], differs])
+        still = ~(begins & np.concatenate([begins[1:], [True]]))
+        places, begins = places[still], begins[still]
+    return order
+
+
+def _taken(identifiers: pa.Array | Texts, at: Integers) -> pa.Array:
+    return identifiers.take(at if isinstance(identifiers, Texts) else pa.array(at))
+
+
+def _ranks(identifiers: pa.Array) -> Integers:
+    """Rank text by length, then alphabet, so that 9 comes before 10; missing ones come last."""
+    uniques = pc.unique(identifiers.drop_null())
+    lengths = pc.utf8_length(uniques)
+    table = pa.table({"length": lengths, "text": uniques})
+    by_rank = uniques.take(pc.sort_indices(table, [("length", "ascending"), ("text", "ascending")]))
+    ranks = pc.index_in(identifiers, value_set=by_rank).fill_null(len(by_rank))
+    return np.asarray(ranks.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
+    """Mark, by place in *order*, rows that repeat an earlier one of the same customer and transaction_id.
+
+    Rows with another problem are left out: what stands in for their bad values says nothing.
+    """
+    assert rows.transaction_id is not None
+    repeated = np.zeros(len(order), dtype=np.bool_)
+    suspects = _suspects(rows, order)
+    suspects = suspects[~findings.noted(len(order))[order[suspects]]]
+    if not len(suspects):
+        return repeated
+    fields = (rows.time, *rows.tie_keys())
+    seen: dict[tuple[int, str], int] = {}
+    differs: dict[int, int] = {}
+    for place in suspects.tolist():
+        row = int(order[place])
+        first = seen.setdefault((int(rows.customer[row]), rows.transaction_id[row].as_py()), row)
+        if first != row:
+            repeated[place] = True
+            if any(field[first] != field[row] for field in fields):
+                differs[row] = first
+    bad = np.zeros(len(rows.time), dtype=np.bool_)
+    bad[list(differs)] = True
+    findings.add(
+        bad,
+        TRANSACTION_ID,
+        lambda row: (
+            f"{shown(rows.transaction_id[row].as_py())} stands in row "
+            f"{findings.first_row + differs[row]} with other values"
+        ),
+        "one row for each transaction, or exact repeats",
+    )
+    return repeated
+
+
+def _suspects(rows: Rows, order: Integers) -> Integers:
+    """Find the places whose customer and transaction_id occur more than once."""
+    assert rows.transaction_id is not None
+    hashes = pl.Series(rows.transaction_id).hash()
+    if not rows.transaction_id.null_count and hashes.n_unique() == len(hashes):  # nearly always, and quickly told
+        return np.empty(0, dtype=np.int64)
+    known = np.asarray(rows.transaction_id.is_valid().to_numpy(zero_copy_only=False))
+    encoded = rows.transaction_id if isinstance(rows.transaction_id, pa.DictionaryArray) else None
+    codes = (encoded or rows.transaction_id.dictionary_encode()).indices.fill_null(0).to_numpy(zero_copy_only=False)
+    pairs = rows.customer * (int(codes.max(initial=0)) + 1) + codes
+    pairs = np.where(known, pairs, -1 - np.arange(len(pairs)))
+    _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+    return np.flatnonzero((counts[inverse] > 1)[order])

@@ -1,0 +1,51 @@
+"""Histories of those all whose rows can be read; of the others, what is wrong with the first that cannot."""
+
+import polars as pl
+
+from fivefold.domain.errors import DataNotValid
+from fivefold.domain.money import RateTable
+from fivefold.features import schema as c
+from fivefold.features.histories import Histories
+from fivefold.features.reading.columns import Findings
+from fivefold.features.reading.tables import table_from_rows
+from fivefold.features.reading.validate import Doorway
+
+
+def sound_histories(
+    rows: pl.DataFrame, rates: RateTable, source: str, *, text: bool = False, absent: tuple[str, ...] | None = None
+) -> tuple[Histories, dict[str, str]]:
+    """Read the rows of a file as `features.reading.sources.read_histories` does, without customers who have a bad one.
+
+    A history with holes would say something wrong, so such a customer is left out with all rows. Rows without a
+    customer are nobody's, and are left out too. A row that does not say its balance, account or channel is none: what
+    reads that is unknown of its customer from then on.
+
+    Args:
+        rows: the columns of transactions.
+        rates: converts money.
+        source: what is being read, for errors.
+        text: numbers may be written as text, as in CSV.
+        absent: what a model does not read, see `Doorway`.
+
+    Returns:
+        The histories, and by customer what is wrong with the first bad row of those who were left out.
+
+    Raises:
+        LayoutError: a column that all rows need is missing.
+    """
+    doorway = Doorway(rates, text, source, completes=True, absent=absent, nullable=True)
+    if c.USER_ID in rows.columns:
+        rows = rows.with_columns(pl.col(c.USER_ID).cast(pl.String)).filter(pl.col(c.USER_ID) != "")
+    wrong: dict[str, str] = {}
+    while len(rows):
+        # What a file has nothing of is completed, as where it lacks the column.
+        empty = [name for name in c.ABSENT if name in rows.columns and rows[name].null_count() == len(rows)]
+        table = rows.drop(empty).to_arrow(compat_level=pl.CompatLevel.oldest())
+        try:
+            return doorway.checked(table, Findings(most_named=None)), wrong
+        except DataNotValid as error:
+            whose = rows[c.USER_ID]
+            for problem in error.every:
+                wrong.setdefault(whose[problem.row], f"{problem.field} {problem.problem}; allowed: {problem.allowed}")
+            rows = rows.filter(~whose.is_in(list(wrong)))
+    return Doorway(rates).histories(table_from_rows([], Findings())), wrong

@@ -1,0 +1,358 @@
+"""Histories from any source, in batches of whole customers: Parquet streams, everything else is one batch."""
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet
+
+from fivefold.domain.errors import DataNotValid, Kind, LayoutError, Problem, first_row_of, kind_of
+from fivefold.domain.money import RateTable
+from fivefold.features import schema as c
+from fivefold.features.histories import Histories, Integers, concatenate
+from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, Findings
+from fivefold.features.reading.csv_file import csv_parts
+from fivefold.features.reading.json_lines import read_json_lines
+from fivefold.features.reading.paths import MappedFile, suffix_of
+from fivefold.features.reading.tables import (
+    Source,
+    parquet_files,
+    read_csv,
+    read_json,
+    table_from_frame,
+    table_from_rows,
+    too_large,
+)
+from fivefold.features.reading.text_files import TornRow
+from fivefold.features.reading.validate import FEW_VALUES, Doorway
+
+ROWS_A_BATCH = 1 << 19
+"""Rows read at once from Parquet; the memory that streaming needs grows with it."""
+
+PARQUET_ROWS_SORTED = c.ROWS_SORTED_IN_MEMORY
+"""Most rows of Parquet that are sorted in memory where they are not grouped by customer."""
+
+Item = TypeVar("Item")
+
+
+def read_histories(
+    source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None, nullable: bool = False
+) -> Histories:
+    """Read a whole source at once; *absent* and *nullable* are those of `Doorway`.
+
+    >>> from datetime import date
+    >>> from fivefold.domain.money import base_only
+    >>> row = {"user_id": "a", "transaction_currency": "EUR", "user_balance": 5, "transaction_amount": 5,
+    ...        "user_created": "2024-01-01", "user_category": "WEB", "transaction_date": "2024-06-30T12:00:00"}
+    >>> read_histories([row], base_only("EUR", date(2024, 7, 1))).customers
+    1
+
+    Raises:
+        DataNotValid: rows with bad values, the first hundred of them named.
+        LayoutError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
+    """
+    parts = [part for part in stream_histories(source, rates, absent=absent, nullable=nullable) if part.rows]
+    return concatenate(parts) if parts else Doorway(rates).histories(table_from_rows([], Findings()))
+
+
+def stream_histories(
+    source: Source,
+    rates: RateTable,
+    latest: int | None = None,
+    *,
+    absent: tuple[str, ...] | None = None,
+    nullable: bool = False,
+) -> Iterator[Histories]:
+    """Read a source in batches of whole customers; the errors are those of `read_histories`.
+
+    Parquet comes a few hundred thousand rows at a time, and its customers' rows must be adjacent. That no
+    customer is met twice is known for certain only at the end, so results are not final before that.
+    Rows dated after *latest* (microseconds) are refused; None for no such limit. *absent* and *nullable* are those of
+    `Doorway`.
+    """
+    if isinstance(source, Path | str | MappedFile):
+        file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
+        suffix = suffix_of(file.path)
+        text = suffix == ".csv"
+        doorway = Doorway(rates, text, str(file.path), latest=latest, completes=True, absent=absent, nullable=nullable)
+        if suffix in {"", ".parquet"} and not _few_in_no_order(file):
+            yield from _stream_parquet(file, doorway)
+        elif suffix in {"", ".parquet"}:
+            yield _in_memory(_whole(file), doorway)
+        elif text:
+            yield _of_csv(file, doorway)
+        elif suffix == ".json":
+            yield _in_memory(_renamed_rows(read_json(file.path), file), doorway)
+        else:
+            yield _of_json_lines(file, doorway)
+        return
+    yield _in_memory(source, Doorway(rates, latest=latest, absent=absent, nullable=nullable))
+
+
+def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None) -> None:
+    """Look at the header of a file alone, before anything is compiled for its rows; JSON and memory have none.
+
+    Raises:
+        LayoutError: a required column is missing, a column is there twice, or the file cannot be read.
+    """
+    if isinstance(source, Path | str | MappedFile):
+        file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
+        doorway = Doorway(rates, source=str(file.path), completes=True, absent=absent)
+        for table in islice(_tables(file, c.COLUMNS), 1):
+            doorway.require_columns(table.column_names)
+
+
+def currencies_of(file: MappedFile) -> list[str]:
+    """List the currencies of a file's rows; nothing where it has no such column, or is JSON."""
+    tables = _tables(file, (c.CURRENCY,))
+    columns = (table[c.CURRENCY].cast(pa.string()) for table in tables if table.column_names.count(c.CURRENCY) == 1)
+    return sorted({word for column in columns for word in column.unique().to_pylist() if word})
+
+
+def _tables(file: MappedFile, columns: tuple[str, ...]) -> Iterator[pa.Table]:
+    """Give the rows of Parquet, *columns* alone, or of CSV, a part at a time; nothing of JSON."""
+    suffix = suffix_of(file.path)
+    if suffix in {"", ".parquet"}:
+        yield from _parquet_tables(file, columns)
+    elif suffix == ".csv":
+        yield from (_renamed(part.table, file) for part in csv_parts(file.path))
+
+
+def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Give the same items, the next one being made in a second thread while the caller works on the present one.
+
+    >>> list(read_ahead(range(3)))
+    [0, 1, 2]
+    """
+    iterator = iter(items)
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(next, iterator, end)
+        while (item := pending.result()) is not end:
+            pending = pool.submit(next, iterator, end)
+            yield item  # type: ignore[misc]  # the end is no item
+
+
+def _of_csv(file: MappedFile, doorway: Doorway) -> Histories:
+    read = read_csv(file.path)
+    return _of_lines(lambda: _renamed(read.table, file), read.rows, read.torn, doorway)
+
+
+def _of_json_lines(file: MappedFile, doorway: Doorway) -> Histories:
+    read = read_json_lines(file.path)
+    return _of_lines(lambda: _renamed_rows(read.rows, file), read.numbers, read.torn, doorway)
+
+
+def _of_lines(
+    table: Callable[[], pa.Table | list[Any]], rows: Integers, torn: Sequence[TornRow], doorway: Doorway
+) -> Histories:
+    """Read rows of text; torn ones are refused together with whatever else is wrong, each by its number in the file."""
+    first = first_row_of(doorway.source)
+    problems = [replace(one.as_problem(), row=one.row - first) for one in torn]
+    count = len(problems)
+    beyond: Mapping[Kind, int] = {}
+    try:
+        found = _in_memory(table(), doorway)
+    except DataNotValid as error:
+        problems += [replace(problem, row=int(rows[problem.row]) - first) for problem in error.every]
+        count += error.count
+        beyond = error.beyond
+    except LayoutError:
+        if len(rows) or not problems:
+            raise
+    if count:
+        raise DataNotValid(problems, count, doorway.source, beyond)
+    return found
+
+
+def _in_memory(source: Source, doorway: Doorway) -> Histories:
+    findings = doorway.findings()
+    if isinstance(source, pa.Table | pl.DataFrame) or hasattr(source, "iloc"):
+        table = table_from_frame(source, findings)
+    else:
+        table = table_from_rows(source, findings)
+    if doorway.completes and table.num_rows:
+        nothing = [name for name in c.ABSENT if name in table.column_names]
+        table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
+    ids = table.column_names.count(c.USER_ID)  # any number but one is refused at the doorway
+    if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not _grouped(table[c.USER_ID]):
+        raise too_large(doorway.source or "the table")
+    return doorway.checked(table, findings)
+
+
+def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
+    names = file.names.rename(table.column_names, str(file))
+    return table.rename_columns([names.get(name, name) for name in table.column_names]) if names else table
+
+
+def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
+    if not file.names.ours:
+        return rows
+    objects = [row for row in rows if isinstance(row, dict)]
+    names = file.names.rename(list(dict.fromkeys(name for row in objects for name in row)), str(file))
+    return [
+        {names.get(name, name): value for name, value in row.items()} if isinstance(row, dict) else row for row in rows
+    ]
+
+
+def _whole(file: MappedFile) -> pa.Table:
+    try:
+        return pa.concat_tables(_parquet_tables(file), promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise LayoutError(f"all files of a folder must have their columns in the same types: {error}") from None
+
+
+def _few_in_no_order(file: MappedFile) -> bool:
+    """Tell whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
+    rows = 0
+    for part in parquet_files(file.path):
+        try:
+            rows += pyarrow.parquet.read_metadata(part).num_rows
+        except (pa.ArrowInvalid, OSError):
+            return False  # said by whoever reads it
+        if rows > PARQUET_ROWS_SORTED:
+            return False
+    tables = [table for table in _parquet_tables(file, (c.USER_ID,)) if table.column_names == [c.USER_ID]]
+    try:
+        return bool(tables) and not _grouped(pa.concat_tables(tables, promote_options="permissive")[c.USER_ID])
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False  # as above
+
+
+def _stream_parquet(file: MappedFile, doorway: Doorway) -> Iterator[Histories]:
+    path = file.path
+    met = _Met(file)
+    problems: list[Problem] = []
+    beyond: Counter[Kind] = Counter()
+    count = first_row = 0
+    for table in _whole_customers(_parquet_tables(file)):
+        try:
+            part = doorway.histories(table, first_row)
+        except DataNotValid as error:  # go on: every bad row is to be named, not only the first batch's
+            room = max(0, MOST_NAMED_IN_FILES - len(problems))
+            problems += error.every[:room]
+            beyond.update(kind_of(problem)[0] for problem in error.every[room:])
+            beyond.update(error.beyond)
+            count += error.count
+        else:
+            met.add(table[c.USER_ID], part.user_ids)
+            if not count:
+                yield part
+        first_row += table.num_rows
+    if count:
+        raise DataNotValid(problems, count, str(path), beyond)
+    met.check()
+
+
+def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
+    ours = source.names.ours
+    for file in parquet_files(source.path):
+        try:
+            metadata = pyarrow.parquet.read_metadata(file)
+            paths = {metadata.schema.column(number).path for number in range(metadata.num_columns)}
+            dictionaries = [name for name in paths if ours.get(name, name) in FEW_VALUES]
+            # Without pre_buffer: with it, the whole compressed file is in memory by the end.
+            with pyarrow.parquet.ParquetFile(
+                file, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False
+            ) as parquet:
+                names = source.names.rename(parquet.schema_arrow.names, str(file))
+                known = [name for name in parquet.schema_arrow.names if names.get(name, name) in columns]
+                for batch in parquet.iter_batches(ROWS_A_BATCH, columns=known):
+                    table = pa.Table.from_batches([batch])
+                    yield table.rename_columns([names.get(name, name) for name in table.column_names])
+        except (pa.ArrowInvalid, OSError) as error:
+            raise LayoutError(f"{file} cannot be read as Parquet: {error}") from None
+
+
+def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Move the last customer's rows of each table to the next, so that no customer is cut in two."""
+    held: pa.Table | None = None
+    for table in tables:
+        joined = table if held is None else _joined(held, table)
+        cut = _last_customer(joined)
+        held = joined.slice(cut)
+        if cut:
+            yield joined.slice(0, cut)
+    if held is not None:
+        yield held
+
+
+def _joined(held: pa.Table, table: pa.Table) -> pa.Table:
+    try:
+        return pa.concat_tables([held, table], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise LayoutError(f"all files of a folder must have their columns in the same types: {error}") from None
+
+
+def _last_customer(table: pa.Table) -> int:
+    """Find the first row of the last customer; 0 where there is only one, or not one such column."""
+    if table.column_names.count(c.USER_ID) != 1 or not table.num_rows:
+        return 0
+    begins = np.flatnonzero(np.diff(_codes(table[c.USER_ID])))
+    return int(begins[-1]) + 1 if len(begins) else 0
+
+
+def _codes(column: pa.ChunkedArray) -> Integers:
+    """Number the identifiers of a column; equal ones have equal numbers."""
+    whole = pa.table({"id": column}).unify_dictionaries()["id"].combine_chunks()
+    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    chunks = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
+    return np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks])
+
+
+def _grouped(column: pa.ChunkedArray) -> bool:
+    codes = _codes(column)
+    return len(np.unique(codes)) == np.count_nonzero(np.diff(codes)) + bool(len(codes))
+
+
+class _Met:
+    """Remembers the customers of a stream as 64-bit hashes, and refuses one that comes twice."""
+
+    def __init__(self, file: MappedFile) -> None:
+        self._file = file
+        self._hashes: list[npt.NDArray[np.uint64]] = []
+
+    def add(self, column: pa.ChunkedArray, user_ids: pa.Array) -> None:
+        codes = _codes(column)
+        if np.count_nonzero(np.diff(codes)) + 1 > len(user_ids):
+            raise self._refusal(_first_split(codes, lambda row: column[row].as_py()))
+        self._hashes.append(pl.Series(user_ids).hash().to_numpy())
+
+    def check(self) -> None:
+        hashes, counts = np.unique(np.concatenate([*self._hashes, np.empty(0, np.uint64)]), return_counts=True)
+        if not (counts > 1).any():
+            return
+        # Two identifiers may share a hash: only the text itself decides.
+        twice = hashes[counts > 1]
+        seen: set[str] = set()
+        for table in _whole_customers(_parquet_tables(self._file, (c.USER_ID,))):
+            ids = pl.Series(table[c.USER_ID].cast(pa.string()).unique())
+            for user_id in ids.filter(pl.Series(np.isin(ids.hash().to_numpy(), twice))).to_list():
+                if user_id in seen:
+                    raise self._refusal(user_id)
+                seen.add(user_id)
+
+    def _refusal(self, user_id: str) -> LayoutError:
+        return LayoutError(
+            f"{self._file} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
+            f"first: fivefold sort {shlex.quote(str(self._file))} --output grouped.parquet"
+        )
+
+
+def _first_split(codes: Integers, name: Callable[[int], str]) -> str:
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
+    seen: set[int] = set()
+    for row in begins.tolist():
+        if codes[row] in seen:
+            return name(row)
+        seen.add(int(codes[row]))
+    raise AssertionError("no customer comes twice")

@@ -1,0 +1,309 @@
+"""The one doorway: a table of raw rows is checked, ordered, converted and becomes `Histories`."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import PROBLEMS_LISTED, LayoutError
+from fivefold.domain.money import RateTable
+from fivefold.features import schema as c
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.reading.columns import (
+    MOST_NAMED_IN_FILES,
+    Column,
+    Findings,
+    Mask,
+    is_text,
+    read_identifiers,
+    read_numbers,
+    read_times,
+    read_words,
+)
+from fivefold.features.reading.near_names import nearest
+from fivefold.features.reading.row_order import Rows, positions_in_order
+from fivefold.features.reading.string_columns import Texts, Words, fast, texts_of
+
+FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
+"""Columns that may come as dictionaries: whoever repeats is stored and checked once."""
+
+
+Columns = Mapping[str, Column]
+"""The known columns of a source, all of the same length; the required ones are there."""
+
+_FOREVER = np.iinfo(np.int64).max
+_KINDS = np.array(
+    [
+        [c.WITHDRAWAL, c.NOTHING, c.DEPOSIT],
+        [c.PENDING_ROW] * 3,
+        [c.FAILED_ROW] * 3,
+    ],
+    dtype=np.int8,
+)
+"""By state (settled, pending, failed) and sign (negative, zero, positive): amounts count only when settled."""
+_STATES, _CATEGORIES = Words(c.STATES), Words(c.CATEGORIES)
+
+
+@dataclass(frozen=True)
+class Doorway:
+    """How rows are taken in.
+
+    Attributes:
+        rates: converts money; a currency that it lacks is an error.
+        text: numbers may be written as text, as in CSV.
+        source: what is being read, for errors.
+        latest: moments after it (microseconds) are refused; None for no such limit.
+        completes: columns that a file may lack (`features.schema.ABSENT`) need not be there.
+        absent: such columns that a model does not read: they need not be there, and only the currency is looked at
+            where it is. The balance must be there where it is not one of them. None where no model reads the rows.
+        nullable: a row may say nothing of `features.schema.NULLABLE`: what reads that is undefined from then on.
+        created_slack_us: an account created more than this after its customer's first row is refused; None for no
+            such limit.
+    """
+
+    rates: RateTable
+    text: bool = False
+    source: str = ""
+    latest: int | None = None
+    created_slack_us: int | None = None
+    completes: bool = False
+    absent: tuple[str, ...] | None = None
+    nullable: bool = False
+
+    def histories(self, table: pa.Table, first_row: int = 0) -> Histories:
+        """Check the rows of *table* (numbered from *first_row*) and build their histories.
+
+        Raises:
+            DataNotValid: rows with bad values, every one of them named.
+            LayoutError: a required column is missing, or a column is there twice.
+        """
+        findings = self.findings(first_row)
+        return self.checked(table, findings)
+
+    def findings(self, first_row: int = 0) -> Findings:
+        """Start to look through a source, whose rows are numbered from *first_row*."""
+        return Findings(first_row, MOST_NAMED_IN_FILES if self.source else PROBLEMS_LISTED)
+
+    def checked(self, source: pa.Table | Columns, findings: Findings) -> Histories:
+        """Do the same with *findings* that already hold what an earlier step found."""
+        if isinstance(source, pa.Table):
+            self.require_columns(source.column_names)
+            table = _one_chunk(source)
+            source = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
+        source = self._looked_at(source)
+        user_ids, customer = _numbered(source[c.USER_ID], findings)
+        rows = self._rows(source, customer, findings)
+        self._check_times(rows, len(user_ids), findings)
+        order = positions_in_order(rows, findings)
+        findings.raise_if_any(self.source)
+        absent = tuple(name for name in c.ABSENT if name not in source)
+        return self._build(user_ids, rows, order, absent)
+
+    def _looked_at(self, source: Columns) -> Columns:
+        """Leave out what a model does not read; an amount without a currency is in the base."""
+        if not self.absent:
+            return source
+        kept = {name: column for name, column in source.items() if name not in self.absent or name == c.CURRENCY}
+        currency = kept.get(c.CURRENCY)
+        if c.CURRENCY in self.absent and isinstance(currency, pa.Array) and currency.null_count:
+            plain = currency.dictionary_decode() if pa.types.is_dictionary(currency.type) else currency
+            kept[c.CURRENCY] = plain.fill_null(self.rates.base)
+        return kept
+
+    def require_columns(self, names: Sequence[str]) -> None:
+        """Raise LayoutError where a table of columns of these names cannot be read."""
+        completed = c.ABSENT if self.completes else self.absent or ()
+        if self.absent is not None and c.BALANCE not in self.absent:
+            completed = tuple(name for name in completed if name != c.BALANCE)
+        missing = [name for name in c.REQUIRED if name not in names and name not in completed]
+        if missing:
+            raise LayoutError(
+                f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
+                f"{', '.join(names)}; needed are {', '.join(name for name in c.REQUIRED if name not in completed)}, "
+                f"and {' and '.join([*completed, *c.OPTIONAL])} may be there"
+                + (f". A column of another name is given by --map, such as {_mapping(names)}" if completed else "")
+                + (
+                    f". This model reads {c.BALANCE}; one that `fivefold train` makes of data without it does not"
+                    if missing == [c.BALANCE] and self.absent is not None
+                    else ""
+                )
+            )
+        twice = [name for name in c.COLUMNS if names.count(name) > 1]
+        if twice:
+            raise LayoutError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
+
+    def _rows(self, chunk: Columns, customer: Integers, findings: Findings) -> Rows:
+        state, identifiers = chunk.get(c.STATE), chunk.get(c.TRANSACTION_ID)
+        state = pa.nulls(len(customer)) if state is None else state
+        missing = self._missing(chunk, len(customer), findings) if self.nullable else None
+        times = read_times(chunk[c.DATE], c.DATE, findings)
+        return Rows(
+            customer,
+            times,
+            read_numbers(chunk[c.AMOUNT], c.AMOUNT, findings, text=self.text),
+            read_numbers(chunk[c.BALANCE], c.BALANCE, findings, text=self.text)
+            if c.BALANCE in chunk
+            else np.zeros(len(customer)),
+            read_words(state, c.STATE, findings, _STATES, any_case=True, absent=c.SETTLED),
+            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, _currencies(self.rates.codes))
+            if c.CURRENCY in chunk
+            else np.full(len(customer), self.rates.positions[self.rates.base], dtype=np.int16),
+            read_words(chunk[c.CATEGORY], c.CATEGORY, findings, _CATEGORIES)
+            if c.CATEGORY in chunk
+            else np.full(len(customer), _CATEGORIES["WEB"], dtype=np.int16),
+            read_times(chunk[c.CREATED], c.CREATED, findings) if c.CREATED in chunk else _firsts(customer, times),
+            None if identifiers is None else _identifiers(identifiers, findings),
+            missing,
+        )
+
+    def _missing(self, chunk: Columns, count: int, findings: Findings) -> Mask:
+        """Tell, for n rows, which of `features.schema.NULLABLE` each does not say; that is no fault of theirs."""
+        missing = np.zeros((count, len(c.NULLABLE)), dtype=np.bool_)
+        for place, name in enumerate(c.NULLABLE):
+            if name in chunk:
+                missing[:, place] = chunk[name].is_null().to_numpy(zero_copy_only=False)
+                findings.excuse(missing[:, place], name)
+        return missing
+
+    def _check_times(self, rows: Rows, customers: int, findings: Findings) -> None:
+        if not findings.count and self._times_hold(rows, customers):
+            return
+        if self.latest is not None:
+            for field, times in ((c.DATE, rows.time), (c.CREATED, rows.created)):
+                allowed = f"a time up to {day_text(self.latest)}"
+                findings.add(times > self.latest, field, lambda _: "is in the future", allowed)
+        if self.created_slack_us is not None and len(rows.time):
+            first = np.full(int(rows.customer.max()) + 1, np.iinfo(np.int64).max - self.created_slack_us)
+            whose = ~findings.noted_in(c.USER_ID, len(rows.time))  # the others only stand with the first customer
+            known = whose & ~findings.noted_in(c.DATE, len(rows.time))
+            np.minimum.at(first, rows.customer[known], rows.time[known])
+            late = whose & (rows.created > first[rows.customer] + self.created_slack_us)
+            findings.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
+
+    def _times_hold(self, rows: Rows, customers: int) -> bool:
+        latest = _FOREVER if self.latest is None else self.latest
+        slack = _FOREVER // 2 if self.created_slack_us is None else self.created_slack_us
+        first = np.full(customers, _FOREVER - slack)
+        return bool(fast().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
+
+    def _build(self, user_ids: pa.Array, rows: Rows, order: Integers, absent: tuple[str, ...]) -> Histories:
+        many = len(order)
+        offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
+        time, created = np.empty(many, dtype=np.int64), np.empty(many, dtype=np.int64)
+        money, small = np.empty((2, many)), np.empty((2, many), dtype=np.int8)
+        currency = np.empty(many, dtype=np.int16)
+        checked = (rows.customer, rows.time, rows.created, rows.amount, rows.balance, rows.state, rows.currency)
+        units = _units(self.rates.units)
+        fast().lay_out(order, *checked, rows.category, units, _KINDS, offsets, time, created, money, small, currency)
+        columns = (time, money[0], money[1], small[0], currency, small[1], created)
+        unknown_from = _unknown_from(rows, len(user_ids), absent)
+        return Histories(user_ids, offsets, *columns, self.rates.base, absent, unknown_from)
+
+
+def _mapping(names: Sequence[str]) -> str:
+    """Write the options that map what columns of a file are probably meant to be; an example where none is near."""
+    wanted = [own for own in c.COLUMNS if own not in names]
+    near = {nearest(name, wanted): name for name in reversed(names) if name not in c.COLUMNS}
+    options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in wanted if own in near]
+    return " ".join(options) or "--map customer_id=user_id"
+
+
+def _unknown_from(rows: Rows, customers: int, absent: tuple[str, ...]) -> Integers | None:
+    """Find from when on each customer's balance, category and creation are unknown; None where all must be known."""
+    if rows.missing is None and c.BALANCE not in absent:
+        return None
+    unknown = np.full((customers, len(c.NULLABLE)), _FOREVER)
+    if rows.missing is not None:
+        for place in range(len(c.NULLABLE)):
+            said_nothing = rows.missing[:, place]
+            np.minimum.at(unknown[:, place], rows.customer[said_nothing], rows.time[said_nothing])
+    if c.BALANCE in absent:
+        unknown[:, c.NULLABLE.index(c.BALANCE)] = np.iinfo(np.int64).min
+    return unknown
+
+
+def _firsts(customer: Integers, times: Integers) -> Integers:
+    """Give each row the first moment of its customer."""
+    first = np.full(int(customer.max(initial=0)) + 1, _FOREVER)
+    np.minimum.at(first, customer, times)
+    return first[customer]
+
+
+_PLAIN = (pa.string(), pa.float64())
+"""Types of columns that need no preparation: those of rows, which come a few at a time and must be quick."""
+
+
+def _one_chunk(table: pa.Table) -> pa.Table:
+    """Keep the known columns, each in one piece, as the readers of values want them."""
+    if table.num_rows and all(column.num_chunks == 1 and column.type in _PLAIN for column in table.itercolumns()):
+        return table
+    known = table.select([name for name in table.column_names if name in c.COLUMNS]).unify_dictionaries()
+    one = known.combine_chunks()
+    if one.num_rows == 0:
+        return pa.table({name: pa.chunked_array([pa.array([], one[name].type)]) for name in one.column_names})
+    return pa.table({name: _plain_text(one[name].chunk(0), name) for name in one.column_names})
+
+
+def _plain_text(column: pa.Array, name: str) -> pa.Array:
+    """Give text of any type as one that all readers know; a dictionary only where it is of use, and has no repeats."""
+    if pa.types.is_dictionary(column.type) and not (name in FEW_VALUES and _is_proper(column.dictionary)):
+        column = column.dictionary_decode()
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+
+
+def _is_proper(dictionary: pa.Array) -> bool:
+    kind = dictionary.type
+    known = is_text(kind) and not pa.types.is_string_view(kind) and not dictionary.null_count
+    return known and len(pc.unique(dictionary)) == len(dictionary)
+
+
+@lru_cache(maxsize=64)
+def _currencies(codes: tuple[str, ...]) -> Words:
+    return Words({code: number for number, code in enumerate(codes)})
+
+
+@lru_cache(maxsize=64)
+def _units(units: tuple[float, ...]) -> Floats:
+    return np.array(units)
+
+
+def _identifiers(column: Column, findings: Findings) -> pa.Array | Texts:
+    """Read transaction_ids; as `Texts` where all are there and none is there twice."""
+    texts = texts_of(column)
+    numbered = None if texts is None else texts.numbered()
+    if texts is not None and numbered is not None and len(numbered[1]) == len(texts):
+        return texts
+    return read_identifiers(column, c.TRANSACTION_ID, findings, required=False)
+
+
+def _numbered(column: Column, findings: Findings) -> tuple[pa.Array, Integers]:
+    """Number the customers in order of first appearance; give their identifiers, and the number of each row."""
+    texts = texts_of(column)
+    numbered = None if texts is None else texts.numbered()
+    if texts is not None and numbered is not None:
+        return texts.take(numbered[1]), numbered[0]
+    return _customers(read_identifiers(column, c.USER_ID, findings))
+
+
+def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
+    """Number the customers of a dictionary, or of a column that lacks some."""
+    encoded = user_ids if isinstance(user_ids, pa.DictionaryArray) else user_ids.dictionary_encode()
+    codes = np.asarray(encoded.indices.fill_null(0).to_numpy(zero_copy_only=False))
+    if not len(encoded.dictionary):  # no row, or none with an identifier, which was noted
+        return pa.array([], pa.string()), np.zeros(len(codes), dtype=np.int64)
+    if encoded is not user_ids and not encoded.indices.null_count:  # just numbered, in order of first appearance
+        return encoded.dictionary.cast(pa.string()), codes.astype(np.int64)
+    begins = np.concatenate([[True], codes[1:] != codes[:-1]])
+    of_runs = codes[begins]
+    firsts, first_run, of_run = np.unique(of_runs, return_index=True, return_inverse=True)
+    by_appearance = np.argsort(first_run, kind="stable")
+    rank = np.empty(len(firsts), dtype=np.int64)
+    rank[by_appearance] = np.arange(len(firsts))
+    names = encoded.dictionary.take(pa.array(firsts[by_appearance])).cast(pa.string())
+    lengths = np.diff(np.append(np.flatnonzero(begins), len(codes)))
+    return names, np.repeat(rank[of_run], lengths)

@@ -1,0 +1,120 @@
+"""The training reference: how the indicators and the score were spread, to tell later how far they have drifted."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from fivefold.features.histories import Floats, Integers
+from fivefold.features.reading.string_columns import fast
+
+BUCKETS = 10
+"""Parts of about equally many reference customers; one more bucket, the first, holds undefined values."""
+LEAST_CUSTOMERS = 500
+"""Below this the index says more about chance than about drift."""
+STABLE, SHIFTED = 0.1, 0.25
+"""Of the index: below the first nothing happened, from the second on it must be looked into."""
+_LEAST_SHARE = 1e-4
+"""Stands in for an empty bucket, whose logarithm would be infinite."""
+
+SCORE = "score"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Buckets of the reference portfolio.
+
+    Attributes:
+        names: the indicators in order, then `score`.
+        edges: len(names) x 9 upper edges, rising; infinite where a column has fewer distinct values.
+        counts: len(names) x 11 reference customers in each bucket, undefined values first.
+    """
+
+    names: tuple[str, ...]
+    edges: Floats
+    counts: Integers
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], matrix: Floats, scores: Floats) -> Self:
+        """Cut every column of n x F indicators, and the n scores, at its tenths; many zeros stand apart."""
+        columns = np.column_stack([matrix, scores])
+        edges = np.full((columns.shape[1], BUCKETS - 1), np.inf)
+        for number in range(columns.shape[1]):
+            known = columns[~np.isnan(columns[:, number]), number]
+            if len(known):
+                cuts = _cuts(known)
+                edges[number, : len(cuts)] = cuts
+        made = cls((*names, SCORE), edges, np.zeros((len(edges), BUCKETS + 1), dtype=np.int64))
+        made.count(made.counts, matrix, scores)
+        return made
+
+    def count(self, counts: Integers, matrix: Floats, scores: Floats) -> None:
+        """Add the buckets of n x F indicators and n scores to *counts*, in place: all that is ever kept of them."""
+        wanted, given = (len(self.names), BUCKETS + 1), (matrix.shape[1] + 1, counts.shape[1])
+        if not wanted == counts.shape == given or self.edges.shape != (wanted[0], BUCKETS - 1):
+            raise ValueError(
+                f"the counts are {counts.shape} and the indicators {matrix.shape}; the reference is {wanted}"
+            )
+        fast().count_buckets(np.ascontiguousarray(matrix), scores, self.edges, counts)
+
+    def empty(self) -> Integers:
+        """Give counts to begin with."""
+        return np.zeros_like(self.counts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the reference as plain data, for the model that carries it."""
+        edges = [[edge for edge in row if np.isfinite(edge)] for row in self.edges.tolist()]
+        return {"names": self.names, "edges": edges, "counts": self.counts.tolist()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what `to_dict` gave."""
+        edges = np.full((len(data["names"]), BUCKETS - 1), np.inf)
+        for number, row in enumerate(data["edges"]):
+            edges[number, : len(row)] = row
+        return cls(tuple(data["names"]), edges, np.array(data["counts"], dtype=np.int64))
+
+
+def _cuts(known: Floats) -> Floats:
+    """Give at most nine rising edges of about equally full buckets.
+
+    Where more than a tenth are 0, zero stands apart and the others are cut by themselves: with nine tenths at 0 all of
+    the others would share one bucket, and could grow a hundredfold unseen.
+    """
+    fixed = np.empty(0)
+    if (known == 0).mean() > 1 / BUCKETS:
+        below = [np.nextafter(0.0, -1.0)] if (known < 0).any() else []
+        fixed, known = np.array([*below, 0.0]), known[known != 0]
+    if not len(known):
+        return fixed
+    inner = np.linspace(0, 1, BUCKETS + 1 - len(fixed))[1:-1]
+    cuts = np.quantile(known, inner, method="inverted_cdf")
+    if len(fixed):
+        cuts = cuts[cuts < known.max()]  # above the largest there would be nothing
+    return np.unique(np.concatenate([fixed, cuts]))
+
+
+def stability_index(reference: Integers, counts: Integers) -> float | None:
+    """Population stability index of one column; None where too few customers were counted.
+
+    Source: Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 stable, above 0.25 a shift to be looked into.
+
+    >>> stability_index(np.array([0, 500, 500]), np.array([0, 500, 500]))
+    0.0
+    """
+    if counts.sum() < LEAST_CUSTOMERS or not reference.sum():
+        return None
+    expected = np.maximum(reference / reference.sum(), _LEAST_SHARE)
+    actual = np.maximum(counts / counts.sum(), _LEAST_SHARE)
+    return float(((actual - expected) * np.log(actual / expected)).sum())
+
+
+def stability_verdict(index: float | None) -> str:
+    """Say what an index means; `unknown` where there is none.
+
+    >>> stability_verdict(0.02), stability_verdict(0.3), stability_verdict(None)
+    ('stable', 'shifted', 'unknown')
+    """
+    if index is None:
+        return "unknown"
+    return "stable" if index < STABLE else "moving" if index < SHIFTED else "shifted"

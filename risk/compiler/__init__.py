@@ -1,0 +1,1 @@
+"""Type checks and compilation of a ruleset's conditions to column expressions."""

@@ -1,0 +1,48 @@
+"""Faults of a ruleset or a policy, each with the path that leads to it, so that its line can be found."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from fivefold.domain.errors import Finding
+from fivefold.risk.language.documents.reader import Document, Path
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.reading import where_of
+from fivefold.risk.language.ruleset import Ruleset
+
+
+class Severity(IntEnum):
+    """How bad a fault is: FATAL rulesets cannot be used, a WARNING is doubtful, a NOTE is what could not be told."""
+
+    FATAL = 0
+    WARNING = 1
+    NOTE = 2
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong, or doubtful.
+
+    Attributes:
+        path: leads to it, in the words of the file.
+        problem: what is wrong, and what would be right.
+        severity: how bad it is.
+    """
+
+    path: Path
+    problem: str
+    severity: Severity = Severity.FATAL
+
+
+def findings(faults: Iterable[Fault], made: Ruleset | Policy, document: Document | None = None) -> list[Finding]:
+    """Write faults for people: with their lines, and in the order of the file, where there is a document."""
+    examples = made.examples if isinstance(made, Ruleset) else ()
+    named = {
+        "rules": [{"id": rule.id} for rule in made.rules],
+        "examples": [{"name": example.name} for example in examples],
+    }
+    found = []
+    for fault in dict.fromkeys(faults):
+        line = document.line(fault.path) if document is not None else None
+        found.append(Finding(where_of(fault.path, named), fault.problem, line, fault.severity is Severity.FATAL))
+    return sorted(found, key=lambda finding: finding.line or 0)

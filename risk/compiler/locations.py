@@ -1,0 +1,108 @@
+"""Where in a ruleset its conditions and inputs stand: each with the path that leads to it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fivefold.risk.compiler.value_types import SOURCES, source_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.documents.reader import Path
+from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, subject_of
+from fivefold.risk.language.inputs import Ratio, Window, word_of
+from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.policy_inputs import POLICY_INPUTS
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.scoring import WeightedScore
+
+
+@dataclass(frozen=True)
+class Place:
+    """A condition, and what it can speak of.
+
+    Attributes:
+        path: leads to it.
+        condition: as it was written.
+        own: the input that comparisons without a name are of; None where there is none.
+        source: inside a `where`, the linked facts whose fields it tests; None where it is about the entity.
+        currency: inside a `where`, the currency that its amounts are in; None for the base.
+    """
+
+    path: Path
+    condition: Any
+    own: Part | None = None
+    source: str | None = None
+    currency: str | None = None
+
+
+def conditions_of(ruleset: Ruleset) -> Iterator[Place]:
+    """Give every condition about the entity: the predicate, the choices of weights, and the cases."""
+    if ruleset.applies_to is not None:
+        yield Place(("applies_to",), ruleset.applies_to)
+    if isinstance(ruleset.score, WeightedScore):
+        for number, choice in enumerate(ruleset.score.weighted.weights_by):
+            if choice.when is not None:
+                yield Place(("score", "weighted", "weights_by", number, "when"), choice.when)
+    for position, rule in enumerate(ruleset.rules):
+        for number, case in enumerate(rule.cases):
+            yield Place(("rules", position, "cases", number, "when"), case.when, rule.input)
+
+
+def conditions_of_policy(policy: Policy) -> Iterator[Place]:
+    """Give every condition of a policy."""
+    for position, rule in enumerate(policy.rules):
+        yield Place(("rules", position, "when"), rule.when)
+        if rule.unless is not None:
+            yield Place(("rules", position, "unless"), rule.unless)
+
+
+def inputs_at(ruleset: Ruleset) -> Iterator[tuple[Path, Part]]:
+    """Give every input, those of rules and of decay and those that tests name."""
+    for position, rule in enumerate(ruleset.rules):
+        if rule.input is not None:
+            yield ("rules", position, "input"), rule.input
+        if rule.decay is not None and rule.decay.signal is not None:
+            yield ("rules", position, "decay", "signal"), rule.decay.signal
+    for place in conditions_of(ruleset):
+        yield from inputs_named(place)
+
+
+def inputs_named(place: Place) -> Iterator[tuple[Path, Part]]:
+    """Give every input that the tests of a condition name."""
+    for path, test in tests_at(place):
+        subject = subject_of(test)
+        if subject is not None:
+            yield path, subject
+
+
+def wheres_in(path: Path, made: Any) -> Iterator[Place]:
+    """Give the `where` of an input, and those of both sides of a ratio."""
+    if isinstance(made, Ratio):
+        for number, side in enumerate(made.ratio):
+            yield from wheres_in((*path, "ratio", number), side)
+    elif isinstance(made, Window) and made.where is not None and source_of(made) in SOURCES:
+        yield Place((*path, "where"), made.where, None, source_of(made), made.in_currency)
+
+
+def tests_at(place: Place) -> Iterator[tuple[Path, Operators]]:
+    """Give every test of a condition, with its own path."""
+    yield from _tests(place.path, place.condition)
+
+
+def _tests(path: Path, condition: Any) -> Iterator[tuple[Path, Operators]]:
+    if isinstance(condition, str):
+        yield path, OwnTest.model_validate({"is": condition})
+    elif isinstance(condition, Not):
+        yield from _tests((*path, "not"), condition.negated)
+    elif isinstance(condition, All | Any_):
+        word = "all" if isinstance(condition, All) else "any"
+        for number, part in enumerate(getattr(condition, word)):
+            yield from _tests((*path, word, number), part)
+    else:
+        yield path, condition
+
+
+def word_at(path: Path, made: Part) -> Path:
+    """Point at the word that names an input, as `field` in {field: country}."""
+    word = word_of(made, POLICY_INPUTS)
+    return path if word is None else (*path, word)

@@ -1,0 +1,66 @@
+"""What makes a policy unusable, found before anything is decided by it: wrong names, types, levels and actions."""
+
+from collections.abc import Iterable, Iterator
+
+from fivefold.domain.errors import Finding
+from fivefold.risk.compiler.checks import condition_faults, input_faults
+from fivefold.risk.compiler.diagnostics import Fault, findings
+from fivefold.risk.compiler.locations import conditions_of_policy, inputs_named
+from fivefold.risk.compiler.structure import taken_names, twice
+from fivefold.risk.compiler.value_types import inputs_of, vocabulary
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.documents.reader import Path
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import Policy, PolicyRule
+
+
+def check_policy(policy: Policy) -> list[Finding]:
+    """Find what makes a policy unusable; nothing where it can be compiled and run."""
+    return findings(policy_faults(policy), policy)
+
+
+def policy_faults(policy: Policy) -> list[Fault]:
+    """Find the same, each with its path."""
+    return [*_structure_faults(policy), *_type_faults(policy)]
+
+
+def _structure_faults(policy: Policy) -> Iterator[Fault]:
+    yield from taken_names(policy)
+    yield from twice(("rules",), [rule.id for rule in policy.rules], "rule")
+    yield from twice(("levels",), policy.levels, "level")
+    yield from twice(("actions",), policy.actions, "action")
+    for path, action in actions_at(policy):
+        if action not in policy.actions:
+            yield Fault(path, f"there is no action {action}; there are {', '.join(policy.actions)}")
+
+
+def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
+    """Give every action that a policy may come to, and where it is written."""
+    for position, rule in enumerate(policy.rules):
+        yield ("rules", position, "action"), rule.action
+        if rule.on_unknown is not None:
+            yield ("rules", position, "on_unknown"), rule.on_unknown
+    yield ("otherwise",), policy.otherwise
+
+
+def _type_faults(policy: Policy) -> Iterator[Fault]:
+    names = vocabulary(policy)
+    for place in conditions_of_policy(policy):
+        for path, made in inputs_named(place):
+            yield from input_faults(path, made, names)
+        yield from condition_faults(place, names)
+
+
+def inputs_of_policy(policy: Policy) -> list[Part]:
+    """List every input that a policy reads, each once."""
+    return distinct(made for rule in policy.rules for made in inputs_of_policy_rule(rule))
+
+
+def inputs_of_policy_rule(rule: PolicyRule) -> list[Part]:
+    """List every input that a rule of a policy reads, each once."""
+    return distinct([*inputs_of(rule.when), *inputs_of(rule.unless)])
+
+
+def distinct(made: Iterable[Part]) -> list[Part]:
+    """List inputs, each once, in the order in which they come first."""
+    return list({key_of(each): each for each in made}.values())

@@ -1,0 +1,124 @@
+"""Structure: names that are there once, levels that exist, cuts that rise, decay that has a signal."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from fivefold.risk.compiler.diagnostics import Fault
+from fivefold.risk.compiler.value_types import SOURCES, Misnamed, Vocabulary, kind_of_input, source_of, vocabulary
+from fivefold.risk.language.documents.reader import Path
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
+from fivefold.risk.language.inputs import FieldInput, Window
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset
+from fivefold.risk.language.scoring import LevelName, PointsScore, TiersScore
+from fivefold.risk.language.suggestions import perhaps
+
+TAKEN: dict[str, frozenset[str]] = {
+    "fields": frozenset(
+        {"entity_id", "as_of", "known_at", *SOURCES, "tags", "screening", "indicators", "value", "values", "previous"}
+    ),
+    "transaction_fields": frozenset(
+        {*TRANSACTION_FIELDS, "entity", "entity_id", "user_id", "original_amount", "original_signed_amount"}
+    ),
+    "case_fields": frozenset({*CASE_FIELDS, "entity", "entity_id", "opened"}),
+}
+"""Names of fields that have a meaning already."""
+
+
+def structure_faults(ruleset: Ruleset) -> Iterator[Fault]:
+    """Find what no form can tell by itself."""
+    yield from taken_names(ruleset)
+    yield from twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
+    yield from twice(("levels",), ruleset.levels, "level")
+    if isinstance(ruleset.score, PointsScore):
+        yield from _cuts(("score", "points", "thresholds"), ruleset.score.points.thresholds, ruleset)
+    elif isinstance(ruleset.score, TiersScore):
+        yield from _tiers(ruleset.score, ruleset)
+    else:
+        yield from _cuts(("score", "weighted", "bands"), ruleset.score.weighted.bands, ruleset)
+    names = vocabulary(ruleset)
+    for position, rule in enumerate(ruleset.rules):
+        yield from _floors(("rules", position), rule, ruleset)
+        yield from _signal(("rules", position), rule, names)
+
+
+def taken_names(made: Ruleset | Policy) -> Iterator[Fault]:
+    """Find declared fields whose names have a meaning already."""
+    for part, taken in TAKEN.items():
+        for name in getattr(made, part):
+            if name in taken:
+                yield Fault((part, name), f"{name} has a meaning already; choose another name")
+
+
+def twice(path: Path, names: Sequence[str], what: str) -> Iterator[Fault]:
+    """Find names that are there more than once."""
+    seen: Counter[str] = Counter()
+    for number, name in enumerate(names):
+        seen[name] += 1
+        if seen[name] > 1:
+            yield Fault((*path, number), f"there is a {what} {name} already; each has a name of its own")
+
+
+def _cuts(path: Path, cuts: Sequence[Decimal], ruleset: Ruleset) -> Iterator[Fault]:
+    needed = len(ruleset.levels) - 1
+    if len(cuts) != needed:
+        yield Fault(path, f"has {len(cuts)} numbers; {len(ruleset.levels)} levels need {needed}")
+    for number, (lower, upper) in enumerate(pairwise(cuts), 1):
+        if upper <= lower:
+            yield Fault((*path, number), f"is {upper}, which is not above the {lower} before it")
+
+
+def _tiers(score: TiersScore, ruleset: Ruleset) -> Iterator[Fault]:
+    for number, tier in enumerate(score.tiers):
+        path: Path = ("score", "tiers", number)
+        yield from _level((*path, "level"), tier.level, ruleset)
+        if tier.min is not None and tier.max is not None and tier.min > tier.max:
+            yield Fault(path, f"runs from {tier.min} to {tier.max}; min comes first")
+
+
+def _floors(path: Path, rule: Rule, ruleset: Ruleset) -> Iterator[Fault]:
+    for at, outcome in outcomes_of(rule):
+        if outcome.floor is not None:
+            yield from _level((*path, *at, "floor"), outcome.floor, ruleset)
+
+
+def _level(path: Path, level: LevelName, ruleset: Ruleset) -> Iterator[Fault]:
+    try:
+        ruleset.level_number(level)
+    except KeyError:
+        levels = ", ".join(ruleset.levels)
+        near = perhaps(level, ruleset.levels)
+        yield Fault(path, f"there is no level {level}; there are {levels} (1 to {len(ruleset.levels)}){near}")
+
+
+def outcomes_of(rule: Rule) -> Iterable[tuple[Path, Outcome]]:
+    """Give everything that a rule can come to, and where it is written."""
+    made: list[tuple[Path, Outcome]] = [(("cases", number), case) for number, case in enumerate(rule.cases)]
+    made.append((("otherwise",), rule.otherwise))
+    if rule.on_unknown is not None:
+        made.append((("on_unknown",), rule.on_unknown))
+    return made
+
+
+def _signal(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Fault]:
+    if rule.decay is None:
+        return
+    signal = rule.decay.signal or rule.input
+    if signal is None or not _has_moment(signal, names):
+        at = (*path, "decay") if rule.decay.signal is None else (*path, "decay", "signal")
+        yield Fault(at, "needs a signal that has a time: an aggregate, a date field, or a rule whose input is one of "
+                    "these or a pattern")  # fmt: skip
+
+
+def _has_moment(signal: Any, names: Vocabulary) -> bool:
+    if isinstance(signal, Window):
+        return source_of(signal) in SOURCES
+    if isinstance(signal, FieldInput):
+        try:
+            return kind_of_input(signal, names) is Kind.MOMENT
+        except Misnamed:
+            return True  # that is told by itself
+    return hasattr(signal, "pattern")

@@ -1,0 +1,62 @@
+"""Weighted scores: factors and columns that fit each other, so that every total is from 1 to 100."""
+
+from collections.abc import Iterator
+
+from fivefold.risk.compiler.diagnostics import Fault
+from fivefold.risk.compiler.structure import outcomes_of
+from fivefold.risk.language.documents.reader import Path
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.scoring import Weighted, WeightedScore
+from fivefold.risk.language.suggestions import perhaps
+
+LEAST, MOST = 1, 100
+"""What a factor scores, at least and at most."""
+
+_WEIGHTS: Path = ("score", "weighted", "weights")
+
+
+def weight_faults(ruleset: Ruleset) -> Iterator[Fault]:
+    """Find factors without a score, columns without a factor, and choices without a column."""
+    if not isinstance(ruleset.score, WeightedScore):
+        return
+    weighted = ruleset.score.weighted
+    factors = dict.fromkeys(name for column in weighted.weights.values() for name in column)
+    rules = {rule.id: number for number, rule in enumerate(ruleset.rules)}
+    for column, weights in weighted.weights.items():
+        for name in weights:
+            if name not in rules:
+                yield Fault((*_WEIGHTS, column, name), f"there is no rule {name}{perhaps(name, rules)}")
+        for name in factors:
+            if name not in weights:
+                yield Fault(
+                    (*_WEIGHTS, column), f"lacks the factor {name}, which other columns have; its weight may be 0"
+                )
+    yield from _choices(weighted)
+    for position, rule in enumerate(ruleset.rules):
+        yield from _factor(("rules", position), rule) if rule.id in factors else _other(("rules", position), rule)
+
+
+def _choices(weighted: Weighted) -> Iterator[Fault]:
+    for number, choice in enumerate(weighted.weights_by):
+        if choice.use not in weighted.weights:
+            known = ", ".join(weighted.weights)
+            yield Fault(
+                ("score", "weighted", "weights_by", number, "use"),
+                f"there is no column {choice.use}; there are {known}",
+            )
+
+
+def _factor(path: Path, rule: Rule) -> Iterator[Fault]:
+    for at, outcome in outcomes_of(rule):
+        if outcome.points is None:
+            missing = "needs an otherwise with points" if at == ("otherwise",) else "gives no points"
+            yield Fault((*path, *at), f"is a factor of a weighted score and {missing}, {LEAST} to {MOST}")
+        elif not LEAST <= outcome.points <= MOST:
+            yield Fault((*path, *at, "points"), f"is {outcome.points}; a factor scores {LEAST} to {MOST}")
+
+
+def _other(path: Path, rule: Rule) -> Iterator[Fault]:
+    for at, outcome in outcomes_of(rule):
+        if outcome.points:
+            yield Fault((*path, *at, "points"), "has no weight in any column, so its points would count for nothing; "
+                        "give it a weight, or a floor alone")  # fmt: skip

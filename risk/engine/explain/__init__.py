@@ -1,0 +1,1 @@
+"""Explanations of rule outcomes: breakdowns, summaries and failures as text."""

@@ -1,0 +1,214 @@
+"""Why an entity has its level: every rule's outcome, and the arithmetic in one line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from json.encoder import encode_basestring as quoted  # what `canonical_json` writes text with
+from typing import Any
+
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import day_text, from_microseconds
+from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
+from fivefold.risk.engine.explain.failures import PREDICATE
+from fivefold.risk.engine.explain.outcomes import RuleOutcome
+from fivefold.risk.engine.explain.rules import Columns, Teller, columns_of, teller_of
+from fivefold.risk.engine.explain.summary import NAMED, line_of
+from fivefold.risk.engine.levels import (
+    HELD_FLOOR,
+    HELD_HARD_FLOOR,
+    LEVEL,
+    MAY_MOVE_DOWN_ON,
+    OVERRIDDEN,
+    RAISED,
+    RULES_LEVEL,
+    WITHHELD,
+)
+from fivefold.risk.engine.program import FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+
+_AT_ONCE = 1_024
+"""So many entities are told together: enough to share words, and few enough for their words to fit in memory."""
+
+_FLOORS = (HARD_FLOOR, HELD_FLOOR, HELD_HARD_FLOOR)
+_ROW = (ENTITY, AS_OF, STATUS, TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, *_FLOORS, VERSIONS)
+"""The columns of outcomes that are told beside the rules."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One entity's assessment, explained. Levels are names; empty or None where there is none.
+
+    Attributes:
+        entity: its identifier.
+        as_of: microseconds.
+        ruleset: the name of the ruleset.
+        content_hash: of the ruleset.
+        status: what became of the assessment.
+        rules: what each rule gave, in the ruleset's order.
+        total: the exact total of points.
+        score: the total as it is shown: never rounded across a cut.
+        score_level: the level of the total alone.
+        floor: the highest floor of a triggered rule.
+        level: what holds.
+        rules_level: what would hold without an override.
+        withheld: the lower level that the cooldown withholds.
+        may_move_down_on: from when a lower level would be entered, microseconds.
+        lists: the version in force of each list that was used, by name.
+        failures: what failed or left open whether the ruleset applies, and why; empty where nothing did.
+        line: the arithmetic in one line.
+    """
+
+    entity: str
+    as_of: int
+    ruleset: str
+    content_hash: str
+    status: str
+    rules: tuple[RuleOutcome, ...]
+    total: Decimal
+    score: str
+    score_level: str
+    floor: str
+    level: str
+    rules_level: str
+    withheld: str
+    may_move_down_on: int | None
+    lists: dict[str, str]
+    failures: tuple[str, ...]
+    line: str
+
+    @property
+    def breakdown(self) -> Breakdown:
+        """The same in the form that value and risk share: every rule, and the points that add up to the total."""
+        return Breakdown(
+            0.0,
+            tuple(
+                Contribution(
+                    outcome.rule,
+                    outcome.category,
+                    outcome.seen,
+                    "",
+                    float(outcome.points),
+                    outcome.sentence,
+                    label=outcome.title,
+                    seen=outcome.seen,
+                )
+                for outcome in self.rules
+            ),
+        )
+
+
+def explain(assessments: Assessments, position: int) -> Explanation:
+    """Explain the assessment in one row: a batch of one."""
+    return next(explain_all(assessments, [position]))
+
+
+def explain_all(assessments: Assessments, positions: Sequence[int] | None = None) -> Iterator[Explanation]:
+    """Explain the assessments in some rows, or in all of them, in their order.
+
+    What is told of the ruleset is prepared once, and rows are taken out of the frames many at a time.
+    """
+    wanted = range(len(assessments)) if positions is None else positions
+    for first in range(0, len(wanted), _AT_ONCE):
+        yield from _Batch(assessments, wanted[first : first + _AT_ONCE]).explanations()
+
+
+class _Batch:
+    """Some entities whose assessments are explained together."""
+
+    def __init__(self, assessments: Assessments, positions: Sequence[int]) -> None:
+        self._assessments = assessments
+        self._positions = positions
+        self._teller: Teller = teller_of(assessments.program, assessments.base)
+        self._columns: Columns = columns_of(assessments, positions)
+        self._levels = ("", *assessments.program.ruleset.levels)
+        self._lists = [
+            {name: day_text(version.since) for name, version in versions.items()} for versions in assessments.versions
+        ]
+
+    def explanations(self) -> Iterator[Explanation]:
+        columns = self._columns
+        scores = self._assessments.program.total.shown_of(columns[TOTAL])
+        rows = zip(*[columns[name] for name in _ROW], strict=True)
+        told = zip(rows, scores, self._teller.outcomes(columns), strict=True)
+        unknown = self._open_questions()
+        for place, (values, score, rules) in enumerate(told):
+            row = dict(zip(_ROW, values, strict=True))
+            yield self._explanation(place, row, score, rules, unknown.get(place, []))
+
+    def _explanation(
+        self, place: int, row: Mapping[str, Any], score: str, rules: tuple[RuleOutcome, ...], unknown: Sequence[str]
+    ) -> Explanation:
+        program, status = self._assessments.program, row[STATUS]
+        names = {column: self._levels[row[column] or 0] for column in NAMED}
+        total = Decimal(row[TOTAL]) / program.total.scale
+        written = score if Decimal(score) == total else f"{score} (exactly {total.normalize():f})"
+        failed = [(one.title, " and ".join(one.errors)) for one in rules if one.given.case == "failed"]
+        if status == Status.FAILED:
+            failed += self._teller.failures.words({name: values[place] for name, values in self._columns.items()})
+        failures = [f"{where}: {problem}" for where, problem in failed]
+        if unknown:
+            failures.append(f"{PREDICATE}: {', '.join(unknown)}")
+        return Explanation(
+            row[ENTITY],
+            row[AS_OF],
+            program.ruleset.name,
+            program.ruleset.content_hash,
+            status,
+            rules,
+            total,
+            score,
+            names[TOTAL_LEVEL] if status == Status.ASSESSED else "",
+            names[FLOOR] if status != Status.NOT_APPLICABLE else "",
+            names[LEVEL],
+            names[RULES_LEVEL],
+            names[WITHHELD],
+            row[MAY_MOVE_DOWN_ON],
+            self._lists[row[VERSIONS]].copy(),
+            tuple(failures),
+            line_of(rules, written, row, names, [where for where, _ in failed]),
+        )
+
+    def _open_questions(self) -> dict[int, list[str]]:
+        """Name what is unknown of those entities of whom that leaves open whether the ruleset applies to them."""
+        questions = self._teller.open_questions.items()
+        return {
+            place: [words for key, words in questions if self._columns[key][place] is None]
+            for place, status in enumerate(self._columns[STATUS])
+            if status == Status.UNDETERMINED
+        }
+
+
+def as_json(explanation: Explanation) -> dict[str, Any]:
+    """Give an explanation as plain data for JSON: exact numbers as text, moments in ISO form."""
+    may = explanation.may_move_down_on
+    return {
+        **{name: value for name, value in vars(explanation).items() if name not in {"rules", "total"}},
+        "as_of": _iso(explanation.as_of),
+        "may_move_down_on": None if may is None else _iso(may),
+        "total": str(explanation.total),
+        "rules": [outcome.as_json() for outcome in explanation.rules],
+    }
+
+
+def as_json_text(explanation: Explanation) -> str:
+    """Write an explanation as canonical JSON: what `canonical_json` writes of `as_json`, in a fraction of the time."""
+    may = "null" if explanation.may_move_down_on is None else f'"{_iso(explanation.may_move_down_on)}"'
+    failures = canonical_json(explanation.failures) if explanation.failures else "[]"
+    lists = ",".join([f"{quoted(name)}:{quoted(since)}" for name, since in sorted(explanation.lists.items())])
+    rules = ",".join([outcome.json_text for outcome in explanation.rules])
+    return (
+        f'{{"as_of":"{_iso(explanation.as_of)}","content_hash":{quoted(explanation.content_hash)}'
+        f',"entity":{quoted(explanation.entity)},"failures":{failures},"floor":{quoted(explanation.floor)}'
+        f',"level":{quoted(explanation.level)},"line":{quoted(explanation.line)},"lists":{{{lists}}}'
+        f',"may_move_down_on":{may},"rules":[{rules}],"rules_level":{quoted(explanation.rules_level)}'
+        f',"ruleset":{quoted(explanation.ruleset)},"score":{quoted(explanation.score)}'
+        f',"score_level":{quoted(explanation.score_level)},"status":{quoted(explanation.status)}'
+        f',"total":"{explanation.total}","withheld":{quoted(explanation.withheld)}}}'
+    )
+
+
+@lru_cache(maxsize=1_000)
+def _iso(time_us: int) -> str:
+    return from_microseconds(time_us).isoformat()

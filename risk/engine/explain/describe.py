@@ -1,0 +1,223 @@
+"""Rulesets in plain words: what an input is, what a condition asks, what a value looks like."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from fivefold.domain.clock import day_text
+from fivefold.risk.compiler.value_types import SOURCES, column_of, source_of
+from fivefold.risk.compiler.values import Column
+from fivefold.risk.language.expressions import All, Any_, Not, subject_of
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import (
+    Count,
+    DaysSince,
+    Distinct,
+    FieldInput,
+    IndicatorInput,
+    Least,
+    Mean,
+    Most,
+    Ratio,
+    ScreeningInput,
+    Sum,
+    TagInput,
+    ValueInput,
+    Window,
+)
+from fivefold.risk.language.numbers import plain
+from fivefold.risk.language.operators import Fuzzy, Operators
+from fivefold.risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
+
+_FUNCTIONS: Mapping[type, str] = {
+    Sum: "sum of {0}",
+    Mean: "mean of {0}",
+    Least: "least {0}",
+    Most: "greatest {0}",
+    Distinct: "different values of {0}",
+}
+_MOST_DIGITS = 15
+"""Numbers of more digits, before or after the point, are written in powers of ten."""
+_MOST_WHOLE = 10**_MOST_DIGITS
+_PLACES = [tuple(max(digits - whole, 2) for digits in (6, 9, 12)) for whole in range(_MOST_DIGITS + 1)]
+"""After how many decimals a number with so many digits before the point is rounded, at first and then more finely."""
+_ZERO = Decimal(0)
+
+_OPERATORS = {
+    "is": "is {}",
+    "equals": "is {}",
+    "not_equals": "is not {}",
+    "above": "is above {}",
+    "at_least": "is at least {}",
+    "below": "is below {}",
+    "at_most": "is at most {}",
+    "in": "is one of {}",
+    "not_in": "is none of {}",
+    "in_list": "is in the list {}",
+    "not_in_list": "is not in the list {}",
+    "starts_with": "starts with {}",
+    "ends_with": "ends with {}",
+    "contains": "contains {}",
+    "contains_any": "contains one of {}",
+}
+
+
+def input_words(made: Any) -> str:
+    """Name an input in plain words.
+
+    >>> input_words(FieldInput(field="country_of_residence"))
+    'country of residence'
+    """
+    if isinstance(made, Window):
+        return _aggregate_words(made)
+    name = _NAMES.get(type(made))
+    return str(made.pattern).replace("-", " ") if name is None else name(made)
+
+
+def _ratio_words(made: Ratio) -> str:
+    return f"{input_words(made.ratio[0])} over {input_words(made.ratio[1])}"
+
+
+def _at_hand_words(made: TransactionInput) -> str:
+    words = f"{made.transaction.replace('_', ' ')} of the transaction"
+    return words if made.in_currency is None else f"{words} in {made.in_currency}"
+
+
+_LEVELS: Mapping[str, str] = {
+    "in_force": "level",
+    "rules": "level by the rules",
+    "status": "status of the level",
+    "source": "source of the level",
+    "age_days": "age of the level in days",
+}
+
+_NAMES: Mapping[type, Callable[[Any], str]] = {
+    FieldInput: lambda made: made.field.replace("_", " "),
+    Ratio: _ratio_words,
+    PolicyRatio: _ratio_words,
+    LevelInput: lambda made: _LEVELS[made.level],
+    TransactionInput: _at_hand_words,
+    IndicatorInput: lambda made: made.indicator.replace("_", " "),
+    ValueInput: lambda made: f"value {made.value.replace('_', ' ')}",
+    TagInput: lambda made: f"tag {made.tag}",
+    ScreeningInput: lambda made: f"screening for {made.screening}",
+}
+
+
+def _aggregate_words(made: Window) -> str:
+    if isinstance(made, Count):
+        words = f"{made.count}"
+    elif isinstance(made, DaysSince):
+        source = source_of(made)
+        words = f"days since {f'the latest of {source}' if source in SOURCES else source.replace('_', ' ')}"
+    else:
+        words = _FUNCTIONS[type(made)].format((column_of(made) or "").replace("_", " "))
+    if made.where is not None:
+        words += f" where {condition_words(made.where)}"
+    if made.in_currency is not None:
+        words += f" in {made.in_currency}"
+    return words if made.over is None else f"{words} in {made.over}"
+
+
+def condition_words(condition: Any, own: str = "it") -> str:
+    """Say what a condition asks; *own* stands for the rule's own input."""
+    if isinstance(condition, str):
+        return f"{own} is {condition}"
+    if isinstance(condition, All):
+        return " and ".join(_bracketed(part, own) for part in condition.all)
+    if isinstance(condition, Any_):
+        return " or ".join(_bracketed(part, own) for part in condition.any)
+    if isinstance(condition, Not):
+        return f"not ({condition_words(condition.negated, own)})"
+    subject = subject_of(condition)
+    name = own if subject is None else input_words(subject)
+    return " and ".join(f"{name} {words}" for words in _tests_words(condition))
+
+
+def _bracketed(condition: Any, own: str) -> str:
+    words = condition_words(condition, own)
+    return f"({words})" if isinstance(condition, All | Any_) else words
+
+
+def _tests_words(test: Operators) -> list[str]:
+    return [
+        _fuzzy_words(value)
+        if isinstance(value, Fuzzy)
+        else f"is between {_shown(value[0])} and {_shown(value[1])}"
+        if operator == "between"
+        else _OPERATORS[operator].format(_shown(value))
+        for operator, value in test.comparisons()
+    ]
+
+
+def _fuzzy_words(fuzzy: Fuzzy) -> str:
+    return f"is like {fuzzy.to or f'one of the list {fuzzy.list}'} ({fuzzy.scorer} of at least {fuzzy.at_least})"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, str | bool):
+        return str(value).lower() if isinstance(value, bool) else value
+    return f"{plain(value):,}"
+
+
+def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[Decimal] = ()) -> str:
+    """Write a value as people read it; `unknown` where there is none.
+
+    Numbers are rounded, but never across one of *cuts*, or it would seem that a comparison came out wrong.
+
+    >>> value_words(1250050, Column("x", Kind.MONEY, 100), "EUR")
+    '12,500.50 EUR'
+    >>> value_words(0.79999999, Column("x", Kind.NUMBER), cuts=(Decimal("0.8"),))
+    '0.79999999'
+    """
+    if value is None:
+        return "unknown"
+    if column.kind is Kind.MONEY:
+        return f"{_money_words(value, column.units, cuts)} {currency}".rstrip()
+    if column.kind is Kind.NUMBER or column.kind is Kind.FINDING:
+        return _number_words(value, cuts)
+    if column.kind is Kind.LEVEL:
+        return str(column.levels[value - 1])
+    return _VALUES[column.kind](value)
+
+
+def _money_words(value: float, units: int, cuts: Sequence[Decimal]) -> str:
+    digits = len(str(units)) - 1
+    if isinstance(value, int):  # whole minor units, as all but a mean are: nothing is rounded
+        whole, rest = divmod(abs(value), units)
+        size = f"{whole:,}.{rest:0{digits}}" if digits else f"{whole:,}"
+        return f"-{size}" if value < 0 else size
+    exact = Decimal(str(value)) / units or _ZERO  # which has no sign
+    return f"{_uncrossed(exact, cuts, (digits, digits + 2, digits + 4, digits + 8)):,f}"
+
+
+def _number_words(value: float, cuts: Sequence[Decimal]) -> str:
+    if value % 1 == 0 and abs(value) < _MOST_WHOLE:
+        return f"{int(value):,}"
+    exact = Decimal(str(value))
+    size = exact.adjusted()
+    if not -_MOST_DIGITS <= size < _MOST_DIGITS:
+        return str(value)
+    return f"{_uncrossed(exact, cuts, _PLACES[max(size + 1, 0)]).normalize():,f}"
+
+
+def _uncrossed(exact: Decimal, cuts: Sequence[Decimal], places: Sequence[int]) -> Decimal:
+    """Round to the first of *places* with no cut, nor zero, on the way; not at all where there always is one."""
+    for digits in places:
+        rounded = round(exact, digits)
+        low, high = (exact, rounded) if exact < rounded else (rounded, exact)
+        crossed = [cut for cut in (_ZERO, *cuts) if low <= cut <= high]
+        if low == high or not crossed:
+            return rounded
+    return exact
+
+
+_VALUES: Mapping[Kind, Callable[[Any], str]] = {
+    Kind.TEXT: str,
+    Kind.TEXTS: lambda words: ", ".join(words) or "none",
+    Kind.FLAG: lambda flag: str(flag).lower(),
+    Kind.MARK: lambda mark: "present" if mark else "absent",
+    Kind.MOMENT: day_text,
+}

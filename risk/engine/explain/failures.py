@@ -1,0 +1,131 @@
+"""What could not be assessed, in words: where, the value that was met there, and what would have been right."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fivefold.risk.compiler.value_types import SOURCES, inputs_of
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.engine.explain.inputs import SeenInput, seen_inputs
+from fivefold.risk.engine.program import Program
+from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.fields import FieldType, OneOf
+from fivefold.risk.language.inputs import DaysSince, FieldInput, Ratio, key_of
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.scoring import WeightedScore
+
+PREDICATE = "whom the ruleset applies to"
+CHOICE = "the choice of weights"
+"""Where an assessment can fail beside its rules."""
+
+_WRONG = {
+    "number": "no finite number",
+    "text": "no text",
+    "flag": "neither true nor false",
+    "date": "no date such as 2024-07-01",
+    "country": "no country such as NO (two capital letters, ISO 3166 alpha-2)",
+}
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """How it is told that an input could not be read.
+
+    Attributes:
+        error: the column of what was met.
+        before: the words before that.
+        after: the words after it: what would have been right.
+        sides: of a ratio, which tell themselves what is wrong with them.
+    """
+
+    error: str
+    before: str
+    after: str = ""
+    sides: tuple["Misfit", ...] = ()
+
+
+def misfits_of(made: Iterable[Part], ruleset: Ruleset) -> tuple[Misfit, ...]:
+    """Prepare to tell what of some inputs could not be read."""
+    return tuple(_misfit(each, ruleset) for each in {key_of(each): each for each in made}.values())
+
+
+def _misfit(made: Part, ruleset: Ruleset) -> Misfit:
+    error, field = error_of(key_of(made)), _field_of(made)
+    if field is None:
+        sides = misfits_of(made.ratio, ruleset) if isinstance(made, Ratio) else ()
+        return Misfit(error, f"{input_words(made)}: ", sides=sides)
+    name = input_words(FieldInput(field=field))
+    return Misfit(error, f"{name} is ", f", which is {_wrong(ruleset.fields[field])}")
+
+
+def _field_of(made: Part) -> str | None:
+    if isinstance(made, FieldInput):
+        return made.field
+    return made.days_since if isinstance(made, DaysSince) and made.days_since not in SOURCES else None
+
+
+def _wrong(declared: FieldType) -> str:
+    if isinstance(declared, OneOf):
+        return f"not one of {', '.join(declared.one_of)}"
+    return _WRONG[declared] if isinstance(declared, str) else "no list of text"
+
+
+def misfit_words(misfits: Iterable[Misfit], met: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name every value that could not be read, and what would have been right, each once.
+
+    Args:
+        misfits: how that is told.
+        met: what was met in one entity's columns of errors.
+    """
+    return tuple(dict.fromkeys(words for misfit in misfits for words in _words_of(misfit, met)))
+
+
+def _words_of(misfit: Misfit, met: Mapping[str, Any]) -> Iterator[str]:
+    told = misfit.sides if any(met.get(side.error) is not None for side in misfit.sides) else (misfit,)
+    for one in told:
+        problem = met.get(one.error)
+        if problem is not None:
+            yield f"{one.before}{problem}{'' if problem.startswith(NOT_KNOWN) else one.after}"
+
+
+@dataclass(frozen=True)
+class EntityFailures:
+    """How it is told what failed beside the rules.
+
+    Attributes:
+        predicate: what could not be read of the inputs that decide to whom the ruleset applies.
+        choice: the same of those that choose the weights.
+        seen: these, as they are seen; empty where there are none to choose.
+    """
+
+    predicate: tuple[Misfit, ...]
+    choice: tuple[Misfit, ...]
+    seen: tuple[SeenInput, ...]
+
+    def words(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Tell what failed: where, and what was met there; *inputs* are one entity's, and its column of weights."""
+        predicate = misfit_words(self.predicate, inputs)
+        if predicate:
+            yield PREDICATE, " and ".join(predicate)
+        choice = misfit_words(self.choice, inputs)
+        if choice:
+            yield CHOICE, " and ".join(choice)
+        elif WEIGHTS_USED in inputs and inputs[WEIGHTS_USED] is None:
+            yield CHOICE, f"there is no column where {said(self.seen, inputs)}"
+
+
+def entity_failures(program: Program, base: str) -> EntityFailures:
+    """Prepare to tell what failed beside the rules; *base* is the currency that money is in."""
+    ruleset, made = program.ruleset, []
+    if isinstance(ruleset.score, WeightedScore):
+        conditions = [choice.when for choice in ruleset.score.weighted.weights_by if choice.when is not None]
+        made = [part for condition in conditions for part in inputs_of(condition)]
+    predicate = misfits_of(inputs_of(ruleset.applies_to), ruleset)
+    return EntityFailures(predicate, misfits_of(made, ruleset), seen_inputs(made, program.inputs, base))
+
+
+def said(seen: Iterable[SeenInput], inputs: Mapping[str, Any]) -> str:
+    """Say what the inputs of one entity were."""
+    return ", ".join(one.words(inputs[one.key], inputs.get(one.error)) for one in seen)

@@ -1,0 +1,164 @@
+"""Why a policy came to its action: every rule, whether it held or not, and what it saw, in plain words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.compiler.policy_checks import distinct, inputs_of_policy_rule
+from fivefold.risk.compiler.value_types import inputs_of
+from fivefold.risk.engine.explain.describe import condition_words
+from fivefold.risk.engine.explain.inputs import SeenInput, cuts_in, seen_inputs
+from fivefold.risk.engine.outcome_codes import rule_column
+from fivefold.risk.engine.policy_program import ACTION, DECIDED, Outcome, PolicyProgram
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import PolicyRule
+
+_TELLERS_KEPT = 64
+OUTCOMES: Mapping[Outcome, str] = {
+    Outcome.NOT_HELD: "not held",
+    Outcome.HELD: "held",
+    Outcome.UNKNOWN: "unknown",
+    Outcome.SUPPRESSED: "suppressed",
+}
+
+
+@dataclass(frozen=True)
+class RuleSaid:
+    """What one rule came to.
+
+    Attributes:
+        rule: its id.
+        outcome: held, not held, unknown or suppressed.
+        action: what it gave; None where it gave none.
+        asked: what must hold, in plain words.
+        unless: what suppresses it, in plain words; empty for nothing.
+        seen: what its inputs were.
+        missing: those that were unknown, where that mattered.
+        sentence: all of it in one sentence.
+    """
+
+    rule: str
+    title: str
+    rationale: str | None
+    outcome: str
+    action: str | None
+    asked: str
+    unless: str
+    seen: str
+    missing: tuple[str, ...]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class PolicySaid:
+    """What a policy came to.
+
+    Attributes:
+        decided_by: the id of the rule whose action was taken; None where no rule gave one.
+        rules: in the policy's order.
+        line: the decision in one line.
+    """
+
+    action: str
+    decided_by: str | None
+    rules: tuple[RuleSaid, ...]
+    line: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data for JSON."""
+        return {**vars(self), "rules": [{**vars(rule), "missing": list(rule.missing)} for rule in self.rules]}
+
+
+@dataclass(frozen=True, eq=False)
+class _Teller:
+    """Tells what one rule came to; what belongs to the rule is prepared once."""
+
+    rule: PolicyRule
+    seen: Sequence[SeenInput]
+    of_when: frozenset[str]
+    of_unless: frozenset[str]
+    asked: str
+    unless: str
+
+    def said(self, outcome: Outcome, row: Mapping[str, Any]) -> RuleSaid:
+        seen = ", ".join(one.words(row[one.key], row.get(one.error)) for one in self.seen)
+        action = {Outcome.HELD: self.rule.action, Outcome.UNKNOWN: self.rule.on_unknown}.get(outcome)
+        missing = tuple(self._missing(outcome, row))
+        return RuleSaid(
+            self.rule.id,
+            self.rule.title,
+            self.rule.rationale,
+            OUTCOMES[outcome],
+            action,
+            self.asked,
+            self.unless,
+            seen,
+            missing,
+            f"{self.rule.title}: {seen}. {self._verdict(outcome, missing)}: {action or 'no action'}",
+        )
+
+    def _missing(self, outcome: Outcome, row: Mapping[str, Any]) -> Iterator[str]:
+        """Name what was unknown and left it open whether the rule holds, or whether it is suppressed."""
+        mattered = {Outcome.UNKNOWN: self.of_when, Outcome.HELD: self.of_unless}.get(outcome, frozenset())
+        return (one.name for one in self.seen if one.key in mattered and row[one.key] is None)
+
+    def _verdict(self, outcome: Outcome, missing: Sequence[str]) -> str:
+        if outcome is Outcome.UNKNOWN:
+            return f"Not known is {', '.join(missing)}, so whether {self.asked}"
+        if outcome is Outcome.NOT_HELD:
+            return f"Does not hold, as it asks whether {self.asked}"
+        suppressed = f", and is suppressed, as {self.unless}" if outcome is Outcome.SUPPRESSED else ""
+        return f"Holds, as {self.asked}{suppressed}"
+
+
+@lru_cache(maxsize=_TELLERS_KEPT)
+def _tellers(program: PolicyProgram, base: str) -> tuple[_Teller, ...]:
+    return tuple(_teller(rule, program, base) for rule in program.policy.rules)
+
+
+def _teller(rule: PolicyRule, program: PolicyProgram, base: str) -> _Teller:
+    when, unless = distinct(inputs_of(rule.when)), distinct(inputs_of(rule.unless))
+    conditions = [rule.when] if rule.unless is None else [rule.when, rule.unless]
+    return _Teller(
+        rule,
+        seen_inputs(inputs_of_policy_rule(rule), program.inputs, base, cuts_in(conditions)),
+        frozenset(map(key_of, when)),
+        frozenset(map(key_of, unless)),
+        condition_words(rule.when),
+        "" if rule.unless is None else condition_words(rule.unless),
+    )
+
+
+def decided(program: PolicyProgram, inputs: pl.DataFrame, base: str) -> list[PolicySaid]:
+    """Decide for every row of *inputs*, as `PolicyProgram.run` does, and say why.
+
+    Args:
+        program: the compiled policy.
+        inputs: a column for each input that it reads; `error_of` one where something could not be read.
+        base: the currency that money is in.
+    """
+    tellers = _tellers(program, base)
+    rows = zip(inputs.iter_rows(named=True), program.run(inputs).iter_rows(named=True), strict=True)
+    return [_said(program, tellers, row, made) for row, made in rows]
+
+
+def _said(
+    program: PolicyProgram, tellers: Sequence[_Teller], row: Mapping[str, Any], made: Mapping[str, Any]
+) -> PolicySaid:
+    policy, number = program.policy, made[DECIDED]
+    rules = tuple(teller.said(Outcome(made[rule_column(teller.rule.id)]), row) for teller in tellers)
+    action = policy.actions[made[ACTION]]
+    return PolicySaid(action, None if number is None else rules[number].rule, rules, _line(action, number, rules))
+
+
+def _line(action: str, number: int | None, rules: Sequence[RuleSaid]) -> str:
+    by = "as no rule gives an action" if number is None else f"by {rules[number].title}"
+    parts = [f"{action[:1].upper()}{action[1:]}, {by}"]
+    for outcome, words in (("suppressed", "suppressed"), ("unknown", "not known")):
+        named = [rule.title for rule in rules if rule.outcome == outcome]
+        if named:
+            parts.append(f"{words}: {', '.join(named)}")
+    return "; ".join(parts)

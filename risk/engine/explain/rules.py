@@ -1,0 +1,208 @@
+"""Telling what rules gave: what belongs to a rule is prepared once, and entities are told column by column."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from itertools import repeat
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.compiler.value_types import inputs_of_rule
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.dependencies import inputs_of_ruleset, signal_of_rule
+from fivefold.risk.engine.explain.describe import condition_words, input_words
+from fivefold.risk.engine.explain.failures import EntityFailures, Misfit, entity_failures, misfit_words, misfits_of
+from fivefold.risk.engine.explain.inputs import SeenInput, cuts_of, seen_inputs
+from fivefold.risk.engine.explain.outcomes import CaseOutcome, RuleOutcome
+from fivefold.risk.engine.outcome_codes import points_of, slot_of
+from fivefold.risk.engine.program import Program
+from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.numbers import POINT_UNITS, WEIGHT_UNITS
+
+Columns = Mapping[str, Sequence[Any]]
+"""The inputs and outcomes of some entities, by the names of their columns; lists in them as tuples."""
+
+_TELLERS_KEPT = 64
+
+
+@dataclass(frozen=True, eq=False)
+class RuleTeller:
+    """Tells what one rule gave.
+
+    Attributes:
+        compiled: the rule.
+        levels: their names, lowest first.
+        asked: what each case asks, in plain words.
+        seen: the rule's inputs.
+        misfits: how it is told that one of them could not be read.
+        weights: of the rule in each column of weights, in units; empty where its points are just added.
+        signal: the key and the words of the input that decay counts from; empty for none.
+    """
+
+    compiled: CompiledRule
+    levels: Sequence[str]
+    asked: Sequence[str]
+    seen: Sequence[SeenInput]
+    misfits: Sequence[Misfit]
+    weights: Sequence[int]
+    signal: tuple[str, str]
+
+    def outcomes(self, columns: Columns) -> list[RuleOutcome]:
+        """Tell what the rule gave each of some entities; those of whom it read the same share one outcome."""
+        moments = None if self.compiled.signal is None else columns[self.compiled.signal]
+        errors = [name for name in self._errors if name in columns]
+        facts = zip(
+            columns[self.compiled.column],
+            columns[WEIGHTS_USED] if self.weights else repeat(None),
+            repeat(None) if moments is None else [moment is None for moment in moments],
+            *[columns[one.key] for one in self.seen],
+            *[columns[name] for name in errors],
+            strict=False,  # what is always the same has no end
+        )
+        told = _Memory(lambda fact: self._outcome(fact, errors))
+        return list(map(told.__getitem__, facts))
+
+    @cached_property
+    def _errors(self) -> list[str]:
+        """The columns of errors that may be there, of the inputs themselves and of the sides of ratios."""
+        sides = [side.error for misfit in self.misfits for side in misfit.sides]
+        return list(dict.fromkeys([*(one.error for one in self.seen), *sides]))
+
+    def _outcome(self, fact: tuple[Any, ...], errors: Sequence[str]) -> RuleOutcome:
+        given, count = self._cases[fact[:2]], len(self.seen)
+        values = fact[3 : 3 + count]
+        problems = dict(zip(errors, fact[3 + count :], strict=True)) if errors else {}
+        words = [one.words(value, problems.get(one.error)) for one, value in zip(self.seen, values, strict=True)]
+        return RuleOutcome(
+            given,
+            ", ".join(words),
+            self._missing_of(given, values, timeless=fact[2]),
+            misfit_words(self.misfits, problems) if given.case == "failed" else (),
+        )
+
+    @cached_property
+    def _cases(self) -> "_Memory":
+        """Every outcome that was met: there are few, as decay has a limited number of steps."""
+        return _Memory(lambda fact: self._case(*fact))
+
+    def _case(self, code: int, column: int | None) -> CaseOutcome:
+        rule, compiled, slot = self.compiled.rule, self.compiled, slot_of(code)
+        points, factor = Decimal(points_of(code)) / POINT_UNITS, None
+        if self.weights:
+            weight = 0 if column is None else self.weights[column]
+            factor = points, Decimal(weight * 100) / WEIGHT_UNITS
+        names = {compiled.otherwise: "otherwise", compiled.unknown: "unknown", compiled.failed: "failed"}
+        level = compiled.floors[slot]
+        return CaseOutcome(
+            rule.id,
+            rule.title,
+            rule.category,
+            names.get(slot, slot + 1),
+            self.asked[slot] if slot < compiled.otherwise else "",
+            points if factor is None else factor[0] * factor[1] / 100,
+            factor,
+            self.levels[level - 1] if level else "",
+        )
+
+    def _missing_of(self, given: CaseOutcome, values: Sequence[Any], *, timeless: bool) -> tuple[str, ...]:
+        if given.case == "unknown":
+            return self._missing(values, timeless)
+        if timeless and isinstance(given.case, int) and points_of(self.compiled.codes[given.case - 1]):
+            key, words = self.signal  # the points are those of the unknown
+            known = {one.key for one, value in zip(self.seen, values, strict=True) if value is not None}
+            return (f"when the latest was, of {words}" if key in known else words,)
+        return ()
+
+    def _missing(self, values: Sequence[Any], timeless: bool) -> tuple[str, ...]:
+        known = {one.key: one for one, value in zip(self.seen, values, strict=True) if value is not None}
+        names = [one.name for one in self.seen if one.key not in known]
+        key, words = self.signal
+        return (*names, f"when the latest was, of {words}") if timeless and key in known else tuple(names)
+
+
+class _Memory(dict[Hashable, Any]):
+    """Remembers what was made of a fact."""
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, fact: Any) -> Any:
+        made = self[fact] = self._make(fact)
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class Teller:
+    """Tells what the rules of a program gave, and what there is to be told beside them.
+
+    Attributes:
+        rules: in the ruleset's order.
+        failures: how it is told what failed beside the rules.
+        open_questions: how it is told that an input of the predicate is unknown, by its key.
+    """
+
+    rules: tuple[RuleTeller, ...]
+    failures: EntityFailures
+    open_questions: Mapping[str, str]
+
+    def outcomes(self, columns: Columns) -> list[tuple[RuleOutcome, ...]]:
+        """Tell what every rule gave each of some entities."""
+        return list(zip(*[rule.outcomes(columns) for rule in self.rules], strict=True))
+
+
+@lru_cache(maxsize=_TELLERS_KEPT)
+def teller_of(program: Program, base: str) -> Teller:
+    """Prepare to tell what a program's rules gave, once; *base* is the currency that money is in.
+
+    Nothing that is told depends on the members of lists, so the program may be that of other versions.
+    """
+    words = {key_of(made): input_words(made) for made in inputs_of_ruleset(program.ruleset)}
+    return Teller(
+        tuple(_rule_teller(compiled, program, base) for compiled in program.rules),
+        entity_failures(program, base),
+        {key: f"{words[key]} is unknown" for key in program.applies_reads},
+    )
+
+
+def _rule_teller(compiled: CompiledRule, program: Program, base: str) -> RuleTeller:
+    rule, weights = compiled.rule, program.total.weights
+    own = "it" if rule.input is None else input_words(rule.input)
+    made = list(inputs_of_rule(rule))
+    signal = None if compiled.signal is None else signal_of_rule(rule)
+    return RuleTeller(
+        compiled,
+        program.ruleset.levels,
+        tuple(case.title or condition_words(case.when, own) for case in rule.cases),
+        seen_inputs(made, program.inputs, base, cuts_of(rule)),
+        misfits_of(made, program.ruleset),
+        tuple(column[rule.id] for column in weights if rule.id in column),
+        ("", "") if signal is None else (key_of(signal), input_words(signal)),
+    )
+
+
+def columns_of(assessments: Assessments, positions: Sequence[int]) -> Columns:
+    """Take what was read of some entities, and what came of it, out of the frames."""
+    return _columns_of(assessments.inputs, positions) | _columns_of(assessments.outcomes, positions)
+
+
+def _columns_of(frame: pl.DataFrame, positions: Sequence[int]) -> dict[str, Sequence[Any]]:
+    columns: dict[str, Sequence[Any]]
+    if len(positions) == 1:  # a row costs less than as many columns of one
+        columns = {name: [value] for name, value in zip(frame.columns, frame.row(positions[0]), strict=True)}
+    else:
+        columns = {**frame[positions].to_dict(as_series=False)}
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.List):
+            columns[name] = [None if value is None else tuple(value) for value in columns[name]]
+    return columns
+
+
+def outcomes_of(assessments: Assessments, position: int) -> tuple[RuleOutcome, ...]:
+    """Tell what every rule gave the entity in one row."""
+    teller = teller_of(assessments.program, assessments.base)
+    return teller.outcomes(columns_of(assessments, [position]))[0]

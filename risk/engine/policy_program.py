@@ -1,0 +1,162 @@
+"""A policy compiled for one set of list versions: what each rule comes to, and the action that follows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.compiler.conditions import Compiler
+from fivefold.risk.compiler.policy_checks import check_policy, inputs_of_policy
+from fivefold.risk.compiler.value_types import column_for, vocabulary
+from fivefold.risk.compiler.values import Column
+from fivefold.risk.engine.outcome_codes import rule_column
+from fivefold.risk.facts.lists import ListVersion
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import Policy, PolicyRule, read_policy
+
+ACTION, DECIDED = "action", "decided"
+"""Columns beside the rules' outcomes: the position of the action, and of the rule that gave it; null for none."""
+
+_PROGRAMS_KEPT = 64
+
+
+class Outcome(IntEnum):
+    """What a rule came to.
+
+    SUPPRESSED: it would have given an action, and its `unless` holds. UNKNOWN: it cannot be told whether it holds.
+    """
+
+    NOT_HELD = 0
+    HELD = 1
+    UNKNOWN = 2
+    SUPPRESSED = 3
+
+
+@dataclass(frozen=True, eq=False)  # expressions have no equality; what is prepared for a program is kept beside it
+class PolicyProgram:
+    """A compiled policy.
+
+    Attributes:
+        policy: as it was written.
+        inputs: the column of every input that it reads, by its key.
+        outcomes: of the rules in their order, each under the name of its column.
+        given: the position of the action that each rule gives; null where it gives none.
+        decision: the action and the rule that gave it, from what the rules give.
+    """
+
+    policy: Policy
+    inputs: Mapping[str, Column]
+    outcomes: tuple[pl.Expr, ...]
+    given: tuple[pl.Expr, ...]
+    decision: tuple[pl.Expr, pl.Expr]
+
+    def run(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Decide for every row.
+
+        Args:
+            frame: a column for each of `inputs`, null where unknown or unreadable.
+
+        Returns:
+            `rule_column` of each rule, an `Outcome` (Int8); `decided`, the position of the rule whose action was
+            taken, null where none gave one (Int32); `action`, its position among the policy's actions (Int32).
+        """
+        made = frame.select(*self.outcomes, *self.given).with_columns(*self.decision)
+        return made[[*(rule_column(rule.id) for rule in self.policy.rules), DECIDED, ACTION]]
+
+
+def compile_policy(policy: Policy, lists: Mapping[str, Sequence[str]], base: str) -> PolicyProgram:
+    """Compile a policy that was checked before.
+
+    Args:
+        policy: what is compiled.
+        lists: the members of every list that it names.
+        base: the currency that money is in.
+    """
+    names = vocabulary(policy)
+    inputs = {key_of(made): column_for(made, names, base) for made in inputs_of_policy(policy)}
+
+    def resolve(made: Part) -> Column:
+        return inputs[key_of(made)]
+
+    compiler = Compiler(resolve, lists)
+    outcomes, given = [], []
+    for position, rule in enumerate(policy.rules):
+        held, gives = _rule(rule, policy, compiler)
+        outcomes.append(held.alias(rule_column(rule.id)))
+        given.append(gives.alias(_given(position)))
+    return PolicyProgram(policy, inputs, tuple(outcomes), tuple(given), _decision(policy))
+
+
+def _given(position: int) -> str:
+    return f"given {position}"
+
+
+def _rule(rule: PolicyRule, policy: Policy, compiler: Compiler) -> tuple[pl.Expr, pl.Expr]:
+    """Give the outcome of a rule, and the position of the action that it gives."""
+    when = compiler.condition(rule.when)
+    action = pl.lit(policy.actions.index(rule.action), pl.Int32)
+    gives: Any = pl.when(when).then(action)
+    if rule.on_unknown is not None:
+        gives = gives.when(when.is_null()).then(pl.lit(policy.actions.index(rule.on_unknown), pl.Int32))
+    suppressed = pl.lit(False)
+    if rule.unless is not None:
+        suppressed = compiler.condition(rule.unless).fill_null(value=False)
+        if rule.on_unknown is None:
+            suppressed &= when.is_not_null()  # there is nothing to suppress
+    outcome = (
+        pl.when(when == pl.lit(False))
+        .then(_outcome(Outcome.NOT_HELD))
+        .when(suppressed)
+        .then(_outcome(Outcome.SUPPRESSED))
+        .when(when)
+        .then(_outcome(Outcome.HELD))
+        .otherwise(_outcome(Outcome.UNKNOWN))
+    )
+    return outcome, pl.when(~suppressed).then(gives)
+
+
+def _outcome(outcome: Outcome) -> pl.Expr:
+    return pl.lit(int(outcome), pl.Int8)
+
+
+def _decision(policy: Policy) -> tuple[pl.Expr, pl.Expr]:
+    """Give the rule that decides and its action: the first one that gives any, or the first of the most severe."""
+    count = len(policy.rules)
+    given = [pl.col(_given(position)) for position in range(count)]
+    if policy.wins == "first":
+        decided = pl.coalesce(
+            [pl.when(gives.is_not_null()).then(pl.lit(number, pl.Int32)) for number, gives in enumerate(given)]
+        )
+        action = pl.coalesce(given)
+    else:
+        # One number says both: the more severe the larger, and of two as severe the earlier.
+        best = pl.max_horizontal([gives * count + (count - 1 - number) for number, gives in enumerate(given)])
+        decided, action = (count - 1 - best % count).cast(pl.Int32), best // count
+    otherwise = pl.lit(policy.actions.index(policy.otherwise), pl.Int32)
+    return decided.alias(DECIDED), action.fill_null(otherwise).cast(pl.Int32).alias(ACTION)
+
+
+def policy_program_for(canonical: str, versions: Mapping[str, ListVersion], base: str) -> PolicyProgram:
+    """Compile a policy for some versions of its lists, once; RulesetNotValid names everything that is wrong with it."""
+    members = tuple((name, version.members) for name, version in sorted(versions.items()))
+    return _compiled(canonical, members, base)
+
+
+@lru_cache(maxsize=_PROGRAMS_KEPT)
+def _compiled(canonical: str, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> PolicyProgram:
+    policy = kept_policy(canonical)
+    problems = check_policy(policy)
+    if problems:
+        raise RulesetNotValid(problems, f"policy {policy.name}")
+    return compile_policy(policy, dict(members), base)
+
+
+@lru_cache(maxsize=_PROGRAMS_KEPT)
+def kept_policy(canonical: str) -> Policy:
+    """Read a policy from its canonical form, once."""
+    return read_policy(canonical)

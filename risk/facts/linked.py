@@ -1,0 +1,85 @@
+"""Linked facts of one source - transactions, cases or alerts - in the one form that aggregates read."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.money import minor_units
+from fivefold.risk.compiler.values import Column
+from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, Kind, kind_of
+
+LINK = "entity"
+TIME = "time"
+FIELD = "field"
+PROBLEM = "problem"
+FACT = "fact"
+SPOILT = "@spoilt"
+
+PROBLEM_SCHEMA: Mapping[str, Any] = {LINK: pl.String, TIME: pl.Int64, FIELD: pl.String, PROBLEM: pl.String}
+"""One thing that could not be read: whose, when (null where that is what could not be read, or what makes the fact
+count at any time), in which field (null where the whole fact cannot be used), and the value in words."""
+
+CONVERTED = "@converted"
+"""Names, among the problems, the money of a fact in the base currency: there is no rate for the fact's own."""
+
+MOST_MINOR = 2**63 - 1024
+"""Largest amount in minor units: the largest 64-bit float that a 64-bit integer holds."""
+
+
+def nothing_wrong() -> pl.DataFrame:
+    """Make the frame of problems where there is none."""
+    return pl.DataFrame(schema=dict(PROBLEM_SCHEMA))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts that are linked to entities, ready to be counted.
+
+    Attributes:
+        rows: `entity` (String), `time` (Int64, microseconds UTC) and the fields; and `@spoilt`, true where something
+            cannot be read. A row that cannot be used at all has no time, and so lies in no window.
+        fields: the declared type of every field.
+        find_problems: names what cannot be read, as `PROBLEM_SCHEMA` says, and perhaps beside it, in a struct `fact`,
+            the fields of the fact as far as they could be read.
+        base: the base currency; None where no field is money.
+        usual: what holds of the facts that count where `where` does not speak of `usual_field`.
+        usual_field: the field that `usual` is about.
+        as_known: expressions over `as_of` for the fields that were not known from the start.
+    """
+
+    rows: pl.LazyFrame
+    fields: Mapping[str, FieldType]
+    find_problems: Callable[[], pl.DataFrame] = nothing_wrong
+    base: str | None = None
+    usual: pl.Expr | None = None
+    usual_field: str | None = None
+    as_known: tuple[pl.Expr, ...] = ()
+
+    @cached_property
+    def found_problems(self) -> pl.DataFrame:
+        """Name everything that cannot be read; found when first asked for."""
+        return self.find_problems()
+
+    @property
+    def problems(self) -> pl.DataFrame:
+        """Name everything that cannot be read, in the form of `PROBLEM_SCHEMA`."""
+        return self.found_problems.select(*PROBLEM_SCHEMA)
+
+    def column(self, name: str, currency: str | None = None) -> Column:
+        """Tell what a field is to a condition; with a *currency*, money is the original amount in it."""
+        if self.base is None or name not in MONEY_FIELDS:
+            return Column(name, kind_of(self.fields[name]))
+        held = name if currency is None else original_of(name)
+        return Column(held, Kind.MONEY, minor_units(currency or self.base))
+
+
+def original_of(name: str) -> str:
+    """Name the column of a field of money in the transaction's own currency.
+
+    >>> original_of("amount")
+    'original_amount'
+    """
+    return f"original_{name}"

@@ -1,0 +1,130 @@
+"""What could not be read in linked facts, and whose assessment it spoils."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINK, PROBLEM, SPOILT, TIME, nothing_wrong
+from fivefold.risk.facts.portfolio import AS_OF, NOT_READ, error_of
+from fivefold.risk.facts.windows import Masks, fields_in, start_of, value_field
+from fivefold.risk.language.fields import MONEY_FIELDS
+from fivefold.risk.language.inputs import Window
+
+LONGEST_SHOWN = 40
+"""Values are shown to so many signs."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that may be wrong with a row.
+
+    Attributes:
+        column: the raw column whose value is shown.
+        field: the field that it spoils; None where the whole row cannot be used.
+        wrong: true where it is wrong, never null.
+        allowed: what would be right.
+    """
+
+    column: str
+    field: str | None
+    wrong: pl.Expr
+    allowed: str = ""
+
+
+def marked(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
+    """Take the time from rows that cannot be used, and add `@spoilt`, true where any check finds something.
+
+    So one pass over the facts both counts them and tells whether there is anything to name; mostly there is not.
+    """
+    whole = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is None)])
+    parts = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is not None)])
+    timed = rows.with_columns(pl.when(~whole).then(pl.col(TIME)).alias(TIME))
+    return timed.with_columns((pl.col(TIME).is_null() | parts.fill_null(False)).alias(SPOILT))
+
+
+def find_problems(
+    rows: pl.LazyFrame, checks: Sequence[Check], fields: Mapping[str, pl.Expr] | None = None
+) -> pl.DataFrame:
+    """Name everything that is wrong, in the order of the checks.
+
+    Args:
+        rows: the facts.
+        checks: what may be wrong with them.
+        fields: those of each fact that stand beside what is wrong with it, as one struct.
+    """
+    bad = rows.filter(pl.any_horizontal([check.wrong for check in checks])).collect(engine="streaming")
+    beside = [pl.struct([value.alias(name) for name, value in fields.items()]).alias(FACT)] if fields else []
+    found = [
+        bad.lazy()
+        .filter(check.wrong)
+        .select(
+            LINK,
+            TIME,
+            pl.lit(check.field, pl.String).alias(FIELD),
+            _in_words(check).alias(PROBLEM),
+            *beside,
+        )
+        for check in checks
+    ]
+    return pl.concat([nothing_wrong(), *pl.collect_all(found)], how="diagonal")
+
+
+def _in_words(check: Check) -> pl.Expr:
+    if check.column == NOT_READ:
+        return pl.col(NOT_READ)
+    text = pl.col(check.column).cast(pl.String, strict=False)
+    shown = pl.format("{} is {}", pl.lit(check.column), text.str.slice(0, LONGEST_SHOWN))
+    missing = pl.lit(f"{check.column} is missing")
+    allowed = f"; allowed: {check.allowed}" if check.allowed else ""
+    return pl.coalesce(shown, missing) + pl.lit(allowed)
+
+
+def spoilt(values: pl.DataFrame, asked: pl.DataFrame, masks: Masks, wanted: Mapping[str, Window]) -> pl.DataFrame:
+    """Take away every value that a fact which cannot be read may belong to, and tell the first such problem.
+
+    A problem counts for an aggregate that reads its field, where its moment is in the window or cannot be told, and
+    where what could be read of the fact does not keep it out: one that is known to have failed is not counted anyway.
+
+    Args:
+        values: a column for each of *wanted*, in the order of *asked*.
+        asked: `entity`, `as_of` and the openings of the windows.
+        masks: of the facts with their problems.
+        wanted: the aggregates by the names of their columns.
+    """
+    numbered = asked.with_row_index("@number")
+    named = {FIELD: _FIELD, PROBLEM: _PROBLEM}
+    met = masks.facts.found_problems.join(numbered, on=LINK, how="inner", maintain_order="left").rename(named)
+    legible = FACT in met.columns
+    met = met.unnest(FACT) if legible else met
+    for key, made in wanted.items():
+        may_count = _may_count(made, masks) if legible else []
+        concerned = met.filter(pl.all_horizontal(_concerns(made), *may_count))
+        first = concerned.group_by("@number").agg(pl.col(_PROBLEM).first())
+        if len(first):
+            problem = numbered.join(first, on="@number", how="left", maintain_order="left")[_PROBLEM]
+            own = values[error_of(key)] if error_of(key) in values.columns else pl.lit(None, pl.String)
+            values = values.with_columns(
+                pl.when(problem.is_null()).then(pl.col(key)).alias(key), pl.coalesce(problem, own).alias(error_of(key))
+            )
+    return values
+
+
+_FIELD, _PROBLEM = "@field", "@problem"
+"""As they are called beside the fields of facts, which may have any name without @."""
+
+
+def _may_count(made: Window, masks: Masks) -> list[pl.Expr]:
+    """Ask what a fact must be to be counted; what is asked of a field that could not be read is not known."""
+    unknown = pl.any_horizontal([pl.lit(False), *(pl.col(name).is_null() for name in sorted(fields_in(made)))])
+    return [met.fill_null(True) | unknown for _, met in masks.conditions(made)]
+
+
+def _concerns(made: Window) -> pl.Expr:
+    read = {*fields_in(made), value_field(made)} - {None}
+    if made.in_currency is None and read.intersection(MONEY_FIELDS):
+        read.add(CONVERTED)
+    inside = pl.col(TIME) <= pl.col(AS_OF)
+    if made.over is not None:
+        inside &= pl.col(TIME) > pl.col(start_of(made.over))
+    return inside.fill_null(True) & (pl.col(_FIELD).is_null() | pl.col(_FIELD).is_in(sorted(map(str, read))))

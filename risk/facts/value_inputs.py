@@ -1,0 +1,28 @@
+"""The value side as inputs of rules: indicators of the catalogue, and what the value model says."""
+
+import numpy as np
+import polars as pl
+
+from fivefold.features.histories import Histories
+from fivefold.features.indicator_matrix import catalogue, indicators
+from fivefold.models.scoring import score_histories
+from fivefold.models.value_model import ValueModel
+from fivefold.risk.facts.portfolio import ENTITY
+
+
+def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:
+    """Compute the catalogue for `Portfolio.indicators`: `entity_id` and a column for each; null where undefined.
+
+    Customers without a row by *as_of* (microseconds) are left out.
+    """
+    matrix, seen = indicators(histories, as_of)
+    known = seen > 0
+    columns = {name: matrix[known, number] for number, name in enumerate(catalogue().names)}
+    user_ids = pl.Series(ENTITY, histories.user_ids.filter(np.asarray(known)), dtype=pl.String)
+    return pl.DataFrame([user_ids, *(pl.Series(name, values) for name, values in columns.items())]).fill_nan(None)
+
+
+def value_frame(model: ValueModel, histories: Histories, as_of: int) -> pl.DataFrame:
+    """Ask the value model for `Portfolio.values`: `entity_id`, `score`, `segment` and `expected_value`."""
+    table = score_histories(model, histories, as_of).table
+    return table.select(pl.col("user_id").alias(ENTITY), "score", pl.col("category").alias("segment"), "expected_value")

@@ -1,0 +1,1 @@
+"""Backtests: a draft on a portfolio before it decides."""

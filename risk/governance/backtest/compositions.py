@@ -1,0 +1,271 @@
+"""A change across families: whom which ruleset decides for, before and after it, and at which level."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from fivefold.domain.errors import PROBLEMS_LISTED
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.deciding import DECIDES, deciders
+from fivefold.risk.engine.levels import RULES_LEVEL
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.hits import Failure, failures
+from fivefold.risk.governance.backtest.moves import Cell
+from fivefold.risk.governance.backtest.run import MOVERS
+from fivefold.risk.language.ruleset import Ruleset
+
+NOBODY = "(no ruleset)"
+"""Where an entity stands, and what decides for it, where no ruleset applies."""
+ALONE, LATER = "alone", "later"
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What decides: rulesets by the names of their families, in the order in which they are tried."""
+
+    rulesets: Mapping[str, Ruleset]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What stands before a change.
+
+    Attributes:
+        standing: levels, since when, and floors, as `assess` takes them; None where nobody stands anywhere.
+        families: by which family each entity was decided on, by entity.
+    """
+
+    standing: pl.DataFrame | None = None
+    families: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CompositionSide:
+    """What one composition makes of a portfolio.
+
+    Attributes:
+        families: for how many entities each decides; those whom none does too.
+        alone: how many entities are where by the rules alone: levels, or why there is none.
+        later: the same after the cooldown.
+        failed: entities that could not be assessed in full.
+        failures: the first of them, with what broke.
+    """
+
+    families: dict[str, int]
+    alone: dict[str, int]
+    later: dict[str, int]
+    failed: int
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class EntityMoved:
+    """An entity that would be elsewhere: where, and by which family, before and after.
+
+    Attributes:
+        steps: levels up, negative down, by the rules alone; None where it has no level before or after.
+    """
+
+    entity: str
+    before: str
+    after: str
+    later: str
+    decided_before: str
+    decided_after: str
+    steps: int | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A composition against the one that decides now; `present` and `draft` are the two, as in other backtests."""
+
+    entities: int
+    present: CompositionSide
+    draft: CompositionSide
+    alone: tuple[Cell, ...]
+    later: tuple[Cell, ...]
+    movers: tuple[EntityMoved, ...]
+
+
+def compare(
+    before: Composition,
+    after: Composition,
+    portfolio: Portfolio,
+    lists_after: Portfolio,
+    as_of: int,
+    standing: Before,
+    standing_after: Before | None = None,
+) -> Comparison:
+    """Assess entities by what decides before and after a change.
+
+    Args:
+        before: what decides now.
+        after: what would.
+        portfolio: the entities, and all that is known of them.
+        lists_after: the same, with the lists as they would be.
+        as_of: the moment, microseconds.
+        standing: what stands now.
+        standing_after: what the change would go on from, where that is something else.
+
+    Raises:
+        RulesetNotValid: a ruleset lacks something that it needs.
+    """
+    now, then = (
+        _decide(before, portfolio, as_of, standing),
+        _decide(after, lists_after, as_of, standing_after or standing),
+    )
+    table = now.frame.join(then.frame, on=ENTITY, suffix="_after", validate="1:1", maintain_order="left")
+    return Comparison(
+        len(table),
+        now.side(),
+        then.side(),
+        _matrix(table, ALONE),
+        _matrix(table, LATER),
+        _movers(table),
+    )
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """Everyone with the family that decides, the places, and what broke."""
+
+    frame: pl.DataFrame
+    failed: int
+    failures: tuple[Failure, ...]
+
+    def side(self) -> CompositionSide:
+        """Count it."""
+        return CompositionSide(
+            _counts(self.frame, "family"), _counts(self.frame, ALONE), _counts(self.frame, LATER), self.failed,
+            self.failures,
+        )  # fmt: skip
+
+
+def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
+    return dict(frame[column].value_counts().sort(column).iter_rows())
+
+
+def _decide(what: Composition, portfolio: Portfolio, as_of: int, before: Before) -> _Decided:
+    """Let each entity be decided on as it is every day: by the first ruleset that applies (`risk.engine.deciding`)."""
+    parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[Failure]()
+    for family, found in decided(what, portfolio, as_of, before):
+        wrong = found.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value])
+        failed += int(wrong.sum())
+        broken += failures(found)
+        parts.append(_places(found, family))
+    frame = pl.concat(parts).unique(ENTITY, keep="last", maintain_order=True)
+    frame = portfolio.entities.select(ENTITY).join(frame, on=ENTITY, how="left", maintain_order="left")
+    return _Decided(frame, failed, tuple(broken[:PROBLEMS_LISTED]))
+
+
+def decided(
+    what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: Before
+) -> Iterator[tuple[str, Assessments]]:
+    """Give for each family the assessments of those whom it decides on; whom none does is left out."""
+    names = list(what.rulesets)
+    places = {entity: names.index(family) for entity, family in before.families.items() if family in what.rulesets}
+    left, tried = portfolio.entities, list[Assessments]()
+    for ruleset in what.rulesets.values():
+        if not len(left):
+            break
+        moments = as_of if isinstance(as_of, int) else _moments_of(left, portfolio, as_of)
+        found = assess(ruleset, replace(portfolio, entities=left), moments, before.standing)
+        tried.append(found)
+        left = left.filter(~found.outcomes[STATUS].is_in(DECIDES))
+    deciding = deciders(tried, places) if tried else {}
+    for place, found in enumerate(tried):
+        mine = pl.Series([deciding.get(entity) == place for entity in found.outcomes[ENTITY]], dtype=pl.Boolean)
+        if mine.any():
+            yield names[place], some(found, mine)
+
+
+def _moments_of(left: pl.DataFrame, portfolio: Portfolio, as_of: pl.Series) -> pl.Series:
+    moments = portfolio.entities.select(ENTITY).with_columns(as_of.alias("as_of"))
+    return left.select(ENTITY).join(moments, on=ENTITY, how="left", maintain_order="left")["as_of"]
+
+
+def some(found: Assessments, wanted: pl.Series) -> Assessments:
+    """Give the assessments of some entities."""
+    return Assessments(
+        found.program, found.inputs.filter(wanted), found.outcomes.filter(wanted), found.versions, found.base
+    )
+
+
+def _nowhere(entities: pl.DataFrame) -> pl.DataFrame:
+    return entities.select(ENTITY).with_columns(
+        *(pl.lit(NOBODY).alias(name) for name in ("family", ALONE, LATER)), pl.lit(None, pl.Int64).alias("level")
+    )
+
+
+def _places(found: Assessments, family: str) -> pl.DataFrame:
+    names = dict(enumerate(found.program.ruleset.levels, 1))
+    assessed = pl.col(STATUS) == Status.ASSESSED.value
+
+    def named(column: str) -> pl.Expr:
+        level = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
+        return pl.when(assessed).then(level).otherwise(pl.format("({})", STATUS))
+
+    return found.outcomes.select(
+        ENTITY,
+        pl.lit(family).alias("family"),
+        named(COMPUTED).alias(ALONE),
+        named(RULES_LEVEL).alias(LATER),
+        pl.when(assessed).then(pl.col(COMPUTED).cast(pl.Int64)).alias("level"),
+    )
+
+
+def _matrix(table: pl.DataFrame, which: str) -> tuple[Cell, ...]:
+    counted = table.group_by(which, f"{which}_after", maintain_order=True).len()
+    return tuple(Cell(*row) for row in counted.iter_rows())
+
+
+def _movers(table: pl.DataFrame) -> tuple[EntityMoved, ...]:
+    steps = (pl.col("level_after") - pl.col("level")).alias("steps")
+    frame = table.with_columns(steps).with_columns(pl.col("steps").abs().fill_null(0).alias("size"))
+    changed = (pl.col(ALONE) != pl.col(f"{ALONE}_after")) | (pl.col(LATER) != pl.col(f"{LATER}_after"))
+    first = frame.filter(changed).sort("size", ENTITY, descending=[True, False]).head(MOVERS)
+    names = (ENTITY, ALONE, f"{ALONE}_after", f"{LATER}_after", "family", "family_after", "steps")
+    return tuple(EntityMoved(*row) for row in first.select(names).iter_rows())
+
+
+def joined(parts: Sequence[Comparison]) -> Comparison:
+    """Put comparisons of other entities together, one at least, in the order of the portfolio."""
+    return Comparison(
+        sum(part.entities for part in parts),
+        _sides([part.present for part in parts]),
+        _sides([part.draft for part in parts]),
+        _cells(part.alone for part in parts),
+        _cells(part.later for part in parts),
+        tuple(sorted((mover for part in parts for mover in part.movers), key=_furthest)[:MOVERS]),
+    )
+
+
+def _furthest(mover: EntityMoved) -> tuple[int, str]:
+    return -abs(mover.steps or 0), mover.entity
+
+
+def _sides(sides: Sequence[CompositionSide]) -> CompositionSide:
+    return CompositionSide(
+        _sums(side.families for side in sides),
+        _sums(side.alone for side in sides),
+        _sums(side.later for side in sides),
+        sum(side.failed for side in sides),
+        tuple(failure for side in sides for failure in side.failures)[:PROBLEMS_LISTED],
+    )
+
+
+def _sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in counts:
+        total |= {name: total.get(name, 0) + count for name, count in part.items()}
+    return total
+
+
+def _cells(parts: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
+    counts: dict[tuple[str, str], int] = {}
+    for part in parts:
+        for cell in part:
+            counts[cell.before, cell.after] = counts.get((cell.before, cell.after), 0) + cell.entities
+    return tuple(Cell(before, after, entities) for (before, after), entities in counts.items())

@@ -1,0 +1,153 @@
+"""From where to where a portfolio moves, and who moves furthest."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.explain.outcomes import signed
+from fivefold.risk.engine.explain.rules import outcomes_of
+from fivefold.risk.engine.levels import RULES_LEVEL
+from fivefold.risk.engine.program import TOTAL
+from fivefold.risk.facts.portfolio import ENTITY
+
+ALONE, LATER = "alone", "later"
+"""By the rules alone, and after the cooldown."""
+
+NEW = "(no level before)"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How many entities are in one place before and in one after."""
+
+    before: str
+    after: str
+    entities: int
+
+
+@dataclass(frozen=True)
+class Mover:
+    """An entity that would be elsewhere, or there for other reasons.
+
+    Attributes:
+        entity: its identifier.
+        before: its level now, or why it has none; empty where nothing is known of it.
+        after: its level by the draft's rules alone.
+        later: its level by the draft after the cooldown.
+        steps: levels up, negative down, by the rules alone; None where it has no level before or after.
+        points_before: its total now; empty where there is none.
+        points_after: its total by the draft.
+        reasons: the rules that give other points than before, in words.
+    """
+
+    entity: str
+    before: str
+    after: str
+    later: str
+    steps: int | None
+    points_before: str
+    points_after: str
+    reasons: tuple[str, ...]
+
+
+def positions(after: Assessments, before: Assessments | None, standing: pl.DataFrame | None) -> pl.DataFrame:
+    """Put both sides beside each other: one row an entity, in the order of the portfolio.
+
+    Columns: `entity_id`; `before_alone`, `before_later`, `after_alone` and `after_later` (names of levels, or why
+    there is none); `before_level` and `after_level` (numbers by the rules alone), `steps`; `before_total` and
+    `after_total` (points, for ordering only).
+    """
+    frame = after.outcomes.select(ENTITY, *_named(after, "after"))
+    if before is not None:
+        frame = frame.hstack(before.outcomes.select(_named(before, "before")))
+    elif standing is not None:
+        frame = frame.join(_standing(after, standing), on=ENTITY, how="left", validate="m:1", maintain_order="left")
+        frame = frame.with_columns(pl.col("before_alone", "before_later").fill_null(NEW))
+    else:
+        frame = frame.with_columns(before_level=pl.lit(None, pl.Int64), before_total=pl.lit(None, pl.Float64))
+    return frame.with_columns(steps=pl.col("after_level") - pl.col("before_level"))
+
+
+def _names(found: Assessments) -> dict[int, str]:
+    return dict(enumerate(found.program.ruleset.levels, 1))
+
+
+def _named(found: Assessments, side: str) -> list[pl.Expr]:
+    assessed = pl.col(STATUS) == Status.ASSESSED.value
+
+    def named(column: str) -> pl.Expr:
+        level = pl.col(column).replace_strict(_names(found), default=None, return_dtype=pl.String)
+        return pl.when(assessed).then(level).otherwise(pl.format("({})", STATUS))
+
+    return [
+        named(COMPUTED).alias(f"{side}_{ALONE}"),
+        named(RULES_LEVEL).alias(f"{side}_{LATER}"),
+        pl.when(assessed).then(pl.col(COMPUTED).cast(pl.Int64)).alias(f"{side}_level"),
+        pl.when(assessed).then(pl.col(TOTAL) / found.program.total.scale).alias(f"{side}_total"),
+    ]
+
+
+def _standing(after: Assessments, standing: pl.DataFrame) -> pl.DataFrame:
+    level = pl.col("level").replace_strict(_names(after), default=None, return_dtype=pl.String)
+    return standing.select(
+        ENTITY,
+        level.alias(f"before_{ALONE}"),
+        level.alias(f"before_{LATER}"),
+        pl.col("level").cast(pl.Int64).alias("before_level"),
+        pl.lit(None, pl.Float64).alias("before_total"),
+    )
+
+
+def matrix(table: pl.DataFrame, which: str) -> tuple[Cell, ...]:
+    """Count everyone by where they were and where they would be; places that nobody is in are left out."""
+    sides = f"before_{which}", f"after_{which}"
+    counted = table.group_by(*sides, maintain_order=True).len()
+    return tuple(Cell(*row) for row in counted.iter_rows())
+
+
+def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, most: int) -> tuple[Mover, ...]:
+    """Name those who change most: by levels, then by points, then in the order of their names."""
+    if "before_alone" not in table.columns:
+        return ()
+    points = (pl.col("after_total") - pl.col("before_total")).abs().fill_null(0.0).alias("points")
+    frame = table.with_row_index("place").with_columns(points, pl.col("steps").abs().fill_null(0).alias("size"))
+    changed = (pl.col("before_alone") != pl.col("after_alone")) | (pl.col("points") > 0)
+    first = frame.filter(changed).sort("size", "points", ENTITY, descending=[True, True, False]).head(most)
+    return tuple(_mover(row, after, before) for row in first.iter_rows(named=True))
+
+
+def _mover(row: dict[str, Any], after: Assessments, before: Assessments | None) -> Mover:
+    return Mover(
+        row[ENTITY],
+        row["before_alone"],
+        row["after_alone"],
+        row["after_later"],
+        row["steps"],
+        "" if before is None else _total(before, row["place"]),
+        _total(after, row["place"]),
+        () if before is None else _reasons(after, before, row["place"]),
+    )
+
+
+def _total(found: Assessments, place: int) -> str:
+    row = found.outcomes.row(place, named=True)
+    return found.program.total.shown(row[TOTAL]) if row[STATUS] == Status.ASSESSED else ""
+
+
+def _reasons(after: Assessments, before: Assessments, place: int) -> tuple[str, ...]:
+    now, then = _outcomes(before, place), _outcomes(after, place)
+    return tuple(
+        f"{rule}: {now.get(rule, 'no rule')} → {then.get(rule, 'no rule')}"
+        for rule in dict.fromkeys((*now, *then))
+        if now.get(rule) != then.get(rule)
+    )
+
+
+def _outcomes(found: Assessments, place: int) -> dict[str, str]:
+    """Give what each rule gave one entity: its points, and the floor."""
+    return {
+        each.rule: "failed" if each.errors else signed(each.points) + (f", at least {each.floor}" * bool(each.floor))
+        for each in outcomes_of(found, place)
+    }

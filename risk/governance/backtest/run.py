@@ -1,0 +1,243 @@
+"""A draft on a real portfolio before it decides: who would be where, who moves, and what cannot be assessed."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL, WITHHELD
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.governance.backtest.hits import CaseHits, Failure, case_hits, failures
+from fivefold.risk.governance.backtest.moves import ALONE, LATER, Cell, Mover, matrix, movers, positions
+from fivefold.risk.governance.backtest.sample import draw
+from fivefold.risk.language.ruleset import Ruleset
+
+MOVERS = 20
+"""How many of those who change most are named."""
+
+NO_REACH = (
+    "The draft applies to none of these entities, so it gives none of them a level: "
+    "compare its `applies_to` with the fields that they have."
+)
+"""The first caution where all are not applicable."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one ruleset makes of the portfolio.
+
+    Attributes:
+        ruleset: its name.
+        content_hash: of its canonical form.
+        levels: their names, lowest first.
+        lists: the days since which the versions of its lists are in force; several where as-ofs differ.
+        alone: how many entities the rules put where, every group named: levels, and the statuses that give none.
+        later: the same after the cooldown; None where no standing levels were known.
+        withheld: how many the cooldown keeps at a higher level.
+        hits: every outcome of every rule.
+        failed: entities that could not be assessed in full.
+        failures: the first of them, with what broke.
+    """
+
+    ruleset: str
+    content_hash: str
+    levels: tuple[str, ...]
+    lists: dict[str, tuple[str, ...]]
+    alone: dict[str, int]
+    later: dict[str, int] | None
+    withheld: int
+    hits: tuple[CaseHits, ...]
+    failed: int
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """A draft against what decides now.
+
+    Attributes:
+        as_of: the moment, in words.
+        entities: in the whole portfolio.
+        drawn: how many of them were assessed.
+        seed: of the sample.
+        draft: what would decide.
+        present: what decides now; None where there was no such ruleset.
+        standing: where the levels that stood before came from.
+        alone: from where to where by the rules alone; empty without anything to compare with.
+        later: the same after the cooldown; None where no standing levels were known.
+        movers: who changes most, by levels and then by points.
+        cautions: what the numbers do not say.
+    """
+
+    as_of: str
+    entities: int
+    drawn: int
+    seed: int
+    draft: Side
+    present: Side | None
+    standing: str
+    alone: tuple[Cell, ...]
+    later: tuple[Cell, ...] | None
+    movers: tuple[Mover, ...]
+    cautions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The levels that stand before the draft decides.
+
+    Attributes:
+        given: `entity_id`, `level` (number), `entered` (microseconds); None for those of the present ruleset.
+        entered: since when the levels of the present ruleset are taken to stand, microseconds; None: not known.
+    """
+
+    given: pl.DataFrame | None = None
+    entered: int | None = None
+
+
+def backtest(
+    draft: Ruleset,
+    portfolio: Portfolio,
+    as_of: int | pl.Series,
+    present: Ruleset | None = None,
+    standing: Standing | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Backtest:
+    """Assess a portfolio, or a sample of it, by a draft and by what decides now.
+
+    Args:
+        draft: what would decide.
+        portfolio: the entities, and all that both rulesets read of them.
+        as_of: one moment (microseconds), or one for each row of the portfolio's entities.
+        present: what decides now; without it the draft is shown alone, or against the standing levels.
+        standing: without it the rules are shown alone, without cooldown.
+        size: of the sample; everyone where it is not given.
+        seed: of the sample.
+        progress: told how many assessments are done, and of how many; it always ends at all of them.
+
+    Raises:
+        RulesetNotValid: a ruleset, or something that it needs, is not there or not right.
+        ConfigError: the sample or the standing levels are none.
+    """
+    standing = standing or Standing()
+    _check(standing, [draft] if present is None else [draft, present])
+    part = draw(portfolio, as_of, size, seed)
+    rounds = part.drawn * (1 + (present is not None))
+    tell = progress or (lambda *_: None)
+    tell(0, rounds)
+    before = None if present is None else assess(present, part.portfolio, part.as_of, standing.given)
+    if before is not None:
+        tell(part.drawn, rounds)
+    levels, told, cautions = _standing(standing, before, draft)
+    after = assess(draft, part.portfolio, part.as_of, levels)
+    tell(rounds, rounds)
+    has_standing = levels is not None
+    table = positions(after, before, levels)
+    return Backtest(
+        moments_words(after),
+        part.entities,
+        part.drawn,
+        seed,
+        _side(after, has_standing),
+        None if before is None else _side(before, standing.given is not None),
+        told,
+        matrix(table, ALONE) if before is not None or has_standing else (),
+        matrix(table, LATER) if has_standing else None,
+        movers(table, after, before, MOVERS),
+        (*_reach(after), *cautions, *_cautions(after, before)),
+    )
+
+
+def _check(standing: Standing, rulesets: list[Ruleset]) -> None:
+    for ruleset in rulesets if standing.given is not None else ():
+        assert standing.given is not None
+        wrong = standing.given.filter(~pl.col("level").is_between(1, len(ruleset.levels)))
+        if len(wrong):
+            given = f"{wrong[ENTITY][0]} stands at level {wrong['level'][0]}"
+            raise ConfigError(f"{given}; {ruleset.name} has levels 1 to {len(ruleset.levels)}")
+
+
+def _standing(
+    standing: Standing, before: Assessments | None, draft: Ruleset
+) -> tuple[pl.DataFrame | None, str, list[str]]:
+    """Find the levels that stand before the draft, where they came from, and what to be told about them."""
+    if standing.given is not None:
+        return standing.given, "the levels that were given", []
+    if before is None or standing.entered is None:
+        return None, "none", ["The cooldown is left out: it is not known which levels stand, and since when."]
+    if len(before.program.ruleset.levels) != len(draft.levels):
+        return None, "none", ["The cooldown is left out: the two rulesets do not have as many levels."]
+    held = before.outcomes.filter(pl.col(RULES_LEVEL).is_not_null())
+    entered = pl.lit(standing.entered, pl.Int64).alias(ENTERED)
+    levels = held.select(ENTITY, pl.col(RULES_LEVEL).alias("level"), entered)
+    since = f"those of {before.program.ruleset.name}, taken to stand since {day_text(standing.entered)}"
+    return levels, since, []
+
+
+def _reach(after: Assessments) -> list[str]:
+    applies = after.outcomes[STATUS] != Status.NOT_APPLICABLE.value
+    return [] if applies.any() or applies.is_empty() else [NO_REACH]
+
+
+def _cautions(after: Assessments, before: Assessments | None) -> list[str]:
+    if before is None:
+        return ["No ruleset in force was given, so nobody can be said to move by it."]
+    if before.program.ruleset.levels != after.program.ruleset.levels:
+        return ["The levels of the two rulesets have different names: a step between them is only one of position."]
+    return []
+
+
+def _side(found: Assessments, has_standing: bool) -> Side:
+    ruleset = found.program.ruleset
+    failed = found.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value])
+    return Side(
+        ruleset.name,
+        ruleset.content_hash,
+        ruleset.levels,
+        list_days(found),
+        groups(found, COMPUTED),
+        groups(found, RULES_LEVEL) if has_standing else None,
+        found.outcomes[WITHHELD].count(),
+        case_hits(found),
+        int(failed.sum()),
+        failures(found),
+    )
+
+
+def groups(found: Assessments, column: str) -> dict[str, int]:
+    """Count every entity once: in its level, or as failed, unclassified, undetermined or not applicable."""
+    status = found.outcomes[STATUS]
+    assessed = found.outcomes.filter(status == Status.ASSESSED.value)
+    counts = dict(assessed[column].value_counts().iter_rows())
+    levels = {name: counts.get(number, 0) for number, name in enumerate(found.program.ruleset.levels, 1)}
+    others = {f"({other.value})": int((status == other.value).sum()) for other in Status if other != Status.ASSESSED}
+    return levels | others
+
+
+def list_days(found: Assessments) -> dict[str, tuple[str, ...]]:
+    """Tell which versions of its lists a ruleset used: the days since which they are in force."""
+    names = sorted({name for versions in found.versions for name in versions})
+    return {
+        name: tuple(sorted({day_text(versions[name].since) for versions in found.versions if name in versions}))
+        for name in names
+    }
+
+
+def moments_words(found: Assessments) -> str:
+    """Say which moments assessments are of."""
+    moments = found.outcomes[AS_OF]
+    first, last = (day_text(int(end)) for end in (moments.min(), moments.max()))  # type: ignore[arg-type]  # numbers
+    return first if first == last else f"{first} to {last}, by entity"

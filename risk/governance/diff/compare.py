@@ -1,0 +1,151 @@
+"""Two versions of a ruleset side by side: everything that differs, in words."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from fivefold.risk.governance.diff.alignment import Pair, align
+from fivefold.risk.governance.diff.text import exact_words, words_of
+from fivefold.risk.language.ruleset import Ruleset
+
+Plain = Mapping[str, Any]
+Sort = Literal["added", "removed", "moved", "changed"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that differs.
+
+    Attributes:
+        where: the rule and case, or the part of the ruleset, as people look for it.
+        sort: added, removed, moved or changed.
+        before: what was there, in words; empty where it was added.
+        after: what is there now, in words; empty where it was removed.
+
+    >>> print(Change("thresholds", "changed", "31, 61", "30, 61"))
+    thresholds: 31, 61 → 30, 61
+    """
+
+    where: str
+    sort: Sort
+    before: str = ""
+    after: str = ""
+
+    def __str__(self) -> str:
+        told = {
+            "added": f"added: {self.after}",
+            "removed": f"removed: {self.before}",
+            "moved": f"moved from place {self.before} to {self.after}",
+            "changed": f"{self.before} → {self.after}",
+        }
+        return f"{self.where}: {told[self.sort]}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Everything in which two rulesets differ.
+
+    Attributes:
+        before: the name of the first.
+        after: the name of the second.
+        before_hash: the content hash of the first.
+        after_hash: the content hash of the second.
+        changes: of the ruleset itself, then of its rules, then of its examples; empty where the content is the same.
+    """
+
+    before: str
+    after: str
+    before_hash: str
+    after_hash: str
+    changes: tuple[Change, ...]
+
+    @property
+    def same(self) -> bool:
+        """Tell whether both have the same content."""
+        return self.before_hash == self.after_hash
+
+    def lines(self) -> list[str]:
+        """Write it for people, one line a change."""
+        return [f"The same content: {self.after_hash}"] if self.same else [str(change) for change in self.changes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return {**asdict(self), "same": self.same, "changes": [asdict(change) for change in self.changes]}
+
+
+def diff(before: Ruleset, after: Ruleset) -> Difference:
+    """Compare two rulesets; what makes no difference to the content hash is no change."""
+    sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
+    return Difference(before.name, after.name, before.content_hash, after.content_hash, tuple(_ruleset(*sides)))
+
+
+def _ruleset(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
+    own = [{word: part for word, part in side.items() if word not in _LISTS} for side in (before, after)]
+    yield from _mapping("", *own)
+    yield from _listed("rule", "id", before.get("rules", []), after.get("rules", []))
+    yield from _listed("example", "name", before.get("examples", []), after.get("examples", []))
+
+
+_LISTS = {"rules": ("rule", "id"), "examples": ("example", "name"), "cases": ("case", ""), "tiers": ("tier", "title")}
+"""Lists whose items are paired: what one of them is called, and the word that names it."""
+
+
+def _mapping(where: str, before: Plain, after: Plain) -> Iterator[Change]:
+    for word in dict.fromkeys((*before, *after)):
+        place = f"{where}, {word}" if where else word
+        if word in _LISTS and isinstance(before.get(word, []), list) and isinstance(after.get(word, []), list):
+            one, name = _LISTS[word]
+            yield from _listed(one, name, before.get(word, []), after.get(word, []), where)
+        else:
+            yield from _part(place, word, before.get(word), after.get(word))
+
+
+def _part(where: str, word: str, before: Any, after: Any) -> Iterator[Change]:
+    """Tell how one part changed: in words, or piece by piece where the words do not show it."""
+    if before == after:
+        return
+    if before is None:
+        yield Change(where, "added", after=words_of(word, after))
+    elif after is None:
+        yield Change(where, "removed", before=words_of(word, before))
+    elif isinstance(before, dict) and isinstance(after, dict) and not _shown(word, before, after):
+        yield from _mapping(where, before, after)
+    else:
+        said = words_of(word, before), words_of(word, after)
+        yield Change(where, "changed", *(said if said[0] != said[1] else (exact_words(before), exact_words(after))))
+
+
+def _shown(word: str, before: Plain, after: Plain) -> bool:
+    """Tell whether there are words for a mapping, and they show the difference."""
+    return word in _WORDED and words_of(word, before) != words_of(word, after)
+
+
+_WORDED = frozenset({"when", "applies_to", "input", "signal", "otherwise", "on_unknown"})
+
+
+def _listed(one: str, name: str, before: Sequence[Plain], after: Sequence[Plain], where: str = "") -> Iterator[Change]:
+    """Compare lists of rules, cases, tiers or examples; cases have no name but what they ask."""
+    keys = [[item[name] if name else exact_words(item["when"]) for item in side] for side in (before, after)]
+    for pair in align(*keys, by_place=not name):
+        yield from _item(pair, one, name, before, after, where)
+
+
+def _item(
+    pair: Pair, one: str, name: str, before: Sequence[Plain], after: Sequence[Plain], where: str
+) -> Iterator[Change]:
+    old = None if pair.before is None else before[pair.before]
+    new = None if pair.after is None else after[pair.after]
+    known, place = (new, pair.after) if new is not None else (old, pair.before)
+    assert known is not None
+    assert place is not None
+    called = f"{one} {known[name] if name else place + 1}"
+    at = f"{where}, {called}" if where else called
+    if old is None:
+        yield Change(at, "added", after=words_of(one, new))
+    elif new is None:
+        yield Change(at, "removed", before=words_of(one, old))
+    else:
+        if pair.moved:
+            yield Change(at, "moved", str((pair.before or 0) + 1), str(place + 1))
+        yield from _mapping(at, old, new)

@@ -1,0 +1,71 @@
+"""Parts of a ruleset, given as plain data, in words for people."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from fivefold.risk.engine.explain.describe import condition_words, input_words
+from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.inputs import Input
+
+_CONDITION: TypeAdapter[Any] = TypeAdapter(Condition)
+_INPUT: TypeAdapter[Any] = TypeAdapter(Input)
+
+
+def words_of(word: str, part: Any) -> str:
+    """Say what stands after a *word* of the language.
+
+    >>> words_of("otherwise", {"points": 5, "floor": "high"}), words_of("when", {"at_least": 3})
+    ('5 points, at least high', 'it is at least 3')
+    """
+    if part is None:
+        return "nothing"
+    make = _WORDS.get(word)
+    return plain_words(part) if make is None else make(part)
+
+
+def plain_words(part: Any) -> str:
+    """Write plain data as short as it can be read: lists without brackets, everything else as JSON."""
+    if isinstance(part, str):
+        return part or "''"
+    if isinstance(part, list) and all(isinstance(item, str | int | float) for item in part):
+        return ", ".join(map(str, part))
+    return exact_words(part)
+
+
+def exact_words(part: Any) -> str:
+    """Write plain data so that different data never look alike."""
+    return json.dumps(part, ensure_ascii=False, sort_keys=True)
+
+
+def outcome_words(part: Mapping[str, Any]) -> str:
+    """Say what a case, or `otherwise`, gives."""
+    given = [f"{part['points']} {'point' if part['points'] == 1 else 'points'}"] if "points" in part else []
+    given += [f"at least {part['floor']}"] if "floor" in part else []
+    return ", ".join(given) or "no points"
+
+
+def case_words(part: Mapping[str, Any]) -> str:
+    """Say what a case asks and gives."""
+    asked = condition_words(_CONDITION.validate_python(part["when"]))
+    return f"{asked}: {outcome_words(part)}"
+
+
+def rule_words(part: Mapping[str, Any]) -> str:
+    """Say what a rule is."""
+    seen = f", of {words_of('input', part['input'])}" if "input" in part else ""
+    return f"{part['title']} ({part['category']}{seen}): " + "; ".join(map(case_words, part["cases"]))
+
+
+_WORDS: Mapping[str, Callable[[Any], str]] = {
+    "when": lambda part: condition_words(_CONDITION.validate_python(part)),
+    "applies_to": lambda part: condition_words(_CONDITION.validate_python(part), "the entity"),
+    "input": lambda part: input_words(_INPUT.validate_python(part)),
+    "signal": lambda part: input_words(_INPUT.validate_python(part)),
+    "otherwise": outcome_words,
+    "on_unknown": outcome_words,
+    "rule": rule_words,
+    "case": case_words,
+}

@@ -1,0 +1,1 @@
+"""Examples beside a ruleset: run, compared and counted for coverage."""

@@ -1,0 +1,194 @@
+"""What an example gives, as the frames of a portfolio: short words, and defaults where there is only one sense."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import from_microseconds, parse_moment
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.money import base_only
+from fivefold.features.indicator_matrix import catalogue
+from fivefold.risk.engine.dependencies import inputs_of_ruleset
+from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.inputs import ScreeningInput
+from fivefold.risk.language.numbers import shown
+from fivefold.risk.language.ruleset import Example, Ruleset
+
+BASE = "EUR"
+"""The currency of examples: their transactions are in it where they say nothing else."""
+
+LINKED = ("transactions", "cases", "alerts", "tags", "screening", "indicators", "value", "previous")
+"""What an example may give beside the fields of the entity."""
+
+_SHORT = {
+    "amount": "transaction_amount",
+    "currency": "transaction_currency",
+    "time": "transaction_date",
+    "state": "transaction_state",
+}
+"""Words of a transaction in an example: the ruleset's own, for the API's."""
+
+_TRANSACTION = (*_SHORT.values(), "transaction_id")
+_RECORD = ("opened", "closed", "outcome", "status")
+
+
+def check_examples(ruleset: Ruleset) -> list[Finding]:
+    """Find what examples give that the ruleset does not know, and what they expect that it does not have."""
+    known = {*ruleset.fields, *LINKED}
+    found = []
+    for example in ruleset.examples:
+        where = f"example {example.name}"
+        found += [
+            Finding(where, f"gives {name}, which is no field; there are {', '.join(sorted(known))}")
+            for name in example.given
+            if name not in known
+        ]
+        found += _strange_words(example, ruleset)
+        expect = example.expect
+        rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
+        named = {*expect.cases, *([expect.floor_by] if expect.floor_by else [])}
+        found += [
+            Finding(where, f"expects something of the rule {name}, which is not there")
+            for name in sorted(named - set(rules))
+        ]
+        found += [
+            Finding(where, f"expects case {case} of the rule {name}, which has {rules[name]}")
+            for name, case in expect.cases.items()
+            if isinstance(case, int) and case > rules.get(name, case)
+        ]
+        if expect.level is not None and not _is_level(expect.level, ruleset):
+            found.append(Finding(where, f"expects the level {expect.level}; there are {', '.join(ruleset.levels)}"))
+    return found
+
+
+def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
+    """Find words in rows that nothing reads: a misspelt one would be left out without a word."""
+    records = {*_RECORD, *ruleset.case_fields}
+    words = {
+        "transactions": {*_SHORT, *_TRANSACTION, *ruleset.transaction_fields},
+        "cases": records,
+        "alerts": records,
+    }
+    for part, known in words.items():
+        rows = example.given.get(part)
+        for row in rows if isinstance(rows, list) else ():
+            for name in sorted(set(row) - known) if isinstance(row, dict) else ():
+                there = ", ".join(sorted(known))
+                yield Finding(f"example {example.name}, {part}", f"gives {name}, which is no field; there are {there}")
+
+
+def _is_level(level: str | int, ruleset: Ruleset) -> bool:
+    try:
+        ruleset.level_number(level)
+    except KeyError:
+        return False
+    return True
+
+
+def example_portfolio(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
+    """Make the portfolio whose entities are the examples, numbered from 0.
+
+    RulesetNotValid where an example gives something in a form that cannot be read.
+    """
+    examples = ruleset.examples
+    rows = [{ENTITY: str(number), **example.given} for number, example in enumerate(examples)]
+    return Portfolio(
+        entities_from_rows(rows, ruleset.fields),
+        base_only(BASE, from_microseconds(as_of).date()),
+        transactions=_transactions(examples, ruleset),
+        cases=_records(examples, "cases", ruleset),
+        alerts=_records(examples, "alerts", ruleset),
+        tags=_frame([(number, {"tag": tag}) for number, tag in _each(examples, "tags")], ("tag",)),
+        screenings=_screenings(examples, ruleset),
+        indicators=_values(examples, "indicators", catalogue().names),
+        values=_values(examples, "value", ("score", "segment", "expected_value")),
+        lists=lists,
+    )
+
+
+def previous_levels(ruleset: Ruleset) -> pl.DataFrame:
+    """Collect the levels that examples held before: `previous: {level: high, entered: 2024-01-01}`."""
+    rows = []
+    for number, example in enumerate(ruleset.examples):
+        held = example.given.get("previous")
+        if held is not None:
+            try:
+                entered = parse_moment(str(held["entered"]), "entered")
+                rows.append({ENTITY: str(number), "level": ruleset.level_number(held["level"]), "entered": entered})
+            except (KeyError, TypeError):
+                raise _unreadable(example, "previous", "{level: high, entered: 2024-01-01}") from None
+    return pl.DataFrame(rows, schema={ENTITY: pl.String, "level": pl.Int8, "entered": pl.Int64})
+
+
+def _each(examples: Sequence[Example], part: str) -> list[tuple[int, Any]]:
+    found = []
+    for number, example in enumerate(examples):
+        given = example.given.get(part, [])
+        if not isinstance(given, list):
+            raise _unreadable(example, part, "a list")
+        found += [(number, item) for item in given]
+    return found
+
+
+def _unreadable(example: Example, part: str, right: str) -> RulesetNotValid:
+    given = example.given.get(part)
+    return RulesetNotValid(
+        [Finding(f"example {example.name}, {part}", f"is {shown(given)}; it must be {right}")], "an example"
+    )
+
+
+def _frame(rows: Sequence[tuple[int, Mapping[str, Any]]], columns: Sequence[str]) -> pl.DataFrame:
+    """Make a frame that has every column, all of text, whatever the rows say."""
+    texts = [{ENTITY: str(number), **{name: _text(row.get(name)) for name in columns}} for number, row in rows]
+    return pl.DataFrame(texts, schema=dict.fromkeys((ENTITY, *columns), pl.String))
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def _transactions(examples: Sequence[Example], ruleset: Ruleset) -> pl.DataFrame:
+    rows = []
+    for number, row in _each(examples, "transactions"):
+        if not isinstance(row, dict):
+            raise _unreadable(
+                examples[number], "transactions", "a list of rows such as {amount: -50, time: 2024-06-01}"
+            )
+        own: dict[Any, Any] = {_SHORT.get(name, name): value for name, value in row.items()}
+        rows.append((number, {"transaction_currency": BASE, **own}))
+    return _frame(rows, (*_TRANSACTION, *ruleset.transaction_fields))
+
+
+def _records(examples: Sequence[Example], part: str, ruleset: Ruleset) -> pl.DataFrame:
+    rows = _each(examples, part)
+    for number, row in rows:
+        if not isinstance(row, dict):
+            raise _unreadable(examples[number], part, "a list of rows such as {opened: 2024-06-01, outcome: confirmed}")
+    return _frame(rows, (*_RECORD, *ruleset.case_fields))
+
+
+def _screenings(examples: Sequence[Example], ruleset: Ruleset) -> pl.DataFrame:
+    """Whoever was screened at all was screened for everything that the ruleset asks of."""
+    kinds = [made.screening for made in inputs_of_ruleset(ruleset) if isinstance(made, ScreeningInput)]
+    _each(examples, "screening")
+    rows = [
+        {ENTITY: str(number), "screening": kind, "found": kind in example.given["screening"]}
+        for number, example in enumerate(examples)
+        if "screening" in example.given
+        for kind in kinds
+    ]
+    return pl.DataFrame(rows, schema={ENTITY: pl.String, "screening": pl.String, "found": pl.Boolean})
+
+
+def _values(examples: Sequence[Example], part: str, names: Sequence[str]) -> pl.DataFrame:
+    rows = []
+    for number, example in enumerate(examples):
+        given = example.given.get(part, {})
+        if not isinstance(given, dict) or not set(given) <= set(names):
+            raise _unreadable(example, part, f"values by name, of {', '.join(names)}")
+        rows.append({ENTITY: str(number), **given})
+    kinds = {name: pl.String if name == "segment" else pl.Float64 for name in names}
+    return pl.DataFrame(rows, schema={ENTITY: pl.String, **kinds}, strict=False)

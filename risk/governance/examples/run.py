@@ -1,0 +1,138 @@
+"""Examples beside a ruleset: each is assessed, compared with what must come of it, and counted for coverage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.explain.breakdown import Explanation, explain_all
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.governance.examples.coverage import expected_cases
+from fivefold.risk.governance.examples.facts import check_examples, example_portfolio, previous_levels
+from fivefold.risk.language.ruleset import Expectation, Ruleset
+
+
+@dataclass(frozen=True)
+class ExampleResult:
+    """What became of one example.
+
+    Attributes:
+        name: of the example.
+        differences: what came out otherwise than expected; empty where it passed.
+        explanation: the assessment.
+    """
+
+    name: str
+    differences: tuple[str, ...]
+    explanation: Explanation
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A ruleset's examples, and what they reach.
+
+    Attributes:
+        results: in the order of the examples.
+        rules: of each rule, the numbers of its cases (from 1) of which some example expects something.
+        cases: how many cases each rule has.
+        held: of each rule, the numbers of its cases that held in some example, whatever it expects.
+    """
+
+    results: tuple[ExampleResult, ...]
+    rules: Mapping[str, frozenset[int]]
+    cases: Mapping[str, int]
+    held: Mapping[str, frozenset[int]]
+
+    @property
+    def rule_share(self) -> Decimal:
+        """Percent of rules of which some example expects something."""
+        return _percent(sum(1 for held in self.rules.values() if held), len(self.rules))
+
+    @property
+    def case_share(self) -> Decimal:
+        """Percent of cases of which some example expects something."""
+        return _percent(sum(map(len, self.rules.values())), sum(self.cases.values()))
+
+    def missing(self) -> list[str]:
+        """Name the cases of which no example expects anything; of those that hold in one, that is said."""
+        return [
+            f"rule {rule}, case {case}{' (holds in an example that expects nothing of it)' * (case in self.held[rule])}"
+            for rule, expected in self.rules.items()
+            for case in range(1, self.cases[rule] + 1)
+            if case not in expected
+        ]
+
+    def passed(self, ruleset: Ruleset, minimum_percent: int = 0) -> bool:
+        """Tell whether every example came out as expected, and enough is covered.
+
+        *minimum_percent* of rules and of cases is needed whatever the ruleset itself asks for.
+        """
+        rules, cases = (max(own, Decimal(minimum_percent)) for own in (ruleset.coverage.rules, ruleset.coverage.cases))
+        enough = self.rule_share >= rules and self.case_share >= cases
+        return enough and not any(result.differences for result in self.results)
+
+
+def _percent(part: int, whole: int) -> Decimal:
+    return Decimal(100) * part / whole if whole else Decimal(100)
+
+
+def run_examples(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -> Tested:
+    """Assess all examples of a ruleset at once and compare.
+
+    Args:
+        ruleset: with its examples.
+        lists: the named lists.
+        as_of: for examples that name no moment of their own (microseconds).
+
+    Raises:
+        RulesetNotValid: an example gives something that the ruleset does not know.
+    """
+    problems = check_examples(ruleset)
+    if problems:
+        raise RulesetNotValid(problems, f"the examples of {ruleset.name}")
+    held: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
+    expected: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
+    results = []
+    if ruleset.examples:
+        found = assess_examples(ruleset, lists, as_of)
+        explained = list(explain_all(found))
+        for example, explanation in zip(ruleset.examples, explained, strict=True):
+            for outcome in explanation.rules:
+                if isinstance(outcome.case, int):
+                    held[outcome.rule].add(outcome.case)
+            results.append(ExampleResult(example.name, _differences(example.expect, explanation, ruleset), explanation))
+        for rule, case in expected_cases(ruleset, found, explained):
+            expected[rule].add(case)
+    cases = {rule.id: len(rule.cases) for rule in ruleset.rules}
+    return Tested(tuple(results), _frozen(expected), cases, _frozen(held))
+
+
+def _frozen(numbers: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
+    return {rule: frozenset(of) for rule, of in numbers.items()}
+
+
+def assess_examples(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -> Assessments:
+    """Assess the examples as a portfolio of their own, each as of its own moment."""
+    moments = [as_of if example.as_of is None else example.as_of for example in ruleset.examples]
+    portfolio = example_portfolio(ruleset, lists, as_of)
+    return assess(ruleset, portfolio, pl.Series("as_of", moments, dtype=pl.Int64), previous=previous_levels(ruleset))
+
+
+def _differences(expect: Expectation, found: Explanation, ruleset: Ruleset) -> tuple[str, ...]:
+    floor_by = next((outcome.rule for outcome in found.rules if outcome.floor and outcome.floor == found.floor), None)
+    level = None if expect.level is None else ruleset.levels[ruleset.level_number(expect.level) - 1]
+    compared: list[tuple[str, object, object]] = [
+        ("level", level, found.level or "none"),
+        ("total", expect.total, found.total),
+        ("status", expect.status, found.status),
+        ("floor_by", expect.floor_by, floor_by),
+    ]
+    cases = {outcome.rule: outcome.case for outcome in found.rules}
+    compared += [(f"case of {rule}", case, cases[rule]) for rule, case in expect.cases.items()]
+    if all(wanted is None for _, wanted, _ in compared):
+        return ("expects nothing, so it tests nothing; name a level, a total, a status, a floor or the case of a rule",)
+    return tuple(f"{what} is {came}, not {wanted}" for what, wanted, came in compared if wanted not in {None, came})

@@ -1,0 +1,1 @@
+"""Lint: what is wrong or doubtful in rulesets and policies, without data."""

@@ -1,0 +1,170 @@
+"""Rules that work, and do not do what their author may think: what is missing, in between, or too short to compare."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from fivefold.risk.compiler.diagnostics import Fault, Severity
+from fivefold.risk.compiler.fuzzy import folded
+from fivefold.risk.compiler.locations import Place, inputs_named, tests_at
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.language.documents.reader import Path
+from fivefold.risk.language.expressions import OwnTest, subject_of
+from fivefold.risk.language.inputs import ScreeningInput
+from fivefold.risk.language.operators import Fuzzy, Operators
+from fivefold.risk.language.ruleset import Coverage, Outcome, Rule, Ruleset
+
+FEWEST_LETTERS = 3
+"""Of what a partial likeness is looked for: shorter text is a part of nearly everything."""
+
+Span = tuple[Decimal | None, bool, Decimal | None, bool]
+"""A range of numbers: its lower end (None for none) and whether that is inside, and the same of the upper one."""
+
+
+def doubt_faults(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None = None) -> Iterator[Fault]:
+    """Find doubts of single rules, and of what examples are asked for.
+
+    *members* are those of the named lists, as far as they are there.
+    """
+    for position, rule in enumerate(ruleset.rules):
+        path: Path = ("rules", position)
+        places = [
+            Place((*path, "cases", number, "when"), case.when, rule.input) for number, case in enumerate(rule.cases)
+        ]
+        yield from _unread_input(path, rule, places)
+        yield from _screening_floor(rule, places)
+        yield from _gaps(path, rule)
+        for place in places:
+            yield from _short_likeness(place, members or {})
+    yield from _coverage(ruleset)
+
+
+def _unread_input(path: Path, rule: Rule, places: Sequence[Place]) -> Iterator[Fault]:
+    """Find an input that no case reads: the author may think that the cases are about it."""
+    decays_by_it = rule.decay is not None and rule.decay.signal is None
+    if rule.input is None or decays_by_it:
+        return
+    if not any(subject_of(test) is None for place in places for _, test in tests_at(place)):
+        yield _warning((*path, "input"), "is read by no case: each names an input of its own")
+
+
+def _screening_floor(rule: Rule, places: Sequence[Place]) -> Iterator[Fault]:
+    """Find a floor by a screening of which nothing is said where the screening was never made."""
+    if rule.on_unknown is not None or rule.otherwise.floor is not None:
+        return
+    for place, case in zip(places, rule.cases, strict=True):
+        read = [made for _, made in inputs_named(place)]
+        if any(subject_of(test) is None for _, test in tests_at(place)) and rule.input is not None:
+            read.append(rule.input)
+        screened = next((made for made in read if isinstance(made, ScreeningInput)), None)
+        if case.floor is not None and screened is not None:
+            told = (
+                f"is a floor by the {input_words(screened)}; without on_unknown who was never screened passes for clean"
+            )
+            yield _warning((*place.path[:4], "floor"), told)
+            return
+
+
+def _gaps(path: Path, rule: Rule) -> Iterator[Fault]:
+    """Find numbers between the ranges of two cases that belong to neither."""
+    spans = []
+    for number, case in enumerate(rule.cases):
+        span = _span_of(case.when)
+        if span is None:
+            return
+        spans.append((number, span))
+    spans.sort(key=lambda pair: (pair[1][0] is not None, pair[1][0] or 0, not pair[1][1]))
+    for (_, below), (number, above) in pairwise(_merged(spans)):
+        between = _between(below, above)
+        if between is not None and (rule.otherwise == Outcome() or _is_narrow(below, above)):
+            gets = "gets nothing; write otherwise, if that is meant"
+            gets = gets if rule.otherwise == Outcome() else "gets what otherwise gives"
+            yield _warning((*path, "cases", number, "when"), f"leaves a gap: {between} is in no case, and {gets}")
+
+
+def _span_of(condition: Any) -> Span | None:
+    """Give the range that a comparison of the rule's own number asks for; None where it is anything else."""
+    if not isinstance(condition, OwnTest):
+        return None
+    low, low_in, high, high_in = None, False, None, False
+    for operator, value in condition.comparisons():
+        if operator == "between" and all(isinstance(one, Decimal) for one in value):
+            return value[0], True, value[1], True
+        if not isinstance(value, Decimal):
+            return None
+        if operator == "equals":
+            return value, True, value, True
+        if operator in {"above", "at_least"}:
+            low, low_in = value, operator == "at_least"
+        elif operator in {"below", "at_most"}:
+            high, high_in = value, operator == "at_most"
+        else:
+            return None
+    return None if low is None and high is None else (low, low_in, high, high_in)
+
+
+def _merged(spans: Sequence[tuple[int, Span]]) -> Iterator[tuple[int, Span]]:
+    """Join ranges, in the order of their lower ends, as far as they overlap or touch."""
+    joined: tuple[int, Span] | None = None
+    for number, span in spans:
+        if joined is None:
+            joined = number, span
+            continue
+        if _between(joined[1], span) is None:
+            low, low_in, high, high_in = joined[1]
+            if high is not None and (span[2] is None or (span[2], span[3]) > (high, high_in)):
+                joined = joined[0], (low, low_in, span[2], span[3])
+        else:
+            yield joined
+            joined = number, span
+    if joined is not None:
+        yield joined
+
+
+def _between(below: Span, above: Span) -> str | None:
+    """Say what lies between two ranges; None where nothing does."""
+    high, low = below[2], above[0]
+    if high is None or low is None or low < high:
+        return None
+    if low == high:
+        return None if below[3] or above[1] else f"exactly {low:,f}"
+    return f"a number between {high:,f} and {low:,f}, such as {(high + low) / 2:,f},"
+
+
+def _is_narrow(below: Span, above: Span) -> bool:
+    """Tell whether whole numbers were thought of: 0 to 30, and 31 to 70."""
+    high, low = below[2], above[0]
+    return high is not None and low is not None and low - high <= 1 and below[3] and above[1]
+
+
+def _short_likeness(place: Place, members: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+    for path, test in tests_at(place):
+        fuzzy = _fuzzy_of(test)
+        if fuzzy is None or fuzzy.scorer != "partial":
+            continue
+        words = [fuzzy.to] if fuzzy.to is not None else members.get(str(fuzzy.list), ())
+        short = next((word for word in words if word is not None and len(folded(word)) < FEWEST_LETTERS), None)
+        if short is not None:
+            told = f"looks for {short!r} as a part of other text, and nearly every text has such a part; take token_set"
+            yield _warning((*path, "fuzzy"), told)
+
+
+def _fuzzy_of(test: Operators) -> Fuzzy | None:
+    return next((value for _, value in test.comparisons() if isinstance(value, Fuzzy)), None)
+
+
+def _coverage(ruleset: Ruleset) -> Iterator[Fault]:
+    usual = Coverage()
+    for what in ("rules", "cases"):
+        asked, normally = getattr(ruleset.coverage, what), getattr(usual, what)
+        if asked < normally:
+            told = f"asks that examples cover {asked} % of {what}, less than the usual {normally} %"
+            yield _warning(("coverage", what), f"{told}; an organisation's own minimum holds all the same")
+    for number, example in enumerate(ruleset.examples):
+        if not example.expect.model_dump(exclude_defaults=True):
+            yield _warning(("examples", number, "expect"), "is empty, so the example tests nothing and fails")
+
+
+def _warning(path: Path, problem: str) -> Fault:
+    return Fault(path, problem, Severity.WARNING)

@@ -1,0 +1,137 @@
+"""Totals and levels: tiers that overlap or leave gaps, and levels that nothing reaches."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import pairwise
+
+from fivefold.risk.compiler.diagnostics import Fault, Severity
+from fivefold.risk.compiler.structure import outcomes_of
+from fivefold.risk.language.documents.reader import Path
+from fivefold.risk.language.numbers import POINT_UNITS, point_units, text_of
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.scoring import PointsScore, Tier, TiersScore, WeightedScore
+
+_TIERS: Path = ("score", "tiers")
+_ENDLESS = 10**18
+"""Beyond every total, in units of points."""
+
+Span = tuple[int, int]
+"""Both ends included, in units of points."""
+
+
+def level_faults(ruleset: Ruleset) -> Iterator[Fault]:
+    """Find what is doubtful about totals and levels; the structure was checked before."""
+    totals = possible_totals(ruleset)
+    if isinstance(ruleset.score, TiersScore):
+        yield from _tier_faults(ruleset.score.tiers, ruleset, totals)
+    yield from _out_of_reach(ruleset, totals)
+
+
+def possible_totals(ruleset: Ruleset) -> Span:
+    """Give the least and the greatest total that the rules' points can come to, whatever the cases."""
+    if isinstance(ruleset.score, WeightedScore):
+        spans = {rule.id: _points(rule) for rule in ruleset.rules}
+        columns = ruleset.score.weighted.weights.values()
+        sums = [
+            [sum((weight * spans[name][end] for name, weight in column.items()), Decimal(0)) for end in (0, 1)]
+            for column in columns
+        ]
+        return int(min(low for low, _ in sums) // 100), int(-(-max(high for _, high in sums) // 100))
+    spans_of_rules = [_points(rule) for rule in ruleset.rules]
+    return sum(low for low, _ in spans_of_rules), sum(high for _, high in spans_of_rules)
+
+
+def _points(rule: Rule) -> Span:
+    given = [point_units(outcome.points or Decimal(0)) for _, outcome in outcomes_of(rule)]
+    if rule.decay is not None:
+        given.append(0)
+    return min(given), max(given)
+
+
+def _span(tier: Tier) -> Span:
+    low = -_ENDLESS if tier.min is None else point_units(tier.min)
+    return low, _ENDLESS if tier.max is None else point_units(tier.max)
+
+
+def _tier_faults(tiers: Sequence[Tier], ruleset: Ruleset, totals: Span) -> Iterator[Fault]:
+    spans = [_span(tier) for tier in tiers]
+    for number, (low, high) in enumerate(spans):
+        if _covers(spans[:number], (low, high)):
+            yield _warning(number, "is never reached: the tiers before it own all its totals")
+            continue
+        for earlier in range(number):
+            first, last = max(low, spans[earlier][0]), min(high, spans[earlier][1])
+            if first <= last:
+                shown = _shown(first) if first == last else f"{_shown(first)} to {_shown(last)}"
+                yield _warning(number, f"overlaps {tiers[earlier].title}, which comes first and so owns {shown}")
+    yield from _gaps(spans)
+    yield from _ends(spans, totals)
+    order = sorted(range(len(tiers)), key=spans.__getitem__)
+    for below, above in pairwise(order):
+        if ruleset.level_number(tiers[above].level) < ruleset.level_number(tiers[below].level):
+            yield _warning(above, f"has a lower level than {tiers[below].title}, whose totals are lower")
+
+
+def _covers(spans: Sequence[Span], span: Span) -> bool:
+    reached = span[0]
+    for low, high in sorted(spans):
+        if low <= reached <= high:
+            reached = high + 1
+    return reached > span[1]
+
+
+def _gaps(spans: Sequence[Span]) -> Iterator[Fault]:
+    reached: int | None = None
+    for number in sorted(range(len(spans)), key=spans.__getitem__):
+        low, high = spans[number]
+        if reached is not None and low > reached + 1:
+            between = f"between {_shown(reached)} and {_shown(low)}"
+            inside = _shown((reached + low) // 2)
+            yield _warning(
+                number, f"leaves a gap: no tier owns a total {between}, such as {inside}; it is unclassified"
+            )
+        reached = high if reached is None else max(reached, high)
+
+
+def _ends(spans: Sequence[Span], totals: Span) -> Iterator[Fault]:
+    lowest, highest = min(low for low, _ in spans), max(high for _, high in spans)
+    if lowest > -_ENDLESS:
+        can = f"; the rules can come to {_shown(totals[0])}" if totals[0] < lowest else ""
+        yield Fault(
+            _TIERS, f"no tier owns a total below {_shown(lowest)}{can}; leave out min for that", Severity.WARNING
+        )
+    if highest < _ENDLESS:
+        can = f"; the rules can come to {_shown(totals[1])}" if totals[1] > highest else ""
+        yield Fault(
+            _TIERS, f"no tier owns a total above {_shown(highest)}{can}; leave out max for that", Severity.WARNING
+        )
+
+
+def _out_of_reach(ruleset: Ruleset, totals: Span) -> Iterator[Fault]:
+    floors = {ruleset.level_number(made.floor) for rule in ruleset.rules for _, made in outcomes_of(rule) if made.floor}
+    for number, level in enumerate(ruleset.levels, 1):
+        spans, path = _spans_of_level(ruleset, number)
+        if number not in floors and not any(low <= totals[1] and high >= totals[0] for low, high in spans):
+            shown = f"{_shown(totals[0])} to {_shown(totals[1])}"
+            yield Fault(path, f"level {level} is out of reach: totals run from {shown}, and no floor raises to it",
+                        Severity.WARNING)  # fmt: skip
+
+
+def _spans_of_level(ruleset: Ruleset, number: int) -> tuple[list[Span], Path]:
+    if isinstance(ruleset.score, TiersScore):
+        tiers = ruleset.score.tiers
+        return [_span(tier) for tier in tiers if ruleset.level_number(tier.level) == number], _TIERS
+    if isinstance(ruleset.score, PointsScore):
+        cuts, path = ruleset.score.points.thresholds, ("score", "points", "thresholds")
+    else:
+        cuts, path = ruleset.score.weighted.bands, ("score", "weighted", "bands")
+    ends = [-_ENDLESS, *map(point_units, cuts), _ENDLESS]
+    return [(ends[number - 1], ends[number] - 1)], path
+
+
+def _warning(number: int, problem: str) -> Fault:
+    return Fault((*_TIERS, number), problem, Severity.WARNING)
+
+
+def _shown(units: int) -> str:
+    return text_of(units, POINT_UNITS)

@@ -1,0 +1,160 @@
+"""Lint of policies: what is wrong or doubtful in one, and the rules in it that never decide, found without any data."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.compiler.diagnostics import Fault, Severity, findings
+from fivefold.risk.compiler.locations import Place, conditions_of_policy, inputs_named, wheres_in
+from fivefold.risk.compiler.policy_checks import actions_at, inputs_of_policy_rule, policy_faults
+from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.risk.engine.dependencies import lists_of_policy
+from fivefold.risk.governance.lint.reachability import Scope, tried
+from fivefold.risk.governance.lint.ruleset import Lists, list_faults, scope_of
+from fivefold.risk.language.documents.reader import Document, Path
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import Policy, PolicyRule, policy_of
+
+
+def lint_policy(text: str, lists: Lists | None = None) -> tuple[Policy | None, list[Finding]]:
+    """Read a policy and find everything that is wrong or doubtful, with lines; no policy where it cannot be read.
+
+    Args:
+        text: YAML or JSON.
+        lists: the named lists; without them, what depends on them is not decided, and that is said.
+    """
+    try:
+        document = Document(text, "the policy")
+        policy = policy_of(document)
+    except RulesetNotValid as error:
+        return None, list(error.findings)
+    return policy, findings(_faults(policy, lists), policy, document)
+
+
+def _faults(policy: Policy, lists: Lists | None) -> list[Fault]:
+    fatal = policy_faults(policy)
+    found = [*fatal, *list_faults(_places(policy), lists), *_style_faults(policy)]
+    if not fatal:
+        found += _reach_faults(policy, scope_of(vocabulary(policy), lists_of_policy(policy), lists))
+    return found
+
+
+def _places(policy: Policy) -> list[Place]:
+    places = list(conditions_of_policy(policy))
+    return places + [where for place in places for path, made in inputs_named(place) for where in wheres_in(path, made)]
+
+
+def _style_faults(policy: Policy) -> Iterator[Fault]:
+    if policy.rationale is None:
+        yield _doubt(("policy",), "has no written rationale")
+    for position, rule in enumerate(policy.rules):
+        if rule.rationale is None:
+            yield _doubt(("rules", position), "has no written rationale")
+    given = {action for _, action in actions_at(policy)}
+    for number, action in enumerate(policy.actions):
+        if action not in given:
+            yield _doubt(("actions", number), f"{action} is never given")
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """One way for a rule to give an action: because it holds, or because that is unknown.
+
+    Attributes:
+        position: of the rule.
+        word: action, or on_unknown.
+        severity: the position of the action.
+    """
+
+    position: int
+    word: str
+    severity: int
+
+
+def _arms(policy: Policy) -> list[_Arm]:
+    """List them in the order in which one comes before another."""
+    arms = [
+        _Arm(position, word, policy.actions.index(action))
+        for position, rule in enumerate(policy.rules)
+        for word, action in (("action", rule.action), ("on_unknown", rule.on_unknown))
+        if action is not None
+    ]
+    return arms if policy.wins == "first" else sorted(arms, key=lambda arm: (-arm.severity, arm.position))
+
+
+def _reach_faults(policy: Policy, scope: Scope) -> Iterator[Fault]:
+    arms = _arms(policy)
+    for number, arm in enumerate(arms):
+        yield from _arm_faults(policy, arm, arms[:number], scope)
+    for position, rule in enumerate(policy.rules):
+        yield from _unless_faults(position, rule, scope)
+    truths = _tried(policy, arms, scope)
+    if truths is not None and truths.select(pl.any_horizontal(pl.all())).to_series().all():
+        yield _doubt(("otherwise",), "is never given: some rule always gives an action")
+
+
+def _arm_faults(policy: Policy, arm: _Arm, before: Sequence[_Arm], scope: Scope) -> Iterator[Fault]:
+    """Find whether one arm never gives its action, or never decides."""
+    keys = _keys(policy.rules[arm.position])
+    others = [other for other in before if _keys(policy.rules[other.position]) <= keys]
+    truths = _tried(policy, [*others, arm], scope)
+    if truths is None:
+        return
+    path: Path = ("rules", arm.position) if arm.word == "action" else ("rules", arm.position, arm.word)
+    *earlier, own = truths.get_columns()
+    if not own.any():
+        yield _doubt(path, "never gives its action, whatever the values" if arm.word == "action" else "is never given")
+        return
+    free = own
+    for other, given in zip(others, earlier, strict=True):
+        if not (own & ~given).any():
+            yield _doubt(path, f"never decides: rule {policy.rules[other.position].id} {_comes_first(policy)}")
+            return
+        free &= ~given
+    if not free.any():
+        yield _doubt(path, f"never decides: the rules before it, taken together, {_comes_first(policy, several=True)}")
+
+
+def _comes_first(policy: Policy, *, several: bool = False) -> str:
+    if policy.wins == "first":
+        return f"{'come' if several else 'comes'} first whenever it gives an action"
+    return f"{'give' if several else 'gives'} an action as severe, or more so, whenever it gives one"
+
+
+def _unless_faults(position: int, rule: PolicyRule, scope: Scope) -> Iterator[Fault]:
+    if rule.unless is None:
+        return
+    found = tried([Place(("when",), rule.when), Place(("unless",), rule.unless)], scope)
+    if found is None or not found.exact:
+        return
+    when, unless = (truths.fill_null(value=False) for truths in found.truths.get_columns())
+    if rule.on_unknown is not None:
+        when |= found.truths.to_series(0).is_null()
+    if not (when & unless).any():
+        yield _doubt(("rules", position, "unless"), "has no effect: it never holds where the rule gives an action")
+
+
+def _tried(policy: Policy, arms: Sequence[_Arm], scope: Scope) -> pl.DataFrame | None:
+    """Tell for every combination of values which arms give an action; None where that cannot be told."""
+    places, columns = list[Place](), list[pl.Expr]()
+    for number, arm in enumerate(arms):
+        rule = policy.rules[arm.position]
+        truth = pl.col(str(len(places)))
+        places.append(Place(("when",), rule.when))
+        gives = truth.is_null() if arm.word == "on_unknown" else truth.fill_null(value=False)
+        if rule.unless is not None:
+            gives &= ~pl.col(str(len(places))).fill_null(value=False)
+            places.append(Place(("unless",), rule.unless))
+        columns.append(gives.alias(f"arm {number}"))
+    found = tried(places, scope)
+    return None if found is None or not found.exact else found.truths.select(columns)
+
+
+def _keys(rule: PolicyRule) -> frozenset[str]:
+    return frozenset(map(key_of, inputs_of_policy_rule(rule)))
+
+
+def _doubt(path: Path, problem: str) -> Fault:
+    return Fault(path, problem, Severity.WARNING)

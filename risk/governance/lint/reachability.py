@@ -1,0 +1,180 @@
+"""Cases that can never be reached, decided by trying the compiled conditions on values that stand for all others."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+import polars as pl
+
+from fivefold.domain.money import minor_units
+from fivefold.risk.compiler.checks import kind_at, type_of
+from fivefold.risk.compiler.conditions import Compiler
+from fivefold.risk.compiler.diagnostics import Fault, Severity
+from fivefold.risk.compiler.locations import Place, tests_at
+from fivefold.risk.compiler.value_types import Vocabulary
+from fivefold.risk.compiler.values import Column
+from fivefold.risk.governance.lint.representative_values import Domain, Members, Subject, domain_of
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.expressions import subject_of
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import key_of
+
+MOST_ROWS = 20_000
+"""So many combinations of values are tried at most; where more would be needed, it cannot be told."""
+
+_UNITS = minor_units("EUR")
+"""The base currency is not known here; almost all have as many minor units."""
+
+HELD = "held"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What conditions may speak of.
+
+    Attributes:
+        names: the fields.
+        members: of the named lists.
+        all_lists: whether these are the lists' true members.
+    """
+
+    names: Vocabulary
+    members: Members
+    all_lists: bool
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Conditions, tried on values that stand for all others.
+
+    Attributes:
+        truths: a column of truths for each condition, null where unknown.
+        exact: whether what never happened cannot happen.
+    """
+
+    truths: pl.DataFrame
+    exact: bool
+
+
+def subjects_of(place: Place, scope: Scope) -> dict[str, Subject]:
+    """Find what a condition is about, by the key of each input."""
+    found: dict[str, Subject] = {}
+    for _, test in tests_at(place):
+        made = subject_of(test) or place.own
+        assert made is not None  # lint looks at types first
+        key = key_of(made)
+        kind = kind_at(made, place, scope.names)
+        currency = place.currency or getattr(made, "in_currency", None)
+        units = (minor_units(currency) if currency else _UNITS) if kind is Kind.MONEY else 1
+        column = Column(key, kind, units, scope.names.levels if kind is Kind.LEVEL else ())
+        found.setdefault(key, Subject(made, column, type_of(made, place, scope.names)))
+    return found
+
+
+def tried(places: Sequence[Place], scope: Scope) -> Tried | None:
+    """Try conditions together, on every combination of values; None where there are too many."""
+    subjects: dict[str, Subject] = {}
+    for place in places:
+        subjects |= subjects_of(place, scope)
+    domains = {key: _domain(key, subject, places, scope) for key, subject in subjects.items()}
+    if prod(len(domain.values) for domain in domains.values()) > MOST_ROWS:
+        return None
+    frame = _combined(domains)
+    compiled = [_compiled(place, subjects, scope).alias(str(number)) for number, place in enumerate(places)]
+    return Tried(frame.select(compiled), all(domain.exact for domain in domains.values()))
+
+
+def _domain(key: str, subject: Subject, places: Sequence[Place], scope: Scope) -> Domain:
+    comparisons = [
+        comparison
+        for place in places
+        for _, test in tests_at(place)
+        if key_of(subject_of(test) or place.own) == key  # type: ignore[arg-type]  # one of them is there
+        for comparison in test.comparisons()
+    ]
+    return domain_of(subject, comparisons, scope.members, all_lists=scope.all_lists)
+
+
+def _combined(domains: Mapping[str, Domain]) -> pl.DataFrame:
+    positions = list(zip(*product(*(range(len(domain.values)) for domain in domains.values())), strict=True))
+    return pl.DataFrame(
+        [
+            domain.values.gather(list(at)).alias(key)
+            for at, (key, domain) in zip(positions, domains.items(), strict=True)
+        ]
+    )
+
+
+def _compiled(place: Place, subjects: Mapping[str, Subject], scope: Scope) -> pl.Expr:
+    def resolve(made: Part) -> Column:
+        return subjects[key_of(made)].column
+
+    own = None if place.own is None or key_of(place.own) not in subjects else resolve(place.own)
+    return Compiler(resolve, scope.members, own).condition(place.condition)
+
+
+def order_faults(places: Sequence[Place], scope: Scope, what: str) -> Iterator[Fault]:
+    """Find, among conditions tried in order, those that never hold, and those that others always come before.
+
+    Args:
+        places: the conditions, in order.
+        scope: what they may speak of.
+        what: one of them is called, such as case.
+    """
+    always: int | None = None
+    keys = [frozenset(subjects_of(place, scope)) for place in places]
+    for number, place in enumerate(places):
+        path = place.path[:-1]
+        if always is not None:
+            yield _warning(path, f"is never reached: {what} {always + 1} always holds")
+            continue
+        before = [earlier for earlier in range(number) if keys[earlier] <= keys[number]]
+        found = tried([*(places[earlier] for earlier in before), place], scope)
+        if found is None:
+            yield _cannot_tell(path)
+            continue
+        problem = _problem(found, [earlier + 1 for earlier in before], what)
+        if problem is not None:
+            yield _warning(path, problem) if found.exact else _cannot_tell(path)
+        elif found.exact and found.truths.to_series(-1).fill_null(value=False).all():
+            always = number
+
+
+def _problem(found: Tried, before: Sequence[int], what: str) -> str | None:
+    *earlier, own = found.truths.fill_null(value=False).get_columns()
+    if not own.any():
+        return "never holds, whatever the values"
+    covering = [name for name, truths in zip(before, earlier, strict=True) if not (own & ~truths).any()]
+    if covering:
+        return f"is never reached: {what} {covering[0]} holds whenever it does"
+    free = own
+    for truths in earlier:
+        free &= ~truths
+    return None if free.any() else "is never reached: those before it hold whenever it does"
+
+
+def rest_faults(
+    places: Sequence[Place], rests: Iterable[str], path: tuple[str | int, ...], scope: Scope
+) -> Iterator[Fault]:
+    """Find whether `otherwise` and `on_unknown`, as far as they are written, can never be given."""
+    wanted = list(rests)
+    found = tried(places, scope) if wanted else None
+    if found is None or not found.exact:
+        return
+    held = found.truths.select(
+        held=pl.any_horizontal(pl.all().fill_null(value=False)), unknown=pl.any_horizontal(pl.all().is_null())
+    )
+    left = held.filter(~pl.col(HELD))["unknown"]
+    if "on_unknown" in wanted and not left.any():
+        yield _warning((*path, "on_unknown"), "is never given: where no case holds, none is unknown")
+    if "otherwise" in wanted and (left.is_empty() or ("on_unknown" in wanted and left.all())):
+        yield _warning((*path, "otherwise"), "is never given: some case always holds, or is unknown")
+
+
+def _warning(path: tuple[str | int, ...], problem: str) -> Fault:
+    return Fault(path, problem, Severity.WARNING)
+
+
+def _cannot_tell(path: tuple[str | int, ...]) -> Fault:
+    return Fault(path, "cannot be told to be reachable or not", Severity.NOTE)

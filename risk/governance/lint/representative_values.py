@@ -1,0 +1,235 @@
+"""Values that stand for all others: if none of them makes a condition true, then no value does.
+
+A comparison with 3 tells values apart only below, at and above 3; a list only its members from everything else. So a
+few values of each input decide what a condition can come to, and the compiled conditions themselves decide it.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, product
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.value_types import SOURCES, column_of, source_of
+from fivefold.risk.compiler.values import Column, ordinal
+from fivefold.risk.language.countries import COUNTRIES
+from fivefold.risk.language.fields import FieldType, Kind, OneOf
+from fivefold.risk.language.inputs import (
+    Count,
+    DaysSince,
+    Distinct,
+    FieldInput,
+    Least,
+    Mean,
+    Most,
+    Sum,
+    TagInput,
+    ValueInput,
+)
+from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
+
+MOST_TEXTS = 4_000
+"""So many made-up texts are tried at most; where more would be needed, it cannot be told."""
+
+MOST_WORDS_OF_A_LIST = 10
+"""Of so many words every choice is tried."""
+
+_FRESH = "\N{REFERENCE MARK}"
+"""Text that nobody writes in a ruleset: what is left when all that is written is something else."""
+
+Comparisons = Sequence[tuple[str, Any]]
+Members = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a test is about.
+
+    Attributes:
+        made: the input.
+        column: what conditions see of it.
+        declared: the declared type, where it is a field.
+    """
+
+    made: Any
+    column: Column
+    declared: FieldType | None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Values that stand for all that an input can have; None is unknown.
+
+    Attributes:
+        values: in the form of the column.
+        exact: whether they decide; otherwise only what they do come to is sure.
+    """
+
+    values: pl.Series
+    exact: bool
+
+
+def domain_of(subject: Subject, comparisons: Comparisons, members: Members, *, all_lists: bool) -> Domain:
+    """Find values that stand for all others under some comparisons.
+
+    Args:
+        subject: what is compared.
+        comparisons: operators and what they compare with.
+        members: of the named lists.
+        all_lists: whether these are the lists' true members; otherwise nothing is decided where a list is named.
+    """
+    kind = subject.column.kind
+    exact = all_lists or not any(_list_of(operator, value) for operator, value in comparisons)
+    if kind is Kind.TEXT:
+        made, decided = _texts(subject.declared, comparisons, members)
+    elif kind is Kind.TEXTS:
+        made, decided = _lists_of_texts(comparisons, members)
+    elif kind in {Kind.FLAG, Kind.MARK}:
+        made, decided = [True, False], True
+    elif kind is Kind.LEVEL:
+        made, decided = list(range(1, len(subject.column.levels) + 1)), True
+    else:
+        made, decided = _numbers(subject, comparisons), True
+    unknown = [None] if _can_be_unknown(subject.made) else []
+    return Domain(pl.Series([*made, *unknown], dtype=_dtype(subject), strict=False), exact and decided)
+
+
+def _dtype(subject: Subject) -> Any:
+    kind = subject.column.kind
+    if kind in {Kind.FLAG, Kind.MARK}:
+        return pl.Boolean
+    if kind in {Kind.TEXT, Kind.TEXTS}:
+        return pl.String if kind is Kind.TEXT else pl.List(pl.String)
+    return pl.Int64 if kind in {Kind.MOMENT, Kind.LEVEL} or _is_whole_money(subject) else pl.Float64
+
+
+def _is_whole_money(subject: Subject) -> bool:
+    return subject.column.kind is Kind.MONEY and not isinstance(subject.made, Mean)
+
+
+def _can_be_unknown(made: Any) -> bool:
+    if isinstance(made, Count | Sum | Distinct | TagInput):
+        return False
+    if hasattr(made, "pattern"):
+        return hasattr(made, "declared") or hasattr(made, "expected_monthly")
+    return True
+
+
+def _list_of(operator: str, value: Any) -> str | None:
+    if operator in {"in_list", "not_in_list"}:
+        return str(value)
+    return value.list if isinstance(value, Fuzzy) else None
+
+
+# Numbers, money and moments: below, at and above every bound.
+
+
+def _numbers(subject: Subject, comparisons: Comparisons) -> list[float]:
+    kind, units = subject.column.kind, subject.column.units
+    bounds = [ordinal(kind, one) for _, value in comparisons for one in _several(value) if not isinstance(one, str)]
+    if kind is Kind.MOMENT:
+        bounds = [ordinal(kind, one) for operator, value in comparisons if operator != "is" for one in _several(value)]
+        return sorted({int(bound) + step for bound in bounds for step in (-1, 0, 1)} | {0, DAY_US})
+    around: Callable[[Any], Iterable[float]] = _whole_around if _is_whole(subject) else _around
+    tried = {number for bound in bounds for number in around(bound * units)} | {0.0, 1.0}
+    possible = _possible(subject.made)
+    least = _least_of_pattern(subject.made) if hasattr(subject.made, "pattern") else 1.0
+    return sorted(number for number in tried | set(around(least)) if possible(number))
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _whole_around(bound: Any) -> Iterable[float]:
+    return (math.floor(bound) - 1, math.floor(bound), math.ceil(bound), math.ceil(bound) + 1)
+
+
+def _around(bound: Any) -> Iterable[float]:
+    at = float(bound)
+    return (math.nextafter(at, -math.inf), at, math.nextafter(at, math.inf))
+
+
+def _is_whole(subject: Subject) -> bool:
+    made = subject.made
+    is_count = hasattr(made, "pattern") and not (hasattr(made, "factor") or hasattr(made, "declared"))
+    return _is_whole_money(subject) or isinstance(made, Count | Distinct) or is_count
+
+
+def _least_of_pattern(made: Any) -> float:
+    """Give the least number of a pattern that was found."""
+    if hasattr(made, "more_than"):
+        return float(made.more_than + 1)
+    return float(next(getattr(made, word) for word in ("at_least", "factor", "share") if hasattr(made, word)))
+
+
+def _possible(made: Any) -> Callable[[float], bool]:
+    """Tell which numbers an input can come to."""
+    if hasattr(made, "pattern"):
+        least = _least_of_pattern(made)
+        return lambda number: number == 0 or number >= least
+    if isinstance(made, ValueInput) and made.value == "score":
+        return lambda number: 1 <= number <= 5
+    if isinstance(made, Count | Distinct) or (isinstance(made, DaysSince) and source_of(made) in SOURCES):
+        return lambda number: number >= 0
+    is_size = isinstance(made, Sum | Mean | Least | Most) and column_of(made) == "amount"
+    is_size = is_size or (isinstance(made, FieldInput) and made.field == "amount")
+    is_size = is_size or (isinstance(made, TransactionInput) and made.transaction == "amount")
+    is_size = is_size or (isinstance(made, LevelInput) and made.level == "age_days")
+    return (lambda number: number >= 0) if is_size else (lambda _: True)
+
+
+# Text: every word that is named, pieces put together, and a word that nobody named.
+
+
+def _texts(declared: FieldType | None, comparisons: Comparisons, members: Members) -> tuple[list[Any], bool]:
+    if isinstance(declared, OneOf):
+        return list(declared.one_of), True
+    named = _named(comparisons, members)
+    if declared == "country":
+        return list(dict.fromkeys([*COUNTRIES, *named])), True
+    fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)
+    pieces = {word: _words(comparisons, word) for word in ("starts_with", "ends_with", "contains", "contains_any")}
+    inner = list(dict.fromkeys([*pieces["contains"], *pieces["contains_any"]]))
+    starts, ends = [_FRESH, *pieces["starts_with"]], [_FRESH, *pieces["ends_with"]]
+    many = 2 ** len(inner) * len(starts) * len(ends) > MOST_TEXTS
+    chosen = [*([], *([one] for one in inner))] if many else list(_subsets(inner))
+    made = [_FRESH.join([first, *middle, last]) for first, middle, last in product(starts, chosen, ends)]
+    return list(dict.fromkeys([*named, *made])), not (many or fuzzy)
+
+
+def _named(comparisons: Comparisons, members: Members) -> list[str]:
+    words = [*_words(comparisons, "equals"), *_words(comparisons, "not_equals")]
+    words += [*_words(comparisons, "in"), *_words(comparisons, "not_in")]
+    for operator, value in comparisons:
+        name = _list_of(operator, value)
+        words += members[name] if name is not None else ()
+        words += [value.to] if isinstance(value, Fuzzy) and value.to is not None else ()
+    return list(dict.fromkeys(words))
+
+
+def _words(comparisons: Comparisons, word: str) -> list[str]:
+    found = [one for operator, value in comparisons if operator == word for one in _several(value)]
+    return list(dict.fromkeys(found))
+
+
+def _subsets(words: Sequence[str]) -> Iterable[list[str]]:
+    return map(list, chain.from_iterable(combinations(words, size) for size in range(len(words) + 1)))
+
+
+def _lists_of_texts(comparisons: Comparisons, members: Members) -> tuple[list[Any], bool]:
+    """Give lists of the words that are named; of words that are in the same named lists one will do."""
+    direct = list(dict.fromkeys([*_words(comparisons, "contains"), *_words(comparisons, "contains_any")]))
+    lists = [name for operator, value in comparisons if (name := _list_of(operator, value))]
+    alike: dict[tuple[Any, ...], str] = {}
+    for word in [*direct, *_named(comparisons, members)]:
+        alike.setdefault((word if word in direct else None, *(word in members[name] for name in lists)), word)
+    words = list(alike.values())
+    fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)
+    many = len(words) > MOST_WORDS_OF_A_LIST
+    chosen = [[], *([word] for word in words), words] if many else list(_subsets(words))
+    return [*chosen, [_FRESH]], not (many or fuzzy)

@@ -1,0 +1,138 @@
+"""Lint: everything that is wrong or doubtful in a ruleset, found without any data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.compiler.checks import fatal_faults
+from fivefold.risk.compiler.diagnostics import Fault, Severity, findings
+from fivefold.risk.compiler.locations import Place, conditions_of, inputs_at, tests_at, wheres_in
+from fivefold.risk.compiler.structure import structure_faults
+from fivefold.risk.compiler.value_types import Vocabulary, vocabulary
+from fivefold.risk.compiler.weights import weight_faults
+from fivefold.risk.engine.dependencies import lists_of_ruleset
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.governance.examples.facts import check_examples
+from fivefold.risk.governance.lint.doubts import doubt_faults
+from fivefold.risk.governance.lint.levels import level_faults
+from fivefold.risk.governance.lint.reachability import Scope, order_faults, rest_faults
+from fivefold.risk.governance.lint.style import style_faults
+from fivefold.risk.language.documents.reader import Document, Path
+from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.reading import ruleset_of
+from fivefold.risk.language.ruleset import Outcome, Ruleset
+from fivefold.risk.language.scoring import WeightedScore
+
+Lists = Mapping[str, NamedList]
+
+
+def lint(ruleset: Ruleset, lists: Lists | None = None, *, notes: bool = False) -> list[Finding]:
+    """Find everything that is wrong or doubtful in a ruleset.
+
+    Args:
+        ruleset: what is looked at.
+        lists: the named lists; without them, what depends on them is not decided, and that is said.
+        notes: tell also what could not be decided.
+    """
+    return findings(_faults(ruleset, lists, notes=notes), ruleset)
+
+
+def lint_text(text: str, lists: Lists | None = None, *, notes: bool = False) -> tuple[Ruleset | None, list[Finding]]:
+    """Read a ruleset and find the same, with lines; no ruleset where it cannot be read."""
+    try:
+        document = Document(text)
+        ruleset = ruleset_of(document)
+    except RulesetNotValid as error:
+        return None, list(error.findings)
+    return ruleset, findings(_faults(ruleset, lists, notes=notes), ruleset, document)
+
+
+def _faults(ruleset: Ruleset, lists: Lists | None, *, notes: bool) -> list[Fault]:
+    fatal = fatal_faults(ruleset)
+    missing = list(_list_faults(ruleset, lists))
+    members = {name: held.versions[-1].members for name, held in (lists or {}).items()}
+    found = [*fatal, *missing, *style_faults(ruleset), *doubt_faults(ruleset, members), *_example_faults(ruleset)]
+    if not [*structure_faults(ruleset), *weight_faults(ruleset)]:
+        found += level_faults(ruleset)
+    found += _reach_faults(ruleset, _scope(ruleset, lists), [fault.path for fault in fatal])
+    return [fault for fault in found if notes or fault.severity is not Severity.NOTE]
+
+
+def _example_faults(ruleset: Ruleset) -> Iterator[Fault]:
+    """Find examples that could not be run as they are written."""
+    names = [f"example {example.name}" for example in ruleset.examples]
+    for finding in check_examples(ruleset):
+        number = next(number for number, name in enumerate(names) if f"{finding.where}, ".startswith(f"{name}, "))
+        part = finding.where.removeprefix(names[number])[2:]
+        path: Path = ("examples", number, "given", part) if part else ("examples", number)
+        yield Fault(path, finding.problem, Severity.WARNING)
+
+
+def _scope(ruleset: Ruleset, lists: Lists | None) -> Scope:
+    """Give the members of every list as it is now; where it is not there, a word that is in no other list."""
+    return scope_of(vocabulary(ruleset), lists_of_ruleset(ruleset), lists)
+
+
+def scope_of(names: Vocabulary, read: Sequence[str], lists: Lists | None) -> Scope:
+    """Give what conditions may speak of, where they read some named lists."""
+    there = lists or {}
+    members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in read}
+    return Scope(names, members, all(name in there for name in read))
+
+
+def _list_faults(ruleset: Ruleset, lists: Lists | None) -> Iterator[Fault]:
+    places = [*conditions_of(ruleset), *(place for path, made in inputs_at(ruleset) for place in wheres_in(path, made))]
+    yield from list_faults(places, lists)
+
+
+def list_faults(places: Sequence[Place], lists: Lists | None) -> Iterator[Fault]:
+    """Find conditions that name a list which is not there; without lists, all that name one."""
+    for path, name in ((path, name) for place in places for path, name in _lists_named(place)):
+        if lists is None:
+            yield Fault(path, f"names the list {name}; no lists were given to look it up in", Severity.WARNING)
+        elif name not in lists:
+            yield Fault(
+                path, f"names the list {name}, which is missing; there are {', '.join(sorted(lists)) or 'none'}"
+            )
+
+
+def _lists_named(place: Place) -> Iterator[tuple[Path, str]]:
+    for path, test in tests_at(place):
+        for operator, value in test.comparisons():
+            if operator in {"in_list", "not_in_list"}:
+                yield (*path, operator), value
+            elif isinstance(value, Fuzzy) and value.list is not None:
+                yield (*path, operator, "list"), value.list
+
+
+def _reach_faults(ruleset: Ruleset, scope: Scope, wrong: Sequence[Path]) -> Iterator[Fault]:
+    """Find what is never reached, where nothing is *wrong*."""
+
+    def right(place: Place) -> bool:
+        within = place.path[:2] if place.path[0] == "rules" else place.path
+        return not any(path[: len(within)] == within for path in wrong)
+
+    places = list(filter(right, conditions_of(ruleset)))
+    for position, rule in enumerate(ruleset.rules):
+        path: Path = ("rules", position)
+        cases = [place for place in places if place.path[:2] == path]
+        if not cases:
+            continue
+        yield from order_faults(cases, scope, "case")
+        rests = ["on_unknown"] if rule.on_unknown is not None else []
+        if rule.otherwise != Outcome() and not isinstance(ruleset.score, WeightedScore):
+            rests.append("otherwise")
+        yield from rest_faults(cases, rests, path, scope)
+    for place in places:
+        if place.path == ("applies_to",):
+            yield from _never([place], scope, "so the ruleset applies to nobody")
+    yield from order_faults([place for place in places if "weights_by" in place.path], scope, "choice")
+    wheres = [place for path, made in inputs_at(ruleset) for place in wheres_in(path, made)]
+    for place in wheres:
+        if right(place):
+            yield from _never([place], scope, "so no fact is ever counted")
+
+
+def _never(places: Sequence[Place], scope: Scope, so: str) -> Iterator[Fault]:
+    for fault in order_faults(places, scope, "condition"):
+        is_sure = fault.severity is Severity.WARNING
+        yield Fault(places[0].path, f"{fault.problem}, {so}" if is_sure else fault.problem, fault.severity)

@@ -1,0 +1,87 @@
+"""What a ruleset should have, and what in it has no effect."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fivefold.risk.compiler.diagnostics import Fault, Severity
+from fivefold.risk.compiler.structure import outcomes_of
+from fivefold.risk.engine.dependencies import simple_inputs_of
+from fivefold.risk.facts.inputs import part_of
+from fivefold.risk.language.documents.reader import Path
+from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.scoring import WeightedScore
+
+HALF_LIVES = 2
+"""A decaying rule sees its facts for at least so many half-lives: points should fade before they vanish."""
+
+
+def style_faults(ruleset: Ruleset) -> Iterator[Fault]:
+    """Find missing reasons and examples, and parts without effect."""
+    if ruleset.rationale is None:
+        yield _warning(("ruleset",), "has no written rationale")
+    if not ruleset.examples:
+        yield _warning(("ruleset",), "has no examples, so nobody sees what it comes to")
+    read = {part_of(made) for made in simple_inputs_of(ruleset)}
+    for number, table in enumerate(ruleset.optional_tables):
+        if table not in read:
+            yield _warning(("optional_tables", number), f"names {table}, which no rule reads")
+    for position, rule in enumerate(ruleset.rules):
+        path: Path = ("rules", position)
+        if rule.rationale is None:
+            yield _warning(path, "has no written rationale")
+        yield from _effects(path, rule)
+        yield from _decay(path, rule)
+    if isinstance(ruleset.score, WeightedScore):
+        yield from _columns(ruleset.score)
+
+
+def _effects(path: Path, rule: Rule) -> Iterator[Fault]:
+    outcomes = [outcome for _, outcome in outcomes_of(rule)]
+    if not any(outcome.points or outcome.floor is not None for outcome in outcomes):
+        yield _warning(path, "gives neither points nor a floor in any case")
+    if rule.otherwise.floor is not None:
+        told = "raises everyone for whom no case holds"
+        yield _warning((*path, "otherwise", "floor"), told if rule.on_unknown else f"{told}, or it is unknown")
+    if rule.overridable and not any(outcome.floor is not None for outcome in outcomes):
+        yield _warning((*path, "overridable"), "says that its floor may be overridden, but it has none")
+
+
+def _decay(path: Path, rule: Rule) -> Iterator[Fault]:
+    if rule.decay is None:
+        return
+    if not any(case.points for case in rule.cases):
+        yield _warning((*path, "decay"), "has no effect: no case gives points")
+    wanted = HALF_LIVES * rule.decay.half_life.days
+    windows = (((*path, "input"), rule.input), ((*path, "decay", "signal"), rule.decay.signal))
+    for at, made in windows:
+        over = _window(made)
+        if over is not None and over.days < wanted:
+            told = (
+                f"looks back {over}, less than two half-lives of {rule.decay.half_life}: points would vanish, not fade"
+            )
+            yield _warning((*at, "over"), told)
+
+
+def _window(made: Any) -> Duration | None:
+    over = getattr(made, "over", None) or getattr(made, "active", None)
+    return over if isinstance(over, Duration) else None
+
+
+def _columns(score: WeightedScore) -> Iterator[Fault]:
+    weighted, path = score.weighted, ("score", "weighted")
+    used = {choice.use for choice in weighted.weights_by}
+    for column in weighted.weights:
+        if column not in used:
+            yield _warning((*path, "weights", column), "is never used: no choice of weights_by names it")
+    for number, choice in enumerate(weighted.weights_by[:-1]):
+        if choice.when is None:
+            told = "has no condition, so the choices after it are never reached"
+            yield _warning((*path, "weights_by", number), told)
+    if all(choice.when is not None for choice in weighted.weights_by):
+        told = "has no choice without a condition: an entity for which none holds fails, visibly"
+        yield Fault((*path, "weights_by"), told, Severity.NOTE)
+
+
+def _warning(path: Path, problem: str) -> Fault:
+    return Fault(path, problem, Severity.WARNING)

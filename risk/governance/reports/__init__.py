@@ -1,0 +1,1 @@
+"""Pages of evidence about backtests and validations."""

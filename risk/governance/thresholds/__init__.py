@@ -1,0 +1,1 @@
+"""Thresholds that would bring a portfolio to target shares."""

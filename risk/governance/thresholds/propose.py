@@ -1,0 +1,259 @@
+"""Thresholds that would bring a portfolio to target shares: proposed as a draft, never put in force."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.features.histories import Floats, Integers
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.program import FLOOR, TOTAL
+from fivefold.risk.governance.backtest.run import list_days, moments_words
+from fivefold.risk.governance.thresholds.current import cuts_of
+from fivefold.risk.governance.validate.verdicts import Floors
+from fivefold.risk.language.numbers import POINT_UNITS, text_of
+
+LEAST_ENTITIES = 500
+"""Below this a level of 2 % holds fewer than ten entities: its threshold would be set by a handful of people."""
+
+
+@dataclass(frozen=True)
+class LevelProposal:
+    """One level as it is and as it would be.
+
+    Attributes:
+        level: its name.
+        target: the share of the portfolio that it is to hold.
+        present: the share that it holds now.
+        proposed: the share that it would hold: the nearest that can be reached.
+    """
+
+    level: str
+    target: float
+    present: float
+    proposed: float
+
+
+@dataclass(frozen=True)
+class CutProposal:
+    """One threshold.
+
+    Attributes:
+        level: the level that begins there.
+        present: where it is.
+        proposed: where it would be.
+        target_below: the share of the portfolio that is to be below that level.
+        reached_below: the share that would be.
+        next_below: the shares on the next lower and the next higher threshold: nothing between them can be reached,
+            since equal totals cannot be split.
+    """
+
+    level: str
+    present: str
+    proposed: str
+    target_below: float
+    reached_below: float
+    next_below: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Thresholds for a new draft.
+
+    Attributes:
+        ruleset: the name of the present one.
+        content_hash: of the present one.
+        as_of: the moment of the portfolio, in words.
+        lists: the days since which the versions of its lists are in force.
+        entities: whose totals were used.
+        left_out: the others, by what became of them.
+        levels: shares now and then.
+        cuts: the thresholds.
+        moved: how many entities would be in another level, by the rules alone.
+        cautions: what the numbers do not say.
+    """
+
+    ruleset: str
+    content_hash: str
+    as_of: str
+    lists: dict[str, tuple[str, ...]]
+    entities: int
+    left_out: dict[str, int]
+    levels: tuple[LevelProposal, ...]
+    cuts: tuple[CutProposal, ...]
+    moved: int
+    cautions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self)
+
+    @property
+    def values(self) -> tuple[Decimal, ...]:
+        """The proposed thresholds, exactly."""
+        return tuple(Decimal(cut.proposed) for cut in self.cuts)
+
+
+def default_targets() -> tuple[float, ...]:
+    """Give the middles of the usual shares of four levels, scaled to add up to 1.
+
+    >>> [round(share, 4) for share in default_targets()]
+    [0.6436, 0.2228, 0.099, 0.0347]
+    """
+    middles = [(least + most) / 2 for least, most in Floors().shares]
+    return tuple(middle / sum(middles) for middle in middles)
+
+
+def propose(found: Assessments, targets: Sequence[float] | None = None) -> Proposal:
+    """Find the thresholds whose shares come nearest to the targets.
+
+    Levels are counted as the rules alone give them, floors included: who is raised by a floor is in the level that it
+    names, wherever the thresholds are. The distances of all cumulated shares from their targets are made as small as
+    possible together. Thresholds have at most two decimals, as the language has.
+
+    Args:
+        found: the assessments of a portfolio by the present ruleset.
+        targets: the share of each level, lowest first; they must add up to 1.
+
+    Raises:
+        ConfigError: the targets do not fit the levels, or the ruleset's tiers are not one for each level in order.
+        NotEnoughData: too few entities, or too few different totals.
+    """
+    ruleset = found.program.ruleset
+    wanted = _targets(targets, ruleset.levels)
+    present = cuts_of(ruleset)
+    status = found.outcomes[STATUS]
+    held = found.outcomes.filter(status == Status.ASSESSED.value)
+    if len(held) < LEAST_ENTITIES:
+        raise NotEnoughData(
+            f"{len(held)} entities were assessed in full; at least {LEAST_ENTITIES} are needed, since below that a "
+            "level of 2 % holds fewer than ten"
+        )
+    step = found.program.total.scale // POINT_UNITS
+    points, floors = (held[TOTAL] // step).to_numpy(), held[FLOOR].to_numpy()
+    cuts = _cuts(points, floors, np.cumsum(wanted)[:-1], present.units, ruleset.levels)
+    before, after = (_levels(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
+    others = {each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED}
+    return Proposal(
+        ruleset.name,
+        ruleset.content_hash,
+        moments_words(found),
+        list_days(found),
+        len(held),
+        others,
+        tuple(
+            LevelProposal(name, float(share), float((before == number).mean()), float((after == number).mean()))
+            for number, (name, share) in enumerate(zip(ruleset.levels, wanted, strict=True), 1)
+        ),
+        tuple(cut for _, cut in cuts),
+        int((before != after).sum()),
+        (*_nearer(before, after, wanted), *_cautions(others)),
+    )
+
+
+def _cuts(
+    points: Integers, floors: Integers, below: Floats, present: Sequence[int], levels: Sequence[str]
+) -> list[tuple[int, CutProposal]]:
+    """Choose the thresholds: each in hundredths of a point, and as it is told."""
+    distinct, reach = _reach(points, floors, len(below))
+    made = []
+    for number, at in enumerate(_nearest(reach, below)):
+        units = _roundest(int(distinct[at - 1]), int(distinct[at]), present[number])
+        shares = reach[number]
+        cut = CutProposal(
+            levels[number + 1],
+            text_of(present[number], POINT_UNITS),
+            text_of(units, POINT_UNITS),
+            float(below[number]),
+            float(shares[at]),
+            (float(shares[at - 1]), float(shares[at + 1])),
+        )
+        made.append((units, cut))
+    return made
+
+
+def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:
+    given = np.array(default_targets() if targets is None else targets, dtype=np.float64)
+    if len(given) != len(levels):
+        raise ConfigError(f"{len(given)} target shares were given for {len(levels)} levels: {', '.join(levels)}")
+    if not (given > 0).all() or abs(given.sum() - 1) > 1e-9:
+        shares = ", ".join(f"{share:g}" for share in given)
+        raise ConfigError(f"the target shares are {shares}; each must be above 0, and all must add up to 1")
+    return given
+
+
+def _reach(points: Integers, floors: Integers, cuts: int) -> tuple[Integers, Floats]:
+    """Give the distinct totals, and the share below each level if it began at each of them: cuts x (totals + 1)."""
+    distinct, place = np.unique(points, return_inverse=True)
+    reach = np.zeros((cuts, len(distinct) + 1))
+    for number in range(cuts):
+        free = floors <= number + 1  # a floor above keeps an entity out of the levels below, whatever its total
+        reach[number, 1:] = np.cumsum(np.bincount(place[free], minlength=len(distinct))) / len(points)
+    return distinct, reach
+
+
+def _nearest(reach: Floats, below: Floats) -> list[int]:
+    """Choose a rising position for each cut so that the distances from the targets are least in sum."""
+    cuts, places = reach.shape[0], reach.shape[1] - 1
+    if places <= cuts:
+        raise NotEnoughData(f"there are {places} different totals for {cuts + 1} levels; no thresholds can part them")
+    distance = np.abs(reach - below[:, None])
+    distance[:, 0] = distance[:, -1] = np.inf  # every level is to hold some total
+    cost, steps = distance[0].copy(), []
+    for number in range(1, cuts):
+        best = np.minimum.accumulate(cost)
+        at = np.maximum.accumulate(np.where(cost == best, np.arange(len(cost)), 0))
+        steps.append(np.concatenate([[0], at[:-1]]))
+        cost = distance[number] + np.concatenate([[np.inf], best[:-1]])
+    chosen = [int(np.argmin(cost))]
+    for back in reversed(steps):
+        chosen.insert(0, int(back[chosen[0]]))
+    return chosen
+
+
+def _roundest(above: int, upto: int, present: int) -> int:
+    """Choose the threshold between two neighbouring totals: the present one, or the one with the fewest decimals.
+
+    Every threshold above the lower total and up to the higher one parts them alike.
+
+    >>> _roundest(2950, 3475, 3100), _roundest(2950, 3475, 4000), _roundest(2975, 2998, 0), _roundest(2997, 2998, 0)
+    (3100, 3400, 2990, 2998)
+    """
+    if above < present <= upto:
+        return present
+    return next(cut for size in (POINT_UNITS, POINT_UNITS // 10, 1) if (cut := upto // size * size) > above)
+
+
+def _levels(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers:
+    by_total = 1 + np.searchsorted(np.array(cuts), points, side="right")
+    found: Integers = np.maximum(by_total, floors)
+    return found
+
+
+_ROUNDING = 1e-9
+"""What sums of shares may differ by without being different."""
+
+
+def _nearer(before: Integers, after: Integers, wanted: Floats) -> tuple[str, ...]:
+    """Say it where the present thresholds come nearer to the targets, as they may where a level holds nobody."""
+    numbers = np.arange(1, len(wanted))
+    now, draft = (
+        sum(abs((levels <= number).mean() - below) for number, below in zip(numbers, np.cumsum(wanted), strict=False))
+        for levels in (before, after)
+    )
+    told = (
+        "The present thresholds come nearer to the targets than this draft: there are few different totals, and in a "
+        "draft every level has some of its own."
+    )
+    return (told,) if draft > now + _ROUNDING else ()
+
+
+def _cautions(left_out: dict[str, int]) -> list[str]:
+    made = ["Shares say how the portfolio is spread, not where risk begins: a supervisor asks for the latter."]
+    lost = sum(left_out[status.value] for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED))
+    if lost:
+        made.append(f"{lost} entities could not be assessed in full and were left out")
+    return made

@@ -1,0 +1,1 @@
+"""Validation of a ruleset against labels that became known later."""

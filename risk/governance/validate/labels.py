@@ -1,0 +1,154 @@
+"""Labels: which entities were confirmed, when that became known, and what would give it away beforehand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.errors import Finding, LayoutError, RulesetNotValid
+from fivefold.risk.compiler.value_types import inputs_of_rule
+from fivefold.risk.engine.dependencies import inputs_of_ruleset
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.facts.fields import read_field, read_moments
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.governance.validate.ranking import Marks
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.ruleset import Ruleset
+
+CONFIRMED, AT = "confirmed", "at"
+LABELS_ARE = ("cases", "alerts")
+"""What labels are taken to be made of, unless something else is said: inputs that read these are refused."""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Labels beside entities, as they look from each entity's as-of.
+
+    Attributes:
+        confirmed: n marks: it became known after as-of (and no later than the horizon).
+        known: n marks: it was known at as-of already, so there is nothing left to predict.
+        later: n marks: it became known only after the horizon, and counts as not confirmed.
+        undated: how many labels have no moment, and were taken to have become known after as-of.
+        strangers: confirmed entities that the portfolio does not have.
+    """
+
+    confirmed: Marks
+    known: Marks
+    later: Marks
+    undated: int
+    strangers: tuple[str, ...]
+
+
+def mark(
+    labels: pl.DataFrame, entities: pl.DataFrame, until: int | None = None, *, undated_are_later: bool = False
+) -> Marked:
+    """Put labels beside entities; who has none is not confirmed.
+
+    Args:
+        labels: `entity_id`, `confirmed` (true or false; without the column all are), `at` (when it became known: a
+            date, a time, or ISO text). Of several confirmed rows of an entity the earliest counts.
+        entities: `entity_id` and `as_of` (microseconds).
+        until: labels that became known after this moment do not count yet, microseconds.
+        undated_are_later: labels without a moment are taken to have become known after as-of; otherwise refused.
+
+    Raises:
+        LayoutError: a column is missing, or something in it cannot be read, or a moment is missing.
+    """
+    first = _earliest(labels, undated_are_later=undated_are_later)
+    held = entities.select(ENTITY, AS_OF).join(first, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+    has, at = held["labelled"].fill_null(False), held[AT]
+    known = (has & (at <= held[AS_OF]).fill_null(False)).to_numpy()
+    over = (at > until).fill_null(False) if until is not None else pl.repeat(False, len(held), eager=True)
+    later = (has & over).to_numpy() & ~known
+    strangers = first.join(entities, on=ENTITY, how="anti").sort(ENTITY)[ENTITY]
+    undated = int((has & at.is_null()).sum())
+    return Marked(has.to_numpy() & ~known & ~later, known, later, undated, tuple(strangers))
+
+
+def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
+    """Keep one row for each confirmed entity."""
+    if ENTITY not in labels.columns:
+        raise LayoutError(f"labels have no {ENTITY}; there are {', '.join(labels.columns) or 'none'}")
+    confirmed = _read(labels, CONFIRMED, pl.repeat(True, len(labels), eager=True))
+    if confirmed.null_count():
+        raise LayoutError(f"label {confirmed.is_null().arg_max()} has no confirmed: true or false (rows count from 0)")
+    at = read_moments(labels[AT]) if AT in labels.columns else pl.repeat(None, len(labels), dtype=pl.Int64, eager=True)
+    given = labels[AT].cast(pl.String) if AT in labels.columns else pl.Series([], dtype=pl.String)
+    unread = at.is_null() & given.is_not_null() & (given != "") if AT in labels.columns else at.is_not_null()
+    if unread.any():
+        place = unread.arg_max()
+        raise LayoutError(f"label {place} has at {given[place or 0]!r}, which is no date or time (rows count from 0)")
+    missing = confirmed & at.is_null()
+    if missing.any() and not undated_are_later:
+        raise LayoutError(
+            f"{int(missing.sum())} confirmed labels have no date in the column at: when it became known. Without it "
+            "nobody can tell what was known before; say so if all of them became known after as-of"
+        )
+    frame = pl.DataFrame({ENTITY: labels[ENTITY].cast(pl.String), AT: at}).filter(confirmed)
+    return frame.group_by(ENTITY, maintain_order=True).agg(pl.col(AT).min(), pl.lit(True).alias("labelled"))
+
+
+def _read(labels: pl.DataFrame, name: str, otherwise: pl.Series) -> pl.Series:
+    return read_field(labels[name], "flag")[0] if name in labels.columns else otherwise
+
+
+def refuse_leaks(ruleset: Ruleset, banned: Sequence[str] = (), made_of: Sequence[str] = LABELS_ARE) -> None:
+    """Refuse a ruleset that reads what the label was made of.
+
+    Args:
+        ruleset: what is to be validated.
+        banned: names that no input may have: fields (of the entity, transactions or cases), indicators, tags,
+            screenings, patterns, and what is counted: transactions, cases, alerts.
+        made_of: the sources that the label itself was made of; none where it comes from elsewhere.
+
+    Raises:
+        RulesetNotValid: each such input, with the rule that reads it.
+    """
+    wanted = {*banned, *made_of}
+    found = [
+        Finding(f"rule {rule.id}", f"reads {input_words(made)}: {name} {_why(name, made_of)}")
+        for rule in ruleset.rules
+        for made in inputs_of_rule(rule)
+        for name in sorted(wanted & set(names_in(made)))
+    ]
+    in_rules = {key_of(made) for rule in ruleset.rules for made in inputs_of_rule(rule)}
+    found += [
+        Finding("applies_to, weights_by", f"reads {input_words(made)}: {name} {_why(name, made_of)}")
+        for made in inputs_of_ruleset(ruleset)
+        if key_of(made) not in in_rules
+        for name in sorted(wanted & set(names_in(made)))
+    ]
+    if found:
+        raise RulesetNotValid(list(dict.fromkeys(found)), f"what ruleset {ruleset.name} would be validated with")
+
+
+def _why(name: str, made_of: Sequence[str]) -> str:
+    if name not in made_of:
+        return "is banned from this validation"
+    return "are what the labels are made of; say so if the labels come from elsewhere"
+
+
+def names_in(made: Part) -> Iterator[str]:
+    """Give every name that an input, and the conditions inside it, speak of."""
+    yield from _texts(made.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+_NAMING = frozenset(
+    {"field", "count", "sum", "mean", "min", "max", "distinct", "days_since", "indicator", "value", "tag", "screening"}
+    | {"pattern", "counterparty", "transaction_field", "expected_monthly", "declared"}
+)
+"""Words of the language after which a name stands."""
+
+
+def _texts(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        for word, below in part.items():
+            if word in _NAMING and isinstance(below, str):
+                yield below
+            else:
+                yield from _texts(below)
+    elif isinstance(part, list):
+        for below in part:
+            yield from _texts(below)

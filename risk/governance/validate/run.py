@@ -1,0 +1,276 @@
+"""A ruleset against what was confirmed later: how well it ranks, catches and holds still, and what that proves."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import NotEnoughData
+from fivefold.features.histories import Integers
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.program import APPLIES, TOTAL
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.governance.backtest.hits import Failure, failures
+from fivefold.risk.governance.backtest.run import list_days, moments_words
+from fivefold.risk.governance.validate.labels import Marked, mark, refuse_leaks
+from fivefold.risk.governance.validate.leaks import Single, singles
+from fivefold.risk.governance.validate.levels import Capture, LevelRow, capture, level_rows
+from fivefold.risk.governance.validate.lift import Addition, Lift, additions, capture_curve, lifts
+from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Numbers, Paired, Ranking, compare, rank
+from fivefold.risk.governance.validate.stability import Stability, stability
+from fivefold.risk.governance.validate.verdicts import Floors, Verdict, verdicts
+
+
+@dataclass(frozen=True)
+class Population:
+    """Who was looked at, everyone counted once in each line.
+
+    Attributes:
+        entities: in the portfolio.
+        not_applicable: to whom the ruleset does not apply.
+        known: confirmed at as-of already: nothing is left to predict.
+        judged: the others, whose levels are looked at.
+        confirmed: how many of these are confirmed.
+        ranked: how many of these were assessed in full, so that their totals can be ranked.
+        ranked_confirmed: how many of the ranked are confirmed.
+        failed: how many of the judged could not be assessed in full.
+        failed_confirmed: how many of these are confirmed.
+        later: labels that became known only after the horizon; they count as not confirmed.
+        undated: labels without a date, taken to have become known after as-of.
+        strangers: confirmed entities that the portfolio does not have.
+    """
+
+    entities: int
+    not_applicable: int
+    known: int
+    judged: int
+    confirmed: int
+    ranked: int
+    ranked_confirmed: int
+    failed: int
+    failed_confirmed: int
+    later: int
+    undated: int
+    strangers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What validating a ruleset found.
+
+    Attributes:
+        ruleset: its name.
+        content_hash: of its canonical form.
+        as_of: the moment, in words.
+        horizon: labels that became known later do not count; empty for all.
+        lists: the days since which the versions of its lists are in force.
+        seed: of the resamples.
+        resamples: how many.
+        population: who was looked at.
+        ranking: AUC and Gini of the total; None where it cannot be measured.
+        curve: the share of entities ranked first, and of the confirmed among them.
+        levels: the portfolio by level.
+        capture: what the top levels hold; None where nobody is confirmed.
+        lifts: of every rule and case.
+        additions: what each rule adds to the Gini.
+        singles: the best input columns alone, and all that separate suspiciously well.
+        other: the same measure for another ruleset, compared pairwise; None without one.
+        stability: factors against the reference period; empty without one.
+        verdicts: against the floors.
+        failures: what could not be assessed.
+        cautions: what the numbers do not say.
+    """
+
+    ruleset: str
+    content_hash: str
+    as_of: str
+    horizon: str
+    lists: dict[str, tuple[str, ...]]
+    seed: int
+    resamples: int
+    population: Population
+    ranking: Ranking | None
+    curve: tuple[tuple[float, float], ...]
+    levels: tuple[LevelRow, ...]
+    capture: Capture | None
+    lifts: tuple[Lift, ...]
+    additions: tuple[Addition, ...]
+    singles: tuple[Single, ...]
+    other: tuple[str, Paired] | None
+    stability: tuple[Stability, ...]
+    verdicts: tuple[Verdict, ...]
+    failures: tuple[Failure, ...]
+    cautions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to validate.
+
+    Attributes:
+        floors: what is asked.
+        banned: names that no input may have.
+        made_of: the sources that the label itself was made of.
+        until: labels that became known after this moment do not count, microseconds.
+        undated_are_later: labels without a date became known after as-of.
+        seed: of the resamples.
+        resamples: how many.
+        cautions: what is known to be doubtful about the facts, such as what has no date.
+    """
+
+    floors: Floors = field(default_factory=Floors)
+    banned: tuple[str, ...] = ()
+    made_of: tuple[str, ...] = ("cases", "alerts")
+    until: int | None = None
+    undated_are_later: bool = False
+    seed: int = 0
+    resamples: int = RESAMPLES
+    cautions: tuple[str, ...] = ()
+
+
+def validate_scores(total: Numbers, confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES) -> Ranking:
+    """Measure how well any n scores rank n marks; of a ruleset, of a column, or of a model."""
+    return rank(total, confirmed, seed, resamples)
+
+
+def validate(
+    found: Assessments,
+    labels: pl.DataFrame,
+    options: Options | None = None,
+    reference: Assessments | None = None,
+    other: Assessments | None = None,
+) -> Validation:
+    """Hold assessments as of one moment against what became known afterwards.
+
+    Args:
+        found: the assessments, made of what was known at as-of, without standing levels or overrides.
+        labels: see `risk.governance.validate.labels.mark`.
+        options: floors, bans, horizon and resamples.
+        reference: the same ruleset as of a reference period, for drift.
+        other: another ruleset on the same entities, to be compared with.
+
+    Raises:
+        RulesetNotValid: an input reads what the label was made of, or is banned.
+        LayoutError: the labels cannot be read.
+        NotEnoughData: nobody is judged, or the other assessments are of other entities.
+    """
+    options = options or Options()
+    refuse_leaks(found.program.ruleset, options.banned, options.made_of)
+    marked = mark(labels, found.outcomes, options.until, undated_are_later=options.undated_are_later)
+    judged = found.outcomes[APPLIES].to_numpy() & ~marked.known
+    if not judged.any():
+        raise NotEnoughData(
+            f"of {len(found)} entities nobody is left to judge: the ruleset does not apply to them, or they were "
+            "confirmed before"
+        )
+    ranked = judged & (found.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
+    population = _population(found, marked, judged, ranked)
+    levels = level_rows(_levels(found)[judged], marked.confirmed[judged], found.program.ruleset.levels)
+    held = capture(_levels(found)[judged], marked.confirmed[judged], found.program.ruleset.levels)
+    measured = _Measured(found, ranked, marked.confirmed, options)
+    ruleset = found.program.ruleset
+    gini = measured.ranking.gini if measured.ranking else None
+    return Validation(
+        ruleset.name,
+        ruleset.content_hash,
+        moments_words(found),
+        "" if options.until is None else day_text(options.until),
+        list_days(found),
+        options.seed,
+        options.resamples,
+        population,
+        measured.ranking,
+        measured.curve,
+        levels,
+        held,
+        lifts(found, judged, marked.confirmed),
+        measured.additions,
+        measured.singles,
+        None if other is None else _compared(found, other, ranked, marked.confirmed, options),
+        () if reference is None else stability(reference, found),
+        verdicts(gini, held, population.confirmed, levels, options.floors),
+        failures(found),
+        tuple(_cautions(population, measured.singles, options)),
+    )
+
+
+class _Measured:
+    """All that ranks totals; nothing where there are not both kinds of entities."""
+
+    def __init__(self, found: Assessments, held: Marks, confirmed: Marks, options: Options) -> None:
+        self.ranking: Ranking | None = None
+        self.curve: tuple[tuple[float, float], ...] = ()
+        self.additions: tuple[Addition, ...] = ()
+        self.singles: tuple[Single, ...] = ()
+        marks = confirmed[held]
+        if marks.any() and not marks.all():
+            total, drawn = found.outcomes[TOTAL].to_numpy()[held], (options.seed, options.resamples)
+            self.ranking = validate_scores(total, marks, *drawn)
+            self.curve = tuple(capture_curve(total, marks))
+            self.additions = additions(found, held, confirmed, *drawn)
+            self.singles = singles(found, total, held, confirmed, *drawn)
+
+
+def _levels(found: Assessments) -> Integers:
+    """Give the levels by the rules alone: 0 where there is none."""
+    return found.outcomes[COMPUTED].fill_null(0).cast(pl.Int64).to_numpy()
+
+
+def _population(found: Assessments, marked: Marked, judged: Marks, ranked: Marks) -> Population:
+    applies = found.outcomes[APPLIES].to_numpy()
+    broken = judged & ~ranked
+    return Population(
+        len(found),
+        int((~applies).sum()),
+        int((applies & marked.known).sum()),
+        int(judged.sum()),
+        int((judged & marked.confirmed).sum()),
+        int(ranked.sum()),
+        int((ranked & marked.confirmed).sum()),
+        int(broken.sum()),
+        int((broken & marked.confirmed).sum()),
+        int(marked.later.sum()),
+        marked.undated,
+        marked.strangers,
+    )
+
+
+def _compared(
+    found: Assessments, other: Assessments, ranked: Marks, confirmed: Marks, options: Options
+) -> tuple[str, Paired]:
+    same = other.outcomes.select(ENTITY, AS_OF).equals(found.outcomes.select(ENTITY, AS_OF))
+    if not same:
+        raise NotEnoughData("the two rulesets were not assessed for the same entities and moments, in the same order")
+    refuse_leaks(other.program.ruleset, options.banned, options.made_of)
+    both = ranked & (other.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
+    first, second = (side.outcomes[TOTAL].to_numpy()[both] for side in (found, other))
+    return other.program.ruleset.name, compare(first, second, confirmed[both], options.seed, options.resamples)
+
+
+def _cautions(population: Population, alone: tuple[Single, ...], options: Options) -> list[str]:
+    made = list(options.cautions)
+    made += [
+        f"{single.column} alone has an AUC of {single.auc:.3f}: it was probably made from the label, or after it"
+        for single in alone
+        if single.suspected
+    ]
+    if population.undated:
+        made.append(
+            f"{population.undated} labels have no date and were taken to have become known after as-of; "
+            "nothing here shows that they were not known before"
+        )
+    if population.strangers:
+        made.append(f"{len(population.strangers)} confirmed entities are not in the portfolio, and count nowhere")
+    if population.failed:
+        made.append(
+            f"{population.failed} entities could not be assessed in full, {population.failed_confirmed} of them "
+            "confirmed: their totals are not ranked, and without a level they count as missed"
+        )
+    if not options.made_of:
+        made.append("The labels are said to come from elsewhere than cases and alerts; nothing here can check that")
+    return made

@@ -1,0 +1,86 @@
+"""Drift of a ruleset's factors against a reference period, by the population stability index that models use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from fivefold.features.histories import Floats, Integers
+from fivefold.models.drift import LEAST_CUSTOMERS, Reference, stability_index, stability_verdict
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
+from fivefold.risk.engine.outcome_codes import slot_column
+from fivefold.risk.engine.program import APPLIES, TOTAL
+from fivefold.risk.governance.validate.leaks import input_names
+from fivefold.risk.language.fields import Kind
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How far one factor has moved.
+
+    Attributes:
+        factor: the rule, the input, the total or the level.
+        sort: rule (by the case that came), input (by tenths of the reference), total or level.
+        index: population stability index; None where too few entities were counted.
+        verdict: stable, moving, shifted or unknown.
+    """
+
+    factor: str
+    sort: str
+    index: float | None
+    verdict: str
+
+
+def stability(reference: Assessments, present: Assessments) -> tuple[Stability, ...]:
+    """Compare two assessments by one ruleset: of a reference period, and of now; the furthest first."""
+    both = [found.outcomes.filter(pl.col(APPLIES)) for found in (reference, present)]
+    levels = [_counts(side, pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(COMPUTED)) for side in both]
+    made = [_judged("level", "level", *_aligned(*levels))]
+    for rule in present.program.rules:
+        slots = [_counts(side, slot_column(pl.col(rule.column))) for side in both]
+        made.append(_judged(rule.rule.title, "rule", *_aligned(*slots)))
+    made += _tenths(reference, present)
+    return tuple(sorted(made, key=lambda found: (-(found.index or 0.0), found.factor)))
+
+
+def _counts(side: pl.DataFrame, value: pl.Expr) -> dict[int | None, int]:
+    return dict(side.select(value.alias("value")).to_series().value_counts().iter_rows())
+
+
+def _aligned(before: dict[int | None, int], after: dict[int | None, int]) -> tuple[Integers, Integers]:
+    keys = list(dict.fromkeys((*before, *after)))
+    return (
+        np.array([before.get(key, 0) for key in keys], dtype=np.int64),
+        np.array([after.get(key, 0) for key in keys], dtype=np.int64),
+    )
+
+
+def _tenths(reference: Assessments, present: Assessments) -> list[Stability]:
+    """Cut every numeric input, and the total, at the tenths of the reference."""
+    columns = [
+        name
+        for name, column in present.program.inputs.items()
+        if column.kind in {Kind.NUMBER, Kind.MONEY, Kind.FINDING}
+    ]
+    sides = [_matrix(found, columns) for found in (reference, present)]
+    base = Reference.of(tuple(columns), *sides[0])
+    counts = base.empty()
+    base.count(counts, *sides[1])
+    words = input_names(present)
+    named = [*((words[name], "input") for name in columns), ("total", "total")]
+    return [_judged(*name, *pair) for name, *pair in zip(named, base.counts, counts, strict=True)]
+
+
+def _matrix(found: Assessments, columns: Sequence[str]) -> tuple[Floats, Floats]:
+    applies = found.outcomes[APPLIES].to_numpy()
+    inputs = found.inputs.select(pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in columns)
+    matrix = inputs.to_numpy()[applies] if columns else np.empty((int(applies.sum()), 0))
+    totals = found.outcomes[TOTAL].cast(pl.Float64).to_numpy()[applies]
+    return np.ascontiguousarray(matrix), totals
+
+
+def _judged(factor: str, sort: str, reference: Integers, counts: Integers) -> Stability:
+    enough = reference.sum() >= LEAST_CUSTOMERS  # a small reference says as little as a small present
+    index = stability_index(reference, counts) if enough else None
+    return Stability(factor, sort, index, stability_verdict(index))

@@ -1,0 +1,164 @@
+"""Verdicts: what was measured against named floors, and where nothing can be said."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fivefold.domain.percent import percent
+from fivefold.risk.governance.validate.levels import Capture, LevelRow
+from fivefold.risk.governance.validate.ranking import CONFIDENCE, Interval, share
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What a ruleset is asked to reach. Source: the guide for EU banks that docs/rules-governance.md names.
+
+    Attributes:
+        gini: the total is to rank above this.
+        recalibrate: below this, ranking starts a recalibration.
+        capture: the least share of the confirmed in the top two levels.
+        misses: a larger share of the confirmed below them starts a recalibration.
+        shares: of the portfolio in each level, least and most, lowest level first; for rulesets of four levels.
+        confirmed: with fewer labels there is no verdict.
+    """
+
+    gini: float = 0.65
+    recalibrate: float = 0.60
+    capture: float = 0.80
+    misses: float = 0.20
+    shares: tuple[tuple[float, float], ...] = ((0.60, 0.70), (0.20, 0.25), (0.08, 0.12), (0.02, 0.05))
+    confirmed: int = 50
+
+    @property
+    def why_so_many(self) -> str:
+        """Say why fewer labels give no verdict."""
+        found = share(round(self.capture * self.confirmed), self.confirmed)
+        assert found is not None
+        return (
+            f"at least {self.confirmed} are needed: with these the {percent(CONFIDENCE, 0)} interval of a capture of "
+            f"{percent(self.capture, 0)} goes from {percent(found.low, 0)} to {percent(found.high, 0)}, "
+            "with fewer it is wider still"
+        )
+
+
+class Answer(StrEnum):
+    """What a verdict says. RECALIBRATE: so far from the floor that work must start."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    RECALIBRATE = "recalibrate"
+    TOO_FEW = "too few labels"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One floor, and whether it is reached.
+
+    Attributes:
+        what: was measured.
+        floor: what is asked, in words.
+        measured: what was found, in words.
+        answer: the verdict.
+        sure: the whole interval says the same; a verdict that is not sure may be chance.
+        because: what a reader must know beside it; may be empty.
+    """
+
+    what: str
+    floor: str
+    measured: str
+    answer: Answer
+    sure: bool
+    because: str = ""
+
+
+def interval_words(found: Interval, *, percent: bool = False) -> str:
+    """Write an estimate with its interval.
+
+    >>> interval_words(Interval(0.7, 0.65, 0.75)), interval_words(Interval(0.8, 0.7, 0.88), percent=True)
+    ('0.700 (0.650 to 0.750)', '80.0 % (70.0 to 88.0 %)')
+    """
+    if percent:
+        return f"{100 * found.estimate:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
+    return f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def verdicts(
+    gini: Interval | None, held: Capture | None, confirmed: int, levels: tuple[LevelRow, ...], floors: Floors
+) -> tuple[Verdict, ...]:
+    """Judge what was measured.
+
+    Args:
+        gini: of the total; None where it could not be measured.
+        held: what the top levels hold; None where nobody is confirmed.
+        confirmed: how many labels there are.
+        levels: the portfolio by level.
+        floors: what is asked.
+    """
+    made = [_gini(gini, floors), *_capture(held, floors)]
+    if confirmed < floors.confirmed:
+        few = f"{confirmed} are confirmed; {floors.why_so_many}"
+        made = [Verdict(each.what, each.floor, each.measured, Answer.TOO_FEW, True, few) for each in made]
+    return (*made, *_shares(levels, floors))
+
+
+def _gini(found: Interval | None, floors: Floors) -> Verdict:
+    asked = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
+    if found is None:
+        return Verdict("Gini of the total", asked, "not measured", Answer.TOO_FEW, True)
+    answers = [
+        Answer.MET if value > floors.gini else Answer.NOT_MET if value >= floors.recalibrate else Answer.RECALIBRATE
+        for value in (found.estimate, found.low, found.high)
+    ]
+    return Verdict("Gini of the total", asked, interval_words(found), answers[0], len(set(answers)) == 1)
+
+
+def _capture(held: Capture | None, floors: Floors) -> list[Verdict]:
+    names = "the top levels" if held is None else " and ".join(held.top)
+    capture, misses = f"Confirmed in {names}", f"Confirmed below {names}"
+    asked = f"at least {percent(floors.capture, 0)}", f"more than {percent(floors.misses, 0)} starts a recalibration"
+    if held is None:
+        return [
+            Verdict(what, floor, "not measured", Answer.TOO_FEW, True)
+            for what, floor in zip((capture, misses), asked, strict=True)
+        ]
+    found, missed = held.captured, held.missed
+    met = [value >= floors.capture for value in (found.estimate, found.low, found.high)]
+    kept = [value <= floors.misses for value in (missed.estimate, missed.low, missed.high)]
+    room = (
+        f"these levels hold {percent(held.top_share)} of the portfolio and {percent(held.prevalence)} of it is "
+        f"confirmed, so at most {percent(held.possible)} can be captured"
+    )
+    return [
+        Verdict(
+            capture,
+            asked[0],
+            interval_words(found, percent=True),
+            Answer.UNREACHABLE if held.possible < floors.capture else Answer.MET if met[0] else Answer.NOT_MET,
+            held.possible < floors.capture or len(set(met)) == 1,
+            room,
+        ),
+        Verdict(
+            misses,
+            asked[1],
+            interval_words(missed, percent=True),
+            Answer.UNREACHABLE if 1 - held.possible > floors.misses else Answer.MET if kept[0] else Answer.RECALIBRATE,
+            1 - held.possible > floors.misses or len(set(kept)) == 1,
+            room,
+        ),
+    ]
+
+
+def _shares(levels: tuple[LevelRow, ...], floors: Floors) -> list[Verdict]:
+    named = [row for row in levels if not row.level.startswith("(")]
+    if len(named) != len(floors.shares):
+        return []
+    return [
+        Verdict(
+            f"Portfolio in {row.level}",
+            f"{100 * least:g} to {100 * most:g} %",
+            percent(row.share),
+            Answer.MET if least <= row.share <= most else Answer.NOT_MET,
+            True,
+        )
+        for row, (least, most) in zip(named, floors.shares, strict=True)
+    ]

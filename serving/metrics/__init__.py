@@ -1,0 +1,1 @@
+"""Metrics of the service, the platform and the worker."""

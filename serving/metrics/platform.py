@@ -1,0 +1,187 @@
+"""The platform's metrics: read when they are asked for, kept for a while, with labels of which there are few.
+
+The page has no token, so an organisation is named by its number there, and those beyond `MOST_ORGANISATIONS` are one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import nan
+from threading import Lock
+from time import monotonic
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy.exc import SQLAlchemyError
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import StoreError
+from fivefold.usecases.monitoring.statistics import LastValidation, OrganisationFigures, PlatformFigures
+
+MOST_ORGANISATIONS: Final = 50
+MOST_TYPES: Final = 20
+OTHER: Final = "other"
+LEAST_SECONDS: Final = 15.0
+"""So long what was read is shown again: Prometheus asks about as often."""
+SECOND_US: Final = 1_000_000
+REST: Final = 50
+"""What took a second to read is kept for so many: the database spends at most one part in fifty on this page."""
+
+log = structlog.get_logger("fivefold.metrics")
+
+
+class PlatformMetrics:
+    """Writes the platform's metrics for Prometheus; one in each process."""
+
+    def __init__(
+        self,
+        figures: PlatformFigures,
+        clock: Callable[[], int] = now_microseconds,
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
+        """Read nothing yet."""
+        self._figures, self._clock, self._seconds = figures, clock, seconds
+        self._lock = Lock()
+        self._kept: list[OrganisationFigures] | None = None
+        self._until = 0.0
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def page(self) -> bytes:
+        """Write the metrics as text."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics; where the database cannot be asked, that alone."""
+        found = self._read()
+        up = GaugeMetricFamily("fivefold_platform_up", "1 where the database could be asked for what follows")
+        up.add_metric([], float(found is not None))
+        yield up
+        if found is not None:
+            clock = GaugeMetricFamily("fivefold_clock_ahead_seconds", "Of this machine's clock, to the database's")
+            clock.add_metric([], self._figures.clock_ahead_us() / SECOND_US)
+            yield clock
+        if found:
+            yield from families(found, self._clock())
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing beforehand: nobody else writes to this registry."""
+        return ()
+
+    def _read(self) -> list[OrganisationFigures] | None:
+        """Give what was read last, or read again once that is old; whoever asks meanwhile waits for it."""
+        with self._lock:
+            begun = self._seconds()
+            if begun >= self._until:
+                try:
+                    self._kept = self._figures.read()
+                except (StoreError, SQLAlchemyError) as error:  # the page tells; what else it shows must come
+                    log.warning("platform figures not read", error=type(error).__name__)
+                    self._kept = None
+                ended = self._seconds()
+                self._until = ended + max(LEAST_SECONDS, REST * (ended - begun))
+            return self._kept
+
+
+def families(found: list[OrganisationFigures], now_us: int) -> Iterator[Metric]:
+    """Make metrics of figures; what is unknown is no number."""
+    for name, text, count in _COUNTS:
+        yield _gauge(name, text, ["organisation"], _added(found, count))
+    yield _gauge("due_oldest_seconds", "Since the first of those due is", ["organisation"], _oldest(found, now_us))
+    yield _gauge("level_entities", "Entities by level", ["organisation", "type", "level"], _by_level(found))
+    known = found[:MOST_ORGANISATIONS]
+    for name, text, state in _STATES:
+        values: Values = {(str(each.number),): state(each, now_us) for each in known}
+        yield _gauge(name, text, ["organisation"], values)
+    for name, text, part in _BY_LEVEL:
+        shares: Values = {
+            (str(each.number), level): share
+            for each in known
+            if each.validation is not None
+            for level, share in part(each.validation).items()
+        }
+        yield _gauge(name, text, ["organisation", "level"], shares)
+    reached: Values = {
+        (str(each.number), name): None if is_reached is None else float(is_reached)
+        for each in known
+        for name, is_reached in each.triggers(now_us).items()
+    }
+    yield _gauge("revalidation_trigger", "1 where it asks for a revalidation", ["organisation", "trigger"], reached)
+
+
+Values = dict[tuple[str, ...], float | None]
+
+_COUNTS: tuple[tuple[str, str, Callable[[OrganisationFigures], int]], ...] = (
+    ("due_entities", "Entities to be assessed", lambda each: each.due),
+    ("quarantined_entities", "Entities that failed too often", lambda each: each.quarantined),
+    ("assessments_from_the_future", "Entities last assessed after now, by a clock ahead", lambda each: each.ahead),
+    ("overrides_live", "Overrides that hold", lambda each: each.overrides),
+    ("deliveries_waiting", "Webhook deliveries that wait", lambda each: each.waiting),
+    ("deliveries_dead", "Webhook deliveries that were given up", lambda each: each.dead),
+    ("material_changes_open", "Material changes that nobody signed off", lambda each: each.open_changes),
+)
+"""What can be added up; organisations beyond the first many are counted as one."""
+
+
+def _share_downward(each: OrganisationFigures, _: int) -> float | None:
+    return each.downward / each.with_level if each.with_level else None
+
+
+def _age(each: OrganisationFigures, now_us: int) -> float | None:
+    return None if each.validation is None else (now_us - each.validation.made_us) / SECOND_US
+
+
+def _last(read: Callable[[LastValidation], float | None]) -> Callable[[OrganisationFigures, int], float | None]:
+    return lambda each, _: None if each.validation is None else read(each.validation)
+
+
+_STATES: tuple[tuple[str, str, Callable[[OrganisationFigures, int], float | None]], ...] = (
+    ("overrides_downward_share", "Of entities with a level, overridden below the rules", _share_downward),
+    ("rates_age_days", "Since the day of the newest exchange rate", lambda each, _: float(each.rates_age_days)),
+    ("validation_age_seconds", "Since the last validation", _age),
+    ("validation_gini", "Of the rules' totals, in the last validation", _last(lambda last: last.gini)),
+    ("validation_captured_share", "Of the confirmed, in the upper levels", _last(lambda last: last.captured)),
+    ("validation_missed_share", "Of the confirmed, below the upper levels", _last(lambda last: last.missed)),
+    ("validation_drift_psi", "Population stability index of levels", _last(lambda last: last.drift)),
+)
+_BY_LEVEL: tuple[tuple[str, str, Callable[[LastValidation], Mapping[str, float | None]]], ...] = (
+    ("validation_alert_conversion", "Of alerts with an outcome, confirmed", lambda last: last.conversion),
+    ("validation_false_positive_share", "Of alerts with an outcome, others", lambda last: last.false_positives),
+)
+
+
+def _added(found: list[OrganisationFigures], count: Callable[[OrganisationFigures], int]) -> Values:
+    values: Values = {}
+    for label, each in _labelled(found):
+        values[label,] = (values.get((label,)) or 0) + count(each)
+    return values
+
+
+def _oldest(found: list[OrganisationFigures], now_us: int) -> Values:
+    values: Values = {}
+    for label, each in _labelled(found):
+        age = 0.0 if each.oldest_us is None else (now_us - each.oldest_us) / SECOND_US
+        values[label,] = max(values.get((label,)) or 0.0, age)
+    return values
+
+
+def _labelled(found: list[OrganisationFigures]) -> Iterator[tuple[str, OrganisationFigures]]:
+    for place, each in enumerate(found):
+        yield str(each.number) if place < MOST_ORGANISATIONS else OTHER, each
+
+
+def _by_level(found: list[OrganisationFigures]) -> Values:
+    values: Values = {}
+    for each in found[:MOST_ORGANISATIONS]:
+        types = sorted({kind for kind, _ in each.levels})[:MOST_TYPES]
+        for (kind, level), entities in each.levels.items():
+            key = (str(each.number), kind if kind in types else OTHER, level)
+            values[key] = (values.get(key) or 0) + entities
+    return values
+
+
+def _gauge(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float | None]) -> Metric:
+    made = GaugeMetricFamily(f"fivefold_{name}", text, labels=labels)
+    for key, value in values.items():
+        made.add_metric(key, nan if value is None else float(value))
+    return made

@@ -1,0 +1,130 @@
+"""What a worker says of itself over HTTP, on this machine alone: is it alive, can it work, what has it done."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy import Engine
+
+from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.store.sql.database import SchemaWatch, writing
+from fivefold.usecases.levels.worker import Done
+from fivefold.usecases.levels.worker_loop import Pulse
+
+HOST: Final = "127.0.0.1"
+SILENT_SECONDS: Final = 600.0
+"""A worker of which no duty came to an end of a round for so long hangs: a batch takes seconds."""
+_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class WorkerPages:
+    """Counts what a worker does, and tells it.
+
+    Attributes:
+        pulse: how its duties go.
+        model: the version of the value model that it asks; None where it has none.
+    """
+
+    def __init__(self, engine: Engine, pulse: Pulse) -> None:
+        """Register the metrics in a registry of their own."""
+        self._engine, self.pulse = engine, pulse
+        self._schema = SchemaWatch(engine)
+        self._schema.look()
+        self.model: int | None = None
+        self._registry = CollectorRegistry()
+        self._batches = Counter("fivefold_worker_batches_total", "Batches", registry=self._registry)
+        self._entities = Counter(
+            "fivefold_worker_entities_total", "Entities by outcome", ["outcome"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "fivefold_worker_batch_seconds", "Time of a batch", buckets=_SECONDS, registry=self._registry
+        )
+        self._failing = Gauge(
+            "fivefold_worker_duty_failing", "1 where a duty failed last", ["duty"], registry=self._registry
+        )
+        self._version = Gauge(
+            "fivefold_worker_model_version", "Version of the value model, 0 for none", registry=self._registry
+        )
+
+    def assessed(self, done: Done, seconds: float) -> None:
+        """Count a batch."""
+        self._batches.inc()
+        self._seconds.observe(seconds)
+        for outcome, count in (("assessed", done.assessed), ("failed", done.failed)):
+            self._entities.labels(outcome=outcome).inc(count)
+
+    def page(self, path: str) -> tuple[int, str, bytes]:
+        """Give status, content type and content of a page."""
+        if path == "/metrics":
+            for duty, error in self.pulse.errors().items():
+                self._failing.labels(duty=duty).set(int(error is not None))
+            self._version.set(self.model or 0)
+            return 200, TEXT, generate_latest(self._registry)
+        if path in {"/livez", "/readyz"}:
+            problems = self._hanging() if path == "/livez" else self._not_ready()
+            said = {"detail": "; ".join(problems.values()) or "ok", "parts": problems}
+            return 503 if problems else 200, "application/json", json.dumps(said).encode()
+        return 404, "application/json", b'{"detail": "Not Found"}'
+
+    def _hanging(self) -> dict[str, str]:
+        seconds = self.pulse.silent_seconds()
+        if seconds < SILENT_SECONDS:
+            return {}
+        return {"duties": f"no duty came to an end for {seconds:.0f} s"}
+
+    def _not_ready(self) -> dict[str, str]:
+        problems = {duty: f"{duty}: {error}" for duty, error in self.pulse.errors().items() if error is not None}
+        try:
+            self._schema.require_usable()
+            with writing(self._engine):  # which compares the clocks
+                pass
+        except FivefoldError as error:
+            problems["database"] = str(error).partition(":")[0]  # without the driver's words, which name the host
+        return problems
+
+
+@contextmanager
+def served(pages: WorkerPages, port: int | None) -> Iterator[int | None]:
+    """Answer on a port of this machine while the block lasts; 0 takes any that is free, None answers nowhere.
+
+    Gives the port. ConfigError where it is taken.
+    """
+    if port is None:
+        yield None
+        return
+    try:
+        server = ThreadingHTTPServer((HOST, port), _handler(pages))
+    except OSError as error:
+        raise ConfigError(f"--health-port {port} cannot be used: {error.strerror}; give another one") from None
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, name="health", daemon=True)
+    thread.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(pages: WorkerPages) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10  # of a connection that says nothing
+
+        def do_GET(self) -> None:
+            status, kind, content = pages.page(self.path.partition("?")[0])
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Write nothing: probes come every few seconds."""
+
+    return Handler

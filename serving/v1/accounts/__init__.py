@@ -1,0 +1,1 @@
+"""Routes of members, settings, lists and exchange rates."""

@@ -1,0 +1,55 @@
+"""Named lists, such as countries; rulesets read them by name."""
+
+from pydantic import Field
+
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.changes.proposals import Proposal
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.schemas import Given, Moment, MomentGiven, Shown, Text
+from fivefold.usecases.accounts import lists
+from fivefold.usecases.changes import asks
+
+
+class ListVersionGiven(Given):
+    """A version of a list: its members, and from when on it is in force, later than all versions that are there.
+
+    `reason` is needed once anything decides: then the version is proposed.
+    """
+
+    since: MomentGiven
+    members: list[Text]
+    title: Text
+    source: Text
+    reason: Text = ""
+
+
+class ListVersion(Shown):
+    """A version of a list; `members` says how many there are."""
+
+    name: str
+    title: str
+    source: str
+    since: Moment = Field(validation_alias="since_us")
+    members: int
+
+
+class ListPut(Shown):
+    """The versions that were added, and how many entities are assessed again by that; or the proposal to add them."""
+
+    versions: list[ListVersion]
+    touched: int
+    proposal: Proposal | None
+
+
+def list_lists(asked: Asked, query: PageAsked) -> Page[ListVersion]:
+    """List all versions of all lists: by name, the oldest version first."""
+    return lists.list_lists(asked.engine, asked.actor, query.part).map(ListVersion.of)
+
+
+def add_list_version(asked: Asked, name: Text, body: ListVersionGiven) -> ListPut:
+    """Add a version of a list, or propose it once anything decides; those that are there never change."""
+    given = (name, body.since, body.members, body.title, body.source)
+    made = asks.put_list_version(asked.engine, asked.actor, *given, reason=body.reason)
+    done = made.result if isinstance(made.result, lists.ListPut) else lists.ListPut((), 0)
+    return ListPut.of({**vars(done), "proposal": made.proposal})

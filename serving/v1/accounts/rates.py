@@ -1,0 +1,79 @@
+"""Exchange rates: those in force, each with the day that it is of, and an organisation's own tables."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.changes.proposals import Proposal
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.schemas import Given, Moment, Shown, Text
+from fivefold.usecases.accounts import rate_tables
+from fivefold.usecases.changes import asks
+
+
+class Rate(Shown):
+    """What one unit of a currency buys in the base currency, and of which day that is."""
+
+    currency: str
+    per_unit: float
+    known_on: str
+    stale: bool
+
+
+class Rates(Shown):
+    """The rates in force, and the currencies of stored transactions that have none, with their number."""
+
+    base: str
+    source: str
+    newest: str
+    rates: list[Rate]
+    without_rate: dict[str, int]
+
+
+class RateTable(Shown):
+    """A table of an organisation's own rates; the newest one holds."""
+
+    number: int
+    base_currency: str
+    source: str
+    rows: int
+    currencies: list[str]
+    last_day: str
+    created_at: Moment = Field(validation_alias="created_us")
+
+
+class RatesGiven(Given):
+    """Rates as `currency`, `date` and `rate`: 1 unit of the currency buys `rate` units of the base currency.
+
+    `reason` is needed once anything decides: then the table is proposed.
+    """
+
+    rates: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=rate_tables.MOST_ROWS)]
+    source: Text
+    reason: Text = ""
+
+
+class RatesPut(Shown):
+    """The table that was added; or the proposal to add it."""
+
+    table: RateTable | None
+    proposal: Proposal | None
+
+
+def read_rates(asked: Asked) -> Rates:
+    """Show the rates in force, each with the day that it is of."""
+    return Rates.of(rate_tables.show_rates(asked.engine, asked.actor))
+
+
+def list_rate_tables(asked: Asked, query: PageAsked) -> Page[RateTable]:
+    """List the organisation's own tables, the newest first."""
+    return rate_tables.list_rate_tables(asked.engine, asked.actor, query.part).map(RateTable.of)
+
+
+def add_rates(asked: Asked, body: RatesGiven) -> RatesPut:
+    """Add a table of own rates, or propose it once anything decides; for what it lacks the ECB's go on holding."""
+    rates = rate_tables.rates_from_rows(body.rates, body.source)
+    made = asks.put_rates(asked.engine, asked.actor, rates, body.reason)
+    return RatesPut.of({"table": made.result, "proposal": made.proposal})

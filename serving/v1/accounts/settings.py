@@ -1,0 +1,104 @@
+"""What an organisation decides for all of it, and its types of entities."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.changes.proposals import Proposal
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.schemas import Given, Moment, Shown, Text
+from fivefold.usecases.accounts import entity_types, settings
+from fivefold.usecases.changes import asks
+
+
+class LevelsGiven(Given):
+    """The names of the levels, the lowest first."""
+
+    levels: Annotated[list[Text], Field(min_length=settings.FEWEST_LEVELS, max_length=settings.MOST_LEVELS)]
+
+
+class SettingsGiven(Given):
+    """What is to change; what is not given stays. `reason` is needed once anything decides: then it is proposed."""
+
+    base_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    override_cap_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    retention_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
+    minimum_coverage_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    programs_lower_levels: bool | None = None
+    two_people_promote: bool | None = None
+    reason: Text = ""
+
+
+class Settings(Shown):
+    """The settings; levels and base currency cannot change any more from `locked_at` on.
+
+    `programs_lower_levels`: programs take back what holds a level up without a second person.
+    `two_people_promote`: a value model becomes champion once one person proposed it and another approved.
+    `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
+    """
+
+    levels: list[str]
+    locked_at: Moment | None = Field(validation_alias="locked_us")
+    base_currency: str
+    override_cap_percent: int
+    retention_days: int
+    minimum_coverage_percent: int
+    programs_lower_levels: bool
+    two_people_promote: bool
+    sole_operator_since: Moment | None = Field(validation_alias="sole_operator_us")
+
+
+class SettingsAsked(Settings):
+    """The settings as they are now, and the proposal to change them, where one was made."""
+
+    proposal: Proposal | None
+
+
+class FieldsGiven(Given):
+    """Typed fields, as rulesets declare them: of the entity, of its transactions, of its cases and alerts."""
+
+    fields: dict[str, Any] = Field(default_factory=dict)
+    transaction_fields: dict[str, Any] = Field(default_factory=dict)
+    case_fields: dict[str, Any] = Field(default_factory=dict)
+
+
+class EntityType(Shown):
+    """A type of entity and its typed fields."""
+
+    name: str
+    fields: dict[str, Any]
+    transaction_fields: dict[str, Any]
+    case_fields: dict[str, Any]
+
+
+def read_settings(asked: Asked) -> Settings:
+    """Show the settings."""
+    return Settings.of(settings.read_settings(asked.engine, asked.actor))
+
+
+def choose_levels(asked: Asked, body: LevelsGiven) -> Settings:
+    """Choose the levels; refused once a ruleset was written for those that are there."""
+    return Settings.of(settings.choose_levels(asked.engine, asked.actor, body.levels))
+
+
+def change_settings(asked: Asked, body: SettingsGiven) -> SettingsAsked:
+    """Change settings, or propose it once anything decides."""
+    given = settings.SettingsGiven(**body.model_dump(exclude={"reason"}))
+    made = asks.change_settings(asked.engine, asked.actor, given, body.reason)
+    present = settings.read_settings(asked.engine, asked.actor)
+    return SettingsAsked.of({**vars(present), "proposal": made.proposal})
+
+
+def list_types(asked: Asked, query: PageAsked) -> Page[EntityType]:
+    """List the types of entities, by name."""
+    return entity_types.list_types(asked.engine, asked.actor, query.part).map(EntityType.of)
+
+
+def define_type(asked: Asked, name: Text, body: FieldsGiven) -> EntityType:
+    """Make a type of entity, or add fields to one; fields that are there stay as they are."""
+    made = entity_types.define_type(
+        asked.engine, asked.actor, name, body.fields, body.transaction_fields, body.case_fields
+    )
+    return EntityType.of(made)

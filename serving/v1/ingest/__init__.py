@@ -1,0 +1,1 @@
+"""Routes that take entities and facts about them."""

@@ -1,0 +1,211 @@
+"""Entities, and what becomes known about them."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from fivefold.serving.v1.changes.proposals import Proposal
+from fivefold.serving.v1.ingest.taken_rows import TakenRows
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.schemas import Given, MomentGiven, Shown, Text
+from fivefold.usecases.changes import facts
+from fivefold.usecases.changes.proposals import Outcome
+from fivefold.usecases.ingest import entities as ingest_entities
+from fivefold.usecases.ingest import transactions as ingest_transactions
+from fivefold.usecases.ingest.facts import RecordGiven
+from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
+from fivefold.usecases.shared.row_results import MOST_REFUSED, take_in_part
+
+Rows = Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+
+class Owner(Given):
+    """Whose an entity is: what happens to an account happens to whoever owns it."""
+
+    type: Text
+    external_id: Text
+
+
+class OwnerOfSeveral(Owner):
+    """One of several owners, from a moment until before another. Facts of that time count for it.
+
+    Without `from` from the first fact on, or from now on where it left before; without `until` there is no end.
+    """
+
+    from_: MomentGiven | None = Field(default=None, alias="from")
+    until: MomentGiven | None = None
+
+
+class EntityGiven(Given):
+    """What is known of an entity. Attributes that are not given stay; null takes one away.
+
+    `owner` is whose it is alone: who owned it alone before does so no longer. `owners` are all who own it, or did; who
+    owns it and is not among them leaves now. One of both, or neither: then owners stay.
+    """
+
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    owner: Owner | None = None
+    owners: list[OwnerOfSeveral] | None = None
+
+
+class EntityOfMany(EntityGiven):
+    """One of several entities."""
+
+    external_id: Text
+
+
+class Taken(Shown):
+    """How many were new, changed something, and said what was known."""
+
+    new: int
+    changed: int
+    same: int
+
+
+class RowsTaken(TakenRows, Taken):
+    """How many were new, changed something, and said what was known; and what is wrong with those refused."""
+
+
+class TransactionsTaken(TakenRows):
+    """How many were new, changed their state, and had been taken before.
+
+    `corrections` counts those that were new, reversals among them. Of all, `without_rate` are in a currency without a
+    rate: they count, and their money is unknown in the base.
+    """
+
+    new: int
+    changed: int
+    repeated: int
+    corrections: int
+    without_rate: int
+
+
+class HowToTake(Given):
+    """Whether nothing is taken where anything is wrong; rows that are right are taken otherwise."""
+
+    atomic: bool = False
+
+
+class TypeOfTransactions(HowToTake):
+    """Whose the transactions are, and whether nothing is taken where anything is wrong."""
+
+    type: Text = "customer"
+
+
+class TagGiven(Given):
+    """Until when a tag holds; without an end where none is given. `reason` where a level would fall."""
+
+    until: MomentGiven | None = None
+    reason: Text = ""
+
+
+class Why(Given):
+    """Why: needed where a level would fall, as another person approves it then."""
+
+    reason: Text = ""
+
+
+class ScreeningGiven(Given):
+    """What somebody was screened for, and whether anything was found; now, unless another moment is given.
+
+    `reason` where a level would fall.
+    """
+
+    screening: Text
+    found: bool
+    at: MomentGiven | None = None
+    reason: Text = ""
+
+
+class CaseGiven(Given):
+    """Where a case or an alert stands; sent again, it is changed. An outcome is known from the end on.
+
+    `reason` where a level would fall.
+    """
+
+    opened_at: MomentGiven
+    closed_at: MomentGiven | None = None
+    outcome: Text | None = None
+    status: Text | None = None
+    fields: dict[str, Any] = Field(default_factory=dict)
+    reason: Text = ""
+
+
+def put_entity(asked: Asked, type_: Text, external_id: Text, body: EntityGiven) -> Taken:
+    """Add an entity, or change its attributes or its owner."""
+    return Taken.of(ingest_entities.put_entities(asked.engine, asked.actor, type_, [_row(external_id, body)]))
+
+
+def put_entities(
+    asked: Asked, type_: Text, query: HowToTake, body: Annotated[list[EntityOfMany], Field(min_length=1)]
+) -> RowsTaken:
+    """Add or change several entities: those that can be taken; with `atomic` all of them, or none."""
+    rows = [_row(given.external_id, given) for given in body]
+    take = partial(ingest_entities.put_entities, asked.engine, asked.actor, type_)
+    return RowsTaken.in_part(take_in_part(rows, take, atomic=query.atomic))
+
+
+def _row(external_id: str, given: EntityGiven) -> EntityRow:
+    owner = None if given.owner is None else (given.owner.type, given.owner.external_id)
+    owners = None
+    if given.owners is not None:
+        owners = [OwnerGiven(one.type, one.external_id, one.from_, one.until) for one in given.owners]
+    return EntityRow(external_id, given.attributes, owner, owners)
+
+
+def post_transactions(asked: Asked, query: TypeOfTransactions, body: Rows) -> TransactionsTaken:
+    """Take transactions of entities that are there, each once, whatever is sent again.
+
+    The fields are those of /v4/scoring, with a `transaction_id`, which says what is the same one; `user_id` is the
+    entity's identifier. A row that `corrects` or `reverses` a transaction has a `transaction_id` of its own, a
+    `correction_reason`, perhaps `correction_known_at`, and of a correction the fields that are right; the transaction
+    stays as it is, and counts so from then on.
+
+    Rows that cannot be taken are named in `errors`, and the others are stored: 207. Where every row is refused, or more
+    than 1,000, it is 422 and nothing is stored; with `atomic` that is so where any is refused.
+    """
+
+    def take(rows: Sequence[Mapping[str, Any]]) -> ingest_transactions.TransactionsTaken:
+        named = MOST_REFUSED + 1
+        return ingest_transactions.add_transactions(asked.engine, asked.actor, rows, query.type, most_named=named)
+
+    return TransactionsTaken.in_part(take_in_part(body, take, atomic=query.atomic))
+
+
+def set_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> Proposal | None:
+    """Set a tag on an entity, or give it another end; proposed where a level would fall."""
+    of = (asked.engine, asked.actor, type_, external_id)
+    return _proposal(facts.set_tag(*of, tag, until_us=body.until, reason=body.reason))
+
+
+def end_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, query: Why) -> Proposal | None:
+    """Take a tag off an entity; proposed where a level would fall."""
+    return _proposal(facts.end_tag(asked.engine, asked.actor, type_, external_id, tag, reason=query.reason))
+
+
+def add_screening(asked: Asked, type_: Text, external_id: Text, body: ScreeningGiven) -> Proposal | None:
+    """Note that an entity was screened, and whether anything was found; proposed where a hit is cleared by it."""
+    of = (asked.engine, asked.actor, type_, external_id)
+    return _proposal(facts.add_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason))
+
+
+def put_case(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
+    """Open, change or close a case about an entity; proposed where a level would fall."""
+    of = (asked.engine, asked.actor, type_, external_id)
+    return _proposal(facts.put_record(*of, "case", _record(number, body), reason=body.reason))
+
+
+def put_alert(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
+    """Open, change or close an alert about an entity; proposed where a level would fall."""
+    of = (asked.engine, asked.actor, type_, external_id)
+    return _proposal(facts.put_record(*of, "alert", _record(number, body), reason=body.reason))
+
+
+def _proposal(made: Outcome) -> Proposal | None:
+    return None if made.proposal is None else Proposal.of(made.proposal)
+
+
+def _record(number: str, given: CaseGiven) -> RecordGiven:
+    return RecordGiven(number, given.opened_at, given.closed_at, given.outcome, given.status, given.fields)

@@ -1,0 +1,1 @@
+"""Routes of levels, overrides, profiles and the portfolio."""

@@ -1,0 +1,1 @@
+"""Routes of validations and material changes."""

@@ -1,0 +1,128 @@
+"""Who may ask what: the one table of the platform's routes. docs/security.md shows it, and tests ask all of it."""
+
+from fivefold.serving.v1.accounts import lists, members, rates, settings
+from fivefold.serving.v1.audit import log as audit
+from fivefold.serving.v1.changes import proposals
+from fivefold.serving.v1.decisions import decisions, policies
+from fivefold.serving.v1.ingest import entities
+from fivefold.serving.v1.levels import entity_profile as facts
+from fivefold.serving.v1.levels import levels, overrides, portfolio
+from fivefold.serving.v1.monitoring import validations
+from fivefold.serving.v1.route import Route, Work
+from fivefold.serving.v1.rulesets import activations, rulesets
+from fivefold.serving.v1.webhooks import webhooks
+from fivefold.usecases.shared.roles import OF_MEMBERS, Role
+
+ADMINS = frozenset({Role.ADMIN})
+PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
+"""Whoever writes rulesets; they see all of them, drafts and thresholds too."""
+FEEDERS = frozenset({Role.APP, Role.ADMIN})
+"""Programs that bring facts in."""
+TAGGERS = frozenset({Role.APP, Role.INVESTIGATOR, Role.ADMIN})
+DECIDERS = TAGGERS
+"""Programs in the way of a transaction, and people who look at one."""
+INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
+APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
+REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
+"""Whoever looks after what levels are worth."""
+READERS = OF_MEMBERS
+"""Everybody who is a person."""
+EVERYBODY = frozenset(Role)
+
+_ENTITY = "/v1/entities/{type}/{external_id}"
+_OVERRIDE = "/v1/overrides/{override}"
+_FAMILY = "/v1/rulesets/{family}"
+_POLICY = "/v1/policies/{policy}/versions/{number}"
+_PROPOSAL = "/v1/proposals/{proposal}"
+_ENDPOINT = "/v1/webhooks/{endpoint}"
+
+TABLE: tuple[Route, ...] = (
+    Route("GET", "/v1/entities/{type}", READERS, facts.list_entities),
+    Route("POST", "/v1/entities/{type}", FEEDERS, entities.put_entities, work=Work.BULK),
+    Route("GET", _ENTITY, READERS, facts.view_entity),
+    Route("PUT", _ENTITY, FEEDERS, entities.put_entity),
+    Route("GET", f"{_ENTITY}/risk", EVERYBODY, levels.read_risk),
+    Route("GET", f"{_ENTITY}/history", READERS, levels.read_history),
+    Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
+    Route("GET", f"{_ENTITY}/tags", READERS, facts.list_tags),
+    Route("PUT", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.set_tag, 202),
+    Route("DELETE", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.end_tag, 202),
+    Route("GET", f"{_ENTITY}/screenings", READERS, facts.list_screenings),
+    Route("POST", f"{_ENTITY}/screenings", FEEDERS, entities.add_screening, 202),
+    Route("GET", f"{_ENTITY}/cases", READERS, facts.list_cases),
+    Route("PUT", f"{_ENTITY}/cases/{{number}}", FEEDERS, entities.put_case, 202),
+    Route("GET", f"{_ENTITY}/alerts", READERS, facts.list_alerts),
+    Route("PUT", f"{_ENTITY}/alerts/{{number}}", FEEDERS, entities.put_alert, 202),
+    Route("GET", f"{_ENTITY}/transactions", READERS, facts.list_transactions),
+    Route("POST", "/v1/transactions", FEEDERS, entities.post_transactions, work=Work.BULK),
+    Route("GET", f"{_ENTITY}/overrides", READERS, overrides.list_overrides_of),
+    Route("POST", f"{_ENTITY}/overrides", INVESTIGATORS, overrides.request_override, 201),
+    Route("GET", "/v1/overrides", READERS, overrides.list_overrides),
+    Route("GET", "/v1/overrides/cap", READERS, overrides.read_cap),
+    Route("POST", f"{_OVERRIDE}/approve", APPROVERS, overrides.approve_override),
+    Route("POST", f"{_OVERRIDE}/refuse", APPROVERS, overrides.refuse_override),
+    Route("POST", f"{_OVERRIDE}/revoke", APPROVERS, overrides.revoke_override),
+    Route("POST", "/v1/decisions", DECIDERS, decisions.decide),
+    Route("GET", "/v1/decisions/{decision}", EVERYBODY, decisions.read_decision),
+    Route("GET", f"{_ENTITY}/decisions", READERS, decisions.list_decisions),
+    Route("GET", "/v1/policies", PUBLISHERS, policies.list_policies),
+    Route("POST", "/v1/policies", PUBLISHERS, policies.propose_policy, 201, work=Work.READING),
+    Route("POST", "/v1/policies/check", PUBLISHERS, policies.check_policy, work=Work.READING),
+    Route("GET", _POLICY, PUBLISHERS, policies.read_policy),
+    Route("POST", f"{_POLICY}/approve", PUBLISHERS, policies.approve_policy),
+    Route("POST", f"{_POLICY}/retire", PUBLISHERS, policies.retire_policy),
+    Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),
+    Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
+    Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),
+    Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201, work=Work.BULK),
+    Route("GET", "/v1/validations/{validation}", REVIEWERS, validations.read_validation),
+    Route("GET", "/v1/revalidation", REVIEWERS, validations.read_revalidation),
+    Route("GET", "/v1/material-changes", REVIEWERS, validations.list_changes),
+    Route("POST", "/v1/material-changes", REVIEWERS, validations.register_change, 201),
+    Route("POST", "/v1/material-changes/{change}/sign-off", REVIEWERS, validations.sign_off),
+    Route("GET", "/v1/settings", READERS, settings.read_settings),
+    Route("PUT", "/v1/settings/levels", ADMINS, settings.choose_levels),
+    Route("PATCH", "/v1/settings", ADMINS, settings.change_settings),
+    Route("GET", "/v1/entity-types", READERS, settings.list_types),
+    Route("PUT", "/v1/entity-types/{name}", ADMINS, settings.define_type),
+    Route("PUT", "/v1/entity-types/{type}/rulesets", PUBLISHERS, rulesets.order_families, 202),
+    Route("GET", "/v1/rulesets", PUBLISHERS, rulesets.list_families),
+    Route("GET", f"{_FAMILY}/draft", PUBLISHERS, rulesets.read_draft),
+    Route("PUT", f"{_FAMILY}/draft", PUBLISHERS, rulesets.save_draft, work=Work.READING),
+    Route("GET", f"{_FAMILY}/draft/review", PUBLISHERS, rulesets.review_draft, work=Work.READING),
+    Route("POST", f"{_FAMILY}/commit", PUBLISHERS, rulesets.commit, 201, work=Work.READING),
+    Route("GET", f"{_FAMILY}/versions", PUBLISHERS, rulesets.list_versions),
+    Route("GET", f"{_FAMILY}/versions/{{number}}", PUBLISHERS, rulesets.read_version),
+    Route("GET", f"{_FAMILY}/versions/{{number}}/diff", PUBLISHERS, rulesets.compare_versions, work=Work.READING),
+    Route("GET", f"{_FAMILY}/backtests", PUBLISHERS, activations.list_backtests),
+    Route("POST", f"{_FAMILY}/backtests", PUBLISHERS, activations.request_backtest, 202),
+    Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
+    Route("POST", "/v1/backtests/{backtest}/cancel", PUBLISHERS, activations.cancel_backtest),
+    Route("GET", f"{_FAMILY}/activations", PUBLISHERS, activations.list_activations),
+    Route("POST", f"{_FAMILY}/activate", PUBLISHERS, activations.activate),
+    Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back, 202),
+    Route("POST", f"{_FAMILY}/switch", PUBLISHERS, rulesets.switch_family, 202),
+    Route("GET", "/v1/proposals", REVIEWERS, proposals.list_proposals),
+    Route("GET", _PROPOSAL, REVIEWERS, proposals.read_proposal),
+    Route("POST", f"{_PROPOSAL}/approve", REVIEWERS, proposals.approve_proposal),
+    Route("POST", f"{_PROPOSAL}/refuse", REVIEWERS, proposals.refuse_proposal),
+    Route("POST", f"{_PROPOSAL}/backtests", PUBLISHERS, proposals.request_proposal_backtests, 202),
+    Route("GET", "/v1/lists", PUBLISHERS, lists.list_lists),
+    Route("POST", "/v1/lists/{name}/versions", PUBLISHERS, lists.add_list_version, 201, work=Work.BULK),
+    Route("GET", "/v1/rates", READERS, rates.read_rates),
+    Route("GET", "/v1/rates/tables", READERS, rates.list_rate_tables),
+    Route("POST", "/v1/rates/tables", PUBLISHERS, rates.add_rates, 201),
+    Route("GET", "/v1/webhooks", ADMINS, webhooks.list_endpoints),
+    Route("POST", "/v1/webhooks", ADMINS, webhooks.add_endpoint, 201, tells_secret=True),
+    Route("DELETE", _ENDPOINT, ADMINS, webhooks.remove_endpoint),
+    Route("PUT", f"{_ENDPOINT}/enabled", ADMINS, webhooks.set_enabled),
+    Route("POST", f"{_ENDPOINT}/secrets", ADMINS, webhooks.rotate_secret, 201, tells_secret=True),
+    Route("DELETE", f"{_ENDPOINT}/secrets", ADMINS, webhooks.drop_old_secrets),
+    Route("GET", f"{_ENDPOINT}/dead-letters", ADMINS, webhooks.list_dead_letters),
+    Route("POST", f"{_ENDPOINT}/replay", ADMINS, webhooks.replay_deliveries, 202),
+    Route("GET", "/v1/members", ADMINS, members.list_members),
+    Route("POST", "/v1/members", ADMINS, members.add_member, 201),
+    Route("PUT", "/v1/members/{member}/roles", ADMINS, members.set_roles),
+    Route("POST", "/v1/members/{member}/leave", ADMINS, members.leave),
+    Route("GET", "/v1/audit", ADMINS, audit.list_entries),
+)

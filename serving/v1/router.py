@@ -1,0 +1,148 @@
+"""The table as FastAPI has it: documented from what handlers say of themselves, and answered by the desk."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from inspect import Parameter, Signature
+from typing import Annotated, Any
+
+from fastapi import Body, Header, Path, Query
+from fastapi.routing import APIRoute
+from pydantic.json_schema import SkipJsonSchema
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
+
+from fivefold.serving.responses import NO_CREDENTIALS, UNPROCESSABLE, refused
+from fivefold.serving.v1.dispatch import PlatformDesk
+from fivefold.serving.v1.errors import Faults
+from fivefold.serving.v1.examples import add_examples
+from fivefold.serving.v1.ingest.taken_rows import IN_PART, TakenRows
+from fivefold.serving.v1.paging import LINK
+from fivefold.serving.v1.path_encoding import in_parts
+from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.route import Route
+from fivefold.serving.v4.app import EVERYWHERE, LATER, Documented
+
+_CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in", "schema": {"type": "string"}}}
+_NEXT = {LINK: {"description": "The next page, as rel=next; absent on the last one", "schema": {"type": "string"}}}
+_ERRORS: Mapping[int, str] = {
+    401: NO_CREDENTIALS,
+    403: "Not for this role",
+    404: "Nothing of that name for this organisation",
+    409: "A rule of the platform forbids it now",
+    413: "More bytes, rows, fields or values than the route takes",
+    422: UNPROCESSABLE,
+    429: "Too many requests of this token in a minute, or too many of this organisation that wait",
+    500: "Internal Server Error",
+    503: "The database is out of reach, or too much waits already",
+    504: "Gateway Timeout; what was asked may have been done",
+}
+_WHICH: Mapping[str, Any] = {"query": Query(), "body": Body()}
+_TOKEN = Annotated[str | SkipJsonSchema[None], Header(description="Your token; Authorization: Bearer does as well")]
+
+
+_KEY = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        description="A name of this request: sent again within a day, it is carried out once and answered alike",
+    ),
+]
+
+
+class PartedRoute(APIRoute):
+    """A route of the table: compared part by part, and answered by its endpoint without FastAPI's own reading."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for this route."""
+        return super().matches(in_parts(scope) if scope["type"] == "http" else scope)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Give what answers a request."""
+        answer: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return answer
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for this route's path; with another method, name all that the path has."""
+        if scope["method"] in (self.methods or ()):
+            await super().handle(scope, receive, send)
+        else:
+            others = sorted(route.method for route in TABLE if route.path == self.path)
+            await refused(405, headers={"Allow": ", ".join(others)})(scope, receive, send)
+
+
+def add_platform(app: Documented, desk: PlatformDesk) -> None:
+    """Add the routes of the table to an application, and their examples to its document."""
+    app.completing.append(add_examples)
+    for route in TABLE:
+        app.router.add_api_route(
+            route.path,
+            _endpoint(desk, route),
+            methods=[route.method],
+            status_code=_status(route),
+            response_model=None,
+            summary=route.summary,
+            description=route.description,
+            tags=[group_of(route)],
+            operation_id=route.handler.__name__,
+            responses=_responses(route),
+            route_class_override=PartedRoute,
+        )
+
+
+def group_of(route: Route) -> str:
+    """Name what a route is about: the first word of its path.
+
+    >>> from fivefold.serving.v1.permissions import TABLE
+    >>> group_of(TABLE[0])
+    'entities'
+    """
+    return route.path.split("/")[2]
+
+
+def _endpoint(desk: PlatformDesk, route: Route) -> Callable[..., Any]:
+    """Make what answers, with a signature that FastAPI reads to document it."""
+
+    async def answer(request: Request) -> Response:
+        return await desk.answer(route, request)
+
+    headers = {"token": _TOKEN} | ({} if route.method == "GET" else {"idempotency_key": _KEY})
+    parameters = headers | {
+        name: Annotated[made, _WHICH[name] if name in _WHICH else Path()] for name, made in route.takes.items()
+    }
+    answer.__signature__ = Signature(  # type: ignore[attr-defined]  # a function may have one of its own
+        [
+            Parameter(
+                name, Parameter.KEYWORD_ONLY, annotation=made, default=None if name in headers else Parameter.empty
+            )
+            for name, made in parameters.items()
+        ]
+    )
+    return answer
+
+
+def _status(route: Route) -> int:
+    return 204 if route.gives is type(None) else route.status
+
+
+def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
+    good: dict[str, Any] = {"headers": {**EVERYWHERE, **(_NEXT if route.is_paged else {})}}
+    if _status(route) != 204:
+        good["model"] = route.gives
+    bad: dict[int | str, dict[str, Any]] = {
+        status: {
+            "model": list[Faults],
+            "description": text,
+            "headers": {
+                **EVERYWHERE,
+                **(LATER if status in {429, 503} else {}),
+                **(_CHALLENGE if status == 401 else {}),
+            },
+        }
+        for status, text in _ERRORS.items()
+    }
+    nothing: dict[int | str, dict[str, Any]] = {204: {"headers": EVERYWHERE}} if route.may_give_nothing else {}
+    if isinstance(route.gives, type) and issubclass(route.gives, TakenRows):
+        bad[IN_PART] = {**good, "description": "Some rows were refused, and the others are stored"}
+    return {**nothing, _status(route): good, **bad}

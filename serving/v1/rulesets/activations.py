@@ -1,0 +1,116 @@
+"""Which version decides, and what it would do: activations, rollbacks, backtests."""
+
+from typing import Any
+
+from pydantic import Field
+
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.changes.proposals import Proposed
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.rulesets.rulesets import Rate
+from fivefold.serving.v1.schemas import LARGEST, Given, Moment, Number, Shown, Text
+from fivefold.store.rulesets.activations import PER_SECOND
+from fivefold.usecases.changes import asks, backtests
+from fivefold.usecases.rulesets import activate as activations
+
+
+class ActivationGiven(Given):
+    """The version that is to decide, and why; who activates neither edited nor committed it."""
+
+    version: int = Field(ge=1, le=LARGEST)
+    reason: Text
+    per_second: Rate = PER_SECOND
+
+
+class RollbackGiven(ActivationGiven):
+    """The version that is to decide again, and why; `release` levels that only the present one raised."""
+
+    release: bool = False
+
+
+class ActivationLine(Shown):
+    """A change of what decides; `reached` of `total` entities are due so far, null once all were."""
+
+    kind: str
+    version: int | None
+    previous: int | None
+    reason: str
+    actor: str
+    at: Moment = Field(validation_alias="at_us")
+    per_second: int
+    finished_at: Moment | None = Field(validation_alias="finished_us")
+    reached: int | None
+    total: int | None = Field(validation_alias="of")
+
+
+class BacktestGiven(Given):
+    """A version, or null for the draft."""
+
+    version: int | None = Field(default=None, ge=1, le=LARGEST)
+
+
+class BacktestCancelled(Given):
+    """Why it is not wanted any more."""
+
+    reason: Text
+
+
+class BacktestLine(Shown):
+    """A backtest; `done` of `total` entities were assessed so far, and `part` is assessed now.
+
+    `state` is queued, running, done, failed, cancelled, or quarantined where it ended `attempts` workers; `error` says
+    why.
+    """
+
+    id: int
+    family: str | None
+    version: int | None
+    proposal: int | None
+    content_hash: str
+    state: str
+    done: int
+    total: int
+    requested_by: str
+    requested_at: Moment = Field(validation_alias="requested_us")
+    finished_at: Moment | None = Field(validation_alias="finished_us")
+    error: str | None
+    attempts: int
+    part: str | None
+
+
+def activate(asked: Asked, family: Text, body: ActivationGiven) -> None:
+    """Let a version decide from now on. It needs a backtest that is done, and somebody who did not write it."""
+    activations.activate(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
+
+
+def roll_back(asked: Asked, family: Text, body: RollbackGiven) -> Proposed:
+    """Propose to let a version decide again that did before."""
+    given = (family, body.version, body.reason, body.per_second)
+    made = asks.roll_back(asked.engine, asked.actor, *given, release=body.release)
+    return Proposed.of(made)
+
+
+def list_activations(asked: Asked, family: Text, query: PageAsked) -> Page[ActivationLine]:
+    """List what was activated, rolled back and switched, the newest first, and how far everyone is assessed by it."""
+    return activations.list_activations(asked.engine, asked.actor, family, query.part).map(ActivationLine.of)
+
+
+def request_backtest(asked: Asked, family: Text, body: BacktestGiven) -> BacktestLine:
+    """Ask for a backtest, which runs in the background."""
+    return BacktestLine.of(backtests.request_backtest(asked.engine, asked.actor, family, body.version))
+
+
+def list_backtests(asked: Asked, family: Text, query: PageAsked) -> Page[BacktestLine]:
+    """List the backtests of a ruleset, the newest first."""
+    return backtests.list_backtests(asked.engine, asked.actor, family, query.part).map(BacktestLine.of)
+
+
+def read_backtest(asked: Asked, backtest: Number) -> dict[str, Any]:
+    """Show what a backtest that is done has found."""
+    return backtests.report_of(asked.engine, asked.actor, backtest)
+
+
+def cancel_backtest(asked: Asked, backtest: Number, body: BacktestCancelled) -> BacktestLine:
+    """Cancel a backtest that waits or runs."""
+    return BacktestLine.of(backtests.cancel_backtest(asked.engine, asked.actor, backtest, body.reason))

@@ -1,0 +1,219 @@
+"""Rulesets: families in order, drafts, versions. For publishers alone: whoever reads them knows every threshold."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.changes.proposals import Proposed
+from fivefold.serving.v1.errors import Place
+from fivefold.serving.v1.paging import PageAsked
+from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.schemas import Given, Moment, Number, Shown, Text
+from fivefold.store.rulesets.activations import PER_SECOND
+from fivefold.usecases.changes import asks
+from fivefold.usecases.rulesets import commit as ruleset_commits
+from fivefold.usecases.rulesets import drafts as rulesets
+from fivefold.usecases.rulesets import read as ruleset_reading
+from fivefold.usecases.rulesets import review as ruleset_reviews
+from fivefold.usecases.shared.reasons import MOST_PER_SECOND
+
+Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second")]
+Revision = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class OfType(PageAsked):
+    """Of which type of entity; of all where none is named."""
+
+    type: Text | None = None
+
+
+class FamilyLine(Shown):
+    """A ruleset and its versions; the first in order that applies to an entity decides."""
+
+    name: str
+    entity_type: str
+    position: int
+    enabled: bool
+    active: int | None
+    newest: int | None
+    draft_revision: int | None
+
+
+class DraftGiven(Given):
+    """A draft as it is written, in YAML or JSON, and the revision that was edited: 0 where there was no draft."""
+
+    document: Text
+    revision: Revision = 0
+
+
+class DraftSaved(Shown):
+    """A draft as it was saved; the revision is told by whoever saves or commits next."""
+
+    family: str
+    entity_type: str
+    revision: int
+    editors: list[str]
+
+
+class Draft(Shown):
+    """A draft as it was written."""
+
+    family: str
+    revision: int
+    document: str
+    editors: list[str]
+    edited_at: Moment = Field(validation_alias="edited_us")
+
+
+class ExampleLine(Shown):
+    """What became of an example."""
+
+    name: str
+    line: str
+    differences: list[str]
+
+
+class Review(Shown):
+    """Everything that is to be known of a draft before it is committed."""
+
+    family: str
+    revision: int
+    content_hash: str | None
+    errors: list[Place]
+    warnings: list[Place]
+    examples: list[ExampleLine]
+    rules_percent: str
+    cases_percent: str
+    not_reached: list[str]
+
+
+class CommitGiven(Given):
+    """The revision that was looked at; and why it is committed although there are doubts, where there are."""
+
+    revision: Revision
+    accept_warnings: Text = ""
+
+
+class Committed(Shown):
+    """A version that was committed; neither its editors nor who committed it may activate it."""
+
+    family: str
+    number: int
+    content_hash: str
+    editors: list[str]
+
+
+class VersionLine(Shown):
+    """A committed version."""
+
+    number: int
+    content_hash: str
+    active: bool
+    editors: list[str]
+    committed_by: str
+    committed_at: Moment = Field(validation_alias="committed_us")
+
+
+class Version(VersionLine):
+    """A committed version: as it was written, and what its examples came to."""
+
+    document: str
+    tests: dict[str, Any]
+
+
+class ComparedWith(Given):
+    """The version that was before."""
+
+    before: Number
+
+
+class Change(Shown):
+    """One thing that differs, in words."""
+
+    where: str
+    sort: str
+    before: str
+    after: str
+
+
+class Difference(Shown):
+    """Everything in which two versions differ."""
+
+    before_hash: str
+    after_hash: str
+    changes: list[Change]
+
+
+class OrderGiven(Given):
+    """All families of a type, in the order in which they are to be tried, and why."""
+
+    families: list[Text] = Field(min_length=1)
+    reason: Text
+    per_second: Rate = PER_SECOND
+
+
+class SwitchGiven(Given):
+    """Whether a family is on, and why."""
+
+    on: bool
+    reason: Text
+    per_second: Rate = PER_SECOND
+
+
+def list_families(asked: Asked, query: OfType) -> Page[FamilyLine]:
+    """List the rulesets, by type in the order in which they are tried."""
+    return ruleset_reading.list_families(asked.engine, asked.actor, query.type, query.part).map(FamilyLine.of)
+
+
+def save_draft(asked: Asked, family: Text, body: DraftGiven) -> DraftSaved:
+    """Save a draft; the first one of a name makes the ruleset. It may still be wrong."""
+    named = rulesets.named_in(body.document)[0]
+    if named != family:
+        raise RulesetNotValid([Finding("ruleset", f"is {named}; here it must be {family}")], "the draft")
+    return DraftSaved.of(rulesets.save_draft(asked.engine, asked.actor, body.document, body.revision))
+
+
+def read_draft(asked: Asked, family: Text) -> Draft:
+    """Show a draft as it was written."""
+    return Draft.of(ruleset_reading.read_draft(asked.engine, asked.actor, family))
+
+
+def review_draft(asked: Asked, family: Text) -> Review:
+    """Look through a draft as committing it does: faults, doubts, examples and what they reach."""
+    return Review.of(ruleset_reviews.review_draft(asked.engine, asked.actor, family))
+
+
+def commit(asked: Asked, family: Text, body: CommitGiven) -> Committed:
+    """Make a version of a draft, which nothing changes any more. It must be without faults, tested and covered."""
+    made = ruleset_commits.commit(asked.engine, asked.actor, family, body.revision, body.accept_warnings)
+    return Committed.of(made)
+
+
+def list_versions(asked: Asked, family: Text, query: PageAsked) -> Page[VersionLine]:
+    """List the versions of a ruleset, the newest first."""
+    return ruleset_reading.list_versions(asked.engine, asked.actor, family, query.part).map(VersionLine.of)
+
+
+def read_version(asked: Asked, family: Text, number: Number) -> Version:
+    """Show a version as it was written, and what its examples came to."""
+    return Version.of(ruleset_reading.read_version(asked.engine, asked.actor, family, number))
+
+
+def compare_versions(asked: Asked, family: Text, number: Number, query: ComparedWith) -> Difference:
+    """Tell everything that changed from one version to another."""
+    found = ruleset_reading.compare_versions(asked.engine, asked.actor, family, number, query.before)
+    return Difference.of(found)
+
+
+def order_families(asked: Asked, type_: Text, body: OrderGiven) -> Proposed:
+    """Propose an order of the rulesets of a type: the first that applies decides."""
+    made = asks.order_families(asked.engine, asked.actor, type_, body.families, body.reason, body.per_second)
+    return Proposed.of(made)
+
+
+def switch_family(asked: Asked, family: Text, body: SwitchGiven) -> Proposed:
+    """Propose to switch a ruleset on or off."""
+    made = asks.switch_family(asked.engine, asked.actor, family, body.on, body.reason, body.per_second)
+    return Proposed.of(made)

@@ -1,0 +1,1 @@
+"""POST /v4/scoring: the contract, the endpoint and its application."""

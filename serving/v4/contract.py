@@ -1,0 +1,183 @@
+"""The contract of /v4/scoring: what a body must be, and how a score is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, NotRequired, get_type_hints
+
+from pydantic import FailFast, Strict, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+from typing_extensions import TypedDict
+
+from fivefold.domain.errors import PROBLEMS_LISTED, Problem
+from fivefold.domain.segments import segment_of
+from fivefold.domain.settings import Limits
+from fivefold.features import schema as c
+from fivefold.features.reading.columns import shown
+from fivefold.features.request_body.scan import Scanned, scan
+from fivefold.features.request_body.shape import shape_of
+from fivefold.models.explain import explained
+from fivefold.models.value_model import ValueModel
+from fivefold.serving.responses import UNPROCESSABLE, Refusal
+from fivefold.usecases.scoring import Answer
+
+Text = Annotated[str, Strict()]
+Number = Annotated[float, Strict()]
+
+
+class Row(TypedDict):
+    """One transaction; unknown fields are ignored."""
+
+    user_id: Text
+    transaction_state: NotRequired[Text | None]
+    transaction_currency: Text
+    user_balance: Number
+    transaction_amount: Number
+    user_created: Text
+    user_category: Text
+    transaction_date: Text
+    transaction_id: NotRequired[Text | None]
+
+
+ROWS = TypeAdapter(Annotated[list[Row], FailFast()])
+"""Ends at the first bad row: a list of everything that is wrong with a large body would take seconds, and gigabytes."""
+_ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
+TOO_LARGE = "Request Entity Too Large"
+WIDEST = 1_000
+"""Most fields of one object: what is wrong is told with the object that it is in, which is copied for each of them."""
+VALUES_PER_ROW = 20
+"""Most values on average, where there are many rows: twice as many as a row has of its own."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How rows are read: `of_list` ends at the first bad one, `of_row` names all that is wrong with one."""
+
+    of_list: TypeAdapter[Any]
+    of_row: TypeAdapter[Any]
+
+
+@lru_cache(maxsize=32)
+def form_of(absent: tuple[str, ...]) -> Form:
+    """Give the form of the rows of a model whose training data lacked columns (`ValueModel.absent`).
+
+    These are fields like any that nobody knows, but for the currency: it may be there, and is then read.
+    """
+    if not absent:
+        return Form(ROWS, TypeAdapter(Row))
+    fields = {name: kind for name, kind in get_type_hints(Row, include_extras=True).items() if name not in absent}
+    if c.CURRENCY in absent:
+        fields[c.CURRENCY] = NotRequired[Text | None]
+    row: Any = TypedDict("Row", fields)  # type: ignore[misc]  # its fields are known when it is asked for
+    return Form(TypeAdapter(Annotated[list[row], FailFast()]), TypeAdapter(row))
+
+
+def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> Scanned | list[Row]:
+    """Read a body; Refusal 413 beyond the server's limits, 422 where it is no array of rows.
+
+    A plain body with every field is scanned into columns; `form_of(absent)` reads any other, and says what is wrong.
+    """
+    form = form_of(absent)
+    scanned = scan(body, min(limits.rows, limits.users))  # as many rows cannot have more users
+    if scanned is not None:
+        return scanned
+    require_shape(body, limits.rows)
+    try:
+        rows: list[Row] = form.of_list.validate_json(body)
+    except ValidationError as error:
+        found = _lenient(body)
+        _require_small(found, limits)
+        problems = _problems(found, form) or [_problem(error.errors(include_url=False)[0])]
+        raise Refusal(422, UNPROCESSABLE, problems) from None
+    _require_small(rows, limits)
+    return rows
+
+
+def require_shape(body: bytes, most_rows: int | None, rows_worth: int | None = None) -> None:
+    """Raise Refusal 413 where a JSON body holds more than is read of one, as far as that can be counted.
+
+    Args:
+        body: JSON, or what is sent for it.
+        most_rows: elements that the outermost array may have; None where it is to be no array of rows.
+        rows_worth: it may have as many values as so many rows; *most_rows* where it is not given.
+    """
+    shape = shape_of(body)
+    if most_rows is not None and shape.rows > most_rows:
+        raise _too_large(most_rows, "body", f"has {shape.rows} rows", f"{most_rows} rows")
+    if shape.widest > WIDEST:
+        raise _too_large(shape.widest_row, "row", f"has {shape.widest} fields", f"{WIDEST} fields")
+    most_values = VALUES_PER_ROW * max(WIDEST, rows_worth or most_rows or 0)
+    if shape.values > most_values:
+        raise _too_large(0, "body", f"has {shape.values} values", f"{most_values} values")
+
+
+def _too_large(row: int, field: str, problem: str, allowed: str) -> Refusal:
+    return Refusal(413, TOO_LARGE, [Problem(row, field, problem, allowed)])
+
+
+def _lenient(body: bytes) -> list[Any]:
+    try:
+        found = from_json(body)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _require_small(rows: Sequence[Any], limits: Limits) -> None:
+    users = {row.get("user_id") for row in rows if isinstance(row, dict) and isinstance(row.get("user_id"), str)}
+    if len(users) > limits.users:
+        raise _too_large(0, "body", f"has {len(users)} users", f"{limits.users} users")
+
+
+def _problems(rows: Sequence[Any], form: Form) -> list[Problem]:
+    """Name what is wrong with the rows, up to the hundred that are listed."""
+    problems: list[Problem] = []
+    for number, row in enumerate(rows):
+        try:
+            form.of_row.validate_json(to_json(row))  # JSON again: Python's own numbers have other rules
+        except ValidationError as error:
+            problems += [_problem(found, number) for found in error.errors(include_url=False)]
+        if len(problems) >= PROBLEMS_LISTED:
+            break
+    return problems[:PROBLEMS_LISTED]
+
+
+def _problem(found: Mapping[str, Any], row: int | None = None) -> Problem:
+    if found["type"] == "json_invalid":
+        return Problem(0, "body", "is not JSON", "a JSON array of objects")
+    if row is None:
+        return Problem(0, "body", f"is {shown(found['input'])}", "a JSON array of objects")
+    if not found["loc"]:
+        return Problem(row, "row", f"is {shown(found['input'])}", "an object with the fields of a transaction")
+    field = str(found["loc"][0])
+    what = "is missing" if found["type"] == "missing" else f"is {shown(found['input'])}"
+    return Problem(row, field, what, _ALLOWED.get(field, "text"))
+
+
+def rounded(score: float, category: str, cut_points: Sequence[float]) -> float:
+    """Round a score to two decimals, but never across a cut: 3.997 is "high" and must not read 4.00.
+
+    >>> rounded(4.354, "top", (2.0, 3.0, 4.0)), rounded(3.997, "high", (2.0, 3.0, 4.0))
+    (4.35, 3.99)
+    """
+    near = round(score, 2)
+    if segment_of(near, cut_points) == category:
+        return near
+    return round(near - 0.01 if near > score else near + 0.01, 2)
+
+
+def written(answer: Answer, model: ValueModel, named: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Write the scores as the contract has them; with everything behind them where that was asked for."""
+    scores = answer.scores
+    elements = [
+        {"user_id": user_id, "score": rounded(score, category, model.cut_points), "category": category}
+        for user_id, score, category in zip(
+            answer.user_ids, scores.score.tolist(), scores.category.tolist(), strict=True
+        )
+    ]
+    if answer.explanations is not None:
+        return [
+            {**element, **explained(model, answer.explanations, number), "history": reach.to_dict(), "model": named}
+            for number, (element, reach) in enumerate(zip(elements, answer.reaches, strict=True))
+        ]
+    return elements

@@ -1,0 +1,1 @@
+"""Queries about organisations: members, tokens, plans, settings, lists and rates."""

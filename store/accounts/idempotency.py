@@ -1,0 +1,118 @@
+"""Idempotency keys: a request is carried out by one attempt, and what it stores says so in the same transaction.
+
+So whatever happens to a process, a connection or a commit, the key tells afterwards whether the request was carried
+out. An attempt that another one took over cannot commit. Nothing here begins or ends a transaction.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple, cast
+
+from sqlalchemy import Table, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.tables.idempotency import IdempotencyKey
+
+_KEYS = cast("Table", IdempotencyKey.__table__)
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+STARTED, STORED, ANSWERED = "started", "stored", "answered"
+
+
+class Attempt(NamedTuple):
+    """One attempt at a request; *name* is that of no other."""
+
+    token_id: int
+    key: str
+    name: str
+
+
+_CURRENT: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+
+
+@contextmanager
+def attempting(attempt: Attempt | None) -> Iterator[None]:
+    """Let what is stored within be stored by an attempt; by none where that is None."""
+    token = _CURRENT.set(attempt)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def mark_stored(session: Session) -> None:
+    """Say of the attempt, if there is one, that it stored something; ActionRefused where another one took over."""
+    attempt = _CURRENT.get()
+    if attempt is None:
+        return
+    done: Any = session.connection().execute(update(_KEYS).where(*_of(attempt)).values(state=STORED))
+    if not done.rowcount:
+        raise ActionRefused("another attempt with the same Idempotency-Key took over; nothing was done")
+
+
+def _of(attempt: Attempt) -> tuple[Any, ...]:
+    token_id, key, name = attempt
+    return _KEYS.c.token_id == token_id, _KEYS.c.key == key, _KEYS.c.attempt == name
+
+
+def take(
+    session: Session, attempt: Attempt, organisation_id: int, digest: str, now_us: int, moments: tuple[int, int]
+) -> IdempotencyKey | None:
+    """Begin an attempt, or give what stands of an earlier one.
+
+    Args:
+        session: in a transaction of its own.
+        attempt: the new one.
+        organisation_id: of whoever asks.
+        digest: of the request.
+        now_us: the present.
+        moments: what began before the first is forgotten; what only started before the second was left.
+    """
+    forgotten_us, left_us = moments
+    values = {"organisation_id": organisation_id, "digest": digest, "attempt": attempt.name, "begun_us": now_us}
+    values |= {"state": STARTED, "status": None, "answer": None}
+    connection = session.connection()
+    insert = _INSERT[connection.dialect.name](_KEYS).values(token_id=attempt.token_id, key=attempt.key, **values)
+    if connection.execute(insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)).rowcount:
+        return None
+    same = (IdempotencyKey.token_id == attempt.token_id, IdempotencyKey.key == attempt.key)
+    found = session.scalars(select(IdempotencyKey).where(*same).with_for_update()).one()
+    left = found.state == STARTED and found.begun_us <= left_us and found.digest == digest
+    if found.begun_us > forgotten_us and not left:
+        return found
+    for name, value in values.items():
+        setattr(found, name, value)
+    return None
+
+
+def keep(session: Session, attempt: Attempt, status: int, answer: str | None) -> None:
+    """Keep what was answered; None where that is told once."""
+    session.execute(update(_KEYS).where(*_of(attempt)).values(state=ANSWERED, status=status, answer=answer))
+
+
+def release(session: Session, attempt: Attempt) -> None:
+    """Let the key be used again: nothing was done."""
+    session.execute(delete(_KEYS).where(*_of(attempt)))
+
+
+def leave(session: Session, attempt: Attempt) -> None:
+    """Say that the attempt ended without knowing what was stored: unless it was, another one may begin at once."""
+    session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STARTED).values(begun_us=1))
+
+
+def prune(session: Session, forgotten_us: int, most: int) -> int:
+    """Forget keys that began before a moment; tell how many, up to *most*."""
+    old = select(_KEYS.c.token_id, _KEYS.c.key).where(_KEYS.c.begun_us <= forgotten_us).limit(most)
+    rows = [tuple(row) for row in session.execute(old)]
+    for token_id, key in rows:
+        where = (_KEYS.c.token_id == token_id, _KEYS.c.key == key, _KEYS.c.begun_us <= forgotten_us)
+        session.execute(delete(_KEYS).where(*where))
+    return len(rows)
+
+
+def forget_answers(session: Session, organisation_id: int) -> None:
+    """Empty the answers of an organisation: somebody of whom they may tell is erased."""
+    session.execute(update(_KEYS).where(_KEYS.c.organisation_id == organisation_id).values(answer=None))

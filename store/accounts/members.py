@@ -1,0 +1,58 @@
+"""Members of organisations, and the tokens that they have. Nothing here begins or ends a transaction."""
+
+import json
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.accounts import Token
+from fivefold.store.tables.events import Member
+
+
+def member_held(session: Session, organisation_id: int, member_id: int) -> Member:
+    """Find a member, and keep others from changing it until the transaction ends.
+
+    NotThere where the organisation has none of that number.
+    """
+    found = _held(session, organisation_id, Member.id == member_id)
+    if found is None:
+        raise NotThere(f"there is no member {member_id}")
+    return found
+
+
+def member_named(session: Session, organisation_id: int, name: str) -> Member | None:
+    """Find a member by name, and keep others from changing it until the transaction ends."""
+    return _held(session, organisation_id, Member.name == name)
+
+
+def _held(session: Session, organisation_id: int, which: ColumnElement[bool]) -> Member | None:
+    return session.scalar(select(Member).where(Member.organisation_id == organisation_id, which).with_for_update())
+
+
+def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[Member]:
+    """List an organisation's members, the oldest first."""
+    return scalars_of(session, select(Member).where(Member.organisation_id == organisation_id), (Member.id,), part)
+
+
+def roles_of(member: Member) -> tuple[str, ...]:
+    """Read the roles of a member, in the order of their names."""
+    return tuple(json.loads(member.roles))
+
+
+def written_roles(roles: Iterable[str]) -> str:
+    """Write roles as a member's row has them.
+
+    >>> written_roles(["publisher", "approver"])
+    '["approver", "publisher"]'
+    """
+    return json.dumps(sorted(set(roles)))
+
+
+def end_tokens(session: Session, member_id: int, roles: Iterable[str], now_us: int) -> list[int]:
+    """Revoke a member's tokens of some roles; give the numbers of those that ended."""
+    theirs = (Token.member_id == member_id) & Token.revoked_us.is_(None) & Token.role.in_(list(roles))
+    return sorted(session.scalars(update(Token).where(theirs).values(revoked_us=now_us).returning(Token.id)))

@@ -1,0 +1,62 @@
+"""Plans: what a token may ask for. YAML, the shipped one or the operator's (`FIVEFOLD_PLANS_FILE`)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from fivefold.domain.errors import ConfigError
+from fivefold.store.tables.accounts import PLAN_CHARACTERS
+
+SHIPPED = Path(__file__).parent / "plans.yaml"
+MOST = 10**15
+"""Largest limit: it fits in any database's whole numbers, with what one request may add."""
+MOST_DAYS = 36_500
+Positive = Annotated[int, Field(gt=0, le=MOST)]
+
+
+class Plan(BaseModel):
+    """Limits of a token.
+
+    Attributes:
+        rows_per_request: most transactions in one request.
+        calls_per_month: most answered requests in a calendar month (UTC).
+        users_per_month: most customers scored in a calendar month (UTC).
+        requests_per_minute: most requests to the platform's routes in a minute, of each worker; no limit where it is
+            not given.
+        expires_days: a program's token of this plan ends so many days after it was made; never where it is not given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows_per_request: Positive
+    calls_per_month: Positive
+    users_per_month: Positive
+    requests_per_minute: Positive | None = None
+    expires_days: Annotated[int, Field(gt=0, le=MOST_DAYS)] | None = None
+
+
+_PLANS = TypeAdapter(dict[Annotated[str, Field(max_length=PLAN_CHARACTERS)], Plan])
+
+
+def read_plans(path: Path | None) -> dict[str, Plan]:
+    """Read the plans; ConfigError names every field that is wrong."""
+    source = path or SHIPPED
+    try:
+        plans = _PLANS.validate_python(yaml.safe_load(source.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"plans cannot be read from {source}: {error}") from None
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
+        raise ConfigError("\n".join([f"{source} does not hold plans:", *lines])) from None
+    if not plans:
+        raise ConfigError(f"{source} holds no plan")
+    return plans
+
+
+def plan_named(plans: dict[str, Plan], name: str) -> Plan:
+    """Find a plan; ConfigError lists those that there are."""
+    if name not in plans:
+        raise ConfigError(f"there is no plan {name!r}; plans are {', '.join(plans)}")
+    return plans[name]

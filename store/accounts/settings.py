@@ -1,0 +1,38 @@
+"""What organisations decided for all of them. Nothing here begins or ends a transaction."""
+
+import json
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.entities import OrganisationSettings
+
+
+def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
+    """Find the settings of an organisation; ActionRefused where its levels were not chosen yet.
+
+    *locked* keeps others that lock them waiting until the transaction ends.
+    """
+    found = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
+    if found is None:
+        raise ActionRefused("the organisation has not chosen its levels yet; that comes first")
+    return found
+
+
+def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
+    """Give the names of the levels, lowest first."""
+    return tuple(json.loads(settings_row(session, organisation_id).levels))
+
+
+def base_currency_of(session: Session, organisation_id: int) -> str:
+    """Give the currency that everything is converted into."""
+    return settings_row(session, organisation_id).base_currency
+
+
+def where_two_people_promote(session: Session) -> dict[int, str]:
+    """Name the organisations, by number, that want a second person before a value model becomes champion."""
+    of = OrganisationSettings.organisation_id == Organisation.id
+    wanted = select(Organisation.id, Organisation.name).join(OrganisationSettings, of)
+    return dict(session.execute(wanted.where(OrganisationSettings.two_people_promote).order_by(Organisation.id)).all())

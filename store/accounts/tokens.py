@@ -1,0 +1,157 @@
+"""Queries about organisations, tokens and usage. None of them begins or ends a transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fivefold.store.sql.fast_statements import Till
+from fivefold.store.tables.accounts import Organisation, Token, Usage
+from fivefold.store.tables.events import Member
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a token may use up in a month."""
+
+    calls: int
+    users: int
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one answered request costs a token.
+
+    Attributes:
+        month: calendar month (UTC), as 2026-11.
+        users: customers scored.
+        calls: answered requests: more than one where several are charged as one.
+        at_us: when, microseconds.
+    """
+
+    token_id: int
+    month: str
+    users: int
+    allowance: Allowance
+    at_us: int
+    calls: int = 1
+
+
+class Used(NamedTuple):
+    """What a token used up in a month."""
+
+    calls: int
+    users: int
+
+
+# Built once: to build and to look up such a statement takes longer than SQLite takes to run it.
+_USAGE, _TOKENS = cast("Table", Usage.__table__).c, cast("Table", Token.__table__).c
+_SPEND = (
+    update(Usage.__table__)  # type: ignore[arg-type]  # a mapped class's table is one
+    .where(
+        _USAGE.token_id == bindparam("of_token"),
+        _USAGE.month == bindparam("in_month"),
+        _USAGE.calls + bindparam("more_calls") <= bindparam("most_calls"),
+        _USAGE.users + bindparam("more_users") <= bindparam("most_users"),
+    )
+    .values(calls=_USAGE.calls + bindparam("more_calls"), users=_USAGE.users + bindparam("more_users"))
+)
+_USED = select(_USAGE.calls, _USAGE.users).where(
+    _USAGE.token_id == bindparam("of_token"), _USAGE.month == bindparam("in_month")
+)
+"""Asked after the update: for RETURNING, SQLite takes five times as long."""
+_TOUCH = (
+    update(Token.__table__)  # type: ignore[arg-type]  # as above
+    .where(
+        _TOKENS.id == bindparam("of_token"),
+        _TOKENS.revoked_us.is_(None),
+        _TOKENS.expires_us.is_(None) | (_TOKENS.expires_us > bindparam("now_us")),
+    )
+    .values(last_used_us=bindparam("now_us"))
+)
+_OPEN_MONTH = {
+    dialect: upsert(Usage.__table__)  # type: ignore[arg-type]  # as above
+    .values(token_id=bindparam("of_token"), month=bindparam("in_month"), calls=0, users=0)
+    .on_conflict_do_nothing()
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+"""Makes the month's row, unless it is there already."""
+
+
+def organisation_of(session: Session, name: str) -> Organisation | None:
+    """Find an organisation by its name."""
+    return session.scalar(select(Organisation).where(Organisation.name == name))
+
+
+def every_organisation(session: Session) -> Sequence[int]:
+    """List the numbers of all organisations, rising."""
+    return session.scalars(select(Organisation.id).order_by(Organisation.id)).all()
+
+
+def organisation_named(session: Session, name: str, now_us: int) -> Organisation:
+    """Find an organisation, or make it."""
+    found = organisation_of(session, name)
+    if found is None:
+        found = Organisation(name=name, created_us=now_us)
+        session.add(found)
+        session.flush()
+    return found
+
+
+def token_by_hash(session: Session, sha256: str) -> Token | None:
+    """Find a token by the hash of its secret, whatever its state."""
+    return session.scalar(select(Token).where(Token.sha256 == sha256))
+
+
+def tokens(session: Session) -> Sequence[tuple[Token, str, str]]:
+    """List all tokens with the names of their organisations and members (empty for programs), oldest first."""
+    rows = session.execute(
+        select(Token, Organisation.name, Member.name)
+        .join(Organisation, Organisation.id == Token.organisation_id)
+        .outerjoin(Member, Member.id == Token.member_id)
+        .order_by(Token.id)
+    )
+    return [(token, organisation, member or "") for token, organisation, member in rows]
+
+
+def usage_in(session: Session, month: str) -> dict[int, Usage]:
+    """Give the usage of one month by token."""
+    return {found.token_id: found for found in session.scalars(select(Usage).where(Usage.month == month))}
+
+
+def usage_of(session: Session, token_id: int, month: str) -> Usage | None:
+    """Give what a token used up in a month; None where it has not been used."""
+    return session.scalar(select(Usage).where(Usage.token_id == token_id, Usage.month == month))
+
+
+def charge(till: Till, cost: Charge, note: Callable[[Charge, Used], None] = lambda *_: None) -> bool:
+    """Use up one call and its users, if that stays within the allowance; tell whether it did.
+
+    One conditional update decides, so that any number of callers and processes never go beyond it. *note* is given
+    what was used up then, which holds if the transaction is committed.
+    """
+    usage = {
+        "of_token": cost.token_id,
+        "in_month": cost.month,
+        "more_calls": cost.calls,
+        "more_users": cost.users,
+        "most_calls": cost.allowance.calls,
+        "most_users": cost.allowance.users,
+    }
+    whose = {"of_token": cost.token_id, "in_month": cost.month}
+    if not till.run(_SPEND, usage):
+        till.run(_OPEN_MONTH[till.engine.dialect.name], whose)
+        if not till.run(_SPEND, usage):
+            return False
+    used = till.first(_USED, whose)
+    if used is not None:
+        note(cost, Used(*used))
+    return True
+
+
+def live(till: Till, token_id: int, now_us: int) -> bool:
+    """Tell whether a token may be used now, and note that it was."""
+    return bool(till.run(_TOUCH, {"of_token": token_id, "now_us": now_us}))

@@ -1,0 +1,1 @@
+"""Queries about the audit log, its chain, and the history that it covers."""

@@ -1,0 +1,179 @@
+"""Rows that the audit log binds one by one: the digest of each stands in the entry of the call that wrote it last.
+
+Each row has a salt, which goes with it: once an entity is erased, the digests in the log say nothing of its rows.
+Nothing here begins or ends a transaction. `docs/audit.md` describes the bytes.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
+
+from fivefold.store.audit.history import line_of
+from fivefold.store.sql.arrays import literal_of
+
+ROWS_AT_A_TIME: Final = 1_000
+Digests = Mapping[str, Mapping[str, str]]
+"""Digests of rows by the names of their tables, and in these by the names of rows."""
+
+
+@dataclass(frozen=True)
+class BoundTable:
+    """A table whose rows are bound.
+
+    Attributes:
+        name: of the table.
+        columns: everything that is bound, in this order; a column that comes later, and may be null, stands last.
+        primary: columns of its primary key, which are whole numbers.
+        entities: columns that name entities; where one of these is erased, the row goes.
+        organisation: gives the number of the organisation, in SQL, where *r* is the row.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    primary: tuple[str, ...] = ("id",)
+    entities: tuple[str, ...] = ("entity_id",)
+    organisation: str = "r.organisation_id"
+
+    @property
+    def named_by(self) -> tuple[str, ...]:
+        """Give the columns by which a row is named: its entities, and what of its key names none."""
+        return (*self.entities, *(column for column in self.primary if column not in self.entities))
+
+    def entities_of(self, name: str) -> list[int]:
+        """Give the numbers of the entities in a row's name.
+
+        >>> TABLES["ownerships"].entities_of("7.9.12")
+        [7, 9]
+        """
+        return [int(part) for part in name.split(".")[: len(self.entities)]]
+
+    def digests(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, str | None]]:
+        """Name and hash rows, each its salt and its columns; the hash is None where there is no salt."""
+        places = [self.columns.index(column) for column in self.named_by]
+        for salt, *values in rows:
+            name = ".".join([str(values[place]) for place in places])
+            yield name, None if salt is None else row_digest(str(salt), values)
+
+    @property
+    def selected(self) -> str:
+        """Write the columns that `digests` takes, in SQL."""
+        return ", ".join(f"r.{column}" for column in ("salt", *self.columns))
+
+
+_OF_ENTITY = "coalesce((SELECT e.organisation_id FROM entities e WHERE e.id = r.entity_id), 0)"
+_ALL = (
+    BoundTable(
+        "attributes",
+        ("entity_id", "number", "known_us", "content"),
+        primary=("entity_id", "number"),
+        organisation=_OF_ENTITY,
+    ),
+    BoundTable("tags", ("id", "organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by")),
+    BoundTable("screenings", ("id", "organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us")),
+    BoundTable(
+        "records",
+        (
+            "id", "organisation_id", "kind", "external_id", "entity_id", "opened_us", "closed_us", "outcome", "status",
+            "content",
+        ),
+    ),
+    BoundTable(
+        "ownerships",
+        ("id", "entity_id", "owner_id", "from_us", "until_us"),
+        entities=("entity_id", "owner_id"),
+        organisation=_OF_ENTITY,
+    ),
+    BoundTable(
+        "proposals",
+        (
+            "id", "organisation_id", "entity_id", "kind", "subject", "content", "reach", "reason", "proposed_by",
+            "proposed_us", "state", "decided_by", "decided_us", "decision_reason", "result",
+        ),
+        entities=(),
+    ),
+)  # fmt: skip
+TABLES: Final[Mapping[str, BoundTable]] = {table.name: table for table in _ALL}
+"""Every table whose rows are bound. A proposal stays, and is emptied, where the entity that it is about is erased."""
+
+
+def row_digest(salt: str, values: Iterable[Any]) -> str:
+    r"""Hash the columns of a row: SHA-256 of its salt, a line feed, and its line, in hexadecimal.
+
+    A flag is 1 or 0, as SQLite gives it. Absent columns at the end are left out: a column that comes later, and has no
+    value, changes no hash.
+
+    >>> row_digest("00", [7, "a", True, None, None]) == sha256(b"00\n=7\0=a\0=1").hexdigest()
+    True
+    """
+    line = line_of([f"{value:d}" if value.__class__ is bool else value for value in values]).rstrip("\0")
+    return sha256(f"{salt}\n{line}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def digests(session: Session, table: str, keys: Iterable[int | tuple[int, ...]]) -> Digests:
+    """Hash rows as they are stored now, by their primary keys; what is not there is left out."""
+    session.flush()
+    bound = TABLES[table]
+    wanted = sorted({key if isinstance(key, tuple) else (key,) for key in keys})
+    found = bound.digests(_rows(session, bound, wanted)) if wanted else ()
+    named = {name: digest for name, digest in found if digest is not None}
+    return {table: named} if named else {}
+
+
+def joined(*parts: Digests) -> Digests:
+    """Put digests of several tables together.
+
+    >>> joined({"tags": {"1.2": "a"}}, {"tags": {"1.3": "b"}}, {})
+    {'tags': {'1.2': 'a', '1.3': 'b'}}
+    """
+    made: dict[str, dict[str, str]] = {}
+    for part in parts:
+        for table, rows in part.items():
+            made.setdefault(table, {}).update(rows)
+    return made
+
+
+def _rows(session: Session, table: BoundTable, keys: Sequence[tuple[int, ...]]) -> list[Sequence[Any]]:
+    connection = session.connection()
+    driver: Any = connection.connection.driver_connection
+    places = range(len(table.primary))
+    if connection.dialect.name == "sqlite":
+        of = " AND ".join(f"r.{table.primary[n]} = json_extract(k.value, '$[{n}]')" for n in places)
+        asked = f"SELECT {table.selected} FROM json_each(?) k CROSS JOIN {table.name} r WHERE {of}"  # noqa: S608 (our own words)
+        found = driver.execute(asked, (json.dumps(keys),))
+    else:
+        of = " AND ".join(f"r.{table.primary[n]} = k.k{n}" for n in places)
+        arrays, names = ", ".join("%s::bigint[]" for _ in places), ", ".join(f"k{n}" for n in places)
+        asked = f"SELECT {table.selected} FROM unnest({arrays}) k({names}) JOIN {table.name} r ON {of}"  # noqa: S608 (our own words)
+        found = driver.cursor(binary=True).execute(asked, [literal_of(key[n] for key in keys) for n in places])
+    rows: list[Sequence[Any]] = found.fetchall()
+    return rows
+
+
+def stored(
+    connection: Connection, table: BoundTable, organisation_id: int | None = None
+) -> Iterator[tuple[int, str, str | None]]:
+    """Stream the rows of a table, a few at a time: organisation, name, and digest, which is None without a salt."""
+    of = "" if organisation_id is None else f" WHERE {table.organisation} = {organisation_id:d}"
+    asked = f"SELECT {table.organisation}, {table.selected} FROM {table.name} r{of}"  # noqa: S608 (our own words)
+    with connection.execute(text(asked), execution_options={"yield_per": ROWS_AT_A_TIME}) as found:
+        for part in found.partitions():
+            named = table.digests(row[1:] for row in part)
+            yield from ((row[0], *each) for row, each in zip(part, named, strict=True))
+
+
+def new_ids(session: Session, table: str, count: int) -> list[int]:
+    """Draw the numbers of rows that are to be added to a table, in order; nobody else gets them.
+
+    On SQLite the transaction must be the one that writes.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        last = connection.exec_driver_sql(f"SELECT coalesce(max(id), 0) FROM {table}").scalar_one()  # noqa: S608 (our own words)
+        return list(range(last + 1, last + 1 + count))
+    drawn = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+    return sorted(number for (number,) in connection.exec_driver_sql(drawn, (table, count)))

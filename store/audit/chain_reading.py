@@ -1,0 +1,101 @@
+"""Reading whole chains for their verification: one consistent picture of the database, a few rows at a time."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, Table, select
+
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
+
+ROWS_AT_A_TIME = 1_000
+
+_ENTRIES = cast("Table", AuditEntry.__table__)
+_VALUES = cast("Table", AuditValues.__table__)
+_OF_VALUES = (_VALUES.c.organisation_id == _ENTRIES.c.organisation_id) & (_VALUES.c.number == _ENTRIES.c.number)
+_CHAINS = (
+    select(
+        _ENTRIES,
+        _VALUES.c.number.label("values_number"),
+        _VALUES.c.salt,
+        _VALUES.c.before,
+        _VALUES.c.after,
+        _VALUES.c.erased_us,
+    )
+    .outerjoin(_VALUES, _OF_VALUES)
+    .order_by(_ENTRIES.c.organisation_id, _ENTRIES.c.number)
+)
+_STRAY = (
+    select(_VALUES.c.organisation_id, _VALUES.c.number)
+    .outerjoin(_ENTRIES, _OF_VALUES)
+    .where(_ENTRIES.c.number.is_(None))
+    .order_by(_VALUES.c.organisation_id, _VALUES.c.number)
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last entry of an organisation's chain."""
+
+    organisation_id: int
+    organisation: str
+    number: int
+    hash: str
+
+
+@contextmanager
+def picture(engine: Engine) -> Iterator[Connection]:
+    """Give a connection that sees the database as it is now, whatever others write meanwhile."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            with _any_text(connection):
+                connection.exec_driver_sql("BEGIN")
+                yield connection
+                connection.rollback()
+        else:
+            yield connection.execution_options(isolation_level="REPEATABLE READ")
+
+
+@contextmanager
+def _any_text(connection: Connection) -> Iterator[None]:
+    """Read bytes that are no UTF-8 as well: SQLite takes them as text, and a log may hold them if it was changed."""
+    driver = cast("Any", connection.connection.driver_connection)
+    driver.text_factory = lambda read: read.decode("utf-8", "surrogateescape")
+    try:
+        yield
+    finally:
+        driver.text_factory = str
+
+
+def chains(connection: Connection, organisation_id: int | None = None) -> Iterator[Mapping[str, Any]]:
+    """Stream entries with their values, organisation by organisation, in the order of their numbers.
+
+    Each has the entry's columns, `values_number` (None where it has no row of values), and that row's columns.
+    """
+    wanted = _CHAINS if organisation_id is None else _CHAINS.where(_ENTRIES.c.organisation_id == organisation_id)
+    yield from _streamed(connection, wanted)
+
+
+def stray_values(connection: Connection, organisation_id: int | None = None) -> Iterator[Mapping[str, Any]]:
+    """Stream the places of values that belong to no entry."""
+    wanted = _STRAY if organisation_id is None else _STRAY.where(_VALUES.c.organisation_id == organisation_id)
+    yield from _streamed(connection, wanted)
+
+
+def _streamed(connection: Connection, wanted: Any) -> Iterator[Mapping[str, Any]]:
+    with connection.execute(wanted, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+        yield from cast("Iterator[Mapping[str, Any]]", rows.mappings())
+
+
+def heads(connection: Connection) -> list[Head]:
+    """Read the heads of all organisations that have one."""
+    wanted = select(AuditHead.organisation_id, Organisation.name, AuditHead.number, AuditHead.hash)
+    joined = wanted.join(Organisation, Organisation.id == AuditHead.organisation_id)
+    return [Head(*row) for row in connection.execute(joined.order_by(AuditHead.organisation_id))]
+
+
+def names(connection: Connection) -> dict[int, str]:
+    """Read the names of all organisations by their numbers."""
+    return {row.id: row.name for row in connection.execute(select(Organisation.id, Organisation.name))}

@@ -1,0 +1,189 @@
+"""Reading sealed history: the lines of each batch, in the order of the batches' numbers. Begins no transaction."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, cast
+
+import polars as pl
+from sqlalchemy import Connection, TextClause, text
+from sqlalchemy.orm import Session
+
+from fivefold.store.audit.history import (
+    ASSESSMENT,
+    CORRECTION,
+    TRANSACTION,
+    assessment_lines,
+    content_digest,
+    correction_lines,
+    settled_lines,
+    transaction_lines,
+)
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import Correction, Transaction
+
+ROWS_AT_A_TIME = 1_000
+ADDED, CORRECTED, SEALED = "transactions.added", "transactions.corrected", "transactions.sealed"
+"""Actions that seal transactions, or corrections: when they come, and again when others of their batch were erased."""
+
+_AS_ADDED = ", ".join(
+    "CASE WHEN settled_batch IS NULL THEN state ELSE 'PENDING' END AS state" if name == "state" else name
+    for name in TRANSACTION
+)
+_ADDED = "SELECT organisation_id, batch, {columns} FROM transactions WHERE batch {which}{of} ORDER BY batch"
+_SETTLED = (
+    "SELECT organisation_id, settled_batch AS batch, transaction_id, state FROM transactions"
+    " WHERE settled_batch {which}{of} ORDER BY settled_batch"
+)
+_CORRECTED = (
+    f"SELECT organisation_id, batch, {', '.join(CORRECTION)} FROM corrections"  # noqa: S608 (our own words)
+    " WHERE batch {which}{of} ORDER BY batch"
+)
+_ASSESSED = (
+    "SELECT a.organisation_id, a.batch, a.entity_id, a.number, a.as_of_us, a.version_id, a.source, a.status, a.level,"
+    " a.rules_level, a.floor, a.score, a.engine, a.breakdown, i.content, i.salt, i.sha256 AS content_sha256,"
+    " CASE WHEN t.entity_id IS NOT NULL THEN coalesce(t.from_level, 0) END AS moved_from,"
+    " CASE WHEN t.entity_id IS NOT NULL THEN coalesce(t.to_level, 0) END AS moved_to,"
+    " t.at_us AS moved_us, t.source AS moved_source, e.erased_us FROM assessments a"
+    " LEFT JOIN assessment_inputs i ON i.entity_id = a.entity_id AND i.number = a.number"
+    " LEFT JOIN transitions t ON t.entity_id = a.entity_id AND t.number = a.number"
+    " LEFT JOIN entities e ON e.id = a.entity_id"
+    " WHERE a.batch IS NOT NULL{of} ORDER BY a.batch, a.entity_id, a.number"
+)
+
+Batch = tuple[int, int, list[str]]
+"""The number of a batch, its organisation, and its lines as `store.audit.history` writes them."""
+Row = Mapping[str, Any]
+
+
+def transaction_batches(connection: Connection, organisation_id: int | None = None) -> Iterator[Batch]:
+    """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
+    of = _only(organisation_id, "organisation_id")
+    asked = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in (_ADDED, _SETTLED, _CORRECTED)]
+    yield from _joined([_streamed(connection, text(each)) for each in asked])
+
+
+def lines_of_batch(session: Session, batch: int) -> list[str]:
+    """Write the lines of one batch of transactions, as it is now."""
+    given = {"batch": batch}
+    asked = [each.format(columns=_AS_ADDED, which="= :batch", of="") for each in (_ADDED, _SETTLED, _CORRECTED)]
+    found = [iter(cast("Sequence[Row]", session.execute(text(each), given).mappings().all())) for each in asked]
+    return next((lines for _, _, lines in _joined(found)), [])
+
+
+def _joined(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
+    """Put together what each batch added, settled and corrected; each stream is in the order of the batches."""
+    groups = [groupby(rows, key=itemgetter("batch")) for rows in streams]
+    heads = [next(group, None) for group in groups]
+    while any(head is not None for head in heads):
+        batch = min(head[0] for head in heads if head is not None)
+        found: list[Sequence[Row]] = [[] for _ in streams]
+        for side, head in enumerate(heads):
+            if head is not None and head[0] == batch:
+                found[side] = list(head[1])
+                heads[side] = next(groups[side], None)
+        organisation_id = next(row["organisation_id"] for rows in found for row in rows)
+        yield batch, organisation_id, _lines(*found)
+
+
+def _lines(added: Sequence[Row], settled: Sequence[Row], corrected: Sequence[Row]) -> list[str]:
+    settlements = settled_lines((row["transaction_id"], row["state"]) for row in settled)
+    corrections = correction_lines(_framed(corrected, CORRECTION))
+    return transaction_lines(_framed(added, TRANSACTION)) + settlements + corrections
+
+
+def _framed(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Bring rows into the columns that are sealed; a column whose type somebody changed is read as far as it goes."""
+    read = itemgetter(*schema)
+    return pl.DataFrame([read(row) for row in rows], schema=dict(schema), orient="row", strict=False)
+
+
+def assessment_batches(
+    connection: Connection, organisation_id: int | None = None
+) -> Iterator[tuple[int, int, list[str], list[str]]]:
+    """Stream the batches of assessments: number, organisation, lines, and what is wrong with the content of some."""
+    rows = _streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id"))))
+    for batch, group in groupby(rows, key=itemgetter("batch")):
+        found = list(group)
+        wrong = [problem for row in found for problem in _wrong_content(row)]
+        yield batch, found[0]["organisation_id"], assessment_lines(_framed(found, ASSESSMENT)), wrong
+
+
+def _wrong_content(row: Row) -> Iterator[str]:
+    name = f"assessment {row['entity_id']}.{row['number']}"
+    if row["moved_from"] is not None and (row["moved_us"], row["moved_source"]) != (row["as_of_us"], row["source"]):
+        yield f"the transition of {name} has another moment or source than the assessment"
+    if row["erased_us"] is not None:
+        return
+    if row["salt"] is None:
+        yield f"the inputs of {name} are missing, and the entity was not erased"
+    elif content_digest(row["salt"], row["content"], row["breakdown"]) != row["content_sha256"]:
+        yield f"the inputs or the breakdown of {name} were changed"
+
+
+def decisions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream decisions by their numbers: what is bound of them, and whether the entity was erased."""
+    asked = (
+        "SELECT d.id, d.organisation_id, d.action, d.inputs, d.answer, e.erased_us FROM decisions d"
+        " LEFT JOIN entities e ON e.id = d.entity_id WHERE TRUE{of} ORDER BY d.id"
+    )
+    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "d.organisation_id"))))
+
+
+def list_versions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the versions of lists."""
+    asked = "SELECT organisation_id, name, since_us, title, source, members FROM list_versions WHERE TRUE{of}"
+    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "organisation_id"))))
+
+
+def overrides(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream overrides, and whether the entity was erased."""
+    asked = "SELECT o.*, e.erased_us FROM overrides o LEFT JOIN entities e ON e.id = o.entity_id WHERE TRUE{of}"
+    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "o.organisation_id"))))
+
+
+def untrue_standings(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the standings whose level is not that of the assessment that they name."""
+    differs = "IS NOT" if connection.dialect.name == "sqlite" else "IS DISTINCT FROM"
+    asked = (
+        "SELECT s.organisation_id, s.entity_id, s.number FROM standings s LEFT JOIN assessments a"  # noqa: S608 (our own words)
+        " ON a.entity_id = s.entity_id AND a.number = s.number"
+        f" WHERE (a.level {differs} s.level OR a.entity_id IS NULL) AND EXISTS"
+        " (SELECT 1 FROM assessments b WHERE b.entity_id = s.entity_id)"
+        f"{_only(organisation_id, 's.organisation_id')}"
+        " ORDER BY s.entity_id"
+    )
+    yield from _streamed(connection, text(asked))
+
+
+def _only(organisation_id: int | None, column: str) -> str:
+    return "" if organisation_id is None else f" AND {column} = {organisation_id:d}"
+
+
+def _streamed(connection: Connection, wanted: TextClause) -> Iterator[Row]:
+    with connection.execute(wanted, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+        yield from cast("Iterator[Row]", rows.mappings())
+
+
+def batches_of(session: Session, entity_ids: Sequence[int]) -> list[int]:
+    """List the batches that have transactions of some entities, or corrections of these."""
+    found: set[int] = set()
+    for table, column in (
+        (Transaction, Transaction.batch),
+        (Transaction, Transaction.settled_batch),
+        (Correction, Correction.batch),
+    ):
+        asked = table.__table__.select().with_only_columns(column).distinct()
+        of = among(session, table.entity_id, entity_ids)
+        found.update(session.scalars(asked.where(of, column.is_not(None))))
+    return sorted(found)
+
+
+def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[int, str]]:
+    """Stream the entries that sealed transactions or corrections: number, details."""
+    columns = cast("Any", AuditEntry.__table__).c
+    asked = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
+    chosen = asked.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
+    for row in session.execute(chosen.execution_options(yield_per=ROWS_AT_A_TIME)):
+        yield row.number, row.details

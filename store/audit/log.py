@@ -1,0 +1,130 @@
+"""Writing and reading the audit log. Nothing here begins or ends a transaction."""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.store.audit.chain import GENESIS, Entry, Side, hash_of_entry, hash_of_value
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.accounts import HASH_CHARACTERS, Organisation
+from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
+
+_ENTRIES = cast("Table", AuditEntry.__table__)
+_VALUES = cast("Table", AuditValues.__table__)
+_HEADS = cast("Table", AuditHead.__table__)
+_TAKE_NUMBER = (
+    update(_HEADS)
+    .where(_HEADS.c.organisation_id == bindparam("of"))
+    .values(number=_HEADS.c.number + 1)
+    .returning(_HEADS.c.number, _HEADS.c.hash)
+)
+"""Locks the head until the transaction ends, and gives the new number and the hash before."""
+_SET_HASH = update(_HEADS).where(_HEADS.c.organisation_id == bindparam("of")).values(hash=bindparam("made"))
+_OPEN_CHAIN = {
+    dialect: upsert(_HEADS).values(number=0, hash=GENESIS).on_conflict_do_nothing()
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+"""Makes an organisation's head, unless it is there already."""
+
+
+@dataclass(frozen=True)
+class Appended:
+    """Where an entry stands in its organisation's chain."""
+
+    number: int
+    hash: str
+
+
+def append(session: Session, entry: Entry) -> Appended:
+    """Add an entry to its organisation's chain, in the transaction of the change that it records.
+
+    It is the last thing that a transaction does: from here until the end of it, whoever else appends for that
+    organisation waits. One that appends for several organisations does so in the order of their numbers, since two
+    that took them in different orders would wait for each other.
+    """
+    session.flush()  # the change itself comes first, and whatever it waits for
+    salt = secrets.token_hex(HASH_CHARACTERS // 2)
+    before, after = _text(entry.before), _text(entry.after)
+    columns = _columns(entry) | {
+        "before_hash": _value_hash(salt, "before", before),
+        "after_hash": _value_hash(salt, "after", after),
+    }
+    number, previous = _take_number(session, entry.organisation_id)
+    columns |= {"number": number, "previous_hash": previous}
+    made = hash_of_entry(columns)
+    session.execute(insert(_ENTRIES), columns | {"hash": made})
+    if before is not None or after is not None:
+        key = {"organisation_id": entry.organisation_id, "number": number}
+        session.execute(insert(_VALUES), key | {"salt": salt, "before": before, "after": after})
+    session.execute(_SET_HASH, {"of": entry.organisation_id, "made": made})
+    return Appended(number, made)
+
+
+def _columns(entry: Entry) -> dict[str, Any]:
+    return {
+        "organisation_id": entry.organisation_id,
+        "at_us": entry.at_us,
+        "actor": entry.actor,
+        "action": entry.action,
+        "subject_kind": entry.subject_kind,
+        "subject_id": entry.subject_id,
+        "details": canonical_json(dict(entry.details)),
+        "bulk_count": entry.bulk_count,
+        "bulk_digest": entry.bulk_digest,
+    }
+
+
+def _text(values: Mapping[str, Any] | None) -> str | None:
+    return None if values is None else canonical_json(dict(values))
+
+
+def _value_hash(salt: str, side: Side, text: str | None) -> str | None:
+    return None if text is None else hash_of_value(salt, side, text)
+
+
+def _take_number(session: Session, organisation_id: int) -> tuple[int, str]:
+    taken = session.execute(_TAKE_NUMBER, {"of": organisation_id}).one_or_none()
+    if taken is None:
+        session.execute(_OPEN_CHAIN[session.get_bind().dialect.name], {"organisation_id": organisation_id})
+        taken = session.execute(_TAKE_NUMBER, {"of": organisation_id}).one()
+    return taken.number, taken.hash
+
+
+def erase_values(session: Session, organisation_id: int, numbers: Iterable[int], now_us: int) -> int:
+    """Remove the values and the salts of entries for good; tell how many of them there were.
+
+    The chain holds: an entry has hashes alone, and without their salt these say nothing of the values.
+    """
+    chosen = (
+        _VALUES.c.organisation_id == organisation_id,
+        among(session, _VALUES.c.number, list(numbers)),
+        _VALUES.c.erased_us.is_(None),
+    )
+    emptied = {"salt": None, "before": None, "after": None, "erased_us": now_us}
+    made: Any = session.execute(update(_VALUES).where(*chosen).values(**emptied))
+    return int(made.rowcount)
+
+
+def entries(session: Session, organisation_id: int, first: int = 1, last: int | None = None) -> Sequence[AuditEntry]:
+    """Read an organisation's entries by their numbers, both ends included, in order."""
+    wanted = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id, AuditEntry.number >= first)
+    if last is not None:
+        wanted = wanted.where(AuditEntry.number <= last)
+    return session.scalars(wanted.order_by(AuditEntry.number)).all()
+
+
+def latest(session: Session, count: int, organisation: str | None = None) -> Sequence[tuple[AuditEntry, str]]:
+    """Read the last entries, of one organisation or of all, with the organisations' names; the oldest first."""
+    wanted = select(AuditEntry, Organisation.name).join(Organisation, Organisation.id == AuditEntry.organisation_id)
+    if organisation is None:
+        wanted = wanted.order_by(AuditEntry.at_us.desc(), AuditEntry.organisation_id.desc())
+    else:
+        wanted = wanted.where(Organisation.name == organisation)
+    rows = session.execute(wanted.order_by(AuditEntry.number.desc()).limit(count))
+    return [(entry, name) for entry, name in rows][::-1]

@@ -1,0 +1,114 @@
+"""Decisions, and what a decision sees of an entity beside its facts. Nothing here begins or ends a transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Page, Part
+from fivefold.store.decisions.policies import ACTIVE
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
+from fivefold.store.tables.events import Decision, Policy
+from fivefold.store.tables.levels import DueMark, Standing
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+@dataclass(frozen=True)
+class Parties:
+    """Whose transaction it is, what is declared of it, and what decides; the settings only to be kept at hand."""
+
+    entity: Entity
+    kind: EntityType
+    settings: OrganisationSettings | None
+    policy: Policy | None
+
+
+def parties_of(session: Session, organisation_id: int, type_name: str, external_id: str, policy: str) -> Parties:
+    """Find an entity and the active version of a policy, in one question; NotThere where there is no such entity."""
+    active = (Policy.organisation_id == organisation_id, Policy.name == policy, Policy.state == ACTIVE)
+    found = session.execute(
+        select(Entity, EntityType, OrganisationSettings, Policy)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .outerjoin(OrganisationSettings, OrganisationSettings.organisation_id == EntityType.organisation_id)
+        .outerjoin(Policy, and_(*active))
+        .where(
+            EntityType.organisation_id == organisation_id,
+            EntityType.name == type_name,
+            Entity.external_id == external_id,
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotThere(f"there is no {type_name} {external_id!r}")
+    return Parties(*found)
+
+
+@dataclass(frozen=True)
+class Standpoint:
+    """Where an entity stands, by which version of a ruleset, and what it is worth.
+
+    Attributes:
+        standing: None where it was never assessed.
+        mark: its due mark.
+        value: what the value model said last; None where that was nothing, or that there is no value.
+    """
+
+    standing: Standing | None
+    ruleset: str | None
+    version: int | None
+    content_hash: str | None
+    mark: DueMark | None
+    value: ValueScore | None
+
+
+def standpoint_of(session: Session, entity_id: int) -> Standpoint:
+    """Find where an entity stands and what it is worth, in one question."""
+    latest = select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == entity_id).scalar_subquery()
+    valued = (ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest, ValueScore.score.is_not(None))
+    found = session.execute(
+        select(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore)
+        .select_from(Entity)
+        .outerjoin(Standing, Standing.entity_id == Entity.id)
+        .outerjoin(RulesetVersion, RulesetVersion.id == Standing.version_id)
+        .outerjoin(Family, Family.id == RulesetVersion.family_id)
+        .outerjoin(DueMark, DueMark.entity_id == Entity.id)
+        .outerjoin(ValueScore, and_(*valued))
+        .where(Entity.id == entity_id)
+    ).one()
+    return Standpoint(*found)
+
+
+def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision | None:
+    """Find the decision that was asked for under a key."""
+    of = (Decision.organisation_id == organisation_id, Decision.decision_key == key)
+    return session.scalar(select(Decision).where(*of))
+
+
+def decision_numbered(session: Session, organisation_id: int, number: int) -> Decision:
+    """Find a decision; NotThere where the organisation has none of that number."""
+    found = session.get(Decision, number)
+    if found is None or found.organisation_id != organisation_id:
+        raise NotThere(f"there is no decision {number}")
+    return found
+
+
+def decisions_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Decision, Policy]]:
+    """List the decisions on an entity's transactions with the policies that made them, the latest first."""
+    wanted = select(Decision, Policy).join(Policy, Policy.id == Decision.policy_id)
+    wanted = wanted.where(Decision.entity_id == entity_id)
+    return rows_of(session, wanted, (Decision.id,), part, descending=True)
+
+
+def add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
+    """Add a decision, and give its number; None where somebody else added one under its key meanwhile."""
+    insert = _INSERT[session.get_bind().dialect.name](Decision)
+    keys = ["organisation_id", "decision_key"]
+    added = insert.values(**values).on_conflict_do_nothing(index_elements=keys).returning(Decision.id)
+    number: int | None = session.scalar(added)
+    return number

@@ -1,0 +1,37 @@
+"""Policies and their versions. Nothing here begins or ends a transaction."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.events import Policy
+
+PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
+"""The states of a version."""
+
+
+def policy_versions(
+    session: Session, organisation_id: int, name: str | None = None, part: Part = WHOLE
+) -> Page[Policy]:
+    """List the versions of one policy, or of all: by name, the newest first."""
+    wanted = select(Policy).where(Policy.organisation_id == organisation_id)
+    if name is not None:
+        wanted = wanted.where(Policy.name == name)
+    return scalars_of(session, wanted, (Policy.name, -Policy.number), part)
+
+
+def policy_numbered(session: Session, organisation_id: int, name: str, number: int) -> Policy:
+    """Find a version; NotThere where the organisation has none of that name and number."""
+    of = (Policy.organisation_id == organisation_id, Policy.name == name, Policy.number == number)
+    found = session.scalar(select(Policy).where(*of))
+    if found is None:
+        raise NotThere(f"there is no version {number} of a policy {name!r}")
+    return found
+
+
+def active_policy(session: Session, organisation_id: int, name: str) -> Policy | None:
+    """Find the version of a policy that is in force."""
+    of = (Policy.organisation_id == organisation_id, Policy.name == name, Policy.state == ACTIVE)
+    return session.scalar(select(Policy).where(*of))

@@ -1,0 +1,1 @@
+"""Queries for archives of evidence, and for erasure."""

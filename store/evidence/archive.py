@@ -1,0 +1,122 @@
+"""What an archive of a quarter is made of, by internal numbers alone. Nothing here begins or ends a transaction."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, and_, or_, select
+from sqlalchemy.orm import Session
+
+from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
+from fivefold.store.tables.audit import AuditEntry, AuditHead
+from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
+from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
+
+_ENTRIES = cast("Table", AuditEntry.__table__)
+Versions = Sequence[tuple[RulesetVersion, Family]]
+
+
+def versions_of_organisation(session: Session, organisation_id: int) -> Versions:
+    """List all versions with their families: by name and number."""
+    wanted = (
+        select(RulesetVersion, Family)
+        .join(Family, Family.id == RulesetVersion.family_id)
+        .where(RulesetVersion.organisation_id == organisation_id)
+        .order_by(Family.name, RulesetVersion.number)
+    )
+    return [(version, family) for version, family in session.execute(wanted)]
+
+
+def activations_before(session: Session, organisation_id: int, until_us: int) -> Sequence[Activation]:
+    """List the changes of what decides that were made before a moment, in their order."""
+    wanted = select(Activation).where(Activation.organisation_id == organisation_id, Activation.at_us < until_us)
+    return session.scalars(wanted.order_by(Activation.id)).all()
+
+
+def backtests_in(
+    session: Session, organisation_id: int, from_us: int, until_us: int, numbers: Sequence[int]
+) -> Sequence[tuple[Backtest, str]]:
+    """List the backtests that were asked for or finished in a time, and those of some numbers, with their rulesets."""
+    in_time = or_(
+        and_(Backtest.requested_us >= from_us, Backtest.requested_us < until_us),
+        and_(Backtest.finished_us >= from_us, Backtest.finished_us < until_us),
+        Backtest.id.in_(numbers),
+    )
+    wanted = (
+        select(Backtest, Family.name)
+        .join(Family, Family.id == Backtest.family_id)
+        .where(Backtest.organisation_id == organisation_id, in_time)
+        .order_by(Backtest.id)
+    )
+    return [(backtest, name) for backtest, name in session.execute(wanted)]
+
+
+def validations_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[ValidationRun]:
+    """List the validations that look at some of a time, or were made in it."""
+    in_time = or_(
+        and_(ValidationRun.from_us < until_us, ValidationRun.until_us > from_us),
+        and_(ValidationRun.made_us >= from_us, ValidationRun.made_us < until_us),
+    )
+    wanted = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id, in_time)
+    return session.scalars(wanted.order_by(ValidationRun.id)).all()
+
+
+def overrides_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[OverrideRow]:
+    """List the overrides that waited, were decided or held in a time."""
+    over = or_(
+        and_(OverrideRow.state == "refused", OverrideRow.decided_us < from_us),
+        and_(OverrideRow.state == "revoked", OverrideRow.revoked_us < from_us),
+        and_(OverrideRow.state == "approved", OverrideRow.until_us.is_not(None), OverrideRow.until_us < from_us),
+    )
+    wanted = select(OverrideRow).where(
+        OverrideRow.organisation_id == organisation_id, OverrideRow.requested_us < until_us, ~over
+    )
+    return session.scalars(wanted.order_by(OverrideRow.id)).all()
+
+
+def changes_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[MaterialChange]:
+    """List the material changes that were registered, open or signed off in a time."""
+    wanted = select(MaterialChange).where(
+        MaterialChange.organisation_id == organisation_id,
+        MaterialChange.registered_us < until_us,
+        or_(MaterialChange.signed_us.is_(None), MaterialChange.signed_us >= from_us),
+    )
+    return session.scalars(wanted.order_by(MaterialChange.id)).all()
+
+
+def proposals_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Proposal]:
+    """List the proposals that were made, open or decided in a time."""
+    wanted = select(Proposal).where(
+        Proposal.organisation_id == organisation_id,
+        Proposal.proposed_us < until_us,
+        or_(Proposal.decided_us.is_(None), Proposal.decided_us >= from_us),
+    )
+    return session.scalars(wanted.order_by(Proposal.id)).all()
+
+
+def policies_approved_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Policy]:
+    """List the policies for decisions that were approved in a time."""
+    wanted = select(Policy).where(
+        Policy.organisation_id == organisation_id, Policy.approved_us >= from_us, Policy.approved_us < until_us
+    )
+    return session.scalars(wanted.order_by(Policy.id)).all()
+
+
+def entries_in(
+    connection: Connection, organisation_id: int, from_us: int, until_us: int
+) -> Iterator[Mapping[str, Any]]:
+    """Stream the audit entries of a time, without values, in their order."""
+    wanted = (
+        select(_ENTRIES)
+        .where(_ENTRIES.c.organisation_id == organisation_id, _ENTRIES.c.at_us >= from_us, _ENTRIES.c.at_us < until_us)
+        .order_by(_ENTRIES.c.number)
+    )
+    with connection.execute(wanted, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+        yield from cast("Iterator[Mapping[str, Any]]", rows.mappings())
+
+
+def head_of(session: Session, organisation_id: int) -> tuple[int, str] | None:
+    """Give the last entry of an organisation's chain: number and hash; None before the first."""
+    found = session.get(AuditHead, organisation_id)
+    return None if found is None else (found.number, found.hash)

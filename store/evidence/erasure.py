@@ -1,0 +1,214 @@
+"""Taking out of every table what is known of a person. What is left are numbers that belong to nobody known.
+
+Nothing here begins or ends a transaction. A test goes through all tables and looks for what was erased.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or_, select, update
+from sqlalchemy import cast as cast_to
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.store.accounts.idempotency import forget_answers
+from fivefold.store.ingest import ownerships
+from fivefold.store.ingest.entities import subjects
+from fivefold.store.levels.assessment_queue import Subject
+from fivefold.store.rulesets.backtests import forget_entities
+from fivefold.store.rulesets.proposals import PROPOSED, WITHDRAWN
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import (
+    Attributes,
+    Correction,
+    Entity,
+    EntityType,
+    Ownership,
+    Record,
+    Screening,
+    Tag,
+    Transaction,
+    ValueScore,
+)
+from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow
+from fivefold.store.tables.proposals import Proposal
+
+_DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore)
+"""Rows that are about the person alone. Due marks come first: whoever is at them stores nothing any more."""
+
+_EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
+    (AssessmentInputs, {"content": None, "salt": None}),
+    (Assessment, {"breakdown": None}),
+    (OutboxEvent, {"body": None}),
+    (Delivery, {"error": None}),
+    (Decision, {"inputs": None, "answer": None, "decision_key": None}),
+    (OverrideRow, {"reason": "erased", "decision_reason": None, "revocation_reason": None}),
+)
+"""Rows that stay for the history's and the chain's sake, without what they said of the person."""
+
+ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (
+    (Entity.created_us, Entity.id),
+    (Entity.noted_us, Entity.id),
+    (Attributes.known_us, Attributes.entity_id),
+    (Transaction.at_us, Transaction.entity_id),
+    (Transaction.recorded_us, Transaction.entity_id),
+    (Correction.at_us, Correction.entity_id),
+    (Correction.known_us, Correction.entity_id),
+    (Correction.recorded_us, Correction.entity_id),
+    (Tag.from_us, Tag.entity_id),
+    (Tag.until_us, Tag.entity_id),
+    (Screening.at_us, Screening.entity_id),
+    (Screening.recorded_us, Screening.entity_id),
+    (Ownership.from_us, Ownership.owner_id),
+    (Ownership.until_us, Ownership.owner_id),
+    (Record.opened_us, Record.entity_id),
+    (Record.closed_us, Record.entity_id),
+    (OverrideRow.requested_us, OverrideRow.entity_id),
+    (OverrideRow.decided_us, OverrideRow.entity_id),
+    (OverrideRow.revoked_us, OverrideRow.entity_id),
+    (Proposal.proposed_us, Proposal.entity_id),
+    (Proposal.decided_us, Proposal.entity_id),
+    (Decision.at_us, Decision.entity_id),
+)
+"""Every moment that begins retention again, with whose it is. A test holds all tables about entities against it."""
+
+DERIVED = (
+    "assessment_inputs", "assessments", "deliveries", "due_marks", "level_releases", "outbox", "standings",
+    "transitions", "value_scores",
+)  # fmt: skip
+"""Tables about entities that the program itself fills, from time to time and without end: no activity."""
+
+ERASED_NAME = re.compile("erased-[0-9]+")
+"""What `erased_name` gives; nobody may be given such a name, which somebody erased is to have."""
+
+
+def erased_name(entity_id: int) -> str:
+    """Name an entity whose own name was erased.
+
+    >>> erased_name(12)
+    'erased-12'
+    """
+    return f"erased-{entity_id}"
+
+
+def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Entity], list[Entity]]:
+    """Lock an entity and what it owns or did, as they are now: facts about that are facts about the owner.
+
+    First those that go with it, itself among them: what nobody else owns or did. Then what it owns at present together
+    with others, which stays. Who was erased is left out.
+    """
+    session.execute(select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id).with_for_update())
+    owned, present = ownerships.owned_numbers(session, entity.id), ownerships.owned_numbers(session, entity.id, now_us)
+    others = ownerships.spans_of(session, owned)
+    shared = {number for number in owned if any(span.owner_id != entity.id for span in others[number])}
+    wanted = select(Entity).where(among(session, Entity.id, sorted({entity.id, *owned - shared, *present})))
+    wanted = wanted.where(Entity.erased_us.is_(None)).order_by(Entity.id).with_for_update()
+    found = list(session.scalars(wanted.execution_options(populate_existing=True)))
+    return [one for one in found if one.id not in shared], [one for one in found if one.id in shared]
+
+
+def name_taken(session: Session, entities: Sequence[Entity]) -> Entity | None:
+    """Find another entity that has a name which one of these would get: such names could be given once."""
+    left = {(entity.type_id, erased_name(entity.id)): entity for entity in entities}
+    types, names = sorted({entity.type_id for entity in entities}), [erased_name(entity.id) for entity in entities]
+    wanted = among(session, Entity.type_id, types), among(session, Entity.external_id, names)
+    for found in session.scalars(select(Entity).where(*wanted)):
+        if left.get((found.type_id, found.external_id), found) is not found:
+            return found
+    return None
+
+
+def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -> int:
+    """Tell when something last happened to entities: when they or a fact about them came, began or ended.
+
+    A moment that is still to come, such as the end of a tag, does not count yet.
+    """
+    found = [
+        session.scalar(select(func.max(moment)).where(among(session, of, entity_ids), moment <= now_us))
+        for moment, of in ACTIVITY
+    ]
+    return max((moment for moment in found if moment is not None), default=now_us)
+
+
+def open_record(session: Session, entity_ids: Sequence[int]) -> Record | None:
+    """Find a case or an alert about entities that is not closed: it is not over, however long ago it began."""
+    wanted = select(Record).where(among(session, Record.entity_id, entity_ids), Record.closed_us.is_(None))
+    return session.scalar(wanted.order_by(Record.id).limit(1))
+
+
+def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int]:
+    """Take everything out, but for the values of the audit log; give the numbers of the proposals that were emptied."""
+    ids = [entity.id for entity in entities]
+    for entity in entities:
+        entity.external_id, entity.hold_reason = erased_name(entity.id), None
+        entity.erased_us = now_us
+    session.flush()  # the guards of history ask for it
+    ownerships.forget(session, ids, now_us)
+    for table in _DELETED:
+        session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
+    for table, emptied in _EMPTIED:
+        changed = update(table).where(among(session, _of(table), ids)).values(**emptied)
+        session.execute(changed, execution_options=_UNSEEN)
+    emptied_proposals = _proposals_about(session, ids)
+    proposals = update(Proposal).where(among(session, Proposal.id, emptied_proposals))
+    session.execute(proposals.values(reason="erased", decision_reason=None), execution_options=_UNSEEN)
+    facts = update(Proposal).where(among(session, Proposal.entity_id, ids))
+    state = case((Proposal.state == PROPOSED, WITHDRAWN), else_=Proposal.state)
+    said = {"subject": "erased", "content": "{}", "reach": "{}", "state": state}
+    session.execute(facts.values(**said), execution_options=_UNSEEN)
+    forget_answers(session, entities[0].organisation_id)
+    forget_entities(session, entities[0].organisation_id, ids)
+    return emptied_proposals
+
+
+_UNSEEN = {"synchronize_session": False}
+"""Nothing of these rows is held in the session."""
+
+
+def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:
+    """Number the proposals about entities, their facts or the end of an override: they say why, of a person."""
+    found = list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
+    overrides = session.scalars(select(OverrideRow.id).where(among(session, OverrideRow.entity_id, ids)))
+    contents = [canonical_json({"override": number}) for number in overrides]
+    if not contents:
+        return found
+    wanted = select(Proposal.id).where(Proposal.kind == "override.revoke", among(session, Proposal.content, contents))
+    return found + list(session.scalars(wanted))
+
+
+def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
+    return cast("ColumnElement[int]", table.__table__.c.entity_id)
+
+
+def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
+    """Find entries of the audit log about entities, their decisions, their overrides and proposals to end these."""
+
+    def numbers_of(table: type[Any]) -> ScalarSelect[str]:
+        return select(cast_to(table.id, Text)).where(among(session, _of(table), ids)).scalar_subquery()
+
+    is_about = or_(
+        (AuditEntry.subject_kind == "entity") & among(session, AuditEntry.subject_id, [str(number) for number in ids]),
+        (AuditEntry.subject_kind == "override") & AuditEntry.subject_id.in_(numbers_of(OverrideRow)),
+        (AuditEntry.subject_kind == "decision") & AuditEntry.subject_id.in_(numbers_of(Decision)),
+    )
+    proposals = [str(number) for number in _proposals_about(session, ids)]
+    if proposals:
+        of_proposals = among(session, AuditEntry.subject_id, proposals)
+        is_about = or_(is_about, (AuditEntry.subject_kind == "proposal") & of_proposals)
+    wanted = select(AuditEntry.number).where(AuditEntry.organisation_id == organisation_id, is_about)
+    return list(session.scalars(wanted.order_by(AuditEntry.number)))
+
+
+def numbered(session: Session, organisation_id: int, entity_id: int) -> Entity | None:
+    """Find an entity by its number."""
+    found = session.get(Entity, entity_id)
+    return found if found is not None and found.organisation_id == organisation_id else None
+
+
+def owners_of(session: Session, entities: Sequence[Entity]) -> list[Subject]:
+    """Name the owners that remain: what counted for them is gone."""
+    ids = {entity.id for entity in entities}
+    return subjects(session, ownerships.owner_numbers(session, ids) - ids)

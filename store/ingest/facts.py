@@ -1,0 +1,114 @@
+"""What is known of one entity, as it was stored. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Select, literal, null, or_, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import Page, Part
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.keyset import rows_of, scalars_of
+from fivefold.store.tables.entities import (
+    BIG,
+    Attributes,
+    Correction,
+    Entity,
+    EntityType,
+    Ownership,
+    Record,
+    Screening,
+    Tag,
+    Transaction,
+)
+from fivefold.store.tables.levels import Standing
+
+
+def attributes_of(session: Session, entity_id: int) -> Attributes | None:
+    """Find the latest version of an entity's attributes."""
+    wanted = select(Attributes).where(Attributes.entity_id == entity_id)
+    return session.scalar(wanted.order_by(Attributes.number.desc()).limit(1))
+
+
+def name_of(session: Session, entity_id: int) -> tuple[str, str]:
+    """Give an entity's type and its name outside."""
+    wanted = select(EntityType.name, Entity.external_id).join(Entity, Entity.type_id == EntityType.id)
+    kind, external_id = session.execute(wanted.where(Entity.id == entity_id)).one()
+    return kind, external_id
+
+
+def tags_of(session: Session, entity_id: int, part: Part) -> Page[Tag]:
+    """List the tags that an entity has or had, the newest first."""
+    return scalars_of(session, select(Tag).where(Tag.entity_id == entity_id), (Tag.id,), part, descending=True)
+
+
+def screenings_of(session: Session, entity_id: int, part: Part) -> Page[Screening]:
+    """List an entity's screenings, those that were made last first."""
+    wanted = select(Screening).where(Screening.entity_id == entity_id)
+    return scalars_of(session, wanted, (Screening.at_us, Screening.id), part, descending=True)
+
+
+def records_of(session: Session, entity_id: int, kind: str, part: Part) -> Page[Record]:
+    """List an entity's cases or alerts, those that were opened last first."""
+    wanted = select(Record).where(Record.entity_id == entity_id, Record.kind == kind)
+    return scalars_of(session, wanted, (Record.opened_us, Record.id), part, descending=True)
+
+
+def counted_transactions(
+    entity_id: int, since_us: int | None = None, until_us: int | None = None
+) -> Select[Transaction, str, str]:
+    """Select the transactions that count for an entity, each with whose it is: its type, and its name outside.
+
+    They are those that its level reads: its own, and those of what it owns or did, of the time in which it did; from a
+    moment until before another.
+    """
+    own = select(literal(entity_id, BIG).label("entity_id"), null().label("from_us"), null().label("until_us"))
+    owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == entity_id)
+    counts = own.union_all(owned).subquery()
+    at = Transaction.at_us
+    wanted = (
+        select(Transaction, EntityType.name, Entity.external_id)
+        .join(counts, counts.c.entity_id == Transaction.entity_id)
+        .join(Entity, Entity.id == Transaction.entity_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .where(
+            or_(counts.c.from_us.is_(None), counts.c.from_us <= at),
+            or_(counts.c.until_us.is_(None), counts.c.until_us > at),
+        )
+    )
+    if since_us is not None:
+        wanted = wanted.where(at >= since_us)
+    return wanted if until_us is None else wanted.where(at < until_us)
+
+
+def transactions_of(
+    session: Session, wanted: Select[Transaction, str, str], part: Part
+) -> Page[tuple[Transaction, str, str]]:
+    """List selected transactions, the latest first."""
+    return rows_of(session, wanted, (Transaction.at_us, Transaction.transaction_id), part, descending=True)
+
+
+def corrections_of(session: Session, transactions: Sequence[Transaction]) -> Sequence[Correction]:
+    """List the corrections of some transactions, in the order in which they hold."""
+    entity_ids = sorted({found.entity_id for found in transactions})
+    numbers = [found.transaction_id for found in transactions]
+    wanted = select(Correction).where(
+        among(session, Correction.entity_id, entity_ids), among(session, Correction.transaction_id, numbers)
+    )
+    return session.scalars(wanted.order_by(Correction.counts_from_us, Correction.id)).all()
+
+
+def entities_of_type(
+    session: Session, organisation_id: int, type_id: int, part: Part, level: int | None = None
+) -> Page[tuple[Entity, Standing | None]]:
+    """List entities of a type with where they stand, in the order of their numbers; of one level or of all.
+
+    An erased entity is left out.
+    """
+    wanted = select(Entity, Standing).where(Entity.erased_us.is_(None))
+    if level is None:  # by the index of one table or of the other: both have the entities in order
+        of_type = (Entity.organisation_id == organisation_id, Entity.type_id == type_id)
+        wanted = wanted.outerjoin(Standing, Standing.entity_id == Entity.id).where(*of_type)
+        return rows_of(session, wanted, (Entity.id,), part)
+    of_level = (Standing.organisation_id == organisation_id, Standing.type_id == type_id, Standing.level == level)
+    wanted = wanted.join(Standing, Standing.entity_id == Entity.id).where(*of_level)
+    return rows_of(session, wanted, (Standing.entity_id,), part)

@@ -1,0 +1,165 @@
+"""Who owns what, from when until when. Nothing here begins or ends a transaction.
+
+Whoever changes ownerships holds the organisation's lock, so that what was read of them holds until the end.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+
+from fivefold.store.audit.bound_rows import new_ids
+from fivefold.store.audit.history import new_salts
+from fivefold.store.levels.bulk_reads import read_rows
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.bulk import write_rows
+from fivefold.store.tables.entities import Entity, EntityType, Ownership
+from fivefold.store.tables.levels import Standing
+
+_EDGES = {"entity_id": pl.Int64, "owner_id": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time in which one entity owns another: from a moment, or from the first fact on, until before another.
+
+    `number` is that of its row; None for one that is new.
+    """
+
+    owner_id: int
+    from_us: int | None = None
+    until_us: int | None = None
+    number: int | None = None
+
+    def is_live(self, now_us: int) -> bool:
+        """Tell whether it goes on after now."""
+        return self.until_us is None or self.until_us > now_us
+
+    def overlaps(self, other: "Span") -> bool:
+        """Tell whether both have a moment in common, or begin at the same one."""
+        if self.from_us == other.from_us:
+            return True
+        return _begins_before_end(self, other) and _begins_before_end(other, self)
+
+
+def _begins_before_end(one: Span, other: Span) -> bool:
+    return one.from_us is None or other.until_us is None or one.from_us < other.until_us
+
+
+def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:
+    """Name those who own some of these entities, or did: what is known late may be of their time."""
+    asked = "SELECT DISTINCT owner_id FROM ownerships WHERE entity_id IN :ids"
+    return set(read_rows(session, asked, sorted(entity_ids), {"owner_id": pl.Int64})["owner_id"])
+
+
+def owners_above(session: Session, entity_ids: Iterable[int], now_us: int) -> dict[int, set[int]]:
+    """Give the present owners of each of these entities that has some, of those owners, and so on up."""
+    asked = (
+        "WITH RECURSIVE above(entity_id, owner_id) AS (SELECT o.entity_id, o.owner_id FROM ownerships o"
+        " WHERE o.entity_id IN :ids AND (o.until_us IS NULL OR o.until_us > :now)"
+        # Rows that are there already are not added again: it ends even where owners go round.
+        " UNION SELECT o.entity_id, o.owner_id FROM ownerships o JOIN above ON o.entity_id = above.owner_id"
+        " WHERE o.until_us IS NULL OR o.until_us > :now) SELECT entity_id, owner_id FROM above"
+    ).replace(":now", str(int(now_us)))
+    above: dict[int, set[int]] = {}
+    for entity_id, owner_id in read_rows(session, asked, sorted(entity_ids), _EDGES).iter_rows():
+        above.setdefault(entity_id, set()).add(owner_id)
+    return above
+
+
+def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[Span]]:
+    """Give all times in which some of these entities are or were owned, in the order in which they were added."""
+    asked = "SELECT entity_id, owner_id, from_us, until_us, id FROM ownerships WHERE entity_id IN :ids ORDER BY id"
+    columns = {**_EDGES, "from_us": pl.Int64, "until_us": pl.Int64, "id": pl.Int64}
+    found: dict[int, list[Span]] = {}
+    for entity_id, *span in read_rows(session, asked, sorted(entity_ids), columns).iter_rows():
+        found.setdefault(entity_id, []).append(Span(*span))
+    return found
+
+
+def write_spans(
+    session: Session, changed: Mapping[int, Sequence[Span]], before: Mapping[int, Sequence[Span]], now_us: int
+) -> list[int]:
+    """Add the spans of entities that are new, and give those that are others than before their times; give the rows."""
+    others = [
+        (entity_id, span)
+        for entity_id, spans in changed.items()
+        for span in sorted(set(spans) - set(before.get(entity_id, ())), key=spans.index)
+    ]
+    added = [
+        (entity_id, span.owner_id, span.from_us, span.until_us) for entity_id, span in others if span.number is None
+    ]
+    numbers, salts = new_ids(session, "ownerships", len(added)), new_salts(len(added))
+    rows = ((number, salt, *span) for number, salt, span in zip(numbers, salts, added, strict=True))
+    write_rows(session, "ownerships", ("id", "salt", "entity_id", "owner_id", "from_us", "until_us"), rows)
+    known = [
+        {"id": span.number, "from_us": span.from_us, "until_us": span.until_us}
+        for _, span in others
+        if span.number is not None
+    ]
+    if known:
+        session.execute(update(Ownership), known)
+    _note_first_owners(session, Entity.id, sorted(changed), now_us)
+    return [*numbers, *(span.number for _, span in others if span.number is not None)]
+
+
+def _note_first_owners(session: Session, which: InstrumentedAttribute[Any], ids: Sequence[int], now_us: int) -> None:
+    """Tell processes of the release before, which know one owner, who is the first."""
+    live = or_(Ownership.until_us.is_(None), Ownership.until_us > now_us)
+    first = select(Ownership.owner_id).where(Ownership.entity_id == Entity.id, live).order_by(Ownership.id).limit(1)
+    changed = update(Entity).where(among(session, which, ids)).values(owner_id=first.scalar_subquery())
+    session.execute(changed, execution_options={"synchronize_session": False})
+
+
+def forget(session: Session, entity_ids: Sequence[int], now_us: int) -> None:
+    """Take out who owned erased entities, and what these owned."""
+    of_them = or_(among(session, Ownership.entity_id, entity_ids), among(session, Ownership.owner_id, entity_ids))
+    session.execute(delete(Ownership).where(of_them), execution_options={"synchronize_session": False})
+    _note_first_owners(session, Entity.owner_id, entity_ids, now_us)
+
+
+def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -> set[int]:
+    """Name what an entity owns or did; with *now_us* what it owns at that moment alone."""
+    wanted = select(Ownership.entity_id).where(Ownership.owner_id == entity_id)
+    if now_us is not None:
+        wanted = wanted.where(or_(Ownership.until_us.is_(None), Ownership.until_us > now_us))
+    return set(session.scalars(wanted))
+
+
+@dataclass(frozen=True)
+class Related:
+    """An entity that owns another or is owned by it, as it is listed; `number` is that of the ownership's row."""
+
+    number: int
+    entity_type: str
+    external_id: str
+    from_us: int | None
+    until_us: int | None
+    standing: Standing | None
+
+
+def owned_by(session: Session, entity_id: int, most: int, after: int = 0) -> list[Related]:
+    """List what an entity owns or did, in the order in which that became known."""
+    return _related(session, Ownership.owner_id == entity_id, Ownership.entity_id, most, after)
+
+
+def owners_of(session: Session, entity_id: int, most: int, after: int = 0) -> list[Related]:
+    """List who owns an entity or did, in the order in which that became known."""
+    return _related(session, Ownership.entity_id == entity_id, Ownership.owner_id, most, after)
+
+
+def _related(
+    session: Session, of: ColumnElement[bool], other: InstrumentedAttribute[int], most: int, after: int
+) -> list[Related]:
+    related = aliased(Entity)
+    wanted = (
+        select(Ownership.id, EntityType.name, related.external_id, Ownership.from_us, Ownership.until_us, Standing)
+        .join(related, related.id == other)
+        .join(EntityType, EntityType.id == related.type_id)
+        .outerjoin(Standing, Standing.entity_id == related.id)
+        .where(of, Ownership.id > after)
+    )
+    return [Related(*row) for row in session.execute(wanted.order_by(Ownership.id).limit(most))]

@@ -1,0 +1,143 @@
+"""Transactions, added in bulk: staged, then added where their number is new. Begins and ends no transaction."""
+
+from dataclasses import dataclass, field
+
+import polars as pl
+from psycopg.errors import UniqueViolation
+from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session
+
+from fivefold.store.audit.history import new_batch, settled_lines, transaction_lines
+from fivefold.store.sql.arrays import literal_of
+from fivefold.store.sql.bulk import write_frame
+
+COLUMNS = (
+    "transaction_id",
+    "entity_id",
+    "at_us",
+    "amount",
+    "currency",
+    "state",
+    "balance",
+    "category",
+    "account_created_us",
+    "content",
+)
+_ALL = ", ".join(COLUMNS)
+_STAGED = {
+    "sqlite": "CREATE TEMP TABLE IF NOT EXISTS staged (transaction_id TEXT, entity_id INTEGER, at_us INTEGER,"
+    " amount REAL, currency TEXT, state TEXT, balance REAL, category TEXT, account_created_us INTEGER, content TEXT)",
+    "postgresql": "CREATE TEMP TABLE IF NOT EXISTS staged (transaction_id text, entity_id bigint, at_us bigint,"
+    " amount double precision, currency text, state text, balance double precision, category text,"
+    " account_created_us bigint, content text) ON COMMIT DELETE ROWS",
+}
+"""On PostgreSQL it is empty again after each transaction."""
+_EMPTY = text("DELETE FROM staged")
+
+
+def _add(order: str) -> TextClause:
+    """Write what adds: in one order for everybody, since two that send the same in others would block each other."""
+    return text(
+        f"INSERT INTO transactions (organisation_id, recorded_us, batch, {_ALL})"  # noqa: S608 (our own words)
+        f" SELECT :of, :now, :batch, {_ALL} FROM staged WHERE true ORDER BY transaction_id {order}"
+        " ON CONFLICT (organisation_id, transaction_id) DO NOTHING RETURNING entity_id, transaction_id"
+    )
+
+
+_ADD = {"sqlite": _add(""), "postgresql": _add('COLLATE "C"')}
+_FACTS = ("entity_id", "at_us", "amount", "currency", "balance", "category", "account_created_us", "content")
+_JOINED = "organisation_id = :of AND transactions.transaction_id = staged.transaction_id"
+
+
+def _statements(differs: str) -> tuple[TextClause, TextClause]:
+    """Write, with the database's own word for "is not the same", what contradicts, and what takes over a state."""
+    other = " OR ".join(f"transactions.{name} {differs} staged.{name}" for name in _FACTS)
+    state = f"transactions.state {differs} staged.state"
+    final = f"{state} AND coalesce(transactions.state, '') <> 'PENDING'"
+    contradicts = f"SELECT staged.transaction_id FROM staged JOIN transactions ON {_JOINED} WHERE {other} OR ({final})"  # noqa: S608 (our own words)
+    change = (
+        "UPDATE transactions SET state = staged.state, settled_batch = :batch FROM staged"  # noqa: S608 (as above)
+        f" WHERE {_JOINED} AND transactions.state = 'PENDING' AND {state}"
+        " RETURNING transactions.entity_id, transactions.transaction_id, transactions.state"
+    )
+    return text(contradicts), text(change)
+
+
+_LATER = {"sqlite": _statements("IS NOT"), "postgresql": _statements("IS DISTINCT FROM")}
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of staged rows.
+
+    Attributes:
+        new: how many were added.
+        changed: how many changed their state.
+        touched: entities of either.
+        conflicts: numbers that were taken before with other content; then the transaction must be undone.
+        batch: by which what was added or changed is found again.
+        lines: of what was added and changed, as `store.audit.history` seals them.
+    """
+
+    new: int
+    changed: int
+    touched: set[int]
+    conflicts: list[str]
+    batch: int = field(default=0, compare=False)
+    lines: list[str] = field(default_factory=list, compare=False)
+
+
+LOOKED_FOR = 50
+"""About so many of a call's numbers are looked for before it is copied: what is sent again is sent again as a whole. To
+look for all would take as long as an index does; where others were taken before, the copy is undone."""
+_KNOWN = text(
+    "SELECT EXISTS (SELECT 1 FROM transactions"
+    " WHERE organisation_id = :of AND transaction_id = ANY(CAST(:ids AS text[])))"
+)
+
+
+def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int, batch: int) -> bool:
+    """Copy transactions straight into the table, which takes half the time; False where one was taken before."""
+    ordered = staged.select(COLUMNS).sort("transaction_id")
+    some = ordered["transaction_id"].gather_every(max(1, len(ordered) // LOOKED_FOR)).to_list()
+    if session.scalar(_KNOWN, {"of": organisation_id, "ids": literal_of(some)}):
+        return False
+    of, now = pl.lit(organisation_id).alias("organisation_id"), pl.lit(now_us).alias("recorded_us")
+    in_batch = pl.lit(batch).alias("batch")
+    try:
+        with session.begin_nested():
+            write_frame(session, "transactions", ordered.with_columns(of, now, in_batch))
+    except UniqueViolation:  # somebody else sent it at this moment
+        return False
+    return True
+
+
+def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> Added:
+    """Add transactions whose numbers are new, and take over another state of those that were pending.
+
+    Args:
+        session: in the transaction of the use case.
+        organisation_id: whose they are.
+        staged: `COLUMNS`, each number once.
+        now_us: when they were recorded.
+    """
+    dialect = session.get_bind().dialect.name
+    batch = new_batch()
+    if dialect == "postgresql" and _copied(session, organisation_id, staged, now_us, batch):
+        return Added(len(staged), 0, set(staged["entity_id"].unique().to_list()), [], batch, transaction_lines(staged))
+    session.execute(text(_STAGED[dialect]))
+    if dialect == "sqlite":
+        session.execute(_EMPTY)
+    write_frame(session, "staged", staged.select(COLUMNS))
+    of = {"of": organisation_id}
+    new = session.execute(_ADD[dialect], {**of, "now": now_us, "batch": batch}).all()
+    if len(new) == len(staged):
+        return Added(len(new), 0, {row.entity_id for row in new}, [], batch, transaction_lines(staged))
+    contradicts, change = _LATER[dialect]
+    # Changed first: whoever settles the same one at this moment is waited for, and then contradicted.
+    changed = session.execute(change, {**of, "batch": batch}).all()
+    conflicts = session.scalars(contradicts, of).all()
+    added = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
+    lines = transaction_lines(added) + settled_lines((row.transaction_id, row.state) for row in changed)
+    touched = {row.entity_id for row in (*new, *changed)}
+    return Added(len(new), len(changed), touched, list(conflicts), batch, lines)

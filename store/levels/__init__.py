@@ -1,0 +1,1 @@
+"""Queries about levels, the assessment queue and leases."""

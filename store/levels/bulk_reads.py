@@ -1,0 +1,245 @@
+"""What is known of some entities, read as frames; whatever is asked, in one statement. Begins no transaction.
+
+Past SQLAlchemy, whose rows cost several times as much; and not by COPY, which gives PostgreSQL's rows out one by one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.store.sql.arrays import literal_of
+from fivefold.store.tables.entities import COUNTS_FROM
+
+_TRANSACTIONS: Mapping[str, Any] = {
+    "entity": pl.Int64,
+    "transaction_id": pl.String,
+    "at_us": pl.Int64,
+    "amount": pl.Float64,
+    "currency": pl.String,
+    "state": pl.String,
+    "content": pl.String,
+}
+_FOR_VALUE: Mapping[str, Any] = {"balance": pl.Float64, "category": pl.String, "account_created_us": pl.Int64}
+_RECORDS: Mapping[str, Any] = {
+    "entity": pl.Int64,
+    "opened_us": pl.Int64,
+    "closed_us": pl.Int64,
+    "outcome": pl.String,
+    "status": pl.String,
+    "content": pl.String,
+}
+_STANDINGS: Mapping[str, Any] = {
+    "entity": pl.Int64,
+    "number": pl.Int64,
+    "assessed_us": pl.Int64,
+    "version_id": pl.Int64,
+    "level": pl.Int64,
+    "rules_level": pl.Int64,
+    "entered_us": pl.Int64,
+    "floor": pl.Int64,
+    "hard_floor": pl.Int64,
+    "floors_lost": pl.String,
+    "override_id": pl.Int64,
+    "source": pl.String,
+    "digest": pl.String,
+}
+_RELEASES: Mapping[str, Any] = {
+    "entity": pl.Int64,
+    "version_id": pl.Int64,
+    "held_level": pl.Int64,
+    "held_entered_us": pl.Int64,
+    "assessed_us": pl.Int64,
+    "level": pl.Int64,
+    "entered_us": pl.Int64,
+    "floor": pl.Int64,
+    "hard_floor": pl.Int64,
+    "floors_lost": pl.String,
+}
+_RUNS: Mapping[str, Any] = {"entity": pl.Int64, "number": pl.Int64, "as_of_us": pl.Int64, "content": pl.String}
+_KEYS = ("fact_of", "entity")
+_OWNED: Mapping[str, Any] = dict.fromkeys((*_KEYS, "type_id", "from_us", "until_us"), pl.Int64)
+_OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl.Int64, "until_us": pl.Int64}
+
+
+def read_rows(
+    session: Session, query: str, ids: Sequence[int] | Sequence[str], schema: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Read what *query* asks, in the columns of *schema*; `IN :ids` in it means to be one of these."""
+    connection = session.connection()
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        found = driver.execute(query.replace(":ids", "(SELECT value FROM json_each(?))"), (json.dumps(list(ids)),))
+    else:
+        # Named outright: compared with an array of a smaller kind, each row would be held against all of them in turn.
+        kind = "text" if ids and isinstance(ids[0], str) else "bigint"
+        found = driver.cursor(binary=True).execute(query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (literal_of(ids),))
+    return pl.DataFrame(found.fetchall(), schema=dict(schema), orient="row", strict=False)
+
+
+def entities(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read the latest attributes: `entity`, `external_id`, `content` (JSON); erased entities have none."""
+    return read_rows(
+        session,
+        "SELECT e.id, e.external_id, a.content FROM entities e JOIN attributes a ON a.entity_id = e.id"
+        " WHERE e.id IN :ids AND a.number = (SELECT max(b.number) FROM attributes b WHERE b.entity_id = e.id)"
+        " ORDER BY e.id",
+        ids,
+        {"entity": pl.Int64, "external_id": pl.String, "content": pl.String},
+    )
+
+
+def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read whose facts count for whom: `fact_of`, `entity`; everyone's own, and those of what they own or did.
+
+    Facts count from `from_us` until before `until_us`; null is without a beginning, or an end. `type_id` is the type of
+    what is owned, and null for what is everyone's own.
+    """
+    found = read_rows(
+        session,
+        "SELECT o.entity_id, o.owner_id, e.type_id, o.from_us, o.until_us FROM ownerships o"
+        " JOIN entities e ON e.id = o.entity_id WHERE o.owner_id IN :ids",
+        ids,
+        _OWNED,
+    )
+    own = pl.DataFrame({"fact_of": list(ids), "entity": list(ids)}, schema=dict.fromkeys(_KEYS, pl.Int64))
+    return pl.concat([own, found], how="diagonal")
+
+
+def transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
+    """Read transactions in the order of their time: `_TRANSACTIONS`, with `_FOR_VALUE` where that is asked for.
+
+    They are put in order here: databases order text each in its own way.
+    """
+    schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
+    asked = f"SELECT entity_id, {_names(schema)} FROM transactions WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    return read_rows(session, asked, ids, schema).sort("entity", "at_us", "transaction_id")
+
+
+def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
+    """Read corrections of entities' transactions, in the order in which they hold: the one known last is the last.
+
+    `_TRANSACTIONS`, with `_FOR_VALUE` where that is asked for, null where a correction leaves what was said; and
+    `kind`, and `known_us`, from when on it counts.
+    """
+    schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
+    asked = f"SELECT entity_id, {_names(schema)}, id, kind, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    more = {"id": pl.Int64, "kind": pl.String, "known_us": pl.Int64}
+    return read_rows(session, asked, ids, {**schema, **more}).sort("known_us", "id").drop("id")
+
+
+def corrections_to_come(session: Session, ids: Sequence[int], as_of_us: int) -> pl.DataFrame:
+    """Tell of which entities a correction counts from later on: `entity`, `at_us`, for each correction."""
+    asked = (
+        f"SELECT entity_id, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+        f" AND known_us > {as_of_us:d} AND recorded_us > {as_of_us:d}"
+    )
+    return read_rows(session, asked, ids, {"entity": pl.Int64, "at_us": pl.Int64})
+
+
+def transaction_counts(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Count transactions: `entity`, `count`; who has none is left out."""
+    asked = "SELECT entity_id, count(*) FROM transactions WHERE entity_id IN :ids GROUP BY entity_id"
+    return read_rows(session, asked, ids, {"entity": pl.Int64, "count": pl.Int64})
+
+
+def records(session: Session, kind: str, ids: Sequence[int]) -> pl.DataFrame:
+    """Read cases or alerts, `_RECORDS`; *kind* is case or alert."""
+    return read_rows(
+        session,
+        "SELECT entity_id, opened_us, closed_us, outcome, status, content FROM records"  # noqa: S608 (our own words)
+        f" WHERE entity_id IN :ids AND kind = '{kind}' ORDER BY entity_id, id",
+        ids,
+        _RECORDS,
+    )
+
+
+def tags(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read tags: `entity`, `tag`, `from_us`, `until_us`."""
+    return read_rows(
+        session,
+        "SELECT entity_id, tag, from_us, until_us FROM tags WHERE entity_id IN :ids ORDER BY entity_id, id",
+        ids,
+        {"entity": pl.Int64, "tag": pl.String, "from_us": pl.Int64, "until_us": pl.Int64},
+    )
+
+
+def screenings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read screenings: `entity`, `screening`, `found` (1 or 0), `at_us`, the later recorded one last."""
+    return read_rows(
+        session,
+        "SELECT entity_id, screening, CASE WHEN found THEN 1 ELSE 0 END, at_us FROM screenings"
+        " WHERE entity_id IN :ids ORDER BY entity_id, at_us, id",
+        ids,
+        {"entity": pl.Int64, "screening": pl.String, "found": pl.Int64, "at_us": pl.Int64},
+    )
+
+
+def values(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read the latest value scores: `entity`, `as_of_us`, what it is, `model`, `model_version`; null for no value."""
+    return read_rows(
+        session,
+        "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value, v.model, v.model_version"
+        " FROM value_scores v"
+        " WHERE v.entity_id IN :ids"
+        " AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id)",
+        ids,
+        {
+            "entity": pl.Int64,
+            "as_of_us": pl.Int64,
+            "score": pl.Float64,
+            "segment": pl.String,
+            "expected_value": pl.Float64,
+            "model": pl.String,
+            "model_version": pl.Int64,
+        },
+    )
+
+
+def standings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read where entities stand, `_STANDINGS`; those never assessed are not among them."""
+    asked = f"SELECT entity_id, {_names(_STANDINGS)} FROM standings WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    return read_rows(session, asked, ids, _STANDINGS)
+
+
+def releases(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read the levels that an approved roll-back releases, `_RELEASES`; each holds for one standing alone."""
+    asked = f"SELECT entity_id, {_names(_RELEASES)} FROM level_releases WHERE entity_id IN :ids AND active ORDER BY id"  # noqa: S608 (our own words)
+    return read_rows(session, asked, ids, _RELEASES)
+
+
+def runs_of_version(session: Session, ids: Sequence[int], version_id: int) -> pl.DataFrame:
+    """Read the latest assessments of entities as far back as one version made them: `_RUNS`, the oldest first.
+
+    `content` is what the first of a run was made from; of the others it is null, and where it was erased.
+    """
+    found = read_rows(
+        session,
+        "SELECT a.entity_id, a.number, a.as_of_us, CASE WHEN a.number = s.first THEN i.content END"  # noqa: S608 (ours)
+        " FROM assessments a JOIN (SELECT b.entity_id, coalesce(max(CASE WHEN b.version_id IS NULL"
+        f" OR b.version_id <> {int(version_id)} THEN b.number END), 0) + 1 AS first"
+        " FROM assessments b WHERE b.entity_id IN :ids GROUP BY b.entity_id) s"
+        " ON s.entity_id = a.entity_id AND a.number >= s.first"
+        " LEFT JOIN assessment_inputs i ON i.entity_id = a.entity_id AND i.number = a.number",
+        ids,
+        _RUNS,
+    )
+    return found.sort("entity", "number")
+
+
+def overrides(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read the approved override of each entity, live or expired, `_OVERRIDES`; the latest where there are several."""
+    return read_rows(
+        session,
+        "SELECT o.entity_id, o.id, o.level, o.until_us FROM overrides o WHERE o.entity_id IN :ids"
+        " AND o.id = (SELECT p.id FROM overrides p WHERE p.entity_id = o.entity_id AND p.state = 'approved'"
+        " ORDER BY p.decided_us DESC, p.id DESC LIMIT 1)",
+        ids,
+        _OVERRIDES,
+    )
+
+
+def _names(schema: Mapping[str, Any]) -> str:
+    return ", ".join(name for name in schema if name != "entity")

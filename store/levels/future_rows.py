@@ -1,0 +1,167 @@
+"""What a clock that was ahead dated after now: counted, and mended. Nothing here begins or ends a transaction.
+
+History is left: assessments, transitions, decisions, the audit log. See `usecases.levels.clock_repair`.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import and_, case, delete, func, literal_column, select, union, update
+from sqlalchemy.orm import Session
+
+from fivefold.store.audit.bound_rows import TABLES, Digests, digests, joined
+from fivefold.store.tables.entities import (
+    Attributes,
+    Correction,
+    Entity,
+    Record,
+    Screening,
+    Tag,
+    Transaction,
+    ValueScore,
+)
+from fivefold.store.tables.events import Delivery
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, Standing
+
+LONGEST_WAIT_US: Final = 48 * 3_600_000_000
+"""No delivery waits longer to be tried again."""
+
+
+class Ahead(NamedTuple):
+    """What of one kind is dated after now, of one organisation: how many, and the latest of them, in microseconds."""
+
+    organisation_id: int
+    kind: str
+    entries: int
+    latest_us: int
+
+
+class Concerned(NamedTuple):
+    """An entity of whom something is dated after now."""
+
+    entity_id: int
+    organisation_id: int
+    type_id: int
+    erased: bool
+
+
+_LATER_OF_RECORD: Final[Any] = case((Record.closed_us > Record.opened_us, Record.closed_us), else_=Record.opened_us)
+"""What was opened long ago may have been closed by a clock ahead: its outcome is unknown until then."""
+
+# A transaction's own date is that of who sent it, and may be ahead a little; `recorded_us` is of a clock of ours.
+_STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
+    ("assessments", Standing, Standing.assessed_us, ()),
+    ("value scores", ValueScore, ValueScore.as_of_us, ()),
+    ("attributes", Attributes, Attributes.known_us, (Attributes.known_us,)),
+    ("transactions", Transaction, Transaction.recorded_us, (Transaction.recorded_us,)),
+    ("corrections", Correction, Correction.recorded_us, (Correction.recorded_us,)),
+    ("tags", Tag, Tag.from_us, (Tag.from_us,)),
+    ("screenings", Screening, Screening.at_us, (Screening.at_us, Screening.recorded_us)),
+    ("cases and alerts", Record, _LATER_OF_RECORD, (Record.opened_us, Record.closed_us)),
+)
+"""What it is, its table, the instant that tells, and the instants that are mended where it is a fact."""
+
+
+_PLAIN: Final[dict[str, Any]] = {"synchronize_session": False}
+
+
+def count(session: Session, latest_us: int) -> list[Ahead]:
+    """Count what is dated after a moment, by organisation and kind; goes through whole tables."""
+    found: list[Ahead] = []
+    for kind, table, stamp, _ in _STAMPS:
+        wanted = (
+            select(Entity.organisation_id, literal_column(f"'{kind}'"), func.count(), func.max(stamp))
+            .join(table, table.entity_id == Entity.id)
+            .where(stamp > latest_us)
+            .group_by(Entity.organisation_id)
+        )
+        found += [Ahead(*row) for row in session.execute(wanted)]
+    return sorted(found)
+
+
+def concerned(session: Session, organisation_id: int, latest_us: int, most: int) -> list[Concerned]:
+    """List entities of whom anything is dated after a moment, by their numbers; up to *most*."""
+    ids = union(*(select(table.entity_id).where(stamp > latest_us) for _, table, stamp, _ in _STAMPS)).subquery()
+    wanted = (
+        select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.erased_us.is_not(None))
+        .where(Entity.organisation_id == organisation_id, Entity.id.in_(select(ids.c.entity_id)))
+        .order_by(Entity.id)
+        .limit(most)
+    )
+    return [Concerned(*row) for row in session.execute(wanted)]
+
+
+def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> int:
+    """Let entities stand as before the first assessment that is dated ahead; tell how many.
+
+    The level is the one that was announced, since whoever listens must hear of each change; the next assessment moves
+    it. What the rules said before, and since when, is what that first assessment was made from.
+    """
+    wanted = select(Standing).where(Standing.entity_id.in_(entity_ids), Standing.assessed_us > latest_us)
+    rows = session.scalars(wanted.order_by(Standing.entity_id).with_for_update()).all()
+    before = _before(session, [row.entity_id for row in rows], latest_us)
+    for row in rows:
+        if row.entity_id in before:
+            row.rules_level, row.entered_us, row.floor, row.hard_floor, row.floors_lost = before[row.entity_id]
+        elif row.entered_us is not None:
+            row.entered_us = min(row.entered_us, now_us)
+        row.assessed_us, row.may_move_down_us, row.status = now_us, None, "failed"
+        row.digest = None
+    return len(rows)
+
+
+_Held = tuple[int | None, int | None, int, int, str | None]
+"""The rules' level, since when it held, the floors that held, and since when they rest on what is unknown."""
+
+
+def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict[int, _Held]:
+    """Give what held before the first assessment ahead, if kept."""
+    first = (
+        select(Assessment.entity_id, func.min(Assessment.number).label("number"))
+        .where(Assessment.entity_id.in_(entity_ids), Assessment.as_of_us > latest_us)
+        .group_by(Assessment.entity_id)
+        .subquery()
+    )
+    same = and_(AssessmentInputs.entity_id == first.c.entity_id, AssessmentInputs.number == first.c.number)
+    found: dict[int, _Held] = {}
+    for entity_id, content in session.execute(
+        select(AssessmentInputs.entity_id, AssessmentInputs.content).join(first, same)
+    ):
+        kept = {} if content is None else json.loads(content)
+        if "previous" in kept:
+            level, entered, *floors = kept["previous"] or (None, None)
+            floor, hard_floor, lost = floors or (0, 0, None)
+            found[entity_id] = (level, entered, floor, hard_floor, lost)
+    return found
+
+
+def date_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> tuple[int, Digests]:
+    """Let facts that are dated ahead be known from now on; tell how many there were, and the digests of bound rows."""
+    changed, written = 0, []
+    for _, table, stamp, mended in _STAMPS:
+        if mended:
+            values = {each: case((each > now_us, now_us), else_=each) for each in mended}
+            where = (table.entity_id.in_(entity_ids), stamp > latest_us)
+            bound = TABLES.get(table.__tablename__)
+            columns = [] if bound is None else [table.__table__.c[name] for name in bound.primary]
+            keys = [tuple(row) for row in session.execute(select(*columns).where(*where))] if columns else []
+            done: Any = session.execute(update(table).where(*where).values(values).execution_options(**_PLAIN))
+            changed += done.rowcount
+            if bound is not None:
+                written.append(digests(session, bound.name, keys))
+    return changed, joined(*written)
+
+
+def drop_values(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:
+    """Delete what the value model said of a moment that is still to come; tell how many."""
+    where = (ValueScore.entity_id.in_(entity_ids), ValueScore.as_of_us > latest_us)
+    done: Any = session.execute(delete(ValueScore).where(*where))
+    return int(done.rowcount)
+
+
+def end_waits(session: Session, latest_us: int, now_us: int) -> int:
+    """Let deliveries be tried now that would wait longer than any may; tell how many. Leases end by themselves."""
+    late = and_(Delivery.state == "waiting", Delivery.next_us > latest_us + LONGEST_WAIT_US)
+    done: Any = session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
+    return int(done.rowcount)

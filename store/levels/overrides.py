@@ -1,0 +1,106 @@
+"""Overrides: levels that people set, beside what the rules say. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.levels import OverrideRow, Standing
+
+
+def override_numbered(session: Session, organisation_id: int, number: int) -> OverrideRow:
+    """Find an override, whose entity nobody erases until the transaction ends.
+
+    NotThere where the organisation has none of that number, or its entity was erased.
+    """
+    found = session.scalar(
+        select(OverrideRow)
+        .join(Entity, Entity.id == OverrideRow.entity_id)
+        .where(OverrideRow.id == number, OverrideRow.organisation_id == organisation_id, Entity.erased_us.is_(None))
+        .with_for_update(key_share=True, of=Entity)
+    )
+    if found is None:
+        raise NotThere(f"there is no override {number}")
+    return found
+
+
+def is_live(now_us: int) -> ColumnElement[bool]:
+    """Tell which overrides hold: approved, and the instant at which they end is not reached."""
+    later = or_(OverrideRow.until_us.is_(None), OverrideRow.until_us > now_us)
+    return and_(OverrideRow.state == "approved", later)
+
+
+def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[OverrideRow]:
+    """List the overrides of an entity that hold."""
+    return session.scalars(select(OverrideRow).where(OverrideRow.entity_id == entity_id, is_live(now_us))).all()
+
+
+def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:
+    """Count the overrides that hold below what the rules say, but for those of one entity, and of who was erased."""
+    wanted = (
+        select(func.count())
+        .select_from(OverrideRow)
+        .join(Standing, Standing.entity_id == OverrideRow.entity_id)
+        .join(Entity, Entity.id == OverrideRow.entity_id)
+        .where(
+            Entity.erased_us.is_(None),
+            OverrideRow.organisation_id == organisation_id,
+            OverrideRow.entity_id != without,
+            OverrideRow.level < Standing.rules_level,
+            is_live(now_us),
+        )
+    )
+    return session.scalar(wanted) or 0
+
+
+def count_with_level(session: Session, organisation_id: int) -> int:
+    """Count the entities that have a level; who was erased is none of them."""
+    wanted = (
+        select(func.count())
+        .select_from(Standing)
+        .join(Entity, Entity.id == Standing.entity_id)
+        .where(Standing.organisation_id == organisation_id, Standing.level.is_not(None), Entity.erased_us.is_(None))
+    )
+    return session.scalar(wanted) or 0
+
+
+@dataclass(frozen=True)
+class Overridden:
+    """An override, whose it is, and where they stand; no standing where they were never assessed."""
+
+    override: OverrideRow
+    entity: Entity
+    type_name: str
+    standing: Standing | None
+
+
+def overrides_with_standings(
+    session: Session,
+    organisation_id: int,
+    entity_id: int | None = None,
+    number: int | None = None,
+    part: Part = WHOLE,
+) -> Page[Overridden]:
+    """List overrides, of one entity or of all, or the one of a number; the newest first.
+
+    The list of all leaves out those of erased entities.
+    """
+    wanted = (
+        select(OverrideRow, Entity, EntityType.name, Standing)
+        .join(Entity, Entity.id == OverrideRow.entity_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .outerjoin(Standing, Standing.entity_id == Entity.id)
+        .where(OverrideRow.organisation_id == organisation_id)
+    )
+    if entity_id is not None:
+        wanted = wanted.where(OverrideRow.entity_id == entity_id)
+    elif number is None:
+        wanted = wanted.where(Entity.erased_us.is_(None))
+    if number is not None:
+        wanted = wanted.where(OverrideRow.id == number)
+    return rows_of(session, wanted, (OverrideRow.id,), part, descending=True).map(lambda row: Overridden(*row))

@@ -1,0 +1,1 @@
+"""Queries about validations, drift and the operator's statistics."""

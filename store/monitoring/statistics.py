@@ -1,0 +1,128 @@
+"""What an operator watches of all organisations, in few and cheap statements. Begins no transaction.
+
+Each goes once through a narrow table or an index; `docs/validation-over-time.md` has what that takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Table, case, func, literal_column, select
+from sqlalchemy.orm import Session
+
+from fivefold.store.levels.assessment_queue import BULK, EVENT
+from fivefold.store.levels.overrides import is_live
+from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings
+from fivefold.store.tables.events import Delivery, Endpoint, MaterialChange, ValidationRun
+from fivefold.store.tables.levels import DueMark, OverrideRow, Standing
+
+_ERASED = select(Entity.id).where(Entity.erased_us.is_not(None))
+"""Few, and found by an index of their own."""
+_MARKS = cast("Table", DueMark.__table__)
+_DELIVERIES = cast("Table", Delivery.__table__)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Entities of one organisation and type at one level; of none where `level` is None."""
+
+    organisation_id: int
+    type_name: str
+    level: int | None
+    entities: int
+
+
+def organisations_with_levels(session: Session) -> list[tuple[int, str]]:
+    """List the organisations that chose their levels: number, and the levels' names as they are stored."""
+    wanted = select(OrganisationSettings.organisation_id, OrganisationSettings.levels)
+    return [(number, levels) for number, levels in session.execute(wanted.order_by(wanted.selected_columns[0]))]
+
+
+def level_counts(session: Session) -> list[Counted]:
+    """Count who stands where; an erased entity stands nowhere."""
+    by = (Standing.organisation_id, Standing.type_id, Standing.level)
+    present = Standing.entity_id.not_in(_ERASED)
+    counted = select(*by, func.count().label("entities")).where(present).group_by(*by).subquery()
+    wanted = (
+        select(counted.c.organisation_id, EntityType.name, counted.c.level, counted.c.entities)
+        .join(EntityType, EntityType.id == counted.c.type_id)
+        .order_by(counted.c.organisation_id, counted.c.type_id, counted.c.level)
+    )
+    return [Counted(*row) for row in session.execute(wanted)]
+
+
+def ahead_counts(session: Session, latest_us: int) -> list[tuple[int, int]]:
+    """Count whose last assessment is dated after a moment: organisation, how many."""
+    of = Standing.organisation_id
+    return _pairs(session, select(of, func.count()).where(Standing.assessed_us > latest_us).group_by(of))
+
+
+def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
+    """Count who is due: organisation, how many, since when the first of them is."""
+    counts: dict[int, tuple[int, int]] = {}
+    # One statement for each priority, and groups by a sum: so SQLite takes the index that leads to those that are due.
+    # Otherwise it would read the whole index that is in the order of organisations.
+    of = _MARKS.c.organisation_id + 0
+    for priority in (EVENT, BULK):
+        is_due = (_MARKS.c.quarantined.is_(False), _MARKS.c.priority == priority, _MARKS.c.due_us <= now_us)
+        wanted = select(of, func.count(), func.min(_MARKS.c.due_us)).where(*is_due).group_by(of)
+        for number, count, oldest_us in session.execute(wanted):
+            before, since_us = counts.get(number, (0, oldest_us))
+            counts[number] = (before + count, min(since_us, oldest_us))
+    return [(number, count, oldest_us) for number, (count, oldest_us) in sorted(counts.items())]
+
+
+def quarantined_counts(session: Session) -> list[tuple[int, int]]:
+    """Count who failed too often: organisation, how many."""
+    of = _MARKS.c.organisation_id
+    return _pairs(session, select(of, func.count()).where(_MARKS.c.quarantined.is_(True)).group_by(of))
+
+
+def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
+    """Count the overrides that hold: organisation, how many, how many of them below what the rules say."""
+    of = OverrideRow.organisation_id
+    downward = func.sum(case((OverrideRow.level < Standing.rules_level, 1), else_=0))
+    wanted = (
+        select(of, func.count(), downward)
+        .outerjoin(Standing, Standing.entity_id == OverrideRow.entity_id)
+        .where(is_live(now_us), OverrideRow.entity_id.not_in(_ERASED))
+        .group_by(of)
+    )
+    return [(number, live, int(below)) for number, live, below in session.execute(wanted)]
+
+
+def delivery_counts(session: Session, state: str) -> list[tuple[int, int]]:
+    """Count the deliveries that are waiting, or dead: organisation, how many."""
+    # The word stands in the statement itself: for a value that comes later no partial index is used.
+    is_in = _DELIVERIES.c.state == literal_column({"waiting": "'waiting'", "dead": "'dead'"}[state])
+    counted = (
+        select(_DELIVERIES.c.endpoint_id, func.count().label("deliveries"))
+        .where(is_in)
+        .group_by(_DELIVERIES.c.endpoint_id)
+        .subquery()
+    )
+    of = Endpoint.organisation_id
+    joined = select(of, func.sum(counted.c.deliveries)).join(counted, counted.c.endpoint_id == Endpoint.id)
+    return _pairs(session, joined.group_by(of))
+
+
+def open_change_counts(session: Session) -> list[tuple[int, int]]:
+    """Count the material changes that nobody signed off: organisation, how many."""
+    of = MaterialChange.organisation_id
+    return _pairs(session, select(of, func.count()).where(MaterialChange.signed_us.is_(None)).group_by(of))
+
+
+def _pairs(session: Session, wanted: Any) -> list[tuple[int, int]]:
+    return [(number, int(count)) for number, count in session.execute(wanted)]
+
+
+def latest_runs(session: Session) -> dict[int, int]:
+    """Name the validation of each organisation that looks furthest; of several the one that was made last."""
+    wanted = select(ValidationRun.organisation_id, ValidationRun.id)
+    rows = session.execute(wanted.order_by(ValidationRun.until_us, ValidationRun.id))
+    return {row.organisation_id: row.id for row in rows}
+
+
+def runs(session: Session, numbers: Sequence[int]) -> Sequence[ValidationRun]:
+    """Read validations by their numbers."""
+    return session.scalars(select(ValidationRun).where(ValidationRun.id.in_(numbers))).all()

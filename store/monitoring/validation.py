@@ -1,0 +1,232 @@
+"""What a validation of levels looks back on: where everybody stood when, cases and alerts, changes, overrides.
+
+All of it as of its moment: nothing here reads where somebody stands now. Nothing here begins or ends a transaction.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from sqlalchemy import ColumnElement, func, or_, select, true
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.store.levels.bulk_reads import read_rows
+from fivefold.store.sql.arrays import among, literal_of
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import Entity, Ownership, Record
+from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+
+ENTITIES_AT_ONCE = 10_000
+"""Whose assessments are read together: few enough to be held, many enough for one statement to pay."""
+
+STOOD: Mapping[str, Any] = {
+    "entity": pl.Int64,
+    "number": pl.Int64,
+    "as_of_us": pl.Int64,
+    "version_id": pl.Int64,
+    "status": pl.String,
+    "level": pl.Int64,
+    "rules_level": pl.Int64,
+    "score": pl.String,
+    "late": pl.Boolean,
+}
+"""`late` is true of an assessment that was made long after its moment, `late_batches`."""
+_READ: Mapping[str, Any] = {name: kind for name, kind in STOOD.items() if name != "late"} | {"batch": pl.Int64}
+NOBODY = pl.DataFrame(schema=dict(STOOD))
+"""The assessments of nobody."""
+RECORDS: Mapping[str, Any] = {
+    "id": pl.Int64,
+    "kind": pl.String,
+    "entity": pl.Int64,
+    "opened_us": pl.Int64,
+    "closed_us": pl.Int64,
+    "outcome": pl.String,
+    "number": pl.Int64,
+    "version_id": pl.Int64,
+    "level": pl.Int64,
+    "rules_level": pl.Int64,
+}
+OVERRIDES: Mapping[str, Any] = {
+    "entity": pl.Int64,
+    "level": pl.Int64,
+    "state": pl.String,
+    "until_us": pl.Int64,
+    "requested_us": pl.Int64,
+    "decided_us": pl.Int64,
+    "revoked_us": pl.Int64,
+}
+
+
+_STOOD = (
+    "WITH first AS MATERIALIZED (SELECT s.entity_id, coalesce((SELECT b.number FROM assessments b"
+    " WHERE b.entity_id = s.entity_id AND b.as_of_us <= :from_us:and_in_time"
+    " ORDER BY b.number DESC LIMIT 1), 0) AS number"
+    " FROM standings s WHERE s.entity_id IN :ids)"
+    " SELECT a.entity_id, a.number, a.as_of_us, a.version_id, a.status, a.level, a.rules_level, a.score, a.batch"
+    " FROM first JOIN assessments a ON a.entity_id = first.entity_id AND a.number >= first.number"
+    " WHERE a.as_of_us <= :until_us ORDER BY a.entity_id, a.number"
+)
+
+
+def late_batches(session: Session, organisation_id: int, until_us: int, late_us: int) -> list[int]:
+    """Find the calls that assessed as of a moment until *until_us*, and were made later than *late_us* after it.
+
+    When one was really made, its entry in the audit log says; of those without one nothing is known, and none is late.
+    """
+    entries = select(AuditEntry.details, AuditEntry.at_us).where(
+        AuditEntry.organisation_id == organisation_id, AuditEntry.action == "assessments.made"
+    )
+    made = {json.loads(details).get("batch"): at_us for details, at_us in session.execute(entries)}
+    calls = (
+        select(Assessment.batch, func.min(Assessment.as_of_us))
+        .where(
+            Assessment.organisation_id == organisation_id,
+            Assessment.as_of_us <= until_us,
+            Assessment.batch.is_not(None),
+        )
+        .group_by(Assessment.batch)
+    )
+    firsts = {batch: first_us for batch, first_us in session.execute(calls) if batch is not None}
+    return sorted(batch for batch, first_us in firsts.items() if made.get(batch, first_us) > first_us + late_us)
+
+
+def stood(
+    session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
+) -> Iterator[pl.DataFrame]:
+    """Give the assessments of everybody, some entities at a time: the one that held at first, and all until the end.
+
+    Those of the batches *late* are there and say so; none of them is what held at first.
+    In the order of entities and numbers. Who was erased is left out: their cases are gone, so nothing can be said.
+    """
+    asked = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
+    asked = asked.replace(":and_in_time", _and_in_time(session, late))
+    is_late = pl.col("batch").is_in(list(late)).fill_null(False).alias("late")
+    last = 0
+    while ids := _ids_after(session, organisation_id, last):
+        last = ids[-1]
+        yield read_rows(session, asked, ids, _READ).with_columns(is_late).select(*STOOD)
+
+
+def _and_in_time(session: Session, late: Sequence[int]) -> str:
+    """Write the condition that an assessment `b` is of none of these batches."""
+    if not late:
+        return ""
+    numbers = literal_of([int(batch) for batch in late])
+    if session.get_bind().dialect.name == "sqlite":
+        listed = f"SELECT value FROM json_each('[{numbers[1:-1]}]')"  # noqa: S608 (whole numbers alone)
+    else:
+        listed = f"SELECT unnest('{numbers}'::bigint[])"
+    return f" AND (b.batch IS NULL OR b.batch NOT IN ({listed}))"
+
+
+def _made_in_time(session: Session, batch: Any, late: Sequence[int]) -> ColumnElement[bool]:
+    """Give the same condition, for a column of another statement."""
+    return or_(batch.is_(None), ~among(session, batch, late)) if late else true()
+
+
+def _ids_after(session: Session, organisation_id: int, last: int) -> Sequence[int]:
+    wanted = (
+        select(Standing.entity_id)
+        .join(Entity, Entity.id == Standing.entity_id)
+        .where(Standing.organisation_id == organisation_id, Standing.entity_id > last, Entity.erased_us.is_(None))
+        .order_by(Standing.entity_id)
+    )
+    return session.scalars(wanted.limit(ENTITIES_AT_ONCE)).all()
+
+
+def records_before(session: Session, organisation_id: int, until_us: int, late: Sequence[int] = ()) -> pl.DataFrame:
+    """Read the cases and alerts opened before a moment, `RECORDS`, each with where its entity stood just before it.
+
+    That is the last assessment before it was opened: one that could have seen it does not count, and neither do those
+    of the batches *late*. What is about an entity of a type that no ruleset is for counts for each who owned that
+    entity when it was opened, in a row of its own.
+    """
+    typed = select(Family.id).where(Family.type_id == Entity.type_id).exists()
+    owned = (
+        (Ownership.entity_id == Entity.id)
+        & ~typed
+        & or_(Ownership.from_us.is_(None), Ownership.from_us <= Record.opened_us)
+        & or_(Ownership.until_us.is_(None), Ownership.until_us > Record.opened_us)
+    )
+    entity = func.coalesce(Ownership.owner_id, Entity.id)
+    about = (
+        select(Record.id, entity.label("entity"), Record.kind, Record.opened_us, Record.closed_us, Record.outcome)
+        .join(Entity, Entity.id == Record.entity_id)
+        .outerjoin(Ownership, owned)
+        .where(Record.organisation_id == organisation_id, Record.opened_us < until_us)
+        .subquery()
+    )
+    before = aliased(Assessment)
+    number = (
+        select(before.number)
+        .where(before.entity_id == about.c.entity, before.as_of_us < about.c.opened_us)
+        .where(_made_in_time(session, before.batch, late))
+        .order_by(before.number.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    wanted = (
+        select(
+            about.c.id, about.c.kind, about.c.entity, about.c.opened_us, about.c.closed_us, about.c.outcome,
+            Assessment.number, Assessment.version_id, Assessment.level, Assessment.rules_level,
+        )
+        .outerjoin(Assessment, (Assessment.entity_id == about.c.entity) & (Assessment.number == number))
+        .order_by(about.c.id, about.c.entity)
+    )  # fmt: skip
+    return _frame(session, wanted, RECORDS)
+
+
+def overrides_before(session: Session, organisation_id: int, until_us: int) -> pl.DataFrame:
+    """Read the overrides that were asked for before a moment, `OVERRIDES`; those of erased entities are left out."""
+    wanted = (
+        select(
+            OverrideRow.entity_id, OverrideRow.level, OverrideRow.state, OverrideRow.until_us,
+            OverrideRow.requested_us, OverrideRow.decided_us, OverrideRow.revoked_us,
+        )
+        .join(Entity, Entity.id == OverrideRow.entity_id)
+        .where(
+            OverrideRow.organisation_id == organisation_id,
+            OverrideRow.requested_us < until_us,
+            Entity.erased_us.is_(None),
+        )
+        .order_by(OverrideRow.id)
+    )  # fmt: skip
+    return _frame(session, wanted, OVERRIDES)
+
+
+def _frame(session: Session, wanted: Any, schema: Mapping[str, Any]) -> pl.DataFrame:
+    rows = [tuple(row) for row in session.execute(wanted)]
+    return pl.DataFrame(rows, schema=dict(schema), orient="row")
+
+
+def transitions_between(
+    session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
+) -> list[tuple[int | None, int | None, str, int]]:
+    """Count the levels reached in a time: the level before, the level reached, what made it, how often.
+
+    Those of erased entities are left out, and those reached by assessments of the batches *late*.
+    """
+    by = (Transition.from_level, Transition.to_level, Transition.source)
+    wanted = select(*by, func.count()).where(
+        Transition.organisation_id == organisation_id,
+        Transition.at_us >= from_us,
+        Transition.at_us < until_us,
+        Transition.entity_id.not_in(select(Entity.id).where(Entity.erased_us.is_not(None))),
+    )
+    if late:
+        made = (Assessment.entity_id == Transition.entity_id) & (Assessment.number == Transition.number)
+        wanted = wanted.outerjoin(Assessment, made).where(_made_in_time(session, Assessment.batch, late))
+    rows = session.execute(wanted.group_by(*by))
+    return sorted(((a, b, source, count) for a, b, source, count in rows), key=lambda row: (row[0] or 0, row[1] or 0))
+
+
+def versions_named(session: Session, organisation_id: int) -> dict[int, tuple[str, int]]:
+    """Name all versions of an organisation by their rows' numbers: the ruleset, and which version of it."""
+    wanted = (
+        select(RulesetVersion.id, Family.name, RulesetVersion.number)
+        .join(Family, Family.id == RulesetVersion.family_id)
+        .where(RulesetVersion.organisation_id == organisation_id)
+    )
+    return {row.id: (row.name, row.number) for row in session.execute(wanted)}

@@ -1,0 +1,1 @@
+"""Queries about rulesets, activations, backtests and proposals."""

@@ -1,0 +1,121 @@
+"""Changes of what decides, each a row that is gradually worked off: everyone of the type becomes due. No transactions.
+
+One such backfill runs for each type: a newer one takes in everyone, so that what an older one had left is left to it.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
+
+PER_SECOND = 200
+"""Entities that become due in a second, where nobody says otherwise."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What changed, and how fast everyone is assessed again.
+
+    Attributes:
+        kind: activation, rollback or off.
+        version_id: what decides from now on; None where nothing of the family does.
+        previous_version_id: what decided before.
+        per_second: entities that become due in a second.
+    """
+
+    kind: str
+    version_id: int | None
+    previous_version_id: int | None
+    reason: str
+    actor: str
+    per_second: int
+    now_us: int
+    backtest_id: int | None = None
+
+
+def begin(session: Session, family: Family, change: Change) -> Activation:
+    """Write a change down; everyone of the type becomes due from now on, and what was under way for it ends.
+
+    Of a family that is off nobody is assessed otherwise than before, unless it was switched off right now.
+    """
+    matters = family.enabled or change.kind == "off"
+    if matters:
+        of_type = select(Family.id).where(Family.type_id == family.type_id)
+        ended = update(Activation).where(Activation.family_id.in_(of_type), Activation.finished_us.is_(None))
+        session.execute(ended.values(finished_us=change.now_us))
+    made = Activation(
+        organisation_id=family.organisation_id,
+        family_id=family.id,
+        version_id=change.version_id,
+        previous_version_id=change.previous_version_id,
+        backtest_id=change.backtest_id,
+        kind=change.kind,
+        reason=change.reason,
+        actor=change.actor,
+        at_us=change.now_us,
+        per_second=change.per_second,
+        reached_id=0,
+        reached_us=change.now_us,
+        finished_us=None if matters else change.now_us,
+    )
+    session.add(made)
+    session.flush()
+    return made
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A change of which not everyone has become due yet."""
+
+    activation_id: int
+    organisation_id: int
+    type_id: int
+    per_second: int
+    reached_id: int
+    reached_us: int
+
+
+def open_backfills(session: Session) -> list[Backfill]:
+    """List what is under way, in all organisations."""
+    wanted = (
+        select(
+            Activation.id,
+            Activation.organisation_id,
+            Family.type_id,
+            Activation.per_second,
+            Activation.reached_id,
+            Activation.reached_us,
+        )
+        .join(Family, Family.id == Activation.family_id)
+        .where(Activation.finished_us.is_(None))
+        .order_by(Activation.id)
+    )
+    return [Backfill(*row) for row in session.execute(wanted)]
+
+
+def take(session: Session, backfill: Backfill) -> Activation | None:
+    """Lock what is under way until the transaction ends; None where somebody else has it, or took it further."""
+    return session.scalar(
+        select(Activation)
+        .where(
+            Activation.id == backfill.activation_id,
+            Activation.finished_us.is_(None),
+            Activation.reached_us == backfill.reached_us,
+        )
+        .with_for_update(skip_locked=True)
+    )
+
+
+def was_active(session: Session, version: RulesetVersion) -> bool:
+    """Tell whether a version was active at any time."""
+    return session.scalar(select(Activation.id).where(Activation.version_id == version.id).limit(1)) is not None
+
+
+def activations_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Activation]:
+    """List what was activated, rolled back and switched in a family, the newest first."""
+    wanted = select(Activation).where(Activation.family_id == family_id)
+    return scalars_of(session, wanted, (Activation.id,), part, descending=True)

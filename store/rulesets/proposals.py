@@ -1,0 +1,60 @@
+"""Proposals of changes, and whether anything of an organisation decides yet. No transactions begin or end here."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Page, Part
+from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.events import Policy
+from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Activation, Backtest
+
+PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "withdrawn"
+"""The states of a proposal."""
+
+
+def anything_decided(session: Session, organisation_id: int) -> bool:
+    """Tell whether changes need two people: a ruleset or a policy ever decided, or two people promote models.
+
+    Otherwise one person could take the need for a second one away before promoting alone.
+    """
+    settings = session.get(OrganisationSettings, organisation_id)
+    if settings is not None and settings.two_people_promote:
+        return True
+    activated = select(Activation.id).where(Activation.organisation_id == organisation_id).limit(1)
+    approved = select(Policy.id).where(Policy.organisation_id == organisation_id, Policy.approved_us.is_not(None))
+    return session.scalar(activated) is not None or session.scalar(approved.limit(1)) is not None
+
+
+def proposal_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Proposal:
+    """Find a proposal of an organisation; NotThere where it has none of that number. *locked*: until the end."""
+    found = session.get(Proposal, number, with_for_update=locked or None, populate_existing=locked)
+    if found is None or found.organisation_id != organisation_id:
+        raise NotThere(f"there is no proposal {number}")
+    return found
+
+
+def proposals_of(
+    session: Session,
+    organisation_id: int,
+    state: str | None,
+    kinds: Sequence[str] | None,
+    part: Part,
+) -> Page[Proposal]:
+    """List proposals, of one state and some kinds or of all, the newest first."""
+    wanted = select(Proposal).where(Proposal.organisation_id == organisation_id)
+    if state is not None:
+        wanted = wanted.where(Proposal.state == state)
+    if kinds is not None:
+        wanted = wanted.where(Proposal.kind.in_(kinds))
+    return scalars_of(session, wanted, (Proposal.id,), part, descending=True)
+
+
+def backtests_of_proposal(session: Session, proposal_id: int) -> Sequence[Backtest]:
+    """List the backtests of a proposal, the newest first."""
+    wanted = select(Backtest).where(Backtest.proposal_id == proposal_id)
+    return session.scalars(wanted.order_by(Backtest.id.desc())).all()

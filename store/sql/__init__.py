@@ -1,0 +1,1 @@
+"""The database itself: connections, transactions, bulk statements, keyset pages and clocks."""

@@ -1,0 +1,53 @@
+"""Many rows at once: COPY on PostgreSQL, one statement for all of them on SQLite."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from fivefold.store.sql.arrays import literal_of
+
+
+def write_rows(
+    session: Session | Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Add rows to a table, in the session's transaction; values in the order of the columns."""
+    connection = session.connection() if isinstance(session, Session) else session
+    driver: Any = connection.connection.driver_connection
+    names = ", ".join(f'"{name}"' for name in columns)
+    if connection.dialect.name == "postgresql":
+        with driver.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
+            for row in rows:
+                copy.write_row(row)
+    else:
+        holders = ", ".join("?" * len(columns))
+        connection.exec_driver_sql("SELECT 1")  # begins the transaction, where nothing did yet
+        driver.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({holders})', rows)  # noqa: S608 (our own words)
+
+
+def write_frame(session: Session, table: str, frame: pl.DataFrame) -> None:
+    """Add the rows of a frame, whose columns are a table's and have no empty text, in the session's transaction.
+
+    On PostgreSQL they go as CSV, which Polars writes several times faster than Python could write them one by one.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        write_rows(session, table, frame.columns, frame.iter_rows())
+        return
+    names = ", ".join(f'"{name}"' for name in frame.columns)
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN (FORMAT csv)') as copy:
+        copy.write(frame.write_csv(include_header=False).encode())
+
+
+def delete_rows(session: Session, table: str, column: str, ids: Iterable[int]) -> None:
+    """Delete the rows of some numbers, in the session's transaction."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        among, given = "IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
+    else:
+        among, given = "= ANY(%s::bigint[])", literal_of(ids)
+    connection.exec_driver_sql(f'DELETE FROM "{table}" WHERE "{column}" {among}', (given,))  # noqa: S608 (our own words)

@@ -1,0 +1,300 @@
+"""The database: SQLite beside everything else generated, or PostgreSQL by one setting; the same code above both."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from psycopg.errors import UniqueViolation
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ActionRefused, ConfigError, OutcomeUnknown, StoreError
+from fivefold.domain.files import make_private_folder
+from fivefold.store.accounts import idempotency
+from fivefold.store.sql import clocks
+from fivefold.store.sql.connections import KEPT_ALIVE, give_up_after
+from fivefold.store.tables.accounts import Base
+
+_MIGRATIONS = Path(__file__).parents[1] / "migrations"
+BUSY_SECONDS = 30
+"""How long SQLite waits for another process's write before it gives up."""
+CONNECT_SECONDS = 10
+"""How long a PostgreSQL that says nothing is waited for, unless its address says `connect_timeout` itself."""
+_UPGRADING = 5_550_001
+"""Number of PostgreSQL's lock that lets one program at a time change the schema; any would do."""
+
+
+def open_database(
+    url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS, answer_seconds: float | None = None
+) -> Engine:
+    """Open a database; ConfigError where the address is none that is supported. Connects at first use.
+
+    Args:
+        url: SQLite's or PostgreSQL's.
+        clock_tolerance_seconds: how far this machine's clock may be off the database's, before nothing is written.
+        answer_seconds: how long PostgreSQL is waited for at a time, after which another connection is tried.
+    """
+    options = clocks.options(clock_tolerance_seconds)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the second for a port that is no number
+        raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
+    if parsed.get_backend_name() == "postgresql":
+        waiting = {"connect_timeout": CONNECT_SECONDS, **KEPT_ALIVE}
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            max_overflow=15,
+            connect_args={name: value for name, value in waiting.items() if name not in parsed.query},
+            execution_options=options,
+        )
+        if answer_seconds is not None:
+            give_up_after(engine, answer_seconds)
+        return engine
+    if parsed.get_backend_name() != "sqlite":
+        raise ConfigError(f"FIVEFOLD_DATABASE_URL names {parsed.get_backend_name()!r}; it must be {_EXAMPLES}")
+    if parsed.database:
+        _make_folder(Path(parsed.database).parent)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, execution_options=options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to the newest version: forward only, nothing is lost."""
+    with _readable_errors(), engine.connect() as connection, _references_checked_at_the_end(connection):
+        _wait_for_others(connection)
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS) -> None:
+    """Bring the schema of the database at *url* to the newest version where it is not; StoreError where that fails.
+
+    On a connection of its own: a migration may take longer than a service waits for an answer.
+    """
+    engine = open_database(url, clock_tolerance_seconds)
+    try:
+        try:
+            require_current(engine)
+        except SchemaNotCurrent:
+            upgrade(engine)
+    finally:
+        engine.dispose()
+
+
+class SchemaNotCurrent(StoreError):
+    """The database has another schema than this program needs; the message names both and no address."""
+
+
+def require_current(engine: Engine) -> None:
+    """Raise SchemaNotCurrent unless the schema is exactly the one that this program knows."""
+    newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+    with _readable_errors(), engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found != newest:
+        raise SchemaNotCurrent(
+            f"the database has schema {found or 'none'}, and this program needs {newest}: run `fivefold serve`"
+            " or `fivefold tokens` of the matching version once to bring it forward"
+        )
+
+
+class SchemaWatch:
+    """Tells whether a running process may use the database: one that found its own schema stays with a newer one.
+
+    Migrations go forward and leave what older programs read and write, so that a rolling upgrade needs no pause.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Look at nothing yet."""
+        self._engine = engine
+        self._was_current = False
+
+    def require_usable(self) -> None:
+        """Raise StoreError unless the schema is that of this program, or was before it was brought forward."""
+        try:
+            require_current(self._engine)
+        except StoreError:
+            if not (self._was_current and self._is_newer()):
+                raise
+        self._was_current = True
+
+    def look(self) -> None:
+        """Note at a start whether the schema is this program's: nobody may ask before it is brought forward."""
+        with suppress(StoreError):  # it is looked at again with every question
+            self.require_usable()
+
+    def _is_newer(self) -> bool:
+        newest = ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+        with _readable_errors(), self._engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        return found is not None and found > newest
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Turn a driver's error into one that says what to look at, without the address's password."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(f"the database cannot be used: {error.orig}") from error
+    except CommandError as error:  # a newer program's schema
+        raise StoreError(f"the database has a schema that this program does not know: {error}") from error
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
+
+    On SQLite it is the one writer from the beginning: a transaction that read first and wrote then would be refused
+    where another had written in between. StoreError where the database is out of reach: OutcomeUnknown where it goes
+    away at the very end, and ClockNotTrusted where this machine's clock is off, and what it stored would be misdated.
+    """
+    with reachable(), Session(engine) as session:  # which undoes at its end what was not committed
+        if engine.dialect.name == "sqlite":
+            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+        clocks.clock_of(engine).compare(session.connection())
+        yield session
+        session.flush()
+        idempotency.mark_stored(session)
+        try:
+            session.commit()
+        except DBAPIError as error:
+            if _may_be_kept(error.orig):
+                raise OutcomeUnknown(MAY_BE_DONE) from error
+            raise
+
+
+def add_alone(session: Session, row: Base) -> None:
+    """Add a row whose key is free; ActionRefused where somebody else takes it at this moment, and is waited for."""
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if isinstance(error.orig, UniqueViolation):
+            raise ActionRefused("somebody else stored the same at this moment; look, and send it again") from error
+        raise
+
+
+MAY_BE_DONE = "the database went away while this was stored: it may have been done, so look before it is sent again"
+
+
+def _may_be_kept(error: BaseException | None) -> bool:
+    """Tell whether a commit that failed may have been kept: nothing was heard from the database any more.
+
+    What it says itself, such as a conflict, is an answer: nothing was kept. Only when it shuts down or breaks off, as
+    the classes 08 and 57 say, its last word may have been said before.
+    """
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    said = getattr(error, "sqlstate", None)
+    return isinstance(error, psycopg.OperationalError) and (said is None or said[:2] in {"08", "57"})
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Raise StoreError where the database is out of reach for now: gone, not answering, or locked for too long."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        raise_if_out_of_reach(error)
+        raise
+
+
+def raise_if_out_of_reach(error: BaseException | None) -> None:
+    """Raise StoreError where an error says so, whether SQLAlchemy's or the driver's own."""
+    if isinstance(error, PoolTimeout) or _passes(error.orig if isinstance(error, DBAPIError) else error):
+        raise StoreError("the database cannot be reached") from error
+
+
+def _passes(error: BaseException | None) -> bool:
+    """Tell an error that another attempt may not meet from one of the statement or the schema."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+    return isinstance(error, psycopg.OperationalError)
+
+
+_PASSING = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+)
+_EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        make_private_folder(folder)
+    except OSError as error:
+        raise StoreError(f"the database's folder {folder} cannot be made: {error.strerror}") from None
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Begin a transaction that only one program at a time can be in; on SQLite it also makes a migration one step."""
+    on_sqlite = connection.dialect.name == "sqlite"
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if on_sqlite else f"SELECT pg_advisory_xact_lock({_UPGRADING})")
+
+
+@contextmanager
+def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
+    """Commit what was done, with every reference whole.
+
+    SQLite changes a table by making another in its place, and meanwhile its rows are missing to those that refer to it.
+    """
+    on_sqlite = connection.dialect.name == "sqlite"
+    if on_sqlite:
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.commit()
+    try:
+        yield
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all() if on_sqlite else []
+        if broken:
+            raise StoreError(f"the database has rows that refer to nothing: {broken[0]}")
+        connection.commit()
+    finally:
+        connection.rollback()
+        if on_sqlite:
+            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    # Readers and the one writer do not block each other; a power cut may lose the last commits, never the file.
+    _write_ahead(cursor)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Switch the file over, once in its life; those that do so together are refused at once, without SQLite's wait."""
+    until = monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+            sleep(0.01)
+        else:
+            return

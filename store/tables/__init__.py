@@ -1,0 +1,1 @@
+"""The tables, as SQLAlchemy sees them; migrations make them, and a test compares the two."""

@@ -1,0 +1,10 @@
+"""Every table: whoever needs them all together - migrations, and tests that compare with them - imports this."""
+
+import fivefold.store.accounts.rate_tables
+import fivefold.store.tables.audit
+import fivefold.store.tables.entities
+import fivefold.store.tables.events
+import fivefold.store.tables.idempotency
+import fivefold.store.tables.levels
+import fivefold.store.tables.proposals
+import fivefold.store.tables.rulesets  # noqa: F401 (imported for their tables alone)

@@ -1,0 +1,64 @@
+"""The tables of the audit log; a migration makes them, and the guards that refuse to change what was written."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.tables.accounts import HASH_CHARACTERS, Base
+
+ACTION_CHARACTERS = 100
+
+_CLUSTERED = {"sqlite_with_rowid": False}
+"""No hidden row number, by which a row could be replaced; and a chain lies together on the disk."""
+
+
+class AuditEntry(Base):
+    """What somebody did: one call of a use case, chained to the entry before it. Never changed, never deleted.
+
+    `docs/audit.md` says what is hashed, byte for byte.
+    """
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (CheckConstraint("number > 0", name="number"), _CLUSTERED)
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(String(ACTION_CHARACTERS))
+    subject_kind: Mapped[str] = mapped_column(String(ACTION_CHARACTERS))
+    subject_id: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[str] = mapped_column(Text)
+    bulk_count: Mapped[int | None] = mapped_column(BigInteger)
+    bulk_digest: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))
+    before_hash: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))
+    after_hash: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))
+    previous_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+    hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+
+
+class AuditValues(Base):
+    """What changed, kept apart from the entry so that it can be erased: the entry holds salted hashes alone."""
+
+    __tablename__ = "audit_values"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation_id", "number"], ["audit_entries.organisation_id", "audit_entries.number"]),
+        _CLUSTERED,
+    )
+
+    organisation_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    salt: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))
+    before: Mapped[str | None] = mapped_column(Text)
+    after: Mapped[str | None] = mapped_column(Text)
+    erased_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class AuditHead(Base):
+    """The last entry of each organisation; its row is what those who append wait for."""
+
+    __tablename__ = "audit_heads"
+    __table_args__ = (_CLUSTERED,)
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))

@@ -1,0 +1,308 @@
+"""The tables of who is assessed, and of what is known about them. Everything belongs to one organisation.
+
+Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    false,
+    literal_column,
+    text,
+)
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
+from fivefold.store.tables.accounts import NAME_CHARACTERS, Base
+
+BIG = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where their key is plainly an integer."""
+_ENTITY = "entities.id"
+_ORGANISATION = "organisations.id"
+_WORD = String(100)
+_IS_SETTLED = text("settled_batch IS NOT NULL")
+_IS_ERASED = text("erased_us IS NOT NULL")
+
+
+class OrganisationSettings(Base):
+    """What an organisation decided once for all of it.
+
+    `levels` is a JSON array of names, lowest first; nothing changes it once a ruleset was written (`locked_us`).
+
+    Attributes:
+        minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach, whatever it says.
+        programs_lower_levels: programs and accounts of the machine take back what holds a level up without a second
+            person.
+        two_people_promote: a value model becomes champion only once another person approved it.
+        sole_operator_us: since when one person may approve what they proposed; None where two people are needed.
+    """
+
+    __tablename__ = "organisation_settings"
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), primary_key=True)
+    levels: Mapped[str] = mapped_column(Text)
+    locked_us: Mapped[int | None] = mapped_column(BigInteger)
+    base_currency: Mapped[str] = mapped_column(String(3), default="EUR")
+    override_cap_percent: Mapped[int] = mapped_column(Integer, default=10)
+    retention_days: Mapped[int] = mapped_column(Integer, default=1826)
+    minimum_coverage_percent: Mapped[int] = mapped_column(Integer, default=80)
+    programs_lower_levels: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    two_people_promote: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    sole_operator_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class EntityType(Base):
+    """A type of entity - customer, company, session - and its typed fields (JSON, as rulesets declare them)."""
+
+    __tablename__ = "entity_types"
+    __table_args__ = (Unique("organisation_id", "name"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    name: Mapped[str] = mapped_column(_WORD)
+    fields: Mapped[str] = mapped_column(Text)
+    transaction_fields: Mapped[str] = mapped_column(Text)
+    case_fields: Mapped[str] = mapped_column(Text)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class Entity(Base):
+    """Somebody or something that has a level; the facts about what it owns count for the owner too.
+
+    Attributes:
+        owner_id: the first of its present owners, for processes of the release before `ownerships`: they read and write
+            it while an upgrade goes on. A trigger takes what they write into `ownerships`, which everything here reads.
+        noted_us: when people or other systems last said something of it that has no such moment of its own, or whose
+            own moments may lie long before: tags, screenings, cases, alerts, owners, proposals about its overrides.
+    """
+
+    __tablename__ = "entities"
+    __table_args__ = (
+        Unique("type_id", "external_id"),
+        Index("ix_entities_type", "organisation_id", "type_id", "id"),
+        Index("ix_entities_erased", "id", sqlite_where=_IS_ERASED, postgresql_where=_IS_ERASED),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
+    external_id: Mapped[str] = mapped_column(Text)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey(_ENTITY), index=True)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    noted_us: Mapped[int | None] = mapped_column(BigInteger)
+    hold_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    hold_reason: Mapped[str | None] = mapped_column(Text)
+    erased_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Ownership(Base):
+    """That an entity is owned by another, for a time: facts of that time about it count for the owner too.
+
+    Of one entity and one owner no two times overlap. One whose end is its beginning never was.
+
+    Attributes:
+        entity_id: what is owned.
+        from_us: None where every fact before `until_us` counts.
+        until_us: the first moment that does not count any more; None where there is no end.
+    """
+
+    __tablename__ = "ownerships"
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    from_us: Mapped[int | None] = mapped_column(BigInteger)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class Attributes(Base):
+    """All attributes of an entity (a JSON object) from one moment on; the latest version holds."""
+
+    __tablename__ = "attributes"
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    known_us: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[str] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class Transaction(Base):
+    """A deposit (positive) or a withdrawal (negative), known by its own number within the organisation.
+
+    Attributes:
+        batch: of the call that added it; None where that was before calls sealed what they add.
+        settled_batch: of the call that gave a pending one its state.
+    """
+
+    __tablename__ = "transactions"
+    __table_args__ = (
+        Index("ix_transactions_entity_id_at_us", "entity_id", "at_us"),
+        Index("ix_transactions_batch", "batch"),
+        Index("ix_transactions_settled_batch", "settled_batch", sqlite_where=_IS_SETTLED, postgresql_where=_IS_SETTLED),
+    )
+
+    organisation_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    transaction_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    entity_id: Mapped[int] = mapped_column(BIG)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    recorded_us: Mapped[int] = mapped_column(BigInteger)
+    amount: Mapped[float] = mapped_column(Float(53))
+    currency: Mapped[str] = mapped_column(Text)
+    state: Mapped[str | None] = mapped_column(Text)
+    balance: Mapped[float | None] = mapped_column(Float(53))
+    category: Mapped[str | None] = mapped_column(Text)
+    account_created_us: Mapped[int | None] = mapped_column(BigInteger)
+    content: Mapped[str | None] = mapped_column(Text)
+    batch: Mapped[int | None] = mapped_column(BigInteger)
+    settled_batch: Mapped[int | None] = mapped_column(BigInteger)
+
+
+COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
+"""From when a correction counts: none is known after it was recorded, unless a clock was ahead and was mended."""
+
+
+class Correction(Base):
+    """A later fact about a transaction, which stays as it is: what of it was wrong, or that it does not count.
+
+    Attributes:
+        external_id: its own number within the organisation.
+        kind: correction or reversal.
+        known_us: when it was learnt; it counts from then on, or from `recorded_us` where that is earlier.
+        actor: who sent it.
+        at_us: like the columns behind it what is right; None leaves what was said before.
+    """
+
+    __tablename__ = "corrections"
+    __table_args__ = (
+        Unique("organisation_id", "external_id"),
+        CheckConstraint("kind IN ('correction', 'reversal')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    external_id: Mapped[str] = mapped_column(Text)
+    transaction_id: Mapped[str] = mapped_column(Text)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    known_us: Mapped[int] = mapped_column(BigInteger)
+    recorded_us: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+    at_us: Mapped[int | None] = mapped_column(BigInteger)
+    amount: Mapped[float | None] = mapped_column(Float(53))
+    currency: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str | None] = mapped_column(Text)
+    balance: Mapped[float | None] = mapped_column(Float(53))
+    category: Mapped[str | None] = mapped_column(Text)
+    account_created_us: Mapped[int | None] = mapped_column(BigInteger)
+    content: Mapped[str | None] = mapped_column(Text)
+    batch: Mapped[int] = mapped_column(BigInteger, index=True)
+
+    @hybrid_property
+    def counts_from_us(self) -> int:
+        """Give the moment from which it counts, as `COUNTS_FROM` does."""
+        return min(self.known_us, self.recorded_us)
+
+    @counts_from_us.inplace.expression
+    @classmethod
+    def _counts_from_us(cls) -> ColumnElement[int]:
+        return literal_column(COUNTS_FROM, BigInteger)
+
+
+class Tag(Base):
+    """A word that people or programs set on an entity, for a while or without end."""
+
+    __tablename__ = "tags"
+    __table_args__ = (Index("ix_tags_entity_id_tag", "entity_id", "tag"),)
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY))
+    tag: Mapped[str] = mapped_column(_WORD)
+    from_us: Mapped[int] = mapped_column(BigInteger)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+    set_by: Mapped[str] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class Screening(Base):
+    """What somebody was screened for, when, and whether something was found: a clean one counts too."""
+
+    __tablename__ = "screenings"
+    __table_args__ = (Index("ix_screenings_entity_id_screening", "entity_id", "screening"),)
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY))
+    screening: Mapped[str] = mapped_column(_WORD)
+    found: Mapped[bool] = mapped_column(Boolean)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    recorded_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class Record(Base):
+    """A case or an alert: opened, perhaps closed, with what came of it."""
+
+    __tablename__ = "records"
+    __table_args__ = (
+        Unique("organisation_id", "kind", "external_id"),
+        CheckConstraint("kind IN ('case', 'alert')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    kind: Mapped[str] = mapped_column(String(5))
+    external_id: Mapped[str] = mapped_column(Text)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    opened_us: Mapped[int] = mapped_column(BigInteger)
+    closed_us: Mapped[int | None] = mapped_column(BigInteger)
+    outcome: Mapped[str | None] = mapped_column(_WORD)
+    status: Mapped[str | None] = mapped_column(_WORD)
+    content: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class ListVersionRow(Base):
+    """One version of a named list; `members` is a JSON array."""
+
+    __tablename__ = "list_versions"
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), primary_key=True)
+    name: Mapped[str] = mapped_column(_WORD, primary_key=True)
+    since_us: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    members: Mapped[str] = mapped_column(Text)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class ValueScore(Base):
+    """What the value model said of an entity at a moment, whenever it said something else than before.
+
+    Where it found no value, `score`, `segment` and `expected_value` are None: from then on there is none.
+    """
+
+    __tablename__ = "value_scores"
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    as_of_us: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    score: Mapped[float | None] = mapped_column(Float(53))
+    segment: Mapped[str | None] = mapped_column(String(10))
+    expected_value: Mapped[float | None] = mapped_column(Float(53))
+    currency: Mapped[str] = mapped_column(String(3))
+    model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    model_version: Mapped[int] = mapped_column(Integer)
+    fingerprint: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,166 @@
+"""The tables of what others are told - outbox, endpoints, deliveries - and of decisions and changes of note."""
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.entities import BIG
+
+_ORGANISATION = "organisations.id"
+_WAITING, _DEAD = text("state = 'waiting'"), text("state = 'dead'")
+
+
+class OutboxEvent(Base):
+    """Something that happened, written in its own transaction; `id` is its sequence number. `body` is JSON."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Unique("event_id"), Index("ix_outbox_organisation_id_id", "organisation_id", "id"))
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(Integer)
+    event_id: Mapped[str] = mapped_column(String(80))
+    kind: Mapped[str] = mapped_column(String(50))
+    entity_id: Mapped[int] = mapped_column(BIG)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    body: Mapped[str | None] = mapped_column(Text)
+
+
+class Endpoint(Base):
+    """Where an organisation wants to be told. `kinds` and `secrets` are JSON; the newest secret stands first.
+
+    Attributes:
+        planned_id: events up to here have their deliveries.
+    """
+
+    __tablename__ = "endpoints"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
+    url: Mapped[str] = mapped_column(Text)
+    kinds: Mapped[str] = mapped_column(Text)
+    secrets: Mapped[str] = mapped_column(Text)
+    enabled: Mapped[bool] = mapped_column(Boolean)
+    private_allowed: Mapped[bool] = mapped_column(Boolean)
+    planned_id: Mapped[int] = mapped_column(BIG)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class Delivery(Base):
+    """One event on its way to one endpoint."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'delivered', 'dead')", name="state"),
+        # Of those that wait alone, or are dead: what was delivered long ago costs nothing.
+        Index("ix_deliveries_next", "endpoint_id", "next_us", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index(
+            "ix_deliveries_pair",
+            "endpoint_id",
+            "entity_id",
+            "event_number",
+            sqlite_where=_WAITING,
+            postgresql_where=_WAITING,
+        ),
+        Index("ix_deliveries_dead", "endpoint_id", "event_number", sqlite_where=_DEAD, postgresql_where=_DEAD),
+    )
+
+    endpoint_id: Mapped[int] = mapped_column(ForeignKey("endpoints.id"), primary_key=True)
+    event_number: Mapped[int] = mapped_column(BIG, primary_key=True)
+    entity_id: Mapped[int] = mapped_column(BIG)
+    state: Mapped[str] = mapped_column(String(10))
+    attempts: Mapped[int] = mapped_column(Integer)
+    next_us: Mapped[int] = mapped_column(BigInteger)
+    lease: Mapped[str | None] = mapped_column(String(40))
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    delivered_us: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class Policy(Base):
+    """A version of what decides on transactions, proposed, active or retired; of a name one is active at most."""
+
+    __tablename__ = "policies"
+    __table_args__ = (Unique("organisation_id", "name", "number"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    number: Mapped[int] = mapped_column(Integer)
+    document: Mapped[str] = mapped_column(Text)
+    canonical: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+    state: Mapped[str] = mapped_column(String(10))
+    written_by: Mapped[str] = mapped_column(Text)
+    written_us: Mapped[int] = mapped_column(BigInteger)
+    approved_by: Mapped[str | None] = mapped_column(Text)
+    approved_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Decision(Base):
+    """A decision on a transaction: what was seen on both sides, every version involved, and what came of it.
+
+    Attributes:
+        decision_key: what whoever asked calls it, behind the policy's name: asked again, nothing is decided again.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (Unique("organisation_id", "decision_key"), Index("ix_decisions_entity_id_id", "entity_id", "id"))
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
+    policy_id: Mapped[int] = mapped_column(ForeignKey("policies.id"))
+    entity_id: Mapped[int] = mapped_column(BIG)
+    assessment_number: Mapped[int | None] = mapped_column(Integer)
+    value_as_of_us: Mapped[int | None] = mapped_column(BigInteger)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(String(100))
+    decision_key: Mapped[str | None] = mapped_column(Text)
+    inputs: Mapped[str | None] = mapped_column(Text)
+    answer: Mapped[str | None] = mapped_column(Text)
+
+
+class MaterialChange(Base):
+    """A change of product, channel, country or regulation: rulesets are to be validated again, and signed off."""
+
+    __tablename__ = "material_changes"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    description: Mapped[str] = mapped_column(Text)
+    registered_by: Mapped[str] = mapped_column(Text)
+    registered_us: Mapped[int] = mapped_column(BigInteger)
+    validation_id: Mapped[int | None] = mapped_column(Integer)
+    signed_by: Mapped[str | None] = mapped_column(Text)
+    signed_us: Mapped[int | None] = mapped_column(BigInteger)
+    conclusion: Mapped[str | None] = mapped_column(Text)
+
+
+class ValidationRun(Base):
+    """What a validation of the levels of a time found (JSON)."""
+
+    __tablename__ = "validations"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
+    trigger: Mapped[str] = mapped_column(Text)
+    from_us: Mapped[int] = mapped_column(BigInteger)
+    until_us: Mapped[int] = mapped_column(BigInteger)
+    made_us: Mapped[int] = mapped_column(BigInteger)
+    report: Mapped[str] = mapped_column(Text)
+
+
+class Member(Base):
+    """A person of an organisation: whoever asks is never whoever approves."""
+
+    __tablename__ = "members"
+    __table_args__ = (Unique("organisation_id", "name"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    roles: Mapped[str] = mapped_column(Text)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    left_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -1,0 +1,221 @@
+"""The tables of levels: every assessment, what stands now, how it changed, what people set, and who is due."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Text,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.tables.accounts import HASH_CHARACTERS, Base
+from fivefold.store.tables.entities import BIG
+
+_ENTITY = "entities.id"
+_ORGANISATION = "organisations.id"
+IS_FAILED = text("status IN ('failed', 'unclassified', 'undetermined')")
+"""What an assessment came to that is no level in full: in the statement itself, so that the index of these serves."""
+
+
+class Assessment(Base):
+    """One assessment of an entity, numbered from 1 for each: its second cannot be written twice.
+
+    Attributes:
+        version_id: the ruleset that assessed; None where none applied.
+        source: rules, override, decay or expiry.
+        level: what holds, from 1; None for no level.
+        breakdown: canonical JSON; None once erased.
+        batch: of the call that made it; None where that was before calls sealed what they make.
+    """
+
+    __tablename__ = "assessments"
+    __table_args__ = (Index("ix_assessments_batch", "batch"),)
+
+    entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(Integer)
+    as_of_us: Mapped[int] = mapped_column(BigInteger)
+    version_id: Mapped[int | None] = mapped_column(Integer)
+    source: Mapped[str] = mapped_column(String(10))
+    status: Mapped[str] = mapped_column(String(20))
+    level: Mapped[int | None] = mapped_column(SmallInteger)
+    rules_level: Mapped[int | None] = mapped_column(SmallInteger)
+    floor: Mapped[int] = mapped_column(SmallInteger)
+    score: Mapped[str] = mapped_column(Text)
+    engine: Mapped[str] = mapped_column(String(20))
+    breakdown: Mapped[str | None] = mapped_column(Text)
+    batch: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class AssessmentInputs(Base):
+    """What an assessment was made from, apart from it so that it can be erased (canonical JSON, None then).
+
+    Attributes:
+        salt: of `sha256`; None once erased.
+        sha256: of the inputs and the breakdown, as `store.audit.history.content_digest` makes it.
+    """
+
+    __tablename__ = "assessment_inputs"
+
+    entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    content: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(32))
+    sha256: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))
+
+
+class Standing(Base):
+    """Where an entity stands: its latest assessment, in short.
+
+    Attributes:
+        number: of the last assessment that came to something else than the one before.
+        assessed_us: when it was assessed last, to the same or to something else.
+        digest: of what that came to, by `usecases.levels.records`; None where the next one is to be stored anyway.
+        floor: the highest floor that holds, 0 for none; it may have been triggered before.
+        hard_floor: the same of those that no override goes below.
+        floors_lost: since when floors rest on what is unknown (`risk.engine.lost_floors`); None where none does.
+    """
+
+    __tablename__ = "standings"
+    __table_args__ = (
+        Index("ix_standings_level", "organisation_id", "level", "type_id", "entity_id"),
+        Index(
+            "ix_standings_failed",
+            "organisation_id",
+            "entity_id",
+            sqlite_where=IS_FAILED,
+            postgresql_where=IS_FAILED,
+        ),
+    )
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    type_id: Mapped[int] = mapped_column(Integer)
+    number: Mapped[int] = mapped_column(Integer)
+    assessed_us: Mapped[int] = mapped_column(BigInteger)
+    version_id: Mapped[int | None] = mapped_column(Integer)
+    status: Mapped[str] = mapped_column(String(20))
+    source: Mapped[str] = mapped_column(String(10))
+    level: Mapped[int | None] = mapped_column(SmallInteger)
+    rules_level: Mapped[int | None] = mapped_column(SmallInteger)
+    floor: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    hard_floor: Mapped[int] = mapped_column(SmallInteger)
+    floors_lost: Mapped[str | None] = mapped_column(Text)
+    entered_us: Mapped[int | None] = mapped_column(BigInteger)
+    may_move_down_us: Mapped[int | None] = mapped_column(BigInteger)
+    override_id: Mapped[int | None] = mapped_column(BIG)
+    digest: Mapped[str | None] = mapped_column(String(64))
+
+
+class Transition(Base):
+    """A level reached, by the assessment of that number; written once, announced once."""
+
+    __tablename__ = "transitions"
+    __table_args__ = (Index("ix_transitions_organisation_id_at_us", "organisation_id", "at_us"),)
+
+    entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(Integer)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    from_level: Mapped[int | None] = mapped_column(SmallInteger)
+    to_level: Mapped[int | None] = mapped_column(SmallInteger)
+    source: Mapped[str] = mapped_column(String(10))
+
+
+class DueMark(Base):
+    """When an entity is to be assessed next, and who is at it. See `store.levels.assessment_queue`.
+
+    Attributes:
+        revision: how often it was marked; what was computed for an older one clears nothing.
+        due_us: from then on it is due; None where nothing is to come.
+        priority: 0 for what just happened, 1 for what happens to many.
+        reasons: a bit for each of `store.levels.assessment_queue.Reason`.
+        lease: who is at it, until `lease_until_us`.
+        claimed: the revision that the holder of the lease claimed.
+        attempts: how often it failed since it was last assessed.
+        quarantined: it failed too often, with `error`; only a new mark makes it due again.
+    """
+
+    __tablename__ = "due_marks"
+    __table_args__ = (
+        Index("ix_due_marks_waiting", "quarantined", "priority", "due_us"),
+        Index("ix_due_marks_queue", "quarantined", "organisation_id", "priority", "due_us"),
+    )
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(Integer)
+    type_id: Mapped[int] = mapped_column(Integer)
+    revision: Mapped[int] = mapped_column(BigInteger)
+    due_us: Mapped[int | None] = mapped_column(BigInteger)
+    priority: Mapped[int] = mapped_column(SmallInteger)
+    reasons: Mapped[int] = mapped_column(Integer)
+    lease: Mapped[str | None] = mapped_column(String(40))
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    claimed: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(Integer)
+    quarantined: Mapped[bool] = mapped_column(Boolean)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class OverrideRow(Base):
+    """A level that one person asks for and another approves; whether it is live also depends on `until_us`."""
+
+    __tablename__ = "overrides"
+    __table_args__ = (
+        CheckConstraint("state IN ('requested', 'approved', 'refused', 'revoked')", name="state"),
+        Index("ix_overrides_entity_id_state", "entity_id", "state"),
+        Index("ix_overrides_organisation_id_id", "organisation_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY))
+    level: Mapped[int] = mapped_column(SmallInteger)
+    reason: Mapped[str] = mapped_column(Text)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(10))
+    requested_by: Mapped[str] = mapped_column(Text)
+    requested_us: Mapped[int] = mapped_column(BigInteger)
+    decided_by: Mapped[str | None] = mapped_column(Text)
+    decided_us: Mapped[int | None] = mapped_column(BigInteger)
+    decision_reason: Mapped[str | None] = mapped_column(Text)
+    revoked_by: Mapped[str | None] = mapped_column(Text)
+    revoked_us: Mapped[int | None] = mapped_column(BigInteger)
+    revocation_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class LevelRelease(Base):
+    """What an entity would stand at had a withdrawn version never decided; the next assessment begins there.
+
+    It holds for exactly the standing that it was computed for, so that it counts once and for nothing else.
+
+    Attributes:
+        backtest_id: that computed it.
+        version_id: of the standing: the withdrawn version.
+        held_level: of the standing, with `held_entered_us` and `assessed_us`.
+        level: where the next assessment begins instead; with since when, and the floors that held.
+        active: the roll-back was approved.
+    """
+
+    __tablename__ = "level_releases"
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    backtest_id: Mapped[int] = mapped_column(ForeignKey("backtests.id"), index=True)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    version_id: Mapped[int] = mapped_column(Integer)
+    held_level: Mapped[int] = mapped_column(SmallInteger)
+    held_entered_us: Mapped[int] = mapped_column(BigInteger)
+    assessed_us: Mapped[int] = mapped_column(BigInteger)
+    level: Mapped[int] = mapped_column(SmallInteger)
+    entered_us: Mapped[int] = mapped_column(BigInteger)
+    floor: Mapped[int] = mapped_column(SmallInteger)
+    hard_floor: Mapped[int] = mapped_column(SmallInteger)
+    floors_lost: Mapped[str | None] = mapped_column(Text)
+    active: Mapped[bool] = mapped_column(Boolean)

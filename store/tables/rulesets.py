@@ -1,0 +1,128 @@
+"""The tables of rulesets: families in order, drafts, committed versions, what is active, and backtests."""
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Integer, String, Text
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.entities import BIG
+
+_ORGANISATION = "organisations.id"
+_FAMILY = "ruleset_families.id"
+_VERSION = "ruleset_versions.id"
+
+
+class Family(Base):
+    """All versions of one ruleset. Of those of an entity type the first one (by position) that applies assesses."""
+
+    __tablename__ = "ruleset_families"
+    __table_args__ = (Unique("organisation_id", "name"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"), index=True)
+    name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    position: Mapped[int] = mapped_column(Integer)
+    enabled: Mapped[bool] = mapped_column(Boolean)
+    active_version_id: Mapped[int | None] = mapped_column(Integer)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class Draft(Base):
+    """What may still be edited, as it was written; `editors` is a JSON array of everybody who edited it."""
+
+    __tablename__ = "ruleset_drafts"
+
+    family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY), primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+    revision: Mapped[int] = mapped_column(Integer)
+    editors: Mapped[str] = mapped_column(Text)
+    edited_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class RulesetVersion(Base):
+    """A committed version: never changed. Its examples stand in its document; `tests` is what they came to (JSON)."""
+
+    __tablename__ = "ruleset_versions"
+    __table_args__ = (Unique("family_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
+    number: Mapped[int] = mapped_column(Integer)
+    document: Mapped[str] = mapped_column(Text)
+    canonical: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
+    tests: Mapped[str] = mapped_column(Text)
+    editors: Mapped[str] = mapped_column(Text)
+    committed_by: Mapped[str] = mapped_column(Text)
+    committed_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class Backtest(Base):
+    """A backtest of one content, or of a proposal, in the background: how far it is, and what it found (JSON).
+
+    Attributes:
+        family_id: whose content it is of; None for a proposal's.
+        proposal_id: what it is of, where that is no content of a ruleset.
+        content_hash: of the ruleset; for a proposal's, of what decides before and after it.
+        attempts: how often a worker began it and was not asked to stop.
+        part: what the worker assesses now, in words.
+        error: why it failed, was cancelled or is quarantined.
+    """
+
+    __tablename__ = "backtests"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'quarantined')",
+            name="state",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    family_id: Mapped[int | None] = mapped_column(ForeignKey(_FAMILY), index=True)
+    proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"), index=True)
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
+    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
+    canonical: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(12))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    part: Mapped[str | None] = mapped_column(Text)
+    requested_by: Mapped[str] = mapped_column(Text)
+    requested_us: Mapped[int] = mapped_column(BigInteger)
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    done: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+    finished_us: Mapped[int | None] = mapped_column(BigInteger)
+    report: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class Activation(Base):
+    """Which version became active when, by whom and why; and how far everyone is assessed by it.
+
+    Attributes:
+        kind: activation, rollback or off.
+        per_second: how many entities become due in a second.
+        reached_id: entities up to here are due, or were.
+        finished_us: when all were.
+    """
+
+    __tablename__ = "activations"
+    __table_args__ = (CheckConstraint("kind IN ('activation', 'rollback', 'off')", name="kind"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY), index=True)
+    version_id: Mapped[int | None] = mapped_column(ForeignKey(_VERSION))
+    previous_version_id: Mapped[int | None] = mapped_column(ForeignKey(_VERSION))
+    backtest_id: Mapped[int | None] = mapped_column(ForeignKey("backtests.id"))
+    kind: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    per_second: Mapped[int] = mapped_column(Integer)
+    reached_id: Mapped[int] = mapped_column(BIG)
+    reached_us: Mapped[int] = mapped_column(BigInteger)
+    finished_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -1,0 +1,1 @@
+"""Queries about the outbox, endpoints and deliveries."""

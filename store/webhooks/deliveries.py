@@ -1,0 +1,296 @@
+"""Events on their way to endpoints: planned, claimed, delivered or dead. Nothing here begins or ends a transaction.
+
+A delivery is sent only when nothing of the same endpoint and entity stands before it, and while no other of that pair
+is being sent: what came first arrives first, and one that fails holds up its own pair and no other.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sqlalchemy import (
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from fivefold.store.sql.clocks import LONGEST_LEASE_US
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
+
+_DELIVERIES = cast("Table", Delivery.__table__)
+_OUTBOX = cast("Table", OutboxEvent.__table__)
+_BEFORE = _DELIVERIES.alias("before")
+_ENDPOINTS = cast("Table", Endpoint.__table__)
+
+
+def is_in(state: str, table: Any = _DELIVERIES) -> Any:
+    """Compare the state with a word in the statement itself: for a value that comes later no partial index is used."""
+    return table.c.state == literal_column(f"'{state}'")
+
+
+@dataclass(frozen=True)
+class Behind:
+    """An endpoint that is not told yet of the events from *after* on, up to *upto*."""
+
+    endpoint_id: int
+    organisation_id: int
+    kinds: tuple[str, ...]
+    after: int
+    upto: int
+
+
+def behind(session: Session, settled: int, most: int) -> list[Behind]:
+    """List enabled endpoints whose organisation has events that they were not told of, up to *most* of each."""
+    following = (
+        select(_OUTBOX.c.id)
+        .where(
+            _OUTBOX.c.organisation_id == _ENDPOINTS.c.organisation_id,
+            _OUTBOX.c.id > _ENDPOINTS.c.planned_id,
+            _OUTBOX.c.id <= settled,
+        )
+        .order_by(_OUTBOX.c.id)
+        .limit(most)
+        .correlate(_ENDPOINTS)
+        .subquery()
+    )
+    upto = select(func.max(following.c.id)).scalar_subquery()
+    found = session.execute(select(Endpoint, upto).where(Endpoint.enabled).order_by(Endpoint.id)).all()
+    return [
+        Behind(endpoint.id, endpoint.organisation_id, tuple(json.loads(endpoint.kinds)), endpoint.planned_id, last)
+        for endpoint, last in found
+        if last is not None
+    ]
+
+
+def plan(session: Session, behind: Behind, now_us: int) -> int:
+    """Make the deliveries of one endpoint; tell how many. None where another planner was at it, or it is disabled."""
+    moved = (
+        update(_ENDPOINTS)
+        .where(_ENDPOINTS.c.id == behind.endpoint_id, _ENDPOINTS.c.enabled, _ENDPOINTS.c.planned_id == behind.after)
+        .values(planned_id=behind.upto)
+    )
+    connection = session.connection()
+    if not connection.execute(moved).rowcount:
+        return 0
+    events = select(
+        literal(behind.endpoint_id), _OUTBOX.c.id, _OUTBOX.c.entity_id, literal("waiting"), literal(0), literal(now_us)
+    ).where(
+        _OUTBOX.c.organisation_id == behind.organisation_id,
+        _OUTBOX.c.id > behind.after,
+        _OUTBOX.c.id <= behind.upto,
+    )
+    if behind.kinds:
+        events = events.where(_OUTBOX.c.kind.in_(behind.kinds))
+    columns = ("endpoint_id", "event_number", "entity_id", "state", "attempts", "next_us")
+    made = insert(_DELIVERIES).from_select(columns, events).execution_options(preserve_rowcount=True)
+    return connection.execute(made).rowcount
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A delivery that is to be sent, with what it tells.
+
+    Attributes:
+        attempts: how often it failed already.
+        lease: whoever records what came of it must still hold this.
+        lease_until_us: nobody else sends it until then.
+        body: of the outbox; None where it was erased.
+        external_id: None where it was erased.
+    """
+
+    endpoint_id: int
+    event_number: int
+    entity_id: int
+    attempts: int
+    lease: str
+    lease_until_us: int
+    event_id: str
+    kind: str
+    at_us: int
+    body: str | None = field(repr=False)
+    entity_type: str | None
+    external_id: str | None = field(repr=False)
+
+
+_OPEN = or_(
+    _DELIVERIES.c.lease.is_(None),
+    _DELIVERIES.c.lease_until_us <= bindparam("now_us"),
+    _DELIVERIES.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,  # of a clock that was ahead
+)
+_IN_THE_WAY = exists().where(
+    _BEFORE.c.endpoint_id == _DELIVERIES.c.endpoint_id,
+    _BEFORE.c.entity_id == _DELIVERIES.c.entity_id,
+    is_in("waiting", _BEFORE),
+    or_(
+        _BEFORE.c.event_number < _DELIVERIES.c.event_number,
+        # One that was put back by a replay stands before one that is being sent.
+        and_(_BEFORE.c.event_number > _DELIVERIES.c.event_number, _BEFORE.c.lease_until_us > bindparam("now_us")),
+    ),
+)
+_READY = (
+    select(_DELIVERIES.c.event_number)
+    .where(
+        _DELIVERIES.c.endpoint_id == bindparam("endpoint"),
+        is_in("waiting"),
+        _DELIVERIES.c.next_us <= bindparam("now_us"),
+        _OPEN,
+        ~_IN_THE_WAY,
+        exists().where(_ENDPOINTS.c.id == bindparam("endpoint"), _ENDPOINTS.c.enabled),
+    )
+    .order_by(_DELIVERIES.c.next_us)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True, of=_DELIVERIES)
+    .cte("ready")
+)
+_LEASE = (
+    update(_DELIVERIES)
+    .where(_DELIVERIES.c.endpoint_id == bindparam("endpoint"), _DELIVERIES.c.event_number.in_(select(_READY)))
+    .values(lease=bindparam("by"), lease_until_us=bindparam("until_us"))
+    .returning(_DELIVERIES.c.event_number)
+)
+
+
+def claim(session: Session, endpoint_id: int, lease: str, now_us: int, until_us: int, most: int) -> list[Claim]:
+    """Lease up to *most* deliveries of an endpoint that may be sent now, each of another entity, in their order."""
+    leased = session.scalars(
+        _LEASE, {"endpoint": endpoint_id, "by": lease, "now_us": now_us, "until_us": until_us, "most": most}
+    ).all()
+    if not leased:
+        return []
+    found = session.execute(
+        select(Delivery, OutboxEvent, EntityType.name, Entity)
+        .join(OutboxEvent, OutboxEvent.id == Delivery.event_number)
+        .outerjoin(Entity, Entity.id == Delivery.entity_id)
+        .outerjoin(EntityType, EntityType.id == Entity.type_id)
+        .where(Delivery.endpoint_id == endpoint_id, Delivery.event_number.in_(leased))
+        .order_by(Delivery.event_number)
+    )
+    return [_claim(delivery, event, named, entity) for delivery, event, named, entity in found]
+
+
+def _claim(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> Claim:
+    erased = event.body is None or entity is None or entity.erased_us is not None
+    return Claim(
+        endpoint_id=delivery.endpoint_id,
+        event_number=delivery.event_number,
+        entity_id=delivery.entity_id,
+        attempts=delivery.attempts,
+        lease=delivery.lease or "",
+        lease_until_us=delivery.lease_until_us or 0,
+        event_id=event.event_id,
+        kind=event.kind,
+        at_us=event.at_us,
+        body=None if erased else event.body,
+        entity_type=entity_type,
+        external_id=None if erased or entity is None else entity.external_id,
+    )
+
+
+_HELD = and_(
+    _DELIVERIES.c.endpoint_id == bindparam("endpoint"),
+    _DELIVERIES.c.event_number == bindparam("numbered"),
+    _DELIVERIES.c.lease == bindparam("held"),
+)
+_DONE = {"lease": None, "lease_until_us": None, "attempts": _DELIVERIES.c.attempts + 1}
+_ARRIVED = (
+    update(_DELIVERIES).where(_HELD).values(state="delivered", delivered_us=bindparam("at_us"), error=None, **_DONE)
+)
+_FAILED = (
+    update(_DELIVERIES)
+    .where(_HELD)
+    .values(state=bindparam("then"), next_us=bindparam("then_us"), error=bindparam("said"), **_DONE)
+)
+_HELD_UP = (
+    update(_DELIVERIES)
+    .where(
+        _DELIVERIES.c.endpoint_id == bindparam("endpoint"),
+        _DELIVERIES.c.entity_id == bindparam("of"),
+        _DELIVERIES.c.event_number > bindparam("numbered"),
+        is_in("waiting"),
+        _DELIVERIES.c.next_us < bindparam("then_us"),
+        exists().where(
+            _BEFORE.c.endpoint_id == bindparam("endpoint"),
+            _BEFORE.c.event_number == bindparam("numbered"),
+            _BEFORE.c.lease == bindparam("held"),
+        ),
+    )
+    .values(next_us=bindparam("then_us"))
+)
+"""Those behind one that is to be tried again need not be looked at before that."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An attempt that failed.
+
+    Attributes:
+        error: why, for people.
+        next_us: when to try again; None where it is dead.
+    """
+
+    claim: Claim
+    error: str
+    next_us: int | None
+
+
+def arrived(session: Session, claims: Iterable[Claim], now_us: int) -> None:
+    """Note deliveries that arrived, while their lease is held: whoever took one over is sending it again."""
+    rows = [{**_held(claim), "at_us": now_us} for claim in claims]
+    if rows:
+        session.connection().execute(_ARRIVED, rows)
+
+
+def failed(session: Session, failures: Sequence[Failure], now_us: int) -> None:
+    """Note attempts that failed, while their lease is held; a dead one is out of the way of those behind it."""
+    connection = session.connection()
+    again = [
+        {**_held(failure.claim), "of": failure.claim.entity_id, "then_us": failure.next_us}
+        for failure in failures
+        if failure.next_us is not None
+    ]
+    if again:
+        connection.execute(_HELD_UP, again)
+    rows = [
+        {
+            **_held(failure.claim),
+            "then": "dead" if failure.next_us is None else "waiting",
+            "then_us": failure.next_us or now_us,
+            "said": failure.error,
+        }
+        for failure in failures
+    ]
+    if rows:
+        connection.execute(_FAILED, rows)
+
+
+def _held(claim: Claim) -> dict[str, Any]:
+    return {"endpoint": claim.endpoint_id, "numbered": claim.event_number, "held": claim.lease}
+
+
+def endpoints_with_work(session: Session, now_us: int) -> Sequence[int]:
+    """List enabled endpoints that have something to be sent now."""
+    due = exists().where(
+        _DELIVERIES.c.endpoint_id == _ENDPOINTS.c.id, is_in("waiting"), _DELIVERIES.c.next_us <= now_us
+    )
+    return session.scalars(select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.enabled, due).order_by(_ENDPOINTS.c.id)).all()
+
+
+def prune(session: Session, before_us: int, most: int) -> int:
+    """Delete up to *most* deliveries that arrived before a moment; tell how many."""
+    key = (_DELIVERIES.c.endpoint_id, _DELIVERIES.c.event_number)
+    old = select(*key).where(is_in("delivered"), _DELIVERIES.c.delivered_us < before_us).limit(most)
+    done: Any = session.execute(delete(_DELIVERIES).where(tuple_(*key).in_(old)))
+    return int(done.rowcount)

@@ -1,0 +1,93 @@
+"""Endpoints, and what people do about deliveries. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Table, and_, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
+from fivefold.store.webhooks.deliveries import is_in
+
+_DELIVERIES = cast("Table", Delivery.__table__)
+
+
+def endpoint_of(session: Session, organisation_id: int, endpoint_id: int, *, held: bool = False) -> Endpoint:
+    """Find an endpoint, and lock it until the transaction ends where it is to be *held*.
+
+    NotThere where the organisation has none such.
+    """
+    wanted = select(Endpoint).where(Endpoint.id == endpoint_id, Endpoint.organisation_id == organisation_id)
+    found = session.scalar(wanted.with_for_update(key_share=True) if held else wanted)
+    if found is None:
+        raise NotThere(f"there is no endpoint {endpoint_id}")
+    return found
+
+
+def endpoints_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[tuple[Endpoint, int, int]]:
+    """List an organisation's endpoints, with how many deliveries wait and how many are dead."""
+    wanted = select(Endpoint, _count("waiting"), _count("dead")).where(Endpoint.organisation_id == organisation_id)
+    return rows_of(session, wanted, (Endpoint.id,), part)
+
+
+def all_endpoints(session: Session) -> Sequence[Endpoint]:
+    """List and lock the endpoints of all organisations, by organisation and number."""
+    wanted = select(Endpoint).order_by(Endpoint.organisation_id, Endpoint.id)
+    return session.scalars(wanted.with_for_update(key_share=True)).all()
+
+
+def _count(state: str) -> Any:
+    return (
+        select(func.count())
+        .select_from(_DELIVERIES)
+        .where(_DELIVERIES.c.endpoint_id == Endpoint.id, is_in(state))
+        .scalar_subquery()
+    )
+
+
+def dead_of(
+    session: Session, organisation_id: int, endpoint_id: int | None, part: Part
+) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
+    """List dead deliveries by endpoint and number: delivery, event, type and entity."""
+    wanted = (
+        select(Delivery, OutboxEvent, EntityType.name, Entity)
+        .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
+        .join(OutboxEvent, OutboxEvent.id == Delivery.event_number)
+        .outerjoin(Entity, Entity.id == Delivery.entity_id)
+        .outerjoin(EntityType, EntityType.id == Entity.type_id)
+        .where(Endpoint.organisation_id == organisation_id, is_in("dead"))
+    )
+    if endpoint_id is not None:
+        wanted = wanted.where(Delivery.endpoint_id == endpoint_id)
+    return rows_of(session, wanted, (Delivery.endpoint_id, Delivery.event_number), part)
+
+
+def put_back(session: Session, endpoint_id: int, numbers: tuple[int, int] | None, now_us: int) -> list[int]:
+    """Let deliveries wait again from now on, as if never tried: those of *numbers*, both ends included, or all dead.
+
+    Give the numbers of their events, in order. One that is being sent now stays with whoever sends it.
+    """
+    if numbers is None:
+        which: ColumnElement[bool] = is_in("dead")
+    else:
+        which = and_(_DELIVERIES.c.event_number.between(*numbers), _DELIVERIES.c.lease.is_(None))
+    again = (
+        update(_DELIVERIES)
+        .where(_DELIVERIES.c.endpoint_id == endpoint_id, which)
+        .values(state="waiting", attempts=0, next_us=now_us, delivered_us=None, error=None)
+        .returning(_DELIVERIES.c.event_number)
+    )
+    return sorted(session.scalars(again))
+
+
+def remove(session: Session, endpoint: Endpoint) -> int:
+    """Delete an endpoint with its deliveries; tell how many of them were not delivered."""
+    ours = _DELIVERIES.c.endpoint_id == endpoint.id
+    left = session.scalar(select(func.count()).select_from(_DELIVERIES).where(ours, is_in("waiting"))) or 0
+    session.execute(delete(_DELIVERIES).where(ours))
+    session.delete(endpoint)
+    return left

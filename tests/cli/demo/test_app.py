@@ -1,0 +1,73 @@
+"""`fivefold demo`: everything in one go, and quick the second time."""
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fivefold.cli.demo import app as demo
+from fivefold.cli.demo import levels as demo_levels
+from fivefold.cli.demo import sample
+from fivefold.cli.terminal import say
+from fivefold.cli.value_model import train
+from tests.cli.running import AS_OF, Home, run
+from tests.test_docs import wrong
+
+
+def test_the_first_time_shows_everything(home: Home) -> None:
+    out = home.demo.out
+    assert home.demo.err == ""
+    for words in (
+        r"^Simulated 300 customers with [\d,]+ transactions: \S+/demo/transactions\.parquet$",
+        r"^On \d+ customers of a window that the model never saw$",
+        r"^Registered as fivefold-value version 1; model hash ",
+        r"^Version 1 is the champion now\.$",
+        rf"^Customers as of {AS_OF}$",
+        r"^Every customer's score: \S+/demo/scores\.csv$",
+        rf"^Customer user_000027 as of {AS_OF}: score \d\.\d\d, ",
+        r"^starting point ",
+        r"^served on 3000$",
+        r"^levels shown$",
+        r"^What next:$",
+    ):
+        assert re.search(words, out, re.MULTILINE), words
+    assert len(pl.read_csv(home.var / "demo" / "scores.csv")) == 300
+
+
+def test_what_comes_next_can_be_typed(home: Home) -> None:
+    commands = re.findall(r"^  \.venv/bin/fivefold (.*)$", home.demo.out, re.MULTILINE)
+    assert len(commands) >= 4
+    assert {command: list(wrong(command)) for command in commands} == {command: [] for command in commands}
+    why = next(command for command in commands if command.startswith("explain"))
+    done = run(home.var, *why.split()[:-2])
+    assert (done.code, done.err) == (0, "")
+
+
+def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "serve_once", lambda port: say(f"served on {port}"))
+    monkeypatch.setattr(demo_levels, "show_levels", lambda: say("levels shown"))
+
+    def must_not(*_: object) -> None:
+        raise AssertionError("trained or simulated again")
+
+    monkeypatch.setattr("fivefold.training.retrain.retrain", must_not)
+    monkeypatch.setattr("fivefold.training.simulation.simulator.write_simulation", must_not)
+    before = {path: path.stat().st_mtime_ns for path in files(home.var)}
+    done = run(home.var, "demo")
+    assert (done.code, done.err) == (0, "")
+    assert "There is a champion already; `fivefold train` would train another one on " in done.out
+    shown = home.demo.out.partition(f"Customers as of {AS_OF}")[2]
+    assert done.out.partition(f"Customers as of {AS_OF}")[2] == shown
+    after = {path: path.stat().st_mtime_ns for path in files(home.var)}
+    changed = {path.name for path in after if after[path] != before.get(path)}
+    assert changed <= {"scores.csv", "mlflow.db", "registered_model_meta"}  # the last is MLflow's own, at every load
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_it_is_made_for_five_thousand_customers_and_the_defaults() -> None:
+    assert train.DEMO_CUSTOMERS == 5_000
+    assert demo.TrainingConfig().test_as_of is None

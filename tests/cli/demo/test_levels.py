@@ -1,0 +1,43 @@
+"""The risk half of the demo: a stored portfolio with levels, an event that raises one, and a decision on both sides."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fivefold.cli.demo import levels as demo_levels
+from fivefold.domain.settings import read_settings
+from fivefold.features.indicator_matrix import warm
+from tests.cli.running import succeed
+
+
+@pytest.fixture
+def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    var = tmp_path / "var"
+    var.mkdir()
+    warm()
+    (var / "kernels").symlink_to(read_settings().kernels)
+    monkeypatch.setenv("FIVEFOLD_VAR", str(var))
+    monkeypatch.setattr(demo_levels, "CUSTOMERS", 40)
+    return var
+
+
+def test_one_event_raises_a_level_and_changes_a_decision(var: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demo_levels.show_levels()
+    out = capsys.readouterr().out
+    story = out.partition("One ordinary customer")[2]
+    before, _, after = story.partition("North Korea")
+    assert ": low, since " in before
+    assert "says allow" in before
+    assert ": high, since " in after
+    assert "raised to High by the floor of Payments to or from listed countries" in after
+    assert "says review" in after
+    for words in ("eve activated it", "40 of type customer in demo", r"critical\s+1 ", "sanctioned"):
+        assert re.search(words, out), words
+
+    demo_levels.show_levels()
+    again = capsys.readouterr().out
+    assert "as an earlier demo left it" in again
+    assert "40 of type customer in demo" in again
+    assert "North Korea" not in again
+    assert "Sanctions" in succeed(var, "level", "user_000002", "--organisation", "demo")

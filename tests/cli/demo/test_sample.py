@@ -1,0 +1,108 @@
+"""The sample request of the demo: it can be pasted, and a service is started for it and stopped."""
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fivefold.cli.demo import sample
+from fivefold.domain.errors import FivefoldError
+from tests.cli.running import succeed
+
+
+def test_the_call_can_be_pasted() -> None:
+    words = shlex.split(sample.curl(3456, "secret"))
+    assert words[:3] == ["curl", "-s", "http://127.0.0.1:3456/v4/scoring?as_of=2024-07-01"]
+    assert words[words.index("-H") + 1] == "token: secret"
+    assert json.loads(words[words.index("-d") + 1]) == sample.ROWS
+
+
+def test_a_free_port_is_found() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert not sample._free(taken.getsockname()[1])
+    assert sample._free(sample.any_port())
+
+
+FAKE = """
+import http.server, json, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer({})
+    def do_POST(self):
+        rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        told = {"rows": len(rows), "path": self.path, "contributions": [1, 2, 3, 4, 5]}
+        self.answer([told] if self.headers["token"] else [])
+    def answer(self, content):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that were started: a service that answers anything, instead of the real one."""
+    processes: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        assert command[:-1] == [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port"]
+        processes.append(popen([sys.executable, "-c", FAKE, command[-1]], **options))
+        return processes[-1]
+
+    monkeypatch.setattr(sample.subprocess, "Popen", start)
+    return processes
+
+
+@pytest.fixture
+def demo_var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
+    (tmp_path / "demo").mkdir()
+    return tmp_path
+
+
+def test_the_service_answers_once_and_is_stopped(
+    demo_var: Path, started: list[subprocess.Popen[bytes]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample.serve_once(sample.any_port())
+    out = capsys.readouterr().out
+    assert out.startswith("Starting the service ...\nPOST /v4/scoring?as_of=2024-07-01&explain=true answered:\n[")
+    (answer,) = json.loads(out.partition("answered:\n")[2])
+    assert answer["rows"] == 2
+    assert answer["path"] == "/v4/scoring?as_of=2024-07-01&explain=true"
+    assert answer["contributions"] == [1, 2, 3, "... 2 more"]
+    assert [process.poll() is not None for process in started] == [True]
+    assert (demo_var / "demo" / "service.log").exists()
+
+
+def test_a_service_that_does_not_come_up_says_where_it_told_why(
+    demo_var: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "START_SECONDS", 0)
+    monkeypatch.setattr(sample, "AS_LONG_AS_BEFORE", 0.0)
+    with pytest.raises(FivefoldError, match=f"what it said is in {demo_var}/demo/service.log"):
+        sample.serve_once(sample.any_port())
+    assert [process.poll() is not None for process in started] == [True]
+
+
+def test_the_service_is_left_running_with_a_call_to_paste(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, arguments: asked.append(arguments))
+    (registry / "demo").mkdir()
+    (registry / "demo" / "transactions.parquet").touch()
+    out = succeed(registry, "demo", "--serve", "--port", 3456)
+    assert asked == [[sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", "3456"]]
+    assert out.startswith("When it is up, in another terminal:\n\ncurl -s 'http://127.0.0.1:3456/v4/scoring")
+    assert out.endswith("\nStop it with Ctrl-C.\n")
+    assert "champion" not in out

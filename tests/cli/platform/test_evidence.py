@@ -1,0 +1,85 @@
+"""`fivefold evidence`: an archive that can be checked, and words that say what to do where there is none."""
+
+import re
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fivefold.domain.settings import Settings
+from fivefold.store.sql.database import open_database
+from fivefold.usecases.accounts.members import add_member
+from fivefold.usecases.accounts.organisations import actor_in_new
+from tests.cli.running import refuse, run, succeed
+from tests.store.databases import upgrade_by_copy
+
+NOW = datetime.now(UTC)
+PRESENT = f"{NOW.year}Q{(NOW.month + 2) // 3}"
+
+
+@pytest.fixture
+def var(tmp_path: Path) -> Path:
+    """A database in which a member was added today."""
+    engine = open_database(Settings(var=tmp_path).database)
+    upgrade_by_copy(engine)
+    add_member(engine, actor_in_new(engine, "default", "cli:ana"), "Constanze", ["admin"])
+    engine.dispose()
+    return tmp_path
+
+
+def test_an_archive_is_made_and_checked(var: Path) -> None:
+    path = var / "made.zip"
+    out = succeed(var, "evidence", "--quarter", "2020Q1", "--output", path)
+    assert f"Evidence of 2020Q1: {path}" in out
+    told = re.search(r"SHA-256 of its manifest, to be kept elsewhere: ([0-9a-f]{64})", out)
+    assert told
+    checked = succeed(var, "evidence", "--check", path)
+    assert "0 problems" in checked
+    assert told[1] in checked
+    again = var / "again.zip"
+    succeed(var, "evidence", "--quarter", "2020Q1", "-o", again, "--organisation", "default")
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_quarter_that_is_not_over_is_told(var: Path) -> None:
+    done = run(var, "evidence", "--quarter", PRESENT, "--output", var / "made.zip")
+    assert done.code == 0
+    assert done.err == f"warning: {PRESENT} is not over; what is still to come is not in the archive\n"
+    assert re.search(r"\b1 audit entries", done.out)
+
+
+def test_what_was_changed_is_named_with_another_exit_code(var: Path) -> None:
+    path = var / "made.zip"
+    succeed(var, "evidence", "--quarter", "2020Q1", "--output", path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more.txt", "more")
+    done = run(var, "evidence", "--check", path)
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith("more.txt: is not in the manifest\n")
+    assert "1 problems" in done.out
+
+
+@pytest.mark.parametrize("options", [[], ["--quarter", "2026Q3"], ["--output", "a.zip"], ["--check", "a", "--quarter", "2026Q3"]])  # fmt: skip # noqa: E501 (a row of the table)
+def test_one_thing_or_the_other(var: Path, options: list[str]) -> None:
+    assert refuse(var, "evidence", *options) == (
+        "evidence takes --quarter and --output to make an archive, or --check alone to check one"
+    )
+
+
+def test_what_is_wrong_is_said_plainly(var: Path) -> None:
+    out = ["--output", str(var / "made.zip")]
+    assert refuse(var, "evidence", "--quarter", "third", *out) == (
+        "the quarter is 'third'; it must be a year and a quarter from Q1 to Q4, such as 2026Q3"
+    )
+    assert refuse(var, "evidence", "--quarter", "2020Q1", "--organisation", "none", *out).startswith(
+        "there is no organisation 'none'"
+    )
+    assert "there is no folder" in refuse(var, "evidence", "--quarter", "2020Q1", "-o", str(var / "no" / "made.zip"))
+    assert "No such file" in refuse(var, "evidence", "--check", str(var / "none.zip"))
+    assert not (var / "made.zip").exists()
+
+
+def test_a_quarter_is_read_before_a_database_is_made(tmp_path: Path) -> None:
+    refuse(tmp_path, "evidence", "--quarter", "third", "--output", tmp_path / "made.zip")
+    assert list(tmp_path.iterdir()) == []

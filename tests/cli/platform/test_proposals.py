@@ -1,0 +1,146 @@
+"""`fivefold proposals`: a token says who acts; an account of the machine is nobody."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from fivefold.cli.terminal import open_registry
+from fivefold.cli.value_model import train
+from fivefold.models.registry import Registry
+from fivefold.training.config import read_config
+from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.accounts.organisations import actor_in
+from fivefold.usecases.accounts.settings import choose_levels
+from fivefold.usecases.changes.asks import put_list_version
+from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+from fivefold.usecases.rulesets.activate import activate
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.actors import Actor
+from tests.cli.running import Home, cells, refuse, run, succeed
+from tests.usecases.governed import NOW, document
+
+WHY = ("--reason", "as agreed")
+
+
+@pytest.fixture
+def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A ruleset that decides, and the tokens of two publishers and an investigator."""
+    monkeypatch.delenv("FIVEFOLD_TOKEN", raising=False)
+    tokens = {}
+    for name, role in (("ana", "publisher"), ("ben", "publisher"), ("eve", "investigator"), ("ada", "admin")):
+        succeed(tmp_path, "members", "add", name, "--role", role)
+        tokens[name] = run(tmp_path, "tokens", "create", "--role", role, "--member", name).out.strip()
+    engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
+    ana = actor_in(engine, "default", "member:1")
+    choose_levels(engine, ana, ("low", "medium", "high"))
+    define_type(engine, ana, "customer", {"country": "country", "income": "number"}, now_us=NOW)
+    put_list_version(engine, ana, "watched", 0, ["IR"], "Watched", "our own", NOW)
+    save_draft(engine, ana, document())
+    commit(engine, ana, "retail", 1)
+    request_backtest(engine, ana, "retail", 1)
+    assert run_next_backtest(engine)
+    activate(engine, Actor(ana.organisation_id, "member:2"), "retail", 1, "our first")
+    engine.dispose()
+    return tokens
+
+
+def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str]) -> None:
+    switch = ("proposals", "switch", "retail", "--off", *WHY)
+    assert "is no member: two people change what decides" in refuse(tmp_path, *switch)
+    said = succeed(tmp_path, *switch, "--token", people["ana"])
+    assert said.startswith("Proposal 1: ruleset retail off. Another person approves it")
+    approve = ("proposals", "approve", 1, *WHY)
+    assert "is no member" in refuse(tmp_path, *approve)
+    assert "member:1 proposed 1: another person approves it" in refuse(tmp_path, *approve, "--token", people["ana"])
+    assert "is of the role investigator" in refuse(tmp_path, *approve, "--token", people["eve"])
+    assert "the token is none of default" in refuse(tmp_path, *approve, "--token", "unknown")
+    (row,) = cells(succeed(tmp_path, "proposals", "list"), "Proposals")
+    assert row[:3] == ["1", "proposed", "ruleset retail off"]
+    assert succeed(tmp_path, *approve, "--token", people["ben"]) == "Proposal 1 is approved: ruleset retail off.\n"
+    shown = succeed(tmp_path, "proposals", "show", 1)
+    assert "approved by member:2: as agreed" in shown
+
+
+def test_a_token_of_the_environment_says_who_acts(
+    tmp_path: Path, people: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIVEFOLD_TOKEN", people["ada"])
+    assert "Proposal 1: override_cap_percent" in succeed(tmp_path, "proposals", "settings", "--override-cap", 5, *WHY)
+    assert succeed(tmp_path, "proposals", "refuse", 1, *WHY) == "Proposal 1 is withdrawn: override_cap_percent.\n"
+    monkeypatch.setenv("FIVEFOLD_TOKEN", people["ana"])
+    assert "proposed by admins" in refuse(tmp_path, "proposals", "settings", "--override-cap", 5, *WHY)
+
+
+def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    tokens = {}
+    for name, role in (("ana", "publisher"), ("ben", "publisher"), ("ada", "admin")):
+        succeed(registry, "members", "add", name, "--role", role)
+        tokens[name] = ("--token", run(registry, "tokens", "create", "--role", role, "--member", name).out.strip())
+    engine = create_engine(f"sqlite:///{registry / 'fivefold.db'}")
+    choose_levels(engine, actor_in(engine, "default", "member:1"), ("low", "medium", "high"))
+    engine.dispose()
+    assert "Done at once" in succeed(registry, "proposals", "settings", "--two-people-promote", *WHY, *tokens["ada"])
+
+    force = ("promote", 2, "--force", "--reason", "new fees")
+    assert refuse(registry, *force).startswith("two people promote a model in default: a member proposes it with")
+    assert refuse(registry, *force, "--token", "unknown") == "the token is none of default that may be used"
+    said = succeed(registry, *force, *tokens["ana"], columns=400)
+    assert said.startswith(
+        "Proposal 1: fivefold-value version 2 as champion against the gate. Another person approves it"
+    )
+    approve = ("proposals", "approve", 1, *WHY)
+    assert "another person approves it" in refuse(registry, *approve, *tokens["ana"])
+    assert succeed(registry, *approve, *tokens["ben"]).startswith("Proposal 1 is approved")
+    assert "by member:1, approved by member:2, new fees" in succeed(registry, "models", columns=400)
+    assert succeed(registry, "rollback").startswith("Version 1 is the champion now instead of version 2")
+
+    # What a training run promotes by itself is proposed too, where it says for whom; without a token it stays.
+    settings, champion = read_config(home.config), open_champion(registry, monkeypatch)
+    champion.client.set_model_version_tag(champion.name, "2", "gate_promote", "true")
+    promoted = []
+
+    def retrain(*_: object, promote_by: Any, **__: object) -> SimpleNamespace:
+        promoted.append(promote_by(champion, 2))
+        return SimpleNamespace(version=2, promoted=promoted[-1] is not None, verdict=SimpleNamespace(promote=True))
+
+    monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
+    monkeypatch.setattr(train, "show_outcome", lambda *_: None)
+    ask = ("train", "--data", home.rows, "--config", home.config, "--name", settings.name)
+    assert succeed(registry, *ask) == ""
+    assert "the token is none of default" in refuse(registry, *ask, "--token", "unknown")
+    assert promoted == [None], "a wrong token is refused before anything is trained"
+    assert "Proposal 2: fivefold-value version 2 as champion. Another" in succeed(registry, *ask, *tokens["ana"])
+    assert promoted == [None, None]
+
+
+def open_champion(registry: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setenv("FIVEFOLD_VAR", str(registry))
+    return open_registry()
+
+
+def test_every_other_change_is_proposed_too(tmp_path: Path, people: dict[str, str]) -> None:
+    file = tmp_path / "watched.yaml"
+    file.write_text("{list: watched, title: W, source: us, versions: [{since: 2026-12-01, members: [KP]}]}")
+    token = ("--token", people["ana"])
+    assert "Proposal 1: list watched" in succeed(tmp_path, "proposals", "add-list", file, *WHY, *token)
+    assert "Proposal 2: order of the rulesets" in succeed(tmp_path, "proposals", "order", "retail", *WHY, *token)
+    assert "is active already" in refuse(tmp_path, "proposals", "rollback", "retail", 1, *WHY, *token)
+    assert "no version 1 of a policy" in refuse(tmp_path, "proposals", "retire-policy", "pay", 1, *WHY, *token)
+    assert "backtests are not needed" in succeed(tmp_path, "proposals", "backtests", 1, *token)
+
+
+def test_a_set_up_is_made_again_with_drafts_there_and_alone_where_that_is_chosen(tmp_path: Path) -> None:
+    setup = ("import", "setup", "fatf-retail")
+    succeed(tmp_path, *setup, "--sole-operator", "a try-out")
+    engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
+    from fivefold.cli.portfolio.bundled import shipped_text
+
+    save_draft(engine, actor_in(engine, "default", "cli:ana"), shipped_text("fatf-retail"))
+    engine.dispose()
+    assert succeed(tmp_path, *setup).startswith("default has the levels low, medium, high, critical")
+    assert "organisation.sole_operator" in succeed(tmp_path, "audit", "show", columns=200)
+    assert "Two people are needed" in succeed(tmp_path, "proposals", "two-people", *WHY)

@@ -1,0 +1,71 @@
+"""What ships can be read, and a folder of one's own takes the place of it, list by list."""
+
+from pathlib import Path
+
+import pytest
+
+from fivefold.cli.portfolio.bundled import lists_with, shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
+from fivefold.domain.errors import ConfigError, RulesetNotValid
+
+OWN = """
+list: {name}
+title: Of our own
+source: our policy
+versions:
+  - since: 2020-01-01
+    members: [XX]
+"""
+
+
+def test_a_ruleset_goes_by_the_name_of_its_file() -> None:
+    assert [shipped_ruleset(name).name for name in shipped_rulesets()] == list(shipped_rulesets())
+    assert f"ruleset: {shipped_rulesets()[0]}" in shipped_text(shipped_rulesets()[0])
+
+
+def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"no ruleset named fatf ships; there are eu-bank-weighted, fatf-retail"):
+        shipped_text("fatf")
+
+
+def test_a_list_goes_by_the_name_inside() -> None:
+    assert {name: read.name for name, read in shipped_lists().items()} == {name: name for name in shipped_lists()}
+
+
+def test_without_a_folder_there_is_what_ships() -> None:
+    assert lists_with(None) == shipped_lists()
+
+
+def test_a_list_of_the_folder_takes_the_place_of_a_shipped_one(tmp_path: Path) -> None:
+    (tmp_path / "any-name.yaml").write_text(OWN.format(name="eea"))
+    (tmp_path / "another.yml").write_text(OWN.format(name="ours"))
+    (tmp_path / "notes.txt").write_text("no list")
+    found = lists_with(tmp_path)
+    assert found["eea"].versions[-1].members == ("XX",)
+    assert len(found["eea"].versions) == 1
+    assert set(found) == {*shipped_lists(), "ours"}
+
+
+def test_a_list_stands_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(OWN.format(name="ours"))
+    (tmp_path / "b.yaml").write_text(OWN.format(name="ours"))
+    with pytest.raises(RulesetNotValid, match=r"b\.yaml[\s\S]*list ours: is in a\.yaml as well"):
+        lists_with(tmp_path)
+
+
+def test_a_file_that_is_no_list_is_named(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("list: ours\n")
+    with pytest.raises(RulesetNotValid, match=r"wrong\.yaml[\s\S]*versions: is missing"):
+        lists_with(tmp_path)
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes("list: españa".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"latin\.yaml is not text in UTF-8"):
+        lists_with(tmp_path)
+
+
+def test_a_folder_must_be_there_and_hold_something(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be a folder of lists"):
+        lists_with(tmp_path / "none")
+    with pytest.raises(ConfigError, match="has no list"):
+        lists_with(tmp_path)

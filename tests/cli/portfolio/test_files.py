@@ -1,0 +1,100 @@
+"""Portfolios from files."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fivefold.cli.portfolio.files import read_entities, read_frame, read_linked, without_repeats
+from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.risk.language.reading import read_ruleset
+from tests.cli.rules.test_assess import RULES
+
+RULESET = read_ruleset(RULES)
+ROWS = [{"user_id": "a", "kind": "person", "age": 5}, {"user_id": "b", "kind": 7, "age": "old"}]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl"])
+def test_every_format_gives_the_same_entities(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"entities{suffix}"
+    frame = pl.DataFrame({"user_id": ["a", "b"], "kind": ["person", "company"]})
+    write = {
+        ".parquet": frame.write_parquet,
+        ".csv": frame.write_csv,
+        ".json": frame.write_json,
+        ".jsonl": frame.write_ndjson,
+    }
+    write[suffix](path)
+    assert read_entities(path, RULESET).select("entity_id", "kind").rows() == [("a", "person"), ("b", "company")]
+    assert read_frame(path).columns == ["entity_id", "kind"]
+
+
+def test_a_value_of_a_wrong_type_in_json_stands_beside_its_field(tmp_path: Path) -> None:
+    path = tmp_path / "entities.json"
+    path.write_text(json.dumps(ROWS))
+    made = read_entities(path, RULESET)
+    assert made["kind"].to_list() == ["person", None]
+    assert made["kind!"].to_list() == [None, "7"]
+    assert made["age!"].to_list() == [None, "'old'"]
+
+
+def test_several_rows_of_an_entity_keep_when_they_were_known(tmp_path: Path) -> None:
+    path = tmp_path / "entities.json"
+    path.write_text(json.dumps([{**row, "known_at": "2024-01-01"} for row in ROWS]))
+    assert read_entities(path, RULESET)["known_at"].to_list() == ["2024-01-01"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "message"),
+    [
+        ("a.json", "{", LayoutError, "cannot be read"),
+        ("a.json", '{"entity_id": 1}', LayoutError, "must hold objects, one for each entity"),
+        ("a.json", "[{}]", LayoutError, "has no row with an entity_id"),
+        ("a.csv", "x\n1\n", LayoutError, "has no column entity_id"),
+        ("a.parquet", "x", LayoutError, "cannot be read"),
+        ("a.txt", "", ConfigError, "must end in"),
+        ("gone.csv", None, ConfigError, "there is no file"),
+    ],
+)
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, name: str, content: str | None, kind: type[Exception], message: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(kind, match=message):
+        read_entities(path, RULESET)
+
+
+def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s(tmp_path: Path) -> None:
+    pl.DataFrame({"user_id": [1.0, None]}).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(LayoutError, match="user_id is Float64; identifiers must be text or whole numbers"):
+        read_frame(tmp_path / "rows.parquet")
+
+
+def test_a_torn_line_of_json_is_a_row_of_the_entity_that_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "people.jsonl"
+    path.write_text(
+        '{"entity_id": "a", "country": 5}\n\n{"entity_id": "b", "country": "I\n{"entity_i\n{"entity_id": "c"}'
+    )
+    found = read_entities(path, RULESET)
+    assert found["entity_id"].to_list() == ["a", "c", "b"]
+    wrong = found["country!"].to_list()
+    assert wrong[:2] == ["5", None]
+    assert wrong[2].startswith("not known, since row 3 of people.jsonl is not valid JSON: Unterminated string")
+    linked = read_linked(path.rename(tmp_path / "tags.ndjson"))
+    assert linked["entity_id"].to_list() == ["a", "c", "b", None]
+    assert linked["@not_read"].is_not_null().to_list() == [False, False, True, True]
+
+
+def test_a_row_that_comes_twice_counts_once_and_rows_without_an_id_all_count() -> None:
+    rows = [("a", "t1", 5.0), ("a", "t1", 5.0), ("a", None, 7.0), ("a", None, 7.0), ("b", "t1", 5.0), ("a", "", 7.0)]
+    frame = pl.DataFrame(rows, schema=["entity_id", "transaction_id", "amount"], orient="row")
+    assert without_repeats(frame).rows() == [rows[0], rows[2], rows[3], rows[4], rows[5]]
+    assert without_repeats(frame.drop("transaction_id")).height == len(rows)
+
+
+def test_one_transaction_of_two_contents_is_marked_as_what_fails_its_entity() -> None:
+    columns = {"entity_id": ["a", "a", "b"], "transaction_id": ["t1", "t1", "t1"], "amount": [5.0, 6.0, 5.0]}
+    assert without_repeats(pl.DataFrame(columns))["@contradicts"].to_list() == [True, True, False]

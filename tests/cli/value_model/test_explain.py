@@ -1,0 +1,111 @@
+"""`fivefold explain`: one customer's score in the terminal, and as a picture."""
+
+import json
+import re
+from math import fsum
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fivefold.features.indicator_matrix import catalogue
+from tests.cli.running import AS_OF, Home, refuse, succeed
+
+NUMBER = r"[+-]?\d+\.\d+"
+
+
+@pytest.fixture(scope="module")
+def scored(home: Home, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    output = tmp_path_factory.mktemp("explained") / "scores.parquet"
+    succeed(home.var, "score", home.rows, "-o", output, "--as-of", AS_OF, "--explain")
+    return pl.read_parquet(output)
+
+
+@pytest.mark.parametrize("user", ["user_000001", "user_000002", "user_000300"])
+def test_the_headline_is_the_score(user: str, home: Home, scored: pl.DataFrame) -> None:
+    found = scored.row(by_predicate=pl.col("user_id") == user, named=True)
+    out = succeed(home.var, "explain", home.rows, "--user", user, "--as-of", AS_OF)
+    assert out.startswith(
+        f"Customer {user} as of {AS_OF}: score {found['score']:.2f}, {found['category']}, worth "
+        f"{found['expected_value']:,.2f} EUR in 90 days, more than {100 * found['percentile']:.0f} % of the "
+        "customers known on 2024-10-02\n"
+    )
+
+
+@pytest.mark.parametrize("most", [1, 12, 100])
+def test_steps_lead_from_the_start_to_the_score(most: int, home: Home, scored: pl.DataFrame) -> None:
+    """Rounded to two decimals each, and yet close."""
+    found = scored.row(by_predicate=pl.col("user_id") == "user_000002", named=True)
+    out = succeed(home.var, "explain", home.rows, "--user", "user_000002", "--as-of", AS_OF, "--most", most)
+    start, end = (re.search(rf"^{name} +({NUMBER}) ", out, re.MULTILINE) for name in ("starting point", "score"))
+    assert start
+    assert end
+    assert start[1] == f"{found['base']:.2f}"
+    assert end[1] == f"{found['score']:.2f}"
+    lines = out[: end.start()].splitlines()
+    steps = [float(match[1]) for line in lines if (match := re.search(rf"  ({NUMBER})  [\d┊░█]", line))]
+    assert len([line for line in lines if re.match(r"\d+ others? ", line)]) == (most < 74)
+    assert sum(steps) == pytest.approx(found["score"] - found["base"], abs=0.005 * (len(steps) + 2))
+
+
+def test_families_add_up_as_well(home: Home, scored: pl.DataFrame) -> None:
+    found = scored.row(by_predicate=pl.col("user_id") == "user_000002", named=True)
+    out = succeed(home.var, "explain", home.rows, "--user", "user_000002", "--as-of", AS_OF)
+    line = next(line for line in out.splitlines() if line.startswith("By family: "))
+    points = [float(number) for number in re.findall(NUMBER, line)]
+    assert len(points) == 9
+    assert sum(points) == pytest.approx(found["score"] - found["base"], abs=0.05)
+    assert "-0.00" not in line
+    assert "+0.00" not in line
+
+
+@pytest.mark.parametrize("columns", [72, 80, 120])
+def test_the_waterfall_fits_the_terminal(columns: int, home: Home) -> None:
+    out = succeed(home.var, "explain", home.rows, "--user", "user_000002", "--as-of", AS_OF, columns=columns)
+    waterfall = out.split("\n\n")[1].splitlines()
+    assert columns - 4 <= max(map(len, waterfall)) <= columns
+
+
+def test_a_picture_is_drawn(home: Home, tmp_path: Path) -> None:
+    for name, magic in (("why.png", b"\x89PNG\r\n\x1a\n"), ("why.svg", b"<svg")):
+        out = succeed(
+            home.var, "explain", home.rows, "--user", "user_000002", "--as-of", AS_OF, "--png", tmp_path / name
+        )
+        assert out.endswith(f"Drawn into {tmp_path / name}\n")
+        assert (tmp_path / name).read_bytes().startswith(magic)
+        assert len((tmp_path / name).read_bytes()) > 5_000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["why.png", "why.svg"]
+
+
+def test_a_customer_that_is_not_there_is_named(home: Home) -> None:
+    said = refuse(home.var, "explain", home.rows, "--user", "nobody", "--as-of", AS_OF)
+    assert said == f"{home.rows} has no customer 'nobody'"
+
+
+def test_a_customer_that_is_not_there_yet_is_named(home: Home) -> None:
+    said = refuse(home.var, "explain", home.rows, "--user", "user_000002", "--as-of", "2020-01-01")
+    assert said == "customer 'user_000002' has no row by 2020-01-01; give a later --as-of"
+
+
+def test_half_of_a_customer_is_never_explained(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a customer's other rows come far behind, in a batch of their own, they are not overlooked."""
+    monkeypatch.setattr("fivefold.features.reading.sources.ROWS_A_BATCH", 1_000)
+    monkeypatch.setattr("fivefold.features.reading.sources.PARQUET_ROWS_SORTED", 1_000)
+    table = home.table
+    user = table["user_id"][5_000]
+    place = table.with_row_index().filter(pl.col("user_id") == user)["index"]
+    late = place[len(place) // 2 :]
+    split = pl.concat([table.filter(~pl.int_range(pl.len()).is_in(late.implode())), table[late.to_list()]])
+    split.write_parquet(tmp_path / "split.parquet")
+    said = refuse(home.var, "explain", tmp_path / "split.parquet", "--user", user, "--as-of", AS_OF)
+    assert "is not grouped by customer" in said
+
+
+def test_a_program_reads_all_of_it_as_json(home: Home) -> None:
+    user = home.table["user_id"][0]
+    found = json.loads(succeed(home.var, "explain", home.rows, "--user", user, "--as-of", AS_OF, "--json"))
+    assert (found["user_id"], found["as_of"]) == (user, AS_OF)
+    assert fsum([found["base"], *(part["points"] for part in found["contributions"])]) == pytest.approx(found["score"])
+    assert [part["indicator"] for part in found["contributions"]] != []
+    assert set(found["contributions"][0]) == {"indicator", "family", "value", "unit", "points", "sentence"}
+    assert len(found["contributions"]) == len(catalogue().names)

@@ -1,0 +1,176 @@
+"""The quick look at a column never says anything that the slow readers would not say."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from math import inf, nan
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fivefold.features.reading import columns as values
+from fivefold.features.reading.columns import Findings, read_numbers, read_times, read_words
+from fivefold.features.reading.fast_columns import as_arrow, plain_numbers, plain_times, plain_words
+from fivefold.features.reading.string_columns import Texts, Words, texts_of
+from fivefold.features.schema import LARGEST_MAGNITUDE, STATES
+
+EARLIEST, LATEST = values._EARLIEST_US, values._LATEST_US
+PLAIN_TIMES = [
+    "2024-06-30",
+    "2024-06-30T12:00",
+    "2024-06-30 12:00:59",
+    "2024-06-30T12:00:00.5",
+    "2024-06-30T12:00:00.123456",
+    "2024-06-30T12:00:00.123456789",
+    "2024-06-30T12:00:00Z",
+    "2024-06-30T12:00+02",
+    "2024-06-30T12:00:00.25-0330",
+    "2024-06-30T23:59:59.999999+05:45",
+    "2024-02-29",
+    "1900-03-01",
+    "1969-12-31T23:59:59.999999",
+    "2000-02-29T00:00:00-23:59",
+    "9999-12-31",
+]
+ODD_TIMES = [
+    "",
+    "soon",
+    "2023-02-29",
+    "1900-02-29",
+    "2024-13-01",
+    "2024-00-10",
+    "2024-06-31",
+    "0000-01-01",
+    "1899-12-31",
+    "10000-01-01",
+    "2024-06-30T",
+    "2024-06-30T12",
+    "2024-06-30T1200",
+    "2024-06-30T24:00:00",
+    "2024-06-30T12:60",
+    "2024-06-30T12:00:60",
+    "2024-06-30T12:00:00.",
+    "2024-06-30T12:00:00.1234567890",
+    "2024-06-30T12:00:00+24:00",
+    "2024-06-30T12:00:00+02:60",
+    "2024-06-30T12:00:00+2",
+    "2024-06-30T12:00:00 Z",
+    "2024-06-30Z",
+    "2024-06-30t12:00:00z",
+    " 2024-06-30",
+    "2024-06-30T12:00:00+02:0",
+    "2024/06/30",
+    "2024-06-30T12.00",
+    "\uff12\uff10\uff12\uff14-06-30",
+]
+_digit_or_sign = st.sampled_from("0123456789:-+.TZ ")
+
+
+@st.composite
+def changed_times(draw: st.DrawFn) -> str:
+    """A plain time with one character changed, added or taken away."""
+    text = draw(st.sampled_from(PLAIN_TIMES))
+    at = draw(st.integers(0, len(text)))
+    return text[:at] + draw(_digit_or_sign | st.just("")) + text[at + draw(st.integers(0, 1)) :]
+
+
+moments = st.datetimes(datetime(1890, 1, 1), datetime(9999, 12, 31)).map(datetime.isoformat)  # noqa: DTZ001 (no zone means UTC)
+TIMES = st.sampled_from([*PLAIN_TIMES, *ODD_TIMES]) | changed_times() | moments | st.none()
+
+
+def texts(of: list[str | None]) -> Texts:
+    """Texts as a scanned body has them."""
+    spelled = [b"" if text is None else text.encode() for text in of]
+    ends = np.cumsum([len(text) for text in spelled], dtype=np.int64)
+    begins = np.array([end - len(text) for end, text in zip(ends.tolist(), spelled, strict=True)], dtype=np.int64)
+    missing = np.array([text is None for text in of], dtype=np.bool_)
+    return Texts(np.frombuffer(b"".join(spelled) or b" ", np.uint8), np.where(missing, -1, begins), ends)
+
+
+def slowly(read: Callable[[Findings], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> np.ndarray | None:
+    """What a reader says without the quick look; None where it notes anything."""
+    findings = Findings()
+    with monkeypatch.context() as patch:
+        for name in ("plain_times", "plain_words", "plain_numbers"):
+            patch.setattr(values, name, lambda *_, **__: None)
+        found = read(findings)
+    return None if findings.count else found
+
+
+def agree(quick: np.ndarray | None, slow: np.ndarray | None) -> None:
+    if quick is not None:
+        assert slow is not None
+        assert quick.dtype == slow.dtype
+        assert quick.tobytes() == slow.tobytes()
+
+
+@given(st.lists(TIMES, min_size=1, max_size=3))
+@example(times=["2024-06-30T12:00:00+02:00", "2024-06-30T12:00:00"])
+def test_times_mean_what_the_slow_reader_says(times: list[str | None]) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        column = pa.array(times, pa.string())
+        slow = slowly(lambda findings: read_times(column, "time", findings), monkeypatch)
+        for form in (column, texts(times), column.cast(pa.large_string())):
+            agree(plain_times(form, EARLIEST, LATEST), slow)
+
+
+@pytest.mark.parametrize("time", PLAIN_TIMES)
+def test_times_as_systems_write_them_are_plain(time: str) -> None:
+    (found,) = plain_times(texts([time]), EARLIEST, LATEST)
+    told = datetime.fromisoformat(time[:26] if "." in time and len(time) == 29 else time)
+    told = told if told.tzinfo else told.replace(tzinfo=UTC)
+    finer = int("." in time and time[26:29].isdecimal() and int(time[26:29]) > 0)  # what is finer goes up
+    assert found == (told - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) + finer
+
+
+@pytest.mark.parametrize("time", ODD_TIMES)
+def test_times_of_other_forms_are_left_to_the_slow_reader(time: str) -> None:
+    assert plain_times(texts(["2024-06-30", time]), EARLIEST, LATEST) is None
+
+
+words = st.sampled_from(
+    ["", "PENDING", "pending", "Failed", "\u017fUCCEEDED", "failed ", "FAIL", "\u0131", "É", None, "COMPLETED"]
+)
+
+
+@given(st.lists(words, min_size=1, max_size=4), st.booleans(), st.sampled_from([None, 0, 2]))
+def test_words_mean_what_the_slow_reader_says(of: list[str | None], any_case: bool, absent: int | None) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        column = pa.array(of, pa.string())
+        options: dict[str, Any] = {"any_case": any_case, "absent": absent}
+        slow = slowly(lambda findings: read_words(column, "word", findings, STATES, **options), monkeypatch)
+        for form in (column, texts(of)):
+            agree(plain_words(form, Words(STATES), **options), slow)
+
+
+def test_words_of_any_case_are_plain() -> None:
+    found = plain_words(texts(["Pending", "", None, "FAILED"]), Words(STATES), any_case=True, absent=0)
+    assert found.tolist() == [1, 0, 0, 2]
+
+
+@given(st.lists(st.floats() | st.sampled_from([-0.0, 1e15, 1.0000001e15, nan, inf]), max_size=4))
+def test_numbers_mean_what_the_slow_reader_says(numbers: list[float]) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        column = pa.array(numbers, pa.float64())
+        slow = slowly(lambda findings: read_numbers(column, "number", findings, text=False), monkeypatch)
+        for form in (column, np.array(numbers, dtype=np.float64)):
+            quick = plain_numbers(form, LARGEST_MAGNITUDE)
+            agree(quick, slow)
+            assert (quick is None) == (slow is None)
+
+
+@pytest.mark.parametrize("column", [pa.array([5]), pa.array(["a"]).dictionary_encode(), pa.array([1.5, None])])
+def test_columns_of_other_types_are_left_to_the_slow_reader(column: pa.Array) -> None:
+    assert plain_times(column, EARLIEST, LATEST) is None
+    assert plain_words(column, Words(STATES), any_case=True, absent=None) is None
+    assert plain_numbers(column, LARGEST_MAGNITUDE) is None
+    assert as_arrow(column) is column
+
+
+def test_every_column_can_be_given_as_arrow() -> None:
+    assert as_arrow(texts(["a", None])).to_pylist() == ["a", None]
+    assert as_arrow(np.array([1.5, nan])).to_pylist()[0] == 1.5
+    assert texts_of(np.array([1.5])) is None

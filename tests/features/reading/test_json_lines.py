@@ -1,0 +1,66 @@
+"""JSON lines one by one: a torn line is one row of its own, and every other row is read."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from fivefold.domain.errors import LayoutError
+from fivefold.features.reading.json_lines import has_blank_line, json_lines, read_json_lines
+
+TORN: dict[bytes, str] = {
+    b'{"a": 1, "b"': "is not valid JSON: Expecting ':' delimiter at sign 13",
+    b'{"a": 1}{"a": 2}': "is not valid JSON: Extra data at sign 9",
+    b"[1]": "is a JSON list",
+    b"null": "is a JSON NoneType",
+    b'{"a": "\xff"}': "is not text in UTF-8",
+    b"[" * 100_000: "is not valid JSON: ",
+    b'{"a": ' + b"9" * 5000 + b"}": "is not valid JSON: ",
+}
+
+
+@pytest.mark.parametrize("line", TORN, ids=[words.decode(errors="replace")[:20] for words in TORN])
+def test_a_torn_line_is_one_row_and_the_others_are_read(line: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\n' + line + b'\n{"a": 2}')
+    read = read_json_lines(path)
+    assert (read.rows, read.numbers.tolist()) == ([{"a": 1}, {"a": 2}], [1, 4])
+    (torn,) = read.torn
+    assert (torn.row, torn.allowed) == (3, "one JSON object, on a line of its own")
+    assert torn.problem.startswith(TORN[line])
+    assert torn.line == line.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ('{"entity_id": "a", "tag": "wat', {"entity_id": "a"}),
+        ('{"entity_id" : "a" , "n": 12', {"entity_id": "a"}),
+        ('{"entity_id": "a", "n": 12} more', {"entity_id": "a", "n": 12}),
+        ('{"entity_id": "a', {}),
+        ('{"entity_id": "a"', {}),
+        ('{"n": {"m": [1]}, oh', {"n": {"m": [1]}}),
+        ("nothing", {}),
+    ],
+)
+def test_values_before_the_tear_can_be_read(line: str, values: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(line)
+    (read,) = json_lines(tmp_path / "rows.jsonl")
+    assert (read.torn is not None, read.values) == (True, values)
+
+
+def test_numbers_without_an_end_are_torn_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": NaN}\n{"a": 1e400}\n{"a": 1e40}\n')
+    assert [line.torn is None for line in json_lines(path)] == [True, True, True]
+    assert [line.torn is None for line in json_lines(path, finite=True)] == [False, False, True]
+
+
+def test_blank_lines_and_files_that_cannot_be_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    for text, blank in (('{"a": 1}\n', False), ('{"a": 1}\n \n', True)):
+        path.write_bytes(gzip.compress(text.encode()))
+        assert has_blank_line(path) is blank
+    path.write_bytes(b"nothing")
+    with pytest.raises(LayoutError, match="cannot be unpacked"):
+        has_blank_line(path)

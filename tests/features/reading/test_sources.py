@@ -1,0 +1,284 @@
+"""Streaming Parquet: the same bits with bounded memory, and a customer met twice is refused."""
+
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fivefold.domain.errors import DataNotValid, LayoutError
+from fivefold.features import schema as c
+from fivefold.features.histories import Histories, concatenate
+from fivefold.features.reading import sources
+from fivefold.features.reading import validate as doorway
+from fivefold.features.reading.sources import read_histories, stream_histories
+from tests.features.equality import same
+from tests.features.reading.test_tables import arrow, as_csv, grouped, written
+from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Parquet of these tests is too large to be sorted in memory."""
+    monkeypatch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
+
+
+def lay_out(rows: list[Row], cuts: list[int], folder: Path, row_group_rows: int = 1000) -> Path:
+    """Write the rows as Parquet files that begin at the *cuts*."""
+    bounds = [0, *sorted({cut for cut in cuts if 0 < cut < len(rows)}), len(rows)]
+    for number, (first, last) in enumerate(pairwise(bounds)):
+        pq.write_table(arrow(rows[first:last]), folder / f"{number:03}.parquet", row_group_size=row_group_rows)
+    return folder
+
+
+def of(users: str, **changes: object) -> list[Row]:
+    """Rows of customers named by single letters, each with another balance."""
+    return [row(user_id=user, user_balance=float(place), **changes) for place, user in enumerate(users)]
+
+
+def streamed(path: Path) -> list[Histories]:
+    return list(stream_histories(path, RATES))
+
+
+@settings(max_examples=60)
+@given(ledgers(AS_OFS[0]), st.integers(1, 30), st.lists(st.integers(1, 40), max_size=4), st.integers(1, 9))
+@example(of("aaaaaaabbbbbbbbbbbbbbbbbbbbbc"), 2, [3, 9, 10], 3)
+def test_streamed_is_in_memory_bitwise(ledger: list[Row], batch: int, cuts: list[int], row_group_rows: int) -> None:
+    rows = grouped(ledger) + of("zzz")
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "ROWS_A_BATCH", batch)
+        parts = streamed(lay_out(rows, cuts, Path(folder), row_group_rows))
+    assert same(concatenate(parts), read_histories(rows, RATES))
+    together = [user for part in parts for user in part.user_ids.to_pylist()]
+    assert len(together) == len(set(together))
+
+
+def test_a_stream_comes_in_parts_of_whole_customers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 2)
+    parts = streamed(lay_out(of("aabbbbbbbbbccd"), [5, 8], tmp_path))
+    assert [part.user_ids.to_pylist() for part in parts] == [["a"], ["b"], ["c"], ["d"]]
+    assert [part.rows for part in parts] == [2, 9, 2, 1]
+
+
+def test_a_batch_is_as_large_as_the_constant_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 10)
+    path = lay_out([row(user_id=f"u{n // 3}") for n in range(300)], [], tmp_path)
+    sizes = [part.rows for part in streamed(path)]
+    assert sum(sizes) == 300
+    assert max(sizes) < sources.ROWS_A_BATCH + 3  # and what was held of the customer before
+
+
+@pytest.mark.parametrize(
+    ("users", "batch", "cuts"),
+    [
+        ("aabbabb", 100, []),  # in one batch
+        ("abcbd", 100, []),
+        ("abbcca", 2, []),  # in two batches
+        ("abbccdda", 3, [4]),  # in two files
+        ("abcdefghijklmnoa", 1, [2, 5, 9]),
+        ("xaax", 2, [2]),
+    ],
+)
+def test_a_customer_met_twice_is_refused(
+    users: str, batch: int, cuts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", batch)
+    path = lay_out(of(users), cuts, tmp_path)
+    twice = {"aabbabb": "a", "abcbd": "b"}.get(users, users[-1])
+    with pytest.raises(LayoutError) as caught:
+        streamed(path)
+    assert f"the rows of customer '{twice}' are not adjacent" in str(caught.value)
+    assert f"fivefold sort {path} --output grouped.parquet" in str(caught.value)
+    with pytest.raises(LayoutError, match="not grouped by customer"):
+        read_histories(path, RATES)
+
+
+@settings(max_examples=60)
+@given(st.text("abc", min_size=1, max_size=12), st.integers(1, 5), st.lists(st.integers(1, 12), max_size=3))
+def test_refused_exactly_when_a_customer_is_met_twice(users: str, batch: int, cuts: list[int]) -> None:
+    runs = [user for place, user in enumerate(users) if place == 0 or users[place - 1] != user]
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "ROWS_A_BATCH", batch)
+        path = lay_out(of(users), cuts, Path(folder))
+        if len(runs) == len(set(runs)):
+            assert sum(part.rows for part in streamed(path)) == len(users)
+        else:
+            with pytest.raises(LayoutError, match="not adjacent"):
+                streamed(path)
+
+
+def test_equal_hashes_of_different_customers_are_no_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 1)
+    monkeypatch.setattr(pl.Series, "hash", lambda series: pl.Series([7] * len(series), dtype=pl.UInt64))
+    assert sum(part.rows for part in streamed(lay_out(of("aabcc"), [1, 3], tmp_path))) == 5
+    with pytest.raises(LayoutError, match="rows of customer 'b' are not adjacent"):
+        streamed(lay_out(of("abbcb"), [1, 3], tmp_path))
+
+
+def test_bad_rows_of_all_batches_are_named_by_their_place_in_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 4)
+    rows = of("aaabbbbcccddddeeee")
+    for place in (0, 5, 6, 13, 17):
+        rows[place]["user_category"] = f"APP{place}"
+    rows[9]["user_id"] = None
+    with pytest.raises(DataNotValid) as caught:
+        streamed(lay_out(rows, [6, 11], tmp_path))
+    found = [(problem.row, problem.problem) for problem in caught.value.problems]
+    wanted = [(place, f"is 'APP{place}'") for place in (0, 5, 6, 13, 17)]
+    assert found == sorted([*wanted, (9, "is missing")])
+    assert caught.value.count == 6
+    assert caught.value.source == str(tmp_path)
+
+
+def test_many_bad_rows_of_many_batches_list_the_first_hundred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 7)
+    rows = [row(user_id=f"u{n:03}", transaction_currency="XXX") for n in range(250)]
+    with pytest.raises(DataNotValid) as caught:
+        streamed(lay_out(rows, [100], tmp_path))
+    assert caught.value.count == 250
+    assert [problem.row for problem in caught.value.problems] == list(range(100))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_in_german_is_two_lines_however_long_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """Every number and every date cannot be read; few of them are kept by name, all of them are counted."""
+    for module in (sources, doorway):
+        monkeypatch.setattr(module, "MOST_NAMED_IN_FILES", 20)
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 7)
+    rows = [
+        row(user_id=f"u{n:03}", transaction_amount=f"-1446,{n}", transaction_date=f"{n % 28 + 1:02}.10.2024")
+        for n in range(250)
+    ]
+    path = tmp_path / f"german.{suffix}"
+    if suffix == "csv":
+        pl.DataFrame(rows).write_csv(path, separator=";")
+    else:
+        pl.DataFrame(rows).write_parquet(path)
+    with pytest.raises(DataNotValid) as caught:
+        streamed(path)
+    head, *lines = str(caught.value).splitlines()
+    assert "500 problems" in head
+    assert len(caught.value.every) <= 40
+    assert len(lines) == 2
+    assert all(" and 247 more: transaction_" in line for line in lines)
+    assert "the year last" in lines[0]
+    assert "a decimal comma" in lines[1]
+
+
+def test_nothing_comes_after_the_first_bad_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 1)
+    stream = stream_histories(lay_out([*of("ab"), row(user_id="c", user_balance=None), *of("de")], [], tmp_path), RATES)
+    assert [next(stream).user_ids.to_pylist(), next(stream).user_ids.to_pylist()] == [["a"], ["b"]]
+    with pytest.raises(DataNotValid, match="row 3: user_balance is missing"):
+        next(stream)
+
+
+def test_only_the_known_columns_are_read(tmp_path: Path) -> None:
+    table = arrow(of("ab")).append_column("note", pa.array([[{"user_id": 1}], None]))
+    pq.write_table(table.select(table.column_names[::-1]), tmp_path / "a.parquet")
+    assert same(read_histories(tmp_path, RATES), read_histories(of("ab"), RATES))
+
+
+def test_files_of_a_folder_are_read_by_name_however_deep(tmp_path: Path) -> None:
+    for number, name in enumerate(("b/2.parquet", "b/1.parquet", "a.parquet/part.parquet")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pq.write_table(arrow(of("xyz"[number])), tmp_path / name)
+    written(tmp_path / "_SUCCESS", "")
+    assert read_histories(tmp_path, RATES).user_ids.to_pylist() == ["z", "y", "x"]
+
+
+def test_a_folder_without_parquet_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"is a folder without a file ending in \.parquet"):
+        read_histories(tmp_path, RATES)
+
+
+def test_files_without_rows_are_no_customers(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        pq.write_table(arrow([]), tmp_path / f"{name}.parquet")
+    assert streamed(tmp_path) == []
+    assert read_histories(tmp_path, RATES).customers == 0
+    pq.write_table(arrow(of("x")), tmp_path / "aa.parquet")
+    assert read_histories(tmp_path, RATES).customers == 1
+
+
+def test_a_column_that_is_missing_in_all_files_is_named(tmp_path: Path) -> None:
+    pq.write_table(arrow(of("ab")).drop_columns(["user_id"]), tmp_path / "a.parquet")
+    pq.write_table(arrow(of("cd")).drop_columns(["user_id"]), tmp_path / "b.parquet")
+    with pytest.raises(LayoutError, match=f"{tmp_path} has no column user_id; it has"):
+        streamed(tmp_path)
+
+
+@pytest.mark.parametrize("missing", [[c.STATE], [c.TRANSACTION_ID], [c.STATE, c.TRANSACTION_ID]])
+def test_optional_columns_may_be_missing(missing: list[str], tmp_path: Path) -> None:
+    rows = of("aab", transaction_state=None)
+    pq.write_table(arrow(rows).drop_columns(missing), tmp_path / "a.parquet")
+    assert same(read_histories(tmp_path, RATES), read_histories(rows, RATES))
+
+
+def test_a_column_that_is_missing_in_one_file_is_not_made_up(tmp_path: Path) -> None:
+    pq.write_table(arrow(of("ab")), tmp_path / "a.parquet")
+    pq.write_table(arrow(of("cd")).drop_columns(["user_balance"]), tmp_path / "b.parquet")
+    with pytest.raises((LayoutError, DataNotValid), match="user_balance"):
+        streamed(tmp_path)
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    for twice in (c.USER_ID, c.AMOUNT):
+        table = arrow(of("ab"))
+        pq.write_table(table.append_column(twice, table[twice]), tmp_path / "a.parquet")
+        with pytest.raises(LayoutError, match=f"has more than one column {twice}"):
+            streamed(tmp_path)
+
+
+@pytest.mark.parametrize("column", [c.USER_ID, c.DATE, c.AMOUNT])
+def test_files_that_disagree_in_types_are_refused_in_our_words(column: str, tmp_path: Path) -> None:
+    table = arrow(of("ab"))
+    other = table.set_column(table.column_names.index(column), column, pa.array([True, False]))
+    pq.write_table(table, tmp_path / "a.parquet")
+    pq.write_table(other, tmp_path / "b.parquet")
+    with pytest.raises(LayoutError, match="all files of a folder must have their columns in the same types"):
+        streamed(tmp_path)
+
+
+def test_identifiers_of_a_typed_column_are_found_twice_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 1)
+    table = arrow(of("abca"))
+    numbers = table.set_column(table.column_names.index(c.USER_ID), c.USER_ID, pa.array([7, 8, 9, 7]))
+    pq.write_table(numbers, tmp_path / "a.parquet")
+    with pytest.raises(LayoutError, match="rows of customer '7' are not adjacent"):
+        streamed(tmp_path)
+
+
+# Sorted in memory, up to a limit.
+
+
+@pytest.mark.parametrize("kind", ["rows", "json", "csv", "arrow", "polars", "pandas"])
+def test_too_many_ungrouped_rows_are_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = of("aba")
+    source = {
+        "rows": rows,
+        "json": written(tmp_path / "a.json", pl.DataFrame(rows).write_json()),
+        "csv": as_csv(rows, tmp_path),
+        "arrow": arrow(rows),
+        "polars": pl.DataFrame(rows),
+        "pandas": pl.DataFrame(rows).to_pandas(),
+    }[kind]
+    monkeypatch.setattr(c, "ROWS_SORTED_IN_MEMORY", 3)
+    assert read_histories(source, RATES).rows == 3
+    monkeypatch.setattr(c, "ROWS_SORTED_IN_MEMORY", 2)
+    with pytest.raises(LayoutError, match=r"more than 2 rows that are not grouped by customer; .*fivefold sort"):
+        read_histories(source, RATES)
+
+
+def test_more_grouped_rows_are_taken_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c, "ROWS_SORTED_IN_MEMORY", 2)
+    assert read_histories(arrow(of("aabbb")), RATES).rows == 5

@@ -1,0 +1,88 @@
+"""Compiled modules on disk: named by all that they are made of, compiled once."""
+
+import os
+import py_compile
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import cache_from_source
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+
+from fivefold.domain import settings
+from fivefold.features import numba_cache as compiling
+from fivefold.features.numba_cache import compiled_loops, key_of, module_of
+from fivefold.features.reading import compiled_loops as loops
+
+
+def test_the_key_covers_text_sources_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [key_of("a"), key_of("b"), key_of("a", ("b",))]
+    monkeypatch.setattr(compiling.np, "__version__", "0.0")
+    assert len({*keys, key_of("a")}) == 4
+
+
+def test_a_module_is_written_once_and_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
+    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    (path,) = (tmp_path / "kernels").glob("made_*.py")
+    before = path.stat().st_mtime_ns
+    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert path.stat().st_mtime_ns == before
+
+
+def test_threads_that_need_the_same_module_at_once_all_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
+    threads, texts = 8, [f"FOUND = {number}\n" for number in range(30)]
+    together = Barrier(threads)
+
+    def ask(text: str) -> int:
+        together.wait()
+        found: int = module_of("shared", text).FOUND
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        for number, text in enumerate(texts):
+            assert list(pool.map(ask, [text] * threads)) == [number] * threads
+    kept = [path.name for path in (tmp_path / "kernels").iterdir() if path.is_file() and path.name != ".lock"]
+    assert len(kept) == 2 * len(texts)
+    assert all(name.endswith((".py", ".sha256.json")) for name in kept)
+
+
+def test_what_another_wrote_into_the_cache_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytecode, Numba's pickles and the text itself: what is not as it was compiled is compiled again."""
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
+    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    (path,) = (tmp_path / "kernels").glob("made_*.py")
+    path.write_text("FOUND = 6\n")
+    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    evil = tmp_path / "evil.py"
+    evil.write_text("FOUND = 7\n")
+    bytecode = Path(cache_from_source(str(path)))
+    bytecode.parent.mkdir(exist_ok=True)
+    stamp = path.stat()
+    os.utime(evil, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    py_compile.compile(str(evil), cfile=str(bytecode), dfile=str(path))
+    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    planted = bytecode.with_name(f"{path.stem}.found-1.py311.nbi")
+    planted.write_bytes(b"a pickle that runs something")
+    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert not planted.exists()
+
+
+def test_the_cache_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path / "var"))
+    module_of("made", "FOUND = 5\n")
+    for folder in (tmp_path / "var", tmp_path / "var" / "kernels"):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_loops_are_compiled_once_and_loaded_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
+    first = compiled_loops.__wrapped__(loops)
+    again = compiled_loops.__wrapped__(loops)
+    for made in (first, again):
+        assert made.read_plain_numbers(np.array([1.0]), 2.0, np.empty(1))
+    assert sum(first.disorder.stats.cache_misses.values()) == 1
+    assert sum(again.disorder.stats.cache_hits.values()) == 1
+    assert {made.__name__ for made in (first, again)} == {again.__name__}

@@ -1,0 +1,70 @@
+"""Types and names; every message with its line is in tests/risk/governance/defects.txt."""
+
+from typing import Any
+
+import pytest
+
+from fivefold.risk.compiler.checks import check, fatal_faults, kind_at, type_of
+from fivefold.risk.compiler.locations import Place
+from fivefold.risk.compiler.value_types import Misnamed, vocabulary
+from fivefold.risk.language.fields import Kind, OneOf
+from fivefold.risk.language.inputs import FieldInput, TagInput, ValueInput
+from tests.risk.columns.rulesets_made import made
+
+FIELDS = {"country": "country", "income": "number", "kind": {"one_of": ["a", "b"]}, "words": ["text"], "born": "date"}
+
+
+def paths(when: Any, **rule: Any) -> list[Any]:
+    ruleset = made({"cases": [{"when": when}], **rule}, fields=FIELDS, transaction_fields={"cash": "flag"})
+    return [fault.path[4:] if fault.path[2] == "cases" else fault.path[2:] for fault in fatal_faults(ruleset)]
+
+
+@pytest.mark.parametrize(
+    ("when", "path"),
+    [
+        ({"field": "income", "at_least": 5}, None),
+        ({"field": "income", "at_least": "5"}, ("when", "at_least")),
+        ({"field": "incomes", "at_least": 5}, ("when", "field")),
+        ({"not": {"field": "country", "above": "NO"}}, ("when", "not", "above")),
+        ({"all": ["present", {"any": [{"field": "kind", "in": ["a", "c"]}]}]}, ("when", "all", 1, "any", 0, "in", 1)),
+        ({"field": "words", "is": "absent"}, None),
+        ({"field": "born", "between": ["2024-01-01", "2023-01-01"]}, ("when", "between")),
+        ({"mean": "amount", "where": {"field": "amount", "at_least": 5}, "above": 5}, None),
+        ({"mean": "amount", "where": {"field": "amount", "in": [5]}, "above": 5}, ("when", "where", "in")),
+        ({"count": "transactions", "where": {"field": "cash", "equals": True}, "above": 5}, None),
+        ({"count": "cases", "where": {"field": "cash", "equals": True}, "above": 5}, ("when", "where", "field")),
+        ({"count": "cases", "where": "present", "above": 5}, ("when", "where")),
+        ({"ratio": [{"count": "cases", "where": {"tag": "x", "is": "present"}}, {"count": "cases"}], "above": 1},
+         ("when", "ratio", 0, "where")),
+        ({"value": "segment", "in": ["top", "tops"]}, ("when", "in", 1)),
+        ({"value": "score", "at_least": 4}, None),
+        ({"tag": "y", "equals": "yes"}, ("when", "equals")),
+    ],
+)  # fmt: skip
+def test_a_test_fits_what_it_tests(when: Any, path: Any) -> None:
+    assert paths(when) == ([] if path is None else [path])
+
+
+def test_inputs_of_rules_and_of_decay_are_looked_at() -> None:
+    assert paths("present", input={"sum": "currency"}) == [("input", "sum")]
+    decay = {"half_life": "1 day", "signal": {"count": "cases", "where": {"field": "nothing", "is": "present"}}}
+    assert paths("present", decay=decay) == [("decay", "signal", "where", "field")]
+    assert paths("present", input=None) == [("when",)]
+
+
+def test_a_ruleset_without_faults_can_be_used() -> None:
+    assert check(made()) == []
+    (finding,) = check(made(applies_to="present"))
+    assert (finding.where, finding.fatal) == ("applies_to", True)
+
+
+def test_what_a_subject_is_depends_on_where_it_stands() -> None:
+    names = vocabulary(made(fields={"amount": "text"}))
+    inside = Place((), None, source="transactions")
+    amount = FieldInput(field="amount")
+    assert (kind_at(amount, Place((), None), names), kind_at(amount, inside, names)) == (Kind.TEXT, Kind.MONEY)
+    assert (type_of(amount, Place((), None), names), type_of(amount, inside, names)) == ("text", "number")
+    assert isinstance(type_of(ValueInput(value="segment"), Place((), None), names), OneOf)
+    assert type_of(TagInput(tag="x"), Place((), None), names) is None
+    with pytest.raises(Misnamed, match="which cases do not have"):
+        kind_at(amount, Place((), None, source="cases"), names)

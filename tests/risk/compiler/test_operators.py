@@ -1,0 +1,152 @@
+"""Every operator on every kind, as a column and by the book."""
+
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from fivefold.risk.compiler.conditions import Compiler
+from fivefold.risk.compiler.operators import compare
+from fivefold.risk.compiler.values import Column, misfit
+from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.operators import OPERATOR_KINDS
+from tests.risk.columns.kleene import LEVELS, compared, holds
+
+condition = TypeAdapter[Any](Condition)
+LISTS = {"some": ["a", "NO", "Lech Wałęsa"], "none": []}
+DTYPES: dict[Kind, Any] = {
+    Kind.TEXT: pl.String,
+    Kind.NUMBER: pl.Float64,
+    Kind.MONEY: pl.Int64,
+    Kind.FLAG: pl.Boolean,
+    Kind.MOMENT: pl.Int64,
+    Kind.TEXTS: pl.List(pl.String),
+    Kind.MARK: pl.Boolean,
+    Kind.FINDING: pl.Float64,
+    Kind.LEVEL: pl.Int64,
+}
+DAYS = ["2024-02-29", "2024-03-01T00:00:00Z", "1970-01-01"]
+MOMENTS = [-1, 0, 1, 1_709_164_800_000_000, 1_709_251_199_999_999, 1_709_251_200_000_000]
+texts = st.sampled_from(["a", "ab", "ba", "NO", "", "A", "Walesa Lech", "é", "e\u0301", ".*"])
+bounds = st.sampled_from(
+    [Decimal(text) for text in ("0", "1", "-1", "0.1", "0.3", "12.345", "100", "99999999999999.9")]
+)
+VALUES: dict[Kind, st.SearchStrategy[Any]] = {
+    Kind.TEXT: texts,
+    Kind.NUMBER: st.one_of(bounds.map(float), st.just(0.1 + 0.2), st.just(float("inf")), st.just(-0.0)),
+    Kind.MONEY: st.sampled_from([0, 10, 30, 100, 1234, 1235, -100, 9_999_999_999_999_990, 2**53 - 1]),
+    Kind.FLAG: st.booleans(),
+    Kind.MOMENT: st.sampled_from(MOMENTS),
+    Kind.TEXTS: st.lists(st.one_of(st.none(), texts), max_size=3),
+    Kind.MARK: st.booleans(),
+    Kind.FINDING: st.sampled_from([0.0, 1.0, 3.0, 0.5]),
+    Kind.LEVEL: st.integers(1, len(LEVELS)),
+}
+
+
+def literals(kind: Kind) -> st.SearchStrategy[Any]:
+    """What a value of that kind is compared with."""
+    if kind is Kind.MOMENT:
+        return st.sampled_from(DAYS)
+    if kind in {Kind.FLAG, Kind.MARK}:
+        return st.booleans()
+    if kind is Kind.LEVEL:
+        return st.one_of(st.sampled_from(LEVELS), st.integers(1, len(LEVELS)).map(Decimal))
+    return texts.filter(bool) if kind in {Kind.TEXT, Kind.TEXTS} else bounds
+
+
+def operands(word: str, kind: Kind) -> st.SearchStrategy[Any]:
+    some = literals(kind)
+    if word == "is":
+        return st.sampled_from(["present", "absent"])
+    if word == "between":
+        return st.lists(some, min_size=2, max_size=2)
+    if word in {"in", "not_in", "contains_any"}:
+        return st.lists(some, min_size=1, max_size=3)
+    if word in {"in_list", "not_in_list"}:
+        return st.sampled_from(sorted(LISTS))
+    if word != "fuzzy":
+        return some
+    side = st.one_of(
+        st.fixed_dictionaries({"to": some}), st.fixed_dictionaries({"list": st.sampled_from(sorted(LISTS))})
+    )
+    scorers = st.sampled_from(["ratio", "token_set", "partial", "jaro_winkler"])
+    how = st.fixed_dictionaries({"scorer": scorers, "at_least": st.sampled_from([1, 50, 80, 100])})
+    return st.tuples(side, how).map(lambda pair: {**pair[0], **pair[1]})
+
+
+PAIRS = [(word, kind) for word, kinds in OPERATOR_KINDS.items() for kind in Kind if kind in kinds]
+
+
+def units_of(kind: Kind) -> int:
+    return 100 if kind is Kind.MONEY else 1
+
+
+def column_of(kind: Kind) -> Column:
+    return Column("it", kind, units_of(kind), LEVELS if kind is Kind.LEVEL else ())
+
+
+@pytest.mark.parametrize(("word", "kind"), PAIRS, ids=str)
+@given(data=st.data())
+def test_an_operator_is_as_the_book_has_it(word: str, kind: Kind, data: st.DataObject) -> None:
+    """For every operator and every kind that it is for, unknown values among them."""
+    test = condition.validate_python({word: data.draw(operands(word, kind))})
+    ((name, operand),) = test.comparisons()
+    assert misfits(kind, word, operand) == []
+    values = data.draw(st.lists(st.one_of(st.none(), VALUES[kind]), min_size=1, max_size=6))
+    column = column_of(kind)
+    frame = pl.DataFrame({"it": pl.Series(values, dtype=DTYPES[kind])})
+    found = frame.select(compare(name, column, operand, LISTS).alias("found"))["found"]
+    assert found.dtype == pl.Boolean
+    assert found.to_list() == [compared(name, operand, kind, value, LISTS, units_of(kind)) for value in values]
+
+
+def misfits(kind: Kind, word: str, operand: Any) -> list[str]:
+    if word in {"is", "in_list", "not_in_list", "fuzzy"}:
+        return []
+    several = operand if isinstance(operand, tuple) else (operand,)
+    return [told for value in several if (told := misfit(kind, value))]
+
+
+def joined(kind: Kind) -> st.SearchStrategy[Any]:
+    words = [word for word, kinds in OPERATOR_KINDS.items() if kind in kinds and word != "fuzzy"]
+    tests = st.sampled_from(words).flatmap(lambda word: operands(word, kind).map(lambda value: {word: value}))
+    return st.recursive(
+        tests,
+        lambda below: st.one_of(
+            st.fixed_dictionaries({"all": st.lists(below, min_size=1, max_size=3)}),
+            st.fixed_dictionaries({"any": st.lists(below, min_size=1, max_size=3)}),
+            st.fixed_dictionaries({"not": below}),
+        ),
+        max_leaves=6,
+    )
+
+
+@pytest.mark.parametrize("kind", list(Kind), ids=str)
+@given(data=st.data())
+def test_conditions_are_kleenes(kind: Kind, data: st.DataObject) -> None:
+    """All, any and not, nested, with unknown values: as the book has it."""
+    made = condition.validate_python(data.draw(joined(kind)))
+    values = data.draw(st.lists(st.one_of(st.none(), VALUES[kind]), min_size=1, max_size=6))
+    frame = pl.DataFrame({"it": pl.Series(values, dtype=DTYPES[kind])})
+    compiler = Compiler(lambda _: pytest.fail("nothing is named"), LISTS, column_of(kind))
+    found = frame.select(compiler.condition(made).alias("found"))["found"].to_list()
+    assert found == [holds(made, kind, value, LISTS, units_of(kind)) for value in values]
+
+
+def test_a_mean_of_money_is_compared_with_its_fractions() -> None:
+    column = Column("it", Kind.MONEY, 100)
+    frame = pl.DataFrame({"it": [1234.5, 1234.0, None]})
+    assert frame.select(compare("at_least", column, Decimal("12.345"), {})).to_series().to_list() == [True, False, None]
+    assert frame.select(compare("equals", column, Decimal("12.34"), {})).to_series().to_list() == [False, True, None]
+
+
+def test_an_empty_element_of_a_list_is_no_element() -> None:
+    frame = pl.DataFrame({"it": [[None], [None, "a"]]}, schema={"it": pl.List(pl.String)})
+    column = Column("it", Kind.TEXTS)
+    assert frame.select(compare("contains", column, "a", {})).to_series().to_list() == [False, True]

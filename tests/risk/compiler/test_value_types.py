@@ -1,0 +1,163 @@
+"""The one place where types are told."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from fivefold.risk.compiler.value_types import (
+    Misnamed,
+    column_for,
+    column_of,
+    inputs_of_rule,
+    kind_of_input,
+    source_of,
+    vocabulary,
+)
+from fivefold.risk.compiler.values import Column
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import Input, word_of
+from fivefold.risk.language.policy import PolicyRule
+from fivefold.risk.language.policy_inputs import POLICY_INPUTS
+from tests.risk.columns.rulesets_made import made
+
+any_input = TypeAdapter[Any](Input)
+assert PolicyRule is not None  # the forms know what a condition is once its module is imported
+NAMES = vocabulary(
+    made(
+        fields={"country": "country", "income": "number", "born": "date", "words": ["text"]},
+        transaction_fields={"fee": "number", "counterparty_id": "text", "labels": ["text"]},
+        case_fields={"team": "text"},
+    )
+)
+
+
+def of_policy(data: Any) -> Any:
+    return POLICY_INPUTS[word_of(data, POLICY_INPUTS) or ""].model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({"field": "country"}, Kind.TEXT),
+        ({"field": "words"}, Kind.TEXTS),
+        ({"count": "cases"}, Kind.NUMBER),
+        ({"sum": "amount"}, Kind.MONEY),
+        ({"mean": "signed_amount", "in_currency": "JPY"}, Kind.MONEY),
+        ({"max": "fee"}, Kind.NUMBER),
+        ({"distinct": "counterparty_id"}, Kind.NUMBER),
+        ({"distinct": "amount"}, Kind.NUMBER),
+        ({"days_since": "alerts", "over": "1 day"}, Kind.NUMBER),
+        ({"days_since": "born"}, Kind.NUMBER),
+        ({"ratio": [{"sum": "amount"}, {"field": "income"}]}, Kind.NUMBER),
+        ({"indicator": "account_age"}, Kind.NUMBER),
+        ({"value": "segment"}, Kind.TEXT),
+        ({"value": "expected_value"}, Kind.NUMBER),
+        ({"tag": "x"}, Kind.MARK),
+        ({"screening": "pep"}, Kind.MARK),
+        ({"pattern": "fan-in", "at_least": 3}, Kind.FINDING),
+    ],
+)
+def test_every_input_is_of_a_kind(data: Any, kind: Kind) -> None:
+    assert kind_of_input(any_input.validate_python(data), NAMES) is kind
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"field": "amount"}, "which the entity does not have; declared are country, income, born, words"),
+        ({"sum": "income"}, "which a transaction does not have"),
+        ({"sum": "currency"}, "computes with currency, which is a text, not a number"),
+        ({"max": "time"}, "computes with time, which is a date, not a number"),
+        ({"distinct": "labels"}, "which is a list"),
+        ({"count": "cases", "in_currency": "EUR"}, "is over cases, which have no currency"),
+        ({"days_since": "country"}, "which is no date; nor is it transactions, cases or alerts"),
+        ({"days_since": "born", "over": "1 day"}, "where, over and in_currency have no meaning there"),
+        ({"ratio": [{"field": "country"}, {"count": "cases"}]}, "is a ratio of something that is no number"),
+        ({"ratio": [{"value": "segment"}, {"count": "cases"}]}, "is a ratio of something that is no number"),
+        ({"indicator": "nothing_like_it"}, "which the catalogue does not have"),
+        ({"indicator": "account_ages"}, "perhaps account_age was meant"),
+        ({"pattern": "fan-in", "at_least": 3, "counterparty": "amount"}, "has counterparty: amount, which is not text"),
+        (
+            {"pattern": "volume-deviation", "expected_monthly": "country", "factor": 2, "over": "1 day"},
+            "has expected_monthly: country, which is not number",
+        ),
+    ],
+)
+def test_what_is_misnamed_is_told(data: Any, told: str) -> None:
+    with pytest.raises(Misnamed) as refused:
+        kind_of_input(any_input.validate_python(data), NAMES)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({"level": "in_force"}, Kind.LEVEL),
+        ({"level": "rules"}, Kind.LEVEL),
+        ({"level": "status"}, Kind.TEXT),
+        ({"level": "age_days"}, Kind.NUMBER),
+        ({"transaction": "amount"}, Kind.MONEY),
+        ({"transaction": "signed_amount", "in_currency": "JPY"}, Kind.MONEY),
+        ({"transaction": "fee"}, Kind.NUMBER),
+        ({"transaction": "labels"}, Kind.TEXTS),
+        ({"transaction": "time"}, Kind.MOMENT),
+        ({"ratio": [{"transaction": "amount"}, {"level": "age_days"}]}, Kind.NUMBER),
+    ],
+)
+def test_every_input_of_a_policy_is_of_a_kind(data: Any, kind: Kind) -> None:
+    assert kind_of_input(of_policy(data), NAMES) is kind
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"transaction": "income"}, "names the field income, which a transaction does not have"),
+        (
+            {"transaction": "fee", "in_currency": "EUR"},
+            "a currency of fee, which is no money; amount and",
+        ),
+        ({"ratio": [{"level": "in_force"}, {"count": "cases"}]}, "is a ratio of something that is no number"),
+    ],
+)
+def test_what_is_misnamed_in_a_policy_is_told(data: Any, told: str) -> None:
+    with pytest.raises(Misnamed) as refused:
+        kind_of_input(of_policy(data), NAMES)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "column"),
+    [
+        ({"level": "in_force"}, Column('{"level":"in_force"}', Kind.LEVEL, 1, ("low", "medium", "high"))),
+        ({"transaction": "amount"}, Column('{"transaction":"amount"}', Kind.MONEY, 100)),
+        (
+            {"transaction": "amount", "in_currency": "JPY"},
+            Column('{"in_currency":"JPY","transaction":"amount"}', Kind.MONEY, 1),
+        ),
+        ({"sum": "amount", "in_currency": "KWD"}, Column('{"in_currency":"KWD","sum":"amount"}', Kind.MONEY, 1000)),
+        ({"field": "income"}, Column('{"field":"income"}', Kind.NUMBER)),
+    ],
+)
+def test_an_input_has_a_column(data: Any, column: Column) -> None:
+    assert column_for(of_policy(data), NAMES, "EUR") == column
+
+
+def test_an_aggregate_has_a_source_and_perhaps_a_column() -> None:
+    forms = [{"count": "alerts"}, {"sum": "amount"}, {"days_since": "cases"}, {"days_since": "born"}]
+    inputs = [any_input.validate_python(data) for data in forms]
+    assert [source_of(given) for given in inputs] == ["alerts", "transactions", "cases", "born"]
+    assert [column_of(given) for given in inputs] == [None, "amount", None, None]
+
+
+def test_a_source_has_its_fields() -> None:
+    assert "fee" in NAMES.linked("transactions")
+    assert "team" in NAMES.linked("cases")
+    assert NAMES.linked("alerts") == NAMES.linked("cases")
+
+
+def test_a_rule_reads_its_input_its_cases_and_its_signal() -> None:
+    decay = {"half_life": "1 day", "signal": {"count": "alerts"}}
+    rule = {"cases": [{"when": {"not": {"tag": "y", "is": "present"}}}, {"when": "present"}], "decay": decay}
+    found = [given.model_dump(exclude_none=True) for given in inputs_of_rule(made(rule).rules[0])]
+    assert found == [{"tag": "x"}, {"tag": "y"}, {"count": "alerts"}]

@@ -1,0 +1,135 @@
+"""The breakdown: parts that add up, a form for JSON, and a batch that is each entity alone."""
+
+import json
+from decimal import Decimal
+from math import isclose
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine.explain import breakdown
+from fivefold.risk.engine.explain.breakdown import Explanation, as_json, as_json_text, explain, explain_all
+from fivefold.risk.engine.explain.outcomes import CaseOutcome, RuleOutcome
+from tests.risk.engine.reference_conditions import World
+from tests.risk.engine.rulesets_drawn import rulesets
+from tests.risk.engine.small import Data, assessed, case, exactly, rule, ruleset
+from tests.risk.engine.worlds import people_drawn, run, worlds
+
+
+def flagged(name: str, points: float, floor: str | None = None) -> Data:
+    return rule(name, case({"field": "flag", "equals": True}, points, floor))
+
+
+YES: Data = {"flag": True}
+
+
+points = st.sampled_from([-50, -1, 0, 1, 20, 30, 30.99, 31, 60.99, 61, 1000, None, "bad"])
+
+
+@settings(max_examples=40)
+@given(st.lists(points, min_size=4, max_size=4))
+def test_parts_add_up_to_the_total_that_is_shown(values: list[Any]) -> None:
+    made = ruleset(*(exactly(number) for number in range(4)))
+    found = explain(assessed(made, {f"n{number}": value for number, value in enumerate(values)}), 0)
+    assert found.total == sum(outcome.points for outcome in found.rules) == Decimal(found.score)
+    assert isclose(found.breakdown.total, float(found.total), abs_tol=1e-9)
+    assert [part.name for part in found.breakdown.contributions] == ["n0", "n1", "n2", "n3"]
+
+
+def test_breakdown_has_the_words_of_every_rule() -> None:
+    part = explain(assessed(ruleset(flagged("geography", 20)), YES), 0).breakdown.contributions[0]
+    assert (part.name, part.family, part.label) == ("geography", "other", "Geography")
+    assert part.sentence == "Geography: flag is true. Case 1, flag is true: +20 points"
+    assert (part.seen, part.value) == ("flag is true", "flag is true")
+
+
+def test_form_for_json() -> None:
+    made = ruleset(flagged("geography", 20.5, "medium"), exactly(0), cooldown="30 days")
+    found = explain(assessed(made, {**YES, "n0": "x"}, previous=1), 0)
+    data = json.loads(json.dumps(as_json(found)))
+    assert data["as_of"] == "2024-07-01T00:00:00+00:00"
+    assert data["may_move_down_on"] == "2024-07-31T00:00:00+00:00"
+    assert (data["total"], data["score"], data["level"], data["status"]) == ("20.5", "20.5", "medium", "failed")
+    assert data["failures"] == ["N0: n0 is 'x', which is no finite number"]
+    assert data["content_hash"] == made.content_hash
+    assert data["rules"][0]["points"] == "20.5"
+    assert data["rules"][0]["sentence"] == found.rules[0].sentence
+    assert (data["rules"][0]["factor"], data["rules"][1]["case"]) == (None, "failed")
+    assert as_json(explain(assessed(ruleset(exactly(0)), {"n0": 1}), 0))["may_move_down_on"] is None
+
+
+QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+"""All but to explain: that takes minutes for rulesets."""
+
+
+@settings(max_examples=40, phases=QUICK)
+@given(rulesets(), worlds(), people_drawn, st.lists(st.integers(0, 3), max_size=8))
+def test_batch_is_each_entity_alone(made: Data, world: World, people: list[Data], drawn: list[int]) -> None:
+    found = run(made, world, people)
+    alone = [explain(found, position) for position in range(len(people))]
+    assert list(explain_all(found)) == alone
+    positions = [position % len(people) for position in drawn]
+    assert list(explain_all(found, positions)) == [alone[position] for position in positions]
+    assert [as_json_text(one) for one in explain_all(found)] == [canonical_json(as_json(one)) for one in alone]
+
+
+def test_rows_are_taken_out_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ruleset(exactly(0), applies_to={"field": "kind", "equals": "person"})
+    kinds = ["person", None, "company"]
+    rows = [{"n0": "x" if number == 4 else number % 2, "kind": kinds[number % 3]} for number in range(7)]
+    found = assessed(made, *rows)
+    together = list(explain_all(found))
+    monkeypatch.setattr(breakdown, "_AT_ONCE", 3)
+    assert list(explain_all(found)) == together
+    assert [one.entity for one in together] == [f"e{number}" for number in range(7)]
+    assert [one.line for one in explain_all(found, [4, 5, 6, 1])] == [together[place].line for place in (4, 5, 6, 1)]
+
+
+def test_row_that_is_not_there_is_refused() -> None:
+    found = assessed(ruleset(exactly(0)), {"n0": 1})
+    assert list(explain_all(found, [])) == list(explain_all(assessed(ruleset(exactly(0))))) == []
+    for positions in ([1], [0, 1]):
+        with pytest.raises(pl.exceptions.OutOfBoundsError):
+            list(explain_all(found, positions))
+
+
+def test_what_failed_is_told_where_the_ruleset_does_not_apply_too() -> None:
+    made = ruleset(exactly(0), applies_to={"field": "kind", "equals": "person"})
+    found = explain(assessed(made, {"n0": "x", "kind": "company"}), 0)
+    assert found.status == "not applicable"
+    assert found.failures == ("N0: n0 is 'x', which is no finite number",)
+
+
+words = st.text(max_size=5) | st.sampled_from(['"', "\\", "\x00\x1f", "\x7f", "\u2028", "−", "é😀", "</script>"])
+exact = st.decimals(allow_nan=False, allow_infinity=False)
+cases = st.builds(
+    CaseOutcome,
+    words,
+    words,
+    words,
+    st.integers(1, 200) | words,
+    words,
+    exact,
+    st.none() | st.tuples(exact, exact),
+    words,
+)
+outcomes = st.builds(RuleOutcome, cases, words, *[st.lists(words, max_size=2).map(tuple)] * 2)
+moments = st.integers(0, 2**51)
+explanations = st.builds(
+    Explanation,
+    *[words, moments, words, words, words, st.lists(outcomes, max_size=2).map(tuple), exact, *[words] * 6],
+    st.none() | moments,
+    st.dictionaries(words, words, max_size=3),
+    st.lists(words, max_size=2).map(tuple),
+    words,
+)
+
+
+@settings(max_examples=200)
+@given(explanations)
+def test_text_is_the_canonical_form_of_whatever_is_told(explanation: Explanation) -> None:
+    assert as_json_text(explanation) == canonical_json(as_json(explanation))

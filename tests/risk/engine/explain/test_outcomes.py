@@ -1,0 +1,83 @@
+"""What each rule says of itself: the case, what was seen, points, factor, floor, what was missing."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine.explain.breakdown import explain
+from fivefold.risk.engine.explain.outcomes import RuleOutcome, signed
+from tests.risk.engine.small import assessed, case, rule, ruleset
+
+Data = dict[str, Any]
+
+
+def outcome(made: Data, row: Data, **parts: Any) -> RuleOutcome:
+    return explain(assessed(ruleset(made, **parts), row), 0).rules[0]
+
+
+INCOME = rule(
+    "income",
+    {**case({"at_least": 10000}, 20.5, "medium"), "title": "a lot"},
+    {**case({"field": "flag", "equals": True}, -5), "title": "well known"},
+    input={"field": "income"},
+    on_unknown={"points": 3},
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"income": 1e4}, "Income: income is 10,000, flag is unknown. Case 1, a lot: +20.5 points; at least medium"),
+        ({"income": 9999.5, "flag": True}, "Income: income is 9,999.5, flag is true. Case 2, well known: −5 points"),
+        ({"income": 0, "flag": False}, "Income: income is 0, flag is false. No case holds: 0 points"),
+        ({"income": None, "flag": False}, "Income: income is unknown, flag is false. Not known: income: +3 points"),
+        ({"income": "x"}, "Income: failed, because income is 'x', which is no finite number"),
+    ],
+)
+def test_sentence(row: Data, sentence: str) -> None:
+    assert outcome(INCOME, row).sentence == sentence
+
+
+def test_value_is_never_shown_rounded_across_what_it_is_compared_with() -> None:
+    made = outcome(INCOME, {"income": 9999.9999999, "flag": False})
+    assert made.case == "otherwise"
+    assert made.seen.startswith("income is 9,999.9999999,")
+    assert outcome(INCOME, {"income": 1234.56789, "flag": False}).seen.startswith("income is 1,234.57,")
+
+
+def test_factor_shows_its_weight() -> None:
+    factor = rule("income", case({"at_least": 1}, 33.33), input={"field": "income"}, otherwise={"points": 1})
+    other = rule("flag", case({"field": "flag", "equals": True}, 1), otherwise={"points": 1})
+    floor = rule("floor", case({"field": "flag", "equals": True}, floor="high"))
+    weights = {"all": {"income": 12.25, "flag": 87.75}}
+    score = {"weighted": {"bands": [31, 61], "weights": weights, "weights_by": [{"use": "all"}]}}
+    found = explain(assessed(ruleset(factor, other, floor, score=score), {"income": 1, "flag": True}), 0)
+    assert found.rules[0].points == Decimal("33.33") * Decimal("12.25") / 100
+    assert found.rules[0].factor == (Decimal("33.33"), Decimal("12.25"))
+    assert found.rules[0].sentence.endswith("+4.082925 points (12.25 % of 33.33)")
+    assert found.rules[2].factor is None
+    assert found.total == sum(one.points for one in found.rules)
+
+
+def test_points_are_signed() -> None:
+    assert [signed(Decimal(points)) for points in ("100", "-0.5", "0")] == ["+100", "−0.5", "0"]
+
+
+def test_text_is_the_canonical_form() -> None:
+    rows: list[Data] = [{"income": 1e4}, {"income": 0, "flag": False}, {"flag": False}, {"income": '"x" − y'}]
+    for row in rows:
+        made = outcome(INCOME, row)
+        assert made.json_text == canonical_json(made.as_json())
+        assert json.loads(made.json_text)["sentence"] == made.sentence
+
+
+def test_terms_of_a_sum() -> None:
+    rows: list[tuple[Data, tuple[str, str]]] = [
+        ({"income": 1e4}, ("Income 20.5", "+ Income 20.5")),
+        ({"income": 0, "flag": True}, ("Income −5", "− Income 5")),
+        ({"income": 0, "flag": False}, ("", "")),
+    ]
+    assert [outcome(INCOME, row).given.terms for row, _ in rows] == [terms for _, terms in rows]

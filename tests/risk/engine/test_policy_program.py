@@ -1,0 +1,63 @@
+"""Policies as columns, against the book: three-valued rules, the first that wins, the most severe that wins."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.engine.explain.policies import OUTCOMES
+from fivefold.risk.engine.outcome_codes import rule_column
+from fivefold.risk.engine.policy_program import ACTION, DECIDED, Outcome, kept_policy, policy_program_for
+from tests.risk.engine.policies_small import (
+    ACTIONS,
+    COLUMNS,
+    decision_of,
+    drawn_rules,
+    outcome_of,
+    policy,
+    program,
+    rows,
+)
+
+HIGH = {"level": "in_force", "at_least": "high"}
+
+
+def frame(drawn: list[tuple[Any, ...]]) -> pl.DataFrame:
+    return pl.DataFrame(drawn, schema=COLUMNS, orient="row")
+
+
+@pytest.mark.parametrize("wins", ["first", "most severe"])
+@given(rules=drawn_rules, drawn=rows)
+def test_a_policy_decides_as_the_book_does(wins: str, rules: list[Any], drawn: list[tuple[Any, ...]]) -> None:
+    made = policy(*rules, wins=wins)
+    found = program(made).run(frame(drawn))
+    for row, out in zip(drawn, found.iter_rows(named=True), strict=True):
+        decided = out[DECIDED]
+        assert (ACTIONS[out[ACTION]], decided) == decision_of(rules, wins, row)
+        for rule, told in zip(made.rules, rules, strict=True):
+            assert OUTCOMES[Outcome(out[rule_column(rule.id)])] == outcome_of(told, row)[0]
+
+
+@given(rules=drawn_rules, drawn=rows, wins=st.sampled_from(["first", "most severe"]))
+def test_many_rows_at_once_come_to_the_same_as_each_alone(
+    rules: list[Any], drawn: list[tuple[Any, ...]], wins: str
+) -> None:
+    made = program(policy(*rules, wins=wins))
+    alone = [made.run(frame([row])).row(0) for row in drawn]
+    assert made.run(frame(drawn)).rows() == alone
+
+
+def test_the_same_policy_is_compiled_once() -> None:
+    made = policy({"when": HIGH, "action": "block"})
+    assert program(made) is program(policy({"when": HIGH, "action": "block"}))
+    assert kept_policy(made.canonical) is kept_policy(made.canonical)
+    assert program(made) is not policy_program_for(made.canonical, {}, "USD")
+
+
+def test_a_policy_that_is_wrong_is_not_compiled() -> None:
+    made = policy({"when": HIGH, "action": "blokc"}, {"when": {"field": "age", "above": 3}, "action": "block"})
+    with pytest.raises(RulesetNotValid, match=r"(?s)policy small is not valid.*no action blokc.*the field age"):
+        program(made)

@@ -1,0 +1,121 @@
+"""Doubts of single rules: each is found where it is, and not where it is not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fivefold.risk.facts.lists import read_list
+from fivefold.risk.governance.lint.doubts import doubt_faults
+from fivefold.risk.language.reading import read_ruleset
+
+Data = dict[str, Any]
+MEMBERS = {"names": read_list(
+    "{list: names, title: N, source: us, versions: [{since: 2024-01-01, members: [Lech, X]}]}"
+).versions[-1].members}  # fmt: skip
+
+
+def doubts(rule: Data, **parts: Any) -> list[str]:
+    whole = {
+        "ruleset": "small",
+        "entity_type": "customer",
+        "fields": {"name": "text", "income": "number"},
+        "levels": ["low", "medium", "high"],
+        "score": {"points": {"thresholds": [31, 61]}},
+        "max_recompute_interval": "180 days",
+        "rules": [{"id": "r", "title": "R", "category": "other", **rule}],
+        **parts,
+    }
+    return [fault.problem for fault in doubt_faults(read_ruleset(json.dumps(whole)), MEMBERS)]
+
+
+def cases(*conditions: Any, **parts: Any) -> Data:
+    return {"input": {"field": "income"}, "cases": [{"when": when, "points": 1} for when in conditions], **parts}
+
+
+HIT: Data = {"input": {"screening": "pep"}, "cases": [{"when": "present", "floor": "high"}]}
+NAMED: Data = {"cases": [{"when": {"screening": "pep", "is": "present"}, "points": 5, "floor": "high"}]}
+
+
+@pytest.mark.parametrize("rule", [HIT, NAMED])
+def test_a_floor_by_a_screening_needs_a_word_for_who_was_never_screened(rule: Data) -> None:
+    (told,) = doubts(rule)
+    assert told == "is a floor by the screening for pep; without on_unknown who was never screened passes for clean"
+    assert doubts({**rule, "on_unknown": {"floor": "medium"}}) == []
+    assert doubts({**rule, "on_unknown": {"points": 0}}) == []
+
+
+def test_points_by_a_screening_need_none() -> None:
+    assert doubts({"input": {"screening": "pep"}, "cases": [{"when": "present", "points": 5}]}) == []
+
+
+def test_an_input_that_no_case_reads() -> None:
+    named = {"field": "name", "equals": "x"}
+    assert doubts(cases(named)) == ["is read by no case: each names an input of its own"]
+    assert doubts(cases(named, {"above": 1})) == []
+    assert doubts(cases({"not": {"any": [named, {"above": 1}]}})) == []
+    assert doubts(cases("absent")) == []
+
+
+def test_an_input_that_decay_counts_from_is_read() -> None:
+    counted = {"input": {"count": "cases"}, "decay": {"half_life": "90 days"}}
+    assert doubts({**cases({"field": "name", "equals": "x"}), **counted}) == []
+
+
+@pytest.mark.parametrize(
+    ("conditions", "told"),
+    [
+        ([{"between": [0, 30]}, {"between": [31, 70]}], "a number between 30 and 31, such as 30.5,"),
+        ([{"above": 100}, {"below": 100}], "exactly 100"),
+        ([{"at_least": 100}, {"between": [0, 50]}], "a number between 50 and 100, such as 75,"),
+        ([{"at_least": 10, "below": 20}, {"equals": 25}, {"above": 30}], "a number between 20 and 25, such as 22.5,"),
+    ],
+)
+def test_a_gap_between_two_ranges(conditions: list[Any], told: str) -> None:
+    said = "is in no case, and gets nothing; write otherwise, if that is meant"
+    assert doubts(cases(*conditions))[0] == f"leaves a gap: {told} {said}"
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [{"at_least": 50}, {"at_least": 10}],
+        [{"below": 100}, {"at_least": 100}],
+        [{"at_most": 10}, {"between": [5, 20]}, {"above": 20}],
+        [{"between": [0, 30]}, "absent", {"above": 90}],  # not told by ranges alone
+        [{"between": [0, 30]}, {"in": [40, 50]}],
+    ],
+)
+def test_no_gap(conditions: list[Any]) -> None:
+    assert doubts(cases(*conditions)) == []
+
+
+def test_what_otherwise_owns_is_no_gap_but_where_whole_numbers_were_thought_of() -> None:
+    assert doubts(cases({"below": 100}, {"above": 200}, otherwise={"points": 0})) == []
+    (told,) = doubts(cases({"between": [0, 30]}, {"between": [31, 70]}, otherwise={"points": 5}))
+    assert told.endswith("is in no case, and gets what otherwise gives")
+
+
+@pytest.mark.parametrize(("to", "found"), [("X", True), ("Ål", True), ("Lech", False)])
+def test_a_part_of_one_letter_is_in_every_text(to: str, found: bool) -> None:
+    fuzzy = {"to": to, "scorer": "partial", "at_least": 90}
+    assert bool(doubts(cases({"field": "name", "fuzzy": fuzzy}, {"above": 1}))) == found
+    assert doubts(cases({"field": "name", "fuzzy": {**fuzzy, "scorer": "ratio"}}, {"above": 1})) == []
+
+
+def test_a_member_of_a_list_of_one_letter() -> None:
+    (told,) = doubts(
+        cases({"field": "name", "fuzzy": {"list": "names", "scorer": "partial", "at_least": 90}}, {"above": 1})
+    )
+    assert told == "looks for 'X' as a part of other text, and nearly every text has such a part; take token_set"
+
+
+def test_coverage_that_is_switched_off_and_examples_that_expect_nothing() -> None:
+    empty = {"name": "a", "given": {}, "expect": {}}
+    told = doubts(cases({"above": 1}), coverage={"rules": 0, "cases": 0}, examples=[empty])
+    assert [one.split(",")[0] for one in told] == [
+        "asks that examples cover 0 % of rules",
+        "asks that examples cover 0 % of cases",
+        "is empty",
+    ]
+    assert doubts(cases({"above": 1}), coverage={"rules": 100, "cases": 100}) == []

@@ -1,0 +1,107 @@
+"""Cases that are never reached: what is told is so, and what is so is told."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from fivefold.risk.compiler.conditions import Compiler
+from fivefold.risk.compiler.diagnostics import Severity
+from fivefold.risk.compiler.locations import Place
+from fivefold.risk.compiler.value_types import Vocabulary
+from fivefold.risk.compiler.values import Column
+from fivefold.risk.governance.lint.reachability import Scope, order_faults, rest_faults, subjects_of, tried
+from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.inputs import FieldInput, key_of
+
+condition = TypeAdapter[Any](Condition)
+SCOPE = Scope(Vocabulary({"a": "number", "b": "number", "t": "text"}, {}, {}), {}, all_lists=True)
+OWN = FieldInput(field="a")
+bounds = st.integers(0, 3)
+tests: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.sampled_from(["present", "absent"]),
+        *(st.fixed_dictionaries({word: bounds}) for word in ("equals", "above", "at_least", "below", "at_most")),
+        st.tuples(bounds, bounds).map(lambda pair: {"between": sorted(pair)}),
+        st.lists(bounds, min_size=1, max_size=2).map(lambda few: {"not_in": few}),
+    ),
+    lambda below: st.one_of(
+        st.lists(below, min_size=1, max_size=2).map(lambda parts: {"all": parts}),
+        st.lists(below, min_size=1, max_size=2).map(lambda parts: {"any": parts}),
+        below.map(lambda part: {"not": part}),
+    ),
+    max_leaves=3,
+)
+
+
+def places(made: list[Any]) -> list[Place]:
+    return [
+        Place(("rules", 0, "cases", number, "when"), condition.validate_python(data), OWN)
+        for number, data in enumerate(made)
+    ]
+
+
+def faults(*made: Any) -> list[tuple[Any, str, Severity]]:
+    return [(fault.path[3], fault.problem, fault.severity) for fault in order_faults(places(list(made)), SCOPE, "case")]
+
+
+@given(st.lists(tests, min_size=1, max_size=4))
+def test_a_case_is_told_as_never_reached_when_no_value_reaches_it(made: list[Any]) -> None:
+    """Against every quarter from -1 to 4, and unknown."""
+    frame = pl.DataFrame({key_of(OWN): [*np.arange(-1, 4.25, 0.25).tolist(), None]})
+    compiler = Compiler(lambda _: Column("", Kind.NUMBER), {}, Column(key_of(OWN), Kind.NUMBER))
+    first: list[int | None] = [None] * len(frame)
+    for number, place in enumerate(places(made)):
+        holds = frame.select(compiler.condition(place.condition)).to_series()
+        first = [number if now is None and held else now for now, held in zip(first, holds, strict=True)]
+    assert {place for place, *_ in faults(*made)} == set(range(len(made))) - set(first)
+
+
+def test_why_a_case_is_never_reached_is_told() -> None:
+    warning = Severity.WARNING
+    assert faults({"at_least": 1}, {"at_least": 2}) == [(1, "is never reached: case 1 holds whenever it does", warning)]
+    assert faults({"below": 1}, {"at_least": 1}, {"equals": 2}) == [
+        (2, "is never reached: case 2 holds whenever it does", warning)
+    ]
+    assert faults({"below": 1}, {"above": 1}, {"between": [0, 1]}, {"between": [0, 2]}) == [
+        (3, "is never reached: those before it hold whenever it does", warning)
+    ]
+    assert faults({"any": ["present", "absent"]}, "present") == [(1, "is never reached: case 1 always holds", warning)]
+    assert faults({"all": ["absent", {"above": 1}]}) == [(0, "never holds, whatever the values", warning)]
+
+
+def test_cases_about_several_inputs_are_decided_together() -> None:
+    either = {"any": [{"field": "a", "above": 1}, {"field": "b", "above": 1}]}
+    assert faults(either, {"field": "b", "above": 0}) == []
+    assert faults({"field": "b", "above": 1}, {"all": [{"field": "a", "above": 1}, {"field": "b", "above": 2}]}) == [
+        (1, "is never reached: case 1 holds whenever it does", Severity.WARNING)
+    ]
+
+
+def test_too_many_combinations_cannot_be_told() -> None:
+    many = {"all": [{"field": name, "in": list(range(60))} for name in ("a", "b")]}
+    assert faults(many) == [(0, "cannot be told to be reachable or not", Severity.NOTE)]
+    assert tried(places([many]), SCOPE) is None
+
+
+def rests(made: list[Any], *wanted: str) -> list[Any]:
+    return [fault.path[2] for fault in rest_faults(places(made), wanted, ("rules", 0), SCOPE)]
+
+
+def test_what_is_given_where_no_case_holds_is_looked_at_too() -> None:
+    both = ("otherwise", "on_unknown")
+    assert rests([{"above": 1}], *both) == []
+    assert rests([{"above": 1}, {"at_most": 1}], *both) == ["otherwise"]
+    assert rests([{"above": 1}, "absent"], *both) == ["on_unknown"]
+    assert rests(["present", "absent"], "otherwise") == ["otherwise"]
+    assert rests(["present", "absent"]) == []
+
+
+def test_a_condition_knows_what_it_is_about() -> None:
+    made = condition.validate_python({"all": [{"field": "t", "equals": "x"}, {"field": "a", "above": 1}]})
+    found = subjects_of(Place(("applies_to",), made), SCOPE)
+    assert [subject.column.kind for subject in found.values()] == [Kind.TEXT, Kind.NUMBER]

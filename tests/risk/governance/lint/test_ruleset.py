@@ -1,0 +1,97 @@
+"""Lint as a compliance officer meets it: every seeded defect is found, with its rule and line, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from fivefold.risk.governance.lint.ruleset import lint, lint_text
+from fivefold.risk.language.reading import read_ruleset
+from tests.risk.governance.linted import HERE, LISTS, changed, clean
+
+CLEAN = ("clean-points", "clean-tiers", "clean-weighted")
+
+
+def told(text: str, *, notes: bool = False) -> list[str]:
+    _, findings = lint_text(text, LISTS, notes=notes)
+    return [f"{'error' if finding.fatal else 'warning'} {finding}" for finding in findings]
+
+
+def defects() -> list[tuple[str, str, str, list[str]]]:
+    """The blocks of defects.txt: the ruleset, what is taken out, what is put in, what is found."""
+    found, name = [], ""
+    for block in (HERE / "defects.txt").read_text(encoding="utf-8").split("\n\n"):
+        lines = block.strip("\n").splitlines()
+        if block.startswith("# "):
+            name = block[2:]
+        elif block.startswith("- "):
+            before, after = (line[2:].replace("\\n", "\n") for line in lines[:2])
+            found.append((name, before, after, [line[2:] for line in lines[2:]]))
+    return found
+
+
+def test_defects_are_read() -> None:
+    assert {name for name, *_ in defects()} == set(CLEAN)
+    assert len(defects()) >= 80
+    assert all(finds for *_, finds in defects())
+
+
+@pytest.mark.parametrize(("name", "before", "after", "finds"), defects(), ids=lambda part: str(part)[:40])
+def test_a_seeded_defect_is_found(name: str, before: str, after: str, finds: list[str]) -> None:
+    assert told(changed(name, before, after)) == finds
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_in_a_clean_ruleset_nothing_is_found(name: str) -> None:
+    assert told(clean(name), notes=True) == []
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[4] / "risk" / "rulesets").glob("*.yaml")), ids=str)
+def test_what_ships_is_clean(path: Path) -> None:
+    from fivefold.cli.portfolio.bundled import shipped_lists
+
+    _, findings = lint_text(path.read_text(encoding="utf-8"), shipped_lists())
+    assert findings == []
+
+
+def test_without_lists_they_could_not_be_looked_up() -> None:
+    _, findings = lint_text(clean("clean-points"))
+    assert [(str(finding), finding.fatal) for finding in findings] == [
+        (
+            "line 28: rule residence, case 1, when, in_list: names the list grey; no lists were given to look it up in",
+            False,
+        )
+    ]
+
+
+def test_a_ruleset_without_a_file_is_linted_without_lines() -> None:
+    ruleset = read_ruleset(changed("clean-points", "{at_least: 10000}", "{at_least: 60000}"))
+    (finding,) = lint(ruleset, LISTS)
+    assert (finding.where, finding.line) == ("rule cash, case 2", None)
+
+
+def test_what_cannot_be_read_is_told_by_the_reader() -> None:
+    ruleset, findings = lint_text("ruleset: a")
+    assert ruleset is None
+    assert all(finding.fatal for finding in findings)
+    assert "levels: is missing" in {str(finding).partition(": ")[2] for finding in findings}
+
+
+def test_what_cannot_be_decided_is_a_note() -> None:
+    """No text that is tried is so alike to one and so unlike to the other; that there is none is not shown by that."""
+    alike = "{field: occupation, fuzzy: {to: dealer in arms, scorer: ratio, at_least: 60}}"
+    unlike = "{not: {field: occupation, fuzzy: {to: dealer in arms, scorer: ratio, at_least: 59}}}"
+    text = changed("clean-points", "{tag: vip, is: present}", f"{{all: [{alike}, {unlike}]}}")
+    assert told(text) == []
+    assert told(text, notes=True) == [
+        "warning line 72: rule mixture, case 9: cannot be told to be reachable or not",
+    ]
+
+
+def test_a_choice_of_weights_for_everyone_is_not_required() -> None:
+    text = changed(
+        "clean-weighted", "      - {use: retail}", "      - {when: {field: kind, equals: person}, use: retail}"
+    )
+    assert told(text) == []
+    (note,) = told(text, notes=True)
+    where = "warning line 13: score, weighted, weights_by"
+    assert note == f"{where}: has no choice without a condition: an entity for which none holds fails, visibly"

@@ -1,0 +1,66 @@
+"""The page of a backtest says what the backtest found."""
+
+import pytest
+
+from fivefold.risk.governance.backtest.run import Standing, backtest
+from fivefold.risk.governance.reports.backtest import backtest_page
+from fivefold.risk.governance.reports.page import Section, as_html
+from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, ruleset
+
+DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("{equals: ZW}, points: 25}", "{equals: ZM}, points: 22}")
+
+
+def section(sections: list[Section], title: str) -> list[list[str]]:
+    found = next(each for each in sections if each.title == title)
+    assert found.table is not None
+    return [list(row) for row in found.table.rows]
+
+
+def test_everything_that_was_found_is_there() -> None:
+    found = backtest(ruleset(DRAFT), mixed(50), AS_OF, ruleset(), Standing(entered=AS_OF - 10 * DAY), size=40, seed=3)
+    page = backtest_page(found)
+    sections = list(page.sections)
+    assert [each.title for each in sections] == [
+        "Who would be where",
+        "From where to where, by the rules alone",
+        "From where to where, after the cooldown",
+        "Who changes most",
+        "What every rule and case comes to",
+        "Not assessed in full, in force",
+        "Not assessed in full, draft",
+    ]
+    assert dict(page.facts)["Entities"] == "40 of 50 (80.0 %), drawn with seed 3"
+    assert dict(page.facts)["Draft"] == f"retail {ruleset(DRAFT).content_hash}"
+    rows = section(sections, "From where to where, by the rules alone")
+    assert sum(int(cell.replace(",", "")) for row in rows for cell in row[1:]) == 40
+    hits = {(row[0], row[1]): row[2:] for row in section(sections, "What every rule and case comes to")}
+    assert hits["country", "2"][:2] == ["it is ZW → it is ZM", "25 → 22"]
+    assert hits["country", "1"][:2] == ["it is ZA", "45, at least high"]
+    assert "<svg" in as_html(page)
+
+
+def test_a_rule_that_one_side_lacks_is_not_there() -> None:
+    new = TEXT[TEXT.index("  - id: income") :].replace("income", "wealth", 1)
+    found = backtest(ruleset(TEXT + new), mixed(10), AS_OF, ruleset())
+    hits = {
+        (row[0], row[1]): row[2:]
+        for row in section(list(backtest_page(found).sections), "What every rule and case comes to")
+    }
+    assert hits["wealth", "1"][2] == "not there"
+    assert hits["wealth", "1"][3] != "not there"
+
+
+@pytest.mark.parametrize("days", [None, 40])
+def test_a_cooldown_that_keeps_nobody_is_said_and_not_drawn_again(days: int | None) -> None:
+    standing = None if days is None else Standing(entered=AS_OF - days * DAY)
+    page = backtest_page(backtest(ruleset(DRAFT), mixed(20), AS_OF, ruleset(), standing))
+    after = [each for each in page.sections if each.title == "After the cooldown"]
+    assert bool(after) == (days is not None)
+    assert bool(page.cautions) == (days is None)
+
+
+def test_a_draft_alone_has_nothing_to_be_compared_with() -> None:
+    page = backtest_page(backtest(ruleset(), mixed(20), AS_OF))
+    assert dict(page.facts)["In force"] == "none"
+    assert not any("From where" in each.title for each in page.sections)
+    assert dict(page.facts)["Entities"] == "all 20"

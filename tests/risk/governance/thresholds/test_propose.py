@@ -1,0 +1,168 @@
+"""Proposed thresholds: nearest to the targets, exact, and honest about ties."""
+
+from decimal import Decimal
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.governance.thresholds import propose as thresholds
+from fivefold.risk.governance.thresholds.propose import LEAST_ENTITIES, Proposal, propose
+from fivefold.risk.language.ruleset import Ruleset
+from tests.risk.governance.making import AS_OF, SCORE, TEXT, TIERED_TEXT, WEIGHTED_TEXT, mixed, portfolio, ruleset
+
+STEPS = ("", "a", "b", "c", "d", "e", "f", "g", "h")
+SPREAD = """
+ruleset: spread
+entity_type: customer
+fields: {word: text, mark: text}
+levels: [low, medium, high, critical]
+score: {points: {thresholds: [1, 2, 3]}}
+max_recompute_interval: 180 days
+rules:
+  - id: word
+    title: Word
+    category: other
+    input: {field: word}
+    cases:
+""" + "".join(
+    f"      - {{when: {{equals: {word}}}, points: {number * 7.25}}}\n" for number, word in enumerate(STEPS) if word
+)
+FLOORED = (
+    SPREAD
+    + """
+  - id: mark
+    title: Mark
+    category: other
+    input: {field: mark}
+    cases:
+      - {when: {equals: high}, floor: high}
+      - {when: {equals: critical}, floor: critical}
+"""
+)
+
+
+def spread(words: list[str], marks: list[str] | None = None) -> Assessments:
+    rows = [{"word": word, "mark": mark} for word, mark in zip(words, marks or [""] * len(words), strict=True)]
+    return assess(ruleset(FLOORED if marks else SPREAD), portfolio(rows), AS_OF)
+
+
+def moved(text: str, values: tuple[Decimal, ...]) -> Ruleset:
+    return ruleset(text.replace("[1, 2, 3]", str([float(value) for value in values])))
+
+
+def test_the_shares_that_are_promised_are_those_that_come() -> None:
+    words = [STEPS[number % 9] for number in range(900)]
+    marks = ["high" if number % 10 == 0 else "critical" if number % 33 == 0 else "" for number in range(900)]
+    found = propose(spread(words, marks), [0.4, 0.3, 0.2, 0.1])
+    people = portfolio([{"word": word, "mark": mark} for word, mark in zip(words, marks, strict=True)])
+    after = assess(moved(FLOORED, found.values), people, AS_OF)
+    before = assess(ruleset(FLOORED), people, AS_OF)
+    counts = after.outcomes["computed"].value_counts(normalize=True, name="share").sort("computed")["share"]
+    assert [level.proposed for level in found.levels] == pytest.approx(counts.to_list())
+    assert found.moved == (after.outcomes["computed"] != before.outcomes["computed"]).sum()
+    reached = np.cumsum([level.proposed for level in found.levels])[:-1]
+    assert [cut.reached_below for cut in found.cuts] == pytest.approx(reached)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(STEPS), min_size=8, max_size=40).filter(lambda words: len(set(words)) >= 4),
+    st.lists(st.integers(1, 9), min_size=4, max_size=4),
+    st.booleans(),
+)
+def test_no_other_thresholds_come_nearer(words: list[str], parts: list[int], floors: bool) -> None:
+    """Every other choice of three cuts between the totals that there are, tried one by one."""
+    targets = [part / sum(parts) for part in parts]
+    marks = [("high", "critical", "", "", "")[number % 5] for number in range(len(words))] if floors else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thresholds, "LEAST_ENTITIES", 1)
+        side = spread(words, marks)
+        found = propose(side, targets)
+    totals, lows = side.outcomes["total"].to_numpy(), side.outcomes["floor"].to_numpy()
+    below = np.cumsum(targets)[:-1]
+
+    def distance(cuts: tuple[int, ...]) -> float:
+        levels = np.maximum(1 + sum((totals >= cut).astype(int) for cut in cuts), lows)
+        return float(sum(abs((levels <= number + 1).mean() - below[number]) for number in range(3)))
+
+    places = np.unique(totals)[1:]
+    assert distance(tuple(int(value * 100) for value in found.values)) == pytest.approx(
+        min(distance(cuts) for cuts in combinations(places.tolist(), 3))
+    )
+    assert all(low < high for low, high in pairwise(found.values))
+
+
+def test_ties_cannot_be_split_and_it_is_said_what_can_be_reached() -> None:
+    found = propose(spread(["a"] * 700 + ["b"] * 200 + ["c"] * 60 + ["d"] * 40), [0.5, 0.3, 0.15, 0.05])
+    first = found.cuts[0]
+    assert (first.target_below, first.reached_below, first.next_below) == (0.5, 0.7, (0.0, 0.9))
+    assert [level.proposed for level in found.levels] == pytest.approx([0.7, 0.2, 0.06, 0.04])
+
+
+def test_a_threshold_that_parts_them_already_stays() -> None:
+    side = assess(ruleset(SPREAD.replace("[1, 2, 3]", "[3, 10.2, 16.5]")), portfolio(
+        [{"word": STEPS[number % 4]} for number in range(800)]
+    ), AS_OF)  # fmt: skip
+    found = propose(side, [0.25, 0.25, 0.25, 0.25])
+    assert [str(cut.proposed) for cut in found.cuts] == ["3", "10.2", "16.5"]
+    assert found.moved == 0
+
+
+def test_weights_are_cut_on_the_scale_that_thresholds_have() -> None:
+    side = assess(ruleset(WEIGHTED_TEXT), mixed(1000), AS_OF)
+    found = propose(side, [0.55, 0.2, 0.15, 0.1])
+    text = WEIGHTED_TEXT.replace("[31, 61, 86]", str([float(value) for value in found.values]))
+    after = assess(ruleset(text), mixed(1000), AS_OF)
+    full = after.outcomes.filter(after.outcomes["status"] == "assessed")
+    shares = [(full["computed"] == number).sum() / len(full) for number in range(1, 5)]
+    assert [level.proposed for level in found.levels] == pytest.approx(shares)
+    assert found.left_out == {"failed": 100, "unclassified": 0, "undetermined": 0, "not applicable": 100}
+    assert any("100 entities could not be assessed" in caution for caution in found.cautions)
+
+
+def test_totals_that_no_tier_owns_are_left_out_and_told() -> None:
+    narrow = TIERED_TEXT.replace("max: 200", "max: 60")
+    found = propose(assess(ruleset(narrow), mixed(1000), AS_OF), [0.5, 0.2, 0.2, 0.1])
+    assert isinstance(found, Proposal)
+    assert found.left_out["unclassified"] == 100
+    assert any("200 entities could not be assessed in full" in caution for caution in found.cautions)
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ([0.5, 0.5], "2 target shares were given for 4 levels"),
+        ([0.5, 0.5, 0.0, 0.0], "each must be above 0"),
+        ([0.5, 0.2, 0.2, 0.2], "must add up to 1"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(targets: list[float], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        propose(assess(ruleset(), mixed(1000), AS_OF), targets)
+
+
+def test_too_little_is_refused() -> None:
+    with pytest.raises(NotEnoughData, match=f"at least {LEAST_ENTITIES} are needed"):
+        propose(assess(ruleset(), mixed(LEAST_ENTITIES), AS_OF))
+    with pytest.raises(NotEnoughData, match="3 different totals for 4 levels"):
+        propose(spread([STEPS[number % 3] for number in range(600)]))
+
+
+def test_levels_of_another_number_need_targets_of_their_own() -> None:
+    three = TEXT.replace(SCORE, "score: {points: {thresholds: [20, 40]}}\n").replace(", critical]", "]")
+    with pytest.raises(ConfigError, match="4 target shares were given for 3 levels"):
+        propose(assess(ruleset(three), mixed(1000), AS_OF))
+    assert len(propose(assess(ruleset(three), mixed(1000), AS_OF), [0.6, 0.3, 0.1]).cuts) == 2
+
+
+def test_a_draft_that_is_further_from_the_targets_than_what_is_says_so() -> None:
+    words = ["a"] * 300 + ["b"] * 100 + ["c"] * 200 + ["d"] * 200
+    far = "The present thresholds come nearer to the targets"
+    assert propose(spread(words), [0.02, 0.02, 0.02, 0.94]).cautions[0].startswith(far)
+    assert not any(line.startswith(far) for line in propose(spread(words), [0.4, 0.1, 0.2, 0.3]).cautions)

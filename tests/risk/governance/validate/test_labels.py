@@ -1,0 +1,106 @@
+"""Labels: what was known when, and inputs that would give them away."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.risk.governance.validate.labels import mark, names_in, refuse_leaks
+from fivefold.risk.language.inputs import FieldInput
+from tests.risk.governance.making import AS_OF, DAY, TEXT, ruleset
+
+ENTITIES = pl.DataFrame({"entity_id": ["a", "b", "c", "d"], "as_of": [AS_OF] * 4})
+CASES = """
+  - id: before
+    title: Before
+    category: other
+    rationale: Past.
+    input: {count: cases, where: {field: outcome, equals: confirmed}, over: 730 days}
+    cases: [{when: {at_least: 1}, points: 20}]
+"""
+
+
+def day(number: int) -> date:
+    """Days after as-of."""
+    return date.fromordinal(date(2024, 7, 1).toordinal() + number)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcz"), st.booleans(), st.integers(-3, 3)), max_size=8), st.integers(0, 3))
+def test_only_what_became_known_after_as_of_and_by_the_horizon_is_confirmed(
+    rows: list[tuple[str, bool, int]], horizon: int
+) -> None:
+    frame = pl.DataFrame(
+        {
+            "entity_id": pl.Series([row[0] for row in rows], dtype=pl.String),
+            "confirmed": pl.Series([row[1] for row in rows], dtype=pl.Boolean),
+            "at": pl.Series([day(row[2]) for row in rows], dtype=pl.Date),
+        }
+    )
+    found = mark(frame, ENTITIES, AS_OF + horizon * DAY_US)
+    first = {name: min(row[2] for row in rows if row[:2] == (name, True)) for name, yes, _ in rows if yes}
+    for place, name in enumerate("abcd"):
+        at = first.get(name)
+        assert found.confirmed[place] == (at is not None and 0 < at <= horizon)
+        assert found.known[place] == (at is not None and at <= 0)
+        assert found.later[place] == (at is not None and at > max(0, horizon))
+    assert found.strangers == (("z",) if "z" in first else ())
+    assert found.undated == 0
+
+
+def test_every_entity_has_its_own_moment() -> None:
+    entities = ENTITIES.with_columns(as_of=pl.Series([AS_OF + number * DAY for number in range(4)]))
+    labels = pl.DataFrame({"entity_id": ["a", "b", "c", "d"], "at": ["2024-07-03T00:00:00"] * 4})
+    assert mark(labels, entities).confirmed.tolist() == [True, True, False, False]
+
+
+def test_labels_without_a_date_are_refused_unless_it_is_said_what_they_are() -> None:
+    labels = pl.DataFrame({"entity_id": ["a", "b"], "confirmed": ["true", "0"]})
+    with pytest.raises(LayoutError, match="1 confirmed labels have no date"):
+        mark(labels, ENTITIES)
+    found = mark(labels, ENTITIES, undated_are_later=True)
+    assert found.confirmed.tolist() == [True, False, False, False]
+    assert found.undated == 1
+    mixed = pl.DataFrame({"entity_id": ["a", "a"], "at": ["", "2024-01-01"]})
+    assert mark(mixed, ENTITIES, undated_are_later=True).known.tolist()[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"who": ["a"]}, "labels have no entity_id; there are who"),
+        ({"entity_id": ["a"], "confirmed": ["perhaps"], "at": ["2024-07-02"]}, "label 0 has no confirmed"),
+        ({"entity_id": ["a", "b"], "at": ["2024-07-02", "soon"]}, "label 1 has at 'soon'"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(columns: dict[str, list[str]], said: str) -> None:
+    with pytest.raises(LayoutError, match=said):
+        mark(pl.DataFrame(columns), ENTITIES)
+
+
+def test_inputs_made_of_the_label_are_refused_with_their_rules() -> None:
+    reads = ruleset(TEXT + CASES)
+    with pytest.raises(RulesetNotValid, match=r"rule before: reads cases .* cases are what the labels are made of"):
+        refuse_leaks(reads)
+    refuse_leaks(reads, made_of=("alerts",))
+    with pytest.raises(RulesetNotValid, match=r"rule before: .* outcome is banned"):
+        refuse_leaks(reads, ["outcome"], ())
+    with pytest.raises(RulesetNotValid) as refused:
+        refuse_leaks(ruleset(), ["income", "kind", "city"])
+    assert [finding.where for finding in refused.value.findings] == ["rule income", "applies_to, weights_by"]
+    refuse_leaks(ruleset())
+
+
+def test_names_are_those_of_fields_sources_and_patterns_wherever_they_stand() -> None:
+    rule = ruleset(TEXT + CASES).rule("before")
+    assert rule.input is not None
+    assert sorted(names_in(rule.input)) == ["cases", "outcome"]
+    assert list(names_in(FieldInput(field="income"))) == ["income"]
+    ratio = TEXT.replace(
+        "input: {field: income}",
+        "input: {ratio: [{sum: amount, over: 30 days, where: {not: {field: currency, equals: EUR}}}, {indicator: x}]}",
+    )
+    assert sorted(names_in(ruleset(ratio).rules[1].input)) == ["amount", "currency", "x"]  # type: ignore[arg-type]  # it has one

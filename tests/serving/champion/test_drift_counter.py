@@ -1,0 +1,266 @@
+"""The counter: everyone who was answered is counted once, and nothing but counts is kept."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
+
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.features.histories import Integers
+from fivefold.models.drift import LEAST_CUSTOMERS, Reference
+from fivefold.serving.champion import drift_counter as counter
+from fivefold.serving.champion.drift_counter import Counter
+from fivefold.serving.champion.loader import Served
+from fivefold.store.tables.accounts import Counted
+from fivefold.usecases.monitoring.drift import counted_as
+from fivefold.usecases.scoring import Answer, score_rows
+from tests.models.making import AS_OF, known_matrix, value_model
+from tests.serving.inprocess import rows_of
+from tests.store import databases
+
+NOON = parse_moment("2026-11-20T12:00:00Z")
+
+
+@cache
+def served() -> Served:
+    return Served(value_model(), 1, "value")
+
+
+@pytest.fixture(params=databases.KINDS)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    with databases.opened(databases.new_url(request.param, tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A clock that a test sets: its only item."""
+    clock = [NOON]
+    monkeypatch.setattr(counter, "now_microseconds", lambda: clock[0])
+    return clock
+
+
+def answer(*users: str, **changes: object) -> Answer:
+    return score_rows(served().model, rows_of(*users, **changes), as_of=AS_OF, now=AS_OF, explained=False)
+
+
+def many(customers: int) -> Answer:
+    """An answer to as many customers, from those that are simulated."""
+    matrix = np.resize(known_matrix(), (customers, known_matrix().shape[1]))
+    return Answer([str(number) for number in range(customers)], served().model.scores(matrix), matrix, None)
+
+
+def kept(engine: Engine) -> dict[tuple[str, int, str], Integers]:
+    with Session(engine) as session:
+        found = session.scalars(select(Counted))
+        return {(one.model.partition("@")[0], one.version, one.day): np.array(json.loads(one.counts)) for one in found}
+
+
+def counts_of(*answers: Answer) -> Integers:
+    counts = served().model.reference.empty()
+    for one in answers:
+        served().model.reference.count(counts, one.matrix, one.scores.score)
+    return counts
+
+
+def test_counts_are_those_of_the_buckets(engine: Engine, now: list[int]) -> None:
+    made, answers = Counter(engine), [answer("a", "b"), answer("a", user_balance=9e6), many(50)]
+    for one in answers:
+        made.add(served(), one)
+    assert kept(engine) == {}
+    made.keep()
+    ((key, counts),) = kept(engine).items()
+    assert key == ("value", 1, "2026-11-20")
+    assert counts.tolist() == counts_of(*answers).tolist()
+    assert set(counts.sum(axis=1).tolist()) == {53}
+
+
+def test_keeping_again_counts_nobody_twice(engine: Engine, now: list[int]) -> None:
+    made = Counter(engine)
+    made.keep()
+    assert kept(engine) == {}
+    for _ in range(3):
+        made.add(served(), answer("a"))
+        made.keep()
+        made.keep()
+    (counts,) = kept(engine).values()
+    assert counts.tolist() == counts_of(*[answer("a")] * 3).tolist()
+
+
+def test_another_model_of_the_same_number_is_counted_apart(engine: Engine, now: list[int]) -> None:
+    """A registry that was rebuilt begins with number 1 again."""
+    other = replace(served(), model=value_model("poisson"))
+    assert counted_as("value", other.model) != counted_as("value", served().model)
+    for found in (served(), other):
+        made = Counter(engine)
+        made.add(found, many(LEAST_CUSTOMERS))
+        made.keep()
+        assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS}
+
+
+def test_workers_are_added_up_by_whoever_measures(engine: Engine, now: list[int]) -> None:
+    workers = [Counter(engine) for _ in range(3)]
+    for worker in workers:
+        worker.add(served(), many(LEAST_CUSTOMERS // 2))
+        worker.keep()
+    with Session(engine) as session:
+        assert len({one.worker for one in session.scalars(select(Counted))}) == 3
+    assert [{drift.customers for drift in worker.drift} for worker in workers] == [{250}, {500}, {750}]
+    assert [{drift.verdict == "unknown" for drift in worker.drift} for worker in workers] == [{True}, {False}, {False}]
+
+
+def test_the_same_portfolio_has_not_drifted_and_another_has(engine: Engine, now: list[int]) -> None:
+    same, other = Counter(engine), Counter(engine)
+    everyone = len(known_matrix())
+    own = replace(served(), model=replace(served().model, reference=_reference_of_everyone()))
+    same.add(own, many(everyone))
+    same.keep()
+    assert {drift.verdict for drift in same.drift} == {"stable"}
+    alike = np.repeat(known_matrix()[:1], LEAST_CUSTOMERS, axis=0)
+    other.add(replace(own, version=2), Answer([], own.model.scores(alike), alike, None))
+    other.keep()
+    assert other.drift[0].verdict == "shifted"
+
+
+def _reference_of_everyone() -> Reference:
+    matrix = known_matrix()
+    return Reference.of(served().model.indicators, matrix, served().model.scores(matrix).score)
+
+
+def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Engine, now: list[int]) -> None:
+    made = Counter(engine)
+    made.add(served(), answer("a"))
+    made.add(replace(served(), version=2), answer("a", "b"))
+    now[0] += DAY_US
+    made.add(served(), answer("a", "b", "c"))
+    made.keep()
+    sizes = {key[1:]: int(counts[0].sum()) for key, counts in kept(engine).items()}
+    assert sizes == {(1, "2026-11-20"): 1, (2, "2026-11-20"): 2, (1, "2026-11-21"): 3}
+    assert len(made._counts) == 3, "yesterday may still be added to"
+    now[0] += DAY_US
+    made.keep()
+    assert set(made._counts) == {(1, "2026-11-21")}
+    made.add(served(), answer("a"))
+    made.keep()
+    assert {key[1:]: int(counts[0].sum()) for key, counts in kept(engine).items()} == {
+        **sizes,
+        (1, "2026-11-22"): 1,
+    }
+
+
+def test_drift_is_of_the_version_that_was_counted_last(engine: Engine, now: list[int]) -> None:
+    """After a rollback it is the older one again."""
+    made = Counter(engine)
+    for version, customers in ((2, 5), (1, 3), (2, 1), (1, 4)):
+        made.add(replace(served(), version=version), many(customers))
+    made.keep()
+    assert {drift.customers for drift in made.drift} == {7}
+
+
+def test_the_last_thirty_days_are_watched(engine: Engine, now: list[int]) -> None:
+    made = Counter(engine)
+    for days, customers in ((0, 3), (1, 4), (30, 5)):
+        now[0] = NOON + days * DAY_US
+        made.add(served(), many(customers))
+        made.keep()
+    assert {drift.customers for drift in made.drift} == {3 + 4 + 5}
+    now[0] += DAY_US
+    made.keep()
+    assert {drift.customers for drift in made.drift} == {4 + 5}
+
+
+def test_the_end_keeps_what_was_counted(engine: Engine) -> None:
+    made = Counter(engine)
+    made.start()
+    made.add(served(), answer("a", "b"))
+    made.stop()
+    (counts,) = kept(engine).values()
+    assert counts[0].sum() == 2
+    assert not made._thread.is_alive()
+
+
+def test_counts_are_kept_every_now_and_then(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counter, "KEEP_SECONDS", 0.01)
+    saved = threading.Event()
+    real = counter.keep_counts
+
+    def noted(*words: object) -> None:
+        real(*words)  # type: ignore[arg-type]  # passed on
+        saved.set()
+
+    monkeypatch.setattr(counter, "keep_counts", noted)
+    made = Counter(engine)
+    made.start()
+    made.add(served(), answer("a"))
+    assert saved.wait(10)
+    made.stop()
+
+
+def test_a_database_that_is_down_ends_nothing_and_its_words_are_not_logged(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counter, "KEEP_SECONDS", 0.01)
+    failed, go_on = threading.Event(), threading.Event()
+    real = counter.keep_counts
+
+    def down(*words: object) -> None:
+        if not go_on.is_set():
+            failed.set()
+            message = "a word of the database"
+            raise ConnectionError(message)
+        real(*words)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(counter, "keep_counts", down)
+    made = Counter(engine)
+    with capture_logs() as logs:
+        made.start()
+        made.add(served(), answer("a"))
+        assert failed.wait(10)
+        made.add(served(), answer("b"))
+        go_on.set()
+        made.stop()
+    (counts,) = kept(engine).values()
+    assert counts[0].sum() == 2
+    assert logs[0] == {"event": "counts not kept", "error": "ConnectionError", "log_level": "warning"}
+    assert "a word" not in repr(logs)
+
+
+def test_nobody_is_lost_between_threads(engine: Engine, now: list[int]) -> None:
+    made, one = Counter(engine), answer("a")
+    together = threading.Barrier(5)
+
+    def add() -> None:
+        together.wait()
+        for _ in range(40):
+            made.add(served(), one)
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    together.wait()
+    for _ in range(5):
+        made.keep()
+    for thread in threads:
+        thread.join()
+    made.keep()
+    (counts,) = kept(engine).values()
+    assert counts.tolist() == counts_of(*[one] * 160).tolist()
+
+
+def test_only_counts_are_kept(tmp_path: Path) -> None:
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        made = Counter(engine)
+        made.add(served(), answer("MARKED-user", user_balance=7654321.25, transaction_amount=8765432.75))
+        made.keep()
+    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"2026" in stored
+    for trace in (b"MARKED", b"7654321", b"8765432", np.float64(7654321.25).tobytes()):
+        assert trace not in stored

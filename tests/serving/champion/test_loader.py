@@ -1,0 +1,442 @@
+"""The holder: which model answers, when the champion changes, is none of ours, or cannot be asked about."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import numpy as np
+import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+from structlog.testing import capture_logs
+
+from fivefold.domain.errors import ModelError
+from fivefold.domain.settings import Settings
+from fivefold.features.indicator_matrix import catalogue
+from fivefold.models.registry import CHAMPION, Registry
+from fivefold.models.value_model import ValueModel
+from fivefold.serving.champion import loader as holder
+from fivefold.serving.champion.loader import ModelHolder
+from tests.mlflow_address import kept_address
+from tests.models.making import reference_matrix
+from tests.serving.process_registry import (
+    BROKEN,
+    FIRST,
+    MADE_FOR_OTHERS,
+    NAME,
+    OTHER_FINGERPRINT,
+    SECOND,
+    Template,
+    model,
+)
+
+
+@pytest.fixture(autouse=True)
+def trials(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Models are tried in no process of their own here, which takes seconds; those that would be are noted."""
+    tried: list[int] = []
+    monkeypatch.setattr(holder, "require_sound", lambda *given: tried.append(given[2]))
+    return tried
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path) -> Iterator[ModelStore]:
+    """BentoML's models in a folder of the test; MLflow's global address is given back as it was."""
+    folder = tmp_path / "bentoml"
+    folder.mkdir()
+    found = ModelStore(folder)
+    BentoMLContainer.model_store.set(found)
+    with kept_address():
+        yield found
+    BentoMLContainer.model_store.reset()
+
+
+@pytest.fixture
+def registry(template: Template, tmp_path: Path) -> Registry:
+    """A registry whose champion is the first version."""
+    return template.copy_to(tmp_path / "var", FIRST)
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that models were loaded from."""
+    folders: list[Path] = []
+    real = ValueModel.load
+
+    def noted(folder: Path) -> ValueModel:
+        folders.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(ValueModel, "load", noted)
+    return folders
+
+
+@pytest.fixture
+def imported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models that were brought from MLflow to BentoML."""
+    tags: list[str] = []
+    real = bentoml.mlflow.import_model
+
+    def noted(tag: str, uri: str, **more: Any) -> bentoml.Model:
+        tags.append(tag)
+        return real(tag, uri, **more)
+
+    monkeypatch.setattr(bentoml.mlflow, "import_model", noted)
+    return tags
+
+
+def held(registry: Registry) -> ModelHolder:
+    return ModelHolder(registry.settings)
+
+
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(_: Registry) -> None:
+        message = "an address with a password"
+        raise ConnectionError(message)
+
+    monkeypatch.setattr(Registry, "champion", down)
+
+
+def version_of(found: ModelHolder) -> int | None:
+    return None if found.current is None else found.current.version
+
+
+def test_before_the_start_there_is_nothing(registry: Registry, loaded: list[Path]) -> None:
+    made = held(registry)
+    assert (made.current, made.refused, loaded) == (None, "no model was loaded yet", [])
+
+
+def test_the_champion_is_pinned_and_serves(registry: Registry, store: ModelStore) -> None:
+    made = held(registry)
+    with capture_logs() as logs:
+        made.refresh()
+    assert made.current is not None
+    assert (made.current.version, made.refused) == (FIRST, "")
+    assert made.current.named() == {
+        "name": NAME,
+        "version": FIRST,
+        "fingerprint": catalogue().fingerprint,
+        "rates_date": "2024-06-30",
+    }
+    scores = made.current.model.scores(reference_matrix()).score
+    assert scores.tobytes() == model(FIRST).scores(reference_matrix()).score.tobytes()
+    (pinned,) = store.list()
+    assert str(pinned.tag) == f"{NAME}:v{FIRST}"
+    assert pinned.info.metadata == {
+        "mlflow_name": NAME,
+        "mlflow_version": FIRST,
+        "mlflow_run_id": registry.version(FIRST).run_id,
+    }
+    assert [(line["event"], line["version"], line["before"]) for line in logs] == [("model serves", FIRST, None)]
+
+
+def test_a_new_champion_takes_over_and_the_old_one_can_return(
+    registry: Registry, loaded: list[Path], imported: list[str]
+) -> None:
+    made = held(registry)
+    made.refresh()
+    before = made.current
+    made.refresh()
+    assert made.current is before, "nothing changed, so nothing is loaded"
+    registry.set_alias(CHAMPION, SECOND)
+    made.refresh()
+    assert made.current is not None
+    assert made.current.version == SECOND
+    assert before is not None
+    assert before.version == FIRST, "a request that began keeps its model"
+    both = [one.model.scores(reference_matrix()).score for one in (before, made.current)]
+    assert not np.array_equal(*both)
+    registry.set_alias(CHAMPION, FIRST)
+    made.refresh()
+    assert version_of(made) == FIRST
+    assert len(loaded) == 3
+    assert imported == [f"{NAME}:v{FIRST}", f"{NAME}:v{SECOND}"]
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (OTHER_FINGERPRINT, MADE_FOR_OTHERS[:12]),
+        (BROKEN, "is damaged"),
+    ],
+)
+def test_one_that_cannot_serve_is_refused_once_and_the_last_good_one_stays(
+    registry: Registry, loaded: list[Path], number: int, why: str
+) -> None:
+    made = held(registry)
+    made.refresh()
+    good = made.current
+    registry.set_alias(CHAMPION, number)
+    with capture_logs() as logs:
+        for _ in range(3):
+            made.refresh()
+    assert made.current is good
+    assert why in made.refused
+    assert len(loaded) == 2, "it is tried again only when the alias moves"
+    assert [(line["event"], line["version"]) for line in logs] == [("champion refused", number)]
+
+    registry.set_alias(CHAMPION, FIRST)
+    made.refresh()
+    assert (made.current, made.refused) == (good, "")
+    registry.set_alias(CHAMPION, number)
+    made.refresh()
+    assert why in made.refused
+    assert len(loaded) == 3
+    registry.set_alias(CHAMPION, SECOND)
+    made.refresh()
+    assert (version_of(made), made.refused) == (SECOND, "")
+
+
+@pytest.mark.parametrize("number", [OTHER_FINGERPRINT, BROKEN])
+def test_where_the_first_one_cannot_serve_there_is_none_until_another_can(registry: Registry, number: int) -> None:
+    registry.set_alias(CHAMPION, number)
+    made = held(registry)
+    made.refresh()
+    assert made.current is None
+    assert made.refused
+    registry.set_alias(CHAMPION, SECOND)
+    made.refresh()
+    assert (version_of(made), made.refused) == (SECOND, "")
+
+
+def test_whatever_a_model_does_when_it_is_tried_is_a_refusal(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = held(registry)
+    made.refresh()
+    registry.set_alias(CHAMPION, SECOND)
+    monkeypatch.setattr(ValueModel, "scores", lambda *_: 1 / 0)
+    made.refresh()
+    assert version_of(made) == FIRST
+    assert made.refused == f"version {SECOND} cannot be loaded: ZeroDivisionError"
+
+
+def test_a_model_that_could_not_be_counted_is_refused(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request would be charged, and then fail."""
+    made = held(registry)
+    real = holder.warmed
+
+    def with_a_shorter_reference(found: ValueModel) -> ValueModel:
+        object.__setattr__(found, "reference", type(found.reference)((), np.empty((0, 9)), np.empty((0, 11), np.int64)))
+        return real(found)
+
+    monkeypatch.setattr(holder, "warmed", with_a_shorter_reference)
+    made.refresh()
+    assert made.current is None
+    assert "cannot be loaded" in made.refused
+
+
+def test_without_a_champion_there_is_advice(template: Template, tmp_path: Path) -> None:
+    made = held(template.copy_to(tmp_path / "var", None))
+    made.refresh()
+    assert (made.current, made.refused) == (None, f"{NAME} has no champion: run `fivefold train`")
+
+
+def test_a_champion_that_is_taken_away_still_serves(registry: Registry) -> None:
+    made = held(registry)
+    made.refresh()
+    registry.client.delete_registered_model_alias(NAME, CHAMPION)
+    made.refresh()
+    assert version_of(made) == FIRST
+    assert "no champion" in made.refused
+
+
+def test_a_registry_that_cannot_be_reached_changes_nothing(registry: Registry, loaded: list[Path]) -> None:
+    made = held(registry)
+    made.refresh()
+    good = made.current
+    with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
+        unreachable(patch)
+        for _ in range(3):
+            made.refresh()
+        assert made.current is good
+        assert made.refused == "the registry cannot be reached: ConnectionError"
+        assert len(logs) == 1, "said once"
+        assert "password" not in repr(logs)
+    made.refresh()
+    assert (made.current, made.refused, len(loaded)) == (good, "", 1)
+
+
+def test_at_the_start_the_one_that_was_pinned_last_serves_without_a_registry(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = held(registry)
+    earlier.refresh()
+    registry.set_alias(CHAMPION, SECOND)
+    earlier.refresh()
+    made = held(registry)
+    with monkeypatch.context() as patch:
+        unreachable(patch)
+        for _ in range(2):
+            made.refresh()
+            assert version_of(made) == SECOND
+            assert made.refused == "the registry cannot be reached: ConnectionError"
+    registry.set_alias(CHAMPION, FIRST)
+    made.refresh()
+    assert (version_of(made), made.refused) == (FIRST, "")
+
+
+def test_at_the_start_without_a_registry_the_one_that_served_last_serves_after_a_rollback(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = held(registry)
+    for number in (FIRST, SECOND, FIRST):
+        registry.set_alias(CHAMPION, number)
+        earlier.refresh()
+    unreachable(monkeypatch)
+    made = held(registry)
+    made.refresh()
+    assert version_of(made) == FIRST
+    made._note.write_text("nonsense", encoding="utf-8")
+    again = held(registry)
+    again.refresh()
+    assert version_of(again) == SECOND, "the one that was pinned last"
+
+
+def test_what_kept_a_model_from_loading_may_pass(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, clock = held(registry), [0.0]
+    monkeypatch.setattr(holder, "monotonic", lambda: clock[0])
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> None:
+            raise OSError("no space left on device")
+
+        patch.setattr(made, "_pinned", full)
+        made.refresh()
+    assert (made.current, made.refused) == (None, "version 1 cannot be loaded: OSError")
+    clock[0] = holder.RETRY_SECONDS - 1
+    made.refresh()
+    assert made.current is None, "not at every look"
+    clock[0] = holder.RETRY_SECONDS + 1
+    made.refresh()
+    assert (version_of(made), made.refused) == (FIRST, "")
+
+
+def test_at_the_start_without_a_registry_and_without_a_pinned_one_there_is_none(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        unreachable(patch)
+        made = held(registry)
+        made.refresh()
+        assert (made.current, made.refused) == (None, "the registry cannot be reached: ConnectionError")
+    made.refresh()
+    assert version_of(made) == FIRST
+
+
+def test_a_version_is_pinned_once_on_a_machine(registry: Registry, imported: list[str], loaded: list[Path]) -> None:
+    """Workers start together; one brings it, the others wait and find it."""
+    holders = [held(registry) for _ in range(3)]
+    together = threading.Barrier(3)
+
+    def start(one: ModelHolder) -> None:
+        together.wait()
+        one.refresh()
+
+    threads = [threading.Thread(target=start, args=[one]) for one in holders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [version_of(one) for one in holders] == [FIRST] * 3
+    assert imported == [f"{NAME}:v{FIRST}"]
+    assert len(loaded) == 3
+
+
+def test_a_pinned_one_of_a_registry_that_was_there_before_is_replaced(registry: Registry, imported: list[str]) -> None:
+    """Its number is the same, its training is not."""
+    held(registry).refresh()
+    registry.client.create_model_version(NAME, "file:///nowhere", None)
+    with pytest.MonkeyPatch.context() as patch:
+        found = registry.version(FIRST)
+        object.__setattr__(found, "run_id", "another")
+        patch.setattr(Registry, "champion", lambda _: found)
+        made = held(registry)
+        made.refresh()
+        assert version_of(made) == FIRST
+        made = held(registry)
+        made.refresh()
+    assert imported == [f"{NAME}:v{FIRST}"] * 2
+
+
+def test_the_watch_sees_a_new_champion_and_outlives_any_error(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder, "POLL_SECONDS", 0.02)
+    made, failed, go_on = held(registry), threading.Event(), threading.Event()
+    real = made.refresh
+
+    def sometimes() -> None:
+        if failed.is_set() and not go_on.is_set():
+            raise RuntimeError
+        real()
+
+    monkeypatch.setattr(made, "refresh", sometimes)
+    made.start()
+    assert version_of(made) == FIRST, "the start waits for the first one"
+    failed.set()
+    _until(lambda: made.refused == "no model can be looked for: RuntimeError")
+    assert version_of(made) == FIRST
+    registry.set_alias(CHAMPION, SECOND)
+    go_on.set()
+    _until(lambda: version_of(made) == SECOND)
+    made.stop()
+    made._thread.join(10)
+    assert not made._thread.is_alive()
+
+
+def _until(true: Any) -> None:
+    waiting = threading.Event()
+    for _ in range(1_000):
+        if true():
+            return
+        waiting.wait(0.02)
+    raise AssertionError
+
+
+def test_it_keeps_to_its_own_folder(registry: Registry) -> None:
+    held(registry).refresh()
+    assert (registry.settings.var / "bentoml.lock").exists()
+    assert isinstance(registry.settings, Settings)
+
+
+def test_a_version_is_tried_before_it_is_loaded_and_one_that_fails_is_never_loaded(
+    registry: Registry, loaded: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = held(registry)
+    made.refresh()
+    assert made.current is not None
+    before = len(loaded)
+
+    def ends(*given: Any) -> None:
+        raise ModelError(f"version {given[2]} is quarantined: to load it ended a process with signal 11")
+
+    monkeypatch.setattr(holder, "require_sound", ends)
+    registry.set_alias(CHAMPION, SECOND)
+    for _ in range(3):
+        made.refresh()
+    assert made.current.version == FIRST
+    assert "quarantined" in made.refused
+    assert len(loaded) == before
+
+
+def test_at_a_start_with_a_champion_that_is_quarantined_the_last_good_one_serves(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven workers ended one after the other, and then there was no model."""
+    held(registry).refresh()
+    registry.set_alias(CHAMPION, SECOND)
+
+    def ends(*given: Any) -> None:
+        if given[2] == SECOND:
+            raise ModelError("version 2 is quarantined")
+
+    monkeypatch.setattr(holder, "require_sound", ends)
+    made = held(registry)
+    for _ in range(2):
+        made.refresh()
+        assert made.current is not None
+        assert made.current.version == FIRST
+        assert made.refused == "version 2 is quarantined"

@@ -1,0 +1,193 @@
+"""The platform's metrics: labels are few whatever is stored, unknown is no number, and the database is asked seldom."""
+
+from math import isnan
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fivefold.domain.errors import StoreError
+from fivefold.serving.metrics.platform import (
+    LEAST_SECONDS,
+    MOST_ORGANISATIONS,
+    MOST_TYPES,
+    OTHER,
+    REST,
+    PlatformMetrics,
+)
+from fivefold.usecases.monitoring.statistics import LastValidation, OrganisationFigures, last_validation
+
+NOW = 10**15
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class Figures:
+    """Stands in for the database: gives what a test puts there, and counts how often it is asked."""
+
+    def __init__(self, *found: OrganisationFigures) -> None:
+        self.found, self.asked, self.seconds, self.error = list(found), 0, 0.0, None
+        self.clock = 100.0
+
+    def read(self) -> list[OrganisationFigures]:
+        self.asked += 1
+        self.clock += self.seconds
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    def clock_ahead_us(self) -> int:
+        return 2_500_000
+
+    error: Exception | None
+
+
+def metrics_of(figures: Figures) -> PlatformMetrics:
+    return PlatformMetrics(figures, lambda: NOW, lambda: figures.clock)  # type: ignore[arg-type]  # stands in
+
+
+def samples(metrics: PlatformMetrics) -> Samples:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(metrics.page().decode())
+        for sample in family.samples
+    }
+
+
+def validation(**changed: Any) -> LastValidation:
+    values = {"gini": 0.7, "captured": 0.85, "missed": 0.15, "drift": 0.02} | changed
+    report = {"triggers": []}
+    return LastValidation(
+        1, NOW - 5_000_000, **values, conversion={"low": 0.1, "high": None}, false_positives={"low": 0.9, "high": None},
+        report=report,
+    )  # fmt: skip
+
+
+def test_an_organisation_is_told_by_its_number() -> None:
+    one = OrganisationFigures(7, due=3, oldest_us=NOW - 2_500_000, quarantined=1, overrides=2, downward=1, with_level=4)
+    one.levels = {("customer", "low"): 3, ("customer", "none"): 1}
+    one.waiting, one.dead, one.open_changes, one.validation = 5, 6, 1, validation()
+    found = samples(metrics_of(Figures(one)))
+    of = ("organisation", "7")
+    assert found["fivefold_platform_up", ()] == 1
+    for name, value in {
+        "due_entities": 3, "due_oldest_seconds": 2.5, "quarantined_entities": 1, "overrides_live": 2,
+        "overrides_downward_share": 0.25, "deliveries_waiting": 5, "deliveries_dead": 6, "material_changes_open": 1,
+        "validation_age_seconds": 5, "validation_gini": 0.7, "validation_captured_share": 0.85,
+        "validation_missed_share": 0.15, "validation_drift_psi": 0.02,
+    }.items():  # fmt: skip
+        assert found[f"fivefold_{name}", (of,)] == value, name
+    assert found["fivefold_level_entities", (("level", "low"), of, ("type", "customer"))] == 3
+    assert found["fivefold_validation_alert_conversion", (("level", "low"), of)] == 0.1
+    assert found["fivefold_validation_false_positive_share", (("level", "low"), of)] == 0.9
+    assert found["fivefold_revalidation_trigger", (of, ("trigger", "material change"))] == 1
+    assert found["fivefold_revalidation_trigger", (of, ("trigger", "age"))] == 0
+
+
+def test_what_is_unknown_is_no_number() -> None:
+    one, other = OrganisationFigures(1), OrganisationFigures(2, validation=validation(gini=None))
+    found = samples(metrics_of(Figures(one, other)))
+    for name in ("validation_gini", "validation_age_seconds", "overrides_downward_share", "validation_drift_psi"):
+        assert isnan(found[f"fivefold_{name}", (("organisation", "1"),)])
+    assert isnan(found["fivefold_validation_gini", (("organisation", "2"),)])
+    assert isnan(found["fivefold_validation_alert_conversion", (("level", "high"), ("organisation", "2"))])
+    assert isnan(found["fivefold_revalidation_trigger", (("organisation", "1"), ("trigger", "gini"))])
+    assert found["fivefold_due_oldest_seconds", (("organisation", "1"),)] == 0
+
+
+def test_however_many_there_are_labels_are_few() -> None:
+    many = []
+    for number in range(1, MOST_ORGANISATIONS + 31):
+        one = OrganisationFigures(number, due=2, oldest_us=NOW - number * 1_000_000, validation=validation())
+        one.levels = {(f"type{kind}", level): 1 for kind in range(MOST_TYPES + 30) for level in ("low", "high")}
+        many.append(one)
+    found = samples(metrics_of(Figures(*many)))
+    labels: dict[str, set[str]] = {}
+    for _, pairs in found:
+        for name, value in pairs:
+            labels.setdefault(name, set()).add(value)
+    assert labels["organisation"] == {*map(str, range(1, MOST_ORGANISATIONS + 1)), OTHER}
+    assert len(labels["type"]) == MOST_TYPES + 1
+    assert labels["level"] == {"low", "high"}
+    assert found["fivefold_due_entities", (("organisation", OTHER),)] == 60
+    assert found["fivefold_due_oldest_seconds", (("organisation", OTHER),)] == MOST_ORGANISATIONS + 30
+    rest = (("level", "low"), ("organisation", "1"), ("type", OTHER))
+    assert found["fivefold_level_entities", rest] == 30, "nobody is left out"
+
+
+def test_without_organisations_there_are_no_series() -> None:
+    assert samples(metrics_of(Figures())) == {
+        ("fivefold_platform_up", ()): 1,
+        ("fivefold_clock_ahead_seconds", ()): 2.5,
+    }
+
+
+def test_the_database_is_asked_once_in_a_while() -> None:
+    figures = Figures(OrganisationFigures(1))
+    metrics = metrics_of(figures)
+    for _ in range(5):
+        metrics.page()
+    assert figures.asked == 1
+    figures.clock += LEAST_SECONDS - 0.001
+    metrics.page()
+    assert figures.asked == 1
+    figures.clock += 0.001
+    metrics.page()
+    assert figures.asked == 2
+
+
+def test_what_takes_long_to_read_is_read_seldom() -> None:
+    figures = Figures(OrganisationFigures(1))
+    figures.seconds = 2.0
+    metrics = metrics_of(figures)
+    metrics.page()
+    figures.clock += REST * 2.0 - 0.001
+    metrics.page()
+    assert figures.asked == 1
+    figures.clock += 0.001
+    metrics.page()
+    assert figures.asked == 2
+
+
+def test_ages_go_on_while_figures_are_kept() -> None:
+    figures, now = Figures(OrganisationFigures(1, due=1, oldest_us=NOW)), [NOW]
+    metrics = PlatformMetrics(figures, lambda: now[0], lambda: figures.clock)  # type: ignore[arg-type]  # stands in
+    assert samples(metrics)["fivefold_due_oldest_seconds", (("organisation", "1"),)] == 0
+    now[0] += 3_000_000
+    assert samples(metrics)["fivefold_due_oldest_seconds", (("organisation", "1"),)] == 3
+    assert figures.asked == 1
+
+
+@pytest.mark.parametrize("error", [StoreError("gone"), None])
+def test_a_database_that_cannot_be_asked_is_told_and_tried_again(error: Exception | None) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    figures = Figures(OrganisationFigures(1))
+    figures.error = error or OperationalError("select", {}, Exception("no such table"))
+    metrics = metrics_of(figures)
+    assert samples(metrics) == {("fivefold_platform_up", ()): 0}
+    metrics.page()
+    assert figures.asked == 1, "not at every scrape"
+    figures.error, figures.clock = None, figures.clock + LEAST_SECONDS
+    assert samples(metrics)["fivefold_platform_up", ()] == 1
+
+
+def test_level_names_are_written_as_prometheus_has_them() -> None:
+    one = OrganisationFigures(1)
+    one.levels = {("customer", 'very "high"\n\\'): 1}
+    found = samples(metrics_of(Figures(one)))
+    assert [dict(labels)["level"] for name, labels in found if name == "fivefold_level_entities"] == ['very "high"\n\\']
+
+
+def test_a_report_says_what_is_told_of_it() -> None:
+    level = {"conversion": {"estimate": 0.5}, "false_positives": {"estimate": None}}
+    found = last_validation(
+        3,
+        9,
+        '{"levels": ["low"], "groups": [{"ranked": {"gini": {"estimate": null}}, "caught": {"captured":'
+        ' {"estimate": 1.0}, "missed": {"estimate": 0.0}}, "drift": {"index": null}, "levels":'
+        ' [{"level": "low", "conversion": {"estimate": 0.5}, "false_positives": {"estimate": null}},'
+        ' {"level": "(no level)"}]}]}',
+    )
+    assert (found.gini, found.captured, found.missed, found.drift) == (None, 1.0, 0.0, None)
+    assert found.conversion == {"low": level["conversion"]["estimate"]}
+    assert found.false_positives == {"low": None}

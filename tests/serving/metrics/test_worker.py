@@ -1,0 +1,104 @@
+"""What a worker says of itself: alive, ready, and what it has done."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+
+from fivefold.domain.errors import ConfigError
+from fivefold.serving.metrics.worker import SILENT_SECONDS, WorkerPages, served
+from fivefold.store.sql.database import open_database
+from fivefold.usecases.levels.worker import Done
+from fivefold.usecases.levels.worker_loop import Pulse
+from tests.store import databases
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pages(tmp_path: Path, clock: Clock) -> Iterator[WorkerPages]:
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        yield WorkerPages(engine, Pulse(clock))
+
+
+def samples(pages: WorkerPages) -> dict[str, float]:
+    said = pages.page("/metrics")[2].decode()
+    found = [sample for family in text_string_to_metric_families(said) for sample in family.samples]
+    return {f"{sample.name} {' '.join(sample.labels.values())}".strip(): sample.value for sample in found}
+
+
+def test_what_was_done_is_counted(pages: WorkerPages) -> None:
+    pages.assessed(Done(20, 2, 20), 0.3)
+    pages.assessed(Done(5, 0, 5), 0.2)
+    pages.model = 7
+    pages.pulse.beat("assess", None)
+    pages.pulse.beat("backtests", "the database cannot be reached")
+    found = samples(pages)
+    assert found["fivefold_worker_batches_total"] == 2
+    assert found["fivefold_worker_entities_total assessed"] == 25
+    assert found["fivefold_worker_entities_total failed"] == 2
+    assert found["fivefold_worker_batch_seconds_sum"] == pytest.approx(0.5)
+    assert (found["fivefold_worker_duty_failing assess"], found["fivefold_worker_duty_failing backtests"]) == (0, 1)
+    assert found["fivefold_worker_model_version"] == 7
+
+
+def test_it_is_alive_while_its_duties_come_to_an_end(pages: WorkerPages, clock: Clock) -> None:
+    clock.seconds = SILENT_SECONDS - 1
+    assert pages.page("/livez")[0] == 200
+    clock.seconds += 1
+    status, _, said = pages.page("/livez")
+    assert (status, json.loads(said)["detail"]) == (503, "no duty came to an end for 600 s")
+    pages.pulse.beat("assess", None)
+    assert pages.page("/livez")[0] == 200
+
+
+@pytest.mark.parametrize("kind", databases.KINDS)
+def test_it_stays_ready_when_a_newer_worker_brings_the_schema_forward(kind: str, tmp_path: Path, clock: Clock) -> None:
+    with databases.opened(databases.new_url(kind, tmp_path)) as engine:
+        old = WorkerPages(engine, Pulse(clock))
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        assert old.page("/readyz")[0] == 200
+        status, _, said = WorkerPages(engine, Pulse(clock)).page("/readyz")
+        assert (status, "has schema 9999" in json.loads(said)["detail"]) == (503, True)
+
+
+def test_it_is_ready_where_its_duties_go_well_and_its_database_answers(pages: WorkerPages) -> None:
+    assert pages.page("/readyz")[0] == 200
+    pages.pulse.beat("assess", "ValueError")
+    status, _, said = pages.page("/readyz")
+    assert (status, json.loads(said)["parts"]) == (503, {"assess": "assess: ValueError"})
+    pages.pulse.beat("assess", None)
+    assert pages.page("/readyz")[0] == 200
+
+
+def test_without_its_database_it_is_not_ready_and_says_nothing_of_where_that_is() -> None:
+    engine = open_database("postgresql://nobody@127.0.0.1:9/secret?connect_timeout=1")
+    status, _, said = WorkerPages(engine, Pulse()).page("/readyz")
+    assert (status, json.loads(said)["parts"]) == (503, {"database": "the database cannot be used"})
+
+
+def test_it_answers_on_this_machine_and_the_port_is_free_again(pages: WorkerPages) -> None:
+    with served(pages, 0) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        assert [client.get(path).status_code for path in ("/livez", "/readyz", "/metrics", "/else")] == [200] * 3 + [
+            404
+        ]
+        assert "fivefold_worker_batches_total" in client.get("/metrics?x=1").text
+        with pytest.raises(ConfigError, match="cannot be used"), served(pages, port):
+            pass
+    with served(pages, port), served(pages, None) as none:
+        assert none is None

@@ -1,0 +1,169 @@
+"""Levels over HTTP: each role is told what it may know, and no more."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fivefold.serving.v1.path_encoding import path_to
+from fivefold.serving.v1.permissions import TABLE
+from fivefold.usecases.shared.roles import Role
+from tests.serving.v1.bank_rulesets import SECRETS
+from tests.serving.v1.examples import CUSTOMER, EXAMPLES
+from tests.serving.v1.places import Place, copied
+from tests.usecases.platforms import transaction
+
+RISK = path_to("/v1/entities/{t}/{e}/risk", t="customer", e=CUSTOMER)
+FOR_APPS = {"type", "external_id", "level", "status", "since", "may_move_down_on", "stale_rates_days"}
+
+
+@pytest.fixture
+def spent(place: Place) -> Place:
+    """The customer has moved so much cash that a second rule gives points."""
+    rows = [transaction(7, CUSTOMER, transaction_amount=100.0, operation="cash", transaction_date="2026-11-19")]
+    place.good("POST", "/v1/transactions", rows, role="app")
+    place.good("GET", f"{RISK}?freshness=now", role="app")
+    return place
+
+
+def test_a_program_is_told_the_level_and_nothing_else(spent: Place) -> None:
+    told = spent.good("GET", RISK, role="app")
+    assert set(told) == FOR_APPS
+    assert (told["type"], told["external_id"], told["level"], told["status"]) == (
+        "customer",
+        CUSTOMER,
+        "medium",
+        "assessed",
+    )
+    assert told["since"].endswith("Z")
+
+
+@pytest.mark.parametrize("role", ["investigator", "approver"])
+def test_an_investigator_is_told_what_held(spent: Place, role: str) -> None:
+    told = spent.good("GET", RISK, role=role)
+    assert set(told) > FOR_APPS
+    assert "breakdown" not in told
+    assert (told["decided_by"], told["failing"], told["source"]) == ({"name": "retail", "version": 1}, False, "rules")
+    assert told["reasons"] == {
+        "line": "Score 360: Country of residence 340 + Cash in half a year 20; Medium",
+        "score": "360",
+        "rules": [
+            {
+                "title": "Country of residence",
+                "rationale": "Where they live.",
+                "case": "A neighbour",
+                "values": [{"name": "country", "value": "NO"}],
+                "points": "340",
+                "floor": None,
+            },
+            {
+                "title": "Cash in half a year",
+                "rationale": "Cash breaks the trail.",
+                "case": None,
+                "values": [{"name": "sum of amount in 180 days, of what the rule counts", "value": "100.00 EUR"}],
+                "points": "20",
+                "floor": None,
+            },
+        ],
+    }
+
+
+@pytest.mark.parametrize("role", ["publisher", "admin"])
+def test_a_publisher_is_told_everything(spent: Place, role: str) -> None:
+    told = spent.good("GET", RISK, role=role)
+    asked = [rule["asked"] for rule in told["breakdown"]["rules"]]
+    assert asked[0] == "A neighbour"
+    assert asked[1].endswith("is above 50")
+    assert told["reasons"]["score"] == told["breakdown"]["score"]
+
+
+def test_nobody_else_is_ever_told_of_other_cases_thresholds_or_drafts(spent: Place, tmp_path: Path) -> None:
+    """Whatever a role may ask for, in good answers and in bad ones."""
+    spent.good("PUT", path_to("/v1/entities/{t}/{e}/tags/t", t="customer", e=CUSTOMER), {}, role="app")
+    seen = {"publisher": ""}
+    for role in Role:
+        for route in TABLE:
+            example = EXAMPLES[route.handler.__name__]
+            with copied(spent, tmp_path) as place:
+                answer = place.ask(
+                    route.method, example.path(route), example.body, role=role, params=dict(example.query)
+                )
+            seen[role] = seen.get(role, "") + answer.text
+    for secret in SECRETS:
+        assert secret in seen["publisher"], "the test would find it"
+        for role in (Role.APP, Role.INVESTIGATOR, Role.APPROVER):
+            assert secret not in seen[role], (secret, role)
+
+
+def test_whom_no_ruleset_applies_to_is_told_so_and_not_why(spent: Place) -> None:
+    tag = path_to("/v1/entities/{t}/{e}/tags/sekret-tag", t="customer", e=CUSTOMER)
+    refused = spent.ask("PUT", tag, {}, role="app")
+    assert (refused.status_code, "would fall from medium to none" in refused.text) == (409, True)
+    assert spent.ask("PUT", tag, {}, role="investigator").status_code == 422, "it needs a reason"
+    asked = spent.ask("PUT", tag, {"reason": "another ruleset is for them"}, role="investigator")
+    assert (asked.status_code, asked.json()["kind"]) == (202, "fact.tag")
+    spent.good("POST", f"/v1/proposals/{asked.json()['id']}/approve", {"reason": "seen"}, role="approver")
+    told = spent.good("GET", f"{RISK}?freshness=now", role="investigator")
+    assert (told["level"], told["status"]) == (None, "not applicable")
+    assert told["reasons"] == {"line": "No ruleset applies, so there is no level", "score": "", "rules": []}
+    history = spent.good("GET", path_to("/v1/entities/{t}/{e}/history", t="customer", e=CUSTOMER), role="investigator")
+    assert history[0]["line"] == told["reasons"]["line"]
+    assert history[0]["reached"] is True
+
+
+def test_freshness_decides_whether_it_is_computed(place: Place) -> None:
+    place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "KP"}}, role="app")
+    path = "/v1/entities/customer/new/risk"
+    stored = place.good("GET", f"{path}?freshness=stored", role="app")
+    assert (stored["level"], stored["status"]) == (None, "never assessed")
+    assert place.good("GET", path, role="app")["level"] == "high", "never scored: at once"
+    place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "NO"}}, role="app")
+    behind = place.good("GET", path, role="investigator")
+    assert (behind["level"], behind["refreshing"]) == ("high", True)
+    now = place.good("GET", f"{path}?freshness=now", role="investigator")
+    assert (now["level"], now["rules_level"], now["refreshing"]) == ("high", "high", False), "down after a cooldown"
+    assert now["may_move_down_on"]
+    assert place.ask("GET", f"{path}?freshness=fresh", role="app").status_code == 422
+
+
+def test_history_is_paged_and_each_assessment_has_its_reasons(spent: Place) -> None:
+    path = path_to("/v1/entities/{t}/{e}/history", t="customer", e=CUSTOMER)
+    latest, first = spent.good("GET", path, role="investigator")
+    assert [line["reached"] for line in (latest, first)] == [False, True]
+    entity = latest["assessment"].partition(".")[0]
+    page = spent.ask("GET", f"{path}?limit=1", role="approver")
+    assert page.json() == [latest]
+    assert spent.good("GET", page.links["next"]["url"], role="investigator") == [first]
+    then = spent.good("GET", f"/v1/assessments/{first['assessment']}", role="investigator")
+    assert [rule["title"] for rule in then["reasons"]["rules"]] == ["Country of residence"]
+    for missing in (f"{entity}.99", "x", "1", "1.1.1", "9999999999.1"):
+        assert spent.ask("GET", f"/v1/assessments/{missing}", role="investigator").status_code == 404
+
+
+def test_the_profile_is_computed_for_the_view(place: Place) -> None:
+    path = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)
+    before: Any = place.good("GET", path, role="investigator")
+    assert (before["attributes"], before["risk"]["level"]) == ({"country": "NO"}, "medium")
+    place.good("PUT", path, {"attributes": {"country": "KP", "income": 12.5}}, role="app")
+    after = place.good("GET", path, role="investigator")
+    assert after["attributes"] == {"country": "KP", "income": 12.5}
+    assert (after["risk"]["level"], after["risk"]["refreshing"]) == ("high", False)
+    assert after["risk"]["reasons"]["rules"][0]["floor"] == "high"
+    assert after["known_at"] > before["known_at"]
+    assert "breakdown" not in json.dumps(after)
+    assert place.good("GET", path, role="publisher")["risk"]["breakdown"]["level"] == "high"
+
+
+def test_what_cannot_be_computed_is_told_in_full_to_publishers_alone(place: Place) -> None:
+    from sqlalchemy.orm import Session
+
+    from fivefold.store.tables.levels import DueMark
+
+    with Session(place.engine) as session, session.begin():
+        for mark in session.query(DueMark):
+            mark.error = "ruleset retail names the list sekret, which is not there"
+    for role, told in (("investigator", False), ("publisher", True)):
+        answer = place.ask("GET", f"{RISK}?freshness=stored", role=role)
+        assert answer.json()["failing"] is True
+        assert ("sekret" in answer.json().get("problem", "")) is told

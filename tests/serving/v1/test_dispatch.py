@@ -1,0 +1,259 @@
+"""What is looked at first, and what a request may be."""
+
+import asyncio
+import re
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import StoreError
+from fivefold.domain.paging import Page
+from fivefold.serving.rate_limits import Rates
+from fivefold.serving.v1 import dispatch as desk
+from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.route import Route
+from fivefold.store.tables.accounts import Token
+from fivefold.usecases.accounts.tokens import hash_of
+from fivefold.usecases.shared.roles import Role
+from tests.serving.inprocess import client
+from tests.serving.v1.places import LIMITS, OURS, PLANS, Place, routes
+
+MARK = "MARKED-7f3a9"
+
+
+def test_a_token_may_come_in_either_header(furnished: Place) -> None:
+    token = furnished.tokens[OURS, "admin"]
+    for headers in ({"token": token}, {"Authorization": f"Bearer {token}"}, {"authorization": f"bearer  {token}"}):
+        assert furnished.ask("GET", "/v1/settings", headers=headers).status_code == 200
+    for headers in ({"Authorization": token}, {"Authorization": f"Basic {token}"}, {"Authorization": "Bearer"}):
+        assert furnished.ask("GET", "/v1/settings", headers=headers).status_code == 401
+
+
+def test_a_role_that_is_taken_is_gone_at_the_next_call(place: Place) -> None:
+    path = f"/v1/members/{place.members[OURS, 'publisher']}/roles"
+    assert place.ask("GET", "/v1/entity-types", role="publisher").status_code == 200
+    place.good("PUT", path, {"roles": ["approver"]}, role="admin")
+    assert place.ask("GET", "/v1/entity-types", role="publisher").status_code == 401
+
+
+def test_one_thing_is_refused_before_the_other(place: Place) -> None:
+    """Who asks, then their role, then the size, then the path, then the form, then what is there."""
+    wide = b" " * (LIMITS.body_bytes + 1)
+    path = "/v1/members/{}/roles"
+    assert place.ask("PUT", path.format("x"), wide).status_code == 401
+    assert place.ask("PUT", path.format("x"), wide, role="publisher").status_code == 403
+    answer = place.ask("PUT", path.format("x"), wide, role="admin")
+    assert answer.status_code == 413
+    assert answer.json()[0]["errors"][0]["allowed"] == f"{LIMITS.body_bytes} bytes"
+    for nothing in ("x", "0", "99999999999999999999", "1.0", "%00"):
+        assert place.ask("PUT", path.format(nothing), b"{", role="admin").status_code == 404, nothing
+    assert place.ask("PUT", path.format(10**6), b"{", role="admin").status_code == 422
+    assert place.ask("PUT", path.format(10**6), {"roles": ["admin"]}, role="admin").status_code == 404
+
+
+def test_more_rows_than_the_server_takes_are_413(place: Place) -> None:
+    rows = [{"external_id": str(number)} for number in range(LIMITS.rows + 1)]
+    answer = place.ask("POST", "/v1/entities/customer", rows, role="app")
+    assert answer.status_code == 413
+    assert answer.json()[0]["errors"] == [{"row": 30, "field": "body", "problem": "has 31 rows", "allowed": "30 rows"}]
+    assert place.good("POST", "/v1/entities/customer", rows[1:], role="app")["new"] == LIMITS.rows
+
+
+def test_nothing_of_an_answer_is_to_be_kept_on_the_way(furnished: Place) -> None:
+    for role in ("investigator", "app", ""):
+        assert furnished.ask("GET", "/v1/settings", role=role).headers["cache-control"] == "no-store"
+
+
+def test_a_query_says_each_thing_once_and_nothing_unknown(furnished: Place) -> None:
+    for query, where in (("limit=1&limit=2", "query"), ("limit=x", "query.limit"), ("lmit=1", "query.lmit")):
+        answer = furnished.ask("GET", f"/v1/audit?{query}", role="admin")
+        assert answer.status_code == 422
+        assert [error["where"] for error in answer.json()[0]["errors"]] == [where]
+
+
+@pytest.mark.parametrize(
+    "error", [StoreError("the database cannot be reached"), OperationalError("SELECT secret", {}, TimeoutError())]
+)
+def test_a_database_out_of_reach_is_503(place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    import sqlite3
+
+    if isinstance(error, OperationalError):
+        locked = sqlite3.OperationalError("database is locked")
+        locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        error = OperationalError("SELECT secret", {}, locked)
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fivefold.usecases.accounts.members.members_of", fails)
+    answer = place.ask("GET", "/v1/members", role="admin")
+    assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
+    assert answer.headers["retry-after"] == "10"
+
+
+def test_nobody_is_refused_for_a_token_that_cannot_be_looked_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise StoreError("the database cannot be reached")
+
+    monkeypatch.setattr(desk, "note_use", fails)
+    assert place.ask("GET", "/v1/settings", role="admin").status_code == 200, "to note its use is no reason"
+    monkeypatch.setattr(desk, "find_credential", fails)
+    assert place.ask("GET", "/v1/settings", role="admin").status_code == 503
+
+
+def test_a_fault_of_ours_is_500_without_a_word_of_the_request(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError(MARK)
+
+    monkeypatch.setattr("fivefold.usecases.accounts.members.members_of", fails)
+    answer = place.ask("GET", "/v1/members", role="admin")
+    assert (answer.status_code, answer.json()) == (500, [{"detail": "Internal Server Error"}])
+    written = capfd.readouterr()
+    assert MARK not in written.out + written.err
+    assert "RuntimeError" in written.out + written.err
+
+
+def last_used(place: Place) -> int | None:
+    with Session(place.engine) as session:
+        token = session.query(Token).filter_by(sha256=hash_of(place.tokens[OURS, "approver"])).one()
+        return token.last_used_us
+
+
+def test_a_tokens_use_is_noted_once_a_day(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    noon, day = 1_900_000_000_000_000, 86_400_000_000
+    for now, noted in ((noon, noon), (noon + 1, noon), (noon + day, noon + day)):
+        monkeypatch.setattr(desk, "now_microseconds", lambda now=now: now)
+        place.good("GET", "/v1/settings", role="approver")
+        assert last_used(place) == noted
+
+
+def test_slow_use_cases_do_not_stop_the_others(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run in threads, of which there are several."""
+    import asyncio
+
+    from tests.serving.inprocess import client
+
+    headers = {"token": place.tokens[OURS, "admin"]}
+    monkeypatch.setattr("fivefold.usecases.accounts.members.members_of", lambda *_: time.sleep(1.0) or Page())
+
+    async def both() -> float:
+        async with client(place.edge) as asking:
+            await asking.get("/v1/settings", headers=headers)
+            slow = asyncio.create_task(asking.get("/v1/members", headers=headers))
+            await asyncio.sleep(0.05)
+            begun = time.perf_counter()
+            assert (await asking.get("/v1/settings", headers=headers)).status_code == 200
+            quick = time.perf_counter() - begun
+            assert (await slow).status_code == 200
+            return quick
+
+    assert asyncio.run(both()) < 0.5
+
+
+def test_rows_are_counted_before_they_are_read(place: Place) -> None:
+    """Of each a problem was made once: four megabytes took two gigabytes."""
+    for path in ("/v1/transactions", "/v1/entities/customer"):
+        answer = place.ask("POST", path, b"[" + b"1," * 20_000 + b"1]", role="app")
+        assert answer.status_code == 413
+        assert answer.json()[0]["errors"][0]["problem"] == "has 20001 rows"
+
+
+def test_an_object_of_very_many_names_is_not_read(place: Place) -> None:
+    wide = b'{"a":1,' + b",".join(b'"k%d":1' % number for number in range(3_000)) + b"}"
+    for method, path, body in (
+        ("PUT", "/v1/entities/customer/a", wide),
+        ("POST", "/v1/transactions", b"[1," + wide + b"]"),
+        ("POST", "/v1/decisions", b'{"transaction":' + wide + b"}"),
+    ):
+        answer = place.ask(method, path, body, role="app")
+        assert answer.status_code == 413
+        assert answer.json()[0]["errors"][0]["problem"] == "has 3001 fields"
+
+
+def test_problems_are_named_up_to_a_hundred_and_it_is_said_that_there_are_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes()[1], "_limits", replace(LIMITS, rows=500))
+    answer = place.ask("POST", "/v1/transactions", [1] * 300, role="app")
+    assert answer.status_code == 422
+    assert answer.json()[0]["detail"] == "Unprocessable Entity: the first 100 problems, and there are more"
+    assert [error["where"] for error in answer.json()[0]["errors"]] == [f"body.{number}" for number in range(100)]
+    wide = {f"k{number}": 1 for number in range(300)}
+    answer = place.ask("PUT", "/v1/entities/customer/a", wide, role="app")
+    assert answer.json()[0]["detail"] == "Unprocessable Entity: the first 100 of 300 problems"
+    assert len(answer.json()[0]["errors"]) == 100
+    few = place.ask("POST", "/v1/entities/customer", [{"external_id": "a"}, {"external_id": 1}, {"x": 1}], role="app")
+    assert few.json()[0]["detail"] == "Unprocessable Entity"
+    assert [error["where"] for error in few.json()[0]["errors"]] == [
+        "body.1.external_id",
+        "body.2.external_id",
+        "body.2.x",
+    ]
+
+
+def test_what_was_sent_is_not_repeated_at_any_length(place: Place) -> None:
+    name = "x" * 40_000
+    for method, path, body in (
+        ("PUT", "/v1/entities/customer/a", {name: 1}),
+        ("PUT", "/v1/entities/customer/a", {"attributes": {name: 1}}),
+    ):
+        answer = place.ask(method, path, body, role="app")
+        assert answer.status_code == 422
+        assert len(answer.content) < 10_000
+
+
+@pytest.mark.parametrize("route", TABLE, ids=lambda route: f"{route.method} {route.path}")
+def test_a_parameter_that_a_route_does_not_have_is_refused(furnished: Place, route: Route) -> None:
+    path = re.sub("{[a-z_]+}", "1", route.path)
+    role = next(role for role in Role if role in route.roles)
+    answer = furnished.ask(route.method, f"{path}?nosuch=1", role=role)
+    assert answer.status_code == 422
+    assert "query.nosuch" in [error["where"] for error in answer.json()[0]["errors"]]
+
+
+def test_a_route_takes_no_larger_body_than_its_work_needs() -> None:
+    most = {route.path: route.most_bytes(64_000_000) for route in TABLE if route.method in {"POST", "PUT"}}
+    assert most["/v1/transactions"] == 64_000_000
+    assert most["/v1/rulesets/{family}/draft"] == 256_000
+    assert most["/v1/members"] == 1_000_000
+
+
+def test_drafts_that_take_long_keep_nobody_else_waiting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight drafts of a megabyte once kept all of the platform's routes for minutes."""
+    gate = threading.Event()
+
+    def slow(*_: object) -> tuple[str, str]:
+        assert gate.wait(20)
+        return "retail", "customer"
+
+    monkeypatch.setattr("fivefold.usecases.rulesets.drafts.named_in", slow)
+
+    async def ask() -> tuple[int, list[int]]:
+        async with client(place.edge) as asking:
+            headers = {"token": place.tokens[OURS, "admin"]}
+            draft = {"json": {"document": "a: 1"}, "headers": headers}
+            drafts = [asyncio.create_task(asking.put("/v1/rulesets/other/draft", **draft)) for _ in range(8)]
+            await asyncio.sleep(0.2)
+            quick = await asyncio.wait_for(asking.get("/v1/settings", headers=headers), 10)
+            gate.set()
+            return quick.status_code, sorted(answer.status_code for answer in await asyncio.gather(*drafts))
+
+    quick, drafts = asyncio.run(ask())
+    assert quick == 200
+    assert drafts == [422] * 5 + [429] * 3
+
+
+def test_a_token_asks_no_more_often_than_its_plan_says(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLANS["unlimited"].model_copy(update={"requests_per_minute": 2})
+    monkeypatch.setattr(routes()[1], "_plans", {"unlimited": plan})
+    monkeypatch.setattr(routes()[1], "_rates", Rates())
+    assert [place.ask("GET", "/v1/settings", role="admin").status_code for _ in range(3)] == [200, 200, 429]
+    refused = place.ask("GET", "/v1/settings", role="admin")
+    assert int(refused.headers["retry-after"]) <= 30
+    assert place.ask("GET", "/v1/settings", role="approver").status_code == 200, "each token for itself"

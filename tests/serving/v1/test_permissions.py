@@ -1,0 +1,170 @@
+"""Every cell of the table of routes and roles, asked of the routes themselves; others' things are not there."""
+
+from itertools import product
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.route import Route
+from fivefold.store.tables.accounts import Token
+from fivefold.store.tables.audit import AuditHead
+from fivefold.usecases.accounts.tokens import hash_of
+from fivefold.usecases.shared.roles import OF_MEMBERS, Role
+from tests.serving.v1.examples import EXAMPLES
+from tests.serving.v1.places import OURS, THEIRS, Place, copied
+
+NO_CREDENTIALS = [{"detail": "Could not validate credentials"}]
+WITH_PARTS = [route for route in TABLE if EXAMPLES[route.handler.__name__].own]
+
+
+def name_of(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+ONCE = {"save_draft", "remove_endpoint", "revoke_override"}
+"""Whose examples do not hold any more once the others were asked."""
+
+every_route = pytest.mark.parametrize("route", TABLE, ids=name_of)
+
+
+def ask(place: Place, route: Route, token: str, **other: str) -> httpx.Response:
+    example = EXAMPLES[route.handler.__name__]
+    return place.ask(route.method, example.path(route, **other), example.body, token=token, params=dict(example.query))
+
+
+def entries(place: Place) -> int:
+    """How much was done in our organisation."""
+    with Session(place.engine) as session:
+        return session.scalar(select(func.sum(AuditHead.number))) or 0
+
+
+def test_every_route_has_an_example_and_each_handler_a_route() -> None:
+    names = [route.handler.__name__ for route in TABLE]
+    assert sorted(names) == sorted(set(names)) == sorted(EXAMPLES)
+    assert len({name_of(route) for route in TABLE}) == len(TABLE)
+
+
+def test_roles_are_never_empty_and_an_admin_may_do_everything() -> None:
+    assert not [name_of(route) for route in TABLE if Role.ADMIN not in route.roles]
+
+
+@every_route
+def test_who_has_the_role_is_answered(furnished: Place, tmp_path: Path, route: Route) -> None:
+    for role in route.roles:
+        with copied(furnished, tmp_path) as place:
+            others = EXAMPLES[route.handler.__name__].approvers if role is Role.APPROVER else {}
+            answer = ask(place, route, place.tokens[OURS, role], **others)
+            wanted = {EXAMPLES[route.handler.__name__].status or route.status, 204}
+            assert answer.status_code in wanted, (role, answer.text)
+            assert (answer.status_code == 204) is (not answer.content)
+
+
+@every_route
+def test_who_has_another_role_is_refused_and_nothing_happens(furnished: Place, route: Route) -> None:
+    before = entries(furnished)
+    for role in set(Role) - route.roles:
+        answer = ask(furnished, route, furnished.tokens[OURS, role])
+        (error,) = answer.json()
+        assert answer.status_code == 403, role
+        assert error["detail"].startswith(f"Not for the role {role}; for: ")
+        assert set(error["detail"].partition("for: ")[2].split(", ")) == route.roles
+    assert entries(furnished) == before
+
+
+@every_route
+def test_without_a_token_that_is_known_nobody_is_told_anything(furnished: Place, route: Route) -> None:
+    for token in ("", "unknown"):
+        for other in ({}, dict.fromkeys(route.names, "missing")):
+            answer = ask(furnished, route, token, **other)
+            assert (answer.status_code, answer.json()) == (401, NO_CREDENTIALS)
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("route", WITH_PARTS, ids=name_of)
+def test_what_is_another_organisations_is_not_there(furnished: Place, route: Route) -> None:
+    """In the very words of what nobody has."""
+    refuses_strangers(furnished, route)
+
+
+def refuses_strangers(place: Place, route: Route) -> None:
+    before = entries(place)
+    example = EXAMPLES[route.handler.__name__]
+    for role in route.roles:
+        answer = ask(place, route, place.tokens[THEIRS, role])
+        assert answer.status_code == 404, (role, answer.text)
+        for name in example.own[:1]:
+            missing = "999999" if example.parts[name].isdecimal() else "missing"
+            nobodys = ask(place, route, place.tokens[THEIRS, role], **{name: missing})
+            assert nobodys.status_code == 404
+            assert nobodys.text.replace(missing, example.parts[name]) == answer.text
+            ours = ask(place, route, place.tokens[OURS, role], **{name: missing})
+            assert ours.text == nobodys.text
+    assert entries(place) == before
+
+
+def test_each_part_that_names_something_of_ours_is_looked_for(furnished: Place) -> None:
+    for route in WITH_PARTS:
+        example = EXAMPLES[route.handler.__name__]
+        for name in example.own:
+            missing = "999999" if example.parts[name].isdecimal() else "missing"
+            answer = ask(furnished, route, furnished.tokens[OURS, "admin"], **{name: missing})
+            assert answer.status_code == 404, (name_of(route), name)
+
+
+@pytest.mark.parametrize("route", TABLE, ids=name_of)
+def test_an_admins_token_without_a_member_is_refused(place: Place, route: Route) -> None:
+    """As there were before there were members: nobody could tell who approves with it."""
+    token = place.tokens[OURS, "app"]
+    for role in OF_MEMBERS & route.roles:
+        with Session(place.engine) as session, session.begin():
+            session.execute(update(Token).where(Token.sha256 == hash_of(token)).values(role=role))
+        answer = ask(place, route, token)
+        assert (answer.status_code, answer.json()) == (
+            403,
+            [{"detail": "This token belongs to no member; nobody can tell who asks with it"}],
+        )
+
+
+def test_the_rights_are_the_same_on_postgresql(on_postgresql: Place) -> None:
+    """Those who may not, others' things, and whoever may, as far as one does not take away what another asks about."""
+    for route in TABLE:
+        for role in set(Role) - route.roles:
+            assert ask(on_postgresql, route, on_postgresql.tokens[OURS, role]).status_code == 403
+        if route in WITH_PARTS:
+            refuses_strangers(on_postgresql, route)
+    in_turn = [route for route in TABLE if route.handler.__name__ not in ONCE]
+    for route in sorted(in_turn, key=lambda route: route.method == "DELETE"):
+        answer = ask(on_postgresql, route, on_postgresql.tokens[OURS, Role.ADMIN])
+        wanted = {EXAMPLES[route.handler.__name__].status or route.status, 204}
+        assert answer.status_code in wanted, (name_of(route), answer.text)
+
+
+def test_numbers_that_no_database_holds_name_nothing(on_postgresql: Place) -> None:
+    """Nor do they in a query or in a body: never a fault of ours."""
+    token = on_postgresql.tokens[OURS, Role.ADMIN]
+    for route in TABLE:
+        example = EXAMPLES[route.handler.__name__]
+        for name in example.parts:
+            if example.parts[name].isdecimal():
+                for large in (2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**30):
+                    answer = ask(on_postgresql, route, token, **{name: str(large)})
+                    assert answer.status_code == 404, (name_of(route), large)
+    path = "/v1/rulesets/retail/versions/2/diff?before={}"
+    for large in (2**31, 2**63 - 1, 2**63):
+        assert on_postgresql.ask("GET", path.format(large), token=token).status_code in {404, 422}
+
+
+def test_whatever_others_list_has_nothing_of_ours(furnished: Place) -> None:
+    """Not even a name; the same lists of ours have all of these."""
+    told = {OURS: "", THEIRS: ""}
+    for route in TABLE:
+        if route.method == "GET" and route not in WITH_PARTS:
+            for organisation, role in product(told, route.roles):
+                told[organisation] += ask(furnished, route, furnished.tokens[organisation, role]).text
+    names = ("retail", "second", "maker", "example.com", "company", '"state":"live"')
+    assert [name for name in names if name not in told[OURS]] == []
+    assert [name for name in names if name in told[THEIRS]] == []

@@ -1,0 +1,89 @@
+"""The routes as the world meets them: documented in full, and answered as documented."""
+
+import asyncio
+from typing import Any
+
+import jsonschema
+import pytest
+
+from fivefold.serving.v1.path_encoding import path_to
+from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.route import Route
+from tests.serving.v1.examples import EXAMPLES
+from tests.serving.v1.places import Place
+
+ERRORS = {"401", "403", "404", "409", "413", "422", "429", "500", "503", "504"}
+
+
+@pytest.fixture(scope="module")
+def document(furnished: Place) -> dict[str, Any]:
+    return dict(furnished.ask("GET", "/openapi.json").json())
+
+
+def test_every_route_and_every_status_is_documented(document: dict[str, Any]) -> None:
+    described = {
+        (method.upper(), path): said
+        for path, methods in document["paths"].items()
+        if path.startswith("/v1/")
+        for method, said in methods.items()
+    }
+    assert set(described) == {(route.method, route.path) for route in TABLE}
+    for route in TABLE:
+        said = described[route.method, route.path]
+        good = set() if route.gives is type(None) else {str(route.status)}
+        good |= {"204"} if route.may_give_nothing else set()
+        good |= {"207"} if route.handler.__name__ in {"put_entities", "post_transactions"} else set()
+        assert set(said["responses"]) == good | ERRORS
+        named = {parameter["name"] for parameter in said.get("parameters", []) if parameter["in"] == "path"}
+        assert named == set(route.names)
+        assert ("requestBody" in said) is ("body" in route.takes)
+
+
+@pytest.mark.parametrize("route", TABLE, ids=lambda route: route.handler.__name__)
+def test_answers_are_as_documented(place: Place, document: dict[str, Any], route: Route) -> None:
+    """A good one, one for another role, and one of a request that cannot be read."""
+    example = EXAMPLES[route.handler.__name__]
+    path, query = example.path(route), dict(example.query)
+    answers = [
+        place.ask(route.method, path, example.body, role="admin", params=query),
+        place.ask(route.method, path, example.body, params=query),
+        place.ask(route.method, path, b"{", role="admin", params=query),
+        place.ask(route.method, path, example.body, role="admin", params={**query, "unknown": "x"}),
+    ]
+    responses = document["paths"][route.path][route.method.lower()]["responses"]
+    for answer in answers:
+        said = responses[str(answer.status_code)]
+        if "content" in said:
+            schema = said["content"]["application/json"]["schema"]
+            jsonschema.validate(answer.json(), {**schema, "components": document["components"]})
+        else:
+            assert answer.content == b""
+    assert answers[1].status_code == 401
+    assert (answers[2].status_code == 422) is ("body" in route.takes)
+    assert answers[3].status_code == 422
+
+
+def test_another_method_names_those_that_a_path_has(furnished: Place) -> None:
+    path = path_to("/v1/entities/{type}/{external_id}/tags/{tag}", type="customer", external_id="a/b", tag="c")
+    answer = furnished.ask("POST", path, {}, role="admin")
+    assert (answer.status_code, answer.json()) == (405, [{"detail": "Method Not Allowed"}])
+    assert answer.headers["allow"] == "DELETE, PUT"
+
+
+def test_what_there_is_no_route_for_is_not_there(furnished: Place) -> None:
+    for path in ("/v1/nothing", "/v1", "/v1/settings/", "/v1/entities/a/b/c"):
+        answer = furnished.ask("GET", path, role="admin")
+        assert (answer.status_code, answer.json()) == (404, [{"detail": "Not Found"}]), path
+
+
+def test_requests_are_counted_by_the_patterns_of_their_paths(furnished: Place) -> None:
+    """So that no identifier becomes a label."""
+    from tests.serving.inprocess import client
+
+    async def scopes() -> None:
+        async with client(furnished.edge) as asking:
+            await asking.get("/v1/members/77/roles")
+            await asking.put("/v1/members/77/roles")
+
+    asyncio.run(scopes())
+    assert furnished.watching.routes[-2:] == [None, "/v1/members/{member}/roles"]

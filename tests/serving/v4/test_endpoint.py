@@ -1,0 +1,515 @@
+"""The desk: which refusal comes first, what a request may ask, and that only a 200 costs anything."""
+
+import asyncio
+import json
+import resource
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, parse_moment
+from fivefold.domain.settings import Limits
+from fivefold.serving.authentication import Gatekeeper
+from fivefold.serving.lanes import Lane
+from fivefold.serving.quota import Ledger
+from fivefold.serving.request_reading import read_body
+from fivefold.serving.responses import Refusal
+from fivefold.serving.v4 import endpoint as scoring
+from fivefold.serving.v4.endpoint import Asked, read_query
+from fivefold.store.accounts.tokens import Charge
+from fivefold.store.sql.database import open_database
+from fivefold.store.tables.accounts import Token
+from fivefold.usecases.accounts.members import add_member
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.tokens import list_tokens, month_of, revoke_token, seconds_to_next_month
+from fivefold.usecases.shared.roles import Role
+from tests.serving.inprocess import AS_OF, GONE, LIMITS, SCORING, Place, client, now_text, rows_of, run, started
+
+NOW = parse_moment("2026-11-20T12:00:00Z")
+FAULTS = {
+    401: "Could not validate credentials",
+    405: "User type not allowed",
+    413: "Request Entity Too Large",
+    422: "Unprocessable Entity",
+    400: "Data not valid",
+    406: "the number of observations in the payload exceed the available quote",
+    429: "The maximum monthly number of calls or predictions for your account has been exceeded",
+}
+"""By precedence."""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with started(tmp_path) as place:
+        yield place
+
+
+def body_with(faults: set[int]) -> bytes:
+    rows = rows_of(*"a" * (5 if 406 in faults else 2))
+    if 413 in faults:
+        rows = rows * LIMITS.rows
+    if 400 in faults:
+        rows[0]["user_category"] = "APP"
+    if 422 in faults:
+        del rows[-1]["user_balance"]
+    return json.dumps(rows).encode()
+
+
+def test_the_first_of_several_faults_is_the_answer(place: Place) -> None:
+    """Every combination of six, of a token that is used up; and none of them costs anything."""
+    others = [status for status in FAULTS if status != 429]
+    token = place.token("used_up")
+    assert place.post(rows_of("a"), token).status_code == 200
+    before = place.usage()
+
+    async def ask_all() -> None:
+        async with client(place.edge) as asking:
+            for chosen in product([False, True], repeat=len(others)):
+                faults = {status for status, wrong in zip(others, chosen, strict=True) if wrong} | {429}
+                answer = await asking.post(
+                    SCORING,
+                    content=body_with(faults),
+                    headers={} if 401 in faults else {"token": token},
+                    params={"as_of": AS_OF, **({"user_type": "COMPANY"} if 405 in faults else {})},
+                )
+                expected = next(status for status in FAULTS if status in faults)
+                assert answer.status_code == expected, faults
+                assert answer.json()[0]["detail"] == FAULTS[expected]
+                assert ("errors" in answer.json()[0]) is (expected in {400, 413, 422})
+
+    asyncio.run(ask_all())
+    assert place.usage() == before == (1, 1)
+
+
+@pytest.mark.parametrize("token", [None, "", "unknown", "x" * 5_000, "né"])
+def test_no_token_or_an_unknown_one_is_401(place: Place, token: str | None) -> None:
+    answer = place.post(b"not JSON", None, {} if token is None else {b"token": token.encode("latin-1")})  # type: ignore[dict-item]  # as bytes come
+    assert (answer.status_code, answer.json()) == (401, [{"detail": FAULTS[401]}])
+
+
+def test_a_token_whose_plan_is_not_there_any_more_is_401_before_anything_else(place: Place) -> None:
+    token = place.token(GONE)
+    for rows in (rows_of("a"), b"not JSON"):
+        assert place.post(rows, token, user_type="COMPANY").status_code == 401
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_programs_and_admins_may_score_and_explain(place: Place, role: Role) -> None:
+    member = "" if role is Role.APP else "ana"
+    if member:
+        add_member(place.engine, actor_in_new(place.engine, "default", "cli:test"), member, [role])
+    answer = place.post(rows_of("a"), place.token(role=role, member=member), explain="true")
+    if role in {Role.APP, Role.ADMIN}:
+        assert answer.status_code == 200
+        assert "contributions" in answer.json()[0]
+    else:
+        assert (answer.status_code, answer.json()) == (401, [{"detail": FAULTS[401]}])
+
+
+def test_an_admins_token_that_is_older_than_members_goes_on_scoring(place: Place) -> None:
+    token = place.token()
+    with Session(place.engine) as session, session.begin():
+        session.execute(update(Token).values(role="admin"))
+    assert place.post(rows_of("a"), token).status_code == 200
+
+
+def test_a_token_revoked_while_the_request_was_answered_is_401_and_costs_nothing(place: Place) -> None:
+    token = place.token()
+    assert place.post(rows_of("a"), token).status_code == 200
+    revoke_token(place.engine, 1)
+    answer = place.post(rows_of("a"), token)
+    assert (answer.status_code, answer.json()) == (401, [{"detail": FAULTS[401]}])
+    assert place.usage() == (1, 1)
+
+
+@pytest.mark.parametrize("user_type", ["", "person", "COMPANY", "PERSON ", "0"])
+def test_only_persons_are_scored(place: Place, user_type: str) -> None:
+    answer = place.post(rows_of("a"), place.token(), user_type=user_type)
+    assert (answer.status_code, answer.json()) == (405, [{"detail": FAULTS[405]}])
+    assert place.post(rows_of("a"), place.token(), user_type="PERSON").status_code == 200
+
+
+def test_as_many_rows_as_the_plan_allows_are_taken(place: Place) -> None:
+    token = place.token("three_rows")
+    assert place.post(rows_of(*"aaa"), token).status_code == 200
+    assert place.post(rows_of(*"aaaa"), token).status_code == 406
+    assert place.usage() == (1, 1)
+
+
+def test_calls_are_used_up_exactly(place: Place) -> None:
+    token, other = place.token("two_calls"), place.token("two_calls")
+    assert [place.post(rows_of("a", "b"), token).status_code for _ in range(3)] == [200, 200, 429]
+    assert place.usage() == (2, 4)
+    assert place.post(rows_of("a"), other).status_code == 200
+
+
+def test_users_are_used_up_exactly_and_never_in_part(place: Place) -> None:
+    token = place.token("five_users")
+    asked = [rows_of(*"abc"), rows_of(*"abc"), rows_of(*"aabb"), rows_of("a")]
+    assert [place.post(rows, token).status_code for rows in asked] == [200, 429, 200, 429]
+    assert place.usage() == (2, 5)
+
+
+def test_429_says_when_the_month_ends(place: Place) -> None:
+    token = place.token("used_up")
+    place.post(rows_of("a"), token)
+    answer = place.post(rows_of("a"), token)
+    expected = seconds_to_next_month(now_microseconds())
+    assert abs(int(answer.headers["retry-after"]) - expected) <= 2
+
+
+def test_a_charge_is_for_the_month_and_the_moment_of_the_request(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = place.token("used_up")
+    for moment, status in ((NOW, 200), (NOW + DAY_US, 429), (NOW + 11 * DAY_US, 200)):
+        monkeypatch.setattr(scoring, "now_microseconds", lambda moment=moment: moment)
+        assert place.post(rows_of("a"), token).status_code == status
+    assert month_of(NOW + 11 * DAY_US) == "2026-12"
+    assert [line.calls for line in list_tokens(place.engine, "2026-12")] == [1]
+    assert list_tokens(place.engine, "2026-11")[0].last_used_us == NOW + 11 * DAY_US
+
+
+def test_without_a_model_it_is_503_but_who_may_not_ask_does_not_learn_that(place: Place) -> None:
+    place.holder.current = None
+    answer = place.post(rows_of("a"), place.token())
+    assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
+    assert answer.headers["retry-after"] == "10"
+    assert answer.headers["x-model-version"] == "none"
+    assert place.post(rows_of("a"), None).status_code == 401
+    assert place.usage() == (0, 0)
+
+
+def test_a_database_out_of_reach_is_503_for_now(tmp_path: Path) -> None:
+    with started(tmp_path) as place:
+        token = place.token()
+        away = open_database("postgresql://nobody@127.0.0.1:1/nothing")
+        place.desk = replace(place.desk, gatekeeper=Gatekeeper(away))
+        answer = place.post(rows_of("a"), token)
+        assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
+        assert int(answer.headers["retry-after"]) > 0
+        place.desk = replace(place.desk, gatekeeper=Gatekeeper(place.engine), ledger=Ledger(away))
+        place.desk.ledger.start()
+        answer = place.post(rows_of("a"), token)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+        place.desk.ledger.stop()
+
+
+def test_a_locked_database_is_504_in_time_and_costs_nothing(tmp_path: Path) -> None:
+    with started(tmp_path, replace(LIMITS, seconds=1)) as place:
+        token = place.token()
+        with place.engine.connect() as other:
+            other.exec_driver_sql("BEGIN IMMEDIATE")
+            answer = place.post(rows_of("a"), token)
+            other.rollback()
+        assert (answer.status_code, answer.json()) == (504, [{"detail": "Gateway Timeout"}])
+        assert place.post(rows_of("a"), token).status_code == 200
+        assert place.usage() == (1, 1)
+
+
+def test_the_database_down_is_500_without_a_word_of_it(place: Place) -> None:
+    token = place.token()
+    with place.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE tokens")
+    answer = place.post(rows_of("a"), token)
+    assert (answer.status_code, answer.json()) == (500, [{"detail": "Internal Server Error"}])
+
+
+@pytest.mark.parametrize("explain", ["true", "True", "1", "yes", "false", "0", "no", ""])
+def test_explain_is_true_or_false(place: Place, explain: str) -> None:
+    (element,) = place.post(rows_of("a"), place.token(), explain=explain).json()
+    assert ("base" in element) is (explain.lower() in {"true", "1", "yes"})
+
+
+@pytest.mark.parametrize("rows", [scoring.EXPLAINED_IN_LOOP, scoring.EXPLAINED_IN_LOOP + 1])
+@pytest.mark.parametrize("explain", ["true", "false"])
+def test_a_large_request_in_a_thread_is_answered_in_the_same_way(
+    rows: int, explain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "ROWS_IN_LOOP", scoring.EXPLAINED_IN_LOOP)
+    used: list[str] = []
+    real = scoring.score_checked
+
+    def noted(*given: Any, **more: Any) -> Any:
+        used.append(threading.current_thread().name)
+        return real(*given, **more)
+
+    monkeypatch.setattr(scoring, "score_checked", noted)
+    with started(tmp_path, Limits()) as place:
+        token = place.token()
+        answer = place.post(rows_of(*[str(number % 3) for number in range(rows)]), token, explain=explain)
+        assert [element["user_id"] for element in answer.json()] == ["0", "1", "2"]
+        assert used[0].startswith("large") is (rows > scoring.EXPLAINED_IN_LOOP)
+        bad = rows_of(*"a" * rows, user_category="APP")
+        assert place.post(bad, token, explain=explain).status_code == 400
+
+
+def test_now_is_the_default_and_a_row_a_day_ahead_is_taken(place: Place) -> None:
+    token = place.token()
+    soon = (from_microseconds(now_microseconds()) + timedelta(hours=23)).isoformat()
+    late = (from_microseconds(now_microseconds()) + timedelta(hours=25)).isoformat()
+    for moment, status in ((now_text(), 200), (soon, 200), (late, 400)):
+        rows = rows_of("a", transaction_date=moment)
+        assert place.post(rows, token, as_of="now").status_code == status
+    assert place.post(rows_of("a", transaction_date=late), token).json()[0]["errors"] == [
+        {
+            "row": 0,
+            "field": "transaction_date",
+            "problem": "is after as_of 2024-06-30 in every row of this user",
+            "allowed": "at least one row by as_of",
+        }
+    ]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 400, "1" * 5_000])
+def test_what_is_no_finite_number_is_400_and_named(place: Place, value: str) -> None:
+    body = json.dumps(rows_of("a", "b", user_balance=777)).replace("777", "1", 1).replace("777", value)
+    answer = place.post(body.encode(), place.token())
+    (error,) = answer.json()[0]["errors"]
+    assert (answer.status_code, error["row"], error["field"]) == (400, 1, "user_balance")
+    assert error["allowed"] == "a finite number of at most 1e+15 either way"
+
+
+def test_an_empty_array_is_400(place: Place) -> None:
+    answer = place.post([], place.token())
+    assert answer.status_code == 400
+    assert answer.json() == [
+        {
+            "detail": "Data not valid",
+            "errors": [{"row": 0, "field": "body", "problem": "is an empty array", "allowed": "at least one row"}],
+        }
+    ]
+
+
+def request_of(query: str = "", headers: dict[str, str] | None = None, parts: list[Message] | None = None) -> Request:
+    waiting = list(parts or [])
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return waiting.pop(0)
+
+    raw = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    return Request({"type": "http", "query_string": query.encode(), "headers": raw}, receive)
+
+
+@pytest.mark.parametrize(
+    ("query", "as_of", "explained"),
+    [
+        ("", None, False),
+        ("as_of=&explain=", None, False),
+        ("as_of=2024-07-01", "2024-07-01T00:00:00Z", False),
+        ("as_of=2024-07-01T12:00:00Z&explain=true", "2024-07-01T12:00:00Z", True),
+        ("as_of=2024-07-01T12:00:00%2B02:00&explain=YES", "2024-07-01T10:00:00Z", True),
+        ("as_of=2024-07-01T12:00:00.123456789Z", "2024-07-01T12:00:00.123456Z", False),
+        ("as_of=0001-01-01", "0001-01-01", False),
+        ("as_of=2026-11-21T12:00:00Z", "2026-11-21T12:00:00Z", False),
+        ("as_of=2023-01-01&as_of=2024-01-01", "2024-01-01", False),
+    ],
+)
+def test_a_query_is_read(query: str, as_of: str | None, explained: bool) -> None:
+    expected = Asked(None if as_of is None else parse_moment(as_of), explained)
+    assert read_query(request_of(query), NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("as_of=yesterday", "as_of"),
+        ("as_of=2024-02-30", "as_of"),
+        ("as_of=2024-07-01T12:00:00+02:00", "as_of"),
+        ("as_of=1719748800", "as_of"),
+        ("as_of=-1", "as_of"),
+        ("as_of=%00", "as_of"),
+        ("as_of=%F0%9F%98%80", "as_of"),
+        ("as_of=0001-01-01T00:00:00%2B23:59", ""),
+        ("as_of=9999-12-31T23:59:59-23:59", "as_of"),
+        ("as_of=2026-11-21T12:00:00.000001Z", "as_of"),
+        ("explain=maybe", "explain"),
+        ("explain=2", "explain"),
+    ],
+)
+def test_a_query_that_cannot_be_read_is_400_and_named(query: str, field: str) -> None:
+    if not field:
+        assert read_query(request_of(query), NOW).as_of is not None
+        return
+    with pytest.raises(Refusal) as caught:
+        read_query(request_of(query), NOW)
+    assert (caught.value.status, caught.value.text) == (400, "Data not valid")
+    assert caught.value.problems is not None
+    assert [(problem.row, problem.field) for problem in caught.value.problems] == [(0, field)]
+
+
+def parts_of(*bodies: bytes) -> list[Message]:
+    last = len(bodies) - 1
+    return [{"type": "http.request", "body": body, "more_body": number < last} for number, body in enumerate(bodies)]
+
+
+def test_a_body_is_read_whole_whatever_its_parts() -> None:
+    for parts in ([b""], [b"abc"], [b"a", b"", b"bc"], [b"abcd", b"e"]):
+        request = request_of(parts=parts_of(*parts))
+        assert run(lambda request=request: read_body(request, 5)) == b"".join(parts)  # type: ignore[misc]  # bound at once
+
+
+def test_a_body_beyond_the_limit_is_413_before_it_is_all_there() -> None:
+    unread = parts_of(b"x" * 3, b"x" * 3, b"x" * 10**6)
+    with pytest.raises(Refusal) as caught:
+        run(lambda: read_body(request_of(parts=unread), 5))
+    assert (caught.value.status, caught.value.text) == (413, "Request Entity Too Large")
+    assert caught.value.problems is not None
+    assert str(caught.value.problems[0]) == "row 0: body is too large; allowed: 5 bytes"
+
+
+def test_a_body_that_is_announced_beyond_the_limit_is_not_even_begun() -> None:
+    with pytest.raises(Refusal, match="Request Entity Too Large"):
+        run(lambda: read_body(request_of(headers={"content-length": "6"}), 5))
+    for length in ("5", "0", "many", "-1", "²"):
+        request = request_of(headers={"content-length": length}, parts=parts_of(b"abc"))
+        assert run(lambda request=request: read_body(request, 5)) == b"abc"  # type: ignore[misc]  # bound at once
+
+
+def test_a_caller_who_leaves_in_the_middle_is_not_answered() -> None:
+    parts: list[Message] = [
+        {"type": "http.request", "body": b"[", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    with pytest.raises(ClientDisconnect):
+        run(lambda: read_body(request_of(parts=parts), 5))
+
+
+def test_the_limit_of_bytes_holds_over_http_with_and_without_a_length(place: Place) -> None:
+    token = place.token()
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b" " * (LIMITS.body_bytes // 2)
+
+    async def ask() -> list[Any]:
+        return [
+            await place.asked("POST", SCORING, content=content, headers={"token": token})
+            for content in (b" " * (LIMITS.body_bytes + 1), in_parts())
+        ]
+
+    for answer in run(ask):
+        assert (answer.status_code, answer.json()[0]["detail"]) == (413, "Request Entity Too Large")
+
+
+def test_a_request_takes_one_model_and_keeps_it_to_its_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The champion changes while a request waits for its charge."""
+    token, ledger = place.token(), place.desk.ledger
+    old, real = place.holder.current, ledger.charge
+    assert old is not None
+
+    async def swapped(cost: Charge) -> bool | None:
+        place.holder.current = replace(old, version=8)
+        return await real(cost)
+
+    monkeypatch.setattr(ledger, "charge", swapped)
+    first = place.post(rows_of("a"), token, explain="true")
+    second = place.post(rows_of("a"), token, explain="true")
+    for answer, version in ((first, 7), (second, 8)):
+        assert answer.headers["x-model-version"] == str(version)
+        assert answer.json()[0]["model"]["version"] == version
+
+
+def test_a_bearer_token_does_as_well(place: Place) -> None:
+    token = place.token()
+    for headers in ({"Authorization": f"Bearer {token}"}, {"authorization": f"bearer  {token}"}):
+        assert place.post(rows_of("a"), None, headers).status_code == 200
+    for headers in ({"Authorization": token}, {"Authorization": f"Basic {token}"}, {"Authorization": "Bearer"}):
+        assert place.post(rows_of("a"), None, headers).status_code == 401
+
+
+def test_a_misspelt_parameter_is_named_and_costs_nothing(place: Place) -> None:
+    answer = place.post(rows_of("a"), place.token(), asof="2020-01-01")
+    assert answer.status_code == 400
+    assert answer.json()[0]["errors"] == [
+        {"row": 0, "field": "asof", "problem": "is no parameter of this route", "allowed": "as_of, explain, user_type"}
+    ]
+    assert place.usage() == (0, 0)
+
+
+def test_an_answer_says_what_is_left_of_the_quota(place: Place) -> None:
+    token = place.token("five_users")
+    left = [place.post(rows_of("a", "b"), token).headers for _ in range(2)]
+    assert [headers["x-quota-users-left"] for headers in left] == ["3", "1"]
+    assert [int(headers["x-quota-calls-left"]) for headers in left] == [10**9 - 1, 10**9 - 2]
+    assert "x-quota-users-left" not in place.post(rows_of("a", "b"), token).headers
+
+
+@pytest.mark.parametrize("rows", [3, 150])
+def test_a_plan_is_looked_at_before_the_work(place: Place, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Eight explained requests of a trial token once kept another token from any answer."""
+    worked: list[int] = []
+    real = scoring.score_checked
+
+    def noted(*given: Any, **more: Any) -> Any:
+        worked.append(1)
+        return real(*given, **more)
+
+    monkeypatch.setattr(scoring, "score_checked", noted)
+    monkeypatch.setattr(scoring, "EXPLAINED_IN_LOOP", 2)
+    few = rows_of(*"abc")
+    assert place.post(rows_of(*"abcd"), place.token("three_rows"), explain="true").status_code == 406
+    assert worked == []
+    token = place.token("used_up")
+    assert [place.post(few, token, explain="true").status_code for _ in range(3)] == [200, 429, 429]
+    assert worked == [1]
+
+
+def test_large_requests_wait_for_each_other_and_too_many_are_refused(tmp_path: Path) -> None:
+    with started(tmp_path, Limits()) as place:
+        desk = replace(place.desk, lane=Lane("test", 1, each=1, waiting_each=1, waiting=9))
+        place.desk = desk
+        token, rows = place.token(), rows_of(*map(str, range(scoring.EXPLAINED_IN_LOOP + 1)))
+
+        async def ask() -> list[int]:
+            asked = [
+                place.asked("POST", SCORING, json=rows, headers={"token": token}, params={"explain": "1"})
+                for _ in range(4)
+            ]
+            answers = await asyncio.gather(*asked)
+            assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
+            return sorted(answer.status_code for answer in answers)
+
+        assert asyncio.run(ask()) == [200, 200, 429, 429]
+        assert place.usage()[0] == 2
+
+
+HOSTILE = {
+    "a million ones": b"[" + b"1," * 10**6 + b"1]",
+    "a million unknown fields": b'[{"user_id":"a",' + b",".join(b'"k%d":%d' % (n, n) for n in range(10**6)) + b"}]",
+    "a million nested": b'[{"user_id":"a","x":' + b"[" * 10**6,
+    "many values": b'[{"user_id":"a","x":[' + b"1," * (10**6 * 5) + b"1]}]",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_body_is_refused_in_no_time_and_little_memory(body: bytes, tmp_path: Path) -> None:
+    """Each of these froze a worker for seconds, or took gigabytes."""
+    with started(tmp_path, Limits()) as place:
+        token = place.token()
+        place.post(b"[{}]", token)  # loops are compiled
+        before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, perf_counter()
+        answer = place.post(body, token)
+        assert answer.status_code in {413, 422}
+        assert len(answer.content) < 50_000
+        assert perf_counter() - begun < 2
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+def test_more_customers_than_are_explained_at_once_are_413(tmp_path: Path) -> None:
+    with started(tmp_path, Limits(explained=3)) as place:
+        token = place.token()
+        assert place.post(rows_of(*"abcd"), token).status_code == 200
+        answer = place.post(rows_of(*"abcd"), token, explain="true")
+        assert (answer.status_code, answer.json()[0]["errors"][0]["problem"]) == (413, "has 4 users")
+        assert place.post(rows_of(*"abcabc"), token, explain="true").status_code in {200, 400}

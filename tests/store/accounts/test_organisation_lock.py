@@ -1,0 +1,47 @@
+"""The lock of an organisation: one at a time, and nobody waits who merely adds rows."""
+
+from pathlib import Path
+from threading import Thread
+from time import sleep
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.store.accounts import tokens as accounts
+from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import OrganisationSettings
+from tests.store import databases
+
+
+def test_who_holds_an_organisation_keeps_others_waiting(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        number = accounts.organisation_named(session, "acme", 1).id
+    order = []
+
+    def wait() -> None:
+        with writing(engine) as session:
+            hold_organisation(session, number)
+            order.append("second")
+
+    with writing(engine) as session:
+        hold_organisation(session, number)
+        thread = Thread(target=wait)
+        thread.start()
+        sleep(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_rows_of_an_organisation_that_is_held_are_added_meanwhile(tmp_path: Path) -> None:
+    """On PostgreSQL; on SQLite there is one writer."""
+    with databases.opened(databases.new_url("postgresql", tmp_path)) as engine:
+        with Session(engine) as session, session.begin():
+            number = accounts.organisation_named(session, "acme", 1).id
+            other = accounts.organisation_named(session, "other", 1).id
+        with writing(engine) as holding:
+            hold_organisation(holding, number)
+            with writing(engine) as session:
+                session.add(OrganisationSettings(organisation_id=number, levels="[]"))
+                hold_organisation(session, other)

@@ -1,0 +1,60 @@
+"""Groups of entities that stand alike."""
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.store.levels.distribution import Group, count_quarantined, groups_of
+from fivefold.store.tables.levels import DueMark, Standing
+from tests.store.stored import entity_of, type_of
+
+
+def test_entities_are_counted_by_how_they_stand(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        kind = type_of(session)
+        people = [entity_of(session, kind, f"c{number}") for number in range(6)]
+        people[4].erased_us = 1
+        stands = ((7, 1, None), (7, 1, None), (7, 2, 5), (None, None, None), (7, 1, None))
+        for person, (version_id, level, override_id) in zip(people, stands, strict=False):
+            session.add(
+                Standing(
+                    entity_id=person.id,
+                    organisation_id=kind.organisation_id,
+                    type_id=kind.id,
+                    number=1,
+                    assessed_us=1,
+                    version_id=version_id,
+                    status="assessed",
+                    source="rules",
+                    level=level,
+                    rules_level=level,
+                    hard_floor=0,
+                    override_id=override_id,
+                )
+            )
+        session.flush()
+        assert set(groups_of(session, kind.id)) == {
+            Group(7, "assessed", False, 1, 1, 2),
+            Group(7, "assessed", True, 2, 2, 1),
+            Group(None, "assessed", False, None, None, 1),
+        }
+        assert groups_of(session, 99) == []
+
+
+def test_quarantined_ones_are_counted(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        kind = type_of(session)
+        for number, quarantined in enumerate((True, False, True)):
+            session.add(
+                DueMark(
+                    entity_id=entity_of(session, kind, f"c{number}").id,
+                    organisation_id=kind.organisation_id,
+                    type_id=kind.id,
+                    revision=1,
+                    priority=0,
+                    reasons=0,
+                    attempts=0,
+                    quarantined=quarantined,
+                )
+            )
+        session.flush()
+        assert (count_quarantined(session, kind.id), count_quarantined(session, 99)) == (2, 0)

@@ -1,0 +1,99 @@
+"""Claims of marks whose worker did not come back; all else about claims stands with the marks, in `test_due`."""
+
+import re
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from fivefold.store.levels import leases as claims
+from fivefold.store.levels.assessment_queue import Reason, Subject
+from tests.store.levels.test_assessment_queue import MOST, NOW, claimed, entities, mark, numbers, row, subjects
+from tests.usecases import platforms
+
+__all__ = ["subjects"]
+
+
+def test_those_who_were_left_are_taken_apart_from_others_and_fewer_each_time(engine: Engine) -> None:
+    many = entities(engine, platforms.organisation(engine), 20)
+    left, new = many[:16], many[16:]
+    mark(engine, left, Reason.NEW)
+    assert len(numbers(claimed(engine, "first", NOW, most=16))) == 16
+    mark(engine, new, Reason.NEW, NOW + 1)
+    assert len(numbers(claimed(engine, "second", NOW + 60, most=16))) == 2, "an eighth of those who were left"
+    found = [numbers(claimed(engine, f"{number}", NOW + 60, most=64)) for number in range(3)]
+    assert sorted(map(len, found)) == [4, 6, 8], "the others of them, and those who are new"
+    assert [one.entity_id for one in new] in found
+
+
+def test_who_was_left_too_often_is_quarantined(engine: Engine, subjects: list[Subject]) -> None:
+    mark(engine, subjects[:1], Reason.NEW)
+    for number in range(MOST):
+        assert claimed(engine, str(number), NOW + 60 * number).claims[0].attempts == number
+    mark(engine, subjects[1:2], Reason.NEW)
+    assert numbers(claimed(engine, "last", NOW + 60 * MOST)) == [subjects[1].entity_id]
+    found = row(engine, subjects[0])
+    assert (found["quarantined"], found["attempts"], found["lease"]) == (True, MOST, None)
+    assert "without a word" in found["error"]
+    mark(engine, subjects[:1], Reason.TAG)
+    assert row(engine, subjects[0])["attempts"] == 0, "something new is another try"
+
+
+@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize("analysed", [True, False])
+def test_no_more_are_leased_than_are_asked_for_however_it_is_planned(
+    engine: Engine, subjects: list[Subject], most: int, analysed: bool
+) -> None:
+    """PostgreSQL may look a condition up for each row, and each time it would skip those that it locked before."""
+    mark(engine, subjects, Reason.NEW)
+    if analysed:
+        with engine.begin() as connection:
+            connection.execute(text("ANALYZE"))
+    assert len(numbers(claimed(engine, "a", most=most))) == most
+
+
+ASKED = {"now_us": NOW, "organisation": 1, "of_priority": 1}
+
+
+def plan_of(engine: Engine, statement: Any) -> str:
+    """How the database does it, where it may choose an index; no time is measured."""
+    text_of = str(statement.compile(engine, compile_kwargs={"render_postcompile": True}))
+    compiled = statement.compile(engine)
+    given = {name: ASKED.get(name, value) for name, value in compiled.params.items()}
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            values = tuple(given[name] for name in compiled.positiontup)
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text_of}", values)
+            return "\n".join(row.detail for row in rows)
+        for way in ("seqscan", "bitmapscan"):  # of a table this small they are cheaper
+            connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+        return "\n".join(connection.execute(text("EXPLAIN " + with_names(compiled)), given).scalars())
+
+
+def with_names(compiled: Any) -> str:
+    """The statement as SQLAlchemy takes it."""
+    return re.sub(r"%\((\w+)\)s(::\w+)?", r"CAST(:\1 AS bigint)", str(compiled))
+
+
+@pytest.mark.parametrize(
+    ("statement", "index", "columns"),
+    [
+        (claims.FIRST, "ix_due_marks_waiting", "quarantined priority"),
+        (claims.QUEUES, "ix_due_marks_queue", "quarantined organisation_id priority"),
+        (claims.HEAD, "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
+        (claims.waiting(1, None, 10), "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
+        (claims.waiting(1, 2, 10), "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
+    ],
+)
+def test_an_index_leads_to_those_who_are_due_and_nothing_is_sorted(
+    engine: Engine, subjects: list[Subject], statement: Any, index: str, columns: str
+) -> None:
+    """However many marks lie in the future: with a million it took up to 163 ms to find that nobody is due."""
+    mark(engine, subjects, Reason.NEW)
+    lines = plan_of(engine, statement).splitlines()
+    of_marks = [line for line in lines if index in line]
+    assert of_marks, lines
+    assert not [line for line in lines if "Sort" in line or "TEMP B-TREE" in line], lines
+    said = [line for line in lines if "Index Cond" in line] if engine.dialect.name == "postgresql" else of_marks
+    for line in said:
+        assert all(column in line for column in columns.split()), lines

@@ -1,0 +1,127 @@
+"""A database that takes what is sent and brings nothing back is left for another connection."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+import pytest
+from sqlalchemy import Engine, text
+
+from fivefold.domain.errors import StoreError
+from fivefold.serving import quota as ledgers
+from fivefold.serving.authentication import Gatekeeper
+from fivefold.serving.quota import Ledger
+from fivefold.store.accounts.plans import read_plans
+from fivefold.store.accounts.tokens import Allowance, Charge
+from fivefold.store.sql.connections import KEPT_ALIVE
+from fivefold.store.sql.database import open_database, reachable, require_current
+from fivefold.usecases.accounts.tokens import create_token
+from tests.store import databases
+from tests.store.silence import Way, way_to
+
+SECONDS = 0.5
+
+
+@pytest.fixture
+def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
+    url = databases.new_url("postgresql", tmp_path_factory.mktemp("unused"))
+    with way_to(url) as found:
+        yield found
+
+
+@pytest.fixture
+def engine(way: Way) -> Iterator[Engine]:
+    made = open_database(way.url, answer_seconds=SECONDS)
+    yield made
+    made.dispose()
+
+
+def ask(engine: Engine) -> int:
+    with reachable(), engine.connect() as connection:
+        return int(connection.execute(text("SELECT 1")).scalar_one())
+
+
+def test_a_connection_that_went_silent_in_the_pool_is_replaced(engine: Engine, way: Way) -> None:
+    """It was waited for without end, by every thread, while readiness said that all was well."""
+    assert ask(engine) == 1
+    way.go_silent()
+    begun = perf_counter()
+    assert ask(engine) == 1
+    assert perf_counter() - begun < 10 * SECONDS
+    require_current(engine)
+
+
+def test_one_that_goes_silent_in_a_transaction_is_out_of_reach_and_the_next_is_not(engine: Engine, way: Way) -> None:
+    def ask_twice() -> None:
+        with reachable(), engine.begin() as connection:
+            connection.execute(text("SELECT 1"))
+            way.go_silent()
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreError):
+        ask_twice()
+    assert ask(engine) == 1
+
+
+def test_a_statement_that_takes_long_without_a_limit_is_waited_for(way: Way) -> None:
+    patient = open_database(way.url)
+    with patient.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(0.7)"))
+    patient.dispose()
+
+
+def test_what_the_address_says_itself_holds(way: Way) -> None:
+    own = open_database(f"{way.url}{'&' if '?' in way.url else '?'}keepalives_idle=7&connect_timeout=3")
+    with own.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        said = {option.keyword.decode(): option.val for option in driver.pgconn.info}
+        assert (said["keepalives_idle"], said["connect_timeout"]) == (b"7", b"3")
+        assert said["tcp_user_timeout"] == str(KEPT_ALIVE["tcp_user_timeout"]).encode()
+    own.dispose()
+
+
+def test_scoring_recovers_from_a_database_that_went_silent(engine: Engine, way: Way) -> None:
+    """The token is looked up, and the request charged, on other connections."""
+    _, secret = create_token(engine, read_plans(None), plan="unlimited")
+    book = Ledger(engine)
+    book.start()
+
+    async def score() -> bool | None:
+        credential = await Gatekeeper(engine).admit(secret)
+        return await book.charge(Charge(credential.token_id, "2026-11", 1, Allowance(9, 9), 1_800_000_000_000_000))
+
+    assert asyncio.run(score()) is True
+    way.go_silent()
+    begun = perf_counter()
+    assert asyncio.run(score()) is True
+    assert perf_counter() - begun < 20 * SECONDS
+    book.stop()
+
+
+def test_charges_that_wait_are_a_reason_not_to_be_ready(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def waits(_: object, costs: list[Charge], wanted: Callable[[int], bool], __: object) -> list[bool]:
+        assert [wanted(number) for number in range(len(costs))] == [True]
+        begun.set()
+        assert go_on.wait(20)
+        return [True] * len(costs)
+
+    monkeypatch.setattr(ledgers, "charge_all", waits)
+    monkeypatch.setattr(ledgers, "STUCK_SECONDS", 0.05)
+    book = Ledger(engine)
+    book.start()
+
+    async def charge() -> None:
+        charging = asyncio.create_task(book.charge(Charge(1, "2026-11", 1, Allowance(9, 9), 0)))
+        await asyncio.to_thread(begun.wait)
+        await asyncio.sleep(0.1)
+        assert book.problem() == "charges wait for the database"
+        go_on.set()
+        assert await charging is True
+
+    asyncio.run(charge())
+    book.stop()
+    assert book.problem() == ""

@@ -1,0 +1,334 @@
+"""The database: opened by its address, brought forward by migrations that make exactly the tables."""
+
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import IntegrityError
+
+from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
+from fivefold.store import migrations
+from fivefold.store.sql import database
+from fivefold.store.sql.database import (
+    BUSY_SECONDS,
+    SchemaNotCurrent,
+    SchemaWatch,
+    bring_forward,
+    open_database,
+    require_current,
+    upgrade,
+)
+from fivefold.store.tables.accounts import Base
+from tests.store import databases
+from tests.store.audits import fill
+
+SECRET = "a-secret-word"
+ANYONE = text("INSERT INTO organisations (name, created_us) VALUES ('anyone', 1)")
+TOKEN = text(
+    "INSERT INTO tokens (organisation_id, sha256, label, role, plan, created_us) VALUES (:of, '', '', :role, '', 1)"
+)
+
+NEWEST = max(path.name[:4] for path in Path(migrations.__file__).parent.glob("versions/0*.py"))
+"""The revision that this program needs."""
+
+
+def described(engine: Engine) -> dict[str, Any]:
+    """Everything that a database knows about its tables, Alembic's own left out."""
+    found = inspect(engine)
+    parts: dict[str, Callable[[str], Any]] = {
+        "columns": lambda table: [
+            (column["name"], str(column["type"]), column["nullable"], column["default"])
+            for column in found.get_columns(table)
+        ],
+        "key": found.get_pk_constraint,
+        "references": found.get_foreign_keys,
+        "uniques": found.get_unique_constraints,
+        "checks": found.get_check_constraints,
+        "indexes": lambda table: [
+            index | {"dialect_options": {name: str(value) for name, value in index.get("dialect_options", {}).items()}}
+            for index in found.get_indexes(table)
+        ],
+    }
+    return {
+        table: {name: _sorted(describe(table)) for name, describe in parts.items()}
+        for table in sorted(set(found.get_table_names()) - {"alembic_version"})
+    }
+
+
+def _sorted(found: Any) -> Any:
+    return sorted(found, key=str) if isinstance(found, list) else found
+
+
+def rows(connection: Connection) -> dict[str, list[Any]]:
+    tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    return {table: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}"))] for table in tables}
+
+
+def set_version(engine: Engine, version: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+
+
+def test_alembic_sees_no_difference_between_migrations_and_tables(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_neither_does_the_database_in_anything_that_alembic_does_not_compare(
+    kind: str, engine: Engine, tmp_path: Path
+) -> None:
+    with databases.opened(databases.new_url(kind, tmp_path, migrated=False)) as made_at_once:
+        Base.metadata.create_all(made_at_once)
+        expected = described(made_at_once)
+    assert described(engine) == expected
+    assert set(expected) == set(Base.metadata.tables)
+
+
+def test_every_constraint_has_a_name(engine: Engine) -> None:
+    for table, found in described(engine).items():
+        named = [found["key"], *found["references"], *found["uniques"], *found["checks"], *found["indexes"]]
+        assert all(constraint["name"] for constraint in named), table
+
+
+def test_an_upgrade_can_be_repeated_and_loses_nothing(blank: Engine) -> None:
+    upgrade(blank)
+    with blank.begin() as connection:
+        connection.execute(ANYONE)
+    upgrade(blank)
+    require_current(blank)
+    with blank.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM organisations")) == 1
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_programs_that_upgrade_at_once_do_not_disturb_each_other(kind: str, tmp_path: Path, attempt: int) -> None:
+    """Nor when they open a new file together; that failed now and then."""
+    url = databases.new_url(kind, tmp_path, migrated=False)
+    together, failed = threading.Barrier(6), []
+
+    def start() -> None:
+        with databases.opened(url) as engine:
+            together.wait()
+            try:
+                upgrade(engine)
+                require_current(engine)
+            except StoreError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing_behind(blank: Engine) -> None:
+    with blank.begin() as connection:
+        connection.execute(text('CREATE TABLE "usage" (somebody_elses INTEGER)'))
+    with pytest.raises(StoreError, match="already exists"):
+        upgrade(blank)
+    assert set(inspect(blank).get_table_names()) <= {"usage"}
+    with blank.begin() as connection:
+        connection.execute(text('DROP TABLE "usage"'))
+    upgrade(blank)
+    require_current(blank)
+
+
+def test_no_schema_is_not_the_current_one(blank: Engine) -> None:
+    with pytest.raises(
+        StoreError, match=f"the database has schema none, and this program needs {NEWEST}: run `fivefold"
+    ):
+        require_current(blank)
+
+
+@pytest.mark.parametrize("version", ["0000", "9999"])
+def test_an_older_or_newer_schema_is_refused(blank: Engine, version: str) -> None:
+    upgrade(blank)
+    require_current(blank)
+    set_version(blank, version)
+    with pytest.raises(StoreError, match=f"has schema {version}, and this program needs {NEWEST}"):
+        require_current(blank)
+    with pytest.raises(StoreError, match=f"a schema that this program does not know: .*{version}"):
+        upgrade(blank)
+
+
+def test_what_the_first_schema_held_is_there_after_an_upgrade(blank: Engine) -> None:
+    with blank.begin() as connection:
+        config = database._alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with pytest.raises(StoreError, match=f"has schema 0001, and this program needs {NEWEST}"):
+        require_current(blank)
+    with blank.begin() as connection:
+        connection.execute(ANYONE)
+        connection.execute(TOKEN, {"of": 1, "role": "app"})
+        connection.execute(text("INSERT INTO usage (token_id, month, calls, users) VALUES (1, '2026-11', 2, 3)"))
+        connection.execute(text("INSERT INTO counted VALUES ('w', 'm', 1, '2026-11-20', '{}')"))
+        before = rows(connection)
+    upgrade(blank)
+    require_current(blank)
+    with blank.connect() as connection:
+        found = rows(connection)
+        assert [row[:-1] for row in found.pop("tokens")] == before.pop("tokens")  # they can be a member's since then
+        assert found == {table: before.get(table, []) for table in set(Base.metadata.tables) - {"tokens"}}
+    assert [made.number for made in fill(blank, "anyone", 2)] == [1, 2]
+
+
+def test_references_and_checks_hold(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(ANYONE)
+    for values in ({"of": 99, "role": "app"}, {"of": 1, "role": "owner"}):
+        with pytest.raises(IntegrityError), engine.begin() as connection:
+            connection.execute(TOKEN, values)
+
+
+def test_a_sqlite_file_is_made_with_its_folder_and_writes_ahead(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    path = tmp_path / "not" / "yet" / "fivefold.db"
+    engine = open_database(f"sqlite:///{path}")  # as the program does, which waits for the disk
+    request.addfinalizer(engine.dispose)
+    upgrade(engine)
+    assert path.is_file()
+    with engine.connect() as connection:
+        asked = ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
+        assert [connection.execute(text(f"PRAGMA {name}")).scalar() for name in asked] == [
+            "wal",
+            1,
+            1000 * BUSY_SECONDS,
+            1,
+        ]
+
+
+def test_readers_do_not_wait_for_the_writer_on_sqlite(tmp_path: Path) -> None:
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine, engine.begin() as writer:
+        writer.execute(ANYONE)
+        with engine.connect() as reader:
+            assert reader.scalar(text("SELECT count(*) FROM organisations")) == 0
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"mysql://user:{SECRET}@host/name",
+        f"postgres://user:{SECRET}@host/name",
+        f"postgresql://user:{SECRET}@host:port/name",
+        f"{SECRET}",
+        "",
+    ],
+)
+def test_an_address_that_is_none_is_told_with_examples(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"FIVEFOLD_DATABASE_URL .*must be sqlite:///FILE or postgresql:") as caught:
+        open_database(address)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("driver", ["postgresql", "postgresql+psycopg2", "postgresql+asyncpg"])
+def test_any_address_of_postgresql_is_opened_with_the_driver_that_is_there(driver: str) -> None:
+    with databases.opened(f"{driver}://user:{SECRET}@host/name") as engine:
+        assert engine.driver == "psycopg"
+        assert SECRET not in repr(engine)
+
+
+@pytest.mark.parametrize("use", [upgrade, require_current])
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        (f"postgresql://user:{SECRET}@127.0.0.1:1/name", "connection failed"),
+        (f"postgresql://user:{SECRET}@127.0.0.1/name?flavour=sweet", "invalid connection option"),
+        ("sqlite:///{file}", "file is not a database"),
+        ("sqlite:///{folder}", "unable to open database file"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_a_readable_error(
+    use: Callable[[Engine], None], address: str, what: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a database, but longer than the header of one" * 10, encoding="utf-8")
+    with databases.opened(address.format(file=tmp_path / "file", folder=tmp_path)) as engine:
+        with pytest.raises(StoreError, match=f"the database cannot be used: .*{what}") as caught:
+            use(engine)
+        assert SECRET not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_a_readable_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"folder .*file/deeper cannot be made: Not a directory"):
+        open_database(f"sqlite:///{tmp_path / 'file' / 'deeper' / 'fivefold.db'}")
+
+
+@pytest.mark.parametrize("of_the_operator", ["", "?connect_timeout=2"])
+def test_a_postgresql_that_says_nothing_is_not_waited_for_without_end(
+    of_the_operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with databases.opened(f"postgresql://user@127.0.0.1:{port}/name{of_the_operator}") as engine:
+            begun = monotonic()
+            with pytest.raises(StoreError, match="timeout"):
+                require_current(engine)
+            assert monotonic() - begun < 6
+
+
+def test_connections_that_postgresql_dropped_are_opened_again(tmp_path: Path) -> None:
+    others = "datname = current_database() AND pid <> :pid"
+    ended = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    own = text("SELECT pg_backend_pid()")
+    url = databases.new_url("postgresql", tmp_path)
+    with databases.opened(url) as engine, databases.opened(url) as administrator:
+        with engine.connect() as connection:
+            before = connection.scalar(own)
+        with administrator.begin() as connection:
+            connection.execute(ended, {"pid": connection.scalar(own)})
+        with engine.connect() as connection:
+            assert connection.scalar(own) != before
+
+
+def test_all_errors_are_of_the_one_tree() -> None:
+    assert issubclass(StoreError, FivefoldError)
+
+
+def test_a_running_process_stays_through_a_forward_migration(blank: Engine) -> None:
+    upgrade(blank)
+    running, started_later = SchemaWatch(blank), SchemaWatch(blank)
+    running.require_usable()
+    set_version(blank, "9999")
+    running.require_usable()
+    with pytest.raises(StoreError, match="has schema 9999"):
+        started_later.require_usable()
+    set_version(blank, "0001")
+    with pytest.raises(StoreError, match="has schema 0001"):
+        running.require_usable()
+
+
+def test_a_process_that_nobody_asked_before_the_migration_stays_too(blank: Engine) -> None:
+    started_before_its_tables = SchemaWatch(blank)
+    started_before_its_tables.look()
+    upgrade(blank)
+    running = SchemaWatch(blank)
+    running.look()
+    set_version(blank, "9999")
+    running.require_usable()
+    with pytest.raises(StoreError, match="has schema 9999"):
+        started_before_its_tables.require_usable()
+
+
+def test_a_program_brings_a_database_forward_only_where_that_is_needed(kind: str, tmp_path: Path) -> None:
+    url = databases.new_url(kind, tmp_path, migrated=False)
+    bring_forward(url)
+    with databases.opened(url) as engine:
+        require_current(engine)
+        bring_forward(url)  # a second process
+        set_version(engine, "9999")
+        with pytest.raises(StoreError, match="does not know"):
+            bring_forward(url)
+        with pytest.raises(SchemaNotCurrent, match="has schema 9999"):
+            require_current(engine)

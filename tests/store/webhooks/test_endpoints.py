@@ -1,0 +1,106 @@
+"""Endpoints as they are found, listed and removed. `tests/usecases/webhooks/test_endpoints.py` shows the rest."""
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Part
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
+from fivefold.store.webhooks import endpoints
+
+NOW = 1_795_000_000_000_000
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    """Two organisations with an endpoint each, and three deliveries of each state to each."""
+    with Session(engine) as session, session.begin():
+        for number in (1, 2):
+            session.add(Organisation(id=number, name=f"bank {number}", created_us=NOW))
+            session.flush()
+            session.add(
+                Endpoint(
+                    id=number, organisation_id=number, url="https://hooks.example/", kinds="[]", secrets="[]",
+                    enabled=True, private_allowed=False, planned_id=0, created_us=NOW,
+                )
+            )  # fmt: skip
+            session.flush()
+            for event_number in range(9):
+                numbered = number * 100 + event_number
+                session.add(
+                    OutboxEvent(
+                        id=numbered, organisation_id=number, event_id=f"e{numbered}", kind="level.reached",
+                        entity_id=1, at_us=NOW, body="{}",
+                    )
+                )  # fmt: skip
+                session.add(
+                    Delivery(
+                        endpoint_id=number, event_number=numbered, entity_id=1, attempts=3, next_us=0, error="no",
+                        state=("waiting", "delivered", "dead")[event_number % 3],
+                    )
+                )  # fmt: skip
+    return engine
+
+
+def states(engine: Engine, endpoint_id: int) -> dict[int, str]:
+    with Session(engine) as session:
+        found = session.query(Delivery).filter_by(endpoint_id=endpoint_id).order_by(Delivery.event_number)
+        return {delivery.event_number: delivery.state for delivery in found}
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_an_endpoint_is_found_within_its_organisation_alone(filled: Engine, held: bool) -> None:
+    with Session(filled) as session:
+        assert endpoints.endpoint_of(session, 1, 1, held=held).organisation_id == 1
+        for organisation_id, endpoint_id in ((1, 2), (2, 1), (1, 3)):
+            with pytest.raises(NotThere, match=f"there is no endpoint {endpoint_id}"):
+                endpoints.endpoint_of(session, organisation_id, endpoint_id, held=held)
+
+
+def test_endpoints_are_listed_with_what_waits_and_what_is_dead(filled: Engine) -> None:
+    with Session(filled) as session:
+        ((endpoint, waiting, dead),) = endpoints.endpoints_of(session, 2)
+    assert (endpoint.id, waiting, dead) == (2, 3, 3)
+
+
+def test_the_dead_are_listed_page_by_page(filled: Engine) -> None:
+    with Session(filled) as session:
+
+        def listed(after: tuple[int, int], most: int, endpoint_id: int | None = None) -> list[int]:
+            found = endpoints.dead_of(session, 1, endpoint_id, Part(most, after))
+            return [delivery.event_number for delivery, *_ in found]
+
+        assert listed((0, 0), 2) == [102, 105]
+        assert listed((1, 105), 2) == [108]
+        assert listed((0, 0), 9, 1) == [102, 105, 108]
+        assert listed((0, 0), 9, 2) == [], "the other organisation's"
+
+
+def test_the_dead_are_put_back_as_if_never_tried(filled: Engine) -> None:
+    with Session(filled) as session, session.begin():
+        assert endpoints.put_back(session, 1, None, NOW) == [102, 105, 108]
+    assert states(filled, 1) == dict(zip(range(100, 109), ["waiting", "delivered", "waiting"] * 3, strict=True))
+    assert list(states(filled, 2).values()) == ["waiting", "delivered", "dead"] * 3
+    with Session(filled) as session:
+        back = session.get_one(Delivery, (1, 105))
+        assert (back.attempts, back.next_us, back.error) == (0, NOW, None)
+
+
+def test_a_range_is_put_back_but_for_what_is_being_sent(filled: Engine) -> None:
+    with Session(filled) as session, session.begin():
+        flying = session.get_one(Delivery, (1, 103))
+        flying.lease, flying.lease_until_us = "theirs", NOW
+    with Session(filled) as session, session.begin():
+        assert endpoints.put_back(session, 1, (101, 105), NOW) == [101, 102, 104, 105]
+    assert list(states(filled, 1).values()) == ["waiting"] * 7 + ["delivered", "dead"]
+
+
+def test_an_endpoint_goes_with_its_deliveries(filled: Engine) -> None:
+    with Session(filled) as session, session.begin():
+        assert endpoints.remove(session, endpoints.endpoint_of(session, 1, 1, held=True)) == 3
+    assert states(filled, 1) == {}
+    assert len(states(filled, 2)) == 9
+    with Session(filled) as session:
+        assert endpoints.endpoints_of(session, 1) == []

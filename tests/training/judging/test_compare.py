@@ -1,0 +1,109 @@
+"""Paired bootstrap by customer: it is the plain metrics on every draw, and it tells noise from a difference."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fivefold.domain.clock import DAY_US
+from fivefold.features.histories import Floats
+from fivefold.training.config import Gate
+from fivefold.training.dates import Dates
+from fivefold.training.judging.bootstrap import draws, interval, resample
+from fivefold.training.judging.compare import Comparisons, compare, times_judged
+from fivefold.training.judging.metrics import calibration_error, calibration_table, normalised_gini, rank_metrics
+
+DATES = Dates(np.array([0], dtype=np.int64), 1_000 * DAY_US, 90)
+
+
+def customers(count: int = 300, seed: int = 1, tied: bool = False) -> tuple[Floats, Floats]:
+    random = np.random.default_rng(seed)
+    value = np.exp(random.normal(size=count)) * (random.random(count) < 0.6)
+    predicted = value * np.exp(0.5 * random.normal(size=count)) + 0.1
+    return (np.round(predicted) if tied else predicted), value
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_draw_is_judged_as_if_its_customers_stood_there_so_often(tied: bool) -> None:
+    predicted, realised = customers(tied=tied)
+    drawn = list(draws(len(realised), seed=7, resamples=5))
+    found = resample({"model": predicted}, realised, drawn, money=("model",))
+    for number, times in enumerate(drawn):
+        again = times.astype(np.int64)
+        wanted = normalised_gini(np.repeat(predicted, again), np.repeat(realised, again))
+        assert found.gini["model"][number] == pytest.approx(wanted, abs=1e-12)
+    once = resample({"model": predicted}, realised, [np.ones(len(realised))], money=("model",))
+    error = calibration_error(calibration_table(predicted, realised))
+    assert once.calibration["model"][0] == pytest.approx(error, rel=1e-9)
+
+
+def test_the_same_seed_draws_the_same_customers() -> None:
+    one, other = (np.stack(list(draws(50, seed, 4))) for seed in (1, 2))
+    assert np.array_equal(one, np.stack(list(draws(50, 1, 4))))
+    assert not np.array_equal(one, other)
+    assert (one.sum(axis=1) == 50).all()
+
+
+def test_draws_in_which_all_are_worth_the_same_say_nothing() -> None:
+    found = resample({"model": np.array([1.0, 2.0])}, np.array([0.0, 0.0]), draws(2, 1, 10))
+    assert np.isnan(found.gini["model"]).all()
+    ends = interval(0.5, found.gini["model"], 0.95)
+    assert np.isnan([ends.low, ends.high]).all()
+
+
+def compared(model: Floats, champion: Floats, realised: Floats, times: int = 1, **gate: Any) -> Comparisons:
+    predictions = {"model": model, "champion": champion}
+    metrics = {name: rank_metrics(predicted, realised) for name, predicted in predictions.items()}
+    return compare(predictions, realised, metrics, ("model", "champion"), Gate(**gate), times, 1)
+
+
+def test_the_same_model_with_other_noise_is_not_surely_better() -> None:
+    """Ten challengers that differ from the champion by noise alone: some rank a little better, none surely."""
+    predicted, realised = customers(2_000)
+    random = np.random.default_rng(3)
+    better = 0
+    for _ in range(10):
+        found = compared(predicted * np.exp(0.02 * random.normal(size=2_000)), predicted, realised, resamples=200)
+        better += found.gini["champion"].difference > 0
+        assert found.gini["champion"].low <= 0
+    assert better
+
+
+def test_a_model_that_knows_more_is_surely_better() -> None:
+    predicted, realised = customers(2_000)
+    found = compared(np.sqrt(predicted * (realised + 0.1)), predicted, realised)
+    assert found.gini["champion"].difference > found.gini["champion"].low > 0
+
+
+def test_each_further_look_at_a_window_asks_for_more() -> None:
+    predicted, realised = customers(500)
+    model = np.sqrt(predicted * (realised + 0.1))
+    bounds = [compared(model, predicted, realised, times).gini["champion"].low for times in (1, 5, 50)]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[0] > bounds[-1]
+    assert compared(model, predicted, realised, 5).confidence == pytest.approx(0.99)
+
+
+def test_money_doubled_is_surely_worse_calibrated_than_the_champion_s() -> None:
+    predicted, realised = customers(2_000)
+    right = predicted * realised.sum() / predicted.sum()
+    found = compared(2 * right, right, realised)
+    assert found.gini["champion"].difference == 0
+    assert found.calibration_worse is not None
+    assert found.calibration_worse.low > 0.5
+    assert found.calibration > 0.5
+
+
+def registry_with(*tested_days: int) -> Any:
+    runs = [SimpleNamespace(data=SimpleNamespace(tags={"test_as_of": str(day * DAY_US)})) for day in tested_days]
+    runs.append(SimpleNamespace(data=SimpleNamespace(tags={})))  # a run that failed before it was judged
+    client = SimpleNamespace(search_runs=lambda *_, **__: runs)
+    return SimpleNamespace(client=client, name="value", experiment=lambda name: name)
+
+
+@pytest.mark.parametrize(
+    ("days", "times"), [((), 1), ((1_000,), 2), ((1_000, 1_000, 999), 4), ((911, 1_089), 3), ((910, 1_090), 1)]
+)
+def test_a_window_that_shares_a_day_counts_as_judged_on(days: tuple[int, ...], times: int) -> None:
+    assert times_judged(registry_with(*days), DATES) == times

@@ -1,0 +1,144 @@
+"""The gate, case by case."""
+
+from dataclasses import dataclass
+from math import nan
+
+import polars as pl
+import pytest
+
+from fivefold.training.config import Gate
+from fivefold.training.judging.compare import Comparison, Comparisons
+from fivefold.training.judging.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation, Stability
+from fivefold.training.judging.gate import decide
+from fivefold.training.judging.metrics import Metrics
+
+RISING = (1.0, 2.0, 3.0, 4.0)
+
+
+def evaluation(
+    gini: dict[str, float],
+    means: tuple[float, ...] = RISING,
+    noise: float = 0.0,
+    calibration: float = 0.0,
+    worse: float = 0.0,
+    times_judged: int = 1,
+) -> Evaluation:
+    """Make up what was measured; *noise* is how far a difference may be chance."""
+    segments = pl.DataFrame({"segment": list("abcd")[: len(means)], "value_mean": list(means)})
+    by_name = {name: Metrics(value, 0.5, 0.5) for name, value in gini.items()}
+    differences = {name: gini[MODEL] - value for name, value in gini.items() if name != MODEL}
+    comparisons = Comparisons(
+        times_judged,
+        1 - 0.05 / times_judged,
+        {name: Comparison(value, value - noise) for name, value in differences.items()},
+        calibration,
+        Comparison(worse + 0.01, worse) if CHAMPION in gini else None,
+    )
+    stability = Stability(1.0, 0.0, 1.0)
+    return Evaluation(by_name, pl.DataFrame(), segments, pl.DataFrame(), stability, 100, 0.0, comparisons)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What was measured, and what the gate must say."""
+
+    model: float
+    persistence: float
+    rfm: float
+    champion: float | None
+    promote: bool
+    says: str
+    means: tuple[float, ...] = RISING
+    incomparable: str | None = None
+
+
+CASES = {
+    "a first model that beats both baselines": Case(0.9, 0.8, 0.7, None, True, "beats persistence 0.8000"),
+    "a first model that loses to persistence": Case(0.9, 0.91, 0.7, None, False, "does not beat persistence 0.9100"),
+    "a first model that loses to RFM": Case(0.9, 0.8, 0.95, None, False, "does not beat rfm 0.9500"),
+    "a first model that ties with a baseline": Case(0.9, 0.9, 0.7, None, False, "does not beat persistence 0.9000"),
+    "a challenger that beats all": Case(0.9, 0.8, 0.7, 0.89, True, "beats champion 0.8900"),
+    "a challenger that loses to the champion": Case(0.9, 0.8, 0.7, 0.91, False, "does not beat champion 0.9100"),
+    "a tie keeps the champion": Case(0.9, 0.8, 0.7, 0.9, False, "does not beat champion 0.9000"),
+    "a hair's breadth is enough": Case(0.9 + 1e-12, 0.8, 0.7, 0.9, True, "beats champion 0.9000"),
+    "better than the champion, not than a baseline": Case(0.9, 0.92, 0.7, 0.8, False, "does not beat persistence"),
+    "segments that do not rise": Case(0.9, 0.8, 0.7, None, False, "does not rise", (1.0, 3.0, 2.0, 4.0)),
+    "segments that are level": Case(0.9, 0.8, 0.7, None, False, "does not rise", (1.0, 2.0, 2.0, 4.0)),
+    "an undefined Gini": Case(nan, 0.8, 0.7, None, False, "does not beat persistence"),
+    "a baseline without a Gini": Case(0.9, nan, 0.7, None, False, "does not beat persistence"),
+    "a champion that cannot be compared": Case(
+        0.9, 0.8, 0.7, None, False, "not comparable with the champion: champion 1 has other eyes", RISING,
+        "champion 1 has other eyes",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_gate(name: str) -> None:
+    case = CASES[name]
+    gini = {MODEL: case.model, PERSISTENCE: case.persistence, RFM: case.rfm}
+    if case.champion is not None:
+        gini[CHAMPION] = case.champion
+    verdict = decide(evaluation(gini, case.means), Gate(), case.incomparable)
+    assert verdict.promote is case.promote
+    assert verdict.comparable is (case.incomparable is None)
+    assert case.says in str(verdict)
+
+
+def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
+    gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.95, CHAMPION: 0.85}
+    verdict = decide(evaluation(gini, (2.0, 1.0), noise=0.01), Gate(), None)
+    assert verdict.reasons == (
+        "normalised Gini 0.9000 beats persistence 0.8000: +0.1000, at least +0.0900 with 95 % confidence",
+        (
+            "normalised Gini 0.9000 does not beat rfm 0.9500: -0.0500, at least -0.0600 with 95 % confidence, which "
+            "must be above 0"
+        ),
+        "normalised Gini 0.9000 beats champion 0.8500: +0.0500, at least +0.0400 with 95 % confidence",
+        "predicted money is within 25 % of the realised, or not surely outside",
+        "mean realised value does not rise from segment to segment",
+        "this window was judged on for the first time",
+    )
+    assert str(verdict) == "; ".join(verdict.reasons)
+
+
+def test_a_champion_that_is_beaten_by_what_chance_could_give_stays() -> None:
+    """Two other seeds became champion by +0.00005 and +0.0002; chance moves the difference by ten times as much."""
+    for better in (0.00005, 0.0002):
+        gini = {MODEL: 0.9410 + better, PERSISTENCE: 0.91, RFM: 0.76, CHAMPION: 0.9410}
+        verdict = decide(evaluation(gini, noise=0.002), Gate(), None)
+        assert not verdict.promote
+        assert "does not beat champion 0.9410" in str(verdict)
+        assert "which must be above 0" in str(verdict)
+
+
+def test_a_margin_asks_for_more_than_being_better() -> None:
+    gini = {MODEL: 0.91, PERSISTENCE: 0.8, RFM: 0.7, CHAMPION: 0.9}
+    assert decide(evaluation(gini, noise=0.002), Gate(), None).promote
+    verdict = decide(evaluation(gini, noise=0.002), Gate(margin=0.009), None)
+    assert not verdict.promote
+    assert "at least +0.0080 with 95 % confidence, which must be above 0.009" in str(verdict)
+
+
+def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> None:
+    gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
+    off = decide(evaluation(gini, calibration=0.31), Gate(), None)
+    assert not off.promote
+    assert "predicted money is off by at least 31.0 % of the realised (95 % confidence); 25 % is allowed" in str(off)
+    assert decide(evaluation(gini, calibration=0.31), Gate(most_calibration_error=0.4), None).promote
+    unknown = decide(evaluation(gini, calibration=nan), Gate(), None)
+    assert unknown.promote
+
+
+def test_money_that_is_surely_further_off_than_the_champion_s_is_not_promoted() -> None:
+    gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7, CHAMPION: 0.9}
+    verdict = decide(evaluation(gini, worse=0.002), Gate(), None)
+    assert not verdict.promote
+    assert "further off than the champion's: calibration error +0.0120, at least +0.0020" in str(verdict)
+
+
+def test_the_verdict_says_how_often_the_window_was_judged_on() -> None:
+    gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
+    verdict = decide(evaluation(gini, times_judged=4), Gate(), None)
+    assert "with 98.8 % confidence" in str(verdict)
+    assert "this window was judged on 4 times, and the confidence asked for grows with each" in str(verdict)

@@ -1,0 +1,106 @@
+"""The model card: what it must say, whatever the run."""
+
+from dataclasses import replace
+from datetime import date
+
+import polars as pl
+import pytest
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.money import Rate, RateTable
+from fivefold.training.judging.evaluate import Stability
+from fivefold.training.judging.gate import Verdict
+from fivefold.training.report.model_card import CAUTION, Lineage, markdown_table, model_card
+from tests.training.conftest import Runs
+
+
+@pytest.fixture(scope="module")
+def card(runs: Runs) -> str:
+    first = runs.first
+    return model_card(first.model, first.evaluation, first.lineage, first.verdict)
+
+
+def test_it_warns_before_anything_else(card: str) -> None:
+    assert "an analytical prediction, to be weighed with other checks" in CAUTION
+    lines = card.splitlines()
+    assert lines[0] == "# fivefold-value"
+    assert lines[2] == f"> {CAUTION}"
+
+
+def test_it_says_what_the_score_means(card: str, runs: Runs) -> None:
+    model = runs.first.model
+    assert "The value of a customer over the next 90 days in EUR: 0.005 × settled deposits" in card
+    assert "+ 0.02 a year × mean positive balance" in card
+    assert f"among the {model.curve.customers:,} customers known on {day_text(model.test_as_of)}" in card
+    assert "Segments (low, medium, high, top) are cut at 2, 3, 4." in card
+
+
+def test_it_says_what_was_learnt_from(card: str, runs: Runs) -> None:
+    lineage = runs.first.lineage
+    assert lineage.source in card
+    assert f"{lineage.overview.rows:,} rows of 400 customers" in card
+    assert f"digest `{lineage.overview.digest}`" in card
+    assert f"{len(lineage.rows.values):,} rows at 6 dates" in card
+    assert "of the customers;" not in card
+    assert "no value window reaches into the test window" in card
+    assert runs.first.model.fingerprint[:12] in card
+    assert "objective tweedie" in card
+    assert "rounds 40" in card
+    assert "seed 1; fivefold 0" in card
+
+
+def test_it_says_how_well_it_does_and_what_the_gate_said(card: str, runs: Runs) -> None:
+    evaluation = runs.first.evaluation
+    for name, found in evaluation.by_name.items():
+        numbers = f"{found.normalised_gini:.4f} | {found.top_decile_capture:.4f} | {found.spearman:.4f}"
+        assert f"| {name} | {numbers} |" in card
+    assert f"The gate: {runs.first.verdict}." in card
+    assert f"On {evaluation.customers:,} customers, 2024-10-02 to 2024-12-31, which it never saw:" in card
+    for segment in ("low", "medium", "high", "top"):
+        assert f"\n| {segment} | " in card
+    assert "## Limits" in card
+
+
+def test_a_sample_is_told(runs: Runs) -> None:
+    first = runs.first
+    sampled = replace(first.lineage, rows=replace(first.lineage.rows, share=0.125))
+    card = model_card(first.model, first.evaluation, sampled, first.verdict)
+    assert "12.5 % of the customers" in card
+
+
+def test_rates_older_than_a_year_are_marked_stale(runs: Runs, card: str) -> None:
+    first = runs.first
+    day = date(2024, 6, 30)
+    old = RateTable("EUR", day, {"HRK": Rate(0.13, date(2022, 12, 30)), "USD": Rate(0.93, day)}, "tests")
+    stale = model_card(replace(first.model, rates=old), first.evaluation, first.lineage, first.verdict)
+    assert "**Stale** (last known more than a year before): HRK." in stale
+    assert "last known rate on 2024-06-30, source: tests; 3 currencies" in stale
+    fresh = RateTable("EUR", day, {"USD": Rate(0.93, day)}, "tests")
+    assert "Stale" not in model_card(replace(first.model, rates=fresh), first.evaluation, first.lineage, first.verdict)
+    assert "the operator's table rates.csv" in card
+
+
+def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
+    first = runs.first
+    nan = float("nan")
+    bare = replace(first.evaluation, stability=Stability(nan, nan, nan), floored_share=0.25)
+    card = model_card(first.model, bare, first.lineage, Verdict(False, True, ("it lost",)))
+    assert "The gate: it lost." in card
+    assert "25.0 % of the customers in the test window" in card
+
+
+def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:
+    tables = [block for block in card.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 4
+    for table in tables:
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_numbers_in_tables_are_readable() -> None:
+    table = pl.DataFrame({"customers": [1200], "share": [0.5], "money": [1234567.891]})
+    assert markdown_table(table)[2] == "| 1200 | 0.50 | 1,234,567.89 |"
+
+
+def test_the_lineage_keeps_what_the_card_needs(runs: Runs) -> None:
+    assert isinstance(runs.first.lineage, Lineage)
+    assert runs.first.lineage.trees.rounds == 40

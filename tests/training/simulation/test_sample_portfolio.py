@@ -1,0 +1,47 @@
+"""The sample portfolio: every table fits the shipped ruleset, and each story gives the level that it should."""
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fivefold.domain.errors import ConfigError
+from fivefold.training.simulation.sample_portfolio import write_sample
+
+END = date(2026, 11, 20)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
+    sample = write_sample(tmp_path_factory.mktemp("sample"), 60, seed=3, end=END)
+    return {path.stem: pl.read_parquet(path) for path in sample.paths}
+
+
+def test_every_table_is_about_customers_that_exist(tables: dict[str, pl.DataFrame]) -> None:
+    customers = set(tables["customers"]["entity_id"])
+    assert len(customers) == 60
+    assert set(tables["transactions"]["user_id"]) == customers
+    for name in ("screenings", "tags", "cases", "alerts"):
+        assert set(tables[name]["entity_id"]) <= customers, name
+
+
+def test_transactions_have_unique_numbers_and_end_before_the_end(tables: dict[str, pl.DataFrame]) -> None:
+    rows = tables["transactions"]
+    assert rows["transaction_id"].is_unique().all()
+    assert rows["transaction_date"].dt.date().max() < END
+    assert rows["user_balance"].is_not_null().all()
+
+
+def test_the_same_seed_and_day_give_the_same_tables(tmp_path: Path, tables: dict[str, pl.DataFrame]) -> None:
+    again = write_sample(tmp_path, 60, seed=3, end=END)
+    for path in again.paths:
+        assert pl.read_parquet(path).equals(tables[path.stem]), path.name
+    other = write_sample(tmp_path, 60, seed=4, end=END)
+    assert not pl.read_parquet(other.transactions).equals(tables["transactions"])
+
+
+@pytest.mark.parametrize("customers", [0, 19, 10_001])
+def test_a_portfolio_without_room_for_the_stories_is_refused(tmp_path: Path, customers: int) -> None:
+    with pytest.raises(ConfigError, match=f"customers is {customers}; it must be 20 to 10,000"):
+        write_sample(tmp_path, customers)

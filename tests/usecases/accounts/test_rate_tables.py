@@ -1,0 +1,138 @@
+"""Own exchange rates: two people let them hold, nothing is lost without them, and each rate says of which day it is."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.rate_files import DatedRate, DatedRates
+from fivefold.usecases.accounts.rate_tables import RateTableLine, list_rate_tables, rates_from_rows, show_rates
+from fivefold.usecases.changes.asks import put_rates
+from fivefold.usecases.changes.proposals import approve_proposal
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.rates import rates_for
+from tests.store.filling import filled_once
+from tests.usecases import banks, platforms
+from tests.usecases.banks import Bank
+
+DIRHAM = {"currency": "AED", "date": "2024-06-28", "rate": 0.25}
+PAID = {"input": {"sum": "amount"}, "cases": [{"when": {"at_least": 1000}, "points": 40}]}
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    made = Bank(engine)
+    made.put("a")
+    made.settle()
+    return made
+
+
+def own(*rows: dict[str, Any]) -> DatedRates:
+    return rates_from_rows(rows or [DIRHAM], "our treasury")
+
+
+def test_money_without_a_rate_is_known_once_two_people_gave_one(bank: Bank) -> None:
+    """A level is held where the money is unknown, and follows it as soon as a rate is approved."""
+    bank.activate(banks.document({"paid": PAID}))
+    bank.mark("a")
+    bank.settle()
+    assert bank.level() == 1
+    dirhams = platforms.transaction(1, "a", transaction_currency="AED", transaction_amount=8000.0)
+    assert add_transactions(bank.engine, bank.actor, [dirhams], now_us=bank.now).without_rate == 1
+    bank.settle()
+    assert (bank.assessments()[-1].status, bank.level()) == ("failed", 1)
+    assert show_rates(bank.engine, bank.actor, bank.now).without_rate == {"AED": 1}
+    bank.wait(1)
+
+    writer, other = (Actor(bank.of, f"member:{number}") for number in (7, 8))
+    made = put_rates(bank.engine, writer, own(), "the treasury's", bank.now)
+    assert (made.result is None, made.proposal is not None) == _needs_two(bank)
+    if made.proposal is not None:
+        assert list_rate_tables(bank.engine, bank.actor) == []
+        with pytest.raises(ActionRefused, match="another person approves it"):
+            approve_proposal(bank.engine, writer, made.proposal.id, "fine", now_us=bank.now)
+        approve_proposal(bank.engine, other, made.proposal.id, "fine", now_us=bank.now)
+    bank.settle()
+    assert (bank.assessments()[-1].status, bank.level()) == ("assessed", 2)
+    shown = show_rates(bank.engine, bank.actor, bank.now)
+    assert shown.without_rate == {}
+    (dirham,) = [rate for rate in shown.rates if rate.currency == "AED"]
+    assert (dirham.per_unit, dirham.known_on, dirham.stale) == (0.25, "2024-06-28", True)
+
+
+def _needs_two(bank: Bank) -> tuple[bool, bool]:
+    """A ruleset that the test put in place straight away has no activation, so nothing decides as far as is written."""
+    from fivefold.store.rulesets.proposals import anything_decided
+
+    with Session(bank.engine) as session:
+        decided = anything_decided(session, bank.of)
+    return decided, decided
+
+
+def test_the_newest_table_holds_each_currency_at_its_latest_rate_by_the_day(bank: Bank) -> None:
+    rows = [DIRHAM, {**DIRHAM, "date": "2024-06-30", "rate": 0.26}, {**DIRHAM, "currency": "USD", "rate": 0.5}]
+    put_rates(bank.engine, bank.actor, own(), "", bank.now)
+    made = put_rates(bank.engine, bank.actor, own(*rows), "", bank.now).result
+    assert isinstance(made, RateTableLine)
+    assert (made.number, made.currencies, made.last_day) == (2, ("AED", "USD"), "2024-06-30")
+    with Session(bank.engine) as session:
+        table = rates_for(session, bank.of, "EUR", date(2024, 6, 29))
+    assert (table.per_unit("AED"), table.per_unit("USD")) == (0.25, 0.5)
+    assert table.known_on("JPY") == date(2024, 6, 28), "what it lacks is the ECB's"
+    with Session(bank.engine) as session:
+        assert "AED" not in rates_for(session, bank.of, "EUR", date(2024, 6, 1)).rates
+
+
+def test_a_file_of_the_ecb_is_kept_in_the_base_currency(bank: Bank) -> None:
+    rows = (DatedRate("USD", date(2024, 6, 28), 0.5), DatedRate("EUR", date(2024, 6, 28), 1.0))
+    dollars = DatedRates("USD", (*rows[1:], DatedRate("AED", date(2024, 6, 28), 0.27)), "file")
+    put_rates(bank.engine, bank.actor, dollars, "", bank.now)
+    with Session(bank.engine) as session:
+        table = rates_for(session, bank.of, "EUR", date(2024, 6, 28))
+    assert table.per_unit("AED") == pytest.approx(0.27)
+    assert table.per_unit("USD") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: own({**DIRHAM, "date": "2999-01-01"}), "the rate of AED is of 2999-01-01, which is still to come"),
+        (lambda: own({**DIRHAM, "currency": "aed"}), "rate 0: currency is 'aed'"),
+        (lambda: own({**DIRHAM, "rate": 0}), "rate 0: rate is 0.0; it must be positive"),
+        (lambda: own({**DIRHAM, "currency": "JPY", "rate": 171.9}), "the table is the wrong way round"),
+        (lambda: own(DIRHAM, {**DIRHAM, "rate": 0.1}), "two rates of AED of"),
+        (lambda: own({**DIRHAM, "currency": "EUR"}), "and EUR is the base: leave it out"),
+        (lambda: DatedRates(None, (), "our treasury"), "our treasury has no rates"),
+        (lambda: DatedRates("USD", own().rows, "file"), "file has no rate of EUR, the base currency"),
+    ],
+)
+def test_a_table_that_cannot_be_right_is_refused(bank: Bank, make: Callable[[], DatedRates], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        put_rates(bank.engine, bank.actor, make(), "", bank.now)
+    assert list_rate_tables(bank.engine, bank.actor) == []
+
+
+def test_the_age_of_the_newest_rate_is_watched(bank: Bank) -> None:
+    (before,) = PlatformFigures(bank.engine, lambda: bank.now).read()
+    today = from_microseconds(bank.now).date()
+    put_rates(bank.engine, bank.actor, own({**DIRHAM, "date": today.isoformat()}), "", bank.now)
+    (after,) = PlatformFigures(bank.engine, lambda: bank.now).read()
+    assert before.rates_age_days > 0
+    assert after.rates_age_days == 0
+
+
+def test_rates_come_from_a_file(tmp_path: Path, bank: Bank) -> None:
+    from fivefold.domain.rate_files import read_dated_rates
+
+    (tmp_path / "rates.csv").write_text("currency,date,rate\nAED,2024-06-28,0.25\n")
+    put_rates(bank.engine, bank.actor, read_dated_rates(tmp_path / "rates.csv"), "", bank.now)
+    assert [line.rows for line in list_rate_tables(bank.engine, bank.actor)] == [1]

@@ -1,0 +1,453 @@
+"""Tokens: shown once, kept as a hash, ended at once; charged exactly, however many come together."""
+
+import json
+import threading
+from base64 import urlsafe_b64decode
+from calendar import monthrange
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, now_microseconds, to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.store.accounts.plans import Plan, read_plans
+from fivefold.store.accounts.tokens import Allowance, Charge, usage_in
+from fivefold.store.audit import log as audit
+from fivefold.store.audit.log import entries
+from fivefold.store.sql.database import open_database
+from fivefold.store.sql.fast_statements import Till
+from fivefold.store.tables.accounts import Base, Token
+from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
+from fivefold.usecases.accounts import tokens
+from fivefold.usecases.accounts.members import add_member
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.tokens import (
+    Credential,
+    charge_all,
+    create_token,
+    find_credential,
+    hash_of,
+    list_tokens,
+    month_of,
+    note_use,
+    revoke_token,
+    seconds_to_next_month,
+)
+from fivefold.usecases.audit.verify import verify
+from tests.store import databases
+
+PLANS = read_plans(None)
+MONTH = "2026-11"
+PLENTY = Allowance(10**9, 10**9)
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """A clock that a test sets: its only item."""
+    clock = [to_microseconds(datetime(2026, 11, 20, 12, tzinfo=UTC))]
+    monkeypatch.setattr(tokens, "now_microseconds", lambda: clock[0])
+    return clock
+
+
+def add(engine: Engine, plan: str = "unlimited", **fields: Any) -> tuple[int, str]:
+    return create_token(engine, PLANS, plan=plan, **fields)
+
+
+def everything_stored(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return repr([connection.execute(select(table)).all() for table in Base.metadata.sorted_tables])
+
+
+def used(engine: Engine, token_id: int, month: str = MONTH) -> tuple[int, int]:
+    with Session(engine) as session:
+        found = usage_in(session, month).get(token_id)
+        return (found.calls, found.users) if found else (0, 0)
+
+
+def test_a_token_is_256_bits_and_never_the_same(engine: Engine) -> None:
+    made = [add(engine)[1] for _ in range(3)]
+    assert len(set(made)) == 3
+    assert all(len(urlsafe_b64decode(secret + "=")) == 32 for secret in made)
+
+
+def test_only_the_hash_of_a_token_is_stored(engine: Engine) -> None:
+    number, secret = add(engine, organisation="acme", label="the app")
+    revoke_token(engine, number)
+    stored = everything_stored(engine)
+    assert secret not in stored
+    assert secret[:12] not in stored
+    assert sha256(secret.encode()).hexdigest() in stored
+    assert secret not in repr(list_tokens(engine, MONTH))
+
+
+def test_a_token_is_in_no_byte_of_the_sqlite_files(tmp_path: Path) -> None:
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        _, secret = add(engine)
+        assert find_credential(engine, secret)
+        files = list(tmp_path.iterdir())
+        assert {file.suffix for file in files} >= {".db", ".db-wal"}
+        found = b"".join(file.read_bytes() for file in files)
+    found += b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert sha256(secret.encode()).hexdigest().encode() in found
+    for trace in (secret.encode(), urlsafe_b64decode(secret + "="), secret.encode()[:12]):
+        assert trace not in found
+
+
+def test_a_token_is_found_by_its_secret_alone(engine: Engine) -> None:
+    number, secret = add(engine, plan="standard")
+    found = find_credential(engine, secret)
+    assert found == Credential(number, "app", "standard", None, organisation_id=1, member_id=None)
+    for other in ("", secret[:-1], secret + " ", secret.swapcase(), hash_of(secret), "\x00", "x" * 100_000, "Ł\udcff"):
+        assert find_credential(engine, other) is None
+
+
+def test_app_is_the_role_of_a_token_unless_it_is_told_otherwise(engine: Engine) -> None:
+    found = find_credential(engine, add(engine)[1])
+    assert found is not None
+    assert found.role == "app"
+    with pytest.raises(
+        ConfigError, match="role is 'owner'; it must be one of app, investigator, approver, publisher, admin"
+    ):
+        add(engine, role="owner")
+
+
+def test_an_admins_token_that_is_older_than_members_goes_on(engine: Engine) -> None:
+    number, secret = add(engine)
+    with Session(engine) as session, session.begin():
+        session.get_one(Token, number).role = "admin"
+    found = find_credential(engine, secret)
+    assert found == Credential(number, "admin", "unlimited", None, organisation_id=1, member_id=None)
+    assert found.actor.name == f"token:{number}"
+
+
+def test_an_unknown_plan_lists_the_plans_and_makes_nothing(engine: Engine) -> None:
+    with pytest.raises(ConfigError, match="there is no plan 'gold'; plans are trial, standard, unlimited"):
+        add(engine, plan="gold", organisation="new")
+    assert list_tokens(engine, MONTH) == []
+    assert "new" not in everything_stored(engine)
+
+
+@pytest.mark.parametrize(
+    ("plan", "explicit", "days"),
+    [("trial", None, 14), ("trial", 3, 3), ("standard", None, None), ("standard", 400, 400), ("trial", 36_500, 36_500)],
+)
+def test_a_token_ends_with_its_plan_or_as_it_is_told(
+    engine: Engine, now: list[int], plan: str, explicit: int | None, days: int | None
+) -> None:
+    _, secret = add(engine, plan=plan, expires_days=explicit)
+    found = find_credential(engine, secret)
+    assert found is not None
+    assert found.expires_us == (None if days is None else now[0] + days * DAY_US)
+    now[0] += (days or 100_000) * DAY_US - 1
+    assert find_credential(engine, secret) == found
+    now[0] += 1
+    assert (find_credential(engine, secret) is None) is (days is not None), "at its last moment it has ended"
+
+
+@pytest.mark.parametrize("days", [0, -1, 36_501, 10**12])
+def test_days_that_are_none_are_refused(engine: Engine, days: int) -> None:
+    with pytest.raises(ConfigError, match=f"expires_days is {days}; it must be from 1 to 36500"):
+        add(engine, expires_days=days)
+
+
+@pytest.mark.parametrize("field", ["organisation", "label"])
+def test_names_that_no_column_holds_are_refused(engine: Engine, field: str) -> None:
+    add(engine, **{field: "é" * 200})
+    with pytest.raises(ConfigError, match=f"{field} has 201 characters; at most 200 are kept"):
+        add(engine, **{field: "x" * 201})
+
+
+def test_organisations_share_a_name_and_tokens_do_not_share_anything(engine: Engine) -> None:
+    made = [add(engine, organisation=name)[0] for name in ("one", "two", "one")]
+    lines = list_tokens(engine, MONTH)
+    assert [(line.id, line.organisation) for line in lines] == list(zip(made, ("one", "two", "one"), strict=True))
+
+
+def test_a_revoked_token_is_not_found_any_more_and_revoking_can_be_repeated(engine: Engine, now: list[int]) -> None:
+    number, secret = add(engine)
+    other = add(engine)[1]
+    revoke_token(engine, number)
+    with Session(engine) as session:
+        first = session.get_one(Token, number).revoked_us
+    now[0] += DAY_US
+    revoke_token(engine, number)
+    with Session(engine) as session:
+        assert session.get_one(Token, number).revoked_us == first == now[0] - DAY_US
+    assert find_credential(engine, secret) is None
+    assert find_credential(engine, other) is not None
+    with pytest.raises(ConfigError, match="there is no token 99; `fivefold tokens list` shows them"):
+        revoke_token(engine, 99)
+
+
+def test_who_made_and_who_revoked_a_token_is_recorded(engine: Engine, now: list[int]) -> None:
+    number, _ = add(engine, plan="trial", organisation="acme", label="Zoë's phone", actor="cli:ana")
+    revoke_token(engine, number, actor="token:5")
+    revoke_token(engine, number, actor="token:6")
+    with Session(engine) as session:
+        made, revoked = entries(session, 1)
+        assert (made.actor, made.action, made.subject_kind, made.subject_id) == (
+            "cli:ana",
+            "token.created",
+            "token",
+            str(number),
+        )
+        said = {"expires_us": now[0] + 14 * DAY_US, "plan": "trial", "role": "app"}
+        assert json.loads(made.details) == said
+        assert (revoked.actor, revoked.action, revoked.subject_id) == ("token:5", "token.revoked", str(number))
+        first, second = session.scalars(select(AuditValues).order_by(AuditValues.number))
+        assert first.before is None
+        assert json.loads(first.after or "") == {"label": "Zoë's phone", "organisation": "acme", **said}
+        assert (second.before, second.after) == ('{"revoked_us":null}', f'{{"revoked_us":{now[0]}}}')
+    assert verify(engine, print).entries == 2
+
+
+def test_a_token_without_a_record_is_neither_made_nor_revoked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, secret = add(engine)
+    before = everything_stored(engine)
+
+    def fails(*_: Any) -> None:
+        raise ConnectionError
+
+    for place in ("hash_of_entry", "insert"):  # before the head is locked, and after
+        with monkeypatch.context() as patch:
+            patch.setattr(audit, place, fails)
+            with pytest.raises(ConnectionError):
+                add(engine, organisation="new")
+            with pytest.raises(ConnectionError):
+                revoke_token(engine, number)
+    assert everything_stored(engine) == before
+    assert find_credential(engine, secret)
+
+
+def test_an_audit_log_that_refuses_an_entry_refuses_the_change(engine: Engine) -> None:
+    """Such as one whose head was set back: the number is taken already."""
+    number, secret = add(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE audit_heads SET number = 0"))
+    before = everything_stored(engine)
+    with pytest.raises(DBAPIError):
+        revoke_token(engine, number)
+    with pytest.raises(DBAPIError):
+        add(engine)
+    assert everything_stored(engine) == before
+    assert find_credential(engine, secret)
+
+
+def test_neither_a_secret_nor_its_hash_is_in_the_audit_log(engine: Engine) -> None:
+    number, secret = add(engine, label="the app")
+    revoke_token(engine, number)
+    with engine.connect() as connection:
+        log = repr([connection.execute(select(table)).all() for table in (AuditEntry, AuditValues, AuditHead)])
+    assert "the app" in log
+    for trace in (secret, secret[:12], hash_of(secret)):
+        assert trace not in log
+
+
+def test_tokens_that_are_made_and_revoked_at_once_are_each_recorded_once(kind: str, tmp_path: Path) -> None:
+    url = databases.new_url(kind, tmp_path)
+    with databases.opened(url) as engine:
+        first = add(engine)[0]
+        together = threading.Barrier(4)
+
+        def work(_: int) -> None:
+            own = open_database(url)
+            together.wait()
+            for _ in range(6):
+                add(own)
+            revoke_token(own, first)
+            own.dispose()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+        with Session(engine) as session:
+            done = [(found.action, found.subject_id) for found in entries(session, 1)]
+        assert done.count(("token.revoked", str(first))) == 1
+        made = [line.id for line in list_tokens(engine, MONTH)]
+        assert sorted(int(of or 0) for what, of in done if what == "token.created") == made
+        assert len(made) == 25
+        assert verify(engine, print).findings == 0
+
+
+def test_tokens_are_listed_with_their_states_and_what_they_used(engine: Engine, now: list[int]) -> None:
+    made = {name: add(engine, plan="trial", label=name)[0] for name in ("live", "expired", "revoked", "both")}
+    charges = [Charge(made["live"], month_of(now[0]), users, PLENTY, now[0] + users) for users in (3, 4)]
+    assert charge_all(Till(engine), charges) == [True, True]
+    with Session(engine) as session, session.begin():
+        for name in ("expired", "both"):
+            session.get_one(Token, made[name]).expires_us = now[0]
+    for name in ("revoked", "both"):
+        revoke_token(engine, made[name])
+    lines = {line.label: line for line in list_tokens(engine, MONTH)}
+    assert {name: line.state for name, line in lines.items()} == {
+        "live": "live",
+        "expired": "expired",
+        "revoked": "revoked",
+        "both": "revoked",
+    }
+    live, idle = lines["live"], lines["expired"]
+    assert (live.calls, live.users, live.last_used_us) == (2, 7, now[0] + 4)
+    assert (live.role, live.plan, live.created_us, live.expires_us) == ("app", "trial", now[0], now[0] + 14 * DAY_US)
+    assert (idle.calls, idle.users, idle.last_used_us) == (0, 0, None)
+    assert [(line.calls, line.users) for line in list_tokens(engine, "2026-12")] == [(0, 0)] * 4
+
+
+def test_a_token_that_ended_is_not_charged(engine: Engine, now: list[int]) -> None:
+    revoked, expired = add(engine)[0], add(engine, expires_days=1)[0]
+    revoke_token(engine, revoked)
+    costs = [Charge(token, MONTH, 1, PLENTY, now[0] + DAY_US) for token in (revoked, expired, 999_999)]
+    assert charge_all(Till(engine), costs) == [None, None, None]
+    assert [used(engine, token) for token in (revoked, expired)] == [(0, 0), (0, 0)]
+    assert [line.last_used_us for line in list_tokens(engine, MONTH)] == [None, None]
+
+
+def test_nothing_to_charge_is_nothing(engine: Engine) -> None:
+    assert charge_all(Till(engine), []) == []
+
+
+def test_charging_together_is_charging_one_after_the_other(engine: Engine, now: list[int]) -> None:
+    allowance = Allowance(calls=5, users=20)
+
+    def costs(first: int, second: int, ended: int) -> list[Charge]:
+        asked = [(first, 7), (second, 20), (ended, 1), (first, 7), (first, 7), (second, 1), (first, 6), (first, 1)]
+        return [Charge(token, MONTH, users, allowance, now[0]) for token, users in asked]
+
+    together, alone = ([add(engine)[0] for _ in range(3)] for _ in range(2))
+    for made in (together, alone):
+        revoke_token(engine, made[2])
+    expected = [True, True, None, True, False, False, True, False]
+    assert charge_all(Till(engine), costs(*together)) == expected
+    assert [charge_all(Till(engine), [cost])[0] for cost in costs(*alone)] == expected
+    assert [used(engine, token) for token in together] == [used(engine, token) for token in alone]
+    assert [used(engine, token) for token in together] == [(3, 20), (1, 20), (0, 0)]
+
+
+asked = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from(["2026-11", "2026-12"]), st.integers(0, 6), st.sampled_from([3, 4])),
+    max_size=12,
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=asked, users=st.integers(1, 20))
+def test_any_group_is_charged_as_its_requests_are_one_after_the_other(
+    engine: Engine, asked: list[tuple[int, str, int, int]], users: int
+) -> None:
+    """In any mixture of tokens (the third is revoked), months and plans."""
+    now = now_microseconds()
+    together, alone = ([add(engine)[0] for _ in range(3)] for _ in range(2))
+    for made in (together, alone):
+        revoke_token(engine, made[2])
+
+    def costs(made: list[int]) -> list[Charge]:
+        return [Charge(made[of], month, some, Allowance(calls, users), now) for of, month, some, calls in asked]
+
+    assert charge_all(Till(engine), costs(together)) == [charge_all(Till(engine), [cost])[0] for cost in costs(alone)]
+    for month in ("2026-11", "2026-12"):
+        assert [used(engine, token, month) for token in together] == [used(engine, token, month) for token in alone]
+
+
+def test_charges_that_fail_together_cost_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = add(engine)[0], add(engine)[0]
+    real = tokens.accounts.charge
+
+    def fails_at_the_second(till: Till, cost: Charge, *_: object) -> bool:
+        charged = real(till, cost)
+        if cost.token_id == second:
+            raise ConnectionError
+        return charged
+
+    monkeypatch.setattr(tokens.accounts, "charge", fails_at_the_second)
+    with pytest.raises(ConnectionError):
+        charge_all(Till(engine), [Charge(token, MONTH, 1, PLENTY, now_microseconds()) for token in (first, second)])
+    assert used(engine, first) == used(engine, second) == (0, 0)
+
+
+def test_groups_of_charges_are_exact_when_processes_charge_at_once(kind: str, tmp_path: Path) -> None:
+    """Each thread has connections of its own, as a process has, and charges several tokens in one commit."""
+    url = databases.new_url(kind, tmp_path)
+    with databases.opened(url) as engine:
+        made = [add(engine)[0] for _ in range(6)]
+        groups, writers = 12, 4
+        allowance = Allowance(calls=30, users=10**6)
+        at = now_microseconds()
+        together = threading.Barrier(writers)
+
+        def write(number: int) -> int:
+            own = open_database(url)
+            order = made[number % 6 :] + made[: number % 6]  # each begins with another token, or backwards
+            costs = [Charge(token, MONTH, 2, allowance, at) for token in (order if number % 2 else order[::-1])]
+            together.wait()
+            charged = sum(charge_all(Till(own), costs).count(True) for _ in range(groups))
+            own.dispose()
+            return charged
+
+        with ThreadPoolExecutor(writers) as pool:
+            assert sum(pool.map(write, range(writers))) == 6 * 30
+        assert [used(engine, token) for token in made] == [(30, 60)] * 6
+
+
+def test_the_allowance_returns_at_the_first_of_the_month() -> None:
+    def seconds(*moment: int) -> int:
+        return seconds_to_next_month(to_microseconds(datetime(*moment, tzinfo=UTC)))  # type: ignore[misc, arg-type]  # plain numbers
+
+    day = 86_400
+    assert seconds(2026, 12, 31, 23, 59, 59) == 1
+    assert seconds(2026, 12, 31, 23, 59, 59, 999_999) == 1, "rounded up: never too early"
+    assert seconds(2026, 12, 1) == 31 * day
+    assert seconds(2024, 2, 28) == 2 * day
+    assert seconds(2024, 2, 29) == day
+    assert seconds(2026, 2, 28) == day
+    assert seconds(2100, 2, 28) == day, "no leap year"
+    assert month_of(to_microseconds(datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC))) == "2026-12"
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 (Hypothesis adds the zone)
+def test_waiting_that_long_ends_in_the_next_month_and_one_second_less_does_not(moment: datetime) -> None:
+    seconds = seconds_to_next_month(to_microseconds(moment))
+    assert 1 <= seconds <= 86_400 * monthrange(moment.year, moment.month)[1]
+    after = moment + timedelta(seconds=seconds)
+    assert (after.month, after.day, after.hour) == (moment.month % 12 + 1, 1, 0)
+    assert month_of(to_microseconds(after)) != month_of(to_microseconds(moment))
+    assert month_of(to_microseconds(after - timedelta(seconds=1))) == month_of(to_microseconds(moment))
+
+
+@given(st.text(st.characters(categories=None)))
+def test_any_text_that_a_header_can_hold_has_a_hash(secret: str) -> None:
+    """Half a surrogate pair as well: it is no token of ours, and no crash."""
+    assert len(hash_of(secret)) == 64
+    if secret.isascii():
+        assert hash_of(secret) == sha256(secret.encode("ascii")).hexdigest()
+
+
+def test_plans_are_the_operators_own(engine: Engine) -> None:
+    mine = {"mine": Plan(rows_per_request=1, calls_per_month=1, users_per_month=1, expires_days=2)}
+    number, _ = create_token(engine, mine, plan="mine")
+    assert [(line.id, line.plan) for line in list_tokens(engine, MONTH)] == [(number, "mine")]
+
+
+def test_a_use_is_noted_once_a_day(engine: Engine, now: list[int]) -> None:
+    number, _ = add(engine)
+    day = now[0] - now[0] % DAY_US
+    for at, noted in ((day, day), (day + DAY_US - 1, day), (day + DAY_US, day + DAY_US)):
+        note_use(engine, number, at)
+        assert [line.last_used_us for line in list_tokens(engine, MONTH)] == [noted]
+
+
+def test_a_persons_token_does_not_end_as_a_trial_does(engine: Engine) -> None:
+    add_member(engine, actor_in_new(engine, "default", "cli:test"), "ana", ["admin"])
+    plans = read_plans(None)
+    for expires, ends in ((None, False), (3, True)):
+        _, secret = create_token(engine, plans, plan="trial", role="admin", member="ana", expires_days=expires)
+        found = find_credential(engine, secret)
+        assert found is not None
+        assert (found.expires_us is not None) is ends

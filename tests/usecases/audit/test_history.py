@@ -1,0 +1,242 @@
+"""History is what the audit log says it is: whoever changes a row is refused, or found, and the row is named."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from fivefold.usecases.audit.history import ranges_text
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.erasure.erase import erase_entity
+from tests.store.audits import forged
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
+from tests.usecases.banks import Bank
+from tests.usecases.erasure.test_erase import peopled
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    """Two customers with transactions of the same calls, one of which was pending first; levels; decisions."""
+    made = peopled(engine)
+    made.pay(20, "bystander", transaction_id="pending-1", transaction_state="PENDING")
+    made.pay(20, "bystander", transaction_id="pending-1", transaction_state="SUCCEEDED")
+    put_list_version(engine, made.actor, "watched", 0, ("IR",), "Whom we watch", "our own", made.now)
+    made.override("bystander", 1)  # it was asked for and approved; that of peopled as well
+    made.settle()
+    return made
+
+
+def findings(bank: Bank) -> list[str]:
+    told: list[str] = []
+    verify(bank.engine, lambda found: told.append(str(found)))
+    return told
+
+
+def forge(bank: Bank, statement: str) -> list[str]:
+    """Change something as the owner of the database can, with its guards asleep; what is found then."""
+    with forged(bank.engine) as connection:
+        assert connection.execute(text(statement)).rowcount > 0
+    return findings(bank)
+
+
+def test_what_nobody_changed_is_whole(bank: Bank) -> None:
+    assert findings(bank) == []
+
+
+FORGED = {
+    "UPDATE transactions SET amount = amount + 0.01 WHERE transaction_id = 'bystander-t'": "bystander-t",
+    "UPDATE transactions SET entity_id = 1 WHERE transaction_id = 'bystander-u'": "bystander-u",
+    "UPDATE transactions SET content = NULL WHERE transaction_id = 'bystander-t'": "bystander-t",
+    "UPDATE transactions SET state = 'FAILED' WHERE transaction_id = 'pending-1'": "pending-1",
+    "UPDATE transactions SET state = 'FAILED' WHERE transaction_id = 'bystander-t'": "bystander-t",
+    "UPDATE transactions SET settled_batch = NULL WHERE transaction_id = 'pending-1'": "pending-1",
+    "DELETE FROM transactions WHERE transaction_id = 'bystander-t'": "1 of its 1 transactions are missing",
+    "UPDATE transactions SET batch = NULL WHERE transaction_id = 'bystander-t'": "1 of its 1 transactions are missing",
+    "UPDATE transactions SET batch = 7 WHERE transaction_id = 'bystander-t'": "no entry says that these were written",
+    "UPDATE assessments SET level = 1 WHERE entity_id = 1 AND number = 1": "assessments that are not as they were",
+    "UPDATE assessments SET score = '0' WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
+    "UPDATE assessments SET breakdown = '{}' WHERE entity_id = 1 AND number = 1": "the breakdown of assessment 1.1",
+    "UPDATE assessment_inputs SET content = '{}' WHERE entity_id = 1 AND number = 1": "the inputs or the breakdown of",
+    "UPDATE assessment_inputs SET salt = NULL WHERE entity_id = 1 AND number = 1": "the entity was not erased",
+    "DELETE FROM assessments WHERE entity_id = 1 AND number = 1": "assessments are missing",
+    "DELETE FROM transitions WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
+    "UPDATE transitions SET to_level = 1 WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
+    "UPDATE transitions SET at_us = 1 WHERE entity_id = 1 AND number = 1": "has another moment or source",
+    "UPDATE standings SET level = 1 WHERE level <> 1": "the level that stands is not that of assessment",
+    "UPDATE standings SET number = 99": "the level that stands is not that of assessment",
+    "UPDATE decisions SET action = 'block' WHERE id = 1": "decision 1 was changed",
+    "UPDATE decisions SET answer = '{}' WHERE id = 1": "decision 1 was changed",
+    "UPDATE decisions SET inputs = NULL WHERE id = 1": "decision 1 was changed",
+    "DELETE FROM decisions WHERE id = 1": "decision 1 is missing",
+    'UPDATE list_versions SET members = \'["IR","KP"]\'': "list watched since 0 was changed since: members",
+    "UPDATE list_versions SET members = 'none'": "list watched since 0 was changed since: members",
+    "UPDATE list_versions SET source = 'a letter'": "list watched since 0 was changed since: words",
+    "UPDATE list_versions SET since_us = 7": "no entry says that list watched since 7 was written",
+    "DELETE FROM list_versions WHERE TRUE": "list watched since 0 is missing",
+    "UPDATE overrides SET level = 2 WHERE id = 3": "override 3 was changed since: level",
+    "UPDATE overrides SET until_us = 7, state = 'refused' WHERE id = 3": "changed since: state, until_us",
+    "UPDATE overrides SET decided_by = 'member:9' WHERE id = 3": "override 3 was changed since: decided_by",
+    "UPDATE overrides SET requested_us = 7 WHERE id = 3": "override 3 was changed since: requested_us",
+    "UPDATE overrides SET reason = 'other' WHERE id = 3": "override 3 was changed since: reason",
+    "UPDATE overrides SET entity_id = 1 WHERE id = 3": "override 3 was changed since: entity_id",
+    "UPDATE overrides SET id = 99 WHERE id = 3": "no entry says that override 99 was written",
+    "DELETE FROM overrides WHERE id = 3": "override 3 is missing",
+    "UPDATE decisions SET id = 99 WHERE id = 1": "no entry says that decision 99 was made",
+}
+
+
+def test_whatever_is_forged_is_found_and_named(bank: Bank) -> None:
+    """1,320 assessments were changed by one UPDATE, and the log verified as whole."""
+    with bank.engine.connect() as connection:
+        kept = {name: connection.execute(text(f"SELECT * FROM {name}")).mappings().all() for name in TABLES}
+    missed = {}
+    for statement, problem in FORGED.items():
+        found = forge(bank, statement)
+        if not any(problem in each for each in found):
+            missed[statement] = found
+        with forged(bank.engine) as connection:
+            table = next(name for name in TABLES if f" {name} " in statement)
+            connection.execute(text(f"DELETE FROM {table}"))
+            names = list(kept[table][0])
+            holders = ", ".join(f":{name}" for name in names)
+            connection.execute(
+                text(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({holders})"),
+                [dict(row) for row in kept[table]],
+            )
+    assert missed == {}
+    assert findings(bank) == []
+
+
+TABLES = (
+    "transactions",
+    "assessment_inputs",
+    "assessments",
+    "transitions",
+    "standings",
+    "decisions",
+    "overrides",
+    "list_versions",
+)
+
+
+def test_what_is_put_in_beside_the_program_is_found(bank: Bank) -> None:
+    found = forge(
+        bank,
+        "INSERT INTO assessments SELECT entity_id, 99, organisation_id, as_of_us, version_id, source, status, 1,"
+        " rules_level, floor, score, engine, breakdown, batch FROM assessments WHERE entity_id = 1 AND number = 1",
+    )
+    assert any("not as they were written: 1.99" in each for each in found), found
+
+
+REFUSED = [
+    "UPDATE transactions SET amount = 1",
+    "UPDATE transactions SET state = 'FAILED' WHERE transaction_id = 'bystander-t'",
+    "UPDATE transactions SET state = 'FAILED' WHERE transaction_id = 'pending-1'",
+    "DELETE FROM transactions",
+    "UPDATE assessments SET level = 1",
+    "UPDATE assessments SET breakdown = NULL",
+    "DELETE FROM assessments",
+    "UPDATE assessment_inputs SET content = '{}'",
+    "UPDATE assessment_inputs SET content = NULL, salt = NULL",
+    "DELETE FROM assessment_inputs",
+    "UPDATE transitions SET to_level = 1",
+    "DELETE FROM transitions",
+    "UPDATE decisions SET action = 'block'",
+    "UPDATE decisions SET inputs = NULL, answer = NULL, decision_key = NULL",
+    "DELETE FROM decisions",
+    "UPDATE overrides SET level = 2",
+    "UPDATE overrides SET state = 'requested'",
+    "DELETE FROM overrides",
+    "UPDATE list_versions SET members = '[]'",
+    "DELETE FROM list_versions",
+    "UPDATE attributes SET content = '{}'",
+    "DELETE FROM attributes",
+    "UPDATE screenings SET found = NOT found",
+    "DELETE FROM screenings",
+    "UPDATE tags SET tag = 'other'",
+    "DELETE FROM tags",
+    "UPDATE records SET external_id = external_id || 'x'",
+    "DELETE FROM records",
+]
+
+
+def test_the_database_refuses_to_change_history(bank: Bank) -> None:
+    passed: list[str] = []
+    for statement in REFUSED:
+        try:
+            with bank.engine.begin() as connection:
+                connection.execute(text(statement))
+            passed.append(statement)
+        except DBAPIError as error:
+            assert "is refused" in str(error), statement  # noqa: PT017 (all statements are tried)
+    assert passed == []
+    assert findings(bank) == []
+
+
+def test_after_an_erasure_the_rest_of_its_calls_is_still_bound(bank: Bank, tmp_path: Path) -> None:
+    rows = [
+        {
+            "transaction_id": f"both-{number}",
+            "user_id": name,
+            "transaction_amount": 5.0,
+            "transaction_currency": "EUR",
+            "transaction_date": "2016-01-01T00:00:00",
+        }
+        for number, name in enumerate(("zanzibar-1", "bystander"))
+    ]
+    from fivefold.usecases.ingest.transactions import add_transactions
+
+    add_transactions(bank.engine, bank.actor, rows, now_us=bank.now)
+    bank.wait(3650)
+    erase_entity(bank.engine, bank.actor, "customer", "zanzibar-1", tmp_path / "e", now_us=bank.now)
+    assert findings(bank) == []
+    found = forge(bank, "UPDATE transactions SET amount = 6 WHERE transaction_id = 'both-1'")
+    assert any("not as they were written: both-1" in each for each in found), found
+
+
+WIPED = "UPDATE audit_values SET salt = NULL, before = NULL, after = NULL, erased_us = 1 WHERE number = 2"
+
+
+def test_values_that_are_wiped_by_hand_are_found(bank: Bank, tmp_path: Path) -> None:
+    """The trigger lets an erasure pass, and a plain UPDATE that looks like one: the log says which it was."""
+    erase_entity(bank.engine, bank.actor, "customer", "zanzibar-1", tmp_path / "e", now_us=bank.now)
+    assert findings(bank) == []
+    with bank.engine.begin() as connection:
+        number = connection.scalar(text("SELECT max(number) FROM audit_values WHERE erased_us IS NULL"))
+        connection.execute(text(WIPED.replace("number = 2", f"number = {number}")))
+    assert any(f"entry {number}: its values are gone, and no erasure" in each for each in findings(bank))
+
+
+def test_a_seal_that_replaces_another_needs_an_erasure(bank: Bank) -> None:
+    """Who may write entries could seal forged rows again; that stands in the log, and is found."""
+    from sqlalchemy.orm import Session
+
+    from fivefold.store.audit.history_reading import SEALED, lines_of_batch
+    from fivefold.usecases.audit.record import record_rows
+
+    with forged(bank.engine) as connection:
+        connection.execute(text("UPDATE transactions SET amount = 1 WHERE transaction_id = 'bystander-t'"))
+    with Session(bank.engine) as session, session.begin():
+        batch = session.scalar(text("SELECT batch FROM transactions WHERE transaction_id = 'bystander-t'"))
+        record_rows(session, bank.actor, (SEALED, "transaction", batch), lines_of_batch(session, batch), {})
+    assert [each for each in findings(bank) if "no erasure follows it" in each]
+
+
+def test_rows_of_before_seals_are_left(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    bank.put("a", country="NO")
+    bank.settle()
+    with forged(engine) as connection:
+        connection.execute(text("INSERT INTO assessments SELECT entity_id, 50, organisation_id, as_of_us, version_id,"
+            " source, status, level, rules_level, floor, score, engine, breakdown, NULL FROM assessments"))  # fmt: skip
+    assert findings(bank) == []
+
+
+@pytest.mark.parametrize(("numbers", "said"), [([], ""), ([5], "5"), ([1, 2, 3, 9, 11, 12], "1-3,9,11-12")])
+def test_numbers_as_ranges(numbers: list[int], said: str) -> None:
+    assert ranges_text(numbers) == said

@@ -1,0 +1,112 @@
+"""Who made which model champion: in MLflow and in the audit log alike, and never under a forged name."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.account import account_name
+from fivefold.domain.errors import PromotionRefused, StoreError
+from fivefold.models import promotions
+from fivefold.models.promotions import history
+from fivefold.models.registry import Registry
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.changes import promotions as promoting
+from fivefold.usecases.changes.promotions import promote_model, roll_back_model
+from tests.models.making import add_bare_version, new_registry
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)  # these versions have no model behind them
+    made = new_registry(tmp_path)
+    for champion in ("", "1"):
+        add_bare_version(made, gate_promote="true", gate_reasons="it won", gate_champion=champion, content_hash="ab")
+    return made
+
+
+def entries(engine: Engine) -> list[tuple[str, str, str, str]]:
+    with Session(engine) as session:
+        wanted = select(AuditEntry, Organisation.name).join(Organisation, Organisation.id == AuditEntry.organisation_id)
+        rows = session.execute(wanted.where(AuditEntry.action.startswith("model.")).order_by(AuditEntry.number))
+        return [(name, entry.action, str(entry.subject_id), entry.actor) for entry, name in rows]
+
+
+def test_a_promotion_and_a_rollback_stand_in_the_audit_log(engine: Engine, registry: Registry) -> None:
+    first = promote_model(engine, registry, 1, "cli:ann")
+    promote_model(engine, registry, 2, "cli:ben", reason="new fees")
+    roll_back_model(engine, registry, "cli:ann", "complaints")
+    assert (first.version, first.why) == (1, "it won")
+    assert [(one.action, one.version) for one in history(registry)] == [("promote", 1), ("promote", 2), ("rollback", 1)]
+    assert entries(engine) == [
+        ("default", "model.promoted", "1", "cli:ann"),
+        ("default", "model.promoted", "2", "cli:ben"),
+        ("default", "model.rolled_back", "1", "cli:ann"),
+    ]
+
+
+def test_every_organisation_s_log_says_which_model_values_it(engine: Engine, registry: Registry) -> None:
+    for name in ("north", "south"):
+        actor_in_new(engine, name, "cli:ann")
+    promote_model(engine, registry, 1, "cli:ann")
+    assert sorted(entry[0] for entry in entries(engine)) == ["north", "south"]
+
+
+def test_what_is_refused_is_not_in_the_log(engine: Engine, registry: Registry) -> None:
+    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+        roll_back_model(engine, registry, "cli:ann")
+    promote_model(engine, registry, 1, "cli:ann")
+    with pytest.raises(PromotionRefused, match="is the champion already"):
+        promote_model(engine, registry, 1, "cli:ann")
+    assert len(entries(engine)) == 1
+
+
+def test_where_the_alias_does_not_move_nothing_is_recorded(
+    engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise MlflowException("disk full")
+
+    monkeypatch.setattr(registry.client, "set_registered_model_alias", failing)
+    with pytest.raises(MlflowException, match="disk full"):
+        promote_model(engine, registry, 1, "cli:ann")
+    assert entries(engine) == []
+    assert history(registry) == []
+    assert registry.champion() is None
+
+
+def test_where_the_log_cannot_be_written_nothing_is_promoted(
+    engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise StoreError("the database is read-only")
+
+    monkeypatch.setattr(promoting.audit, "record", failing)
+    with pytest.raises(StoreError, match="read-only"):
+        promote_model(engine, registry, 1, "cli:ann")
+    assert registry.champion() is None
+    assert history(registry) == []
+
+
+@pytest.mark.parametrize("variable", ["LOGNAME", "USER", "LNAME", "USERNAME"])
+def test_the_environment_forges_no_name(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = account_name()
+    monkeypatch.setenv(variable, "the-chief-risk-officer")
+    assert account_name() == before
+
+
+def test_a_container_s_user_without_a_name_promotes_under_its_number(
+    engine: Engine, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless(_: int) -> None:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr(pwd, "getpwuid", nameless)
+    monkeypatch.setattr(os, "getuid", lambda: 10001)
+    assert promote_model(engine, registry, 1, f"cli:{account_name()}").who == "10001"

@@ -1,0 +1,422 @@
+"""Decisions: level, value and the transaction at hand in one call, and one record of it."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere, RulesetNotValid
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.tables.entities import Transaction
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.decisions.read import read_decision, replay_decision
+from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.levels.read import Freshness
+from fivefold.usecases.shared import rates
+from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
+from tests.usecases.banks import Bank
+from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
+from tests.usecases.governed import audited, together
+
+
+@pytest.fixture
+@filled_once
+def desk(engine: Engine) -> Desk:
+    return opened(engine)
+
+
+def test_the_threshold_depends_on_the_level(desk: Desk) -> None:
+    desk.publish(CASH_OF_HIGH, CASH)
+    actions = {
+        (name, amount): desk.decide(name, cash(amount)).action
+        for name in ("ada", "bo")
+        for amount in (-1000.0, -1000.01, -10_000.0, -10_000.01)
+    }
+    assert [pair for pair, action in actions.items() if action == "block"] == [
+        ("ada", -1000.01),
+        ("ada", -10_000.0),
+        ("ada", -10_000.01),
+        ("bo", -10_000.01),
+    ]
+
+
+def test_the_answer_joins_both_sides_with_every_version_involved(desk: Desk) -> None:
+    desk.value("ada", 4.5, days_ago=1)
+    desk.value("ada", 4.25)
+    line = desk.publish({**WORTH, "action": "review"}, CASH_OF_HIGH)
+    made = desk.decide(given=cash(-1200.5, transaction_currency="USD"))
+    assert made.answer is not None
+    assert (made.action, made.repeated, made.policy, made.at_us) == ("review", False, ("payments", 1), desk.bank.now)
+    standing = desk.bank.standing("ada")
+    level, value = made.answer["level"], made.answer["value"]
+    assert (level["level"], level["assessment"]) == ("high", f"{standing.entity_id}.{standing.number}")
+    assert level["ruleset"]["name"] == "retail"
+    assert level["ruleset"]["version"] == 1
+    assert len(level["ruleset"]["content_hash"]) == 64
+    assert (value["score"], value["model"], value["model_version"]) == ("4.25", "value", 7)
+    assert made.answer["policy"] == {"name": "payments", "version": 1, "content_hash": line.content_hash}
+    assert made.answer["rate"]["currency"] == "USD"
+    assert made.answer["transaction"]["amount"] == "-1200.5"
+    assert [(rule["rule"], rule["outcome"]) for rule in made.answer["rules"]] == [
+        ("worth", "held"),
+        ("cash-of-high", "held"),
+    ]
+    assert "value score is 4.25" in made.answer["rules"][0]["sentence"]
+    (row,) = desk.rows()
+    assert (row.id, row.assessment_number, row.value_as_of_us) == (made.number, standing.number, desk.bank.now)
+    assert (row.action, row.actor, row.entity_id) == ("review", "token:1", desk.bank.id_of("ada"))
+
+
+def test_an_amount_is_compared_in_the_base_currency_at_the_rates_of_the_day(desk: Desk) -> None:
+    desk.publish(CASH_OF_HIGH)
+    rate = float(_answer(desk.decide(given=cash(-1.0, transaction_currency="USD")))["rate"]["per_unit"])
+    above, below = 1000 / rate + 0.02, 1000 / rate - 0.02
+    actions = [desk.decide(given=cash(-round(size, 2), transaction_currency="USD")).action for size in (above, below)]
+    assert actions == ["block", "allow"]
+
+
+def test_stale_rates_are_told_where_money_was_converted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next day the rates are new again: what was decided says for ever what it was decided with."""
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=-1))
+    desk.publish(CASH_OF_HIGH)
+    own, foreign = desk.decide(given=cash(-1.0)), desk.decide(given=cash(-1.0, transaction_currency="USD"))
+    assert _answer(own)["stale_rates_days"] is None, "nothing was converted"
+    today = from_microseconds(desk.bank.now).date()
+    with Session(desk.bank.engine) as session:
+        age = (today - rates.rates_for(session, desk.bank.of, "EUR", today).newest).days
+    assert _answer(foreign)["stale_rates_days"] == age
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=age))
+    assert _answer(desk.decide(given=cash(-1.0, transaction_currency="USD")))["stale_rates_days"] is None
+    assert replay_decision(desk.bank.engine, desk.bank.actor, foreign.number).same
+
+
+def _answer(made: Any) -> Any:
+    assert made.answer is not None
+    return made.answer
+
+
+def test_it_is_written_down_once_and_recorded_and_the_transaction_is_not_stored(desk: Desk) -> None:
+    desk.publish(CASH)
+    before = len(audited(desk.bank.engine))
+    made = desk.decide(given=cash(transaction_id="t-1"))
+    told = audited(desk.bank.engine)[before:]
+    assert told == [
+        ("token:1", "decision.made", str(made.number), {"policy": "payments", "version": 1, "action": "allow"})
+    ]
+    with Session(desk.bank.engine) as session:
+        assert session.scalar(select(func.count()).select_from(Transaction)) == 0
+    findings: list[Any] = []
+    verify(desk.bank.engine, findings.append)
+    assert not findings
+    assert len(desk.rows()) == 1
+
+
+def test_asked_again_under_the_same_key_it_gives_what_was_decided(desk: Desk) -> None:
+    desk.publish(CASH_OF_HIGH)
+    first = desk.decide(given=cash(transaction_id="t-1"))
+    desk.publish(CASH)
+    desk.bank.wait(3)
+    again = desk.decide(given=cash(transaction_id="t-1"), freshness=Freshness.NOW)
+    assert again.repeated
+    assert (again.number, again.action, again.answer) == (first.number, "block", first.answer)
+    anew = desk.decide(given=cash(transaction_id="t-1"), decision_key="second look")
+    assert (anew.repeated, anew.action) == (False, "allow")
+    assert desk.decide(given=cash(transaction_id="t-1"), decision_key="second look").number == anew.number
+    assert len(desk.rows()) == 2
+    assert len({desk.decide().number for _ in range(2)}) == 2, "without a key each call is another decision"
+
+
+def test_a_key_stands_for_one_question(desk: Desk) -> None:
+    desk.publish(CASH)
+    desk.publish(CASH, name="transfers")
+    first = desk.decide(given=cash(transaction_id="t-1"))
+    for name, other in (("bo", cash(transaction_id="t-1")), ("ada", cash(-5.0, transaction_id="t-1"))):
+        with pytest.raises(ActionRefused, match="payments decided on something else under 't-1'"):
+            desk.decide(name, other)
+    assert desk.decide(given=cash(transaction_id="t-1"), policy="transfers").number != first.number
+
+
+def test_another_organisation_has_keys_of_its_own(desk: Desk, engine: Engine) -> None:
+    other = opened(engine, "other")
+    for one in (desk, other):
+        one.publish(CASH)
+    mine, theirs = (one.decide(given=cash(transaction_id="t-1")) for one in (desk, other))
+    assert not theirs.repeated
+    with pytest.raises(NotThere, match=f"there is no decision {mine.number}"):
+        read_decision(engine, other.ana, mine.number)
+    desk.bank.put("only ours", country="NO")
+    with pytest.raises(NotThere, match="there is no customer 'only ours'"):
+        other.decide("only ours")
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\0b", 5])
+def test_a_key_can_be_kept(desk: Desk, key: Any) -> None:
+    desk.publish(CASH)
+    with pytest.raises(ConfigError, match="decision_key must be text of 1 to 200 characters"):
+        desk.decide(decision_key=key)
+    with pytest.raises((ConfigError, DataNotValid), match="transaction_id"):
+        desk.decide(given=cash(transaction_id=key))
+
+
+def test_a_level_that_was_never_computed_is_computed_for_it(desk: Desk) -> None:
+    desk.publish(CASH_OF_HIGH)
+    stored = desk.decide("cy")
+    assert (stored.action, _answer(stored)["level"]["status"]) == ("allow", "never assessed")
+    assert _answer(stored)["rules"][0]["missing"] == ["level"]
+    assert _answer(stored)["line"] == "Allow, as no rule gives an action; not known: R0"
+    made = desk.decide("cy", freshness=Freshness.REFRESH)
+    assert (made.action, _answer(made)["level"]["level"]) == ("block", "high")
+    assert desk.rows()[-1].assessment_number == 1
+
+
+def test_a_level_that_stands_is_refreshed_behind_the_answer(desk: Desk) -> None:
+    desk.publish(CASH_OF_HIGH)
+    assert desk.bank.settle() == 1, "cy"
+    desk.decide()
+    assert desk.bank.settle() == 0, "as it stands"
+    made = desk.decide(freshness=Freshness.REFRESH)
+    assert Reason.VIEW in Reason(desk.bank.mark_of("ada").reasons)
+    assert _answer(made)["level"]["refreshing"] is False
+    assert _answer(desk.decide())["level"]["refreshing"] is True
+    assert desk.bank.settle() == 1
+
+
+def test_where_a_level_cannot_be_computed_it_is_unknown_and_the_decision_is_made(desk: Desk) -> None:
+    desk.bank.activate(banks.document({"listed": banks.LISTED}))
+    desk.publish({**CASH_OF_HIGH, "on_unknown": "review"})
+    made = desk.decide("cy", freshness=Freshness.NOW)
+    assert (made.action, _answer(made)["level"]["status"]) == ("review", "never assessed")
+    assert desk.bank.mark_of("cy").error
+    kept = desk.decide("ada", freshness=Freshness.NOW)
+    assert (kept.action, _answer(kept)["level"]["level"]) == ("block", "high"), "as it stood"
+
+
+def test_it_may_ask_for_a_level_of_now(desk: Desk) -> None:
+    desk.publish(CASH_OF_HIGH)
+    desk.bank.wait(1)
+    desk.bank.put("bo", country="KP")
+    assert desk.decide("bo").action == "allow"
+    assert desk.decide("bo", freshness=Freshness.NOW).action == "block"
+
+
+def test_the_age_of_a_level_counts_in_days(desk: Desk) -> None:
+    old = {"id": "old", "when": {"level": "age_days", "above": 7}, "action": "review"}
+    desk.publish(old)
+    desk.bank.wait(7)
+    assert desk.decide().action == "allow"
+    desk.bank.wait(microseconds=1)
+    made = desk.decide()
+    assert made.action == "review"
+    assert "age of the level in days is 7.00000000001" in _answer(made)["rules"][0]["seen"]
+    desk.bank.now -= 100 * DAY_US
+    assert "age of the level in days is 0" in _answer(desk.decide())["rules"][0]["seen"], "another clock was ahead"
+
+
+def test_every_kind_of_input_is_read(desk: Desk) -> None:
+    """Attributes, tags, screenings, stored transactions, indicators, lists, status and source."""
+    bank = desk.bank
+    put_list_version(bank.engine, bank.actor, "hot", 0, ["IR"], "Hot", "us", bank.now)
+    set_tag(bank.engine, bank.actor, "customer", "ada", "watch", now_us=bank.now)
+    for number in range(3):
+        bank.pay(number, "ada", transaction_amount=100.0)
+    conditions: list[Any] = [
+        {"field": "country", "in_list": "hot"},
+        {"tag": "watch", "is": "present"},
+        {"screening": "pep", "is": "absent"},
+        {"sum": "amount", "over": "1 day", "equals": 300},
+        {"count": "transactions", "where": {"field": "operation", "equals": "cash"}, "equals": 3},
+        {"ratio": [{"transaction": "amount"}, {"mean": "amount"}], "equals": 12},
+        {"indicator": "account_age", "above": 0},
+        {"level": "status", "equals": "assessed"},
+        {"level": "source", "equals": "rules"},
+        {"level": "rules", "equals": "high"},
+        {"transaction": "direction", "equals": "withdrawal"},
+        {"transaction": "state", "equals": "pending"},
+        {"transaction": "amount", "in_currency": "EUR", "equals": 1200},
+        {"transaction": "amount", "in_currency": "USD", "equals": 1200},
+        {"transaction": "time", "at_most": "2027-01-01"},
+        {"count": "cases", "equals": 0},
+        {"count": "alerts", "equals": 0},
+    ]
+    rules = [{"when": condition, "action": "note"} for condition in conditions]
+    desk.publish(*rules)
+    made = desk.decide()
+    found = [rule["outcome"] for rule in _answer(made)["rules"]]
+    unknown = {2, 6, 13}
+    assert found == ["unknown" if at in unknown else "held" for at in range(len(rules))]
+    assert _answer(made)["lists"] == {"hot": "1970-01-01T00:00:00+00:00"}
+    assert replay_decision(bank.engine, bank.actor, made.number).same
+
+
+def test_an_override_is_the_level_in_force(desk: Desk) -> None:
+    when = {"all": [{"level": "rules", "equals": "low"}, {"level": "in_force", "equals": "high"}]}
+    desk.publish({"when": when, "action": "block"})
+    desk.bank.override("bo", 3)
+    desk.bank.settle()
+    made = desk.decide("bo")
+    assert made.action == "block"
+    assert _answer(made)["level"]["source"] == "override"
+    assert _answer(made)["level"]["override"] == 1
+
+
+def test_what_does_not_concern_the_entity_is_not_counted(desk: Desk) -> None:
+    desk.publish({"when": {"count": "transactions", "above": 0}, "action": "block"})
+    desk.bank.pay(1, "bo")
+    assert desk.decide("ada").action == "allow"
+    assert desk.decide("bo").action == "block"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"transaction_amount": None}, "transaction_amount is missing"),
+        ({"transaction_currency": None}, "transaction_currency is missing"),
+        ({"transaction_currency": "EURO"}, "transaction_currency"),
+        ({"transaction_amount": "12"}, "transaction_amount"),
+        ({"transaction_amount": [1]}, "transaction_amount"),
+        ({"transaction_amount": float("inf")}, "transaction_amount"),
+        ({"transaction_date": "2026-12-01"}, "transaction_date is in the future"),
+        ({"transaction_date": "soon"}, "transaction_date"),
+        ({"transaction_state": "maybe"}, "transaction_state"),
+        ({"operation": 5.5}, "operation"),
+        ({"amount": 5}, "amount is no field of it; allowed: transaction_id, transaction_amount"),
+        ({"user_id": "bo"}, "user_id is 'bo'; allowed: ada, whom it is decided on"),
+        ({"user_id": ["ada"]}, "user_id is "),
+    ],
+)
+def test_a_transaction_that_cannot_be_read_is_refused(desk: Desk, given: Any, told: str) -> None:
+    desk.publish(CASH)
+    with pytest.raises(DataNotValid) as refused:
+        desk.decide(given={**cash(), **given})
+    assert told in str(refused.value)
+    assert desk.rows() == []
+
+
+def test_a_transaction_may_say_as_much_as_a_stored_one(desk: Desk) -> None:
+    desk.publish({"when": {"transaction": "time", "below": "2026-11-19"}, "action": "note"})
+    full = cash(
+        transaction_id="t-1",
+        user_id="ada",
+        transaction_date="2026-11-18T10:00:00",
+        transaction_state="completed",
+        user_balance=10.0,
+        user_category="API",
+        user_created="2020-01-01",
+    )
+    made = desk.decide(given=full)
+    assert made.action == "note"
+    assert _answer(made)["transaction"] == {
+        "transaction_id": "t-1",
+        "amount": "-1200.0",
+        "currency": "EUR",
+        "state": "COMPLETED",
+        "time": "2026-11-18T10:00:00+00:00",
+        "fields": {"operation": "cash"},
+    }
+
+
+def test_the_policy_is_for_the_type_of_the_entity(desk: Desk) -> None:
+    desk.bank.add_type("account", {"country": "country"}, {"operation": "text"})
+    desk.bank.put("acc", kind="account", country="NO")
+    desk.publish(CASH, name="of-accounts", entity_type="account")
+    with pytest.raises(ConfigError, match="the policy of-accounts decides on entities of the type account alone"):
+        desk.decide(policy="of-accounts")
+    with pytest.raises(NotThere, match="there is no customer 'nobody'"):
+        desk.decide("nobody", policy="of-accounts")
+
+
+def test_a_list_without_a_version_yet_is_told(desk: Desk) -> None:
+    put_list_version(desk.bank.engine, desk.bank.actor, "late", desk.bank.now + 1, ["IR"], "Late", "us", desk.bank.now)
+    desk.publish({"when": {"field": "country", "in_list": "late"}, "action": "block"})
+    with pytest.raises(RulesetNotValid, match="has no version before"):
+        desk.decide()
+    desk.bank.wait(microseconds=1)
+    assert desk.decide().action == "block"
+
+
+def test_who_is_erased_meanwhile_leaves_nothing(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fivefold.usecases.decisions import decide as decisions
+    from fivefold.usecases.erasure.erase import erase_entity
+
+    desk.publish(CASH)
+    made = decisions.answered
+
+    def erased_meanwhile(*given: Any) -> Any:
+        found = made(*given)
+        later = desk.bank.now + 4000 * DAY_US
+        erase_entity(desk.bank.engine, desk.ana, "customer", "ada", tmp_path / "erased", now_us=later)
+        desk.bank.put("ada", country="NO")
+        return found
+
+    monkeypatch.setattr(decisions, "answered", erased_meanwhile)
+    with pytest.raises(NotThere, match="there is no customer 'ada'"):
+        desk.decide()
+    assert desk.rows() == []
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_of_several_who_ask_the_same_at_once_all_get_one_decision(kind: str, tmp_path: Path, key: str | None) -> None:
+    def prepare(engine: Engine) -> Bank:
+        made = opened(engine)
+        made.publish(CASH_OF_HIGH)
+        return made.bank
+
+    def asking(engine: Engine, bank: Bank) -> Any:
+        bank.engine = engine
+        return Desk(bank).decide(given=cash(transaction_id="t-1"), decision_key=key)
+
+    made = together(kind, tmp_path, prepare, asking, asking, asking)
+    assert len({each.number for each in made}) == 1, made
+    assert [each.repeated for each in made].count(False) == 1
+    assert {each.action for each in made} == {"block"}
+
+
+class _Names:
+    """Names that no other example has."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def another(self) -> str:
+        self.count += 1
+        return f"drawn-{self.count}"
+
+
+_NAMES = _Names()
+
+
+@given(
+    rules=drawn_rules,
+    wins=st.sampled_from(["first", "most severe"]),
+    name=st.sampled_from(["ada", "bo", "cy"]),
+    amount=st.sampled_from([-1000.0, 999.99, 1000.0, 1000.01, 0.0]),
+)
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
+def test_it_decides_as_the_book_does_and_again_to_the_byte(
+    desk: Desk, rules: list[Any], wins: str, name: str, amount: float
+) -> None:
+    if not desk.rows():
+        desk.value("bo", 2.5)
+    policy = _NAMES.another()
+    line = desk.publish(*rules, name=policy, wins=wins)
+    assert line.state == "active"
+    made = desk.decide(name, cash(amount), policy)
+    direction = "deposit" if amount > 0 else "withdrawal" if amount < 0 else None
+    row = ({"ada": 3, "bo": 1}.get(name), {"bo": 2.5}.get(name), round(abs(amount) * 100), direction, False)
+    action, decided = decision_of(rules, wins, row)
+    assert (made.action, _answer(made)["decided_by"]) == (action, None if decided is None else f"r{decided}")
+    assert [(rule["outcome"], rule["action"]) for rule in _answer(made)["rules"]] == [
+        outcome_of(rule, row) for rule in rules
+    ]
+    assert replay_decision(desk.bank.engine, desk.ana, made.number).same

@@ -1,0 +1,161 @@
+"""Decisions as they were made: read, listed, made again to the byte; and gone once they were erased."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, update
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.paging import Part
+from fivefold.store.tables.events import Decision
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_decision, replay_named
+from fivefold.usecases.erasure.erase import erase_entity
+from tests.store.audits import forged
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.at_once import put_list_version
+from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
+
+
+@pytest.fixture
+@filled_once
+def desk(engine: Engine) -> Desk:
+    return opened(engine)
+
+
+def rewrite(desk: Desk, number: int, **values: Any) -> None:
+    with forged(desk.bank.engine) as connection:
+        connection.execute(update(Decision).where(Decision.id == number).values(**values))
+
+
+def test_a_decision_is_read_as_it_was_made(desk: Desk) -> None:
+    desk.publish(CASH_OF_HIGH)
+    made = desk.decide()
+    assert read_decision(desk.bank.engine, desk.ana, made.number) == made
+
+
+def test_decisions_are_listed_the_latest_first_page_by_page(desk: Desk) -> None:
+    desk.publish(CASH_OF_HIGH)
+    numbers = [desk.decide(given=cash(-1000.0 - at)).number for at in range(3)]
+    desk.decide("bo")
+    ask = (desk.bank.engine, desk.ana, "customer", "ada")
+    found = list_decisions(*ask)
+    assert [line.number for line in found] == numbers[::-1]
+    assert [line.action for line in found] == ["block", "block", "allow"]
+    assert found[0].line == "Block, by R0"
+    assert found[0].policy == ("payments", 1)
+    assert [line.number for line in list_decisions(*ask, Part(1, (numbers[2],)))] == [numbers[1]]
+
+
+def test_a_decision_comes_out_again_whatever_came_after(desk: Desk) -> None:
+    """Another policy, another ruleset, another version of a list, other levels, values and attributes."""
+    bank = desk.bank
+    put_list_version(bank.engine, bank.actor, "hot", 0, ["IR"], "Hot", "us", bank.now)
+    desk.value("ada", 4.1)
+    desk.publish({"when": {"field": "country", "in_list": "hot"}, "action": "review"}, WORTH, CASH_OF_HIGH)
+    numbers = [desk.decide(name, cash(amount)).number for name in ("ada", "bo") for amount in (-1200.0, 0.3)]
+    stored = [read_decision(bank.engine, desk.ana, number).answer for number in numbers]
+    put_list_version(bank.engine, bank.actor, "hot", bank.now + 1, ["NO"], "Hot", "us", bank.now)
+    bank.activate(banks.document({"income": banks.INCOME}))
+    bank.wait(5)
+    bank.put("ada", country="NO", income=5)
+    desk.value("ada", 1.0)
+    desk.publish(CASH)
+    bank.mark("ada")
+    bank.settle()
+    for number in numbers:
+        found = replay_decision(bank.engine, desk.ana, number)
+        assert found.same, (found.stored, found.made)
+        assert found.assessment == f"d:{number}"
+        assert found.engine == found.engine_now
+    assert [read_decision(bank.engine, desk.ana, number).answer for number in numbers] == stored
+
+
+@pytest.mark.parametrize(
+    ("column", "old", "new"),
+    [
+        ("answer", '"action":"block"', '"action":"allow"'),
+        ("answer", '"level":"high"', '"level":"low"'),
+        ("inputs", '"{\\"level\\":\\"in_force\\"}":3', '"{\\"level\\":\\"in_force\\"}":1'),
+        ("inputs", '"score":"4.1"', '"score":"4.2"'),
+        ("inputs", '"version":1', '"version":2'),
+    ],
+)
+def test_one_that_was_changed_does_not_come_out_again(desk: Desk, column: str, old: str, new: str) -> None:
+    desk.value("ada", 4.1)
+    desk.publish(CASH_OF_HIGH)
+    made = desk.decide()
+    (row,) = desk.rows()
+    text = getattr(row, column)
+    assert old in text
+    rewrite(desk, made.number, **{column: text.replace(old, new)})
+    assert not replay_decision(desk.bank.engine, desk.ana, made.number).same
+
+
+def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:
+    desk.publish(CASH)
+    made = desk.decide()
+    ask = (desk.bank.engine, desk.ana)
+    assert replay_named(*ask, f"d:{made.number}").made == replay_decision(*ask, made.number).made
+    assert '"ruleset":"retail"' in replay_named(*ask, f"{desk.bank.id_of('ada')}.1").made
+    for name in ("d:", "d:x", "d:1.1", "d:-1", "d:99", f"d:{10**18}"):
+        with pytest.raises(NotThere, match="there is no decision"):
+            replay_named(*ask, name)
+    with pytest.raises(NotThere, match="there is no assessment 'e:1'"):
+        replay_named(*ask, "e:1")
+
+
+def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) -> None:
+    desk.publish(CASH_OF_HIGH)
+    made = desk.decide(given=cash(transaction_id="t-1", operation="cash"))
+    later = desk.bank.now + 4000 * DAY_US
+    erase_entity(desk.bank.engine, desk.ana, "customer", "ada", tmp_path / "erased", now_us=later)
+    with pytest.raises(ActionRefused, match=f"decision {made.number} was erased: what it was made from is gone"):
+        replay_decision(desk.bank.engine, desk.ana, made.number)
+    found = read_decision(desk.bank.engine, desk.ana, made.number)
+    assert (found.action, found.answer, found.policy) == ("block", None, ("payments", 1))
+    with pytest.raises(NotThere):
+        list_decisions(desk.bank.engine, desk.ana, "customer", "ada")
+    (line,) = list_decisions(desk.bank.engine, desk.ana, "customer", f"erased-{desk.rows()[0].entity_id}")
+    assert (line.action, line.line) == ("block", "")
+    assert desk.rows()[0].decision_key is None, "a transaction's number may say whose it was"
+    findings: list[Any] = []
+    verify(desk.bank.engine, findings.append)
+    assert not findings
+
+
+def test_digests_of_what_was_decided_stand_in_the_audit_log(desk: Desk) -> None:
+    from hashlib import sha256
+
+    from fivefold.store.tables.audit import AuditValues
+    from tests.usecases.governed import rows_of
+
+    desk.publish(CASH_OF_HIGH)
+    desk.decide()
+    (row,) = desk.rows()
+    told = json.loads(rows_of(desk.bank.engine, AuditValues)[-1]["after"])
+    assert told == {name: sha256((getattr(row, name) or "").encode()).hexdigest() for name in ("inputs", "answer")}
+
+
+@pytest.mark.parametrize("number", [0, 99, 2**62])
+def test_what_is_not_there_is_not_there(desk: Desk, number: int) -> None:
+    for ask in (read_decision, replay_decision):
+        with pytest.raises(NotThere, match=f"there is no decision {number}"):
+            ask(desk.bank.engine, desk.ana, number)
+
+
+def test_nor_is_that_of_another_organisation(desk: Desk, engine: Engine) -> None:
+    desk.publish(CASH)
+    made = desk.decide()
+    other = opened(engine, "other")
+    for ask in (read_decision, replay_decision):
+        with pytest.raises(NotThere, match=f"there is no decision {made.number}"):
+            ask(engine, other.ana, made.number)
+    desk.bank.put("only ours", country="NO")
+    with pytest.raises(NotThere, match="there is no customer 'only ours'"):
+        list_decisions(engine, other.ana, "customer", "only ours")
+    assert list_decisions(engine, other.ana, "customer", "ada") == []

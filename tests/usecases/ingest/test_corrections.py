@@ -1,0 +1,311 @@
+"""A settled transaction is corrected or reversed by a fact that names it; what was known before stays as it was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import DataNotValid
+from fivefold.domain.paging import Part
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest.files import ImportFile, import_table
+from fivefold.usecases.ingest.transactions import TransactionsTaken, add_transactions
+from fivefold.usecases.levels.entity_profile import list_transactions
+from fivefold.usecases.levels.portfolio import transactions_of
+from fivefold.usecases.levels.replay import replay
+from tests.store.audits import forged
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+LOW, MEDIUM = 1, 2
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    """A ruleset by which 1,000 in cash within 180 days are medium, and a cooldown of ten days."""
+    made = Bank(engine)
+    made.activate(banks.document({"cash": banks.CASH}))
+    made.put("a")
+    made.put("b")
+    made.settle()
+    return made
+
+
+def take(bank: Bank, *rows: dict[str, Any]) -> TransactionsTaken:
+    return add_transactions(bank.engine, bank.actor, list(rows), now_us=bank.now)
+
+
+def correct(bank: Bank, number: str, about: str = "t1", **changed: Any) -> TransactionsTaken:
+    return take(bank, correction(number, about, **changed))
+
+
+def correction(number: str, about: str = "t1", **changed: Any) -> dict[str, Any]:
+    return {"transaction_id": number, "corrects": about, "correction_reason": "typed wrong", **changed}
+
+
+def reversal(number: str, about: str = "t1", **changed: Any) -> dict[str, Any]:
+    return {"transaction_id": number, "reverses": about, "correction_reason": "sent twice", **changed}
+
+
+def payment(bank: Bank, number: int = 1, user: str = "a", **changed: Any) -> dict[str, Any]:
+    row = banks.platforms.transaction(number, user, transaction_date=bank.day, operation="cash")
+    return {**row, "transaction_amount": 2000.0, **changed}
+
+
+def cash_seen(bank: Bank, name: str = "a") -> str:
+    """What the last assessment says of the cash."""
+    (rule,) = json.loads(bank.assessments(name)[-1].breakdown or "")["rules"]
+    return str(rule["seen"]).replace(",", "").removesuffix(".00 EUR").rpartition(" is ")[2]
+
+
+def findings(bank: Bank) -> list[str]:
+    found: list[Any] = []
+    verify(bank.engine, found.append)
+    return [str(each) for each in found]
+
+
+def test_a_large_payment_is_reversed_the_next_day(bank: Bank) -> None:
+    """Monday: 2,000 in cash, medium. Tuesday: it was sent twice. The level falls once the cooldown is over."""
+    bank.pay(1)
+    bank.settle()
+    assert (bank.level(), cash_seen(bank)) == (MEDIUM, "2000")
+    first = f"{bank.id_of('a')}.{bank.assessments()[-1].number}"
+    bank.wait(days=1)
+    assert take(bank, reversal("r1")) == TransactionsTaken(0, 0, 0, corrections=1)
+    assert bank.mark_of("a").reasons & Reason.TRANSACTION
+    bank.settle()
+    assert bank.level() == MEDIUM, "the cooldown of ten days is not over"
+    assert cash_seen(bank) == "0"
+    assert bank.assessments()[-1].score == "0"
+    bank.wait(days=10)
+    bank.settle()
+    assert bank.level() == LOW
+    assert replay(bank.engine, bank.actor, first).same, "what was assessed before is what it was"
+    assert findings(bank) == []
+
+
+def test_what_is_sent_again_counts_once(bank: Bank) -> None:
+    bank.pay(1)
+    known = {"correction_known_at": bank.day}
+    assert take(bank, reversal("r1"), reversal("r1")).corrections == 1
+    bank.wait(days=1)
+    bank.settle()
+    assert take(bank, reversal("r1")) == TransactionsTaken(0, 0, 1)
+    assert take(bank, reversal("r1", **known)) == TransactionsTaken(0, 0, 1)
+    assert not bank.mark_of("a").reasons & Reason.TRANSACTION
+    with pytest.raises(DataNotValid, match="'r1' was taken with other content"):
+        take(bank, reversal("r1", correction_reason="another"))
+
+
+def test_a_correction_changes_what_it_names_and_leaves_the_rest(bank: Bank) -> None:
+    """A field that the correction does not speak of is not lost: without `operation` it would be no cash."""
+    bank.pay(1)
+    correct(bank, "c1", transaction_amount=1500.0)
+    bank.settle()
+    assert bank.level() == MEDIUM
+    assert cash_seen(bank) == "1500"
+    correct(bank, "c2", operation="wire")
+    bank.settle()
+    assert cash_seen(bank) == "0"
+    correct(bank, "c3", operation="cash", transaction_currency="EUR")
+    bank.settle()
+    assert cash_seen(bank) == "1500", "the first correction still holds"
+
+
+def test_before_it_was_known_the_original_counts(bank: Bank) -> None:
+    """A worker that is as of yesterday does not know what was learnt today; it looks again then."""
+    bank.pay(1)
+    yesterday = bank.now
+    bank.wait(days=1)
+    take(bank, reversal("r1"))
+    bank.now, today = yesterday + 1, bank.now
+    bank.mark("a")
+    bank.settle()
+    assert cash_seen(bank) == "2000"
+    bank.now = today
+    bank.settle()
+    assert cash_seen(bank) == "0"
+
+
+def test_what_was_known_last_holds_whatever_came_first(bank: Bank) -> None:
+    bank.pay(1)
+    first, _ = bank.day, bank.wait(days=1)
+    second, _ = bank.day, bank.wait(days=1)
+    correct(bank, "c2", transaction_amount=1200.0, correction_known_at=second)
+    correct(bank, "c1", transaction_amount=1700.0, correction_known_at=first)
+    bank.settle()
+    assert cash_seen(bank) == "1200"
+
+
+def test_a_reversal_by_mistake_is_undone_by_a_correction(bank: Bank) -> None:
+    bank.pay(1)
+    take(bank, reversal("r1"))
+    bank.wait(microseconds=1)
+    with pytest.raises(DataNotValid, match="reverses is 't1', which is reversed since 2026-11-20"):
+        take(bank, reversal("r2"))
+    correct(bank, "c1", transaction_amount=2000.0)
+    bank.settle()
+    assert cash_seen(bank) == "2000"
+    bank.wait(microseconds=1)
+    assert take(bank, reversal("r2")).corrections == 1
+    with pytest.raises(DataNotValid, match="row 2: reverses is 't2', which is reversed since"):
+        take(bank, payment(bank, 2), reversal("r4", "t2"), reversal("r3", "t2"))
+
+
+def test_it_may_come_before_what_it_names(bank: Bank) -> None:
+    assert take(bank, reversal("r1"), payment(bank)) == TransactionsTaken(1, 0, 0, corrections=1)
+    bank.settle()
+    assert bank.level() == LOW
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (reversal("r1", "t9"), "reverses is 't9': no customer has such a transaction"),
+        (reversal("r1", user_id="b"), "user_id is 'b', whose it is not"),
+        (reversal("t1", "t2"), "transaction_id is 't1', a transaction that is there"),
+        (reversal("r1", "c0"), "reverses is 'c0', itself a correction; allowed: 't1', the transaction"),
+        (reversal("t1"), "transaction_id is that of the transaction itself"),
+        (reversal("r1", corrects="t1"), "reverses stands beside corrects"),
+        (reversal("r1", transaction_amount=-2000.0), "transaction_amount is given with a reversal"),
+        (reversal("r1", correction_reason=None), "correction_reason is missing"),
+        (reversal("r1", correction_reason="x" * 501), "at most 500 characters"),
+        (reversal("r1", correction_known_at="2026-11-20T00:00:01"), "correction_known_at is in the future"),
+        (correction("c1"), "corrects has nothing beside it"),
+        (correction("c1", transaction_amount="x"), "transaction_amount is 'x'"),
+        (correction("c1", transaction_currency="EURO"), "transaction_currency is 'EURO'"),
+        (correction("c1", operation=5.5), "operation is '5.5'"),
+    ],
+)
+def test_what_names_nothing_that_is_there_is_refused_by_its_row(bank: Bank, row: dict[str, Any], words: str) -> None:
+    take(bank, payment(bank), payment(bank, 2), correction("c0", operation="cash"))
+    with pytest.raises(DataNotValid, match=words) as refused:
+        take(bank, payment(bank, 3), row)
+    assert [problem.row for problem in refused.value.problems] == [1]
+
+
+def test_another_organisations_transaction_is_not_there(bank: Bank) -> None:
+    other = Bank(bank.engine, "other")
+    other.put("a")
+    bank.pay(1)
+    with pytest.raises(DataNotValid, match="no customer has such a transaction"):
+        take(other, reversal("r1"))
+    other.pay(1)
+    assert take(other, reversal("r1")).corrections == 1
+    bank.settle()
+    assert cash_seen(bank) == "2000"
+
+
+def test_an_owner_is_assessed_again_when_an_account_is_corrected(bank: Bank) -> None:
+    bank.put("account", owner=("customer", "a"))
+    bank.pay(1, "account")
+    bank.settle()
+    assert bank.level() == MEDIUM
+    take(bank, reversal("r1"))
+    assert bank.mark_of("a").reasons & Reason.TRANSACTION
+    bank.settle()
+    assert cash_seen(bank) == "0"
+
+
+def test_people_see_the_transaction_and_what_was_said_of_it(bank: Bank) -> None:
+    bank.pay(1)
+    correct(bank, "c1", transaction_amount=1500.0, operation="wire")
+    bank.wait(days=1)
+    take(bank, reversal("r1"))
+    (line,) = list_transactions(bank.engine, bank.actor, "customer", "a", Part(10))
+    assert (line.amount, line.fields) == (2000.0, {"operation": "cash"})
+    said = [(each.number, each.kind, each.reason, each.set_by, each.changes) for each in line.corrections]
+    assert said == [
+        ("c1", "correction", "typed wrong", "member:1", {"transaction_amount": 1500.0, "operation": "wire"}),
+        ("r1", "reversal", "sent twice", "member:1", {}),
+    ]
+
+
+def test_corrections_are_history(bank: Bank) -> None:
+    bank.pay(1)
+    correct(bank, "c1", transaction_amount=-0.0)
+    correct(bank, "c2", transaction_amount=0.1, transaction_state="FAILED", user_balance=3.5)
+    assert findings(bank) == []
+    for statement in ("UPDATE corrections SET amount = 1", "DELETE FROM corrections"):
+        with pytest.raises(DBAPIError, match="is refused"), bank.engine.begin() as connection:
+            connection.execute(text(statement))
+    for statement, problem in {
+        "UPDATE corrections SET amount = 7 WHERE external_id = 'c2'": "not as they were written: c2",
+        "UPDATE corrections SET known_us = known_us + 1 WHERE external_id = 'c1'": "not as they were written: c1",
+        "DELETE FROM corrections WHERE external_id = 'c1'": "1 of its 1 transactions are missing",
+    }.items():
+        with forged(bank.engine) as connection:
+            connection.execute(text(statement))
+        assert any(problem in each for each in findings(bank)), statement
+
+
+def test_who_is_erased_cannot_be_corrected_and_nothing_of_it_is_left(bank: Bank, tmp_path: Path) -> None:
+    bank.pay(1)
+    bank.pay(2, "b")
+    take(bank, correction("c1", correction_reason="of zanzibar", operation="zanzibar"), reversal("r2", "t2"))
+    bank.wait(days=3650)
+    erase_entity(bank.engine, bank.actor, "customer", "a", tmp_path / "register", now_us=bank.now)
+    with bank.engine.connect() as connection:
+        left = connection.execute(text("SELECT external_id FROM corrections")).scalars().all()
+    assert left == ["r2"]
+    assert findings(bank) == []
+    with pytest.raises(DataNotValid, match="no customer has such a transaction"):
+        take(bank, reversal("r1"))
+    with forged(bank.engine) as connection:
+        connection.execute(text("UPDATE corrections SET reason = 'x'"))
+    assert any("not as they were written: r2" in each for each in findings(bank))
+
+
+def test_a_correction_is_activity_and_keeps_a_customer(bank: Bank, tmp_path: Path) -> None:
+    bank.pay(1)
+    bank.wait(days=3650)
+    take(bank, reversal("r1"))
+    with pytest.raises(Exception, match="records are kept for 1,826 days after the last activity"):
+        erase_entity(bank.engine, bank.actor, "customer", "a", tmp_path / "register", now_us=bank.now)
+
+
+def test_a_file_brings_corrections_among_transactions(bank: Bank, tmp_path: Path) -> None:
+    """A correction of nothing is set aside with its reason; empty fields of a correction change nothing."""
+    path = tmp_path / "day.csv"
+    path.write_text(
+        "transaction_id,user_id,transaction_amount,transaction_currency,transaction_date,operation,corrects,reverses,"
+        "correction_reason\n"
+        "c1,,1500,,,,t1,,typed wrong\n"
+        "t1,a,2000,EUR,2026-11-19,cash,,,\n"
+        "t2,a,3000,EUR,2026-11-19,cash,,,\n"
+        "r1,a,,,,,,t2,sent twice\n"
+        "r2,,,,,,,t9,sent twice\n",
+        encoding="utf-8",
+    )
+    file = ImportFile(path, tmp_path / "notes")
+    done = import_table(bank.engine, bank.actor, "transactions", "customer", file, clock=lambda: bank.now)
+    assert (done.rows, done.new, done.changed, done.refused) == (5, 2, 2, 1)
+    assert "t9" in (tmp_path / "day.refused.csv").read_text(encoding="utf-8")
+    bank.settle()
+    assert cash_seen(bank) == "1500"
+    again = import_table(bank.engine, bank.actor, "transactions", "customer", file, clock=lambda: bank.now)
+    assert (again.new, again.changed, again.same) == (0, 0, 4)
+
+
+def test_the_value_model_reads_what_is_right(bank: Bank) -> None:
+    whole = {"user_balance": 5.0, "user_created": "2025-01-01", "user_category": "WEB"}
+    take(bank, payment(bank, **whole), payment(bank, 2, **whole))
+    take(bank, correction("c1", user_balance=7.0, transaction_date="2026-11-18"), reversal("r2", "t2"))
+    whose = pl.DataFrame({"fact_of": [bank.id_of("a")], "entity": [bank.id_of("a")]})
+    with Session(bank.engine) as session:
+        before = transactions_of(session, whose, bank.now - 1, for_value=True)
+        after = transactions_of(session, whose, bank.now, for_value=True)
+    assert before["balance"].to_list() == [5.0, 5.0]
+    assert after.select("transaction_id", "balance", "amount", "at_us").rows() == [
+        ("t1", 7.0, 2000.0, parse_moment("2026-11-18"))
+    ]

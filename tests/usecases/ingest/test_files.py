@@ -1,0 +1,349 @@
+"""Imports go on where they were stopped, name rows of the whole file, and take nothing by halves."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+
+from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.features.reading.text_files import ColumnMap
+from fivefold.usecases.ingest import files as importing
+from fivefold.usecases.ingest.file_parts import parts
+from fivefold.usecases.ingest.files import ImportFile, Progress, import_table
+from tests.usecases import banks, platforms
+from tests.usecases.banks import Bank
+
+COUNT = 25
+
+
+@pytest.fixture
+def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    monkeypatch.setattr(importing, "ROWS", {"entities": 10, "transactions": 10})
+    return Bank(engine)
+
+
+def entities(path: Path, **changed: list[str]) -> Path:
+    columns = {"entity_id": [f"c{number}" for number in range(COUNT)], "income": ["5"] * COUNT, **changed}
+    pl.DataFrame(columns).write_csv(path)
+    return path
+
+
+def count(bank: Bank, table: str) -> int:
+    with bank.engine.connect() as connection:
+        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+class Stopped(Exception):
+    """Somebody pulled the plug."""
+
+
+def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -> None:
+    path, notes = entities(tmp_path / "e.csv"), tmp_path / "notes"
+
+    def stop(progress: Progress) -> None:
+        if progress.rows == 20:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), stop)
+    assert count(bank, "entities") == 20
+    told: list[Progress] = []
+    done = import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), told.append)
+    assert done == Progress(COUNT, COUNT, 0, 0, finished=True)
+    assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
+    assert count(bank, "entities") == COUNT
+    assert not list(notes.iterdir())
+
+
+def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> None:
+    path, notes = entities(tmp_path / "e.csv"), tmp_path / "notes"
+
+    def stop(progress: Progress) -> None:
+        if progress.rows:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), stop)
+    entities(path, income=["77"] * COUNT)
+    assert import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes)).changed == 10
+
+
+def bad_rows(bank: Bank, path: Path, tmp_path: Path, **more: Any) -> Progress:
+    return import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes", **more))
+
+
+def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv", income=["5"] * 22 + ["much"] + ["5"] * 2)
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.rows, done.new, done.refused) == (COUNT, COUNT - 1, 1)
+    assert count(bank, "entities") == COUNT - 1
+    assert [str(problem) for problem in done.problems] == ["row 24: income is 'much'; allowed: a finite number"]
+    refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False)
+    assert refused.rows() == [("c22", "much", "24", "income is 'much' (allowed: a finite number)")]
+    assert refused.columns == ["entity_id", "income", "refused_row", "refused_reason"]
+
+
+def test_the_file_of_refused_rows_is_mended_and_imported_as_it_is(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv", income=["much"] * 2 + ["5"] * 21 + ["more"] * 2)
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.new, done.refused) == (COUNT - 4, 4)
+    mended = tmp_path / "e.refused.csv"
+    assert done.refused_path == mended
+    mended.write_text(mended.read_text().replace(",much,", ",7,").replace(",more,", ",8,"))
+    assert bad_rows(bank, mended, tmp_path).new == 4
+    again = bad_rows(bank, path, tmp_path)
+    assert (again.same, again.refused, count(bank, "entities")) == (COUNT - 4, 4, COUNT)
+    assert again.refused_path == tmp_path / "e.refused-2.csv", "what was mended by hand is not written over"
+
+
+def test_every_row_of_a_kind_is_refused_with_its_reason(bank: Bank, tmp_path: Path) -> None:
+    bank.put("a")
+    columns = {
+        "transaction_id": [f"t{number}" for number in range(300)],
+        "user_id": ["a"] * 100 + ["nobody"] * 200,
+        "transaction_amount": ["1"] * 50 + ["x"] * 150 + ["1"] * 100,
+        "transaction_currency": ["EUR"] * 300,
+        "transaction_date": ["2026-01-01"] * 300,
+    }
+    pl.DataFrame(columns).write_csv(tmp_path / "t.csv")
+    file = ImportFile(tmp_path / "t.csv", tmp_path / "notes")
+    done = import_table(bank.engine, bank.actor, "transactions", "customer", file)
+    assert (done.new, done.refused) == (50, 250)
+    reasons = pl.read_csv(tmp_path / "t.refused.csv")["refused_reason"].str.slice(0, 25).value_counts()
+    assert dict(reasons.iter_rows()) == {"transaction_amount is 'x'": 150, "user_id is 'nobody': ther": 100}
+
+
+def test_one_that_was_stopped_writes_no_refused_row_twice(bank: Bank, tmp_path: Path) -> None:
+    path = entities(tmp_path / "e.csv", income=["much"] * COUNT)
+
+    def stop(progress: Progress) -> None:
+        if progress.rows == 10:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
+    with (tmp_path / "e.refused.csv").open("a") as file:
+        file.write("what was written before the plug was pulled\n")
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.refused, len(done.problems)) == (COUNT, COUNT)
+    assert pl.read_csv(tmp_path / "e.refused.csv")["refused_row"].to_list() == list(range(2, COUNT + 2))
+
+
+def test_columns_of_other_names_semicolons_and_gzip(bank: Bank, tmp_path: Path) -> None:
+    text = "kunde;einkommen\n" + "".join(f"c{number};5\n" for number in range(24)) + "c24;viel\n"
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(text.encode()))
+    names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
+    done = bad_rows(bank, tmp_path / "e.csv.gz", tmp_path, names=names)
+    assert (done.new, done.refused) == (24, 1)
+    first, second = (tmp_path / "e.refused.csv").read_text().splitlines()
+    assert (first, second[:12]) == ("kunde;einkommen;refused_row;refused_reason", "c24;viel;26;")
+
+
+TORN = ["c1;5", "c2;5;6", "", "c3", "c4;viel", "c5;5", "c6;5"]
+
+
+def test_a_line_that_is_torn_or_too_long_is_one_refused_row(bank: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text("\n".join(["kunde;einkommen", *TORN]))
+    done = bad_rows(bank, path, tmp_path, names=ColumnMap.read(["kunde=entity_id", "einkommen=income"]))
+    assert (done.rows, done.new, done.refused) == (6, 3, 3)
+    assert [str(problem) for problem in done.problems] == [
+        "row 3: line has 3 fields; allowed: 2 fields, one for each column of the header",
+        "row 5: line has 1 field; allowed: 2 fields, one for each column of the header",
+        "row 6: income is 'viel'; allowed: a finite number",
+    ]
+    allowed = "(allowed: 2 fields, one for each column of the header)"
+    refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False, separator=";").rows()
+    assert refused[:2] == [
+        ("c2", "5", "3", f"line has 3 fields {allowed}: c2;5;6"),
+        ("c3", None, "5", f"line has 1 field {allowed}: c3"),
+    ]
+    assert (refused[2][2], refused[2][0]) == ("6", "c4")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
+def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, stop_at: int
+) -> None:
+    monkeypatch.setattr(importing, "ROWS", {"entities": size})
+    path = tmp_path / "e.csv"
+    path.write_text("\n".join(["entity_id;income", *TORN]))
+
+    def stop(progress: Progress) -> None:
+        if progress.rows >= stop_at:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
+    monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.rows, done.new, done.refused) == (6, 3, 3)
+    refused = pl.read_csv(tmp_path / "e.refused.csv", infer_schema=False, separator=";")
+    assert refused["refused_row"].to_list() == ["3", "5", "6"]
+
+
+TORN_JSON = [
+    '{"kunde": "c1", "einkommen": 5}',
+    "",
+    '{"kunde": "c2", "einkommen": 5, "x',
+    '{"kunde": "c3", "einkommen": NaN}',
+    '{"kunde": "c4", "einkommen": 7}',
+    "nothing",
+]
+
+
+def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> None:
+    """The file that names it can be mended and imported: the values before the tear stand in their columns."""
+    path = tmp_path / "e.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(TORN_JSON).encode()))
+    names = ColumnMap.read(["kunde=entity_id", "einkommen=income"])
+    done = bad_rows(bank, path, tmp_path, names=names)
+    assert (done.rows, done.new, done.refused) == (5, 2, 3)
+    assert [problem.row for problem in done.problems] == [3, 4, 6]
+    refused = [json.loads(line) for line in (tmp_path / "e.refused.jsonl").read_text().splitlines()]
+    assert [(row["kunde"], row["einkommen"], row["refused_row"]) for row in refused] == [
+        ("c2", 5, 3), ("c3", None, 4), (None, None, 6),
+    ]  # fmt: skip
+    words = "line is not valid JSON: Unterminated string starting at at sign 33 (allowed: one JSON object, on a line of"
+    assert refused[0]["refused_reason"] == f"{words} its own): {TORN_JSON[2]}"
+    again = bad_rows(bank, tmp_path / "e.refused.jsonl", tmp_path, names=names)
+    assert (again.new, again.refused) == (2, 1)
+
+
+def test_a_file_without_any_object_is_refused_whole(bank: Bank, tmp_path: Path) -> None:
+    (tmp_path / "e.jsonl").write_text("entity_id\nc1\n")
+    with pytest.raises(LayoutError, match=r"e.jsonl has no line that is a JSON object: row 1: line is not valid JSON"):
+        bad_rows(bank, tmp_path / "e.jsonl", tmp_path)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("stop_at", [1, 2, 3, 4])
+def test_torn_lines_of_json_are_counted_where_a_stopped_import_goes_on(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, stop_at: int
+) -> None:
+    monkeypatch.setattr(importing, "ROWS", {"entities": size})
+    path = tmp_path / "e.jsonl"
+    path.write_text("\n".join(TORN_JSON).replace("kunde", "entity_id").replace("einkommen", "income"))
+
+    def stop(progress: Progress) -> None:
+        if progress.rows >= stop_at:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
+    monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
+    done = bad_rows(bank, path, tmp_path)
+    assert (done.rows, done.new, done.refused) == (5, 2, 3)
+    refused = [json.loads(line)["refused_row"] for line in (tmp_path / "e.refused.jsonl").read_text().splitlines()]
+    assert refused == [3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("transactions", None),
+        ("tags", {"entity_id": "c1", "tag": "watch", "from": "2026-01-01"}),
+        ("screenings", {"entity_id": "c1", "screening": "pep", "found": False, "at": "2026-01-01"}),
+        ("cases", {"entity_id": "c1", "number": "1", "opened": "2026-01-01"}),
+        ("alerts", {"entity_id": "c1", "number": "1", "opened": "2026-01-01"}),
+    ],
+)
+def test_a_torn_line_of_json_costs_no_other_row_of_any_table(
+    bank: Bank, tmp_path: Path, table: str, row: dict[str, object] | None
+) -> None:
+    bank.put("c1")
+    good = json.dumps(platforms.transaction(1, "c1") if row is None else row)
+    assert imported(bank, table, tmp_path / "rows.jsonl", f"{good[:-9]}\n{good}\n") == (1, 0, 0, 1)
+
+
+def imported(bank: Bank, table: str, path: Path, rows: str) -> tuple[int, int, int, int]:
+    path.write_text(rows)
+    file = ImportFile(path, path.parent / "notes")
+    done = import_table(bank.engine, bank.actor, table, "customer", file, clock=lambda: bank.now)
+    return done.new, done.changed, done.same, done.refused
+
+
+def test_tags_are_known_again_and_get_another_end(bank: Bank, tmp_path: Path) -> None:
+    bank.put("a")
+    rows = "entity_id,tag,from,until\na,vip,2020-01-01,\na,watch,,\nz,vip,,\na,,,\na,vip,soon,\n"
+    assert imported(bank, "tags", tmp_path / "t.csv", rows) == (2, 0, 0, 3)
+    assert imported(bank, "tags", tmp_path / "t2.csv", rows) == (0, 0, 2, 3)
+    ended = "entity_id,tag,from,until\na,vip,2020-01-01,2021-01-01\na,watch,,\n"
+    assert imported(bank, "tags", tmp_path / "t3.csv", ended) == (0, 1, 1, 0)
+    assert count(bank, "tags") == 2
+
+
+def test_screenings_are_known_again(bank: Bank, tmp_path: Path) -> None:
+    bank.put("a")
+    rows = "entity_id,screening,found,at\na,pep,true,2020-01-01\na,pep,perhaps,2020-01-02\na,pep,true,\n"
+    assert imported(bank, "screenings", tmp_path / "s.csv", rows) == (1, 0, 0, 2)
+    assert imported(bank, "screenings", tmp_path / "s2.csv", rows) == (0, 0, 1, 2)
+    assert count(bank, "screenings") == 1
+
+
+@pytest.mark.parametrize("table", ["cases", "alerts"])
+def test_cases_and_alerts_are_known_by_their_numbers(bank: Bank, tmp_path: Path, table: str) -> None:
+    bank.put("a")
+    bank.put("b")
+    rows = (
+        "entity_id,number,opened,closed,outcome\na,1,2020-01-01,,\na,2,2020-01-01,2020-02-01,confirmed\n"
+        "a,3,2020-01-01,,confirmed\na,4,2020-02-01,2020-01-01,\n"
+    )
+    assert imported(bank, table, tmp_path / "c.csv", rows) == (2, 0, 0, 2)
+    assert imported(bank, table, tmp_path / "c2.csv", rows) == (0, 0, 2, 2)
+    closed = "entity_id,number,opened,closed,outcome\na,1,2020-01-01,2020-03-01,dismissed\nb,2,2020-01-01,,\n"
+    assert imported(bank, table, tmp_path / "c3.csv", closed) == (0, 1, 0, 1)
+    reason = pl.read_csv(tmp_path / "c3.refused.csv")["refused_reason"].item()
+    assert reason.startswith("number is '2', which is about another entity")
+
+
+def test_what_an_import_of_tags_changes_becomes_due(bank: Bank, tmp_path: Path) -> None:
+    bank.put("a")
+    bank.activate(banks.document({"watch": banks.WATCH}))
+    bank.settle()
+    imported(bank, "tags", tmp_path / "t.csv", "entity_id,tag\na,watch\n")
+    bank.settle()
+    assert bank.level("a") == 3
+
+
+def test_a_column_that_no_tag_has_is_refused_with_what_would_be_right(bank: Bank, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("customer,tag\na,vip\n")
+    with pytest.raises(LayoutError, match="such as --map customer=entity_id"):
+        import_table(bank.engine, bank.actor, "tags", "customer", ImportFile(tmp_path / "t.csv", tmp_path / "notes"))
+
+
+def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
+    import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path))
+    rows = {
+        "transaction_id": [f"t{number}" for number in range(COUNT)],
+        "user_id": [f"c{number}" for number in range(COUNT)],
+        "transaction_amount": ["12.5"] * COUNT,
+        "transaction_currency": ["EUR"] * COUNT,
+        "transaction_date": ["2026-01-01"] * COUNT,
+    }
+    pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
+    done = import_table(bank.engine, bank.actor, "transactions", "customer", ImportFile(tmp_path / "t.csv", tmp_path))
+    assert (done.rows, done.new) == (COUNT, COUNT)
+    assert count(bank, "transactions") == COUNT
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_parts_together_are_the_file(tmp_path: Path, suffix: str) -> None:
+    frame = pl.DataFrame({"a": [str(number) for number in range(COUNT)]})
+    path = tmp_path / f"f{suffix}"
+    {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".jsonl": frame.write_ndjson}[suffix](path)
+    read = list(parts(path, 10, 3))
+    assert all(len(part) <= 10 for part in read)
+    assert pl.concat([part.rows for part in read])["a"].to_list() == frame["a"].to_list()[3:]
+    first = 5 if suffix == ".csv" else 4
+    assert [number for part in read for number in part.numbers] == list(range(first, first + COUNT - 3))
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"must end in \.parquet, \.csv"):
+        list(parts(tmp_path / "f.xlsx", 10))

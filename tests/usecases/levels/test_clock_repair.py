@@ -1,0 +1,180 @@
+"""A clock that was ahead: levels must not stop for years, and nobody must read them as if they were fresh."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
+from fivefold.domain.errors import ClockNotTrusted, ConfigError
+from fivefold.store.sql import clocks
+from fivefold.store.sql.database import open_database, writing
+from fivefold.store.tables.accounts import Base
+from fivefold.store.tables.entities import Screening, Tag, ValueScore
+from fivefold.store.tables.levels import DueMark
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
+from fivefold.usecases.levels.clock_repair import look, refuse_future, repair
+from fivefold.usecases.levels.read import Freshness, list_failed, read_level
+from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.monitoring.statistics import PlatformFigures
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+FUTURE = parse_moment("2062-01-01")
+HOUR_US = DAY_US // 24
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """A bank of today whose customer pays in cash: 1,000 within 180 days are worth 40 points, medium."""
+    made = Bank(engine)
+    made.now = now_microseconds()
+    made.activate(banks.document({"cash": banks.CASH, "country": banks.COUNTRY, "watch": banks.WATCH}))
+    made.put("a", country="NO")
+    made.put("b", country="NO")
+    made.settle()
+    return made
+
+
+def at(bank: Bank, moment: int) -> None:
+    """Let a worker whose clock shows that moment assess everybody."""
+    now, bank.now = bank.now, moment
+    for name in "ab":
+        bank.mark(name)
+    bank.settle()
+    bank.now = now
+
+
+@pytest.mark.parametrize("ahead", [FUTURE - now_microseconds(), HOUR_US], ids=["decades", "an hour"])
+def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(bank: Bank, ahead: int) -> None:
+    at(bank, bank.now + ahead)
+    for number in range(40):
+        bank.pay(number, transaction_amount=9000.0)
+    done = bank.run()
+    assert done is not None
+    assert (done.assessed, done.failed) == (0, 1)
+    shown = read_level(bank.engine, bank.actor, "customer", "a", Freshness.STORED, clock=lambda: bank.now)
+    assert (shown.status, shown.level) == ("failed", "low")
+    assert "a clock was ahead; `fivefold clock repair` mends it" in (shown.problem or "")
+    failed = list_failed(bank.engine, bank.actor, clock=lambda: bank.now)
+    assert [(name, "a clock was ahead" in why) for _, name, why in failed] == [("a", True), ("b", True)]
+    assert [each.ahead for each in PlatformFigures(bank.engine, lambda: bank.now).read()] == [2]
+    assert [(each.kind, each.entries) for each in look(bank.engine).ahead] == [("assessments", 2)]
+
+    assert repair(bank.engine, "cli:op", "NTP was off")
+    bank.now = now_microseconds()
+    assert bank.settle() == 2
+    shown = read_level(bank.engine, bank.actor, "customer", "a", Freshness.STORED, clock=lambda: bank.now)
+    assert (shown.status, shown.level, shown.problem) == ("assessed", "medium", None)
+    assert look(bank.engine).ahead == []
+    assert list_failed(bank.engine, bank.actor, clock=lambda: bank.now) == []
+    assert replay(bank.engine, bank.actor, shown.assessment or "").same
+    findings: list[object] = []
+    assert verify(bank.engine, findings.append).findings == 0, findings
+
+
+def test_what_the_rules_said_before_and_since_when_is_what_counts_after_the_repair(bank: Bank) -> None:
+    bank.put("a", country="IR")
+    bank.settle()
+    before = bank.standing()
+    bank.put("a", country="NO")  # it falls after the cooldown, which a clock far ahead takes to be over
+    at(bank, FUTURE)
+    assert (before.level, bank.level()) == (3, 1)
+    repair(bank.engine, "cli:op", "NTP was off")
+    mended = bank.standing()
+    assert (mended.level, mended.rules_level, mended.entered_us) == (1, 3, before.entered_us)
+    assert (mended.status, len(bank.assessments())) == ("failed", 3)
+    bank.now = now_microseconds()
+    bank.settle()
+    assert (bank.level(), bank.standing().entered_us) == (3, before.entered_us)
+    assert bank.transitions() == [(None, 1), (1, 3), (3, 1), (1, 3)]
+    assert [event["to"] for event in bank.events()] == ["low", "high", "low", "high"]
+
+
+def test_facts_that_a_clock_ahead_dated_are_known_from_the_repair_on(bank: Bank) -> None:
+    set_tag(bank.engine, bank.actor, "customer", "a", "watch", now_us=bank.now + HOUR_US)
+    add_screening(bank.engine, bank.actor, "customer", "a", "pep", found=False, now_us=bank.now + HOUR_US)
+    bank.settle()
+    assert bank.level() == 1
+    assert [each.kind for each in look(bank.engine).ahead] == ["screenings", "tags"]
+    repair(bank.engine, "cli:op", "NTP was off")
+    with Session(bank.engine) as session:
+        assert session.scalars(select(Tag.from_us)).one() <= now_microseconds()
+        assert session.scalars(select(Screening.recorded_us)).one() <= now_microseconds()
+    bank.now = now_microseconds()
+    bank.settle()
+    assert bank.level() == 3
+
+
+def test_a_case_that_was_opened_in_time_and_closed_by_a_clock_ahead_counts_after_the_repair(engine: Engine) -> None:
+    bank = Bank(engine)
+    bank.now = now_microseconds()
+    bank.activate(banks.document({"confirmed": banks.CONFIRMED}))
+    bank.put("a")
+    given = RecordGiven("7", bank.now - HOUR_US, FUTURE, "confirmed")
+    put_record(bank.engine, bank.actor, "customer", "a", "case", given, now_us=FUTURE)
+    bank.settle()
+    assert (bank.level(), [each.kind for each in look(bank.engine).ahead]) == (1, ["cases and alerts"])
+    repair(bank.engine, "cli:op", "NTP was off")
+    bank.now = now_microseconds()
+    bank.settle()
+    assert (bank.level(), look(bank.engine).ahead) == (2, [])
+
+
+def test_a_value_of_a_moment_to_come_goes_and_an_erased_customer_is_left_alone(bank: Bank) -> None:
+    with Session(bank.engine) as session, session.begin():
+        said = {"currency": "EUR", "model": "m", "model_version": 1, "fingerprint": "f"}
+        for moment in (bank.now - DAY_US, FUTURE):
+            session.add(ValueScore(entity_id=bank.id_of("a"), as_of_us=moment, score=1.0, **said))
+    repair(bank.engine, "cli:op", "NTP was off")
+    with Session(bank.engine) as session:
+        assert session.scalars(select(ValueScore.as_of_us)).all() == [bank.now - DAY_US]
+
+
+def test_a_lease_of_a_worker_whose_clock_was_ahead_ends_by_itself(bank: Bank) -> None:
+    bank.mark("a")
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(DueMark).values(lease="gone", lease_until_us=FUTURE, claimed=1))
+    assert bank.settle() == 1
+
+
+def test_a_repair_needs_a_reason_and_without_anything_ahead_changes_nothing(bank: Bank) -> None:
+    with pytest.raises(ConfigError, match="a repair needs a reason"):
+        repair(bank.engine, "cli:op", " ")
+    assert repair(bank.engine, "cli:op", "to be sure") == []
+    assert bank.run() is None
+
+
+def test_a_present_that_is_still_to_come_is_refused(bank: Bank) -> None:
+    refuse_future(bank.engine, now_microseconds(), "--as-of")
+    with pytest.raises(ConfigError, match="--as-of is 2062-01-01, and by the database's clock it is 20"):
+        refuse_future(bank.engine, FUTURE, "--as-of")
+
+
+def shifted(monkeypatch: pytest.MonkeyPatch, by_us: int) -> None:
+    real: Callable[[], int] = now_microseconds
+    monkeypatch.setattr(clocks, "now_microseconds", lambda: real() + by_us)
+
+
+@pytest.mark.parametrize(("by_us", "said"), [(HOUR_US, "3,600 s ahead of"), (-HOUR_US, "3,600 s behind")])
+def test_a_machine_whose_clock_is_off_the_databases_stores_nothing(
+    bank: Bank, kind: str, monkeypatch: pytest.MonkeyPatch, by_us: int, said: str
+) -> None:
+    if kind == "sqlite":
+        pytest.skip("a file has no clock of its own")
+    url = bank.engine.url.render_as_string(hide_password=False)
+    for tolerance, refused in ((60, True), (7200, False)):
+        with monkeypatch.context() as patched:
+            shifted(patched, by_us)
+            own = open_database(url, tolerance)
+            try:
+                if refused:
+                    with pytest.raises(ClockNotTrusted, match=said), writing(own):
+                        pass
+                    patched.undo()
+                with writing(own):
+                    assert Base.metadata.tables
+            finally:
+                own.dispose()

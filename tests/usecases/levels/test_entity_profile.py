@@ -1,0 +1,117 @@
+"""Facts as people read them, within their organisation."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.errors import ConfigError, NotThere
+from fivefold.domain.paging import Part
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
+from fivefold.usecases.levels import entity_profile as facts
+from fivefold.usecases.levels.entity_profile import (
+    RelatedLine,
+    list_entities,
+    list_records,
+    list_screenings,
+    list_tags,
+    list_transactions,
+    read_entity,
+)
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    made = Bank(engine)
+    made.put("a", country="NO", income=1.5)
+    made.put("b", owner=("customer", "a"))
+    return made
+
+
+def test_an_entity_is_shown_with_whose_it_is(bank: Bank) -> None:
+    a, b = (read_entity(bank.engine, bank.actor, "customer", name) for name in "ab")
+    assert (a.attributes, a.owners, names(a.owns)) == ({"country": "NO", "income": 1.5}, (), ["b"])
+    assert (b.attributes, names(b.owners), b.owns) == ({}, ["a"], ())
+    assert (a.created_us, a.known_us, a.erased_us) == (bank.now, bank.now, None)
+
+
+def names(lines: Sequence[RelatedLine]) -> list[str]:
+    return [line.external_id for line in lines]
+
+
+def test_no_more_is_named_than_is_asked_for(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank.put("c", owner=("customer", "a"))
+    monkeypatch.setattr(facts, "MOST_RELATED", 1)
+    assert names(read_entity(bank.engine, bank.actor, "customer", "a").owns) == ["b"]
+
+
+def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:
+    of = (bank.engine, bank.actor, "customer", "a")
+    for number in (1, 2, 3):
+        bank.wait(1)
+        set_tag(*of, f"tag {number}", until_us=bank.now + 5, now_us=bank.now)
+        add_screening(*of, f"list {number}", found=number == 2, now_us=bank.now)
+        put_record(*of, "case", RecordGiven(str(number), bank.now), now_us=bank.now)
+        bank.pay(number)
+    assert [(line.tag, line.until_us) for line in list_tags(*of, Part(2))] == [
+        ("tag 3", bank.now + 5),
+        ("tag 2", bank.now - 86_400_000_000 + 5),
+    ]
+    assert [(line.screening, line.found) for line in list_screenings(*of, Part(2))] == [
+        ("list 3", False),
+        ("list 2", True),
+    ]
+    assert [line.number for line in list_records(*of, "case", Part(2))] == ["3", "2"]
+    assert list_records(*of, "alert", Part(2)) == []
+    assert [line.transaction_id for line in list_transactions(*of, Part(2))] == ["t3", "t2"]
+    (first,) = list_transactions(*of, Part(2, list_transactions(*of, Part(2)).next))
+    assert (first.transaction_id, first.amount, first.fields) == ("t1", 2000.0, {"operation": "cash"})
+    for place in ((1,), (1, 2), ("t2", 1), (2**63, "t2"), (1, "t2", 3)):
+        with pytest.raises(ConfigError, match="after must be what the page before of this very list named"):
+            list_transactions(*of, Part(2, place))
+
+
+def test_who_has_nothing_yet_has_empty_lists(bank: Bank) -> None:
+    bank.put("a")
+    of = (bank.engine, bank.actor, "customer", "a")
+    assert [*list_transactions(*of, Part(2)), *list_tags(*of, Part(2)), *list_records(*of, "case", Part(2))] == []
+
+
+def test_entities_are_listed_by_level(bank: Bank) -> None:
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    bank.put("c", country="IR")
+    bank.settle()
+    bank.put("d")
+    listed = list_entities(bank.engine, bank.actor, "customer", Part(10))
+    assert [(line.external_id, line.level, line.status) for line in listed] == [
+        ("a", "low", "assessed"),
+        ("b", "low", "assessed"),
+        ("c", "high", "assessed"),
+        ("d", None, None),
+    ]
+    assert list_entities(bank.engine, bank.actor, "customer", Part(10), level="high") == [listed[2]]
+    assert list_entities(bank.engine, bank.actor, "customer", Part(1, (listed[0].id,))) == [listed[1]]
+    with pytest.raises(ConfigError, match="there is no level 'severe'; there are low, medium, high"):
+        list_entities(bank.engine, bank.actor, "customer", Part(10), level="severe")
+
+
+ASKED: list[Callable[..., Any]] = [
+    read_entity,
+    lambda *of: list_tags(*of, Part(9)),
+    lambda *of: list_screenings(*of, Part(9)),
+    lambda *of: list_records(*of, "alert", Part(9)),
+    lambda *of: list_transactions(*of, Part(9)),
+]
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_another_organisations_entities_are_not_there(bank: Bank, ask: Callable[..., Any]) -> None:
+    other = Bank(bank.engine, "other")
+    for name in ("a", "nobody"):
+        with pytest.raises(NotThere, match=f"^there is no customer '{name}'$"):
+            ask(bank.engine, other.actor, "customer", name)
+    with pytest.raises(NotThere, match=r"^there is no entity type 'company'$"):
+        list_entities(bank.engine, other.actor, "company", Part(9))

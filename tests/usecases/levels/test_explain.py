@@ -1,0 +1,177 @@
+"""What an investigator sees: what held, in whole, and nothing else of what a ruleset asks."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotThere
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, ValueSeen, read_reasons
+from fivefold.usecases.levels.read import history
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+Rules = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    return Bank(engine)
+
+
+def reasons(bank: Bank, rules: Rules, **attributes: Any) -> Reasons:
+    """Let rules decide about a customer, and see why."""
+    bank.activate(banks.document(rules, applies_to={"not": {"tag": "sekret", "is": "present"}}))
+    bank.put("a", **attributes)
+    return latest(bank)
+
+
+def latest(bank: Bank) -> Reasons:
+    bank.settle()
+    found = read_reasons(bank.engine, bank.actor, f"{bank.id_of('a')}.{bank.standing().number}")
+    assert found is not None
+    return found
+
+
+def rule(input: dict[str, Any] | None, *cases: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: A002 (as rulesets have it)
+    return {**({} if input is None else {"input": input}), "cases": list(cases), **more}
+
+
+def test_the_case_that_held_is_told_with_what_it_looked_at(bank: Bank) -> None:
+    found = reasons(bank, {"country": banks.COUNTRY, "income": banks.INCOME}, country="IR", income=1234.5)
+    assert found == Reasons(
+        "Score 110: Country 70 + Income 40; High",
+        "110",
+        (
+            FiredRule("Country", "Because.", None, (ValueSeen("country", "IR"),), "70", None),
+            FiredRule("Income", "Because.", None, (ValueSeen("income", "1,234.5"),), "40", None),
+        ),
+    )
+
+
+def test_rules_that_gave_nothing_are_not_told(bank: Bank) -> None:
+    found = reasons(bank, {"country": banks.COUNTRY, "income": banks.INCOME}, country="SE", income=1)
+    assert found.rules == ()
+    assert found.score == "0"
+
+
+def test_a_case_has_its_own_title_and_another_ones_inputs_are_not_told(bank: Bank) -> None:
+    cases = (
+        {"when": {"field": "occupation", "equals": "sekret"}, "points": 90},
+        {"when": {"all": [{"at_least": 100}, {"field": "pep", "equals": True}]}, "points": 5, "title": "An earner"},
+        {"when": {"field": "opened_on", "at_least": "2020-01-01"}, "points": 7},
+    )
+    attributes = {"income": 100, "pep": True, "occupation": "baker", "opened_on": "2021-01-01"}
+    (fired,) = reasons(bank, {"mixed": rule({"field": "income"}, *cases)}, **attributes).rules
+    assert (fired.case, fired.points) == ("An earner", "5")
+    assert fired.values == (ValueSeen("income", "100"), ValueSeen("pep", "true"))
+
+
+def test_conditions_in_an_input_are_not_told(bank: Bank) -> None:
+    bank.put("a", country="NO")
+    bank.pay(1)
+    ratio = {"ratio": [banks.CASH["input"], {"field": "income"}]}
+    rules: Rules = {"cash": banks.CASH, "share": rule(ratio, {"when": {"at_least": 0.5}, "points": 3})}
+    found = reasons(bank, rules, income=1000)
+    told = [value for fired in found.rules for value in fired.values]
+    name = "sum of amount in 180 days, of what the rule counts"
+    assert told == [ValueSeen(name, "2,000.00 EUR"), ValueSeen(f"{name} over income", "2")]
+    assert "operation" not in repr(found)
+
+
+def test_a_floor_is_told_and_what_was_unknown_too(bank: Bank) -> None:
+    with_floor = rule({"field": "pep"}, {"when": {"equals": True}, "floor": "high"})
+    otherwise = rule({"field": "income"}, {"when": {"above": 77001}, "points": 9}, otherwise={"points": 2})
+    found = reasons(bank, {"pep": with_floor, "screened": banks.SCREENED, "otherwise": otherwise}, pep=True, income=5)
+    assert [(fired.title, fired.points, fired.floor, fired.values) for fired in found.rules] == [
+        ("Pep", "0", "high", (ValueSeen("pep", "true"),)),
+        ("Screened", "35", None, ()),
+        ("Otherwise", "2", None, (ValueSeen("income", "5"),)),
+    ]
+    assert "77001" not in repr(found)
+
+
+def test_points_of_all_that_is_told_add_up_to_the_score(bank: Bank) -> None:
+    rules: Rules = {"country": banks.COUNTRY, "screened": banks.SCREENED, "fading": banks.FADING}
+    found = reasons(bank, rules, country="NO")
+    assert sum(float(fired.points) for fired in found.rules) == float(found.score) == 40
+
+
+def test_whom_nothing_applies_to_learns_nothing_of_the_predicate(bank: Bank) -> None:
+    reasons(bank, {"country": banks.COUNTRY}, country="NO")
+    applies = {"field": "occupation", "equals": "sekret"}
+    bank.activate(banks.document({"country": banks.COUNTRY}, applies_to=applies))
+    bank.mark("a")
+    bank.settle()
+    assert "occupation" in bank.assessments()[-1].breakdown, "the engine's words would tell"  # type: ignore[operator]  # it has one
+    found = latest(bank)
+    assert found.line.endswith("it is unknown whether the ruleset applies: nothing lowers the level, so Low stays")
+    assert "occupation" not in str(found)
+    bank.put("a", occupation="clerk")
+    bank.settle()
+    assert latest(bank) == Reasons(NOT_APPLICABLE, "", ())
+
+
+def test_without_a_ruleset_that_is_said(bank: Bank) -> None:
+    bank.put("a")
+    assert latest(bank) == Reasons("No ruleset is active for this type, so there is no level", "", ())
+
+
+def test_what_was_erased_is_not_told(bank: Bank) -> None:
+    reasons(bank, {"country": banks.COUNTRY}, country="IR")
+    key = (bank.id_of("a"), 1)
+    with Session(bank.engine) as session, session.begin():
+        session.get_one(Entity, key[0]).erased_us = bank.now  # the guards of history ask for it
+        session.flush()
+        inputs = session.get_one(AssessmentInputs, key)
+        inputs.content = inputs.salt = None
+    assert [fired.values for fired in latest(bank).rules] == [()]
+    with Session(bank.engine) as session, session.begin():
+        session.get_one(Assessment, key).breakdown = None
+    assert read_reasons(bank.engine, bank.actor, f"{key[0]}.1") is None
+
+
+def test_a_past_assessment_has_the_reasons_of_then(bank: Bank) -> None:
+    reasons(bank, {"country": banks.COUNTRY}, country="NO")
+    bank.activate(banks.document({"country": rule({"field": "country"}, {"when": "present", "points": 1})}))
+    bank.put("a", country="RU")
+    bank.settle()
+    told = [
+        [(fired.points, fired.values[0].value) for fired in found.rules]
+        for line in history(bank.engine, bank.actor, "customer", "a")
+        if (found := read_reasons(bank.engine, bank.actor, line.assessment))
+    ]
+    assert told == [[("1", "RU")], [("5", "NO")]]
+
+
+def test_another_organisations_assessments_are_not_there(bank: Bank) -> None:
+    reasons(bank, {"country": banks.COUNTRY}, country="NO")
+    other = Bank(bank.engine, "other")
+    for name in (f"{bank.id_of('a')}.1", "999.1"):
+        with pytest.raises(NotThere, match=f"^there is no assessment '{name}'$"):
+            read_reasons(bank.engine, other.actor, name)
+
+
+def test_moments_tags_and_counts_are_told_in_words(bank: Bank) -> None:
+    bank.put("a", opened_on="2020-02-03", occupation="baker")
+    bank.mark("a")
+    rules: Rules = {
+        "opened": rule({"field": "opened_on"}, {"when": {"below": "2021-01-01"}, "points": 1}),
+        "tagged": rule(None, {"when": {"not": {"tag": "vip", "is": "present"}}, "points": 1}),
+        "alerts": rule({"count": "alerts"}, {"when": {"at_most": 3}, "points": 1}),
+        "words": rule({"field": "occupation"}, {"when": {"in": ["baker", "sekret"]}, "points": 1}),
+    }
+    found = reasons(bank, rules)
+    assert [value for fired in found.rules for value in fired.values] == [
+        ValueSeen("opened on", "2020-02-03"),
+        ValueSeen("tag vip", "absent"),
+        ValueSeen("alerts", "0"),
+        ValueSeen("occupation", "baker"),
+    ]
+    assert "sekret" not in json.dumps([fired.points for fired in found.rules])

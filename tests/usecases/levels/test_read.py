@@ -1,0 +1,199 @@
+"""Levels as people and programs ask for them: as fresh as they ask, and never another organisation's."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import Part
+from fivefold.store.levels.levels import refreshing
+from fivefold.store.tables.levels import DueMark
+from fivefold.usecases.levels import worker
+from fivefold.usecases.levels.read import (
+    HOUR_US,
+    Freshness,
+    LevelShown,
+    find_assessment,
+    history,
+    list_failed,
+    read_level,
+    view_profile,
+)
+from fivefold.usecases.shared import rates
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.rates import rates_for
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    made = Bank(engine)
+    made.activate(banks.document({"country": banks.COUNTRY}))
+    made.put("a", country="NO")
+    return made
+
+
+def read(bank: Bank, freshness: Freshness) -> LevelShown:
+    return read_level(bank.engine, bank.actor, "customer", "a", freshness, clock=lambda: bank.now)
+
+
+def view(bank: Bank) -> LevelShown:
+    return view_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+
+
+def test_whoever_was_never_assessed_is_told_so_or_assessed(bank: Bank) -> None:
+    shown = read(bank, Freshness.STORED)
+    assert (shown.level, shown.status, shown.assessment, shown.refreshing) == (None, "never assessed", None, True)
+    shown = read(bank, Freshness.REFRESH)
+    assert (shown.level, shown.status, shown.assessment, shown.refreshing) == ("low", "assessed", "1.1", False)
+    assert shown.ruleset == ("retail", 1)
+    assert shown.breakdown["line"] == "Score 5: Country 5; Low"
+
+
+def test_a_refresh_gives_what_stands_and_computes_behind_it(bank: Bank) -> None:
+    bank.settle()
+    bank.wait(1)
+    shown = read(bank, Freshness.REFRESH)
+    assert (shown.assessment, shown.refreshing) == ("1.1", True)
+    assert bank.settle() == 1
+    shown = read(bank, Freshness.STORED)
+    assert (shown.assessment, shown.assessed_us) == ("1.1", bank.now), "looked at again, and the same"
+
+
+def test_stored_changes_nothing_and_now_computes_for_the_answer(bank: Bank) -> None:
+    bank.settle()
+    assert read(bank, Freshness.STORED).assessment == "1.1"
+    assert bank.settle() == 0
+    bank.put("a", country="IR")
+    shown = read(bank, Freshness.NOW)
+    assert (shown.assessment, shown.level, shown.refreshing) == ("1.2", "high", False)
+
+
+def test_a_profile_is_computed_for_the_view_where_it_must_be(bank: Bank) -> None:
+    assert view(bank).assessment == "1.1"
+    assert view(bank).assessment == "1.1", "nothing happened since"
+    bank.put("a", country="RU")
+    assert view(bank).level == "medium"
+    bank.wait(microseconds=HOUR_US)
+    assert view(bank).assessed_us == bank.now - HOUR_US
+    bank.wait(microseconds=1)
+    assert (view(bank).assessment, view(bank).assessed_us) == ("1.2", bank.now)
+
+
+def test_while_somebody_is_at_it_the_stored_one_is_given(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank.settle()
+    bank.put("a", country="IR")
+    made = worker.assess_entities
+    seen: list[LevelShown] = []
+
+    def meanwhile(*given: Any, **named: Any) -> Any:
+        if not seen:
+            seen.append(view(bank))
+        return made(*given, **named)
+
+    monkeypatch.setattr(worker, "assess_entities", meanwhile)
+    assert bank.settle() == 1
+    assert (seen[0].level, seen[0].assessment, seen[0].refreshing) == ("low", "1.1", True)
+    assert view(bank).level == "high"
+
+
+def test_an_override_is_shown_with_the_rules_level_beneath(bank: Bank) -> None:
+    bank.settle()
+    bank.override("a", 3)
+    bank.settle()
+    shown = view(bank)
+    assert (shown.level, shown.rules_level, shown.source) == ("high", "low", "override")
+    assert shown.override is not None
+    assert (shown.override.level, shown.override.requested_by, shown.override.approved_by) == (
+        "high",
+        "member:1",
+        "member:2",
+    )
+
+
+def test_history_tells_what_was_reached_and_goes_on_where_asked(bank: Bank) -> None:
+    for country in ("NO", "RU", "NO", "IR"):  # the third is withheld
+        bank.wait(1)
+        bank.put("a", country=country)
+        bank.mark("a")
+        bank.settle()
+    lines = history(bank.engine, bank.actor, "customer", "a")
+    assert [(line.assessment, line.level, line.reached) for line in lines] == [
+        ("1.4", "high", True),
+        ("1.3", "medium", False),
+        ("1.2", "medium", True),
+        ("1.1", "low", True),
+    ]
+    rest = history(bank.engine, bank.actor, "customer", "a", Part(2, (3,)))
+    assert [line.assessment for line in rest] == ["1.2", "1.1"]
+    assert lines[0].line == "Score 70: Country 70; High"
+
+
+def test_what_failed_is_listed_with_its_reason(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(worker, "assess_entities", broken)
+    for _ in range(worker.MOST_ATTEMPTS):
+        bank.run()
+        bank.wait(1)
+    (line,) = list_failed(bank.engine, bank.actor)
+    assert "no such luck" in str(line)
+
+
+ASKED: list[Callable[[Bank, Actor], Any]] = [
+    lambda bank, actor: view_profile(bank.engine, actor, "customer", "a"),
+    lambda bank, actor: read_level(bank.engine, actor, "customer", "a", Freshness.STORED),
+    lambda bank, actor: read_level(bank.engine, actor, "customer", "a", Freshness.NOW),
+    lambda bank, actor: history(bank.engine, actor, "customer", "a"),
+]
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_another_organisation_sees_nobody(bank: Bank, ask: Callable[[Bank, Actor], Any]) -> None:
+    other = Bank(bank.engine, "other")
+    bank.settle()
+    with pytest.raises(NotThere, match="there is no customer 'a'"):
+        ask(bank, other.actor)
+    with Session(bank.engine) as session, pytest.raises(NotThere):
+        find_assessment(session, other.actor, "1.1")
+    assert len(bank.assessments("a")) == 1
+
+
+def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed() -> None:
+    nothing = {"due_us": None, "lease_until_us": None, "quarantined": False}
+    for told, known in (
+        (False, {}),
+        (True, {"due_us": 5}),
+        (False, {"due_us": 6}),
+        (True, {"lease_until_us": 6}),
+        (False, {"lease_until_us": 5}),
+        (False, {"due_us": 5, "quarantined": True}),
+    ):
+        assert refreshing(DueMark(**{**nothing, **known}), 5) is told
+    assert not refreshing(None, 5)
+
+
+def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How old rates may be is set here: those that ship are renewed with every release of their package."""
+    bank.settle()
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=-1))
+    assert read(bank, Freshness.STORED).stale_rates_days is None, "a rule of countries converts nothing"
+    version = bank.activate(banks.document({"cash": banks.CASH}))
+    bank.pay(1)
+    bank.settle()
+    assert bank.standing().version_id == version
+    with Session(bank.engine) as session:
+        newest = rates_for(session, bank.of, "EUR", from_microseconds(bank.now).date()).newest
+    age = (from_microseconds(bank.now).date() - newest).days
+    assert read(bank, Freshness.STORED).stale_rates_days == age
+    monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=age))
+    assert read(bank, Freshness.STORED).stale_rates_days is None

@@ -1,0 +1,212 @@
+"""The value in the same batch as the level: computed before it, kept whenever it says something else, read by rules."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
+
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.features.reading.sources import read_histories
+from fivefold.models.scoring import score_histories
+from fivefold.models.value_model import ValueModel
+from fivefold.store.tables.entities import ValueScore
+from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.shared.entity_checks import OwnerGiven
+from tests.models.making import model_of_amounts, value_model
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from tests.usecases.deciding import Desk
+
+VALUED = {"input": {"value": "score"}, "cases": [{"when": {"at_least": 1}, "points": 40}], "on_unknown": {"points": 70}}
+WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
+
+
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    made = value_model()
+    rates = ecb_rates("EUR", date(2024, 1, 1))
+    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+
+
+@pytest.fixture
+def bank(engine: Engine, model: ValueModel) -> Bank:
+    """A customer of whom the model knows enough, one of whom it does not, and one who never moved any money."""
+    made = Bank(engine)
+    made.valuer = Valuer(model, "fivefold-value", 3)
+    made.activate(banks.document({"valued": VALUED}))
+    for name in ("known", "holes", "still"):
+        made.put(name)
+    made.pay(1, "known", **WHOLE)
+    made.pay(2, "known", transaction_amount=-40.0, transaction_date="2026-10-01", **WHOLE)
+    made.pay(3, "holes", **WHOLE)
+    made.pay(4, "holes")
+    made.settle()
+    return made
+
+
+def scores(bank: Bank, name: str = "known") -> list[ValueScore]:
+    with Session(bank.engine) as session:
+        wanted = select(ValueScore).where(ValueScore.entity_id == bank.id_of(name)).order_by(ValueScore.as_of_us)
+        return list(session.scalars(wanted))
+
+
+def directly(bank: Bank, model: ValueModel) -> dict[str, Any]:
+    """What the model says of the very same transactions, read as a file's would be."""
+    rows: list[dict[str, Any]] = [
+        {"user_id": "known", "transaction_currency": "EUR", "transaction_amount": amount, "transaction_date": moment}
+        for amount, moment in ((2000.0, from_microseconds(banks.platforms.NOW).isoformat()), (-40.0, "2026-10-01"))
+    ]
+    histories = read_histories([{**row, **WHOLE} for row in rows], model.rates)
+    return score_histories(model, histories, bank.now).table.row(0, named=True)
+
+
+def test_it_is_what_the_model_says_of_the_same_transactions(bank: Bank, model: ValueModel) -> None:
+    (kept,) = scores(bank)
+    said = directly(bank, model)
+    assert (kept.score, kept.segment, kept.expected_value) == (said["score"], said["category"], said["expected_value"])
+    assert (kept.model, kept.model_version, kept.fingerprint) == ("fivefold-value", 3, model.fingerprint)
+
+
+def test_rules_read_it_in_the_same_batch_and_do_not_know_what_it_does_not_know(bank: Bank) -> None:
+    assert (bank.level("known"), bank.level("holes"), bank.level("still")) == (2, 3, 3)
+
+
+def test_that_there_is_no_value_is_kept_of_whoever_has_transactions(bank: Bank, model: ValueModel) -> None:
+    (kept,) = scores(bank, "holes")
+    assert (kept.score, kept.segment, kept.expected_value) == (None, None, None)
+    assert (kept.currency, kept.model, kept.model_version) == ("EUR", "fivefold-value", 3)
+    assert kept.fingerprint == model.fingerprint
+    assert scores(bank, "still") == []
+
+
+@pytest.mark.parametrize("name", ["known", "holes"])
+def test_the_same_again_is_not_kept_again(bank: Bank, name: str) -> None:
+    bank.wait(microseconds=1)
+    bank.mark(name)
+    bank.settle()
+    assert (bank.standing(name).assessed_us, len(bank.assessments(name))) == (bank.now, 1)
+    assert len(scores(bank, name)) == 1
+
+
+@pytest.mark.parametrize("name", ["known", "holes"])
+def test_the_same_is_kept_again_of_another_model_with_the_same_version(
+    bank: Bank, model: ValueModel, name: str
+) -> None:
+    bank.wait(1)
+    bank.valuer = Valuer(model, "another", 3)
+    bank.mark(name)
+    bank.settle()
+    assert [kept.model for kept in scores(bank, name)] == ["fivefold-value", "another"]
+
+
+def without_balance(bank: Bank) -> None:
+    """One transaction without a balance: from now on the model says nothing of them."""
+    bank.wait(1)
+    bank.pay(5, "known")
+    bank.settle()
+
+
+def test_a_value_that_is_lost_is_unknown_to_rules_with_a_model_and_without(bank: Bank) -> None:
+    without_balance(bank)
+    assert [kept.score is None for kept in scores(bank)] == [False, True]
+    assert bank.level("known") == 3
+    bank.wait(60)  # long after the cooldown
+    bank.valuer = None
+    bank.mark("known")
+    bank.settle()
+    assert bank.level("known") == 3
+
+
+def test_a_model_of_amounts_has_a_value_of_those_too_whose_balance_nobody_said(bank: Bank, model: ValueModel) -> None:
+    bank.wait(1)
+    bank.valuer = Valuer(replace(model_of_amounts(), rates=model.rates), "fivefold-value", 4)
+    for name in ("known", "holes"):
+        bank.mark(name)
+    bank.settle()
+    assert [kept.score is None for kept in scores(bank, "holes")] == [True, False]
+    assert [kept.score is None for kept in scores(bank, "known")] == [False, False]
+    bank.wait(11)  # a level goes down after the cooldown
+    bank.settle()
+    assert bank.level("holes") == 2
+
+
+def test_why_there_is_no_value_names_the_field_and_the_row(bank: Bank) -> None:
+    with capture_logs() as logs:
+        bank.mark("holes")
+        bank.settle()
+    number, moment = bank.id_of("holes"), day_text(banks.platforms.NOW)
+    assert [line["why"] for line in logs if line["event"] == "no value"] == [
+        f"{name} is missing in rows of 1 customer, such as that of '{number}' at {moment}"
+        for name in ("user_balance", "user_category", "user_created")
+    ]
+
+
+def test_a_value_that_is_lost_is_none_to_decisions(bank: Bank) -> None:
+    desk = Desk(bank)
+    desk.publish({"when": {"value": "score", "at_least": 1}, "action": "note"})
+    assert desk.decide("known").action == "note"
+    without_balance(bank)
+    made = desk.decide("known")
+    assert made.answer is not None
+    assert (made.action, made.answer["value"], desk.rows()[-1].value_as_of_us) == ("allow", None, None)
+
+
+def test_a_value_is_lost_with_what_was_no_longer_owned(engine: Engine, model: ValueModel) -> None:
+    bank = Bank(engine)
+    bank.valuer = Valuer(model, "fivefold-value", 3)
+    bank.add_type("account", {}, {"operation": "text"})
+    for name in ("known", "other"):
+        bank.put(name)
+    bank.put("account", ("customer", "known"), "account")
+    bank.pay(1, "account", "account", **WHOLE)
+    bank.settle()
+    bank.wait(1)
+    bank.put("account", ("customer", "other"), "account")
+    bank.settle()
+    assert [kept.score is None for kept in scores(bank)] == [False], "it was paid in when it was owned"
+    left_before = OwnerGiven("customer", "known", until_us=bank.now - 2 * DAY_US)
+    bank.put("account", kind="account", owners=[left_before, OwnerGiven("customer", "other")])
+    bank.settle()
+    assert [kept.score is None for kept in scores(bank)] == [False, True]
+    assert [kept.score is None for kept in scores(bank, "other")] == [False]
+
+
+def test_a_value_that_was_lost_comes_back(bank: Bank) -> None:
+    bank.add_type("account", {}, {"operation": "text"})
+    bank.put("account", kind="account")
+    bank.pay(5, "account", "account")
+    bank.wait(1)
+    bank.put("account", ("customer", "known"), "account")
+    bank.settle()
+    bank.wait(1)
+    left_before = OwnerGiven("customer", "known", until_us=bank.now - 3 * DAY_US)
+    bank.put("account", kind="account", owners=[left_before, OwnerGiven("customer", "still")])
+    bank.settle()
+    assert [kept.score is None for kept in scores(bank)] == [False, True, False]
+    bank.wait(11)  # a level goes down after the cooldown
+    bank.settle()
+    assert bank.level("known") == 2
+
+
+def test_another_figure_is_kept_and_so_is_another_version(bank: Bank, model: ValueModel) -> None:
+    bank.wait(1)
+    bank.pay(5, "known", transaction_amount=90_000.0, **{**WHOLE, "user_balance": 90_000.0})
+    bank.settle()
+    assert len(scores(bank)) == 2
+    bank.wait(1)
+    bank.valuer = Valuer(model, "fivefold-value", 4)
+    bank.mark("known")
+    bank.settle()
+    assert [kept.model_version for kept in scores(bank)] == [3, 3, 4]
+
+
+def test_without_a_model_what_it_said_last_is_read(bank: Bank) -> None:
+    bank.valuer = None
+    bank.mark("known")
+    bank.settle()
+    assert bank.level("known") == 2

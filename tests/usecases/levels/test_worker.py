@@ -1,0 +1,343 @@
+"""The worker: nothing is lost, nothing is done twice, and nobody holds up anybody else."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import StoreError
+from fivefold.store.ingest.entities import subject_of
+from fivefold.store.levels import leases as claims
+from fivefold.store.levels.leases import Batch
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import Entity
+from fivefold.usecases.audit.verify import AuditFinding, verify
+from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.levels import persist as storing
+from fivefold.usecases.levels import worker
+from fivefold.usecases.levels.assess import Result, assess_entities
+from fivefold.usecases.levels.read import list_failed
+from fivefold.usecases.levels.worker import (
+    LEASE_US,
+    MOST_ATTEMPTS,
+    MOST_LEFT,
+    Done,
+    Tally,
+    assess_now,
+    back_off_us,
+    run_batch,
+    work_on,
+)
+from tests.store.audits import forged
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    """A bank with five customers, of whom nobody was assessed yet."""
+    made = Bank(engine)
+    made.activate(banks.document({"country": banks.COUNTRY, "watch": banks.WATCH}))
+    for name in "abcde":
+        made.put(name, country="NO")
+    return made
+
+
+def claimed(bank: Bank, lease: str) -> Batch:
+    """What a worker claimed that then was slow, or died."""
+    with writing(bank.engine) as session:
+        batch = claims.claim(session, lease, bank.now, bank.now + LEASE_US, 100, MOST_LEFT)
+    assert batch is not None
+    return batch
+
+
+def poisoned(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
+    """Let every assessment of one entity fail, with whomever it is assessed."""
+
+    def assess(session: Session, organisation_id: int, type_id: int, reasons: dict[int, int], *others: Any) -> Result:
+        if number in reasons:
+            raise error
+        return assess_entities(session, organisation_id, type_id, reasons, *others)
+
+    monkeypatch.setattr(worker, "assess_entities", assess)
+
+
+def test_one_batch_is_as_large_as_asked(bank: Bank) -> None:
+    assert [bank.run(most=3), bank.run(most=3), bank.run(most=3)] == [Done(3, 0, 3), Done(2, 0, 2), None]
+
+
+def test_who_is_assessed_twice_is_counted_once(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The customers come, and then their transactions: each is due twice, and one fails at first."""
+    tally = Tally()
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    done = bank.run()
+    assert done is not None
+    tally.add(done)
+    assert (tally.assessed, tally.with_level, tally.failed) == (4, 4, 1)
+    monkeypatch.undo()
+    for name in "abcde":
+        with Session(bank.engine) as session:
+            entity = session.get(Entity, bank.id_of(name))
+            assert entity is not None
+            subject = subject_of(entity)
+        done = assess_now(bank.engine, subject, clock=lambda: bank.now)
+        assert done is not None
+        tally.add(done)
+    assert (tally.assessed, tally.with_level, tally.failed) == (5, 5, 0)
+
+
+def test_one_that_cannot_be_assessed_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    assert bank.run() == Done(4, 1, 4)
+    assert [len(bank.assessments(name)) for name in "abcde"] == [1, 1, 0, 1, 1]
+    mark = bank.mark_of("c")
+    assert (mark.due_us, mark.error, mark.lease) == (bank.now + back_off_us(1), "ValueError: bad luck", None)
+    assert bank.run() is None
+
+
+@pytest.mark.parametrize("error", [pl.exceptions.PanicException("deep inside"), RecursionError("too deep")])
+def test_whatever_goes_wrong_with_one_ends_no_worker(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    poisoned(monkeypatch, bank.id_of("c"), error)
+    assert bank.run() == Done(4, 1, 4)
+
+
+def test_one_that_cannot_be_stored_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = bank.id_of("c")
+
+    def store(session: Session, batch: Batch, result: Result, actor: str) -> storing.Stored:
+        if any(made.entity_id == number for made in result.made):
+            raise ArithmeticError("out of range")
+        return storing.store_result(session, batch, result, actor)
+
+    monkeypatch.setattr(worker, "store_result", store)
+    assert bank.run() == Done(4, 1, 4)
+    assert bank.mark_of("c").error == "ArithmeticError: out of range"
+    assert bank.run() is None
+
+
+def test_who_fails_again_and_again_is_quarantined_with_the_error_to_be_seen(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        assert bank.run() in {Done(4, 1, 4), Done(0, 1, 0)}
+        bank.now += back_off_us(attempt) - 1
+        assert bank.run() is None
+        bank.now += 1
+    assert bank.run() is None
+    mark = bank.mark_of("c")
+    assert (mark.quarantined, mark.attempts, mark.error) == (True, MOST_ATTEMPTS, "ValueError: bad luck")
+    monkeypatch.undo()
+    assert bank.run() is None  # time alone releases nobody
+    bank.put("c", country="RU")
+    assert bank.settle() == 1
+    assert (bank.level("c"), bank.mark_of("c").error) == (2, None)
+
+
+def test_to_be_asked_for_is_no_attempt_however_often_it_fails(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank.settle()
+    before = bank.mark_of("c").due_us
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    with Session(bank.engine) as session:
+        subject = subject_of(session.get_one(Entity, bank.id_of("c")))
+    for _ in range(40):
+        assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(0, 1, 0)
+    mark = bank.mark_of("c")
+    assert (mark.attempts, mark.quarantined, mark.due_us, mark.error) == (0, False, before, "ValueError: bad luck")
+
+
+def test_a_success_forgets_the_failures_before(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    bank.run()
+    monkeypatch.undo()
+    bank.now += back_off_us(1)
+    bank.settle()
+    assert (bank.mark_of("c").attempts, bank.mark_of("c").error) == (0, None)
+
+
+def test_a_ruleset_that_lacks_a_list_fails_all_of_them_until_the_list_is_there(engine: Engine) -> None:
+    from tests.usecases.at_once import put_list_version
+
+    bank = Bank(engine)
+    bank.activate(banks.document({"listed": banks.LISTED}))
+    bank.put("a", country="KP")
+    bank.put("b", country="NO")
+    assert bank.run() == Done(0, 2, 0)
+    assert "hot" in (bank.mark_of().error or "")
+    put_list_version(engine, bank.actor, "hot", 0, ["KP"], "Hot", "ours", bank.now)
+    assert bank.run() == Done(2, 0, 2)
+    assert (bank.level("a"), bank.level("b")) == (2, 1)
+
+
+def test_a_database_out_of_reach_is_nobodys_failure(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is away: whoever was claimed is tried again, and never quarantined for that."""
+
+    def away(*_: object) -> Result:
+        raise StoreError("the database cannot be reached")
+
+    monkeypatch.setattr(worker, "assess_entities", away)
+    for _ in range(MOST_ATTEMPTS + 1):
+        with pytest.raises(StoreError):
+            bank.run()
+        bank.now += LEASE_US
+    monkeypatch.undo()
+    assert not any(bank.mark_of(name).quarantined for name in "abcde")
+    assert bank.settle() == 5
+    assert [bank.mark_of(name).attempts for name in "abcde"] == [0] * 5
+
+
+def test_who_ends_every_worker_holds_up_nobody_and_is_quarantined_with_why(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if by a kill: nothing is caught, nothing is given back. New facts about it change nothing of that."""
+    killer, sizes = bank.id_of("c"), list[int]()
+
+    def dies(session: Session, of: int, kind: int, reasons: Mapping[int, int], *rest: Any) -> Result:
+        sizes.append(len(reasons))
+        if killer in reasons:
+            raise KeyboardInterrupt
+        return assess_entities(session, of, kind, reasons, *rest)
+
+    monkeypatch.setattr(worker, "assess_entities", dies)
+    for _ in range(MOST_LEFT):
+        assert not bank.mark_of("c").quarantined
+        goes_on = True
+        while goes_on:
+            with suppress(KeyboardInterrupt):  # another worker begins
+                goes_on = bank.run(most=10) is not None
+        bank.mark("c")
+        bank.now += LEASE_US
+    assert bank.run() is None
+    assert bank.mark_of("c").quarantined
+    assert (sizes[0], sizes[-8:]) == (5, [1] * 8)
+    assert all(bank.level(name) is not None for name in "abde")
+    assert list_failed(bank.engine, bank.actor)[0][2].endswith("perhaps it takes more memory than there is")
+    monkeypatch.undo()
+    bank.mark("c")
+    assert bank.settle() == 1
+
+
+def test_who_was_claimed_by_one_that_died_is_assessed_when_the_lease_ends(bank: Bank) -> None:
+    claimed(bank, "dead")
+    bank.now += LEASE_US - 1
+    assert bank.run() is None
+    bank.now += 1
+    assert bank.run() == Done(5, 0, 5)
+
+
+def test_a_worker_that_lost_its_lease_stores_nothing(bank: Bank) -> None:
+    slow = claimed(bank, "slow")
+    bank.now += LEASE_US
+    assert bank.settle() == 5
+    before = [bank.assessments(name) for name in "abcde"]
+    assert work_on(bank.engine, slow, clock=lambda: bank.now) == Done(0, 0, 0)
+    assert [len(bank.assessments(name)) for name in "abcde"] == [len(made) for made in before] == [1] * 5
+    assert [len(bank.events(name)) for name in "abcde"] == [1] * 5
+
+
+def test_a_slow_worker_that_fails_puts_off_nobody_who_was_taken_over(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = claimed(bank, "slow")
+    bank.now += LEASE_US
+    bank.settle()
+    later = bank.next_us("c")
+    poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
+    work_on(bank.engine, slow, clock=lambda: bank.now)
+    mark = bank.mark_of("c")
+    assert (mark.due_us, mark.attempts, mark.error) == (later, 0, None)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen once while an assessment is under way, after everything was read."""
+    left = [happens]
+
+    def assess(*given: Any) -> Result:
+        found = assess_entities(*given)
+        if left:
+            left.pop()()
+        return found
+
+    monkeypatch.setattr(worker, "assess_entities", assess)
+
+
+def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
+    kind: str, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits: the fact is stored while the worker still computes; and it is assessed right after."""
+
+    def tag() -> None:
+        waited = "SET lock_timeout = '1s'" if kind == "postgresql" else "PRAGMA busy_timeout = 1000"
+        with bank.engine.connect() as connection:
+            connection.execute(text(waited))
+        set_tag(bank.engine, bank.actor, "customer", "c", "watch", now_us=bank.now)
+
+    meanwhile(monkeypatch, tag)
+    assert bank.run() == Done(5, 0, 5)
+    assert bank.level("c") == 1
+    assert bank.run() == Done(1, 0, 1)
+    assert bank.level("c") == 3
+    assert bank.transitions("c") == [(None, 1), (1, 3)]
+
+
+def test_a_lease_that_is_lost_while_it_computes_stores_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    def takes_over() -> None:
+        bank.now += LEASE_US
+        assert run_batch(bank.engine, clock=lambda: bank.now) == Done(5, 0, 5)
+
+    meanwhile(monkeypatch, takes_over)
+    assert bank.run() == Done(0, 0, 0)
+    assert [len(bank.assessments(name)) for name in "abcde"] == [1] * 5
+
+
+def test_one_is_assessed_at_once_whether_it_is_due_or_not(bank: Bank) -> None:
+    with Session(bank.engine) as session:
+        subject = subject_of(session.get_one(Entity, bank.id_of("a")))
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0, 1)
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0, 1)
+    claimed(bank, "other")  # all the others
+    with writing(bank.engine) as session:
+        claims.claim_one(session, subject, "other", bank.now, bank.now + LEASE_US)
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) is None
+    assert len(bank.assessments("a")) == 1, "it came to the same"
+
+
+def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> None:
+    bank.settle()
+    with bank.engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT actor, bulk_count, details FROM audit_entries WHERE action = 'assessments.made'")
+        ).all()
+    ((actor, count, details),) = rows
+    assert (actor, count) == ("system", 5)
+    assert json.loads(details).items() >= {"assessed": 5, "moved": 5}.items()
+    problems: list[AuditFinding] = []
+    verify(bank.engine, problems.append)
+    assert not problems
+
+
+def test_who_has_nothing_known_any_more_is_not_claimed_for_ever(bank: Bank) -> None:
+    number = bank.id_of("c")
+    with forged(bank.engine) as connection:
+        connection.execute(text("DELETE FROM attributes WHERE entity_id = :of"), {"of": number})
+    assert bank.run() == Done(4, 0, 4)
+    mark = bank.mark_of("c")
+    assert (mark.due_us, mark.lease, mark.quarantined) == (None, None, False)
+
+
+def test_an_error_of_the_database_that_is_no_outage_is_that_of_the_entity(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = OperationalError("SELECT", {}, Exception("a statement that is not right"))
+    poisoned(monkeypatch, bank.id_of("c"), broken)
+    assert bank.run() == Done(4, 1, 4)

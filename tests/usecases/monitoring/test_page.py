@@ -1,0 +1,62 @@
+"""The page of a validation: everything that was found, readable, and nothing that could run."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.risk.governance.reports.page import as_html
+from fivefold.usecases.monitoring import measures as validation_figures
+from fivefold.usecases.monitoring.page import validation_page
+from fivefold.usecases.monitoring.validate import validate_levels
+from tests.usecases import platforms
+from tests.usecases.planted import day, fill, planted
+
+
+@pytest.fixture
+def report(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(validation_figures, "LEAST", 3)
+    bank = planted(engine, levels=["low", "<b>medium</b>", "high"])
+    fill(bank, 6, 200)
+    bank.override(1, 1, day(20))
+    made = validate_levels(engine, bank.actor, day(0), day(90), "why", now_us=platforms.NOW, resamples=20)
+    return dict(made.report)
+
+
+def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> None:
+    page = validation_page(7, "the <quarter>", report)
+    assert page.title == "Validation of levels 7"
+    titles = [section.title for section in page.sections]
+    assert titles == [
+        "What asks for a revalidation", "What the levels were worth", "Levels and alerts, all",
+        "Levels and alerts, retail 1", "Levels and alerts, retail 2", "Levels reached", "Overrides",
+        "What waited when this was made",
+    ]  # fmt: skip
+    tables = {section.title: section.table for section in page.sections if section.table is not None}
+    assert len(tables["What asks for a revalidation"].rows) == len(report["triggers"])
+    worth = tables["What the levels were worth"]
+    gini = report["groups"][0]["ranked"]["gini"]
+    assert worth.rows[0][3] == f"{gini['estimate']:.3f} ({gini['low']:.3f} to {gini['high']:.3f})"
+    assert all(len(row) == len(table.columns) for table in tables.values() for row in table.rows)
+    low = report["groups"][0]["levels"][0]
+    assert tables["Levels and alerts, all"].rows[0][:2] == ["low", f"{low['began']:,}"]
+    overall = report["groups"][0]["caught"]
+    told = " ".join(page.cautions)
+    assert f"{overall['unassessed']:,} confirmed were never assessed in time" in told
+    assert f"{overall['known']:,} were confirmed before that time" in told
+
+
+def test_the_page_is_html_with_all_text_escaped(report: dict[str, Any]) -> None:
+    written = as_html(validation_page(7, "the <quarter>", report))
+    assert "<quarter>" not in written
+    assert "<b>medium</b>" not in written
+    assert "&lt;b&gt;medium&lt;/b&gt;" in written
+    assert written == as_html(validation_page(7, "the <quarter>", report)), "the same report is the same page"
+
+
+def test_what_rests_on_too_few_says_so(engine: Engine) -> None:
+    bank = planted(engine)
+    made = validate_levels(engine, bank.actor, day(0), day(90), now_us=platforms.NOW, resamples=20)
+    written = as_html(validation_page(1, "why", made.report))
+    assert "too few (0)" in written
+    assert "nobody" in written

@@ -1,0 +1,94 @@
+"""The figures that an operator watches: of every organisation its own."""
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import StoreError
+from fivefold.store.sql.database import open_database
+from fivefold.usecases.monitoring import measures as validation_figures
+from fivefold.usecases.monitoring.material_changes import register_change
+from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.monitoring.validate import validate_levels
+from tests.usecases import banks, platforms
+from tests.usecases.banks import Bank
+from tests.usecases.planted import day, fill, planted
+
+NOW = platforms.NOW
+
+
+def test_a_bank_as_it_stands(engine: Engine) -> None:
+    bank, empty = Bank(engine), Bank(engine, "empty")
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    for name, country in (("a", "NO"), ("b", "KP"), ("c", "RU"), ("d", "KP")):
+        bank.put(name, country=country)
+    assert bank.settle() == 4
+    bank.override("b", 1)
+    bank.settle()
+    bank.mark("a")
+    figures = PlatformFigures(engine, lambda: bank.now + 9)
+    first, second = figures.read()
+    assert (first.number, second.number) == (bank.of, empty.of)
+    assert first.levels == {("customer", "low"): 2, ("customer", "medium"): 1, ("customer", "high"): 1}
+    assert (first.with_level, first.overrides, first.downward) == (4, 1, 1)
+    assert (first.due, first.oldest_us, first.quarantined) == (1, bank.now, 0)
+    assert (second.levels, second.due, second.oldest_us, second.validation) == ({}, 0, None, None)
+    assert second.triggers(bank.now)["age"] is True
+    assert second.triggers(bank.now)["gini"] is None
+
+
+def test_what_was_counted_before_levels_were_chosen(engine: Engine) -> None:
+    """Facts may come before levels do."""
+    from fivefold.store.accounts import tokens as accounts
+    from fivefold.store.levels import assessment_queue as due
+    from fivefold.store.levels.assessment_queue import Reason, Subject
+    from fivefold.store.sql.database import writing
+    from fivefold.store.tables.entities import Entity, EntityType
+
+    with writing(engine) as session:
+        made = accounts.organisation_named(session, "new", NOW)
+        session.flush()
+        kind = EntityType(
+            organisation_id=made.id, name="customer", fields="{}", transaction_fields="{}", case_fields="{}",
+            created_us=NOW,
+        )  # fmt: skip
+        session.add(kind)
+        session.flush()
+        entity = Entity(organisation_id=made.id, type_id=kind.id, external_id="a", created_us=NOW)
+        session.add(entity)
+        session.flush()
+        due.mark(session, [Subject(entity.id, made.id, kind.id)], Reason.NEW, NOW)
+    (found,) = PlatformFigures(engine, lambda: NOW).read()
+    assert (found.due, found.levels) == (1, {})
+
+
+def test_what_the_last_validation_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation_figures, "LEAST", 3)
+    bank = planted(engine)
+    fill(bank, 4, 200)
+    figures = PlatformFigures(engine, lambda: NOW)
+    assert figures.read()[0].validation is None
+    validate_levels(engine, bank.actor, day(0), day(60), now_us=NOW, resamples=20)
+    made = validate_levels(engine, bank.actor, day(0), day(90), now_us=NOW + 1, resamples=20)
+    validate_levels(engine, bank.actor, day(-50), day(0), now_us=NOW + 2, resamples=20)
+    found = figures.read()[0]
+    assert found.validation is not None
+    assert (found.validation.number, found.validation.made_us) == (made.id, NOW + 1)
+    overall = made.report["groups"][0]
+    assert found.validation.gini == overall["ranked"]["gini"]["estimate"] is not None
+    assert found.validation.missed == overall["caught"]["missed"]["estimate"]
+    assert list(found.validation.conversion) == ["low", "medium", "high"]
+    low = overall["levels"][0]
+    assert found.validation.conversion["low"] == low["conversion"]["estimate"] is not None
+    assert found.validation.false_positives["low"] == low["false_positives"]["estimate"]
+    assert figures.read()[0].validation is found.validation, "a report is read once"
+    register_change(engine, bank.actor, "product", "Loans.", NOW)
+    triggers = figures.read()[0].triggers(NOW + 2)
+    assert (triggers["material change"], triggers["age"], triggers["drift"]) == (True, False, None)
+    assert figures.read()[0].triggers(NOW + 366 * DAY_US)["age"] is True
+
+
+def test_a_database_out_of_reach_is_told() -> None:
+    engine = open_database("postgresql://nobody@127.0.0.1:9/none?connect_timeout=1")
+    with pytest.raises(StoreError):
+        PlatformFigures(engine).read()

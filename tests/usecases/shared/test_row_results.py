@@ -1,0 +1,57 @@
+"""Rows of one call: those that are right are taken, the others are named by their places, within bounds."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.usecases.shared.row_results import MOST_ATTEMPTS, MOST_REFUSED, take_in_part, take_sound
+
+Take = Callable[[Sequence[int]], list[int]]
+
+
+def refusing(*rounds: set[int]) -> Take:
+    """Refuse values in rounds: a value of a later round is seen once those of earlier ones are gone."""
+
+    def take(rows: Sequence[int]) -> list[int]:
+        for bad in rounds:
+            found = [Problem(place, "value", f"is {row}", "another") for place, row in enumerate(rows) if row in bad]
+            if found:
+                raise DataNotValid(found)
+        return list(rows)
+
+    return take
+
+
+def test_what_shows_only_after_other_rows_are_gone_is_found_too() -> None:
+    taken = take_in_part(range(10), refusing({3, 7}, {0}, {9}), atomic=False)
+    assert (taken.made, taken.refused) == ([1, 2, 4, 5, 6, 8], 4)
+    assert [(problem.row, problem.problem) for problem in taken.problems] == [
+        (0, "is 0"),
+        (3, "is 3"),
+        (7, "is 7"),
+        (9, "is 9"),
+    ]
+
+
+def test_all_or_nothing() -> None:
+    with pytest.raises(DataNotValid, match="row 3"):
+        take_in_part(range(10), refusing({3}), atomic=True)
+
+
+ONE_BY_ONE = refusing(*({row} for row in range(MOST_ATTEMPTS)))
+
+
+@pytest.mark.parametrize("take", [refusing(set(range(2_000))), refusing(set(range(MOST_REFUSED + 1))), ONE_BY_ONE])
+def test_beyond_the_bounds_nothing_is_taken(take: Take) -> None:
+    with pytest.raises(DataNotValid) as refused:
+        take_in_part(range(2_000), take, atomic=False)
+    assert refused.value.problems[0].row == 0
+
+
+def test_an_error_that_names_no_row_is_one_of_the_call() -> None:
+    def take(_: object) -> None:
+        raise DataNotValid([], 5)
+
+    with pytest.raises(DataNotValid):
+        take_sound(3, take)

@@ -1,0 +1,140 @@
+"""Columns of transactions: what is stored of a row depends on that row alone."""
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fivefold.domain.errors import DataNotValid
+from fivefold.domain.money import base_only
+from fivefold.risk.language.fields import FieldType, OneOf
+from fivefold.usecases.shared.transaction_columns import KNOWN, frame_of, read_columns
+from tests.usecases.platforms import NOW
+
+OWN: dict[str, FieldType] = {
+    "operation": "text",
+    "fee": "number",
+    "seen": "flag",
+    "booked": "date",
+    "words": ("text",),
+    "kind": OneOf(one_of=("a", "b")),
+}
+RATES = base_only("EUR", date(2026, 1, 1))
+
+
+def row(**changed: Any) -> dict[str, Any]:
+    return {
+        "transaction_id": "t",
+        "user_id": "u",
+        "transaction_amount": 1.0,
+        "transaction_currency": "EUR",
+        "transaction_date": "2026-01-01",
+        **changed,
+    }
+
+
+def read(*rows: dict[str, Any], text: bool = False) -> pl.DataFrame:
+    return read_columns(frame_of(rows, OWN), OWN, NOW, text=text)
+
+
+ROWS = st.builds(
+    row,
+    operation=st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=5),
+    fee=st.none() | st.floats(-1e6, 1e6),
+    seen=st.none() | st.booleans(),
+    booked=st.none() | st.just("2026-02-01T10:00:00"),
+    kind=st.none() | st.sampled_from("ab"),
+    user_balance=st.none() | st.floats(-1e9, 1e9),
+    transaction_state=st.sampled_from([None, "", "pending", "COMPLETED"]),
+    user_category=st.sampled_from([None, "API", "WEB"]),
+    user_created=st.none() | st.just("2025-01-01"),
+)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=5))
+def test_a_row_is_read_as_it_is_alone(rows: list[dict[str, Any]]) -> None:
+    together = read(*rows)
+    alone = pl.concat([read(one) for one in rows])
+    assert together.equals(alone)
+
+
+@given(ROWS)
+def test_what_was_said_is_what_is_kept(given_row: dict[str, Any]) -> None:
+    (found,) = read(given_row).iter_rows(named=True)
+    own = {name: given_row[name] for name in OWN if given_row.get(name) not in (None, "")}
+    assert (json.loads(found["content"]) if found["content"] else {}) == own
+    assert found["balance"] == given_row["user_balance"]
+    assert found["state"] == (given_row["transaction_state"].upper() if given_row["transaction_state"] else None)
+    assert found["category"] == given_row["user_category"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+)
+
+
+@given(st.dictionaries(st.sampled_from([*OWN, *KNOWN]), JSON, max_size=3), JSON, st.booleans())
+def test_any_json_is_read_or_refused_in_words(changed: dict[str, Any], other: Any, beside: bool) -> None:
+    rows = [row(**changed), *[row(), row()][: 1 + beside]]
+    alone = tried(lambda: read(*rows))
+    ignored = tried(lambda: read(*[{**given_row, "nobody knows it": other} for given_row in rows]))
+    assert alone.equals(ignored) if isinstance(alone, pl.DataFrame) else alone == ignored
+
+
+def tried(read_them: Callable[[], pl.DataFrame]) -> pl.DataFrame | str:
+    try:
+        return read_them()
+    except DataNotValid as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**64), 10**400, {"a": 1}, {"\0": 1}, [["a"]], [1], ["\ud800"], "\udfff"])
+@pytest.mark.parametrize("name", ["transaction_amount", "operation", "transaction_state"])
+def test_what_no_column_holds_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(DataNotValid, match=rf"row 0: {name} is "):
+        read(row(**{name: value}))
+
+
+def test_words_beside_lists_stay_words() -> None:
+    found = read(row(words=["a", "b;c"]), row(words="b; c"), row(words="d"), row(words=None))
+    assert [text and json.loads(text)["words"] for text in found["content"]] == [["a", "b;c"], ["b", "c"], ["d"], None]
+
+
+@pytest.mark.parametrize("name", ["transaction_amount", "user_balance", "fee", "operation", "transaction_id", "words"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_truth_is_no_number_and_no_text_whatever_stands_beside_it(name: str, beside: bool) -> None:
+    with pytest.raises(DataNotValid, match=rf"row 0: {name} is True"):
+        read(*[row(**{name: True}), row()][: 1 + beside])
+
+
+def test_csv_and_parquet_say_the_same() -> None:
+    typed = frame_of([row(fee=1.5, seen=True, booked=datetime(2026, 2, 1), user_balance=2)], OWN)  # noqa: DTZ001 (as files have them)
+    texts = frame_of(
+        [row(transaction_amount="1.0", fee="1.5", seen="true", booked="2026-02-01", user_balance="2")], OWN
+    )
+    first, second = (read_columns(one, OWN, NOW, text=True) for one in (typed, texts))
+    assert first.drop("content").equals(second.drop("content"))
+    contents = [json.loads(found["content"][0]) for found in (first, second)]
+    assert [(one["fee"], one["seen"], one["booked"][:10]) for one in contents] == [(1.5, True, "2026-02-01")] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fee": "much"}, "fee is 'much'; allowed: a finite number"),
+        ({"seen": "perhaps"}, "seen is 'perhaps'; allowed: true or false"),
+        ({"booked": "soon"}, "booked is 'soon'; allowed: an ISO 8601"),
+        ({"kind": "c"}, "kind is 'c'; allowed: one of a, b"),
+        ({"user_balance": "x"}, "user_balance is 'x'"),
+        ({"user_created": "2030-01-01"}, "user_created is in the future"),
+    ],
+)
+def test_a_field_that_is_not_as_declared_is_named(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataNotValid, match=f"row 1: {words}"):
+        read(row(), row(**change))

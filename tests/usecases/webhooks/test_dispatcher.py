@@ -1,0 +1,324 @@
+"""The courier: in order for each endpoint and entity, whatever fails, whoever dies, however many are at it."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import StoreError
+from fivefold.store.tables.events import Delivery
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.webhooks import dispatcher as webhook_courier
+from fivefold.usecases.webhooks.dead_letters import dead_letters, replay
+from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
+from fivefold.usecases.webhooks.endpoints import add_endpoint, list_endpoints, rotate_secret
+from fivefold.usecases.webhooks.plan import (
+    FIRST_WAIT_SECONDS,
+    LEASE_SECONDS,
+    MOST_ATTEMPTS,
+    claim_deliveries,
+    plan_deliveries,
+)
+from tests.usecases.platforms import NOW
+from tests.usecases.receivers import MACHINE, SECOND_US, Got, endpoint, organisation, receiving, tell
+
+
+def of(events: list[str], customer: str) -> list[str]:
+    return [event for event in events if event.startswith(f"{customer}-")]
+
+
+def until(done: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_everything_is_delivered_in_order_and_once(engine: Engine) -> None:
+    ours = organisation(engine, customers=20)
+    events = [f"c{number}-{turn}" for turn in range(5) for number in range(1, 21)]
+    with receiving() as receiver:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, events)
+        assert deliver_due(engine, NOW) == 100
+        assert Counter(receiver.events()) == Counter(events)
+        for number in range(1, 21):
+            assert of(receiver.events(), f"c{number}") == of(events, f"c{number}")
+        assert deliver_due(engine, NOW) == 0
+        assert len(receiver.got) == 100
+    sequences = [got.told["sequence"] for got in receiver.got if got.told["entity"]["id"] == "c7"]
+    assert sequences == sorted(sequences)
+
+
+def test_a_failing_entity_blocks_itself_at_that_endpoint_and_nobody_else(engine: Engine) -> None:
+    ours = organisation(engine)
+    broken = {"c1"}
+
+    def picky(got: Got) -> int:
+        return 500 if got.told["entity"]["id"] in broken else 200
+
+    with receiving(picky) as first, receiving() as second:
+        endpoint(engine, ours, first.url)
+        endpoint(engine, ours, second.url)
+        tell(engine, ours, ["c1-a", "c2-a", "c1-b", "c2-b"])
+        assert deliver_due(engine, NOW) == 3 + 4
+        assert first.events(500) == ["c1-a"]
+        assert first.events(200) == ["c2-a", "c2-b"]
+        assert sorted(second.events()) == ["c1-a", "c1-b", "c2-a", "c2-b"]
+        tell(engine, ours, ["c1-c", "c2-c"])
+        deliver_due(engine, NOW + SECOND_US)
+        assert first.events(200) == ["c2-a", "c2-b", "c2-c"]
+        broken.clear()
+        deliver_due(engine, NOW + FIRST_WAIT_SECONDS * SECOND_US)
+        assert of(first.events(), "c1") == ["c1-a", "c1-a", "c1-b", "c1-c"]
+        assert of(second.events(), "c1") == ["c1-a", "c1-b", "c1-c"]
+
+
+def test_a_receiver_that_says_nothing_keeps_no_other_waiting(engine: Engine) -> None:
+    ours = organisation(engine)
+    asleep, woken = threading.Event(), threading.Event()
+
+    def sleepy(got: Got) -> int:
+        if got.told["entity"]["id"] == "c1":
+            asleep.set()
+            assert woken.wait(30)
+        return 200
+
+    with receiving(sleepy) as slow, receiving() as quick, ThreadPoolExecutor(1) as thread:
+        endpoint(engine, ours, slow.url)
+        endpoint(engine, ours, quick.url)
+        stop = threading.Event()
+        keeping = thread.submit(keep_delivering, engine, stop)
+        tell(engine, ours, ["c1-a", "c1-b", "c2-a", "c2-b"])
+        try:
+            assert asleep.wait(30)
+            until(lambda: len(quick.got) == 4 and slow.events() == ["c2-a", "c2-b"])
+            tell(engine, ours, ["c2-c", "c3-a"])
+            until(lambda: len(quick.got) == 6 and sorted(slow.events()) == ["c2-a", "c2-b", "c2-c", "c3-a"])
+            assert of(slow.events(), "c1") == []
+        finally:
+            woken.set()
+        until(lambda: of(slow.events(), "c1") == ["c1-a", "c1-b"])
+        stop.set()
+        keeping.result()
+
+
+def test_what_is_on_its_way_is_brought_to_its_end_by_whoever_is_told_to_stop(engine: Engine) -> None:
+    ours = organisation(engine)
+    begun, stop = threading.Event(), threading.Event()
+
+    def slow(_: Got) -> int:
+        begun.set()
+        assert stop.wait(30)
+        return 200
+
+    with receiving(slow) as receiver, ThreadPoolExecutor(1) as thread:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a", "c1-b"])
+        keeping = thread.submit(keep_delivering, engine, stop)
+        assert begun.wait(30)
+        stop.set()
+        keeping.result(timeout=30)
+        assert receiver.events() == ["c1-a"]
+        with Session(engine) as session:
+            states = {row.event_number: (row.state, row.lease) for row in session.query(Delivery)}
+        assert states == {1: ("delivered", None), 2: ("waiting", None)}
+
+
+def test_a_lease_left_behind_is_taken_over_once_it_ends_and_in_order(engine: Engine) -> None:
+    ours = organisation(engine)
+    with receiving() as receiver:
+        told = endpoint(engine, ours, receiver.url).endpoint_id
+        tell(engine, ours, ["c1-a", "c1-b", "c2-a"])
+        plan_deliveries(engine, NOW)
+        assert claim_deliveries(engine, told, NOW, 1), "and whoever claimed it is gone"
+        assert deliver_due(engine, NOW) == 1
+        assert receiver.events() == ["c2-a"]
+        assert deliver_due(engine, NOW + LEASE_SECONDS * SECOND_US) == 2
+        assert receiver.events() == ["c2-a", "c1-a", "c1-b"]
+
+
+def test_a_process_that_is_killed_while_sending_loses_nothing(engine: Engine, tmp_path: os.PathLike[str]) -> None:
+    ours = organisation(engine)
+    begun, woken = threading.Event(), threading.Event()
+
+    def slow(_: Got) -> int:
+        begun.set()
+        assert woken.wait(60)
+        return 200
+
+    with receiving(slow) as receiver:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a", "c1-b"])
+        url = engine.url.render_as_string(hide_password=False)
+        program = textwrap.dedent(
+            f"""
+            import threading
+            from fivefold.store.sql.database import open_database
+            from fivefold.usecases.webhooks.dispatcher import keep_delivering
+            keep_delivering(open_database({url!r}), threading.Event())
+            """
+        )
+        process = subprocess.Popen([sys.executable, "-c", program])
+        try:
+            assert begun.wait(60)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        woken.set()
+        assert deliver_due(engine) == 0, "the lease is not at its end"
+        assert deliver_due(engine, now_microseconds() + LEASE_SECONDS * SECOND_US) == 2
+        assert receiver.events() == ["c1-a", "c1-a", "c1-b"], "at least once, and in order"
+
+
+def test_couriers_beside_each_other_never_have_two_of_a_pair_on_the_way(engine: Engine) -> None:
+    ours = organisation(engine, customers=8)
+    events = [f"c{number}-{turn}" for turn in range(6) for number in range(1, 9)]
+    lock = threading.Lock()
+    flying: Counter[str] = Counter()
+    most = Counter[str]()
+    failed = set[str]()
+
+    def watched(got: Got) -> int:
+        told, who = got.told["event_id"], f"{got.told['entity']['id']} at {got.headers['Host']}"
+        with lock:
+            flying[who] += 1
+            most[who] = max(most[who], flying[who])
+        time.sleep(0.003)
+        with lock:
+            flying[who] -= 1
+            again = f"{told} at {got.headers['Host']}"
+            fails = told.endswith("-2") and again not in failed
+            failed.add(again)
+        return 503 if fails else 200
+
+    with ExitStack() as stack:
+        receivers = [stack.enter_context(receiving(watched)) for _ in range(2)]
+        threads = stack.enter_context(ThreadPoolExecutor(3))
+        for receiver in receivers:
+            endpoint(engine, ours, receiver.url)
+        tell(engine, ours, events)
+        for at_us in (NOW, NOW + 60 * SECOND_US):
+            for delivering in [threads.submit(deliver_due, engine, at_us) for _ in range(3)]:
+                delivering.result()
+    assert set(most.values()) == {1}
+    for receiver in receivers:
+        arrived = receiver.events(200)
+        assert Counter(arrived) == Counter(events)
+        for number in range(1, 9):
+            assert of(arrived, f"c{number}") == of(events, f"c{number}")
+
+
+def test_dead_letters_are_listed_and_replayed_in_order(engine: Engine) -> None:
+    ours = organisation(engine)
+    actor = Actor(ours, MACHINE)
+    status = [503]
+    with receiving(lambda _: status[0]) as receiver:
+        told = endpoint(engine, ours, receiver.url).endpoint_id
+        tell(engine, ours, ["c1-a", "c1-b"])
+        now = NOW
+        for _ in range(MOST_ATTEMPTS):
+            deliver_due(engine, now)
+            now += 13 * 3600 * SECOND_US
+        assert receiver.events() == ["c1-a"] * MOST_ATTEMPTS + ["c1-b"], "what follows goes on at once"
+        for _ in range(MOST_ATTEMPTS):
+            deliver_due(engine, now)
+            now += 13 * 3600 * SECOND_US
+        first, second = dead_letters(engine, actor)
+        assert (first.event_id, second.event_id) == ("c1-a", "c1-b")
+        assert (first.attempts, first.error, first.external_id) == (MOST_ATTEMPTS, "answered 503", "c1")
+        assert deliver_due(engine, now) == 0
+        status[0], receiver.ended[:] = 200, []
+        assert replay(engine, actor, told, now_us=now) == 2
+        tell(engine, ours, ["c1-c"])
+        assert deliver_due(engine, now) == 3
+        assert receiver.events() == ["c1-a", "c1-b", "c1-c"]
+        assert dead_letters(engine, actor) == []
+
+
+def test_both_secrets_sign_after_a_rotation_and_the_new_one_alone_a_day_later(engine: Engine) -> None:
+    ours = organisation(engine)
+    actor = Actor(ours, MACHINE)
+    with receiving() as receiver:
+        made = endpoint(engine, ours, receiver.url)
+        day_us = 24 * 3600 * SECOND_US
+        rotate_secret(engine, actor, made.endpoint_id, now_us=NOW)
+        for number, at_us in enumerate((NOW, NOW + day_us - 1, NOW + day_us)):
+            tell(engine, ours, [f"c1-{number}"])
+            deliver_due(engine, at_us)
+    assert [got.headers["Fivefold-Signature"].count("v1=") for got in receiver.got] == [2, 2, 1]
+    assert [got.headers["Fivefold-Timestamp"] for got in receiver.got] == [
+        str(at_us // SECOND_US) for at_us in (NOW, NOW + day_us - 1, NOW + day_us)
+    ]
+
+
+def test_an_endpoint_on_this_machine_is_never_reached_unless_that_is_allowed(engine: Engine) -> None:
+    ours = organisation(engine)
+    actor = Actor(ours, "member:1")
+    with receiving() as receiver:
+        add_endpoint(engine, actor, f"https://localhost:{receiver.port}/", now_us=NOW)
+        tell(engine, ours, ["c1-a"])
+        assert deliver_due(engine, NOW) == 1
+        assert receiver.connections == 0
+    with Session(engine) as session:
+        (row,) = session.query(Delivery)
+        assert "which is loopback" in (row.error or "")
+
+
+def test_an_attempt_does_not_begin_so_late_that_another_may_begin_too(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = organisation(engine)
+    monkeypatch.setattr(webhook_courier, "LIMIT_SECONDS", LEASE_SECONDS)
+    with receiving() as receiver:
+        endpoint(engine, ours, receiver.url)
+        tell(engine, ours, ["c1-a"])
+        assert deliver_due(engine, NOW) == 0
+        assert receiver.got == []
+
+
+def test_a_database_out_of_reach_and_a_broken_endpoint_stop_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = organisation(engine)
+    real, failures = plan_deliveries, [StoreError("the database cannot be reached")]
+
+    def planning(opened: Engine, now_us: int) -> int:
+        if failures:
+            raise failures.pop()
+        return real(opened, now_us)
+
+    monkeypatch.setattr(webhook_courier, "plan_deliveries", planning)
+    monkeypatch.setattr(webhook_courier, "POLL_SECONDS", 0.05)
+    with receiving() as receiver, ThreadPoolExecutor(1) as thread:
+        broken = endpoint(engine, ours, receiver.url).endpoint_id
+        endpoint(engine, ours, receiver.url)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE endpoints SET secrets = '?' WHERE id = :id"), {"id": broken})
+        tell(engine, ours, ["c1-a", "c1-b"])
+        stop = threading.Event()
+        keeping = thread.submit(keep_delivering, engine, stop)
+        until(lambda: receiver.events() == ["c1-a", "c1-b"])
+        stop.set()
+        keeping.result()
+    assert not failures
+    assert [line.waiting for line in list_lines(engine, ours)] == [2, 0]
+
+
+def list_lines(engine: Engine, organisation_id: int) -> list[Any]:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE endpoints SET secrets = '[]' WHERE secrets = '?'"))
+    return list_endpoints(engine, Actor(organisation_id, MACHINE))

@@ -1,0 +1,230 @@
+"""Endpoints: theirs alone, secrets shown once, every change recorded without them; the receiver's page is true."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.audit.log import entries
+from fivefold.store.tables.audit import AuditEntry, AuditValues
+from fivefold.store.tables.events import Delivery, Endpoint
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.webhooks import dead_letters
+from fivefold.usecases.webhooks import endpoints as webhooks
+from fivefold.usecases.webhooks.dispatcher import deliver_due
+from fivefold.usecases.webhooks.endpoints import (
+    add_endpoint,
+    drop_old_secrets,
+    list_endpoints,
+    remove_endpoint,
+    rotate_secret,
+    set_enabled,
+)
+from fivefold.usecases.webhooks.plan import plan_deliveries
+from fivefold.usecases.webhooks.signing import read_secrets
+from tests.store.filling import filled_once
+from tests.usecases.platforms import NOW
+from tests.usecases.receivers import DAY_US, MACHINE, SECOND_US, endpoint, organisation, receiving, tell
+
+URL = "https://hooks.example/fivefold"
+PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"
+
+
+@pytest.fixture
+@filled_once
+def ours(engine: Engine) -> Actor:
+    return Actor(organisation(engine), "member:1")
+
+
+def recorded(engine: Engine, actor: Actor) -> list[AuditEntry]:
+    with Session(engine) as session:
+        return list(entries(session, actor.organisation_id))
+
+
+def secrets_of(engine: Engine, endpoint_id: int) -> list[Any]:
+    with Session(engine) as session:
+        return [vars(secret) for secret in read_secrets(session.get_one(Endpoint, endpoint_id).secrets)]
+
+
+def test_an_endpoint_is_listed_with_all_but_its_secret(engine: Engine, ours: Actor) -> None:
+    made = add_endpoint(engine, ours, URL, kinds=["level.reached", "case.closed"], now_us=NOW)
+    assert re.fullmatch(r"whsec_[\w-]{43}", made.secret)
+    (line,) = list_endpoints(engine, ours, NOW)
+    assert line.id == made.endpoint_id
+    assert (line.url, line.kinds) == (URL, ("case.closed", "level.reached"))
+    assert (line.enabled, line.private_allowed, line.secrets) == (True, False, 1)
+    assert (line.waiting, line.dead, line.created_us) == (0, 0, NOW)
+    assert made.secret not in repr(line) + repr(made)
+    assert add_endpoint(engine, ours, URL, now_us=NOW).secret != made.secret
+
+
+def test_no_secret_is_ever_in_the_audit_log(engine: Engine, ours: Actor) -> None:
+    made = add_endpoint(engine, ours, f"{URL}?key=private", now_us=NOW)
+    second = rotate_secret(engine, ours, made.endpoint_id, now_us=NOW)
+    drop_old_secrets(engine, ours, made.endpoint_id, NOW)
+    set_enabled(engine, ours, made.endpoint_id, enabled=False)
+    set_enabled(engine, ours, made.endpoint_id, enabled=False)
+    set_enabled(engine, ours, made.endpoint_id, enabled=True)
+    remove_endpoint(engine, ours, made.endpoint_id)
+    found = recorded(engine, ours)
+    assert [entry.action.removeprefix("webhook.") for entry in found] == [
+        "added",
+        "secret_rotated",
+        "old_secrets_dropped",
+        "disabled",
+        "enabled",
+        "removed",
+    ]
+    assert {(entry.actor, entry.subject_kind, entry.subject_id) for entry in found} == {
+        ("member:1", "endpoint", str(made.endpoint_id))
+    }
+    assert json.loads(found[0].details) == {
+        "scheme": "https",
+        "host": "hooks.example",
+        "kinds": [],
+        "private_allowed": False,
+    }
+    with Session(engine) as session:
+        everything = repr([vars(row) for table in (AuditEntry, AuditValues) for row in session.query(table)])
+    for secret in (made.secret, second.secret, "key=private", "whsec_"):
+        assert secret not in everything
+
+
+def test_what_cannot_be_an_endpoint_is_refused(engine: Engine, ours: Actor) -> None:
+    for url, kinds, words in (
+        ("ftp://hooks.example", [], "must be https://"),
+        ("http://10.0.0.1/", [], "which is private"),
+        (URL, ["Level"], "the kind 'Level' is none"),
+        (URL, ["x" * 51], "is none"),
+        (URL, [f"kind{number}" for number in range(51)], "at most 50"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            add_endpoint(engine, ours, url, kinds=kinds)
+    assert list_endpoints(engine, ours) == []
+    assert recorded(engine, ours) == []
+
+
+def test_private_addresses_are_allowed_at_the_machine_alone(engine: Engine, ours: Actor) -> None:
+    for name in ("member:1", "token:7", "system"):
+        with pytest.raises(ActionRefused, match="at the machine only"):
+            add_endpoint(engine, Actor(ours.organisation_id, name), "http://10.0.0.1/", private_allowed=True)
+    add_endpoint(engine, Actor(ours.organisation_id, MACHINE), "http://10.0.0.1/", private_allowed=True)
+    assert list_endpoints(engine, ours)[0].private_allowed
+
+
+def test_a_new_secret_stands_first_and_the_old_one_signs_for_a_day(engine: Engine, ours: Actor) -> None:
+    made = add_endpoint(engine, ours, URL, now_us=NOW)
+    second = rotate_secret(engine, ours, made.endpoint_id, now_us=NOW)
+    assert secrets_of(engine, made.endpoint_id) == [
+        {"text": second.secret, "until_us": None},
+        {"text": made.secret, "until_us": NOW + DAY_US},
+    ]
+    assert list_endpoints(engine, ours, NOW + DAY_US - 1)[0].secrets == 2
+    assert list_endpoints(engine, ours, NOW + DAY_US)[0].secrets == 1
+    third = rotate_secret(engine, ours, made.endpoint_id, now_us=NOW + DAY_US)
+    assert [secret["text"] for secret in secrets_of(engine, made.endpoint_id)] == [third.secret, second.secret]
+
+
+def test_old_secrets_end_at_once_when_that_is_asked_for(engine: Engine, ours: Actor) -> None:
+    made = add_endpoint(engine, ours, URL, now_us=NOW)
+    second = rotate_secret(engine, ours, made.endpoint_id, now_us=NOW)
+    assert drop_old_secrets(engine, ours, made.endpoint_id, NOW) == 1
+    assert secrets_of(engine, made.endpoint_id) == [{"text": second.secret, "until_us": None}]
+    assert drop_old_secrets(engine, ours, made.endpoint_id, NOW) == 0
+    third = rotate_secret(engine, ours, made.endpoint_id, kept_hours=0, now_us=NOW)
+    assert secrets_of(engine, made.endpoint_id) == [{"text": third.secret, "until_us": None}]
+    for hours in (-1, 25):
+        with pytest.raises(ConfigError, match=f"kept_hours is {hours}; it must be from 0 to 24"):
+            rotate_secret(engine, ours, made.endpoint_id, kept_hours=hours)
+
+
+def test_a_removed_endpoint_is_gone_with_what_it_was_to_be_told(engine: Engine, ours: Actor) -> None:
+    made = add_endpoint(engine, ours, URL, now_us=NOW)
+    kept = add_endpoint(engine, ours, URL, now_us=NOW)
+    tell(engine, ours.organisation_id, ["c1-a", "c1-b"])
+    plan_deliveries(engine, NOW)
+    assert remove_endpoint(engine, ours, made.endpoint_id) == 2
+    assert [line.id for line in list_endpoints(engine, ours)] == [kept.endpoint_id]
+    with Session(engine) as session:
+        assert {row.endpoint_id for row in session.query(Delivery)} == {kept.endpoint_id}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        rotate_secret,
+        drop_old_secrets,
+        lambda engine, actor, number: set_enabled(engine, actor, number, enabled=False),
+        remove_endpoint,
+        dead_letters.dead_letters,
+        dead_letters.replay,
+    ],
+)
+def test_another_organisations_endpoint_is_as_if_it_were_not_there(
+    engine: Engine, ours: Actor, ask: Callable[[Engine, Actor, int], object]
+) -> None:
+    theirs = Actor(organisation(engine, "other"), "member:1")
+    made = add_endpoint(engine, theirs, URL, now_us=NOW)
+    before = secrets_of(engine, made.endpoint_id)
+    with pytest.raises(NotThere, match=f"^there is no endpoint {made.endpoint_id}$"):
+        ask(engine, ours, made.endpoint_id)
+    with pytest.raises(NotThere, match=r"^there is no endpoint 99$"):
+        ask(engine, ours, 99)
+    assert secrets_of(engine, made.endpoint_id) == before
+    assert (list_endpoints(engine, ours), recorded(engine, ours)) == ([], [])
+    assert list_endpoints(engine, theirs)[0].enabled
+
+
+def test_the_snippet_of_the_receivers_page_takes_what_is_sent_and_nothing_else(
+    engine: Engine, ours: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines of docs/webhooks.md, as they stand there, against requests that really came in."""
+    snippet = re.search(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert snippet
+    names: dict[str, Any] = {}
+    exec(snippet[1], names)
+    verify = names["verify"]
+    machine = Actor(ours.organisation_id, MACHINE)
+    with receiving() as receiver:
+        first = endpoint(engine, ours.organisation_id, receiver.url)
+        tell(engine, ours.organisation_id, ["c1-a"])
+        deliver_due(engine, NOW)
+        second = rotate_secret(engine, machine, first.endpoint_id, now_us=NOW)
+        tell(engine, ours.organisation_id, ["c1-b"])
+        deliver_due(engine, NOW + SECOND_US)
+        drop_old_secrets(engine, machine, first.endpoint_id, NOW)
+        tell(engine, ours.organisation_id, ["c1-c"])
+        deliver_due(engine, NOW + 2 * SECOND_US)
+    monkeypatch.setattr(names["time"], "time", lambda: NOW / SECOND_US)
+    taken = [
+        [verify(secret, got.headers, got.body) for secret in (first.secret, second.secret)] for got in receiver.got
+    ]
+    assert taken == [[True, False], [True, True], [False, True]]
+    got = receiver.got[0]
+    assert not verify(first.secret, got.headers, got.body + b" ")
+    assert not verify(first.secret, {**got.headers, "Fivefold-Timestamp": str(NOW // SECOND_US + 1)}, got.body)
+    for unsigned in ("", "é", "v1=", got.headers["Fivefold-Signature"].removeprefix("v1=")):
+        assert not verify(first.secret, {**got.headers, "Fivefold-Signature": unsigned}, got.body)
+    assert not verify(first.secret, {}, got.body)
+    monkeypatch.setattr(names["time"], "time", lambda: NOW / SECOND_US + 301)
+    assert not verify(first.secret, got.headers, got.body), "somebody kept it, and sends it again later"
+
+
+def test_the_receivers_page_says_what_is_so() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for said in ("30 seconds", "12 hours", "14 attempts", "10 seconds", "24 hours", "64 kB", "60 seconds"):
+        assert said in page, said
+    for header in ("Event-Id", "Sequence", "Timestamp", "Signature"):
+        assert f"`Fivefold-{header}`" in page
+
+
+def test_secrets_in_the_database_are_what_was_shown(engine: Engine, ours: Actor) -> None:
+    made = add_endpoint(engine, ours, URL, now_us=NOW)
+    assert secrets_of(engine, made.endpoint_id) == [{"text": made.secret, "until_us": None}]
+    assert webhooks.SECRET_BYTES == 32

@@ -1,0 +1,1 @@
+"""Judging a trained model: predictions of the test window, metrics, comparisons and the gate."""

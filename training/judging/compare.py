@@ -1,0 +1,117 @@
+"""Comparing a model with its rivals on one window: by how much it is better, and how surely that is not chance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fivefold.features.histories import Floats
+from fivefold.models.registry import Registry
+from fivefold.training.config import Gate
+from fivefold.training.dates import Dates
+from fivefold.training.judging.bootstrap import Resamples, draws, resample
+from fivefold.training.judging.metrics import Metrics, calibration_error, calibration_table
+
+LEAST_BELOW = 10
+"""So many draws must lie below a bound, or it says more about the draws than about the customers."""
+MOST_RESAMPLES = 20_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model less a rival, both judged on the same draws of the customers.
+
+    Attributes:
+        difference: on the customers as they are.
+        low: the difference is at least this, at the confidence of the comparisons.
+    """
+
+    difference: float
+    low: float
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """A model against everything else on one window.
+
+    Attributes:
+        times_judged: how often the window, or a part of it, was judged on under this name, this time included.
+        confidence: of every bound. The chance of error that is configured is shared among all the times that the
+            window was judged on (Bonferroni): the best of many tries is above the others by chance alone.
+        gini: normalised Gini of the model less that of each rival, by the rival's name.
+        calibration: the model's calibration error is at least this.
+        calibration_worse: its error less the champion's; None where there is no champion to compare with.
+    """
+
+    times_judged: int
+    confidence: float
+    gini: Mapping[str, Comparison]
+    calibration: float
+    calibration_worse: Comparison | None
+
+    def figures(self) -> dict[str, float]:
+        """Give every figure under the name that the registry keeps."""
+        found = {"window_times_judged": float(self.times_judged), "gate_confidence": self.confidence}
+        for name, one in self.gini.items():
+            found |= {f"gini_over_{name}": one.difference, f"gini_over_{name}_low": one.low}
+        return found | {"calibration_error_low": self.calibration}
+
+
+def compare(
+    predictions: Mapping[str, Floats],
+    realised: Floats,
+    metrics: Mapping[str, Metrics],
+    names: tuple[str, str],
+    gate: Gate,
+    times_judged: int,
+    seed: int,
+) -> Comparisons:
+    """Compare a model with every rival by paired bootstrap.
+
+    Args:
+        predictions: by name, the model's among them.
+        realised: what the customers were worth, 0 or more.
+        metrics: of the customers as they are, by name.
+        names: of the model and of the champion among the predictions.
+        gate: confidence and number of draws.
+        times_judged: how often the window was judged on, this time included.
+        seed: of the draws.
+    """
+    model, champion = names
+    error = (1.0 - gate.confidence) / times_judged
+    resamples = min(max(gate.resamples, int(np.ceil(LEAST_BELOW / error))), max(MOST_RESAMPLES, gate.resamples))
+    money = tuple(name for name in names if name in predictions)
+    found = resample(predictions, realised, draws(len(realised), seed, resamples), money=money)
+    gini = {
+        name: Comparison(
+            metrics[model].normalised_gini - metrics[name].normalised_gini,
+            _low(found.gini[model] - found.gini[name], error),
+        )
+        for name in predictions
+        if name != model
+    }
+    worse = _calibration_worse(predictions, realised, found, names, error) if champion in predictions else None
+    return Comparisons(times_judged, 1.0 - error, gini, _low(found.calibration[model], error), worse)
+
+
+def _calibration_worse(
+    predictions: Mapping[str, Floats], realised: Floats, found: Resamples, names: tuple[str, str], error: float
+) -> Comparison:
+    mine, theirs = (calibration_error(calibration_table(predictions[name], realised)) for name in names)
+    return Comparison(mine - theirs, _low(found.calibration[names[0]] - found.calibration[names[1]], error))
+
+
+def _low(drawn: Floats, error: float) -> float:
+    """Give the bound that so small a share of the draws lies below; NaN where no draw says anything."""
+    known = drawn[~np.isnan(drawn)]
+    return float(np.quantile(known, error)) if len(known) else float("nan")
+
+
+def times_judged(registry: Registry, dates: Dates) -> int:
+    """Count how often a window was judged on under a registry's name, this time included.
+
+    A window that shares days with it counts: the same customers and most of their value are in both.
+    """
+    runs = registry.client.search_runs([registry.experiment(registry.name)], max_results=10_000)
+    tested = [int(run.data.tags["test_as_of"]) for run in runs if "test_as_of" in run.data.tags]
+    return 1 + sum(abs(moment - dates.test) < dates.horizon_us for moment in tested)

@@ -1,0 +1,95 @@
+"""The gate: whether a new model may take the champion's place. A pure function of what was measured."""
+
+from dataclasses import dataclass
+
+from fivefold.domain.percent import percent
+from fivefold.training.config import Gate
+from fivefold.training.judging.compare import Comparison, Comparisons
+from fivefold.training.judging.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says.
+
+    Attributes:
+        promote: the challenger may become champion without anyone's word.
+        comparable: champion and challenger were judged on the same window in a way that is fair to both.
+        reasons: one sentence for each thing that was looked at.
+    """
+
+    promote: bool
+    comparable: bool
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.reasons)
+
+
+def decide(evaluation: Evaluation, gate: Gate, incomparable: str | None) -> Verdict:
+    """Decide by normalised Gini and calibration on the same out-of-time window.
+
+    The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
+    margin: what chance could have given keeps the champion. Predicted money must not surely be off by more than the
+    gate allows, nor surely further off than the champion's. The mean realised value must rise from segment to segment.
+    *incomparable* says why the champion cannot be compared.
+    """
+    gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}
+    compared, sure = evaluation.comparisons, _percent(evaluation.comparisons.confidence)
+    rivals = [*BASELINES, *([CHAMPION] if CHAMPION in gini else [])]
+    beaten = {name: compared.gini[name].low > gate.margin for name in rivals}
+    reasons = [
+        f"normalised Gini {gini[MODEL]:.4f} {'beats' if beaten[name] else 'does not beat'} {name} {gini[name]:.4f}: "
+        + _difference(compared.gini[name], gate.margin, sure, beaten=beaten[name])
+        for name in rivals
+    ]
+    calibrated = _calibrated(compared, gate, sure, reasons)
+    rises = evaluation.segments_rise
+    reasons.append(f"mean realised value {'rises' if rises else 'does not rise'} from segment to segment")
+    if incomparable:
+        reasons.append(f"not comparable with the champion: {incomparable}")
+    reasons.append(_times(compared.times_judged))
+    promote = all(beaten.values()) and calibrated and rises and not incomparable
+    return Verdict(promote, incomparable is None, tuple(reasons))
+
+
+def _difference(found: Comparison, margin: float, sure: str, *, beaten: bool) -> str:
+    said = f"{found.difference:+.4f}, at least {found.low:+.4f} with {sure} confidence"
+    return said if beaten else f"{said}, which must be above {margin:g}"
+
+
+def _calibrated(compared: Comparisons, gate: Gate, sure: str, reasons: list[str]) -> bool:
+    """Say how predicted money holds; a bound that cannot be computed is no proof of anything wrong."""
+    off = compared.calibration > gate.most_calibration_error
+    reasons.append(
+        f"predicted money is off by at least {percent(compared.calibration)} of the realised ({sure} confidence); "
+        f"{percent(gate.most_calibration_error, 0)} is allowed"
+        if off
+        else f"predicted money is within {percent(gate.most_calibration_error, 0)} of the realised, "
+        "or not surely outside"
+    )
+    worse = compared.calibration_worse is not None and compared.calibration_worse.low > 0
+    if worse and compared.calibration_worse is not None:
+        reasons.append(
+            f"predicted money is further off than the champion's: calibration error "
+            f"{compared.calibration_worse.difference:+.4f}, at least {compared.calibration_worse.low:+.4f}"
+        )
+    return not off and not worse
+
+
+def _times(times_judged: int) -> str:
+    if times_judged == 1:
+        return "this window was judged on for the first time"
+    return (
+        f"this window was judged on {times_judged} times, and the confidence asked for grows with each: a later window "
+        "judges better than another try"
+    )
+
+
+def _percent(share: float) -> str:
+    """Write a confidence.
+
+    >>> _percent(0.95), _percent(1 - 0.05 / 3)
+    ('95 %', '98.3 %')
+    """
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,213 @@
+"""The model card: what a version is, what it was learnt from, how well it does, and what it must not be used for."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.percent import percent
+from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
+from fivefold.models.value_model import ValueModel
+from fivefold.training.config import TrainingConfig, Trees, Value
+from fivefold.training.data import LearningRows, Overview
+from fivefold.training.dates import Dates
+from fivefold.training.judging.evaluate import Evaluation
+from fivefold.training.judging.gate import Verdict
+
+CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a version was made from.
+
+    Attributes:
+        source: the data, as the operator named them.
+        trees: the tree parameters that were used, the number of rounds included.
+        code: the program's version.
+        warnings: what was doubtful about the data.
+        assumptions: what stands in for columns that the data lack.
+    """
+
+    source: str
+    overview: Overview
+    dates: Dates
+    rows: LearningRows
+    config: TrainingConfig
+    trees: Trees
+    code: str
+    warnings: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: Verdict) -> str:
+    """Write the card in Markdown."""
+    return "\n".join(
+        [
+            f"# {lineage.config.name}",
+            "",
+            f"> {CAUTION}",
+            "",
+            *purpose(model, lineage.config.value),
+            *_data(model, lineage),
+            *quality(model, evaluation, verdict),
+            *exchange_rates(model),
+            *limits(model, evaluation),
+        ]
+    )
+
+
+def purpose(model: ValueModel, value: Value) -> list[str]:
+    """Write what a model predicts, and what its score means."""
+    cuts = ", ".join(f"{cut:g}" for cut in model.cut_points)
+    return [
+        "## What it says",
+        "",
+        (
+            f"The value of a customer over the next {model.horizon_days} days in {model.currency}: "
+            f"{value.deposit_fee:g} × settled deposits + {value.withdrawal_fee:g} × settled withdrawals by size + "
+            f"{value.yearly_margin:g} a year × mean positive balance, weighted by how long it was held."
+        ),
+        "",
+        (
+            f"The score from 1 to 5 is that prediction's place among the {model.curve.customers:,} customers known on "
+            f"{day_text(model.test_as_of)}: 1 + 4 × percentile. Segments (low, medium, high, top) are cut at {cuts}."
+        ),
+        "",
+    ]
+
+
+def _data(model: ValueModel, lineage: Lineage) -> list[str]:
+    overview, dates = lineage.overview, lineage.dates
+    sampled = "" if lineage.rows.share >= 1 else f", {percent(lineage.rows.share)} of the customers"
+    return [
+        "## What it was learnt from",
+        "",
+        (
+            f"- Data: {lineage.source}, {overview.rows:,} rows of {overview.customers:,} customers, "
+            f"{day_text(overview.period.first)} to {day_text(overview.period.last)}, digest `{overview.digest}`."
+        ),
+        (
+            f"- {len(lineage.rows.values):,} rows at {len(dates.training)} dates, "
+            f"{day_text(int(dates.training[0]))} to {day_text(int(dates.training[-1]))}{sampled}; "
+            "no value window reaches into the test window."
+        ),
+        *_windows(lineage),
+        f"- {len(model.indicators)} indicators, catalogue `{model.fingerprint[:12]}`.",
+        *(f"- Absent: {assumption}." for assumption in lineage.assumptions),
+        (
+            f"- Trees: {', '.join(f'{name} {value}' for name, value in lineage.trees.model_dump().items())}; "
+            f"seed {lineage.config.seed}; fivefold {lineage.code}."
+        ),
+        "",
+    ]
+
+
+def _windows(lineage: Lineage) -> list[str]:
+    windows = lineage.rows.windows
+    lag = lineage.dates.lag_days
+    lines = [
+        (
+            f"- Test window {windows.words(-1)}: {windows.known[-1]:,} customers known before it, "
+            f"{windows.active[-1]:,} active in it, {windows.rows[-1]:,} rows; training windows have "
+            f"{min(windows.rows[:-1]):,} to {max(windows.rows[:-1]):,} rows."
+        )
+    ]
+    if lag:
+        lines.append(f"- Settlement lag: indicators see nothing of the {lag} days before their as-of.")
+    return lines + [f"- Doubtful: {warning}." for warning in lineage.warnings]
+
+
+def quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> list[str]:
+    """Write what was measured on the test window, and the verdict on it."""
+    rows = [
+        f"| {name} | {found.normalised_gini:.4f} | {found.top_decile_capture:.4f} | {found.spearman:.4f} |"
+        for name, found in evaluation.by_name.items()
+    ]
+    stability = evaluation.stability
+    return [
+        "## How well it does",
+        "",
+        (
+            f"On {evaluation.customers:,} customers, {day_text(model.test_as_of)} to "
+            f"{day_text(model.test_window_ends)}, which it never saw:"
+        ),
+        "",
+        "| | normalised Gini | top-decile capture | Spearman |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *markdown_table(evaluation.segments),
+        "",
+        *markdown_table(evaluation.calibration),
+        "",
+        (
+            f"From one snapshot to the next {percent(stability.same_segment_share)} of the customers stay in their "
+            f"segment; scores move by {stability.mean_absolute_move:.2f} on average."
+        ),
+        "",
+        f"The gate: {verdict}.",
+        "",
+        *_differences(evaluation),
+    ]
+
+
+def _differences(evaluation: Evaluation) -> list[str]:
+    compared = evaluation.comparisons
+    times = "once" if compared.times_judged == 1 else f"{compared.times_judged} times"
+    return [
+        f"| normalised Gini less that of | difference | at least, with {100 * compared.confidence:.3g} % confidence |",
+        "|---|---|---|",
+        *(f"| {name} | {one.difference:+.4f} | {one.low:+.4f} |" for name, one in compared.gini.items()),
+        "",
+        (
+            f"By paired bootstrap of the customers. Under this name this window, or a part of it, was judged on "
+            f"{times}, this run included; the best of several tries looks better than it is."
+        ),
+        "",
+    ]
+
+
+def exchange_rates(model: ValueModel) -> list[str]:
+    """Write at which rates money was converted."""
+    rates, stale = model.rates, model.rates.stale()
+    lines = [
+        "## Exchange rates",
+        "",
+        (
+            f"Constant currency: {rates.base} at each currency's last known rate on {rates.as_known_on}, source: "
+            f"{rates.source}; {len(rates.codes)} currencies."
+        ),
+    ]
+    if stale:
+        lines.append(f"**Stale** (last known more than a year before): {', '.join(stale)}.")
+    return [*lines, ""]
+
+
+def limits(model: ValueModel, evaluation: Evaluation) -> list[str]:
+    """Write what a model must not be used for."""
+    known = {BALANCE: "balances", CURRENCY: "currencies", CATEGORY: "channel", CREATED: "account age"}
+    read = ["deposits", "withdrawals", *(word for name, word in known.items() if name not in model.absent)]
+    return [
+        "## Limits",
+        "",
+        f"- Values below 0 count as 0: {percent(evaluation.floored_share)} of the customers in the test window.",
+        f"- It knows nothing but {', '.join(read[:-1])} and {read[-1]}.",
+        "- A customer unlike any in the reference portfolio is placed at its edge.",
+        "- It says what a customer may be worth, not how risky the customer is.",
+        "",
+    ]
+
+
+def markdown_table(table: pl.DataFrame) -> list[str]:
+    """Write a small table in Markdown, money to cents.
+
+    >>> markdown_table(pl.DataFrame({"segment": ["low"], "value_mean": [1.234]}))
+    ['| segment | value_mean |', '|---|---|', '| low | 1.23 |']
+    """
+    head = f"| {' | '.join(table.columns)} |"
+    rows = [
+        f"| {' | '.join(f'{cell:,.2f}' if isinstance(cell, float) else str(cell) for cell in row)} |"
+        for row in table.iter_rows()
+    ]
+    return [head, "|" + "---|" * table.width, *rows]

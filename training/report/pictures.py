@@ -1,0 +1,86 @@
+"""The report: the pictures of an evaluation and the model card, written into a folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import matplotlib as mpl
+import matplotlib.colors
+
+from fivefold.charts.calibration import calibration
+from fivefold.charts.lift import lift
+from fivefold.charts.render import save
+from fivefold.charts.segments import segments
+from fivefold.charts.style import GRID, INK, MUTED, SEGMENT_COLOURS, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_SIZE
+from fivefold.domain.clock import day_text
+from fivefold.models.prediction import LOG_LINK
+from fivefold.models.value_model import ValueModel
+from fivefold.training.judging.evaluate import Evaluation
+from fivefold.training.judging.predictions import Judged
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN_INDICATORS = 20
+SHOWN_CUSTOMERS = 2_000
+_POINTS_PER_PIXEL = 0.75
+_LOOK: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Liberation Sans", "Arial", "Helvetica", "Arimo", "DejaVu Sans"],
+    "font.size": TEXT_SIZE * _POINTS_PER_PIXEL,
+    "text.color": INK,
+}
+"""What SHAP's picture shares with all others; it is drawn by another library."""
+
+
+def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judged: Judged) -> list[Path]:
+    """Draw calibration, lift, segments and the SHAP beeswarm as files in *folder*; give their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, alt.TopLevelMixin] = {
+        "calibration.png": calibration(evaluation.calibration, model.currency),
+        "lift.png": lift(evaluation.lift),
+        "segments.png": segments(evaluation.segments, model.currency, day_text(model.test_as_of)),
+    }
+    for name, picture in pictures.items():
+        save(picture, folder / name)
+    write_beeswarm(folder / "shap.png", model, judged)
+    return [folder / name for name in (*pictures, "shap.png")]
+
+
+def write_beeswarm(path: Path, model: ValueModel, judged: Judged) -> None:
+    """Draw what each indicator does to the margin, one dot a customer, by SHAP's own picture."""
+    mpl.use("Agg")
+    import shap  # noqa: PLC0415  (seconds to import, and only this picture needs it)
+    from matplotlib import pyplot as plt  # noqa: PLC0415  (after the backend is chosen)
+
+    values = shap.TreeExplainer(model.booster)(judged.matrix[:SHOWN_CUSTOMERS])
+    values.feature_names = [made.label for made in model.catalogue.indicators]
+    shades = list(SEGMENT_COLOURS.values())
+    colours = mpl.colors.LinearSegmentedColormap.from_list("fivefold", [shades[0], shades[-1]])
+    with mpl.rc_context(_LOOK):
+        plt.figure()
+        try:
+            shap.plots.beeswarm(values, max_display=SHOWN_INDICATORS, show=False, color=colours)
+            figure = plt.gcf()
+            margin = "logarithm of the expected value" if model.objective in LOG_LINK else "expected value"
+            _style(figure, f"Effect on the margin ({margin})")
+            figure.savefig(path, dpi=120, bbox_inches="tight", pad_inches=0.25, facecolor="white")
+        finally:
+            plt.close(plt.gcf())
+
+
+def _style(figure: "Figure", effect: str) -> None:
+    """Give SHAP's picture the title, sizes and colours that the other pictures have."""
+    plot, *others = figure.axes
+    plot.set_xlabel(effect, fontsize=SMALL_TEXT_SIZE * _POINTS_PER_PIXEL, color=MUTED)
+    plot.tick_params(axis="x", labelsize=SMALL_TEXT_SIZE * _POINTS_PER_PIXEL, labelcolor=MUTED, length=0)
+    plot.tick_params(axis="y", labelsize=TEXT_SIZE * _POINTS_PER_PIXEL, labelcolor=INK, length=0)
+    plot.grid(axis="x", color=GRID)
+    plot.set_axisbelow(True)
+    for edge in plot.spines.values():
+        edge.set_visible(False)
+    title: dict[str, Any] = {"fontsize": TITLE_SIZE * _POINTS_PER_PIXEL, "fontweight": "bold", "color": INK}
+    plot.set_title("What each indicator does to the prediction, one dot a customer", loc="left", pad=14, **title)
+    for other in others:
+        other.tick_params(labelsize=SMALL_TEXT_SIZE * _POINTS_PER_PIXEL, labelcolor=MUTED)
+        other.yaxis.label.set(fontsize=SMALL_TEXT_SIZE * _POINTS_PER_PIXEL, color=MUTED)

@@ -1,0 +1,1 @@
+"""Organisations: members, tokens, settings, entity types, lists and exchange rates."""

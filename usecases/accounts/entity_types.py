@@ -1,0 +1,168 @@
+"""Types of entities and their typed fields, as rulesets declare them. Fields are added, never changed or removed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Engine, Select, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.compiler.structure import TAKEN
+from fivefold.risk.language.base import Identifier, Name
+from fivefold.risk.language.documents.messages import problem_of
+from fivefold.risk.language.fields import FieldType, OneOf
+from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.sql.database import writing
+from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.correction_columns import NAMES as CORRECTIONS
+
+Fields = Mapping[str, FieldType]
+
+FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[Name, FieldType])
+"""Reads typed fields, of people or from their columns."""
+_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+
+PARTS = ("fields", "transaction_fields", "case_fields")
+"""What has typed fields: the entity, its transactions, its cases and alerts."""
+
+
+@dataclass(frozen=True)
+class TypeLine:
+    """A type of entity, and the typed fields of it, of its transactions and of its cases and alerts."""
+
+    name: str
+    fields: Mapping[str, Any]
+    transaction_fields: Mapping[str, Any]
+    case_fields: Mapping[str, Any]
+
+
+def define_type(
+    engine: Engine,
+    actor: Actor,
+    name: str,
+    fields: Mapping[str, Any],
+    transaction_fields: Mapping[str, Any] | None = None,
+    case_fields: Mapping[str, Any] | None = None,
+    now_us: int | None = None,
+) -> TypeLine:
+    """Make a type of entity, or add fields to one; fields that are there and not named again stay.
+
+    Raises:
+        ConfigError: a name or a type is none.
+        ActionRefused: a field is there with another type: facts were taken, and rulesets written, for that one.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    _check_name(name)
+    wanted = {
+        part: checked_fields(part, given)
+        for part, given in zip(PARTS, (fields, transaction_fields or {}, case_fields or {}), strict=True)
+    }
+    with writing(engine) as session:
+        hold_organisation(session, actor.organisation_id)
+        row = session.scalar(_of(actor).where(EntityType.name == name))
+        before = None if row is None else vars(_line(row))
+        if row is None:
+            row = EntityType(organisation_id=actor.organisation_id, name=name, created_us=now)
+            row.fields = row.transaction_fields = row.case_fields = "{}"
+            session.add(row)
+        for part, given in wanted.items():
+            setattr(row, part, _joined(part, getattr(row, part), given))
+        session.flush()
+        after = vars(_line(row))
+        _record(session, actor, row, before, after)
+        return TypeLine(**after)
+
+
+def _record(
+    session: Session, actor: Actor, row: EntityType, before: dict[str, Any] | None, after: dict[str, Any]
+) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        "type.defined",
+        ("entity type", row.id),
+        actor=actor.name,
+        before=before,
+        after=after,
+        details={part: sorted(set(after[part]) - set((before or {}).get(part, ()))) for part in PARTS},
+    )
+
+
+def _check_name(name: str) -> None:
+    try:
+        _IDENTIFIER.validate_python(name)
+    except ValidationError as error:
+        raise ConfigError(f"the type's name {problem_of(error.errors(include_url=False)[0], ())}") from None
+
+
+def checked_fields(part: str, given: Mapping[str, Any]) -> dict[str, FieldType]:
+    """Read typed fields as people write them; ConfigError names every one that is none."""
+    try:
+        read = FIELDS.validate_python(dict(given))
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        said = "; ".join(f"{fault['loc'][0]} {problem_of(fault, ())}" for fault in faults)
+        raise ConfigError(f"{part}: {said}") from None
+    taken = sorted((TAKEN[part] | (CORRECTIONS if part == "transaction_fields" else frozenset())) & set(read))
+    if taken:
+        raise ConfigError(f"{part}: {', '.join(taken)} has a meaning already; choose another name")
+    return read
+
+
+def read_fields(text: str) -> dict[str, FieldType]:
+    """Read the typed fields of a type from their column."""
+    return FIELDS.validate_json(text)
+
+
+def _joined(part: str, text: str, given: Fields) -> str:
+    there = read_fields(text)
+    changed = [name for name, kind in given.items() if name in there and not same_type(kind, there[name])]
+    if changed:
+        told = ", ".join(f"{name} is {written(there[name])}" for name in changed)
+        raise ActionRefused(f"{part}: {told}, for good; give the new field another name")
+    return canonical_json({name: written(kind) for name, kind in {**given, **there}.items()})
+
+
+def same_type(one: FieldType, other: FieldType) -> bool:
+    """Tell whether two types take the same values; in which order their words stand makes no difference.
+
+    >>> same_type(OneOf(one_of=("a", "b")), OneOf(one_of=("b", "a"))), same_type("text", ("text",))
+    (True, False)
+    """
+    if isinstance(one, OneOf) and isinstance(other, OneOf):
+        return set(one.one_of) == set(other.one_of)
+    return one == other
+
+
+def written(kind: FieldType) -> Any:
+    """Give a type as it is written in JSON.
+
+    >>> written(("text",)), written(OneOf(one_of=("a", "b")))
+    (['text'], {'one_of': ['a', 'b']})
+    """
+    if isinstance(kind, OneOf):
+        return {"one_of": list(kind.one_of)}
+    return kind if isinstance(kind, str) else list(kind)
+
+
+def list_types(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[TypeLine]:
+    """List the types of an actor's organisation, by name."""
+    with Session(engine) as session:
+        return scalars_of(session, _of(actor), (EntityType.name,), part).map(_line)
+
+
+def _of(actor: Actor) -> Select[EntityType]:
+    return select(EntityType).where(EntityType.organisation_id == actor.organisation_id)
+
+
+def _line(row: EntityType) -> TypeLine:
+    return TypeLine(row.name, *(json.loads(getattr(row, part)) for part in PARTS))

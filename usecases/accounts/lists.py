@@ -1,0 +1,209 @@
+"""Named lists of an organisation: versions that are added, never changed, each in force from a moment on.
+
+A new version touches everyone of a type of which a ruleset that is in force reads the list: who is on it, and to whom
+such a ruleset applies, is only known once they are assessed.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.characters import control_in
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.engine.dependencies import lists_of_ruleset
+from fivefold.risk.facts.lists import ListVersion, NamedList
+from fivefold.risk.language.documents.messages import problem_of
+from fivefold.risk.language.documents.reader import MOST_NODES
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.accounts.lists import list_rows
+from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.audit.chain import digest_of
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.rulesets.backfills import mark_type
+from fivefold.store.rulesets.rulesets import all_active_versions
+from fivefold.store.tables.entities import ListVersionRow
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import storable
+from fivefold.usecases.shared.reasons import checked_moment
+
+MOST_MEMBERS = MOST_NODES - 100
+"""In a version of a list: what is proposed is a document, which has a few more names and values."""
+
+
+@dataclass(frozen=True)
+class ListLine:
+    """A version of a list, without its members.
+
+    Attributes:
+        since_us: it is in force from here until the next version.
+        members: how many there are.
+    """
+
+    name: str
+    title: str
+    source: str
+    since_us: int
+    members: int
+
+
+@dataclass(frozen=True)
+class ListPut:
+    """What became of a list.
+
+    Attributes:
+        versions: that were added.
+        touched: how many entities are to be assessed again.
+    """
+
+    versions: tuple[ListLine, ...]
+    touched: int
+
+
+def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
+    """Give all lists of an organisation by name, each with all its versions, as rulesets are assessed with them.
+
+    Every version keeps its own source; title and source of the list are those of its newest version.
+    """
+    rows = list_rows(session, organisation_id)
+    return {name: _named(list(group)) for name, group in groupby(rows, key=lambda row: row.name)}
+
+
+def _named(rows: Sequence[ListVersionRow]) -> NamedList:
+    versions = tuple(
+        ListVersion(since=row.since_us, members=tuple(json.loads(row.members)), source=row.source) for row in rows
+    )
+    return NamedList(name=rows[-1].name, title=rows[-1].title, source=rows[-1].source, versions=versions)
+
+
+def list_lists(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[ListLine]:
+    """List all versions of all lists: by name, the oldest version first."""
+    with Session(engine) as session:
+        return list_rows(session, actor.organisation_id, part=part).map(_line)
+
+
+def list_version(name: str, since_us: int, members: Sequence[str], title: str, source: str) -> NamedList:
+    """Read one version of a list; ConfigError where the name, a member, the title or the source is none."""
+    if isinstance(members, str) or not all(isinstance(member, str) for member in members):
+        raise ConfigError(f"members of the list {name} must be a list of text")
+    if len(members) > MOST_MEMBERS:
+        raise ConfigError(f"the list {name} has {len(members):,} members; a version may have {MOST_MEMBERS:,}")
+    version: dict[str, Any] = {
+        "since": checked_moment(since_us, "since_us"),
+        "members": tuple(members),
+        "source": source,
+    }
+    try:
+        return NamedList(name=name, title=title, source=source, versions=(ListVersion(**version),))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise ConfigError(f"list {name}: {'.'.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
+
+
+def missing_versions(session: Session, organisation_id: int, given: NamedList) -> NamedList | None:
+    """Give a list with those of its versions that are not kept yet; None where all are.
+
+    ActionRefused where a version that is kept says something else.
+    """
+    rows = [_row(organisation_id, given, version, 0) for version in given.versions]
+    new = {row.since_us for row in _not_there(rows, list_rows(session, organisation_id, given.name))}
+    left = tuple(version for version in given.versions if version.since in new)
+    return given.model_copy(update={"versions": left}) if left else None
+
+
+def put_list_in(session: Session, actor: Actor, given: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
+    """Add versions of a list, later than all that are there; whoever they touch becomes due then.
+
+    What happens once that is approved, in its transaction. *marks*: where not, nobody becomes due, and `touched` is 0.
+
+    Raises:
+        ConfigError: a member cannot be kept.
+        ActionRefused: a version is there that is as late, or later.
+    """
+    new = [_row(actor.organisation_id, given, version, now_us) for version in given.versions]
+    for member in (member for version in given.versions for member in version.members):
+        if found := control_in(member):
+            raise ConfigError(f"list {given.name}: {member[:40]!r} has the control character {found}; none may")
+    hold_organisation(session, actor.organisation_id)
+    there = list_rows(session, actor.organisation_id, given.name)
+    if there and new[0].since_us <= there[-1].since_us:
+        raise ActionRefused(
+            f"the list {given.name} has a version since {day_text(there[-1].since_us)};"
+            f" another one must be later, not since {day_text(new[0].since_us)}"
+        )
+    session.add_all(new)
+    session.flush()
+    touched = sum(
+        mark_type(session, type_id, Reason.LIST, max(now_us, new[0].since_us))
+        for type_id in _types_reading(session, actor.organisation_id, given.name)
+        if marks
+    )
+    _record(session, actor, new, touched)
+    return ListPut(tuple(map(_line, new)), touched)
+
+
+def _row(organisation_id: int, given: NamedList, version: ListVersion, now_us: int) -> ListVersionRow:
+    source = version.source or given.source
+    members = list(dict.fromkeys(version.members))
+    for text in (*members, given.title, source):
+        if not text or not storable(text):
+            raise ConfigError(f"list {given.name}: {text!r} cannot be kept; it must be text without NUL, and not empty")
+    return ListVersionRow(
+        organisation_id=organisation_id,
+        name=given.name,
+        since_us=version.since,
+        title=given.title,
+        source=source,
+        members=canonical_json(members),
+        created_us=now_us,
+    )
+
+
+def _not_there(rows: Sequence[ListVersionRow], there: Sequence[ListVersionRow]) -> list[ListVersionRow]:
+    known = {row.since_us: row for row in there}
+    for row in rows:
+        if row.since_us in known and known[row.since_us].members != row.members:
+            raise ActionRefused(
+                f"the list {row.name} has a version since {day_text(row.since_us)} with other members;"
+                " a version is never changed: add a later one"
+            )
+    return [row for row in rows if row.since_us not in known]
+
+
+def _types_reading(session: Session, organisation_id: int, name: str) -> list[int]:
+    """Find the types of which a ruleset in force reads a list."""
+    found = {
+        type_id
+        for type_id, version in all_active_versions(session, organisation_id)
+        if name in lists_of_ruleset(read_ruleset(version.canonical))
+    }
+    return sorted(found)
+
+
+def _record(session: Session, actor: Actor, new: Sequence[ListVersionRow], touched: int) -> None:
+    """Record what was put: of the members, who may be people, and of the words a digest that is hashed with salt."""
+    audit.record(
+        session,
+        actor.organisation_id,
+        "list.put",
+        ("list", new[0].name),
+        actor=actor.name,
+        after={
+            "members": [digest_of(json.loads(row.members)) for row in new],
+            "words": [digest_of([row.title, row.source]) for row in new],
+        },
+        details={"since_us": [row.since_us for row in new], "touched": touched},
+    )
+
+
+def _line(row: ListVersionRow) -> ListLine:
+    return ListLine(row.name, row.title, row.source, row.since_us, len(json.loads(row.members)))

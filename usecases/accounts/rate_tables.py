@@ -1,0 +1,206 @@
+"""An organisation's own exchange rates: dated tables, kept for good, of which the newest holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
+from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.rate_tables import RateTableRow, newest_rates, rate_tables, transactions_by_currency
+from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.audit.chain import digest_of
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.rulesets.backfills import mark_type
+from fivefold.store.sql.database import reachable
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.rates import STALE_AFTER, dated_rates, rates_for
+
+MOST_ROWS = 50_000
+"""In one table; of a longer file the latest ones are kept. Before its first day the shipped rates hold."""
+
+
+@dataclass(frozen=True)
+class RateTableLine:
+    """A table of rates, without its rows.
+
+    Attributes:
+        rows: how many rates it has.
+        currencies: of which currencies.
+        last_day: its latest rate is of that day, ISO.
+    """
+
+    number: int
+    base_currency: str
+    source: str
+    rows: int
+    currencies: tuple[str, ...]
+    last_day: str
+    created_us: int
+
+
+@dataclass(frozen=True)
+class RateShown:
+    """The rate of one currency.
+
+    Attributes:
+        per_unit: what one unit buys in the base currency.
+        known_on: the day that it is of, ISO.
+        stale: it is older than a week.
+    """
+
+    currency: str
+    per_unit: float
+    known_on: str
+    stale: bool
+
+
+@dataclass(frozen=True)
+class RatesShown:
+    """The rates in force.
+
+    Attributes:
+        base: the base currency.
+        source: where they come from.
+        newest: the day of the latest of them, ISO.
+        rates: of the currencies, by name.
+        without_rate: currencies of stored transactions that have none, and how many transactions that are.
+    """
+
+    base: str
+    source: str
+    newest: str
+    rates: tuple[RateShown, ...]
+    without_rate: Mapping[str, int]
+
+
+def rates_from_rows(rows: Iterable[Mapping[str, Any]], source: str) -> DatedRates:
+    """Read rates as a call has them: `currency`, `date`, `rate` (what one unit buys in the base currency).
+
+    ConfigError names the row that is none.
+    """
+    found = tuple(checked_rate(row, f"rate {number}") for number, row in enumerate(rows))
+    return DatedRates(None, found, source)
+
+
+def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int | None = None) -> DatedRates:
+    """Bring rates into the organisation's base currency, and look whether they can be right.
+
+    Raises:
+        ConfigError: there is none, one is of a day after today, two contradict each other, or the table is the wrong
+            way round.
+        ActionRefused: the organisation has not chosen its levels and base currency yet.
+    """
+    today = from_microseconds(now_microseconds() if now_us is None else now_us).date()
+    if not rates.rows:
+        raise ConfigError(f"{rates.source} has no rates; a table has at least one")
+    late = next((row for row in rates.rows if row.day > today), None)
+    if late is not None:
+        raise ConfigError(f"the rate of {late.currency} is of {late.day}, which is still to come")
+    with reachable(), Session(engine) as session:
+        base = base_currency_of(session, actor.organisation_id)
+    refuse_contradictions(rates, base)
+    kept = _into(rates, base)
+    refuse_inverse(kept.table(base, today), rates.source)
+    return kept
+
+
+def rates_content(rates: DatedRates) -> str:
+    """Write rates as they are kept."""
+    return canonical_json([[row.currency, row.day.isoformat(), repr(row.rate)] for row in rates.rows])
+
+
+def put_rates_in(
+    session: Session, actor: Actor, base: str, source: str, content: str, now_us: int, *, marks: bool = True
+) -> RateTableLine:
+    """Add a table, which holds from now on; every entity becomes due, unless *marks* is False.
+
+    ActionRefused where the base currency is another one by now.
+    """
+    hold_organisation(session, actor.organisation_id)
+    present = base_currency_of(session, actor.organisation_id)
+    if base != present:
+        raise ActionRefused(f"the table is into {base}, and the base currency is {present}")
+    before = newest_rates(session, actor.organisation_id)
+    row = RateTableRow(
+        organisation_id=actor.organisation_id,
+        number=1 if before is None else before.number + 1,
+        base_currency=base,
+        source=source,
+        content=content,
+        created_us=now_us,
+    )
+    session.add(row)
+    session.flush()
+    of = EntityType.organisation_id == actor.organisation_id
+    for type_id in session.scalars(select(EntityType.id).where(of)) if marks else ():
+        mark_type(session, type_id, Reason.LIST, now_us)
+    audit.record(
+        session,
+        actor.organisation_id,
+        "rates.added",
+        ("organisation", actor.organisation_id),
+        actor=actor.name,
+        details={"number": row.number, "base_currency": base, "content": digest_of([content])},
+    )
+    return _line(row)
+
+
+def list_rate_tables(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[RateTableLine]:
+    """List the tables, the newest first."""
+    with reachable(), Session(engine) as session:
+        return rate_tables(session, actor.organisation_id, part).map(_line)
+
+
+def show_rates(engine: Engine, actor: Actor, now_us: int | None = None) -> RatesShown:
+    """Show the rates in force, of which day each is, and the stored currencies that have none."""
+    now = now_microseconds() if now_us is None else now_us
+    with reachable(), Session(engine) as session:
+        of = actor.organisation_id
+        table = rates_for(session, of, base_currency_of(session, of), from_microseconds(now).date())
+        stored = transactions_by_currency(session, of)
+    stale = set(table.stale(STALE_AFTER))
+    shown = tuple(
+        RateShown(code, rate.per_unit, rate.known_on.isoformat(), code in stale)
+        for code, rate in sorted(table.rates.items())
+    )
+    unknown = {code: many for code, many in sorted(stored.items()) if code not in table.positions}
+    return RatesShown(table.base, table.source, table.newest.isoformat(), shown, unknown)
+
+
+def _into(rates: DatedRates, base: str) -> DatedRates:
+    """Bring rates into the base currency, day by day, the latest of them; days without a rate of it are left out."""
+    rows: Sequence[DatedRate] = rates.rows
+    if rates.base not in {None, base}:
+        anchors = {row.day: row.rate for row in rows if row.currency == base}
+        if not anchors:
+            raise ConfigError(f"{rates.source} has no rate of {base}, the base currency")
+        rows = [
+            DatedRate(row.currency, row.day, row.rate / anchors[row.day])
+            for row in rows
+            if row.day in anchors and row.currency != base
+        ]
+        rows += [DatedRate(str(rates.base), day, 1.0 / anchor) for day, anchor in anchors.items()]
+    latest = sorted(rows, key=lambda row: (row.day, row.currency))[-MOST_ROWS:]
+    return DatedRates(base, tuple(latest), rates.source)
+
+
+def _line(row: RateTableRow) -> RateTableLine:
+    rows = dated_rates(row.content, row.source, row.base_currency).rows
+    return RateTableLine(
+        row.number,
+        row.base_currency,
+        row.source,
+        len(rows),
+        tuple(sorted({each.currency for each in rows})),
+        max(each.day for each in rows).isoformat(),
+        row.created_us,
+    )

@@ -1,0 +1,94 @@
+"""Who counts as a second person, wherever two are needed.
+
+A person is a member, whichever of their tokens they use. An account of the machine is nobody in particular: the same
+person may have both, so what is done with one never counts as a second person, nor as a first one.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.rulesets.proposals import anything_decided
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_reason
+
+_MEMBER = "member:"
+
+
+def is_member(name: str) -> bool:
+    """Tell whether an actor is a person who is known.
+
+    >>> is_member("member:3"), is_member("cli:ana"), is_member("token:12")
+    (True, False, False)
+    """
+    return name.startswith(_MEMBER)
+
+
+def sole_operator(session: Session, organisation_id: int) -> bool:
+    """Tell whether one person may approve what they proposed, which the organisation chose before anything decided."""
+    found = session.get(OrganisationSettings, organisation_id)
+    return found is not None and found.sole_operator_us is not None
+
+
+def refuse_same_person(session: Session, checker: Actor, makers: Collection[str], what: str) -> None:
+    """Raise ActionRefused unless who approves is another person than all who took part.
+
+    Args:
+        session: to read with.
+        checker: who approves.
+        makers: everybody who took part, as the audit log names them.
+        what: they did, for the message: it stands behind the name of whoever approves.
+    """
+    if sole_operator(session, checker.organisation_id):
+        return
+    if checker.name in makers:
+        raise ActionRefused(f"{checker.name} {what}")
+    refuse_nobody(session, checker)
+    unknown = sorted(name for name in makers if not is_member(name))
+    if unknown:
+        raise ActionRefused(
+            f"{unknown[0]} is no member, so nothing says that {checker.name} is another person;"
+            " let a member propose it, with their own token"
+        )
+
+
+def refuse_nobody(session: Session, actor: Actor) -> None:
+    """Raise ActionRefused where an actor is no person who is known, and two people are needed."""
+    if not is_member(actor.name) and not sole_operator(session, actor.organisation_id):
+        raise ActionRefused(
+            f"{actor.name} is no member: two people change what decides, and an account of the machine or a"
+            " program's token is nobody in particular; use a member's own token"
+        )
+
+
+def allow_sole_operator(engine: Engine, actor: Actor, reason: str, now_us: int | None = None) -> Settings:
+    """Let one person approve what they proposed: for a try-out, or a company of one.
+
+    Raises:
+        ConfigError: the reason is empty.
+        ActionRefused: the levels were not chosen yet, or two people decided already: one cannot take that back.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        hold_organisation(session, actor.organisation_id)
+        if anything_decided(session, actor.organisation_id) and not sole_operator(session, actor.organisation_id):
+            raise ActionRefused(
+                "two people decided on a ruleset of this organisation; one alone can be chosen only before that"
+            )
+        return set_sole_operator_in(session, actor, now, why)
+
+
+def require_two_people(engine: Engine, actor: Actor, reason: str) -> Settings:
+    """Need two people from now on; ConfigError where the reason is empty."""
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        hold_organisation(session, actor.organisation_id)
+        return set_sole_operator_in(session, actor, None, why)

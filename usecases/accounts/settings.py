@@ -1,0 +1,233 @@
+"""What an organisation decides once for all of it: its levels, and how much of the portfolio people may override."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.settings import settings_row
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.shared.actors import Actor
+
+FEWEST_LEVELS, MOST_LEVELS = 3, 6
+MOST_CHARACTERS_OF_A_LEVEL = 40
+"""As rulesets have it."""
+MOST_RETENTION_DAYS = 36_525
+"""A hundred years."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of an organisation.
+
+    Attributes:
+        levels: their names, lowest first.
+        locked_us: since when levels and base currency cannot change: the first draft of a ruleset; None before.
+        base_currency: every amount is converted into it.
+        override_cap_percent: of the entities with a level, so many may stand below what the rules say.
+        retention_days: nobody is erased before they are over.
+        minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach.
+        sole_operator_us: since when one person may approve what they proposed; None where two are needed.
+        programs_lower_levels: programs take back what holds a level up without a second person.
+        two_people_promote: a value model becomes champion once one person proposed it and another approved.
+    """
+
+    levels: tuple[str, ...]
+    locked_us: int | None
+    base_currency: str
+    override_cap_percent: int
+    retention_days: int
+    minimum_coverage_percent: int
+    sole_operator_us: int | None = None
+    programs_lower_levels: bool = False
+    two_people_promote: bool = False
+
+
+def settings_of(session: Session, organisation_id: int) -> Settings:
+    """Give the settings; ActionRefused where the levels were not chosen yet."""
+    return _settings(settings_row(session, organisation_id))
+
+
+def _settings(row: OrganisationSettings) -> Settings:
+    levels = tuple(json.loads(row.levels))
+    return Settings(
+        levels,
+        row.locked_us,
+        row.base_currency,
+        row.override_cap_percent,
+        row.retention_days,
+        row.minimum_coverage_percent,
+        row.sole_operator_us,
+        row.programs_lower_levels,
+        row.two_people_promote,
+    )
+
+
+def read_settings(engine: Engine, actor: Actor) -> Settings:
+    """Give the settings of an actor's organisation; ActionRefused where the levels were not chosen yet."""
+    with Session(engine) as session:
+        return settings_of(session, actor.organisation_id)
+
+
+def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settings:
+    """Choose the levels by their names, lowest first. They may be chosen anew until the first ruleset is written.
+
+    Raises:
+        ConfigError: there are not 3 to 6 different names.
+        ActionRefused: a ruleset was written: what it says of levels would mean something else.
+    """
+    names = _checked_levels(levels)
+    with writing(engine) as session:
+        hold_organisation(session, actor.organisation_id)
+        row = session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
+        before = None if row is None else _said(row)
+        if row is not None and row.levels == canonical_json(list(names)):
+            return _settings(row)
+        if row is None:
+            row = OrganisationSettings(organisation_id=actor.organisation_id)
+            session.add(row)
+        elif row.locked_us is not None:
+            raise ActionRefused(
+                f"the levels are {', '.join(json.loads(row.levels))} for good: a ruleset was written for them"
+            )
+        row.levels = canonical_json(list(names))
+        session.flush()
+        _record(session, actor, "levels.chosen", row, before)
+        return _settings(row)
+
+
+def _checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(levels)
+    if isinstance(levels, str) or not all(isinstance(name, str) for name in names):
+        raise ConfigError("levels must be a list of names, the lowest first")
+    if not FEWEST_LEVELS <= len(names) <= MOST_LEVELS:
+        raise ConfigError(f"there are {len(names)} levels; {FEWEST_LEVELS} to {MOST_LEVELS} can be chosen")
+    for name in names:
+        if not 1 <= len(name) <= MOST_CHARACTERS_OF_A_LEVEL or name != name.strip() or not name.isprintable():
+            raise ConfigError(
+                f"the level {name!r} cannot be kept; a name has 1 to {MOST_CHARACTERS_OF_A_LEVEL} characters, in one"
+                " line and without spaces around them"
+            )
+        if names.count(name) > 1:
+            raise ConfigError(f"there are {names.count(name)} levels {name!r}; each has a name of its own")
+    return names
+
+
+@dataclass(frozen=True)
+class SettingsGiven:
+    """What is to change; None for what stays as it is."""
+
+    base_currency: str | None = None
+    override_cap_percent: int | None = None
+    retention_days: int | None = None
+    minimum_coverage_percent: int | None = None
+    programs_lower_levels: bool | None = None
+    two_people_promote: bool | None = None
+
+
+def change_settings_in(session: Session, actor: Actor, given: SettingsGiven) -> Settings:
+    """Change what is given, and leave the rest as it is; what happens once that is approved, in its transaction.
+
+    Raises:
+        ConfigError: a value is none.
+        ActionRefused: the levels were not chosen yet; or the base currency is to change although a ruleset was
+            written: the sums of money in it would mean something else.
+    """
+    check_values(given)
+    row = settings_row(session, actor.organisation_id, locked=True)
+    before = _said(row)
+    if given.base_currency not in {None, row.base_currency} and row.locked_us is not None:
+        raise ActionRefused(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
+    for name, value in vars(given).items():
+        if value is not None:
+            setattr(row, name, value)
+    session.flush()
+    if _said(row) != before:
+        _record(session, actor, "settings.changed", row, before)
+    return _settings(row)
+
+
+def check_values(given: SettingsGiven) -> None:
+    """Raise ConfigError where a value is none."""
+    if given.base_currency is not None and not re.fullmatch("[A-Z]{3}", given.base_currency):
+        raise ConfigError(f"base_currency is {given.base_currency!r}; it must be three capital letters such as EUR")
+    for name, most in (
+        ("override_cap_percent", 100),
+        ("retention_days", MOST_RETENTION_DAYS),
+        ("minimum_coverage_percent", 100),
+    ):
+        value = getattr(given, name)
+        if value is not None and (type(value) is not int or not 0 <= value <= most):
+            raise ConfigError(f"{name} is {value!r}; it must be a whole number from 0 to {most}")
+    for name in ("programs_lower_levels", "two_people_promote"):
+        switch = getattr(given, name)
+        if switch is not None and type(switch) is not bool:
+            raise ConfigError(f"{name} is {switch!r}; it must be true or false")
+
+
+def set_sole_operator_in(session: Session, actor: Actor, since_us: int | None, why: str) -> Settings:
+    """Let one person approve what they proposed from a moment on, or need two again."""
+    row = settings_row(session, actor.organisation_id, locked=True)
+    before = {"sole_operator_us": row.sole_operator_us}
+    row.sole_operator_us = since_us
+    session.flush()
+    audit.record(
+        session,
+        actor.organisation_id,
+        "organisation.sole_operator" if since_us is not None else "organisation.two_people",
+        ("organisation", actor.organisation_id),
+        actor=actor.name,
+        before=before,
+        after={"sole_operator_us": since_us, "reason": why},
+        details={"sole_operator_us": since_us},
+    )
+    return _settings(row)
+
+
+def held_settings(session: Session, organisation_id: int) -> Settings:
+    """Give the settings, and keep others that hold them waiting until the transaction ends."""
+    return _settings(settings_row(session, organisation_id, locked=True))
+
+
+def lock_settings(session: Session, organisation_id: int, now_us: int) -> Settings:
+    """Hold the settings, and let levels and base currency never change from now on."""
+    row = settings_row(session, organisation_id, locked=True)
+    if row.locked_us is None:
+        row.locked_us = now_us
+    return _settings(row)
+
+
+def _record(
+    session: Session, actor: Actor, action: str, row: OrganisationSettings, before: dict[str, object] | None
+) -> None:
+    after = _said(row)
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("organisation", actor.organisation_id),
+        actor=actor.name,
+        before=before,
+        after=after,
+        details=after,
+    )
+
+
+def _said(row: OrganisationSettings) -> dict[str, object]:
+    return {
+        "levels": json.loads(row.levels),
+        "base_currency": row.base_currency,
+        "override_cap_percent": row.override_cap_percent,
+        "retention_days": row.retention_days,
+        "minimum_coverage_percent": row.minimum_coverage_percent,
+        "programs_lower_levels": row.programs_lower_levels,
+        "two_people_promote": row.two_people_promote,
+    }

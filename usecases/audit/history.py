@@ -1,0 +1,204 @@
+"""Holding history against the audit log: what entries say was written must be there, as it was written."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fivefold.store.audit import history_reading
+from fivefold.store.audit.expected import DecisionSaid, Expected, Sealed
+from fivefold.store.audit.history import differing, seal, subject_of_line
+from fivefold.usecases.audit.record import ROWS
+from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
+from fivefold.usecases.audit.rows import RowCheck
+
+TRANSACTIONS, ASSESSMENTS = "transaction", "assessment"
+MOST_NAMED = 10
+"""Rows that one finding names."""
+_ACTIONS = {
+    history_reading.ADDED: TRANSACTIONS,
+    history_reading.CORRECTED: TRANSACTIONS,
+    history_reading.SEALED: TRANSACTIONS,
+    "assessments.made": ASSESSMENTS,
+}
+_READ = {*_ACTIONS, *ROW_ACTIONS, "decision.made"}
+"""Actions whose values after are compared with history; those of others are read where they have rows."""
+_HAS_ROWS = f'"{ROWS}"'
+_FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
+_RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
+
+Found = Callable[[int, int, str], None]
+"""Takes the organisation, the number of the entry (0 where there is none), and what is wrong."""
+Row = Mapping[str, Any]
+
+
+def ranges_text(numbers: Iterable[int]) -> str:
+    """Write numbers as ranges.
+
+    >>> ranges_text([7, 3, 4, 5])
+    '3-5,7'
+    """
+    ordered = sorted(set(numbers))
+    begins = [one for one, before in zip(ordered, [None, *ordered], strict=False) if before is None or one > before + 1]
+    ends = [one for one, after in pairwise([*ordered, -1]) if after != one + 1]
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(begins, ends, strict=True))
+
+
+def _read_ranges(said: str) -> Iterator[tuple[int, int]]:
+    for part in said.split(",") if _RANGES.fullmatch(said) else ():
+        first, _, last = part.partition("-")
+        yield int(first), int(last or first)
+
+
+class HistoryCheck:
+    """Collects what the entries of chains say, one after another; then compares. Memory does not grow with either."""
+
+    def __init__(self, expected: Expected, found: Found) -> None:
+        """Expect nothing yet."""
+        self._expected, self._found = expected, found
+        self._rows = RowCheck(expected, found)
+        self._unfollowed: dict[int, int] = {}
+        self._before_ranges: Counter[int] = Counter()
+
+    def entry(self, row: Row) -> None:
+        """Take an entry with its values, in the order of its chain."""
+        of, number, action = row["organisation_id"], row["number"], row["action"]
+        if row["erased_us"] is not None and row["before"] is row["after"] is None:
+            self._expected.add_emptied(of, number)
+        if of in self._unfollowed and action not in {history_reading.SEALED, "entity.erased"}:
+            self._found(of, self._unfollowed.pop(of), "seals transactions again, and no erasure follows it")
+        try:
+            after = _object(row["after"]) if action in _READ or _HAS_ROWS in str(row["after"]) else {}
+            self._rows.digests(row, after.get(ROWS, {}))
+            if action in _ACTIONS:
+                self._sealed(row, json.loads(row["details"]), after)
+            elif action == "decision.made":
+                self._decision(row, json.loads(row["details"]), after)
+            elif action in ROW_ACTIONS:
+                self._rows.entry(row, json.loads(row["details"]), after)
+            elif action == "entity.erased":
+                self._erased(row, json.loads(row["details"]))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            self._found(of, number, "says nothing that history can be compared with: its content is not readable")
+
+    def _sealed(self, row: Row, details: Row, after: Row) -> None:
+        if "batch" not in details:
+            return  # from before calls sealed what they write
+        of, number = row["organisation_id"], row["number"]
+        if row["action"] == history_reading.SEALED:
+            self._unfollowed[of] = number
+        marks = after.get("marks")
+        sealed = Sealed(
+            int(details["batch"]), of, number, int(row["bulk_count"]), row["bulk_digest"], after.get("salt"), marks
+        )
+        self._expected.add_sealed(_ACTIONS[row["action"]], sealed)
+
+    def _decision(self, row: Row, details: Row, after: Row) -> None:
+        said = after.get("inputs"), after.get("answer")
+        of, number = row["organisation_id"], row["number"]
+        self._expected.add_decision(DecisionSaid(int(row["subject_id"]), of, number, details["action"], *said))
+
+    def _erased(self, row: Row, details: Row) -> None:
+        of = row["organisation_id"]
+        self._unfollowed.pop(of, None)
+        self._expected.add_erased_entities(of, map(int, details.get("entities", ())))
+        if "values" in details:
+            self._expected.add_erased(of, _read_ranges(details["values"]))
+        else:  # from before erasures named the entries that they empty
+            self._before_ranges[of] += int(details["entries"])
+
+    def compare(self, connection: Connection, only: int | None) -> None:
+        """Compare everything, of one organisation or of all."""
+        for of, number in self._unfollowed.items():
+            self._found(of, number, "seals transactions again, and no erasure follows it")
+        self._compare_emptied()
+        transactions = ((*batch, ()) for batch in history_reading.transaction_batches(connection, only))
+        self._compare_batches(TRANSACTIONS, transactions)
+        self._compare_batches(ASSESSMENTS, history_reading.assessment_batches(connection, only))
+        self._compare_decisions(connection, only)
+        self._rows.compare(connection, only)
+        for row in history_reading.untrue_standings(connection, only):
+            name = f"{row['entity_id']}.{row['number']}"
+            self._found(row["organisation_id"], 0, f"the level that stands is not that of assessment {name}")
+
+    def _compare_emptied(self) -> None:
+        emptied: dict[int, list[int]] = {}
+        for of, number in self._expected.emptied_without_erasure():
+            emptied.setdefault(of, []).append(number)
+        for of, numbers in emptied.items():
+            if len(numbers) > self._before_ranges[of]:
+                for number in numbers:
+                    self._found(of, number, "its values are gone, and no erasure in the log says so")
+
+    def _compare_batches(self, kind: str, stored: Iterator[tuple[int, int, list[str], Sequence[str]]]) -> None:
+        head = next(stored, None)
+        for sealed in self._expected.sealed(kind):
+            while head is not None and head[0] < sealed.batch:
+                self._stray(kind, head)
+                head = next(stored, None)
+            there = head is not None and head[0] == sealed.batch
+            lines, wrong = (head[2], head[3]) if head is not None and there else ([], ())
+            for problem in wrong:
+                self._found(sealed.organisation_id, sealed.number, problem)
+            self._compare_batch(kind, sealed, lines)
+            head = next(stored, None) if there else head
+        while head is not None:
+            self._stray(kind, head)
+            head = next(stored, None)
+
+    def _stray(self, kind: str, batch: tuple[int, int, list[str], Sequence[str]]) -> None:
+        names = _names(batch[2], _FIELDS_OF_A_NAME[kind])
+        self._found(batch[1], 0, f"no entry says that these were written: {kind}s {names}")
+
+    def _compare_batch(self, kind: str, sealed: Sealed, lines: list[str]) -> None:
+        if sealed.salt is None or sealed.marks is None:
+            self._found(sealed.organisation_id, sealed.number, f"the seal over its {sealed.count:,} {kind}s is gone")
+            return
+        if seal(lines, sealed.salt).digest == sealed.digest:
+            return
+        other, missing = differing(lines, sealed.marks)
+        said = [f"{kind}s that are not as they were written: {_names(other, _FIELDS_OF_A_NAME[kind])}"] if other else []
+        gone = missing - len(other)
+        if gone > 0 or not other:
+            said.append(f"{gone:,} of its {sealed.count:,} {kind}s are missing" if gone > 0 else "its seal is broken")
+        self._found(sealed.organisation_id, sealed.number, "; ".join(said))
+
+    def _compare_decisions(self, connection: Connection, only: int | None) -> None:
+        stored = history_reading.decisions(connection, only)
+        head = next(stored, None)
+        for said in self._expected.decisions():
+            while head is not None and head["id"] < said.id:
+                self._found(head["organisation_id"], 0, f"no entry says that decision {head['id']} was made")
+                head = next(stored, None)
+            if head is None or head["id"] != said.id:
+                self._found(said.organisation_id, said.number, f"decision {said.id} is missing")
+                continue
+            if not _as_said(head, said):
+                self._found(said.organisation_id, said.number, f"decision {said.id} was changed")
+            head = next(stored, None)
+        while head is not None:
+            self._found(head["organisation_id"], 0, f"no entry says that decision {head['id']} was made")
+            head = next(stored, None)
+
+
+def _object(text: str | None) -> Row:
+    read = {} if text is None else json.loads(text)
+    return read if isinstance(read, dict) else {}
+
+
+def _names(lines: Sequence[str], fields: int) -> str:
+    named = ", ".join(subject_of_line(line, fields) for line in lines[:MOST_NAMED])
+    return named + (f" and {len(lines) - MOST_NAMED:,} more" if len(lines) > MOST_NAMED else "")
+
+
+def _as_said(row: Row, said: DecisionSaid) -> bool:
+    same: bool = (row["action"], row["organisation_id"]) == (said.action, said.organisation_id)
+    if row["erased_us"] is not None:
+        return same
+    texts = ((row["inputs"], said.inputs), (row["answer"], said.answer))
+    return same and all(text is not None and sha256(text.encode()).hexdigest() == digest for text, digest in texts)

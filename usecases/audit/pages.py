@@ -1,0 +1,54 @@
+"""The audit log as people of an organisation page through it, without the values before and after."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import Page, Part
+from fivefold.store.audit.pages import latest_entries
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.usecases.shared.actors import Actor
+
+
+@dataclass(frozen=True)
+class EntryShown:
+    """An entry as it is shown.
+
+    Attributes:
+        subject_id: internal number of what was touched; None for many, of which `bulk_count` says how many.
+        hash: of the entry, which holds that of the one before.
+    """
+
+    number: int
+    at_us: int
+    actor: str
+    action: str
+    subject_kind: str
+    subject_id: str | None
+    bulk_count: int | None
+    details: Mapping[str, Any]
+    hash: str
+
+
+def list_entries(engine: Engine, actor: Actor, part: Part) -> Page[EntryShown]:
+    """List entries, the newest first."""
+    with Session(engine) as session:
+        return latest_entries(session, actor.organisation_id, part).map(_shown)
+
+
+def _shown(entry: AuditEntry) -> EntryShown:
+    return EntryShown(
+        entry.number,
+        entry.at_us,
+        entry.actor,
+        entry.action,
+        entry.subject_kind,
+        entry.subject_id,
+        entry.bulk_count,
+        json.loads(entry.details),
+        entry.hash,
+    )

@@ -1,0 +1,181 @@
+"""The audit log as use cases write it, and as people read it. `usecases.audit.verify` proves it whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.store.audit import chain_reading as audit_reading
+from fivefold.store.audit import log as audit
+from fivefold.store.audit.bound_rows import Digests
+from fivefold.store.audit.chain import Entry, digest_of
+from fivefold.store.audit.history import new_salt, seal
+from fivefold.store.audit.log import Appended
+from fivefold.usecases.shared.actors import Actor
+
+SYSTEM = "system"
+"""Who acts where nobody asked: the program itself."""
+
+ROWS = "rows"
+"""Where among the values after are the digests of the rows that a call wrote."""
+
+Values = Mapping[str, Any] | None
+
+
+def record(
+    session: Session,
+    organisation_id: int,
+    action: str,
+    subject: tuple[str, str | int | None],
+    *,
+    actor: str,
+    before: Values = None,
+    after: Values = None,
+    details: Mapping[str, Any] | None = None,
+    bulk: tuple[int, str] | None = None,
+    rows: Digests | None = None,
+) -> Appended:
+    """Record what a use case did, once, as the last thing in its transaction: both happen, or neither.
+
+    Args:
+        session: in the use case's transaction.
+        organisation_id: whose chain it belongs to.
+        action: such as `token.created`.
+        subject: kind and internal number of what it was done to; None in place of the number for many.
+        actor: `token:12`, `cli:NAME` or `system`.
+        before: values before, which can be erased; never a secret, nor its hash.
+        after: values after, as above.
+        details: what is never erased, so nothing personal.
+        bulk: for many: how many, and `store.audit.chain.digest_of` them.
+        rows: that it wrote and `audit verify` compares, by `store.audit.bound_rows.digests`; among its values.
+    """
+    kind, number = subject
+    count, digest = bulk or (None, None)
+    entry = Entry(
+        organisation_id=organisation_id,
+        at_us=now_microseconds(),
+        actor=actor,
+        action=action,
+        subject_kind=kind,
+        subject_id=None if number is None else str(number),
+        details=details or {},
+        before=before,
+        after={**(after or {}), ROWS: rows} if rows else after,
+        bulk_count=count,
+        bulk_digest=digest,
+    )
+    return audit.append(session, entry)
+
+
+def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
+    """Give how many a call was about, and one digest over those of its rows; what these say cannot be guessed."""
+    return count, digest_of([{table: dict(digests) for table, digests in rows.items()}])
+
+
+def record_rows(
+    session: Session, actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]
+) -> Appended:
+    """Record a call that wrote many rows, with a seal over their content: `audit verify` compares them.
+
+    Args:
+        session: in the use case's transaction.
+        actor: who, and for which organisation.
+        about: the action, the kind of what was written, and the batch that its rows have.
+        lines: of all rows, as `store.audit.history` writes them.
+        details: as for `record`.
+    """
+    action, kind, batch = about
+    made = seal(lines, new_salt())
+    return record(
+        session,
+        actor.organisation_id,
+        action,
+        (kind, None),
+        actor=actor.name,
+        after={"salt": made.salt, "marks": made.marks},
+        details={**details, "batch": batch},
+        bulk=(len(lines), made.digest),
+    )
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExportedHead(_Part):
+    """The last entry of one organisation's chain when the heads were exported."""
+
+    organisation_id: int
+    organisation: str
+    number: int = Field(ge=0)
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class ExportedHeads(_Part):
+    """The heads of all chains, to be kept where who can write the database cannot.
+
+    Attributes:
+        exported_us: when, microseconds.
+    """
+
+    exported_us: int
+    heads: tuple[ExportedHead, ...]
+
+
+def export_heads(engine: Engine, path: Path) -> ExportedHeads:
+    """Write the heads of all chains to a JSON file."""
+    with audit_reading.picture(engine) as connection:
+        found = [ExportedHead(**vars(head)) for head in audit_reading.heads(connection)]
+    exported = ExportedHeads(exported_us=now_microseconds(), heads=tuple(found))
+    with replacing(path) as unfinished:
+        unfinished.write_text(exported.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return exported
+
+
+def read_heads(path: Path) -> ExportedHeads:
+    """Read heads that were exported; ConfigError where the file holds none."""
+    try:
+        return ExportedHeads.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "".join(f"{step}: " for step in first["loc"])
+        raise ConfigError(
+            f"{path} does not hold heads as `fivefold audit heads` writes them: {place}{first['msg']}"
+        ) from None
+
+
+@dataclass(frozen=True)
+class EntryLine:
+    """An entry as it is listed, without values."""
+
+    organisation: str
+    number: int
+    at_us: int
+    actor: str
+    action: str
+    subject: str
+    details: str
+
+
+def list_entries(engine: Engine, count: int, organisation: str | None = None) -> list[EntryLine]:
+    """List the last entries, of one organisation or of all, the oldest first."""
+    with Session(engine) as session:
+        return [
+            EntryLine(
+                name,
+                entry.number,
+                entry.at_us,
+                entry.actor,
+                entry.action,
+                f"{entry.subject_kind} {entry.subject_id or f'× {entry.bulk_count}'}",
+                entry.details,
+            )
+            for entry, name in audit.latest(session, count, organisation)
+        ]

@@ -1,0 +1,135 @@
+"""Holding rows against what entries say of them.
+
+Of overrides and versions of lists the entries say everything. Of each row of `store.audit.bound_rows` the entry of the
+call that wrote it last has a digest; where its entity was erased, it is gone.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from fivefold.store.audit import bound_rows, history_reading
+from fivefold.store.audit.bound_rows import BoundTable
+from fivefold.store.audit.chain import digest_of
+from fivefold.store.audit.expected import Expected
+
+LISTS, OVERRIDES = "list", "override"
+ACTIONS: Final = ("list.put", "override.requested", "override.approved", "override.refused", "override.revoked")
+_REASONS: Final = frozenset({"reason", "decision_reason", "revocation_reason"})
+"""What goes of an override when its entity is erased."""
+_ACTS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "approved": ("decided_by", "decided_us", "decision_reason"),
+    "refused": ("decided_by", "decided_us", "decision_reason"),
+    "revoked": ("revoked_by", "revoked_us", "revocation_reason"),
+}
+"""Who did what to an override, when and why, by the state that it then has."""
+
+Found = Callable[[int, int, str], None]
+Row = Mapping[str, Any]
+
+
+class RowCheck:
+    """Collects what entries say of rows, one after another; then compares. Memory does not grow with either."""
+
+    def __init__(self, expected: Expected, found: Found) -> None:
+        """Expect nothing yet; *found* takes organisation, entry (0 where there is none), and what is wrong."""
+        self._expected, self._found = expected, found
+
+    def entry(self, row: Row, details: Row, after: Row) -> None:
+        """Take an entry whose action is one of `ACTIONS`; KeyError or ValueError where it cannot be read."""
+        if row["action"] == "list.put":
+            self._list(row, details, after)
+        else:
+            self._override(row, details, after)
+
+    def digests(self, row: Row, rows: Mapping[str, Mapping[str, str]]) -> None:
+        """Take the digests of rows that the call of an entry wrote, by table and name; KeyError as above."""
+        for table, said in rows.items():
+            kind = _kind(bound_rows.TABLES[table])
+            for name, digest in said.items():
+                self._expected.say(kind, row["organisation_id"], name, row["number"], {"content": digest})
+
+    def _list(self, row: Row, details: Row, after: Row) -> None:
+        for place, since_us in enumerate(details["since_us"]):
+            content = {name: after[name][place] for name in ("members", "words") if name in after}
+            said = (LISTS, row["organisation_id"], _version(row["subject_id"], int(since_us)))
+            self._expected.say(*said, row["number"], content)
+
+    def _override(self, row: Row, details: Row, after: Row) -> None:
+        of, number, state = row["organisation_id"], row["subject_id"], row["action"].removeprefix("override.")
+        if state == "requested":
+            content = {name: details[name] for name in ("entity_id", "level", "until_us")}
+            content |= {"state": state, "requested_by": row["actor"], "decided_by": None, "revoked_by": None}
+            content |= _given(after, "requested_us", "reason")
+            self._expected.say(OVERRIDES, of, number, row["number"], content)
+            return
+        self._change(row, number, state, after)
+        for replaced in details["replaced"]:
+            why = {"reason": f"replaced by override {number}"} if after else {}
+            self._change(row, str(replaced), "revoked", {**after, **why})
+
+    def _change(self, row: Row, number: str, state: str, after: Row) -> None:
+        said = self._expected.said(OVERRIDES, row["organisation_id"], number)
+        if said is not None:  # otherwise it was never asked for: that is found when rows are compared
+            who, when, why = _ACTS[state]
+            content = {name: value for name, value in said.content.items() if name not in {when, why}}
+            content |= {"state": state, who: row["actor"], **_given(after, when, why)}
+            self._expected.say(OVERRIDES, row["organisation_id"], number, row["number"], content)
+
+    def compare(self, connection: Connection, only: int | None) -> None:
+        """Compare everything, of one organisation or of all."""
+        for row in history_reading.list_versions(connection, only):
+            self._compare(LISTS, row["organisation_id"], _version(row["name"], row["since_us"]), _of_list(row))
+        self._compare_missing(LISTS)
+        for row in history_reading.overrides(connection, only):
+            left = {name: value for name, value in row.items() if row["erased_us"] is None or name not in _REASONS}
+            content = {name: _digest(value) if name in _REASONS else value for name, value in left.items()}
+            self._compare(OVERRIDES, row["organisation_id"], str(row["id"]), content)
+        self._compare_missing(OVERRIDES)
+        for table in bound_rows.TABLES.values():
+            for of, name, digest in bound_rows.stored(connection, table, only):
+                self._compare(_kind(table), of, name, {"content": digest})
+            self._compare_missing(_kind(table), table)
+
+    def _compare(self, kind: str, of: int, subject: str, content: Row) -> None:
+        said = self._expected.take(kind, of, subject)
+        if said is None:
+            self._found(of, 0, f"no entry says that {kind} {subject} was written")
+            return
+        other = [name for name, value in said.content.items() if name in content and content[name] != value]
+        if other:
+            self._found(of, said.number, f"{kind} {subject} was changed since: {', '.join(sorted(other))}")
+
+    def _compare_missing(self, kind: str, table: BoundTable | None = None) -> None:
+        for of, subject, number in self._expected.left(kind):
+            if table is None or not self._expected.any_erased(of, table.entities_of(subject)):
+                self._found(of, number, f"{kind} {subject} is missing")
+
+
+def _kind(table: BoundTable) -> str:
+    return f"row of {table.name}"
+
+
+def _version(name: str, since_us: int) -> str:
+    return f"{name} since {since_us}"
+
+
+def _given(after: Row, when: str, why: str) -> dict[str, Any]:
+    """Give moment and digest of the reason as far as an entry has them: not once erased, nor the moment before."""
+    found = {when: after["at_us"]} if "at_us" in after else {}
+    return found | ({why: _digest(after["reason"])} if "reason" in after else {})
+
+
+def _digest(text: str | None) -> str | None:
+    return None if text is None else sha256(str(text).encode()).hexdigest()
+
+
+def _of_list(row: Row) -> dict[str, str | None]:
+    try:
+        members = digest_of(json.loads(row["members"]))
+    except (TypeError, ValueError):  # whatever somebody made of it is no list of text any more
+        members = None
+    return {"members": members, "words": digest_of([row["title"], row["source"]])}

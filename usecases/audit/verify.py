@@ -1,0 +1,210 @@
+"""Proving the audit log whole, and history as it says: every change, gap, reorder and missing value is found."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from fivefold.domain.errors import ConfigError
+from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
+from fivefold.store.audit.chain_reading import Head, chains, heads, names, picture, stray_values
+from fivefold.store.audit.expected import Expected
+from fivefold.usecases.audit.history import HistoryCheck
+from fivefold.usecases.audit.record import ExportedHead, ExportedHeads
+
+_SIDES: tuple[Side, ...] = ("before", "after")
+
+Row = Mapping[str, Any]
+Problem = tuple[int, str]
+"""The number of an entry, and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class AuditFinding:
+    """One thing that is wrong with a chain.
+
+    >>> print(AuditFinding(1, "acme", 7, "is missing"))
+    organisation acme (1), entry 7: is missing
+
+    Attributes:
+        number: of the entry; 0 for rows of which no entry speaks.
+    """
+
+    organisation_id: int
+    organisation: str
+    number: int
+    problem: str
+
+    def __str__(self) -> str:
+        entry = f", entry {self.number}" if self.number else ""
+        return f"organisation {self.organisation} ({self.organisation_id}){entry}: {self.problem}"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at.
+
+    Attributes:
+        chains: organisations that have a chain, or had one.
+        entries: of all of them.
+        erased: entries whose values were erased.
+        findings: how many there are; none in a log that is whole.
+    """
+
+    chains: int
+    entries: int
+    erased: int
+    findings: int
+
+
+def verify(
+    engine: Engine,
+    tell: Callable[[AuditFinding], None],
+    *,
+    organisation: str | None = None,
+    exported: ExportedHeads | None = None,
+) -> Verified:
+    """Look through every chain, or one organisation's, and *tell* each finding as it is met.
+
+    History is compared with what the entries say of it. With *exported* heads also a tail that was cut off, or a chain
+    that was written anew, is seen. Everything is streamed: memory does not grow with it. ConfigError where there is no
+    such organisation.
+    """
+    with picture(engine) as connection:
+        return verify_picture(connection, tell, organisation=organisation, exported=exported)
+
+
+def verify_picture(
+    connection: Connection,
+    tell: Callable[[AuditFinding], None],
+    *,
+    organisation: str | None = None,
+    exported: ExportedHeads | None = None,
+) -> Verified:
+    """Look through the chains that a connection sees, which sees the same all the while; as `verify` otherwise."""
+    made = {head.organisation_id: head for head in heads(connection)}
+    kept = {} if exported is None else {head.organisation_id: head for head in exported.heads}
+    named = {number: head.organisation for number, head in kept.items()} | names(connection)
+    only = None if organisation is None else _numbered(organisation, named)
+    log = _Log(named, tell)
+    with Expected() as expected:
+        history = HistoryCheck(expected, log.found)
+        for number, rows in groupby(chains(connection, only), key=itemgetter("organisation_id")):
+            log.look_through(number, _told_of(rows, history), made.pop(number, None), kept.pop(number, None))
+        for number in sorted({*made, *kept}):  # those without a single entry
+            if only in {None, number}:
+                log.look_through(number, iter(()), made.get(number), kept.get(number))
+        history.compare(connection, only)
+    for row in stray_values(connection, only):
+        log.found(row["organisation_id"], row["number"], "is missing, and its values are there")
+    return Verified(log.chains, log.entries, log.erased, log.findings)
+
+
+def _told_of(rows: Iterator[Row], history: HistoryCheck) -> Iterator[Row]:
+    for row in rows:
+        history.entry(row)
+        yield row
+
+
+def _numbered(name: str, named: Mapping[int, str]) -> int:
+    numbers = [number for number, found in named.items() if found == name]
+    if not numbers:
+        raise ConfigError(f"there is no organisation {name!r}")
+    return numbers[0]
+
+
+class _Log:
+    """All chains, while they are looked through: what was counted, and what was found."""
+
+    def __init__(self, named: Mapping[int, str], tell: Callable[[AuditFinding], None]) -> None:
+        self.chains = self.entries = self.erased = self.findings = 0
+        self._named = named
+        self._tell = tell
+
+    def found(self, organisation_id: int, number: int, problem: str) -> None:
+        """Tell what is wrong."""
+        self.findings += 1
+        self._tell(AuditFinding(organisation_id, self._named.get(organisation_id, "without a name"), number, problem))
+
+    def look_through(self, number: int, rows: Iterator[Row], head: Head | None, exported: ExportedHead | None) -> None:
+        """Look through one organisation's chain."""
+        self.chains += 1
+        last = (0, GENESIS)
+        for row in rows:
+            self.entries += 1
+            self.erased += row["erased_us"] is not None
+            for place, problem in _problems(row, last, exported):
+                self.found(number, place, problem)
+            last = (_whole(row["number"]), row["hash"])
+        for place, problem in _problems_of_end(last, head, exported):
+            self.found(number, place, problem)
+
+
+def _problems(row: Row, last: tuple[int, str], exported: ExportedHead | None) -> Iterator[Problem]:
+    """Find what is wrong with an entry that stands after *last*."""
+    number = _whole(row["number"])
+    if number != last[0] + 1:
+        yield last[0] + 1, "is missing" + (f", and all up to entry {number - 1}" if number > last[0] + 2 else "")
+    elif row["previous_hash"] != last[1]:
+        yield number, "does not follow the entry before it: that one has another hash now"
+    if not _holds(row):
+        yield number, "was changed: its hash is not that of its content"
+    if exported is not None and number == exported.number and row["hash"] != exported.hash:
+        yield number, f"is not the entry that was exported as the head: that one had the hash {exported.hash}"
+    for problem in _problems_of_values(row):
+        yield number, problem
+
+
+def _problems_of_values(row: Row) -> Iterator[str]:
+    hashes = {side: row[f"{side}_hash"] for side in _SIDES}
+    if row["values_number"] is None:
+        if any(hashes.values()):
+            yield "its values are missing, and were not erased"
+    elif row["erased_us"] is not None:
+        if any(row[column] is not None for column in ("salt", *_SIDES)):
+            yield "its values are marked as erased, and are still there"
+    elif not any(hashes.values()):
+        yield "has values, and was written without any"
+    else:
+        for side, made in hashes.items():
+            if (row[side] is None) != (made is None):
+                yield f"its value {side} the change is {'missing' if row[side] is None else 'there, and was not'}"
+            elif made is not None and not _value_holds(row, side):
+                yield f"its value {side} the change was changed: its hash is another"
+
+
+def _problems_of_end(last: tuple[int, str], head: Head | None, exported: ExportedHead | None) -> Iterator[Problem]:
+    number = last[0]
+    if head is None:
+        if number:
+            yield number, "is the last one, and its chain has no head"
+    elif _whole(head.number) > number:
+        yield number + 1, f"is missing: the head names entry {head.number} as the last one"
+    elif _whole(head.number) < number:
+        yield _whole(head.number) + 1, f"stands behind the head, which names entry {head.number} as the last one"
+    elif head.hash != last[1]:
+        yield number, "is not the entry that the head names: that one has another hash"
+    if exported is not None and exported.number > number:
+        yield number + 1, f"is missing: entry {exported.number} was there when the heads were exported"
+
+
+def _holds(row: Row) -> bool:
+    try:
+        return bool(hash_of_entry(row) == row["hash"])
+    except (TypeError, ValueError):  # SQLite lets a column hold what no entry can: a float, bytes that are no text
+        return False
+
+
+def _value_holds(row: Row, side: Side) -> bool:
+    try:
+        return bool(hash_of_value(row["salt"], side, row[side]) == row[f"{side}_hash"])
+    except ValueError:  # as above
+        return False
+
+
+def _whole(number: Any) -> int:
+    """Give a number; below all others where SQLite was made to hold something else."""
+    return number if isinstance(number, int) else -1

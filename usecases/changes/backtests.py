@@ -1,0 +1,323 @@
+"""Backtests: requested by publishers, run in the background, needed before a version may be activated.
+
+One is of a content, whichever draft or version has it: editing a draft, or committing it, changes no backtest.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic_ns
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, FivefoldError, NotThere, StoreError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.accounts.settings import settings_row
+from fivefold.store.rulesets.backtests import (
+    backtest_numbered,
+    backtests_of,
+    claim_backtest,
+    hold_on,
+    under_way,
+    waits,
+    without_erased,
+)
+from fivefold.store.rulesets.rulesets import draft_of, family_named, version_numbered, versions_of
+from fivefold.store.sql.database import raise_if_out_of_reach, reachable, writing
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.rulesets import Backtest, Family
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_proposal_backtest
+from fivefold.usecases.rulesets.review import read_fitting, surroundings_of
+from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_reason
+
+log = structlog.get_logger("fivefold.backtests")
+
+LEASE_US = 300_000_000
+"""Five minutes, set anew with every part; a part takes seconds."""
+MOST_ATTEMPTS = 5
+"""After so many workers that ended while they ran it, a backtest is quarantined: it is what ends them."""
+
+
+class _Lost(Exception):
+    """Another worker has the backtest now, or it was cancelled."""
+
+
+class _Stopped(Exception):
+    """The worker is asked to end, and gives the backtest back."""
+
+
+@dataclass(frozen=True)
+class BacktestLine:
+    """A backtest as it is listed.
+
+    Attributes:
+        family: whose content it is of; None for a proposal's.
+        version: that has its content; None for a draft's.
+        proposal: what it is of, where that is no content of a ruleset.
+        state: queued, running, done, failed, cancelled or quarantined.
+        done: entities that were assessed, of `total`; both 0 before it begins.
+        error: why it failed, was cancelled or is quarantined.
+        attempts: how often a worker began it.
+        part: what is assessed now, in words; None where it does not run.
+    """
+
+    id: int
+    family: str | None
+    version: int | None
+    proposal: int | None
+    content_hash: str
+    state: str
+    done: int
+    total: int
+    requested_by: str
+    requested_us: int
+    finished_us: int | None
+    error: str | None
+    attempts: int
+    part: str | None
+
+
+def request_backtest(
+    engine: Engine, actor: Actor, family: str, version: int | None = None, now_us: int | None = None
+) -> BacktestLine:
+    """Ask for a backtest of a version, or of the draft; where one of its content is under way already, of that one.
+
+    Raises:
+        NotThere: there is no such family or version, or no draft.
+        RulesetNotValid: the draft cannot be run, or does not fit the organisation.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with Session(engine) as session:
+        ruleset = _content(session, family_named(session, actor.organisation_id, family), version)
+    with writing(engine) as session:
+        settings_row(session, actor.organisation_id, locked=True)
+        found = family_named(session, actor.organisation_id, family)
+        running = under_way(session, found.id, ruleset.content_hash)
+        if running is not None:
+            return _line(session, running)
+        made = Backtest(
+            organisation_id=actor.organisation_id,
+            family_id=found.id,
+            type_id=found.type_id,
+            content_hash=ruleset.content_hash,
+            canonical=ruleset.canonical,
+            state="queued",
+            requested_by=actor.name,
+            requested_us=now,
+            done=0,
+            total=0,
+        )
+        session.add(made)
+        session.flush()
+        _record(session, made, "backtest.requested", actor.name)
+        return _line(session, made)
+
+
+def _content(session: Session, family: Family, version: int | None) -> Ruleset:
+    if version is None:
+        return read_fitting(draft_of(session, family).document, surroundings_of(session, family))
+    return read_ruleset(version_numbered(session, family, version).canonical)
+
+
+def _record(session: Session, backtest: Backtest, action: str, actor: str, after: dict[str, str] | None = None) -> None:
+    whose = (
+        {"ruleset_id": backtest.family_id} if backtest.proposal_id is None else {"proposal_id": backtest.proposal_id}
+    )
+    details = {**whose, "content_hash": backtest.content_hash}
+    of = ("backtest", backtest.id)
+    audit.record(session, backtest.organisation_id, action, of, actor=actor, after=after, details=details)
+
+
+def list_backtests(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[BacktestLine]:
+    """List the backtests of a family, the newest first; NotThere where there is none of that name."""
+    with Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        return backtests_of(session, found.id, part).map(partial(_line, session))
+
+
+def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
+    """Give what a backtest found, with customers by their names outside; NotThere where none of that number is done."""
+    with Session(engine) as session:
+        row = session.get(Backtest, number)
+        if row is None or row.organisation_id != actor.organisation_id or row.report is None:
+            raise NotThere(f"there is no backtest {number} that is done")
+        report: dict[str, Any] = json.loads(row.report)
+        report.pop("validity", None)  # numbers that mean nothing outside
+        if report["basis"] == "customers":
+            _name_customers(session, row.organisation_id, report["backtest"])
+        return report
+
+
+def _name_customers(session: Session, organisation_id: int, found: dict[str, Any]) -> None:
+    """Put names outside in place of numbers: the report itself has none, so that who is erased is not in it by name."""
+    sides = [side for side in (found["draft"], found["present"]) if side is not None]
+    rows = [*found["movers"], *(failure for side in sides for failure in side["failures"])]
+    numbers = {int(row["entity"]) for row in rows}
+    wanted = select(Entity.id, Entity.external_id).where(
+        Entity.organisation_id == organisation_id, Entity.id.in_(numbers)
+    )
+    names = dict(session.execute(wanted).all())
+    for row in rows:
+        row["entity"] = names.get(int(row["entity"]), row["entity"])
+
+
+def _line(session: Session, row: Backtest) -> BacktestLine:
+    family = None if row.family_id is None else session.get_one(Family, row.family_id)
+    versions = () if family is None else versions_of(session, family)
+    same = (version.number for version in versions if version.content_hash == row.content_hash)
+    return BacktestLine(
+        row.id,
+        None if family is None else family.name,
+        max(same, default=None),
+        row.proposal_id,
+        row.content_hash,
+        row.state,
+        row.done,
+        row.total,
+        row.requested_by,
+        row.requested_us,
+        row.finished_us,
+        row.error,
+        row.attempts,
+        row.part if row.state == "running" else None,
+    )
+
+
+def cancel_backtest(engine: Engine, actor: Actor, number: int, reason: str, now_us: int | None = None) -> BacktestLine:
+    """End a backtest that waits, or runs: then its worker stops at the next part.
+
+    Raises:
+        ConfigError: the reason is empty.
+        NotThere: there is no such backtest.
+        ActionRefused: it has ended already.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        row = backtest_numbered(session, actor.organisation_id, number, locked=True)
+        if row.state not in {"queued", "running"}:
+            raise ActionRefused(f"backtest {number} is {row.state}; one that waits or runs can be cancelled")
+        row.state, row.error = "cancelled", f"{actor.name} cancelled it: {why}"
+        row.lease_until_us, row.finished_us = None, now
+        _record(session, row, "backtest.cancelled", actor.name, {"reason": why})
+        return _line(session, row)
+
+
+def run_next_backtest(
+    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
+) -> bool:
+    """Run the backtest that waits longest, as of now, to its end; False where none waits.
+
+    Where it cannot be run, why is kept with it. One whose worker died is run again by the next that asks, in smaller
+    parts; one that ended `MOST_ATTEMPTS` workers is quarantined. Where *stopping* says that the worker is to end, the
+    backtest waits for the next one.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with reachable(), Session(engine) as session:
+        if not waits(session, now):
+            return False
+    with writing(engine) as session:
+        claimed = claim_backtest(session, now, now + LEASE_US)
+        if claimed is not None and claimed[1] > MOST_ATTEMPTS:
+            _quarantine(session, session.get_one(Backtest, claimed[0]), now)
+            return True
+    if claimed is not None:
+        _run(engine, claimed, _Lease(engine, claimed[0], now, stopping))
+    return claimed is not None
+
+
+def _quarantine(session: Session, row: Backtest, now_us: int) -> None:
+    where = f", the last time at {row.part}" if row.part else ""
+    row.state, row.attempts = "quarantined", MOST_ATTEMPTS
+    row.error = f"its worker ended {MOST_ATTEMPTS} times while it ran{where}; ask for it again once the reason is found"
+    row.lease_until_us, row.finished_us = None, now_us
+    log.warning("backtest quarantined", backtest=row.id)
+    _record(session, row, "backtest.quarantined", audit.SYSTEM)
+
+
+class _Lease:
+    """Holds a backtest, and lets it go once."""
+
+    def __init__(self, engine: Engine, number: int, now_us: int, stopping: Callable[[], bool]) -> None:
+        self._engine, self._number, self.began_us = engine, number, now_us
+        self._stopping = stopping
+        self._until_us = now_us + LEASE_US
+        self._start_ns = monotonic_ns()
+
+    def progress(self, done: int, total: int, part: str) -> None:
+        if self._stopping():
+            raise _Stopped
+        until = self._now_us() + LEASE_US
+        with writing(self._engine) as session:
+            self._set(session, done=done, total=total, part=part or None, lease_until_us=until)
+        self._until_us = until
+
+    def give_back(self, attempt: int) -> None:
+        with writing(self._engine) as session:
+            self._set(session, state="queued", attempts=attempt - 1, done=0, total=0, lease_until_us=None)
+
+    def end(self, *, report: str | None = None, error: str | None = None) -> None:
+        with writing(self._engine) as session:
+            kept = None if report is None else without_erased(session, report)
+            state = "failed" if kept is None else "done"
+            ended = {"lease_until_us": None, "finished_us": self._now_us()}
+            self._set(session, state=state, report=kept, error=error, **ended)
+            _record(session, session.get_one(Backtest, self._number), f"backtest.{state}", audit.SYSTEM)
+
+    def _now_us(self) -> int:
+        return self.began_us + (monotonic_ns() - self._start_ns) // 1000
+
+    def _set(self, session: Session, **values: Any) -> None:
+        if not hold_on(session, self._number, self._until_us, **values):
+            raise _Lost
+
+
+def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
+    number, attempt = claimed
+    try:
+        lease.end(report=_report(engine, number, attempt, lease))
+    except _Lost:
+        log.warning("backtest taken over or cancelled", backtest=number)
+    except _Stopped:
+        with suppress(_Lost):
+            lease.give_back(attempt)
+    except StoreError:
+        raise  # it is begun again once the database is back
+    except FivefoldError as error:
+        _fail(lease, str(error))
+    except Exception as error:  # noqa: BLE001 (whatever it is, it must be seen, and not stop the worker)
+        raise_if_out_of_reach(error)
+        log.warning("backtest not run", backtest=number, error=type(error).__name__)
+        _fail(lease, f"it broke off: {type(error).__name__}")
+
+
+def _report(engine: Engine, number: int, attempt: int, lease: _Lease) -> str:
+    """Run a backtest of a ruleset's content, or of a proposal; give its report."""
+    with reachable(), Session(engine) as session:
+        row = session.get_one(Backtest, number)
+        setting = None
+        if row.family_id is not None:
+            family = session.get_one(Family, row.family_id)
+            setting = setting_of(session, family, row.canonical, lease.began_us, attempt)
+    if setting is not None:
+        return run_backtest(engine, setting, lease.progress)
+    proposed = proposal_setting(engine, number, lease.began_us, attempt)
+    return run_proposal_backtest(engine, proposed, lease.progress)
+
+
+def _fail(lease: _Lease, why: str) -> None:
+    try:
+        lease.end(error=why)
+    except _Lost:
+        log.warning("backtest taken over or cancelled")

@@ -1,0 +1,167 @@
+"""Which value model serves: every change of it goes to MLflow's record and to the audit log, or to neither.
+
+Where an organisation wants it, one person proposes a promotion and another approves it. One person rolls back.
+"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import PromotionRefused
+from fivefold.models.promotions import PROMOTE, Promotion, carry_out, planned_promotion, planned_rollback
+from fivefold.models.registry import Registry
+from fivefold.store.accounts import tokens as accounts
+from fivefold.store.accounts.settings import where_two_people_promote
+from fivefold.store.sql.database import reachable, writing
+from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.changes.contents import ModelPromoted
+from fivefold.usecases.changes.proposals import ProposalLine, ask_for
+from fivefold.usecases.shared.actors import Actor
+
+
+def need_of_two_people(engine: Engine) -> str:
+    """Say which organisations want two people for a promotion, and what to do; empty where one person suffices."""
+    with reachable(), Session(engine) as session:
+        return _need_of_two_people(session)
+
+
+def _need_of_two_people(session: Session) -> str:
+    names = list(where_two_people_promote(session).values())
+    if not names:
+        return ""
+    return (
+        f"two people promote a model in {', '.join(names)}: a member proposes it with"
+        f" `fivefold promote VERSION --organisation {names[0]} --token TOKEN`, and another one approves"
+    )
+
+
+def promote_model(
+    engine: Engine, registry: Registry, number: int, actor: str, *, force: bool = False, reason: str = ""
+) -> Promotion:
+    """Make a version champion, and record it in the audit log of every organisation: the model values all of them.
+
+    Args:
+        engine: the database with the audit log.
+        registry: where the version is.
+        number: of the version.
+        actor: who does it, as the audit log names them.
+        force: against the gate, or where it could not compare.
+        reason: why; needed with *force*.
+
+    Raises:
+        PromotionRefused: the gate did not allow it, the version does not load, or an organisation wants two people.
+        StoreError: the audit log cannot be written; then nothing is promoted.
+    """
+    return _recorded(engine, registry, planned_promotion(registry, number, force=force, reason=reason), actor)
+
+
+def roll_back_model(engine: Engine, registry: Registry, actor: str, reason: str = "") -> Promotion:
+    """Make the champion before the present one champion again, and record it as `promote_model` does."""
+    return _recorded(engine, registry, planned_rollback(registry, reason), actor)
+
+
+def propose_promotion(
+    engine: Engine, registry: Registry, number: int, actor: Actor, *, force: bool = False, reason: str = ""
+) -> ProposalLine:
+    """Propose that a version becomes champion; another person approves it where the registry is.
+
+    Args:
+        engine: the database with the proposals.
+        registry: where the version is.
+        number: of the version.
+        actor: a member of an organisation that wants two people.
+        force: against the gate, or where it could not compare.
+        reason: why; by default what the gate said.
+
+    Raises:
+        PromotionRefused: the gate did not allow it, the version does not load, or the organisation wants no two people.
+        ActionRefused: who asks is no member.
+    """
+    with reachable(), Session(engine) as session:
+        if actor.organisation_id not in where_two_people_promote(session):
+            raise PromotionRefused(_need_of_two_people(session) or "one person promotes a model here")
+    planned = planned_promotion(registry, number, force=force, reason=reason)
+    content = ModelPromoted(registry.name, number, _content_hash(registry, number), planned.replaced, force, actor.name)
+    reach = {"gate": registry.version(number).tags.get("gate_reasons", "")}
+    proposal = ask_for(engine, actor, content, planned.why, reach=reach, champions=RegistryChampions(registry)).proposal
+    assert proposal is not None  # a promotion is never done by asking for it
+    return proposal
+
+
+@dataclass(frozen=True)
+class RegistryChampions:
+    """Promotes what was proposed, in the registry of this machine; `usecases.changes.effects.Champions`."""
+
+    registry: Registry
+
+    def check(self, content: ModelPromoted, why: str) -> Promotion:
+        """Plan what was proposed, by what the gate says now.
+
+        Raises:
+            PromotionRefused: the gate does not allow it; or the version or the champion is another one by now.
+        """
+        serving = self.registry.champion()
+        replaced = None if serving is None else serving.number
+        planned = planned_promotion(self.registry, content.version, force=content.force, reason=why)
+        if replaced != content.replaced:
+            raise PromotionRefused(
+                f"{_called(content.replaced)} served when this was proposed, and {_called(replaced)} serves now;"
+                " refuse the proposal and make another one"
+            )
+        if _content_hash(self.registry, content.version) != content.content_hash:
+            raise PromotionRefused(f"version {content.version} is not the model that was proposed")
+        return planned
+
+    def promote(self, session: Session, actor: Actor, content: ModelPromoted, why: str) -> None:
+        """Do what was proposed, with both people in MLflow's record; errors are those of `check`."""
+        planned = self.check(content, why)
+        both = replace(planned, who=f"{content.proposed_by}, approved by {actor.name}")
+        _record(session, self.registry, both, f"cli:{planned.who}", actor)
+        carry_out(self.registry, both)
+
+
+def _called(version: int | None) -> str:
+    return "no version" if version is None else f"version {version}"
+
+
+def _content_hash(registry: Registry, number: int) -> str:
+    return registry.version(number).tags.get("content_hash", "")
+
+
+def _recorded(engine: Engine, registry: Registry, planned: Promotion, actor: str) -> Promotion:
+    """Record first, then move the alias, then commit: where the alias does not move, nothing was recorded."""
+    with writing(engine) as session:
+        need = _need_of_two_people(session)
+        if need and planned.action == PROMOTE:
+            raise PromotionRefused(need)
+        _record(session, registry, planned, actor)
+        return carry_out(registry, planned)
+
+
+def _record(
+    session: Session, registry: Registry, planned: Promotion, at_machine: str, approver: Actor | None = None
+) -> None:
+    """Record it in the log of every organisation; *approver* in the log of their own, where the proposal is."""
+    details = {
+        "model": registry.name,
+        "version": planned.version,
+        "replaced": planned.replaced,
+        "forced": planned.forced,
+        "content_hash": _content_hash(registry, planned.version),
+    }
+    organisations = accounts.every_organisation(session)
+    if not organisations:
+        organisations = [accounts.organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id]
+    for organisation_id in organisations:
+        own = approver is not None and approver.organisation_id == organisation_id
+        audit.record(
+            session, organisation_id, f"model.{_DONE[planned.action]}", ("model", planned.version),
+            actor=approver.name if approver is not None and own else at_machine,
+            after={"reason": planned.why}, details=details,
+        )  # fmt: skip
+
+
+_DONE = {"promote": "promoted", "rollback": "rolled_back"}

@@ -1,0 +1,186 @@
+"""The backtest of a proposal: everyone of a type at what decides now, and at what would, across all families."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import polars as pl
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ActionRefused
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.backtest.compositions import Before, Comparison, Composition, compare, joined
+from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
+from fivefold.store.sql.database import reachable, writing
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
+from fivefold.usecases.changes.contents import read_content
+from fivefold.usecases.changes.effects import rehearse
+from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
+from fivefold.usecases.levels.assess import held_before, released, ruleset_of
+from fivefold.usecases.levels.portfolio import read_portfolio
+from fivefold.usecases.rulesets.backtest_validity import validity
+from fivefold.usecases.rulesets.deciding import Deciding, Reached
+from fivefold.usecases.rulesets.run_backtest import Progress, parts_of_type
+from fivefold.usecases.shared.actors import Actor
+
+
+@dataclass(frozen=True)
+class ProposalSetting:
+    """What a proposal is tested on.
+
+    Attributes:
+        until_id: entities that are added later are not looked at.
+        attempt: from 1; each takes fewer entities together.
+    """
+
+    backtest_id: int
+    organisation_id: int
+    type_id: int
+    reached: Reached
+    customers: int
+    until_id: int
+    as_of_us: int
+    attempt: int
+
+
+def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -> ProposalSetting:
+    """Read what a backtest of a proposal is run on, as it is now; its fingerprint becomes the backtest's content.
+
+    ActionRefused where the proposal was decided, or cannot be applied any more, or changes nothing for this type.
+    """
+    with writing(engine) as session:
+        row = session.get_one(Backtest, number)
+        assert row.proposal_id is not None
+        proposal = proposal_numbered(session, row.organisation_id, row.proposal_id)
+        if proposal.state != PROPOSED:
+            raise ActionRefused(f"proposal {proposal.id} was {proposal.state} already")
+        content = read_content(proposal.kind, proposal.content)
+        actor = Actor(row.organisation_id, proposal.proposed_by)
+        type_id, reason = row.type_id, proposal.reason
+        reached = rehearse(session, actor, content, reason, as_of_us).get(type_id)
+        if reached is None:
+            raise ActionRefused("what decides is the same with and without this change by now")
+        session.get_one(Backtest, number).content_hash = reached.fingerprint
+        until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == type_id)) or 0
+        customers = count_of_type(session, type_id, until_id)
+        forget_releases(session, number)
+        return ProposalSetting(number, actor.organisation_id, type_id, reached, customers, until_id, as_of_us, attempt)
+
+
+def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Progress) -> str:
+    """Run the backtest of a proposal; the report is JSON.
+
+    RulesetNotValid where a ruleset lacks something that it needs.
+    """
+    before, after = _composition(setting.reached.before), _composition(setting.reached.after)
+    rulesets = list({made.content_hash: made for side in (before, after) for made in side.rulesets.values()}.values())
+    found: Comparison | None = None
+    counted = _Released()
+    of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
+    for part in parts_of_type(engine, *of):
+        progress(part.done, setting.customers, part.words)
+        with reachable(), Session(engine) as session:
+            whose = (setting.organisation_id, setting.type_id, list(part.ids))
+            portfolio = read_portfolio(session, *whose, rulesets, setting.as_of_us)
+            standing = before_of(session, part.ids)
+            then = replace(portfolio, lists=_in_force(setting, portfolio.lists))
+            made = _releases(session, part.ids, setting, after, then)
+            going_on = standing if made is None else _going_on(session, part.ids, standing, made.rows)
+        if made is not None:
+            counted.add(made)
+            with writing(engine) as session:
+                keep_releases(session, setting.organisation_id, setting.backtest_id, made.rows)
+        compared = compare(before, after, portfolio, then, setting.as_of_us, standing, going_on)
+        found = compared if found is None else joined([found, compared])
+    progress(setting.customers, setting.customers, "")
+    return _report(setting, found, counted)
+
+
+@dataclass
+class _Released:
+    """What is counted of releases, over all parts."""
+
+    raised: int = 0
+    released: int = 0
+    unknown: int = 0
+
+    def add(self, made: Releases) -> None:
+        self.raised += made.raised
+        self.released += len(made.rows)
+        self.unknown += made.unknown
+
+
+def _releases(
+    session: Session, ids: Sequence[int], setting: ProposalSetting, after: Composition, portfolio: Portfolio
+) -> Releases | None:
+    version = setting.reached.releases
+    return None if version is None else releases_of(session, ids, version, after, portfolio, setting.as_of_us)
+
+
+def _going_on(session: Session, ids: Sequence[int], standing: Before, rows: pl.DataFrame) -> Before:
+    return replace(standing, standing=held_before(released(loading.standings(session, ids), rows)))
+
+
+def _composition(what: Deciding) -> Composition:
+    return Composition({made.family: ruleset_of(made.canonical) for made in what.versions})
+
+
+def before_of(session: Session, ids: Sequence[int]) -> Before:
+    """Read what stands, and which family decided on each entity."""
+    rows = loading.standings(session, ids)
+    versions = rows["version_id"].drop_nulls().unique().to_list()
+    wanted = (
+        select(RulesetVersion.id, Family.name)
+        .join(Family, Family.id == RulesetVersion.family_id)
+        .where(RulesetVersion.id.in_(versions))
+    )
+    names = dict(session.execute(wanted).all())
+    decided = rows.select("entity", "version_id").drop_nulls().iter_rows()
+    return Before(held_before(rows), {str(entity): names[version] for entity, version in decided})
+
+
+def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:
+    """Give the lists as they would be; what comes into force later counts as if it were in force now."""
+    return dict(present) | {
+        name: _as_if_now(made, present.get(name), setting.as_of_us)
+        for name, made in setting.reached.after.lists.items()
+    }
+
+
+def _as_if_now(made: NamedList, present: NamedList | None, as_of_us: int) -> NamedList:
+    known = () if present is None else present.versions
+    later = [version for version in made.versions if version not in known and version.since > as_of_us]
+    if not later:
+        return made
+    held = [version for version in made.versions if version.since < as_of_us]
+    return made.model_copy(update={"versions": (*held, later[-1].model_copy(update={"since": as_of_us}))})
+
+
+def _report(setting: ProposalSetting, found: Comparison | None, counted: _Released) -> str:
+    said = {
+        **({} if setting.reached.releases is None else {"released": vars(counted)}),
+        "basis": "customers",
+        "as_of_us": setting.as_of_us,
+        "content_hash": setting.reached.fingerprint,
+        "validity": validity(setting.reached, setting.until_id),
+        "customers": setting.customers,
+        "decides": {
+            "before": [[made.family, made.version_id] for made in setting.reached.before.versions],
+            "after": [[made.family, made.version_id] for made in setting.reached.after.versions],
+        },
+        "changed": {which: 0 if found is None else _changed(found, which) for which in ("alone", "later")},
+        "backtest": _EMPTY if found is None else asdict(found),
+    }
+    return json.dumps(said, ensure_ascii=False, allow_nan=False, sort_keys=True)
+
+
+_EMPTY = {"entities": 0, "movers": [], "draft": {"failures": []}, "present": {"failures": []}}
+
+
+def _changed(found: Comparison, which: str) -> int:
+    return sum(cell.entities for cell in getattr(found, which) if cell.before != cell.after)

@@ -1,0 +1,1 @@
+"""Decisions on transactions, and the policies that make them."""

@@ -1,0 +1,225 @@
+"""What a decision is made from: where the entity stands, its value, its facts, and the transaction at hand."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.risk.compiler.policy_checks import inputs_of_policy
+from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.engine.dependencies import lists_of_policy
+from fivefold.risk.engine.policy_program import kept_policy
+from fivefold.risk.facts.inputs import Needs, resolve, sources_of
+from fivefold.risk.facts.lists import ListVersion, members_at
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.language.policy import Policy
+from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.decisions.decisions import Parties, Standpoint
+from fivefold.store.levels.levels import refreshing
+from fivefold.store.sql.clocks import dated_ahead
+from fivefold.store.tables.entities import ValueScore
+from fivefold.store.tables.levels import Standing
+from fivefold.usecases.decisions.pending_transaction import AtHand, rate_said, read_at_hand
+from fivefold.usecases.levels.portfolio import parts_read, read_parts
+from fivefold.usecases.levels.replay_inputs import types_of
+from fivefold.usecases.shared.entity_checks import FIELDS
+from fivefold.usecases.shared.rates import rates_for, stale_days
+
+NEVER = "never assessed"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a decision is made from.
+
+    Attributes:
+        inputs: one row: a column for each input of the policy.
+        versions: of the named lists that it reads.
+        base: the currency that money is in.
+        said: where the entity stands, its value, the transaction, the rate, and how old the newest rate is where that
+            is too old for money that is converted, as the answer repeats them.
+        value_as_of_us: when the value was computed; None where there is none.
+    """
+
+    inputs: pl.DataFrame
+    versions: Mapping[str, ListVersion]
+    base: str
+    said: Mapping[str, Any]
+    value_as_of_us: int | None
+
+    def kept(self) -> dict[str, Any]:
+        """Give what is to be kept of it, so that `usecases.levels.replay_inputs.read_inputs` reads it back."""
+        columns = self.inputs[sorted(set(self.inputs.columns) - {ENTITY, AS_OF})]
+        return {
+            "inputs": columns.row(0, named=True) if columns.width else {},
+            "types": types_of(columns),
+            "base": self.base,
+            "lists": {name: version.since for name, version in self.versions.items()},
+            "said": self.said,
+        }
+
+
+def gather(
+    session: Session,
+    canonical: str,
+    parties: Parties,
+    point: Standpoint,
+    transaction: Mapping[str, Any],
+    now_us: int,
+) -> Material:
+    """Read everything that a policy reads, as of now.
+
+    Args:
+        session: to read with.
+        canonical: the policy.
+        parties: whose transaction it is.
+        point: where it stands.
+        transaction: as it was sent.
+        now_us: the present.
+
+    Raises:
+        DataNotValid: the transaction cannot be read.
+        RulesetNotValid: something that the policy reads is not there, such as a list.
+    """
+    policy, reads = kept_policy(canonical), _reads(canonical)
+    ahead = point.standing is not None and dated_ahead(session, point.standing.assessed_us, now_us) is not None
+    entity, value = parties.entity, point.value
+    base, today = base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date()
+    rates = rates_for(session, entity.organisation_id, base, today)
+    declared = FIELDS.validate_json(parties.kind.transaction_fields)
+    at_hand = read_at_hand(transaction, declared, (entity.id, entity.external_id), now_us)
+    whose = (entity.organisation_id, entity.type_id, [entity.id])
+    read = read_parts(session, *whose, reads.parts, now_us, lists=bool(reads.lists))
+    portfolio = replace(
+        read,
+        at_hand=at_hand.frame,
+        levels=_levels(entity.id, point, now_us, ahead=ahead),
+        values=_values(entity.id, value),
+    )
+    versions = members_at(portfolio.lists, reads.lists, now_us)
+    converts = at_hand.said["currency"] != base or bool(reads.parts & {"transactions", "indicators"})
+    resolved = _resolved(reads.needs, portfolio, versions, now_us)
+    said = {
+        "level": _level_said(point, policy, now_us, ahead=ahead),
+        "value": _value_said(value),
+        "transaction": _transaction_said(at_hand),
+        "rate": rate_said(rates, at_hand.said["currency"]),
+        "stale_rates_days": stale_days(rates, today) if converts else None,
+    }
+    return Material(resolved, versions, rates.base, said, None if value is None else value.as_of_us)
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """What a policy reads; `parts` of a portfolio are those that are not made for each decision."""
+
+    needs: Needs
+    lists: list[str]
+    parts: set[str]
+
+
+@lru_cache(maxsize=64)
+def _reads(canonical: str) -> _Reads:
+    policy = kept_policy(canonical)
+    inputs = inputs_of_policy(policy)
+    parts = parts_read(inputs) - {"levels", "at_hand", "values"}
+    return _Reads(Needs(inputs, (), vocabulary(policy)), lists_of_policy(policy), parts)
+
+
+def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVersion], now_us: int) -> pl.DataFrame:
+    members = {name: version.members for name, version in versions.items()}
+    entities = portfolio.entities.hstack([pl.Series(AS_OF, [now_us], dtype=pl.Int64)])
+    return resolve(needs, portfolio, sources_of(needs, portfolio), members, entities)
+
+
+def _levels(entity_id: int, point: Standpoint, now_us: int, *, ahead: bool) -> pl.DataFrame:
+    """Give the level as policies read it; one that is dated *ahead* has failed, and nobody knows how old it is."""
+    standing = point.standing
+    row: dict[str, Any] = {ENTITY: str(entity_id)}
+    if standing is not None:
+        row |= {"in_force": standing.level, "rules": standing.rules_level, "status": _status(standing, ahead=ahead)}
+        age = None if ahead else max(now_us - standing.assessed_us, 0) / DAY_US
+        row |= {"source": standing.source, "age_days": age}
+    return pl.DataFrame([row], schema=_LEVELS)
+
+
+_LEVELS: Mapping[str, Any] = {
+    ENTITY: pl.String,
+    "in_force": pl.Int64,
+    "rules": pl.Int64,
+    "status": pl.String,
+    "source": pl.String,
+    "age_days": pl.Float64,
+}
+
+
+def _values(entity_id: int, value: ValueScore | None) -> pl.DataFrame:
+    row: dict[str, Any] = {ENTITY: str(entity_id)}
+    if value is not None:
+        row |= {"score": value.score, "segment": value.segment, "expected_value": value.expected_value}
+    schema = {ENTITY: pl.String, "score": pl.Float64, "segment": pl.String, "expected_value": pl.Float64}
+    return pl.DataFrame([row], schema=schema)
+
+
+def _status(standing: Standing, *, ahead: bool) -> str:
+    return Status.FAILED.value if ahead else standing.status
+
+
+def _level_said(point: Standpoint, policy: Policy, now_us: int, *, ahead: bool) -> dict[str, Any]:
+    """Tell where the entity stands: the level that holds, that of the rules beneath it, and what made it."""
+    standing, names = point.standing, (None, *policy.levels)
+    waits = refreshing(point.mark, now_us)
+    if standing is None:
+        return {"status": NEVER, "level": None, "rules_level": None, "assessment": None, "refreshing": waits}
+    return {
+        "level": names[standing.level or 0],
+        "rules_level": names[standing.rules_level or 0],
+        "status": _status(standing, ahead=ahead),
+        "source": standing.source,
+        "override": standing.override_id,
+        "assessment": f"{standing.entity_id}.{standing.number}",
+        "assessed_at": moment_said(standing.assessed_us),
+        "ruleset": None
+        if point.ruleset is None
+        else {"name": point.ruleset, "version": point.version, "content_hash": point.content_hash},
+        "refreshing": waits,
+    }
+
+
+def _value_said(value: ValueScore | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    return {
+        "score": repr(value.score),
+        "segment": value.segment,
+        "expected_value": repr(value.expected_value),
+        "currency": value.currency,
+        "as_of": moment_said(value.as_of_us),
+        "model": value.model,
+        "model_version": value.model_version,
+        "fingerprint": value.fingerprint,
+    }
+
+
+def _transaction_said(at_hand: AtHand) -> dict[str, Any]:
+    said = at_hand.said
+    own = {} if said["content"] is None else json.loads(said["content"], parse_float=str)
+    return {
+        "transaction_id": said["transaction_id"],
+        "amount": said["amount"],
+        "currency": said["currency"],
+        "state": said["state"],
+        "time": moment_said(said["at_us"]),
+        "fields": own,
+    }
+
+
+def moment_said(time_us: int) -> str:
+    """Write a moment as answers have it."""
+    return from_microseconds(time_us).isoformat()

@@ -1,0 +1,265 @@
+"""Policies: a version is proposed by one person and approved by another; from then on it decides, alone of its name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.engine.policy_program import kept_policy
+from fivefold.risk.governance.lint.policy import lint_policy
+from fivefold.risk.language import policy as language
+from fivefold.risk.language.policy import read_policy
+from fivefold.store.accounts.settings import settings_row
+from fivefold.store.decisions.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numbered, policy_versions
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.sql.database import reachable, writing
+from fivefold.store.tables.events import Policy
+from fivefold.usecases.accounts.second_person import refuse_same_person
+from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.rulesets.review import Surroundings, misfits, surroundings_of_type
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_reason
+
+SOURCE = "the policy"
+
+
+@dataclass(frozen=True)
+class PolicyLine:
+    """A version of a policy.
+
+    Attributes:
+        number: from 1 in each policy.
+        state: proposed, active or retired.
+        approved_by: who let it decide, if anybody did; never who wrote it.
+    """
+
+    name: str
+    entity_type: str
+    number: int
+    state: str
+    content_hash: str
+    written_by: str
+    written_us: int
+    approved_by: str | None
+    approved_us: int | None
+
+
+@dataclass(frozen=True)
+class PolicyShown(PolicyLine):
+    """A version of a policy as it was written, and what lint doubts in it."""
+
+    document: str
+    doubts: tuple[Finding, ...]
+
+
+def check_policy(engine: Engine, actor: Actor, document: str) -> tuple[Finding, ...]:
+    """Look through a policy as proposing it does, and change nothing: what is wrong, and what is doubtful.
+
+    NotThere where there is no such entity type.
+    """
+    return tuple(_looked_through(engine, actor, document)[1])
+
+
+def propose_policy(
+    engine: Engine, actor: Actor, document: str, reason: str, accept_warnings: str = "", now_us: int | None = None
+) -> PolicyLine:
+    """Propose a version of a policy; somebody else approves it.
+
+    Args:
+        engine: the database.
+        actor: who writes it, and so cannot approve it.
+        document: YAML or JSON.
+        reason: why.
+        accept_warnings: why it is proposed although lint has doubts.
+        now_us: the present, microseconds.
+
+    Raises:
+        RulesetNotValid: it cannot be read or run, or does not fit the organisation; or there are doubts that nobody
+            accepted.
+        ConfigError: there is no reason.
+        NotThere: there is no such entity type.
+        ActionRefused: the newest version says the same, and is not retired.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
+    policy, findings = _looked_through(engine, actor, document)  # takes a while, so nobody waits for it
+    policy = _accepted(policy, findings, accepted)
+    with writing(engine) as session:
+        lock_settings(session, actor.organisation_id, now)
+        _refuse_misfits(policy, _surroundings(session, actor, policy))
+        row = _row(session, actor, policy, document, now)
+        session.add(row)
+        session.flush()
+        doubts = {"accept_warnings": accepted} if findings else {}
+        _record(session, actor, "policy.proposed", row, {"reason": why, **doubts})
+        return line_of(row)
+
+
+def _looked_through(engine: Engine, actor: Actor, document: str) -> tuple[language.Policy, list[Finding]]:
+    policy = read_policy(document, SOURCE)
+    with reachable(), Session(engine) as session:
+        around = _surroundings(session, actor, policy)
+    findings = lint_policy(document, around.lists)[1]
+    return policy, [*misfits(policy, around), *findings]
+
+
+def _surroundings(session: Session, actor: Actor, policy: language.Policy) -> Surroundings:
+    return surroundings_of_type(session, type_named(session, actor.organisation_id, policy.entity_type))
+
+
+def _accepted(policy: language.Policy, findings: list[Finding], why: str) -> language.Policy:
+    errors = [finding for finding in findings if finding.fatal]
+    if errors or (findings and not why):
+        if not errors:
+            findings = [*findings, Finding("accept_warnings", "is empty; say why it is to be with these doubts")]
+        raise RulesetNotValid(findings, SOURCE)
+    return policy
+
+
+def _refuse_misfits(policy: language.Policy, around: Surroundings) -> None:
+    """Look once more, under the lock: levels may have been chosen anew since."""
+    wrong = misfits(policy, around)
+    if wrong:
+        raise RulesetNotValid(wrong, SOURCE)
+
+
+def _row(session: Session, actor: Actor, policy: language.Policy, document: str, now_us: int) -> Policy:
+    versions = policy_versions(session, actor.organisation_id, policy.name)
+    if versions and versions[0].content_hash == policy.content_hash and versions[0].state != RETIRED:
+        raise ActionRefused(f"version {versions[0].number} of {policy.name} says the same, and is {versions[0].state}")
+    if versions and kept_policy(versions[0].canonical).entity_type != policy.entity_type:
+        raise ActionRefused(f"the policy {policy.name} is of another entity type than {policy.entity_type}, for good")
+    return Policy(
+        organisation_id=actor.organisation_id,
+        name=policy.name,
+        number=versions[0].number + 1 if versions else 1,
+        document=document,
+        canonical=policy.canonical,
+        content_hash=policy.content_hash,
+        state=PROPOSED,
+        written_by=actor.name,
+        written_us=now_us,
+    )
+
+
+def approve_policy(
+    engine: Engine, actor: Actor, name: str, number: int, reason: str, now_us: int | None = None
+) -> PolicyLine:
+    """Let a proposed version decide from now on, in place of the one before.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotThere: there is no such version.
+        ActionRefused: it is not proposed any more, its writer approves it, or a newer one is active.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        settings_row(session, actor.organisation_id, locked=True)
+        row = policy_numbered(session, actor.organisation_id, name, number)
+        before = active_policy(session, actor.organisation_id, name)
+        _refuse_approval(session, row, before, actor)
+        if before is not None:
+            before.state = RETIRED
+        row.state, row.approved_by, row.approved_us = ACTIVE, actor.name, now
+        replaced = None if before is None else before.number
+        _record(session, actor, "policy.approved", row, {"reason": why}, replaced=replaced)
+        return line_of(row)
+
+
+def _refuse_approval(session: Session, row: Policy, active: Policy | None, actor: Actor) -> None:
+    if row.state != PROPOSED:
+        raise ActionRefused(f"version {row.number} of {row.name} is {row.state}; what is proposed can be approved")
+    of = f"version {row.number} of {row.name}"
+    refuse_same_person(session, actor, (row.written_by,), f"wrote {of}; somebody else approves it")
+    if active is not None and active.number > row.number:
+        raise ActionRefused(f"version {active.number} of {row.name} is active and newer; propose this one anew")
+
+
+def refuse_policy(engine: Engine, actor: Actor, name: str, number: int, reason: str) -> PolicyLine:
+    """Refuse or withdraw a proposed version, which never decided.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotThere: there is no such version.
+        ActionRefused: it is active, or retired already.
+    """
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        settings_row(session, actor.organisation_id, locked=True)
+        row = policy_numbered(session, actor.organisation_id, name, number)
+        if row.state == ACTIVE:
+            raise ActionRefused(f"version {number} of {name} is active; to retire it is proposed, and approved")
+        return _retired(session, actor, row, why)
+
+
+def retire_policy_in(session: Session, actor: Actor, name: str, number: int, why: str) -> PolicyLine:
+    """Let an active version decide no more; then nothing decides under its name.
+
+    What happens once that is approved, in its transaction.
+
+    Raises:
+        NotThere: there is no such version.
+        ActionRefused: it is not active.
+    """
+    row = policy_numbered(session, actor.organisation_id, name, number)
+    if row.state != ACTIVE:
+        raise ActionRefused(f"version {number} of {name} is {row.state}; one that is active can be retired")
+    return _retired(session, actor, row, why)
+
+
+def _retired(session: Session, actor: Actor, row: Policy, why: str) -> PolicyLine:
+    if row.state == RETIRED:
+        raise ActionRefused(f"version {row.number} of {row.name} is retired already")
+    was, row.state = row.state, RETIRED
+    session.flush()
+    _record(session, actor, "policy.retired", row, {"reason": why}, was=was)
+    return line_of(row)
+
+
+def policies_of(engine: Engine, actor: Actor, name: str | None = None, part: Part = WHOLE) -> Page[PolicyLine]:
+    """List the versions of one policy, or of all: by name, the newest first."""
+    with reachable(), Session(engine) as session:
+        return policy_versions(session, actor.organisation_id, name, part).map(line_of)
+
+
+def show_policy(engine: Engine, actor: Actor, name: str, number: int) -> PolicyShown:
+    """Show a version as it was written, with what lint doubts in it today; NotThere where there is none."""
+    with reachable(), Session(engine) as session:
+        row = policy_numbered(session, actor.organisation_id, name, number)
+        around = _surroundings(session, actor, kept_policy(row.canonical))
+        line, document = line_of(row), row.document
+    return PolicyShown(**vars(line), document=document, doubts=tuple(lint_policy(document, around.lists)[1]))
+
+
+def line_of(row: Policy) -> PolicyLine:
+    """Give a version as it is listed."""
+    return PolicyLine(
+        row.name,
+        kept_policy(row.canonical).entity_type,
+        row.number,
+        row.state,
+        row.content_hash,
+        row.written_by,
+        row.written_us,
+        row.approved_by,
+        row.approved_us,
+    )
+
+
+def _record(session: Session, actor: Actor, action: str, row: Policy, after: dict[str, Any], **details: Any) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("policy", row.id),
+        actor=actor.name,
+        after=after,
+        details={"policy": row.name, "version": row.number, "content_hash": row.content_hash, **details},
+    )

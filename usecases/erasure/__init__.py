@@ -1,0 +1,1 @@
+"""Erasure of personal data, legal holds, and the register of both."""

@@ -1,0 +1,314 @@
+"""Erasure: what is known of a person goes, everywhere, unless it must be kept; and again after a restore.
+
+What `usecases.erasure.register` keeps outside the database is done again by `erase_again`: holds first, then erasures.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, FivefoldError, NotThere
+from fivefold.store.accounts.settings import settings_row
+from fivefold.store.audit import history_reading
+from fivefold.store.audit.bound_rows import digests
+from fivefold.store.audit.log import erase_values
+from fivefold.store.evidence import erasure as erasing
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.entities import Entity
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.audit.history import ranges_text
+from fivefold.usecases.erasure.register import ErasureLine, HoldLine, Numbered, add_erasure, add_hold, read_register
+from fivefold.usecases.shared.actors import Actor
+
+MOST_REASON_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was erased: numbers of the entity and of what it owned alone; how many audit entries lost their values."""
+
+    entity_ids: tuple[int, ...]
+    entries: int
+
+
+@dataclass(frozen=True)
+class DoneAgain:
+    """What was done again after a restore: how many entities were erased, and on how many a hold was put again."""
+
+    erased: int
+    held: int
+
+
+def hold(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    until_us: int,
+    reason: str,
+    register: Path,
+    *,
+    now_us: int | None = None,
+) -> None:
+    """Put a legal hold on an entity: nobody erases it before it ends. A later hold replaces an earlier one.
+
+    A moment that is past releases it. The register has a hold before it holds, and a release once it is released: at
+    worst a hold that failed stands there, and keeps what could go. NotThere where there is no such entity; ConfigError
+    without a reason.
+    """
+    if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
+        raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
+        before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
+        _put_hold(session, actor, entity, (until_us, reason), before, now)
+        noted = (register, _organisation_name(session, actor.organisation_id), (entity.id, entity.created_us))
+        if until_us > now:
+            add_hold(*noted, until_us, now)
+    if until_us <= now:
+        add_hold(*noted, until_us, now)
+
+
+def _put_hold(
+    session: Session, actor: Actor, entity: Entity, put: tuple[int, str], before: dict[str, int | str | None], now: int
+) -> None:
+    entity.hold_until_us, entity.hold_reason = put
+    audit.record(
+        session,
+        actor.organisation_id,
+        "hold.put" if put[0] > now else "hold.released",
+        ("entity", entity.id),
+        actor=actor.name,
+        before=before,
+        after={"until_us": put[0], "reason": put[1]},
+    )
+
+
+def _organisation_name(session: Session, organisation_id: int) -> str:
+    return session.get_one(Organisation, organisation_id).name
+
+
+def erase_entity(
+    engine: Engine, actor: Actor, type_name: str, external_id: str, register: Path, *, now_us: int | None = None
+) -> Erased:
+    """Erase an entity and what it owns alone. Levels and history stay as numbers of nobody; the audit chain holds.
+
+    What others own too, or did, stays theirs. While the entity is among its present owners, what happens to it counts
+    for retention, and a legal hold on it holds.
+
+    Args:
+        engine: the database.
+        actor: whose organisation it is for.
+        type_name: of the entity.
+        external_id: of the entity; nothing is known by it afterwards.
+        register: the file of erasures, which grows by a line once everything could be taken out, and before that holds
+            for others.
+        now_us: the present.
+
+    Raises:
+        NotThere: there is no such entity.
+        ActionRefused: retention is not over, or a legal hold is on it; the message says until when. Or a case or an
+            alert about it is open, or another entity has the name that would be left to it.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with _permitted(), writing(engine) as session:
+        found = entity_named(session, actor.organisation_id, type_name, external_id)
+        entities, shared = erasing.with_owned(session, found, now)
+        if found not in entities:  # it was erased, perhaps just now
+            raise NotThere(f"there is no {type_name} {external_id!r}")
+        _refuse_held([*entities, *shared], now)
+        _refuse_kept(session, [*entities, *shared], now)
+        _refuse_taken(session, entities)
+        numbered = [(entity.id, entity.created_us) for entity in entities]
+        erased = _erase(session, actor, entities, now)
+        session.flush()
+        add_erasure(register, _organisation_name(session, actor.organisation_id), numbered, now)
+        return erased
+
+
+@contextmanager
+def _permitted() -> Iterator[None]:
+    """Say who may erase where the database's role may not: docs/audit.md gives a service no right to."""
+    try:
+        yield
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise ActionRefused(
+                "this role of the database may not erase; give the command the FIVEFOLD_DATABASE_URL of the role that"
+                " owns the tables; nothing was erased"
+            ) from error
+        raise
+
+
+def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int) -> Erased:
+    owners = erasing.owners_of(session, entities)
+    ids = tuple(entity.id for entity in entities)
+    about = erasing.entries_about(session, actor.organisation_id, ids)
+    batches = history_reading.batches_of(session, ids)
+    proposals = erasing.erase(session, entities, now)
+    due.mark(session, owners, Reason.ATTRIBUTE, now)
+    numbers = sorted({*about, *_seal_again(session, actor, batches)})
+    entries = erase_values(session, actor.organisation_id, numbers, now)
+    audit.record(
+        session,
+        actor.organisation_id,
+        "entity.erased",
+        ("entity", ids[0]),
+        actor=actor.name,
+        details={"entities": list(ids), "entries": entries, "values": ranges_text(numbers)},
+        rows=digests(session, "proposals", proposals),
+    )
+    return Erased(ids, entries)
+
+
+def _seal_again(session: Session, actor: Actor, batches: Sequence[int]) -> list[int]:
+    """Seal what is left of batches that lost transactions; give the entries whose seals are over what is gone."""
+    former = []
+    if batches:
+        wanted = set(batches)
+        for number, details in history_reading.sealing_entries(session, actor.organisation_id):
+            if json.loads(details).get("batch") in wanted:
+                former.append(number)
+    for batch in batches:
+        lines = history_reading.lines_of_batch(session, batch)
+        audit.record_rows(session, actor, (history_reading.SEALED, "transaction", batch), lines, {})
+    return former
+
+
+def _refuse_held(entities: Sequence[Entity], now: int) -> None:
+    held = [entity for entity in entities if entity.hold_until_us is not None and entity.hold_until_us > now]
+    if held:
+        raise ActionRefused(f"a legal hold is on it until {day_text(held[0].hold_until_us or 0)}; nothing was erased")
+
+
+def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None:
+    """Refuse what must be kept: five years and a day after the last activity by default (FATF recommendation 11).
+
+    A case or an alert that is open is activity that has not ended.
+    """
+    ids = [entity.id for entity in entities]
+    under_way = erasing.open_record(session, ids)
+    if under_way is not None:
+        raise ActionRefused(f"the {under_way.kind} {under_way.external_id!r} about it is open; nothing was erased")
+    days = settings_row(session, entities[0].organisation_id).retention_days
+    until = erasing.last_activity_us(session, ids, now) + days * DAY_US
+    if until > now:
+        raise ActionRefused(
+            f"records are kept for {days:,} days after the last activity, here until {day_text(until)[:10]};"
+            " nothing was erased"
+        )
+
+
+def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
+    taken = erasing.name_taken(session, entities)
+    if taken is not None:
+        raise ActionRefused(
+            f"there is an entity {taken.external_id!r} already, which that of this number would be called;"
+            " nothing was erased; erase the other one first"
+        )
+
+
+def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> DoneAgain:
+    """Put holds again, and erase once more whatever stands in the register and is there: after a restore.
+
+    The last word of the register about an entity's hold is put first; nothing that is on hold is erased then. A line
+    that fails does not hold up those behind it.
+
+    Raises:
+        ConfigError: the register cannot be read; then nothing was done.
+        FivefoldError: lines failed, each named at the end; what the others name is done.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    lines = read_register(register)
+    last_holds = {(line.organisation, line.entity): line for line in lines if isinstance(line, HoldLine)}
+    held = erased = 0
+    failed = []
+    erasures = [line for line in lines if isinstance(line, ErasureLine)]
+    both: list[ErasureLine | HoldLine] = [*last_holds.values(), *erasures]
+    for line in both:
+        try:
+            if isinstance(line, HoldLine):
+                held += _hold_again(engine, who, line, now)
+            else:
+                erased += _erase_line(engine, who, line, now)
+        except Exception as error:  # noqa: BLE001 (whatever it is, those behind it are to be erased)
+            failed.append(_failure_of(line, error))
+    if failed:
+        raise FivefoldError(
+            f"some lines of {register} could not be erased again, and are still there; {erased} of the entities that"
+            f" the others name were there again, and erased; {_holds_put(held)}:\n" + "\n".join(failed)
+        )
+    return DoneAgain(erased, held)
+
+
+def _holds_put(held: int) -> str:
+    return "1 legal hold was put again" if held == 1 else f"{held} legal holds were put again"
+
+
+def _failure_of(line: ErasureLine | HoldLine, error: Exception) -> str:
+    why = str(error) if isinstance(error, FivefoldError) else type(error).__name__  # a database may name values
+    if isinstance(line, HoldLine):
+        return f"line {line.number}, {line.organisation}, hold on entity {line.entity[0]}: {why}"
+    return (
+        f"line {line.number}, {line.organisation}, entities {', '.join(str(each) for each, _ in line.entities)}: {why}"
+    )
+
+
+def _present(session: Session, organisation: str, numbers: Sequence[Numbered]) -> tuple[int, list[Entity]]:
+    """Find the organisation and those of the entities that are there, and are still those that were meant."""
+    of = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
+    if of is None:
+        return 0, []
+    found = ((erasing.numbered(session, of, entity_id), created_us) for entity_id, created_us in numbers)
+    return of, [
+        entity
+        for entity, created_us in found
+        if entity is not None and entity.created_us == created_us and entity.erased_us is None
+    ]
+
+
+def _hold_again(engine: Engine, who: str, line: HoldLine, now: int) -> int:
+    with writing(engine) as session:
+        of, entities = _present(session, line.organisation, [line.entity])
+        for entity in entities:
+            before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
+            was_held = entity.hold_until_us is not None and entity.hold_until_us > now
+            if entity.hold_until_us == line.until_us or (line.until_us <= now and not was_held):
+                return 0
+            reason = f"as the register of erasures and holds says, line {line.number}"
+            _put_hold(session, Actor(of, who), entity, (line.until_us, reason), before, now)
+        return len(entities)
+
+
+def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
+    with _permitted(), writing(engine) as session:
+        of, entities = _present(session, line.organisation, line.entities)
+        if entities:
+            _refuse_held(entities, now)
+            _refuse_active(session, entities, line.at_us, now)
+            _refuse_taken(session, entities)
+            _erase(session, Actor(of, who), entities, now)
+        return len(entities)
+
+
+def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int, now: int) -> None:
+    """Refuse what is no longer as it was when it could be erased: something happened to it since."""
+    last = erasing.last_activity_us(session, [entity.id for entity in entities], now)
+    if last > erased_us:
+        raise ActionRefused(
+            f"something happened on {day_text(last)[:10]}, after it was erased: a fact was sent again by the old name;"
+            " nothing was erased; `fivefold erase` takes it out once retention is over"
+        )

@@ -1,0 +1,1 @@
+"""Archives of evidence: everything that decided in a quarter, and who decided it."""

@@ -1,0 +1,162 @@
+"""Evidence of a quarter: one archive of everything that decided, and of who decided that. It changes nothing.
+
+People and customers are in it by internal numbers alone; values before and after, and reasons of overrides, are not.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.release import release
+from fivefold.domain.settings import Settings
+from fivefold.risk.governance.reports.page import as_html
+from fivefold.store.audit.chain_reading import names, picture
+from fivefold.store.evidence.archive import entries_in, head_of, validations_in
+from fivefold.store.sql.database import reachable
+from fivefold.store.tables.events import ValidationRun
+from fivefold.usecases.audit.verify import verify_picture
+from fivefold.usecases.evidence.archive import File, json_file, text_file, write_archive
+from fivefold.usecases.evidence.in_force import in_force_part
+from fivefold.usecases.evidence.models import models_part
+from fivefold.usecases.evidence.people import people_part
+from fivefold.usecases.evidence.rulesets import rulesets_part
+from fivefold.usecases.evidence.sections import Part, moment
+from fivefold.usecases.monitoring.page import validation_page
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.quarters import Quarter
+
+READ_ME = """\
+Evidence of {quarter}, from {begins} until {ends}, of {organisation}.
+
+rulesets/           every version that was committed or in force, as it was written; what changed since the version
+                    before; versions.json with hashes, editors, tests and when each was in force; activations.json
+backtests/          what a version would have done, before it decided
+validations/        what levels were worth, as JSON and as a page
+overrides.json      levels that people set, by internal numbers
+proposals.json      what one proposed and another approved or refused: kind, who, when; what would change and why
+                    unless it is about one customer
+approvals.json      what one asked for and another approved
+material-changes.json
+lists.json          every version of a list that was in force at some moment of the quarter, with its members
+policies/           versions of policies for decisions, as they were written; versions.json with hashes and people
+settings.json       levels, cap, retention, types and fields, as they are now; audit/ has every change
+roster.json         members by number, with roles; audit/ has every change
+models/             value models that served: cards, training lineage, promotions
+audit/              entries.jsonl, the audit log of the quarter without values; verification.json, of the whole log
+manifest.json       SHA-256 of every file; `fivefold evidence --check` compares
+
+People and customers have internal numbers here, and no names. Keep the SHA-256 of manifest.json elsewhere: whoever can
+change files can write another manifest.
+"""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An archive that was made.
+
+    Attributes:
+        manifest_sha256: to be kept elsewhere.
+        counts: how many of what are in it.
+        findings: of the verification of the audit log; 0 where it is whole.
+    """
+
+    path: Path
+    manifest_sha256: str
+    counts: Mapping[str, int]
+    findings: int
+
+
+def build_evidence(engine: Engine, actor: Actor, quarter: Quarter, path: Path, settings: Settings) -> Evidence:
+    """Write the evidence of a quarter of an actor's organisation; the same database gives the same bytes.
+
+    Everything is read in one picture of the database, whatever happens meanwhile.
+    """
+    models = models_part(settings, quarter)
+    with reachable(), picture(engine) as connection, Session(bind=connection) as session:
+        name = names(connection)[actor.organisation_id]
+        log = _Log(connection, actor.organisation_id, name, quarter)
+        parts = [
+            models,
+            rulesets_part(session, actor.organisation_id, quarter),
+            people_part(session, actor.organisation_id, quarter),
+            validations_part(session, actor.organisation_id, quarter),
+            in_force_part(session, actor.organisation_id, quarter),
+            log.part(session),
+        ]
+        counts = {kind: count for part in parts for kind, count in part.counts.items()}
+
+        def said() -> dict[str, Any]:
+            return {
+                "program": release(),
+                "organisation": {"number": actor.organisation_id, "name": name},
+                "quarter": _said_of(quarter),
+                "counts": counts | {"audit_entries": log.entries},
+            }
+
+        read_me = READ_ME.format(
+            quarter=quarter.name, begins=moment(quarter.from_us), ends=moment(quarter.until_us), organisation=name
+        )
+        files = [text_file("read-me.txt", read_me), *(file for part in parts for file in part.files)]
+        manifest = write_archive(path, files, said)
+        return Evidence(path, manifest, counts | {"audit_entries": log.entries}, log.findings)
+
+
+def _said_of(quarter: Quarter) -> dict[str, Any]:
+    return {**vars(quarter), "from": moment(quarter.from_us), "until": moment(quarter.until_us)}
+
+
+def validations_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
+    """Collect the validations that look at some of a quarter, or were made in it."""
+    runs = validations_in(session, organisation_id, quarter.from_us, quarter.until_us)
+    return Part([file for run in runs for file in _files_of(run)], {"validations": len(runs)})
+
+
+def _files_of(run: ValidationRun) -> list[File]:
+    report, place = json.loads(run.report), f"validations/{run.id:06}"
+    said = {
+        "validation": run.id,
+        "reason": run.trigger,
+        "from": moment(run.from_us),
+        "until": moment(run.until_us),
+        "made": moment(run.made_us),
+        "report": report,
+    }
+    page = validation_page(run.id, run.trigger, report)
+    return [json_file(f"{place}.json", said), text_file(f"{place}.html", as_html(page))]
+
+
+class _Log:
+    """The audit log of a quarter, while it is written; and the proof of all of it.
+
+    Attributes:
+        entries: that were written.
+        findings: of the verification.
+    """
+
+    def __init__(self, connection: Connection, organisation_id: int, name: str, quarter: Quarter) -> None:
+        self.entries = self.findings = 0
+        self._connection, self._of, self._name, self._quarter = connection, organisation_id, name, quarter
+
+    def part(self, session: Session) -> Part:
+        told: list[str] = []
+        verified = verify_picture(self._connection, lambda found: told.append(str(found)), organisation=self._name)
+        self.findings = verified.findings
+        head = head_of(session, self._of)
+        proof = {
+            "whole": not verified.findings,
+            "entries": verified.entries,
+            "values_erased": verified.erased,
+            "findings": told,
+            "head": None if head is None else {"number": head[0], "hash": head[1]},
+        }
+        return Part([json_file("audit/verification.json", proof), File("audit/entries.jsonl", self._lines)], {})
+
+    def _lines(self) -> Iterator[bytes]:
+        for row in entries_in(self._connection, self._of, self._quarter.from_us, self._quarter.until_us):
+            self.entries += 1
+            yield (json.dumps(dict(row), ensure_ascii=False, sort_keys=True) + "\n").encode("utf-8", "surrogateescape")

@@ -1,0 +1,106 @@
+"""Evidence of what was in force in a quarter beside rulesets: lists, policies, settings, and who had which role."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.store.accounts.lists import list_rows
+from fivefold.store.accounts.members import members_of
+from fivefold.store.decisions.policies import policy_versions
+from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
+from fivefold.store.tables.events import Member, Policy
+from fivefold.usecases.evidence.archive import File, json_file, text_file
+from fivefold.usecases.evidence.sections import Part, moment
+from fivefold.usecases.shared.quarters import Quarter
+
+
+def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
+    """Collect the lists and policies that were in force at some moment of a quarter, the settings and the roster."""
+    stored = [row for row in list_rows(session, organisation_id) if row.created_us < quarter.until_us]
+    lists = _in_force(stored, quarter)
+    policies = [row for row in policy_versions(session, organisation_id) if row.written_us < quarter.until_us]
+    members = [row for row in members_of(session, organisation_id) if row.created_us < quarter.until_us]
+    return Part(
+        [
+            json_file("lists.json", [_list(row) for row in lists]),
+            json_file("policies/versions.json", [_policy(row) for row in policies]),
+            *(_document(row) for row in policies),
+            json_file("settings.json", _settings(session, organisation_id)),
+            json_file("roster.json", [_member(row) for row in members]),
+        ],
+        {"lists": len(lists), "policies": len(policies), "members": len(members)},
+    )
+
+
+def _in_force(rows: Sequence[ListVersionRow], quarter: Quarter) -> list[ListVersionRow]:
+    """Keep the versions that hold somewhere in the quarter: each holds until the next one of its list begins."""
+    begins = {(row.name, row.since_us) for row in rows}
+
+    def until_us(row: ListVersionRow) -> int:
+        later = [since_us for name, since_us in begins if name == row.name and since_us > row.since_us]
+        return min(later, default=quarter.until_us)
+
+    return [row for row in rows if row.since_us < quarter.until_us and until_us(row) > quarter.from_us]
+
+
+def _list(row: ListVersionRow) -> dict[str, Any]:
+    return {
+        "list": row.name,
+        "since": moment(row.since_us),
+        "stored": moment(row.created_us),
+        "title": row.title,
+        "source": row.source,
+        "members": json.loads(row.members),
+    }
+
+
+def _policy(row: Policy) -> dict[str, Any]:
+    return {
+        "policy": row.name,
+        "version": row.number,
+        "content_hash": row.content_hash,
+        "state_when_archived": row.state,
+        "written_by": row.written_by,
+        "written": moment(row.written_us),
+        "approved_by": row.approved_by,
+        "approved": moment(row.approved_us),
+        "document": _document(row).name,
+    }
+
+
+def _document(row: Policy) -> File:
+    return text_file(f"policies/{row.id:06}.yaml", row.document)
+
+
+def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
+    """Tell the settings as they are when the archive is made; the audit log has every change and its moment."""
+    row = session.get(OrganisationSettings, organisation_id)
+    types = session.scalars(select(EntityType).where(EntityType.organisation_id == organisation_id))
+    kept = {} if row is None else {column.name: getattr(row, column.name) for column in row.__table__.columns}
+    kept.pop("organisation_id", None)
+    return {
+        **kept,
+        "levels": json.loads(kept["levels"]) if kept else [],
+        "locked_us": moment(kept.get("locked_us")),
+        "entity_types": {
+            each.name: {
+                "fields": json.loads(each.fields),
+                "transaction_fields": json.loads(each.transaction_fields),
+                "case_fields": json.loads(each.case_fields),
+            }
+            for each in types
+        },
+    }
+
+
+def _member(row: Member) -> dict[str, Any]:
+    """Name a member by number, as approvals and the audit log do."""
+    return {
+        "member": f"member:{row.id}",
+        "roles_when_archived": json.loads(row.roles),
+        "since": moment(row.created_us),
+        "left": moment(row.left_us),
+    }

@@ -1,0 +1,173 @@
+"""Evidence of what people decided in a quarter: overrides, proposals, material changes, and who approved what of whom.
+
+Reasons of overrides, and of proposals about one entity, speak of a person, and are left out; that there is one is a
+condition of asking. So is what such a proposal would have changed: a tag, a screening, a case.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.store.evidence.archive import (
+    activations_before,
+    changes_in,
+    overrides_in,
+    policies_approved_in,
+    proposals_in,
+    versions_of_organisation,
+)
+from fivefold.store.rulesets.proposals import APPROVED, REFUSED
+from fivefold.store.rulesets.rulesets import editors_of
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.events import MaterialChange
+from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.proposals import Proposal
+from fivefold.usecases.changes.contents import OverrideRevoked
+from fivefold.usecases.evidence.archive import json_file
+from fivefold.usecases.evidence.sections import Part, moment
+from fivefold.usecases.shared.quarters import Quarter
+
+
+def people_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
+    """Collect overrides, proposals, material changes and approvals."""
+    settings = session.get(OrganisationSettings, organisation_id)
+    levels = [] if settings is None else json.loads(settings.levels)
+    time = quarter.from_us, quarter.until_us
+    overrides = overrides_in(session, organisation_id, *time)
+    proposals = proposals_in(session, organisation_id, *time)
+    changes = changes_in(session, organisation_id, *time)
+    approvals = _approvals(session, organisation_id, quarter)
+    return Part(
+        [
+            json_file("overrides.json", [_override(row, levels) for row in overrides]),
+            json_file("proposals.json", [_proposal(row) for row in proposals]),
+            json_file("material-changes.json", [_change(row) for row in changes]),
+            json_file("approvals.json", approvals),
+        ],
+        {
+            "overrides": len(overrides),
+            "proposals": len(proposals),
+            "material_changes": len(changes),
+            "approvals": len(approvals),
+        },
+    )
+
+
+def _override(row: OverrideRow, levels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "override": row.id,
+        "entity": row.entity_id,
+        "level": levels[row.level - 1],
+        "ends": moment(row.until_us),
+        "state": row.state,
+        "requested_by": row.requested_by,
+        "requested": moment(row.requested_us),
+        "decided_by": row.decided_by,
+        "decided": moment(row.decided_us),
+        "revoked_by": row.revoked_by,
+        "revoked": moment(row.revoked_us),
+    }
+
+
+def _proposal(row: Proposal) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "proposal": row.id,
+        "kind": row.kind,
+        "state": row.state,
+        "proposed_by": row.proposed_by,
+        "proposed": moment(row.proposed_us),
+        "decided_by": row.decided_by,
+        "decided": moment(row.decided_us),
+    }
+    content = json.loads(row.content)
+    if row.kind == OverrideRevoked.kind:
+        return {**said, **content}
+    if row.entity_id is not None:
+        return {**said, "entity": row.entity_id}
+    why = {"reason": row.reason, "decision_reason": row.decision_reason}
+    return {**said, "subject": row.subject, "content": content, "reach": json.loads(row.reach), **why}
+
+
+def _change(row: MaterialChange) -> dict[str, Any]:
+    return {
+        "material_change": row.id,
+        "kind": row.kind,
+        "description": row.description,
+        "registered_by": row.registered_by,
+        "registered": moment(row.registered_us),
+        "validation": row.validation_id,
+        "signed_by": row.signed_by,
+        "signed": moment(row.signed_us),
+        "conclusion": row.conclusion,
+    }
+
+
+@dataclass(frozen=True, order=True)
+class _Approval:
+    """Something that one asked for and another decided; in the order of time."""
+
+    at_us: int
+    what: str
+    number: int
+    asked_by: tuple[str, ...]
+    by: str | None
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "at": moment(self.at_us),
+            "what": self.what,
+            "number": self.number,
+            "asked_by": sorted(set(self.asked_by)),
+            "by": self.by,
+            "four_eyes": self.by not in self.asked_by,
+        }
+
+
+def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list[dict[str, Any]]:
+    """List what one asked for and another approved, in the order in which it was approved."""
+    time = quarter.from_us, quarter.until_us
+    found = [
+        *_activations(session, organisation_id, quarter.until_us),
+        *(
+            _Approval(row.decided_us, _decision(row), row.id, (row.requested_by,), row.decided_by)
+            for row in overrides_in(session, organisation_id, *time)
+            if row.decided_us is not None
+        ),
+        *(
+            _Approval(row.decided_us, _decision_on(row), row.id, (row.proposed_by,), row.decided_by)
+            for row in proposals_in(session, organisation_id, *time)
+            if row.decided_us is not None and row.state in {APPROVED, REFUSED}
+        ),
+        *(
+            _Approval(row.signed_us, "material change", row.id, (row.registered_by,), row.signed_by)
+            for row in changes_in(session, organisation_id, *time)
+            if row.signed_us is not None
+        ),
+        *(
+            _Approval(row.approved_us, "policy", row.id, (row.written_by,), row.approved_by)
+            for row in policies_approved_in(session, organisation_id, *time)
+            if row.approved_us is not None
+        ),
+    ]
+    return [each.told() for each in sorted(found) if quarter.from_us <= each.at_us < quarter.until_us]
+
+
+def _decision(row: OverrideRow) -> str:
+    return "override refused" if row.state == "refused" else "override"
+
+
+def _decision_on(row: Proposal) -> str:
+    return "proposal refused" if row.state == REFUSED else "proposal"
+
+
+def _activations(session: Session, organisation_id: int, until_us: int) -> Iterator[_Approval]:
+    """Give the activations that needed another person than the authors; a rollback and another order need none."""
+    versions = {version.id: version for version, _ in versions_of_organisation(session, organisation_id)}
+    for row in activations_before(session, organisation_id, until_us):
+        if row.kind == "activation" and row.backtest_id is not None and row.version_id is not None:
+            version = versions[row.version_id]
+            authors = (*editors_of(version), version.committed_by)
+            yield _Approval(row.at_us, "activation", row.id, authors, row.actor)

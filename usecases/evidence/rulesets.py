@@ -1,0 +1,143 @@
+"""Evidence of rulesets: what could decide in a quarter, what changed from one version to the next, and what was tested.
+
+A ruleset is as its authors wrote it. Of what a backtest could not assess the entity's number and the rule are kept; the
+value that was in the way is not.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.risk.governance.diff.compare import diff
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
+from fivefold.store.rulesets.rulesets import editors_of
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
+from fivefold.usecases.evidence.archive import File, json_file, text_file
+from fivefold.usecases.evidence.sections import Part, moment
+from fivefold.usecases.shared.quarters import Quarter
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A version that decided, from a moment on until another one; `until_us` is None where it still did."""
+
+    version_id: int
+    from_us: int
+    until_us: int | None
+
+
+def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
+    """Collect the versions that were committed or in force, with differences, activations and backtests."""
+    versions = versions_of_organisation(session, organisation_id)
+    named = {version.id: (family.name, version.number) for version, family in versions}
+    activations = activations_before(session, organisation_id, quarter.until_us)
+    forces = list(in_force(activations, quarter))
+    wanted = {force.version_id for force in forces}
+    shown = [
+        (version, family)
+        for version, family in versions
+        if version.id in wanted or quarter.from_us <= version.committed_us < quarter.until_us
+    ]
+    before = {(family.name, version.number): version for version, family in versions}
+    made = [row for row in activations if row.at_us >= quarter.from_us]
+    tested = [row.backtest_id for row in made if row.backtest_id is not None]
+    backtests = backtests_in(session, organisation_id, quarter.from_us, quarter.until_us, tested)
+    files = [
+        *(file for version, family in shown for file in _files_of(version, family, before)),
+        json_file("rulesets/versions.json", [_version(version, family, forces) for version, family in shown]),
+        json_file("rulesets/activations.json", [_activation(row, named) for row in made]),
+        *(_backtest_file(backtest, name) for backtest, name in backtests),
+    ]
+    return Part(files, {"rulesets": len(shown), "activations": len(made), "backtests": len(backtests)})
+
+
+def in_force(activations: Sequence[Activation], quarter: Quarter) -> Iterator[InForce]:
+    """Tell which versions were active at some time of a quarter, and when; *activations* in their order."""
+    families: dict[int, list[Activation]] = {}
+    for row in activations:
+        families.setdefault(row.family_id, []).append(row)
+    for rows in families.values():
+        ends: list[int | None] = [*(row.at_us for row in rows[1:]), None]
+        for row, end in zip(rows, ends, strict=True):
+            overlaps = row.at_us < quarter.until_us and (end is None or end > quarter.from_us)
+            if row.version_id is not None and overlaps:
+                yield InForce(row.version_id, row.at_us, end)
+
+
+def _files_of(
+    version: RulesetVersion, family: Family, versions: Mapping[tuple[str, int], RulesetVersion]
+) -> Iterator[File]:
+    place = f"rulesets/{family.name}/{version.number:04}"
+    yield text_file(f"{place}.yaml", version.document)
+    before = versions.get((family.name, version.number - 1))
+    if before is not None:
+        found = diff(read_ruleset(before.canonical), read_ruleset(version.canonical))
+        numbers = {"before_version": before.number, "after_version": version.number}
+        yield json_file(f"{place}-diff.json", {**found.to_dict(), **numbers})
+        yield text_file(f"{place}-diff.txt", "".join(f"{line}\n" for line in found.lines()))
+
+
+def _version(version: RulesetVersion, family: Family, forces: Sequence[InForce]) -> dict[str, Any]:
+    return {
+        "ruleset": family.name,
+        "version": version.number,
+        "content_hash": version.content_hash,
+        "editors": editors_of(version),
+        "committed_by": version.committed_by,
+        "committed": moment(version.committed_us),
+        "tests": json.loads(version.tests),
+        "in_force": [
+            {"from": moment(force.from_us), "until": moment(force.until_us)}
+            for force in forces
+            if force.version_id == version.id
+        ],
+    }
+
+
+def _activation(row: Activation, named: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
+    ruleset, version = named.get(row.version_id or 0, (None, None))
+    previous_ruleset, previous = named.get(row.previous_version_id or 0, (None, None))
+    return {
+        "activation": row.id,
+        "kind": row.kind,
+        "ruleset": ruleset or previous_ruleset,
+        "version": version,
+        "previous": previous,
+        "by": row.actor,
+        "why": row.reason,
+        "at": moment(row.at_us),
+        "backtest": row.backtest_id,
+    }
+
+
+def _backtest_file(row: Backtest, ruleset: str) -> File:
+    return json_file(
+        f"backtests/{row.id:06}.json",
+        {
+            "backtest": row.id,
+            "ruleset": ruleset,
+            "content_hash": row.content_hash,
+            "state": row.state,
+            "requested_by": row.requested_by,
+            "requested": moment(row.requested_us),
+            "finished": moment(row.finished_us),
+            "done": row.done,
+            "total": row.total,
+            "report": None if row.report is None else without_problems(json.loads(row.report)),
+        },
+    )
+
+
+def without_problems(report: Any) -> Any:
+    """Leave out what was wrong with values, since the values stand there too.
+
+    >>> without_problems({"failures": [{"entity": "7", "rule": "age", "problem": "born is 'yesterday'"}]})
+    {'failures': [{'entity': '7', 'rule': 'age'}]}
+    """
+    if isinstance(report, dict):
+        return {name: without_problems(below) for name, below in report.items() if name != "problem"}
+    return [without_problems(below) for below in report] if isinstance(report, list) else report

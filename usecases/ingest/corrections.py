@@ -1,0 +1,181 @@
+"""Corrections and reversals of transactions: new facts that name what they are about, which stays as it is."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.reading.columns import shown
+from fivefold.features.schema import TRANSACTION_ID
+from fivefold.store.audit.history import CORRECTION as SEALED
+from fivefold.store.audit.history import VALUES, correction_lines, new_batch
+from fivefold.store.ingest import corrections
+from fivefold.store.ingest.corrections import Corrected
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.correction_columns import CORRECTS, REVERSAL, REVERSES
+from fivefold.usecases.shared.transaction_columns import OWNERS
+
+_SAME = ("transaction_id", "kind", "reason", *VALUES)
+"""What says that a correction which is sent again is the same; its moment too, where that is given."""
+
+
+@dataclass(frozen=True)
+class CorrectionsTaken:
+    """What became of corrections and reversals.
+
+    Attributes:
+        new: how many were stored.
+        repeated: how many had been taken before.
+        touched: whose transactions the new ones are about.
+        batch: by which they are found again.
+        lines: of them, as `store.audit.history` seals them.
+    """
+
+    new: int = 0
+    repeated: int = 0
+    touched: frozenset[int] = frozenset()
+    batch: int = 0
+    lines: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A correction that is given: its place, and what it says."""
+
+    place: int
+    said: Mapping[str, Any]
+
+    @property
+    def number(self) -> str:
+        return str(self.said["external_id"])
+
+    @property
+    def names(self) -> str:
+        return str(self.said["transaction_id"])
+
+    @property
+    def field(self) -> str:
+        return REVERSES if self.said["kind"] == REVERSAL else CORRECTS
+
+    def says(self, other: Mapping[str, Any]) -> bool:
+        """Tell whether another one says the same; a moment that is not given contradicts none."""
+        known = self.said["known_us"]
+        return known in {None, other["known_us"]} and all(self.said[name] == other[name] for name in _SAME)
+
+
+def take(session: Session, actor: Actor, kind: EntityType, read: pl.DataFrame, now: int) -> CorrectionsTaken:
+    """Store corrections that are new, of transactions that are there; what they change holds from when it is known.
+
+    Args:
+        session: in the transaction that stored the transactions which came with them.
+        actor: whose organisation it is for.
+        kind: the type of the entities.
+        read: as `usecases.shared.correction_columns.read_corrections` gives them.
+        now: the present moment, from which those count that do not say when they were known.
+
+    Raises:
+        DataNotValid: rows that cannot be taken, each named.
+        ActionRefused: somebody else takes the same number for another transaction at this moment.
+    """
+    rows = [_Row(place, said) for place, said in enumerate(read.iter_rows(named=True))]
+    numbers = {row.names for row in rows} | {row.number for row in rows}
+    # Locked first, so that whoever corrects the same one at this moment is seen.
+    named = corrections.transactions_named(session, kind.organisation_id, sorted(numbers))
+    there = corrections.corrections_named(session, kind.organisation_id, sorted(numbers))
+    _refuse(_problems(rows, named, there, kind))
+    new: dict[str, _Row] = {}
+    for row in rows:
+        if row.number not in there:
+            new.setdefault(row.number, row)
+    if not new:
+        return CorrectionsTaken(repeated=len(rows))
+    dated = [row if row.said["known_us"] is not None else _known(row, now) for row in new.values()]
+    touched = frozenset(named[row.names].entity_id for row in dated)
+    _refuse(_reversed_twice(dated, corrections.kinds_known(session, sorted(touched))))
+    batch = new_batch()
+    stored = [{**row.said, "entity_id": named[row.names].entity_id, "actor": actor.name} for row in dated]
+    corrections.add(session, [(*(each[name] for name in SEALED), kind.organisation_id, now, batch) for each in stored])
+    schema: dict[str, Any] = {**read.schema, "known_us": pl.Int64, "entity_id": pl.Int64, "actor": pl.String}
+    return CorrectionsTaken(
+        len(new), len(rows) - len(new), touched, batch, correction_lines(pl.DataFrame(stored, schema=schema))
+    )
+
+
+def _known(row: _Row, now: int) -> _Row:
+    return _Row(row.place, {**row.said, "known_us": now})
+
+
+def _refuse(problems: Iterator[Problem]) -> None:
+    if found := list(problems):
+        raise DataNotValid(found)
+
+
+def _problems(
+    rows: list[_Row], named: Mapping[str, Corrected], there: Mapping[str, Mapping[str, Any]], kind: EntityType
+) -> Iterator[Problem]:
+    """Name rows that are about nothing that is there, or about something else than they say."""
+    first: dict[str, _Row] = {}
+    for row in rows:
+        number, place = shown(row.number), row.place
+        if not first.setdefault(row.number, row).says(row.said) or (
+            row.number in there and not row.says(there[row.number])
+        ):
+            yield Problem(place, TRANSACTION_ID, f"{number} was taken with other content", "the same, or a new number")
+        elif row.number in named:
+            yield Problem(place, TRANSACTION_ID, f"is {number}, a transaction that is there", "a number of its own")
+        elif (wrong := _wrong_target(row, named.get(row.names), first, there, kind)) is not None:
+            yield wrong
+
+
+def _wrong_target(
+    row: _Row,
+    target: Corrected | None,
+    first: Mapping[str, _Row],
+    there: Mapping[str, Mapping[str, Any]],
+    kind: EntityType,
+) -> Problem | None:
+    name, user = shown(row.names), row.said["user"]
+    if target is None and (row.names in there or row.names in first):
+        about = there[row.names]["transaction_id"] if row.names in there else first[row.names].names
+        return Problem(row.place, row.field, f"is {name}, itself a correction", f"{about!r}, the transaction")
+    if target is None or target.type_id != kind.id:
+        allowed = "one that was taken, or comes with it"
+        return Problem(row.place, row.field, f"is {name}: no {kind.name} has such a transaction", allowed)
+    if user is not None and user != target.external_id:
+        return Problem(
+            row.place, OWNERS[0], f"is {shown(user)}, whose it is not", "whose the transaction is, or nothing"
+        )
+    return None
+
+
+def _reversed_twice(rows: list[_Row], before: list[tuple[str, int, str]]) -> Iterator[Problem]:
+    """Name reversals of transactions that are reversed already when they are known."""
+    # Those that are there come first: of one moment, what came later holds.
+    facts = [_Fact(name, known, kind, None) for name, known, kind in before]
+    facts += [_Fact(row.names, row.said["known_us"], row.said["kind"], row.place) for row in rows]
+    facts.sort(key=attrgetter("transaction_id", "known_us"))
+    for name, group in groupby(facts, key=attrgetter("transaction_id")):
+        last: _Fact | None = None
+        for fact in group:
+            if fact.place is not None and fact.kind == REVERSAL and last is not None and last.kind == REVERSAL:
+                said = f"is {shown(name)}, which is reversed since {day_text(last.known_us)}"
+                yield Problem(fact.place, REVERSES, said, "one that counts; a correction lets it count again")
+            else:
+                last = fact
+
+
+@dataclass(frozen=True)
+class _Fact:
+    """One fact about a transaction; *place* is that of its row, None where it is stored."""
+
+    transaction_id: str
+    known_us: int
+    kind: str
+    place: int | None

@@ -1,0 +1,224 @@
+"""Entities in: new ones, changed attributes, owners. Everything in one call happens, or nothing does."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.reading.columns import shown
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.audit.bound_rows import Digests, digests, joined
+from fivefold.store.audit.history import new_salts
+from fivefold.store.ingest.entities import MOST_IN_ONE, entities_named, note, subjects, type_named
+from fivefold.store.ingest.ownerships import Span
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
+from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import Attributes, Entity, EntityType
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.ingest.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, owners_rows
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
+
+AT_ONCE = 20
+"""Entities up to which a call counts as something that just happened; more are many, and wait behind."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of rows: how many were new, changed something, and said what was known."""
+
+    new: int
+    changed: int
+    same: int
+
+
+def put_entities(
+    engine: Engine, actor: Actor, type_name: str, rows: Sequence[EntityRow], now_us: int | None = None
+) -> Taken:
+    """Add entities, or change attributes and owners of those that are there; whoever is new or changed becomes due.
+
+    Raises:
+        NotThere: there is no such type.
+        DataNotValid: a name, a field or an owner is not right, or an entity would own itself; then nothing was taken.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        said = owners_rows(rows)
+        if said:
+            # Before any type: circles go through several, and whoever changes types holds the organisation first.
+            hold_organisation(session, actor.organisation_id)
+        kind = type_named(session, actor.organisation_id, type_name, locked=True)
+        refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
+        owners = find_owners(session, actor, type_name, said, "owner", now)
+        there = entities_named(session, kind.id, [row.external_id for row in rows])
+        new = [(number, row.external_id) for number, row in enumerate(rows) if row.external_id not in there]
+        if problems := problems_of_new_names(new, ENTITY):
+            raise DataNotValid(problems)
+        known = latest_attributes(session, [entity.id for entity in there.values()])
+        numbers = {name: entity.id for name, entity in there.items()}
+        numbers |= (added := _add_new(session, kind, [row for row in rows if row.external_id not in there], now))
+        owned = change_owners(session, numbers, said, owners, "owner", now)
+        versions = dict(one for row in rows if (one := _change(session, row, there, known, now)) is not None)
+        others = versions.keys() | (owned.spans.keys() - set(added.values()))
+        made, changed = (
+            [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
+        )
+        priority = BULK if len(rows) > AT_ONCE else EVENT
+        note(session, owned.owners | owned.spans.keys(), now)
+        due.mark(session, made, Reason.NEW, now, priority)
+        due.mark(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
+        taken = Taken(len(made), len(changed), len(rows) - len(made) - len(changed))
+        if made or changed:
+            before = known.get(changed[0].entity_id, (0, {}))[1] if changed else {}
+            written = digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()])
+            written = joined(written, digests(session, "ownerships", owned.written))
+            _record(session, actor, taken, rows, before, [*made, *changed], owned, written)
+        return taken
+
+
+def put_owners(
+    engine: Engine, actor: Actor, type_name: str, rows: Sequence[OwnersRow], now_us: int | None = None
+) -> Taken:
+    """Add owners of entities that are there, or correct from when until when they own them; others stay.
+
+    Raises:
+        NotThere: there is no such type.
+        DataNotValid: an entity, an owner or a moment is not right, or an entity would own itself.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        hold_organisation(session, actor.organisation_id)  # before any type, as above
+        kind = type_named(session, actor.organisation_id, type_name, locked=True)
+        there = entities_named(session, kind.id, [row.external_id for row in rows])
+        problems = [
+            Problem(row.row, ENTITY, f"is {shown(row.external_id)}: there is no such {type_name}", "one that was added")
+            for row in rows
+            if row.external_id not in there
+        ]
+        if problems:
+            raise DataNotValid(problems)
+        owners = find_owners(session, actor, type_name, rows, "owner_id", now)
+        numbers = {name: entity.id for name, entity in there.items()}
+        owned = change_owners(session, numbers, rows, owners, "owner_id", now)
+        priority = BULK if len(rows) > AT_ONCE else EVENT
+        concerned = subjects(session, owned.owners | owned.spans.keys())
+        note(session, (one.entity_id for one in concerned), now)
+        due.mark(session, concerned, Reason.ATTRIBUTE, now, priority)
+        taken = Taken(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
+        if owned.spans:
+            written = digests(session, "ownerships", owned.written)
+            audit.record(
+                session,
+                actor.organisation_id,
+                "owners.put",
+                ("entity", None),
+                actor=actor.name,
+                details=vars(taken),
+                bulk=audit.bulk_of(owned.new + owned.changed, written),
+                rows=written,
+            )
+        return taken
+
+
+def _record(
+    session: Session,
+    actor: Actor,
+    taken: Taken,
+    rows: Sequence[EntityRow],
+    before: Mapping[str, Any],
+    touched: Sequence[Subject],
+    owned: OwnersChanged,
+    written: Digests,
+) -> None:
+    many = len(rows) > 1
+    audit.record(
+        session,
+        actor.organisation_id,
+        "entities.put",
+        ("entity", None if many else touched[0].entity_id),
+        actor=actor.name,
+        before=None if many else {"attributes": _content(before), **_owners_said(owned.before)},
+        after=None if many else {"attributes": _content({**before, **rows[0].attributes}), **_owners_said(owned.spans)},
+        details=vars(taken),
+        bulk=audit.bulk_of(len(rows), written) if many else None,
+        rows=written,
+    )
+
+
+def _owners_said(spans: Mapping[int, Sequence[Span]]) -> dict[str, str]:
+    """Say of the one entity whose owners changed who they are, by numbers: names would outlive an owner's erasure."""
+    return {"owners": "; ".join(_owners_lines(spans))} if spans else {}
+
+
+def _owners_lines(spans: Mapping[int, Sequence[Span]]) -> list[str]:
+    return [
+        f"{entity} of {span.owner_id} from {span.from_us} until {span.until_us}"
+        for entity, of_entity in sorted(spans.items())
+        for span in of_entity
+    ]
+
+
+def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, tuple[int, dict[str, Any]]]:
+    """Give the latest version of the attributes of each entity: its number and what it says."""
+    found: dict[int, tuple[int, dict[str, Any]]] = {}
+    for begin in range(0, len(entity_ids), MOST_IN_ONE):
+        part = entity_ids[begin : begin + MOST_IN_ONE]
+        last = (
+            select(Attributes.entity_id, func.max(Attributes.number).label("number"))
+            .where(Attributes.entity_id.in_(part))
+            .group_by(Attributes.entity_id)
+            .subquery()
+        )
+        rows = session.execute(
+            select(Attributes.entity_id, Attributes.number, Attributes.content).join(
+                last, (last.c.entity_id == Attributes.entity_id) & (last.c.number == Attributes.number)
+            )
+        )
+        found |= {entity_id: (number, json.loads(content)) for entity_id, number, content in rows}
+    return found
+
+
+def _add_new(session: Session, kind: EntityType, rows: Sequence[EntityRow], now: int) -> dict[str, int]:
+    columns = ("organisation_id", "type_id", "external_id", "created_us")
+    write_rows(session, "entities", columns, [(kind.organisation_id, kind.id, row.external_id, now) for row in rows])
+    made = entities_named(session, kind.id, [row.external_id for row in rows])
+    numbers = {name: entity.id for name, entity in made.items()}
+    salts = new_salts(len(rows))
+    contents = (
+        (numbers[row.external_id], 1, now, _content(row.attributes), salt)
+        for row, salt in zip(rows, salts, strict=True)
+    )
+    write_rows(session, "attributes", ("entity_id", "number", "known_us", "content", "salt"), contents)
+    return numbers
+
+
+def _change(
+    session: Session,
+    row: EntityRow,
+    there: Mapping[str, Entity],
+    known: Mapping[int, tuple[int, dict[str, Any]]],
+    now: int,
+) -> tuple[int, int] | None:
+    """Keep attributes that changed, and give the entity's number and that of the version; None where nothing did."""
+    entity = there.get(row.external_id)
+    if entity is None:
+        return None
+    number, before = known.get(entity.id, (0, {}))
+    content = _content({**before, **row.attributes})
+    if content == _content(before):
+        return None
+    session.add(Attributes(entity_id=entity.id, number=number + 1, known_us=now, content=content))
+    return entity.id, number + 1
+
+
+def _content(attributes: Mapping[str, Any]) -> str:
+    kept = {name: value for name, value in attributes.items() if value is not None}
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,0 +1,334 @@
+"""What people and programs find out about an entity - tags, screenings, cases and alerts - each marking it due."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Engine, case, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.characters import control_in
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.audit.bound_rows import Digests, digests
+from fivefold.store.ingest.entities import entity_named, note, subject_of
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.clocks import clock_of
+from fivefold.store.sql.database import add_alone, writing
+from fivefold.store.tables.entities import Entity, EntityType, Record, Screening, Tag
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.ingest.owners import mark_with_owners
+from fivefold.usecases.levels.lowering import Concern, Watch, dated_far_back
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
+
+MOST_WORD_CHARACTERS = 100
+
+
+@dataclass(frozen=True)
+class RecordGiven:
+    """A case or an alert as it is given.
+
+    Attributes:
+        external_id: its number where it is worked on; sent again, it is changed.
+        opened_us: microseconds.
+        closed_us: microseconds; None while it is open.
+        outcome: what came of it, such as confirmed; only with `closed_us`.
+        status: where it stands, in the words of whoever works on it.
+        fields: those that the entity type declares for cases.
+    """
+
+    external_id: str
+    opened_us: int
+    closed_us: int | None = None
+    outcome: str | None = None
+    status: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def set_tag(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    tag: str,
+    *,
+    until_us: int | None = None,
+    now_us: int | None = None,
+) -> None:
+    """Set a tag on an entity, from now until a moment (not included) or without end. One that it has gets the new end.
+
+    Raises:
+        NotThere: there is no such entity.
+        ConfigError: the tag or its end is not right.
+        WouldLower: a level or a floor would fall, and one person alone asks.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    _refuse_word("tag", tag)
+    _refuse_control("tag", tag)
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
+        there = _live_tag(session, entity, tag, now)
+        ends_before = until_us is not None and there is not None and until_us < (there["until_us"] or until_us + 1)
+        concern = Concern(until_us or now, takes_back=True) if ends_before else Concern(now)
+        watch = Watch(session, actor, "tags", {entity.id: concern}, now)
+        set_tag_in(session, actor, entity, tag, until_us, now)
+        watch.refuse_falls()
+
+
+def set_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, until_us: int | None, now: int) -> None:
+    """Set a tag in a transaction that the caller ends, and that holds the entity; errors are those of `set_tag`."""
+    if until_us is not None and until_us <= now:
+        raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
+    before, ended = _end_live(session, entity, tag, now)
+    made = Tag(
+        organisation_id=entity.organisation_id,
+        entity_id=entity.id,
+        tag=tag,
+        from_us=now,
+        until_us=until_us,
+        set_by=actor.name,
+    )
+    session.add(made)
+    _mark(session, entity, Reason.TAG, now)
+    session.flush()
+    rows = digests(session, "tags", [*ended, made.id])
+    _record(session, actor, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
+
+
+def end_tag(
+    engine: Engine, actor: Actor, type_name: str, external_id: str, tag: str, *, now_us: int | None = None
+) -> None:
+    """Take a tag off an entity.
+
+    Raises:
+        NotThere: there is no such entity, or it does not have the tag.
+        WouldLower: a level or a floor would fall, and one person alone asks.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
+        watch = Watch(session, actor, "tags", {entity.id: Concern(now, takes_back=True)}, now)
+        end_tag_in(session, actor, entity, tag, now)
+        watch.refuse_falls()
+
+
+def end_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, now: int) -> None:
+    """Take a tag off in a transaction that the caller ends, and that holds the entity; NotThere without the tag."""
+    before, ended = _end_live(session, entity, tag, now)
+    if before is None:
+        kind = session.get_one(EntityType, entity.type_id).name
+        raise NotThere(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
+    _mark(session, entity, Reason.TAG, now)
+    _record(session, actor, "tag.ended", entity, digests(session, "tags", ended), before, None)
+
+
+def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
+    # Who was waited for may have looked at the clock a little later, on another machine: what they set is ended too.
+    near = now + clock_of(session.get_bind().engine).tolerance_us
+    ends_later = Tag.until_us.is_(None) | (Tag.until_us > now)
+    return (Tag.entity_id == entity.id, Tag.tag == tag, Tag.from_us <= near, ends_later)
+
+
+def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
+    found = session.execute(select(Tag.tag, Tag.until_us).where(*_live(session, entity, tag, now))).first()
+    return None if found is None else {"tag": found.tag, "until_us": found.until_us}
+
+
+def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Mapping[str, Any] | None, list[int]]:
+    """End a tag; tell what it was, and which rows say so now."""
+    before = _live_tag(session, entity, tag, now)
+    if before is None:
+        return None, []
+    live = list(session.scalars(select(Tag.id).where(*_live(session, entity, tag, now))))
+    ended = update(Tag).where(among(session, Tag.id, live))
+    session.execute(ended.values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
+    return before, live
+
+
+def add_screening(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    screening: str,
+    *,
+    found: bool,
+    at_us: int | None = None,
+    now_us: int | None = None,
+) -> None:
+    """Note that an entity was screened for something, and whether anything was found: clean ones count too.
+
+    Raises:
+        NotThere: there is no such entity.
+        ConfigError: the moment is still to come.
+        WouldLower: nothing was found where something was before, a level or a floor would fall, and one person alone
+            asks.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    at = now if at_us is None else at_us
+    _refuse_word("screening", screening)
+    _refuse_control("screening", screening)
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
+        clears = not found and _was_found(session, entity, screening)
+        watch = Watch(session, actor, "screenings", {entity.id: Concern(now, takes_back=True)} if clears else {}, now)
+        add_screening_in(session, actor, entity, screening, found=found, at=at, now=now)
+        watch.refuse_falls()
+
+
+def _was_found(session: Session, entity: Entity, screening: str) -> bool:
+    same = (Screening.entity_id == entity.id, Screening.screening == screening)
+    wanted = select(Screening.found).where(*same).order_by(Screening.at_us.desc(), Screening.found.desc()).limit(1)
+    return bool(session.scalar(wanted))
+
+
+def add_screening_in(
+    session: Session, actor: Actor, entity: Entity, screening: str, *, found: bool, at: int, now: int
+) -> None:
+    """Note a screening in a transaction that the caller ends, and that keeps the entity."""
+    _refuse_future("a screening", at, now)
+    made = Screening(
+        organisation_id=entity.organisation_id,
+        entity_id=entity.id,
+        screening=screening,
+        found=found,
+        at_us=at,
+        recorded_us=now,
+    )
+    session.add(made)
+    _mark(session, entity, Reason.SCREENING, now)
+    session.flush()
+    rows, said = digests(session, "screenings", [made.id]), {"screening": screening, "found": found, "at_us": at}
+    _record(session, actor, "screening.added", entity, rows, None, said)
+
+
+def put_record(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    kind: Literal["case", "alert"],
+    given: RecordGiven,
+    *,
+    now_us: int | None = None,
+) -> None:
+    """Open, change or close a case or an alert about an entity.
+
+    Raises:
+        NotThere: there is no such entity.
+        ActionRefused: the number is that of another entity's; WouldLower where a level or a floor would fall, and one
+            person alone asks.
+        ConfigError: moments or fields are not right.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    _refuse_record(kind, given, now)
+    with writing(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
+        there = _record_numbered(session, entity, kind, given.external_id)
+        before = None if there is None else (there.id, _moment(there))
+        watch = Watch(session, actor, f"{kind}s", {entity.id: Concern(now, takes_back=there is not None)}, now)
+        put_record_in(session, actor, entity, kind, given, now)
+        watch.refuse_falls()
+        if before is not None and _moment(given) < before[1]:
+            with dated_far_back(session, [before[0]]):
+                watch.refuse_falls()
+
+
+def put_record_in(
+    session: Session, actor: Actor, entity: Entity, kind: Literal["case", "alert"], given: RecordGiven, now: int
+) -> None:
+    """Put a case or an alert in a transaction that the caller ends, and that keeps the entity."""
+    _refuse_record(kind, given, now)
+    declared = FIELDS.validate_json(session.get_one(EntityType, entity.type_id).case_fields)
+    refuse_bad_fields(given.fields, declared)
+    there = _record_numbered(session, entity, kind, given.external_id)
+    if there is None:
+        _refuse_control(f"{kind}'s number", given.external_id)
+    if there is not None and there.entity_id != entity.id:
+        raise ActionRefused(f"{kind} {given.external_id!r} is about another entity, and cannot be about this one")
+    before = None if there is None else _said(there)
+    made = there or Record(
+        organisation_id=entity.organisation_id, kind=kind, external_id=given.external_id, entity_id=entity.id
+    )
+    made.opened_us, made.closed_us = given.opened_us, given.closed_us
+    made.outcome, made.status = given.outcome, given.status
+    made.content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
+    if before == _said(made):
+        return
+    add_alone(session, made)
+    _mark(session, entity, Reason.RECORD, now)
+    _record(session, actor, f"{kind}.put", entity, digests(session, "records", [made.id]), before, _said(made))
+
+
+def _moment(record: Record | RecordGiven) -> int:
+    """Give when it counts from: when it was closed, and until then when it was opened."""
+    return record.opened_us if record.closed_us is None else record.closed_us
+
+
+def _record_numbered(session: Session, entity: Entity, kind: str, number: str) -> Record | None:
+    same = (Record.organisation_id == entity.organisation_id, Record.kind == kind, Record.external_id == number)
+    return session.scalar(select(Record).where(*same).with_for_update())
+
+
+def _said(record: Record) -> dict[str, Any]:
+    names = ("external_id", "opened_us", "closed_us", "outcome", "status", "content")
+    return {name: getattr(record, name) for name in names}
+
+
+def _refuse_record(kind: str, given: RecordGiven, now: int) -> None:
+    for what, word in (("number", given.external_id), ("outcome", given.outcome), ("status", given.status)):
+        if word is not None:
+            _refuse_word(f"{kind}'s {what}", word, MOST_CHARACTERS if what == "number" else MOST_WORD_CHARACTERS)
+    _refuse_future(f"the opening of a {kind}", given.opened_us, now)
+    if given.closed_us is not None:
+        _refuse_future(f"the end of a {kind}", given.closed_us, now)
+        if given.closed_us < given.opened_us:
+            raise ConfigError(f"{kind} {given.external_id!r} is closed before it was opened; that cannot be")
+    elif given.outcome is not None:
+        raise ConfigError(
+            f"{kind} {given.external_id!r} has an outcome and no end; an outcome is known from the end on"
+        )
+
+
+def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None:
+    if not 1 <= len(word) <= most or not storable(word):
+        raise ConfigError(f"the {what} is {word[:40]!r}; it must be text of 1 to {most} characters, none of them NUL")
+
+
+def _refuse_control(what: str, name: str) -> None:
+    if found := control_in(name):
+        raise ConfigError(f"the {what} is {name[:40]!r}, with the control character {found}; no name has any")
+
+
+def _refuse_future(what: str, at: int, now: int) -> None:
+    if at > now:
+        raise ConfigError(f"{what} is at {day_text(at)}, which is still to come; it must not be after now")
+
+
+def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
+    note(session, [entity.id], now)
+    mark_with_owners(session, [subject_of(entity)], reason, now)
+
+
+def _record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    entity: Entity,
+    rows: Digests,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("entity", entity.id),
+        actor=actor.name,
+        before=before,
+        after=after,
+        rows=rows,
+    )

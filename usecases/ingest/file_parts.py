@@ -1,0 +1,246 @@
+"""Files of an import, read part by part, and the file of the rows that were refused."""
+
+import json
+import sys
+import tempfile
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from fivefold.domain.errors import ConfigError, LayoutError, Problem, first_row_of
+from fivefold.features.reading.csv_file import csv_parts, frame_of, torn_frame
+from fivefold.features.reading.formulas import inert_frame, restored_frame
+from fivefold.features.reading.json_lines import JsonLine, has_blank_line, json_lines
+from fivefold.features.reading.text_files import GZIP, ColumnMap, TornRow, header_of, is_gzipped, suffix_of_name
+
+SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
+REFUSED_ROW: Final = "refused_row"
+REFUSED_REASON: Final = "refused_reason"
+_ADDED = (REFUSED_ROW, REFUSED_REASON)
+
+
+def format_of(path: Path) -> str:
+    """Tell the format of a file by its name; ConfigError where it is none that is imported."""
+    suffix = suffix_of_name(path)
+    if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
+        raise ConfigError(
+            f"{path} ends in {path.suffix!r}; it must end in {', '.join(SUFFIXES)} (text also with {GZIP})"
+        )
+    return suffix
+
+
+@dataclass(frozen=True)
+class ImportPart:
+    """Some rows of a file.
+
+    Attributes:
+        rows: those that can be read, under the file's own names.
+        numbers: theirs, as people count them.
+        torn: torn lines, in the same columns as far as they can be told.
+        torn_rows: what is wrong with each of them.
+    """
+
+    rows: pl.DataFrame
+    numbers: Sequence[int]
+    torn: pl.DataFrame = field(default_factory=pl.DataFrame)
+    torn_rows: tuple[TornRow, ...] = ()
+
+    def __len__(self) -> int:
+        """Count all rows."""
+        return len(self.numbers) + len(self.torn_rows)
+
+    def after(self, skip: int) -> "ImportPart":
+        """Leave out the first rows, whether they can be read or not."""
+        if not skip:
+            return self
+        first = sorted([*self.numbers, *(row.row for row in self.torn_rows)])[skip]
+        rows, torn = bisect_left(self.numbers, first), sum(row.row < first for row in self.torn_rows)
+        return ImportPart(self.rows[rows:], self.numbers[rows:], self.torn[torn:], self.torn_rows[torn:])
+
+
+def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
+    """Read a file in parts of about so many rows, without those to be skipped; everything in CSV is text.
+
+    LayoutError where it cannot be read.
+    """
+    suffix = format_of(path)
+    with path.open("rb"):  # so that a file that is not there is told by its name
+        pass
+    if suffix == ".csv":
+        yield from _csv_parts(path, size, skip)
+        return
+    if suffix == ".parquet":
+        yield from _lazy_parts(pl.scan_parquet(path), path, size, skip, range(first_row_of(str(path)), sys.maxsize))
+        return
+    yield from _json_parts(path, size, skip)
+
+
+def _lazy_parts(lazy: pl.LazyFrame, path: Path, size: int, skip: int, numbers: Sequence[int]) -> Iterator[ImportPart]:
+    """Read rows of these numbers; LayoutError where they cannot be read."""
+    done = skip
+    try:
+        for batch in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
+            for part in batch.iter_slices(size):
+                yield ImportPart(part, numbers[done : done + len(part)])
+                done += len(part)
+    except pl.exceptions.PolarsError as error:
+        raise LayoutError(f"{path} cannot be read: {error}") from None
+
+
+def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
+    """Read JSON lines; where there are torn or blank ones, or the file is otherwise not to be taken, line by line."""
+    lazy = pl.scan_ndjson(path, infer_schema_length=None)
+    if not has_blank_line(path):
+        try:
+            lazy = pl.scan_ndjson(path, schema=lazy.collect_schema())
+        except pl.exceptions.PolarsError:
+            pass  # said below of each line that is torn, or of the file where none is
+        else:
+            yield from _lazy_parts(lazy, path, size, skip, range(1, sys.maxsize))
+            return
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder) / "sound.jsonl"
+        numbers, torn = _copy_sound(path, sound)
+        if not numbers:
+            raise LayoutError(f"{path} has no line that is a JSON object" + _first_of(torn))
+        yield from _with_torn(sound, path, size, skip, numbers, torn)
+
+
+def _copy_sound(path: Path, to: Path) -> tuple["array[int]", list[JsonLine]]:
+    """Copy the lines that are objects; give their numbers, and the torn lines."""
+    numbers, torn = array("q"), []
+    with to.open("w", encoding="utf-8", newline="\n") as file:
+        for line in json_lines(path, finite=True):
+            if line.torn is None:
+                numbers.append(line.row)
+                file.write(f"{line.text}\n")
+            else:
+                torn.append(line)
+    return numbers, torn
+
+
+def _first_of(torn: Sequence[JsonLine]) -> str:
+    return f": {torn[0].torn.as_problem()}" if torn and torn[0].torn is not None else ""
+
+
+def _with_torn(
+    sound: Path, path: Path, size: int, skip: int, numbers: "array[int]", torn: list[JsonLine]
+) -> Iterator[ImportPart]:
+    """Read the sound lines in parts, each with the torn ones that stand before its last row; the others come last."""
+    after = sorted([*numbers, *(line.row for line in torn)])[skip:]
+    if not after:
+        return
+    torn = [line for line in torn if line.row >= after[0]]
+    part = ImportPart(pl.scan_ndjson(sound, infer_schema_length=None).head(0).collect(), ())
+    lazy = pl.scan_ndjson(sound, schema=part.rows.schema)
+    for part in _lazy_parts(lazy, path, size, bisect_left(numbers, after[0]), numbers):
+        count = sum(line.row < part.numbers[-1] for line in torn)
+        yield _torn_beside(part, torn[:count])
+        torn = torn[count:]
+    if torn:
+        yield _torn_beside(ImportPart(part.rows.clear(), ()), torn)
+
+
+def _torn_beside(part: ImportPart, torn: Sequence[JsonLine]) -> ImportPart:
+    """Put torn lines beside a part, in its columns as far as they can be read."""
+    columns = [
+        pl.Series(name, [line.values.get(name) for line in torn], kind, strict=False)
+        for name, kind in part.rows.schema.items()
+    ]
+    return ImportPart(part.rows, part.numbers, pl.DataFrame(columns), tuple(line.torn for line in torn if line.torn))
+
+
+def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
+    for read in csv_parts(path, size):
+        rows, torn = _as_refused(frame_of(read.table, path)), _as_refused(torn_frame(read, path))
+        part = ImportPart(rows, read.rows.tolist(), torn, read.torn)
+        if len(part) > skip:
+            yield part.after(skip)
+        skip = max(0, skip - len(part))
+
+
+def _as_refused(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give the texts of a file of refused rows as they were before `RefusedRows` wrote them; others as they are."""
+    return restored_frame(rows) if set(_ADDED) <= set(rows.columns) else rows
+
+
+def named(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
+    """Give a part under our names, without what an earlier import wrote beside refused rows."""
+    own = part.drop(*_ADDED, strict=False)
+    return own.rename(names.rename(own.columns, str(path)))
+
+
+@dataclass
+class RefusedRows:
+    """The file of refused rows: the columns of the import, and beside them the row's number and why.
+
+    CSV where the import is CSV, and JSON lines otherwise. So it can be mended and imported as it is. In CSV, texts that
+    a spreadsheet would run have an apostrophe before them, which the import takes off again.
+
+    Attributes:
+        path: where it is, once there is a row.
+        source: the file that is imported.
+        size: bytes that belong to parts which are done; what an import that was stopped wrote after them is dropped.
+    """
+
+    path: Path
+    source: Path
+    size: int = 0
+
+    def add(self, rows: pl.DataFrame, numbers: Sequence[int], reasons: Sequence[str]) -> None:
+        """Add rows, their numbers as people count them, and why each was refused."""
+        columns = [pl.Series(REFUSED_ROW, numbers, pl.Int64), pl.Series(REFUSED_REASON, reasons, pl.String)]
+        frame = rows.drop(*_ADDED, strict=False).hstack(columns)
+        with self.path.open("ab") as file:
+            file.truncate(self.size)
+            file.seek(self.size)
+            if format_of(self.path) == ".csv":
+                separator = header_of(self.source)[1]
+                text = inert_frame(frame).write_csv(include_header=not self.size, separator=separator)
+                file.write(text.encode())
+            else:
+                lines = (json.dumps(row, ensure_ascii=False, default=str) for row in frame.iter_rows(named=True))
+                file.write("".join(f"{line}\n" for line in lines).encode())
+            self.size = file.tell()
+
+
+def refused_path(path: Path, wanted: Path | None = None) -> Path:
+    """Name the file of refused rows: beside the import, and none that is there already.
+
+    A *wanted* one is taken as it is, and written anew; ConfigError where it is of another format.
+    """
+    suffix = ".csv" if format_of(path) == ".csv" else ".jsonl"
+    if wanted is not None:
+        if wanted.suffix.lower() != suffix:
+            raise ConfigError(f"the file of refused rows is {wanted}; for {path} it must end in {suffix}")
+        return wanted
+    stem = path.name.removesuffix(GZIP).rsplit(".", 1)[0]
+    tried = [
+        path.with_name(f"{stem}.refused{'' if number == 1 else f'-{number}'}{suffix}") for number in range(1, 1000)
+    ]
+    free = next((each for each in tried if not each.exists()), None)
+    if free is None:
+        raise ConfigError(f"there are {len(tried)} files such as {tried[0]}; move them away, or name one by --refused")
+    return free
+
+
+def refused_rows(
+    part: ImportPart, problems: Mapping[int, Sequence[Problem]]
+) -> tuple[pl.DataFrame, list[int], list[str]]:
+    """Give torn rows, and those that have *problems* (by their places), in order, as `RefusedRows.add` takes them."""
+    places = sorted(problems)
+    numbers = [*(part.numbers[place] for place in places), *(row.row for row in part.torn_rows)]
+    reasons = ["; ".join(f"{one.field} {_with_allowed(one)}" for one in problems[place]) for place in places]
+    reasons += [f"line {_with_allowed(row)}: {row.line}" for row in part.torn_rows]
+    rows = part.rows[places] if part.torn.is_empty() else pl.concat([part.rows[places], part.torn])
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    return rows[order], [numbers[place] for place in order], [reasons[place] for place in order]
+
+
+def _with_allowed(found: Problem | TornRow) -> str:
+    return f"{found.problem} (allowed: {found.allowed})"

@@ -1,0 +1,208 @@
+"""Rows of files as the use cases take them: entities, tags, screenings, cases and alerts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.errors import DataNotValid, LayoutError, Problem
+from fivefold.features.reading.columns import shown
+from fivefold.risk.facts.fields import read_field
+from fivefold.risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
+from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
+from fivefold.usecases.ingest.facts import RecordGiven
+from fivefold.usecases.ingest.ownerships import OwnersRow
+from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven, allowed_values
+
+NAMES = ("entity_id", "user_id")
+OWNER, OWNER_TYPE = "owner_id", "owner_type"
+NUMBER = "number"
+
+
+def entity_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], type_name: str, source: str) -> list[EntityRow]:
+    """Read entities: `entity_id` (or `user_id`), fields of the type, perhaps `owner_id` and `owner_type`.
+
+    Raises:
+        LayoutError: a column is missing, or is no field of the type.
+        DataNotValid: values that cannot be read, each named.
+    """
+    ids = _ids(part, source)
+    _refuse_strange(part, (*NAMES, OWNER, OWNER_TYPE), fields, source, type_name)
+    columns = _read_fields(part, fields, [name for name in part.columns if name in fields and name not in NAMES])
+    owners = _owners(part, type_name)
+    return [
+        EntityRow(
+            ids[number] or "",
+            {column: values[number] for column, values in columns.items() if values[number] is not None},
+            owners[number],
+        )
+        for number in range(len(part))
+    ]
+
+
+def owners_rows(part: pl.DataFrame, type_name: str, source: str) -> list[OwnersRow]:
+    """Read owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; errors as of `entity_rows`."""
+    ids = _ids(part, source)
+    _require(part, (OWNER,), source)
+    _refuse_strange(part, (*NAMES, OWNER, OWNER_TYPE, "from", "until"), {}, source, "owners")
+    read = _Reading(part)
+    read.texts(OWNER, needed=True)
+    begins, ends = read.moments("from"), read.moments("until")
+    read.raise_if_any()
+    owners = zip(_filled(ids), _owners(part, type_name), begins, ends, strict=True)
+    return [
+        OwnersRow(row, name, (OwnerGiven(*owner, begin, end),) if owner else ())
+        for row, (name, owner, begin, end) in enumerate(owners)
+    ]
+
+
+def tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:
+    """Read tags: `entity_id`, `tag`, perhaps `from` and `until`; errors are those of `entity_rows`."""
+    ids = _ids(part, source)
+    _require(part, ("tag",), source)
+    _refuse_strange(part, (*NAMES, "tag", "from", "until"), {}, source, "tags")
+    read = _Reading(part)
+    words, begins, ends = read.texts("tag", needed=True), read.moments("from"), read.moments("until")
+    read.raise_if_any()
+    return [TagRow(*row) for row in zip(_filled(ids), words, begins, ends, strict=True)]
+
+
+def screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
+    """Read screenings: `entity_id`, `screening`, `found`, `at`; errors are those of `entity_rows`.
+
+    `at` is needed: without it, one that is sent again could not be known again.
+    """
+    ids = _ids(part, source)
+    _require(part, ("screening", "found", "at"), source)
+    _refuse_strange(part, (*NAMES, "screening", "found", "at"), {}, source, "screenings")
+    read = _Reading(part)
+    words, found, at = read.texts("screening", needed=True), read.flags("found"), read.moments("at", needed=True)
+    read.raise_if_any()
+    return [ScreeningRow(*row) for row in zip(_filled(ids), words, found, at, strict=True)]
+
+
+def record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> list[RecordRow]:
+    """Read cases or alerts: `entity_id`, `number`, `opened`, perhaps `closed`, `outcome`, `status` and own fields."""
+    ids = _ids(part, source)
+    _require(part, (NUMBER, "opened"), source)
+    usual = (*NAMES, NUMBER, "opened", *CASE_FIELDS)
+    own = {name: form for name, form in fields.items() if name not in CASE_FIELDS}
+    _refuse_strange(part, usual, own, source, "cases and alerts")
+    columns = _read_fields(part, own, [name for name in part.columns if name in own and name not in usual])
+    read = _Reading(part)
+    numbers, opened = read.texts(NUMBER, needed=True), read.moments("opened", needed=True)
+    closed, outcomes, statuses = read.moments("closed"), read.texts("outcome"), read.texts("status")
+    read.raise_if_any()
+    return [
+        RecordRow(
+            name,
+            RecordGiven(
+                numbers[row],
+                opened[row],
+                closed[row],
+                outcomes[row],
+                statuses[row],
+                {column: values[row] for column, values in columns.items() if values[row] is not None},
+            ),
+        )
+        for row, name in enumerate(_filled(ids))
+    ]
+
+
+class _Reading:
+    """Columns that are the same in every file of a kind; what is wrong with them is noted."""
+
+    def __init__(self, part: pl.DataFrame) -> None:
+        self._part = part
+        self._problems: list[Problem] = []
+
+    def texts(self, name: str, *, needed: bool = False) -> list[Any]:
+        return self._read(name, "text", "text", needed=needed)
+
+    def moments(self, name: str, *, needed: bool = False) -> list[Any]:
+        """Read moments as microseconds."""
+        return self._read(name, "date", "an ISO 8601 date or time", needed=needed)
+
+    def flags(self, name: str) -> list[Any]:
+        return self._read(name, "flag", "true or false", needed=True)
+
+    def _read(self, name: str, declared: FieldType, allowed: str, *, needed: bool) -> list[Any]:
+        if name not in self._part.columns:
+            return [None] * len(self._part)
+        values, wrong = read_field(self._part[name], declared)
+        texts = [None] * len(values) if wrong is None else wrong.to_list()
+        found = values.to_list()
+        for row, (text, value) in enumerate(zip(texts, found, strict=True)):
+            if text is not None:
+                self._problems.append(Problem(row, name, f"is {shown(text)}", allowed))
+            elif value is None and needed:
+                self._problems.append(Problem(row, name, "is missing", allowed))
+        return found
+
+    def raise_if_any(self) -> None:
+        """Raise DataNotValid with everything that was noted."""
+        if self._problems:
+            raise DataNotValid(self._problems)
+
+
+def _ids(part: pl.DataFrame, source: str) -> list[str | None]:
+    name = next((name for name in NAMES if name in part.columns), None)
+    if name is None:
+        raise LayoutError(
+            f"{source} has no column {' or '.join(NAMES)}; it has {', '.join(part.columns)}. "
+            f"A column of another name is given by --map, such as --map {part.columns[0]}={NAMES[0]}"
+        )
+    return part[name].cast(pl.String).to_list()
+
+
+def _filled(ids: Sequence[str | None]) -> list[str]:
+    return [name or "" for name in ids]
+
+
+def _require(part: pl.DataFrame, names: Sequence[str], source: str) -> None:
+    missing = [name for name in names if name not in part.columns]
+    if missing:
+        raise LayoutError(
+            f"{source} has no column {', '.join(missing)}; it has {', '.join(part.columns)}. "
+            f"A column of another name is given by --map, such as --map {part.columns[0]}={missing[0]}"
+        )
+
+
+def _refuse_strange(
+    part: pl.DataFrame, usual: Sequence[str], fields: Mapping[str, FieldType], source: str, what: str
+) -> None:
+    strange = [name for name in part.columns if name not in usual and name not in fields]
+    if strange:
+        known = ", ".join(fields) if fields or what not in {"owners", "tags", "screenings"} else ", ".join(usual)
+        raise LayoutError(
+            f"{source} has {', '.join(strange)}, which are no fields of {what}; its fields are {known or 'none'}"
+        )
+
+
+def _read_fields(part: pl.DataFrame, fields: Mapping[str, FieldType], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Read columns as the engine will, into values as JSON has them; DataNotValid where any is not right."""
+    problems: list[Problem] = []
+    columns: dict[str, list[Any]] = {}
+    for name in names:
+        declared = fields[name]
+        values, wrong = read_field(part[name], declared)
+        if wrong is not None:
+            problems += [
+                Problem(row, name, f"is {text!r}", allowed_values(declared))
+                for row, text in enumerate(wrong.to_list())
+                if text is not None
+            ]
+        moments = kind_of(declared) is Kind.MOMENT
+        read = values.cast(pl.Datetime("us")).dt.to_string("iso:strict") if moments else values
+        columns[name] = read.to_list()
+    if problems:
+        raise DataNotValid(problems)
+    return columns
+
+
+def _owners(part: pl.DataFrame, type_name: str) -> list[tuple[str, str] | None]:
+    if OWNER not in part.columns:
+        return [None] * len(part)
+    types = part[OWNER_TYPE].fill_null(type_name) if OWNER_TYPE in part.columns else [type_name] * len(part)
+    names = part[OWNER].cast(pl.String).to_list()
+    return [None if not name else (kind, name) for kind, name in zip(types, names, strict=True)]

@@ -1,0 +1,280 @@
+"""Files into the platform, part by part. A row that cannot be taken is set aside; none is taken twice."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import Problem
+from fivefold.domain.files import replacing
+from fivefold.features.reading.text_files import ColumnMap, suffix_of_name
+from fivefold.risk.language.fields import FieldType
+from fivefold.store.ingest.entities import type_named
+from fivefold.usecases.ingest import file_rows as import_rows
+from fivefold.usecases.ingest.bulk_facts import add_screenings, put_records, put_tags
+from fivefold.usecases.ingest.entities import Taken, put_entities, put_owners
+from fivefold.usecases.ingest.file_parts import (
+    ImportPart,
+    RefusedRows,
+    format_of,
+    named,
+    parts,
+    refused_path,
+    refused_rows,
+)
+from fivefold.usecases.ingest.transactions import add_transactions
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import FIELDS
+from fivefold.usecases.shared.row_results import take_sound
+
+ROWS = {"entities": 5_000, "transactions": 50_000}
+"""Rows in a part, which is one transaction of the database; of everything else as many as of entities."""
+MOST_TOLD = 1000
+"""Problems of one import that are kept to be told; the file of refused rows has them all."""
+
+Take = Callable[[pl.DataFrame], Taken]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an import is: rows of the file that were read, what became of them so far, and which were refused.
+
+    Attributes:
+        rows: read and done with.
+        new: of them, how many were new.
+        changed: how many changed something.
+        same: how many said what was known.
+        refused: how many could not be taken.
+        finished: the file is read to its end.
+        refused_path: the file of those refused; None where there is none.
+        problems: the first of what is wrong, rows numbered as people count them.
+    """
+
+    rows: int
+    new: int
+    changed: int
+    same: int
+    refused: int = 0
+    finished: bool = False
+    refused_path: Path | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportFile:
+    """What is imported, and how.
+
+    Attributes:
+        path: Parquet, CSV or JSON lines; CSV and JSON lines perhaps gzipped.
+        notes: folder in which it is kept how far it is: an import that was stopped goes on there.
+        names: what its columns are called here.
+        refused: the file of refused rows; beside the import where it is None.
+    """
+
+    path: Path
+    notes: Path
+    names: ColumnMap = field(default_factory=ColumnMap)
+    refused: Path | None = None
+
+
+def _ignore(_: Progress) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a kind of row needs beside the rows themselves."""
+
+    engine: Engine
+    actor: Actor
+    type_name: str
+    path: Path
+    clock: Callable[[], int]
+
+    def declared(self, what: Literal["fields", "case_fields"]) -> Mapping[str, FieldType]:
+        """Read the fields that the type of the entities declares."""
+        with Session(self.engine) as session:
+            return FIELDS.validate_json(getattr(type_named(session, self.actor.organisation_id, self.type_name), what))
+
+
+def _entities(source: _Source) -> Take:
+    fields = source.declared("fields")
+
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.entity_rows(part, fields, source.type_name, str(source.path))
+        return put_entities(source.engine, source.actor, source.type_name, rows, source.clock())
+
+    return take
+
+
+def _owners(source: _Source) -> Take:
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.owners_rows(part, source.type_name, str(source.path))
+        return put_owners(source.engine, source.actor, source.type_name, rows, source.clock())
+
+    return take
+
+
+def _transactions(source: _Source) -> Take:
+    text = suffix_of_name(source.path) == ".csv"
+
+    def take(part: pl.DataFrame) -> Taken:
+        where, now = (source.engine, source.actor), source.clock()
+        taken = add_transactions(*where, part, source.type_name, text=text, now_us=now, most_named=None)
+        return Taken(taken.new, taken.changed + taken.corrections, taken.repeated)
+
+    return take
+
+
+def _tags(source: _Source) -> Take:
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.tag_rows(part, str(source.path))
+        return put_tags(source.engine, source.actor, source.type_name, rows, source.clock())
+
+    return take
+
+
+def _screenings(source: _Source) -> Take:
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.screening_rows(part, str(source.path))
+        return add_screenings(source.engine, source.actor, source.type_name, rows, source.clock())
+
+    return take
+
+
+def _records(kind: Literal["case", "alert"], source: _Source) -> Take:
+    fields = source.declared("case_fields")
+
+    def take(part: pl.DataFrame) -> Taken:
+        rows = import_rows.record_rows(part, fields, str(source.path))
+        return put_records(source.engine, source.actor, source.type_name, rows, kind, source.clock())
+
+    return take
+
+
+TABLES: Mapping[str, Callable[[_Source], Take]] = {
+    "entities": _entities,
+    "owners": _owners,
+    "transactions": _transactions,
+    "tags": _tags,
+    "screenings": _screenings,
+    "cases": partial(_records, "case"),
+    "alerts": partial(_records, "alert"),
+}
+"""What can be imported, and how a part of it is taken. `docs/platform.md` names the columns of each."""
+
+
+def import_table(
+    engine: Engine,
+    actor: Actor,
+    table: str,
+    type_name: str,
+    file: ImportFile,
+    told: Callable[[Progress], None] = _ignore,
+    clock: Callable[[], int] = now_microseconds,
+) -> Progress:
+    """Import a file part by part, each part in a transaction of its own.
+
+    Args:
+        engine: the database.
+        actor: whose organisation it is for.
+        table: what the rows are, one of TABLES.
+        type_name: of the entities.
+        file: what is imported.
+        told: hears of each part.
+        clock: the present.
+
+    Raises:
+        LayoutError: the file cannot be read, a column is missing, or is no field of the type.
+    """
+    take = TABLES[table](_Source(engine, actor, type_name, file.path, clock))
+    return _import(engine, actor, (table, type_name), file, told, take)
+
+
+def _import(
+    engine: Engine,
+    actor: Actor,
+    what: tuple[str, str],
+    file: ImportFile,
+    told: Callable[[Progress], None],
+    take: Take,
+) -> Progress:
+    path = file.path
+    format_of(path)
+    note = _note(engine, actor, what, file)
+    done, refused = _begun(note, file)
+    _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
+    told(done)
+    for part in parts(path, ROWS.get(what[0], ROWS["entities"]), done.rows):
+        rows = named(part.rows, file.names, path)
+        taken, problems = take_sound(len(rows), partial(_take_some, rows, take))
+        if problems or part.torn_rows:
+            refused.add(*refused_rows(part, problems))
+            done = replace(done, problems=_told(done, part, problems), refused_path=refused.path)
+        counts = taken or Taken(0, 0, 0)
+        done = replace(
+            done,
+            rows=done.rows + len(part),
+            new=done.new + counts.new,
+            changed=done.changed + counts.changed,
+            same=done.same + counts.same,
+            refused=done.refused + len(problems) + len(part.torn_rows),
+        )
+        _keep(note, done, refused)
+        told(done)
+    note.unlink(missing_ok=True)
+    done = replace(done, finished=True)
+    told(done)
+    return done
+
+
+def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> Taken:
+    return take(rows if places is None else rows[places])
+
+
+def _told(done: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:
+    """Keep the first problems, rows numbered as people count them."""
+    more = [replace(one, row=part.numbers[place]) for place, found in problems.items() for one in found]
+    more += [row.as_problem() for row in part.torn_rows]
+    return (*done.problems, *sorted(more, key=lambda problem: problem.row))[:MOST_TOLD]
+
+
+def _note(engine: Engine, actor: Actor, what: Sequence[str], file: ImportFile) -> Path:
+    """Name the note of how far an import is: of this file as it is now, into this database."""
+    found = file.path.stat()
+    where = [engine.url.render_as_string(hide_password=True), actor.organisation_id, *what, str(file.path.absolute())]
+    how = sorted(file.names.ours.items())
+    name = sha256(json.dumps([*where, found.st_size, found.st_mtime_ns, how]).encode()).hexdigest()[:16]
+    file.notes.mkdir(parents=True, exist_ok=True)
+    return file.notes / f"import-{name}.json"
+
+
+def _begun(note: Path, file: ImportFile) -> tuple[Progress, RefusedRows]:
+    """Read how far an import is; a new one is at its beginning, and its file of refused rows has a name of its own."""
+    if not note.exists():
+        return Progress(0, 0, 0, 0), RefusedRows(refused_path(file.path, file.refused), file.path)
+    kept = json.loads(note.read_text(encoding="utf-8"))
+    refused = RefusedRows(Path(kept["refused_path"]), file.path, kept["refused_bytes"])
+    problems = tuple(Problem(**problem) for problem in kept["problems"])
+    counts = {name: kept[name] for name in ("rows", "new", "changed", "same", "refused")}
+    return Progress(**counts, refused_path=refused.path if kept["refused"] else None, problems=problems), refused
+
+
+def _keep(note: Path, done: Progress, refused: RefusedRows) -> None:
+    counts = {name: getattr(done, name) for name in ("rows", "new", "changed", "same", "refused")}
+    kept = {
+        **counts,
+        "problems": [vars(problem) for problem in done.problems],
+        "refused_path": str(refused.path.absolute()),
+        "refused_bytes": refused.size,
+    }
+    with replacing(note) as unfinished:
+        unfinished.write_text(json.dumps(kept), encoding="utf-8")

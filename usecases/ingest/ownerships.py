@@ -1,0 +1,263 @@
+"""Who owns what, as rows say it: owners that come, leave, and are corrected. Nothing here begins a transaction.
+
+Without `from` an ownership counts from the first fact on; of an owner who left before, from now on. A row about an
+owner who is there already corrects when that one came and left: nobody owns a thing twice at the same moment.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.reading.columns import shown
+from fivefold.store.ingest.entities import entities_named, type_named
+from fivefold.store.ingest.facts import name_of
+from fivefold.store.ingest.ownerships import Span, spans_of, write_spans
+from fivefold.usecases.ingest.owners import NewOwner, refuse_cycles
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
+
+Named = tuple[str, str]
+"""Type and external id."""
+
+
+class Scope(Enum):
+    """What owners in a row say of those who are not in it.
+
+    ONE: who owned it alone does so no longer; of several owners it must be one, and nothing changes.
+    ALL: they leave now. SOME: nothing.
+    """
+
+    ONE = 1
+    ALL = 2
+    SOME = 3
+
+
+@dataclass(frozen=True)
+class OwnersRow:
+    """The owners of an entity as a row says them; `row` is its place."""
+
+    row: int
+    external_id: str
+    owners: tuple[OwnerGiven, ...]
+    scope: Scope = Scope.SOME
+
+
+@dataclass(frozen=True)
+class OwnersChanged:
+    """What became of rows.
+
+    Attributes:
+        new: how many began an ownership.
+        changed: how many changed when one begins or ends, or ended others.
+        spans: of each entity whose owners changed, all its ownerships after the call.
+        before: the same before it.
+        written: the rows of those that are new or other than before.
+    """
+
+    new: int
+    changed: int
+    spans: Mapping[int, Sequence[Span]]
+    before: Mapping[int, Sequence[Span]]
+    written: Sequence[int]
+
+    @property
+    def owners(self) -> set[int]:
+        """Name those who own more or less than before: what counts for them changes."""
+        return {
+            span.owner_id
+            for entity, spans in self.spans.items()
+            for span in set(spans).symmetric_difference(self.before.get(entity, ()))
+        }
+
+
+def owners_rows(rows: Sequence[EntityRow]) -> list[OwnersRow]:
+    """Give what entities say of their owners; those that say nothing are left out.
+
+    Raises:
+        DataNotValid: one says it in both forms.
+    """
+    both = [number for number, row in enumerate(rows) if row.owner is not None and row.owners is not None]
+    if both:
+        raise DataNotValid([Problem(row, "owner", "is given beside owners", "one of them") for row in both])
+    said = []
+    for number, row in enumerate(rows):
+        if row.owner is not None:
+            said.append(OwnersRow(number, row.external_id, (OwnerGiven(*row.owner),), Scope.ONE))
+        elif row.owners is not None:
+            said.append(OwnersRow(number, row.external_id, tuple(row.owners), Scope.ALL))
+    return said
+
+
+def find_owners(
+    session: Session, actor: Actor, own_type: str, rows: Sequence[OwnersRow], field: str, now_us: int
+) -> dict[Named, int]:
+    """Find the numbers of owners.
+
+    Raises:
+        NotThere: there is no type of that name.
+        DataNotValid: an owner is not there, is the entity itself, or begins later than now; each is named.
+    """
+    wanted: dict[str, set[str]] = {}
+    for row in rows:
+        for owner in row.owners:
+            wanted.setdefault(owner.type_name, set()).add(owner.external_id)
+    found: dict[Named, int] = {}
+    for type_name, names in wanted.items():
+        kind = type_named(session, actor.organisation_id, type_name)
+        found |= {(type_name, name): entity.id for name, entity in entities_named(session, kind.id, names).items()}
+    problems = []
+    for row in rows:
+        for owner in row.owners:
+            named = (owner.type_name, owner.external_id)
+            if named not in found:
+                problem = f"{owner.type_name} {shown(owner.external_id)} is not there"
+                problems.append(Problem(row.row, field, problem, "an entity that was added before"))
+            elif named == (own_type, row.external_id):  # it would count everything about itself twice
+                problems.append(Problem(row.row, field, "is the entity itself", "another entity, or none"))
+            if owner.from_us is not None and owner.from_us > now_us:
+                problems.append(Problem(row.row, "from", "is still to come", "a moment that is not after now"))
+    if problems:
+        raise DataNotValid(problems)
+    return found
+
+
+def change_owners(
+    session: Session,
+    numbers: Mapping[str, int],
+    rows: Sequence[OwnersRow],
+    owners: Mapping[Named, int],
+    field: str,
+    now_us: int,
+) -> OwnersChanged:
+    """Let owners come and leave. The caller holds the organisation's lock, and marks whom it concerns.
+
+    Args:
+        session: in the use case's transaction.
+        numbers: of the entities, by their names.
+        rows: what is said of them.
+        owners: `find_owners` of the rows.
+        field: in which the rows name owners.
+        now_us: the present.
+
+    Raises:
+        DataNotValid: a row cannot be taken, or an entity would own itself.
+    """
+    spans = _Spans(session, spans_of(session, {numbers[row.external_id] for row in rows}), now_us)
+    new = changed = 0
+    problems = []
+    for row in rows:
+        given = [Span(owners[one.type_name, one.external_id], one.from_us, one.until_us) for one in row.owners]
+        try:
+            did = spans.take(numbers[row.external_id], given, row)
+        except _Refused as refused:
+            problems.append(Problem(row.row, refused.field or field, refused.problem, refused.allowed))
+        else:
+            new += did is _Did.NEW
+            changed += did is _Did.CHANGED
+    if problems:
+        raise DataNotValid(problems)
+    after = spans.changed()
+    refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.added(), field, now_us)
+    written = write_spans(session, after, spans.before, now_us)
+    before = {entity: spans.before.get(entity, ()) for entity in after}
+    return OwnersChanged(new, changed, after, before, written)
+
+
+class _Did(Enum):
+    SAME = 0
+    CHANGED = 1
+    NEW = 2
+
+
+class _Refused(Exception):
+    """Why a row cannot be taken; it becomes a problem of that row."""
+
+    def __init__(self, problem: str, allowed: str, field: str | None = None) -> None:
+        self.problem, self.allowed, self.field = problem, allowed, field
+
+
+class _Spans:
+    """The ownerships of some entities, while rows change them."""
+
+    def __init__(self, session: Session, known: Mapping[int, Sequence[Span]], now_us: int) -> None:
+        self._session, self.before, self._now = session, known, now_us
+        self._spans = {entity: list(spans) for entity, spans in known.items()}
+        self._said: dict[tuple[int, int], int] = {}  # the row by an entity and a place among its spans
+
+    def take(self, entity: int, given: Sequence[Span], row: OwnersRow) -> _Did:
+        spans = self._spans.setdefault(entity, [])
+        if row.scope is Scope.ONE:
+            present = self.present(entity)
+            if given[0].owner_id in present:
+                return _Did.SAME
+            if len(present) > 1:
+                names = " and ".join(f"{kind} {shown(name)}" for kind, name in self._names(present))
+                raise _Refused(f"is another than the owners {names}", "one of them, or owners, which names all")
+        did = [self._put(entity, span, row.row) for span in given]
+        if row.scope is not Scope.SOME:
+            for place, span in enumerate(spans):
+                if span.is_live(self._now) and (entity, place) not in self._said:
+                    spans[place] = replace(span, until_us=self._now)
+                    did.append(_Did.CHANGED)
+        return max(did, key=lambda one: one.value, default=_Did.SAME)
+
+    def _put(self, entity: int, given: Span, row: int) -> _Did:
+        spans = self._spans[entity]
+        place, from_us = self._match(spans, given)
+        wanted = replace(given, from_us=from_us, number=None if place is None else spans[place].number)
+        if from_us is not None and wanted.until_us is not None and wanted.until_us < from_us:
+            raise _Refused(f"is before it began, on {day_text(from_us)}", "that moment or a later one", "until")
+        if place is None:
+            self._said[entity, len(spans)] = row
+            spans.append(wanted)
+            return _Did.NEW
+        if spans[place] == wanted:
+            self._said.setdefault((entity, place), row)
+            return _Did.SAME
+        if (entity, place) in self._said:
+            raise _Refused("came before with other moments", "each time of an owner once")
+        self._said[entity, place] = row
+        spans[place] = wanted
+        return _Did.CHANGED
+
+    def _match(self, spans: Sequence[Span], given: Span) -> tuple[int | None, int | None]:
+        """Find which ownership a given one is about - its place, None for a new one - and when that begins."""
+        mine = [place for place, span in enumerate(spans) if span.owner_id == given.owner_id]
+        if given.from_us is not None:
+            found = [place for place in mine if spans[place].overlaps(given)]
+            if len(found) > 1:
+                raise _Refused("overlaps several known times of this owner", "one of them, or a time apart", "from")
+            return (found[0] if found else None), given.from_us
+        if not mine:
+            return None, None
+        latest = max(mine, key=lambda place: (spans[place].from_us is not None, spans[place].from_us))
+        if spans[latest].is_live(self._now) or not given.is_live(self._now):
+            return latest, spans[latest].from_us
+        return None, self._now
+
+    def _names(self, numbers: Iterable[int]) -> list[Named]:
+        return [name_of(self._session, number) for number in sorted(numbers)]
+
+    def present(self, entity: int) -> set[int]:
+        """Name who owns an entity now."""
+        return self._present(self._spans.get(entity, ()))
+
+    def _present(self, spans: Sequence[Span]) -> set[int]:
+        return {span.owner_id for span in spans if span.is_live(self._now)}
+
+    def changed(self) -> dict[int, list[Span]]:
+        """Give the ownerships of those entities of which any is another than before."""
+        return {entity: spans for entity, spans in self._spans.items() if spans != list(self.before.get(entity, ()))}
+
+    def added(self) -> list[NewOwner]:
+        """Name the owners whom entities have now and had not before."""
+        found = []
+        for (entity, place), row in self._said.items():
+            span = self._spans[entity][place]
+            if span.is_live(self._now) and span.owner_id not in self._present(self.before.get(entity, ())):
+                found.append(NewOwner(entity, span.owner_id, row))
+        return found

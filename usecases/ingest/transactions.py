@@ -1,0 +1,206 @@
+"""Transactions in: each once, whatever is sent again; whoever they concern becomes due in the same transaction."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import polars as pl
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
+from fivefold.domain.money import RateTable
+from fivefold.risk.language.fields import FieldType
+from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.audit.history_reading import ADDED, CORRECTED
+from fivefold.store.ingest import transactions
+from fivefold.store.ingest.entities import numbered, type_named
+from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.ingest import corrections
+from fivefold.usecases.ingest.entities import AT_ONCE
+from fivefold.usecases.ingest.owners import mark_with_owners
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.correction_columns import Rows, divide, read_corrections
+from fivefold.usecases.shared.entity_checks import FIELDS
+from fivefold.usecases.shared.rates import rates_for
+from fivefold.usecases.shared.transaction_columns import frame_of, read_columns
+
+
+@dataclass(frozen=True)
+class TransactionsTaken:
+    """What became of transactions: how many were new, changed their state, and had been taken before.
+
+    Attributes:
+        corrections: how many corrections and reversals were new; those taken before are among the repeated.
+        without_rate: of them all, how many are in a currency without a rate: their money is unknown in the base.
+    """
+
+    new: int
+    changed: int
+    repeated: int
+    corrections: int = 0
+    without_rate: int = 0
+
+
+def add_transactions(
+    engine: Engine,
+    actor: Actor,
+    rows: Rows,
+    type_name: str = "customer",
+    *,
+    text: bool = False,
+    now_us: int | None = None,
+    most_named: int | None = PROBLEMS_LISTED,
+) -> TransactionsTaken:
+    """Take transactions of entities that are there. One whose number was taken before, with the same content, is left.
+
+    A pending one may be sent again with another state. What was settled stays as it is: a row that `corrects` or
+    `reverses` it says what is right, and from when that is known. Nothing is taken where anything is wrong.
+
+    Args:
+        engine: the database.
+        actor: whose organisation it is for.
+        rows: `transaction_id`, `user_id` (or `entity_id`), `transaction_amount` (positive deposit), `_currency`,
+            `_date`; perhaps `transaction_state`, `user_balance`, `user_created`, `user_category`, which the value
+            model needs, and the fields that the type declares for its transactions. Corrections are given as
+            `usecases.shared.correction_columns.read_corrections` says.
+        type_name: the type of their entities.
+        text: numbers may be written as text, as in CSV.
+        now_us: the present moment.
+        most_named: how many rows with problems of one kind are named; None for all of them.
+
+    Raises:
+        NotThere: there is no such type.
+        LayoutError: a column that all have is missing.
+        DataNotValid: rows that cannot be taken, each named.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    plain, places, correcting, correcting_places = divide(rows)
+    with writing(engine) as session:
+        kind = type_named(session, actor.organisation_id, type_name, kept=True)
+        declared = FIELDS.validate_json(kind.transaction_fields)
+        base = base_currency_of(session, actor.organisation_id)
+        rates = rates_for(session, actor.organisation_id, base, from_microseconds(now).date())
+        call = _Call(session, actor, kind, declared, now, text, most_named, len(rows))
+        taken = TransactionsTaken(0, 0, 0)
+        if len(plain):
+            with renumbered(places):
+                taken = _take_transactions(call, plain, rates)
+        if len(correcting):
+            with renumbered(correcting_places):
+                taken = _take_corrections(call, correcting, rates, taken)
+        return taken
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What all parts of one call have in common; *rows* are all that came with it."""
+
+    session: Session
+    actor: Actor
+    kind: EntityType
+    declared: Mapping[str, FieldType]
+    now: int
+    text: bool
+    most_named: int | None
+    rows: int
+
+    def mark(self, touched: Collection[int]) -> None:
+        """Mark those who are concerned, and who owns them or did, as due."""
+        concerned = [Subject(entity, self.kind.organisation_id, self.kind.id) for entity in touched]
+        priority = BULK if self.rows > AT_ONCE else EVENT
+        mark_with_owners(self.session, concerned, Reason.TRANSACTION, self.now, priority)
+
+
+def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> TransactionsTaken:
+    session, most_named, of = call.session, call.most_named, call.kind.organisation_id
+    frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, call.declared)
+    read = read_columns(frame, call.declared, call.now, text=call.text, most_named=most_named)
+    named = numbered(session, call.kind.id, read["external_id"].unique().to_list())
+    staged = _once(_with_entities(read, named, call.kind.name, most_named), most_named).drop("external_id")
+    added = transactions.add(session, of, staged, call.now)
+    _refuse_conflicts(added.conflicts, read, most_named)
+    call.mark(added.touched)
+    unknown = int((~read["currency"].is_in(rates.codes)).sum())
+    repeated = len(frame) - added.new - added.changed
+    taken = TransactionsTaken(added.new, added.changed, repeated, without_rate=unknown)
+    if added.touched:
+        about = (ADDED, "transaction", added.batch)
+        audit.record_rows(session, call.actor, about, added.lines, vars(taken))
+    return taken
+
+
+def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionsTaken) -> TransactionsTaken:
+    """Take corrections, of what was taken *before* in this call too; give all that was taken."""
+    read = read_corrections(rows, call.declared, call.now, text=call.text, most_named=call.most_named)
+    made = corrections.take(call.session, call.actor, call.kind, read, call.now)
+    unknown = int((~read["currency"].drop_nulls().is_in(rates.codes)).sum())
+    if made.new:
+        call.mark(made.touched)
+        about = (CORRECTED, "transaction", made.batch)
+        details = {"corrections": made.new, "repeated": made.repeated, "without_rate": unknown}
+        audit.record_rows(call.session, call.actor, about, made.lines, details)
+    return replace(
+        before,
+        repeated=before.repeated + made.repeated,
+        corrections=made.new,
+        without_rate=before.without_rate + unknown,
+    )
+
+
+def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str, most_named: int | None) -> pl.DataFrame:
+    """Say whose each transaction is by its number; DataNotValid where somebody is not there."""
+    found = read.join(named, on="external_id", how="left", maintain_order="left")
+    strangers = found.select("external_id").with_row_index("row").filter(found["entity_id"].is_null())
+    problem = f": there is no such {type_name}"
+    _refuse(strangers, "user_id", lambda name: f"is {name!r}{problem}", "one that was added", most_named)
+    return found
+
+
+def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
+    """Take each transaction once; DataNotValid where the same number stands for different content."""
+    if staged["transaction_id"].n_unique() == len(staged):
+        return staged
+    kept = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
+    twice = kept.select("row", "transaction_id").filter(kept["transaction_id"].is_duplicated())
+    _refuse(twice, "transaction_id", lambda name: f"{name!r} stands for different content", "each once", most_named)
+    return kept.drop("row")
+
+
+def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame, most_named: int | None) -> None:
+    if conflicts:
+        rows = read.select("transaction_id").with_row_index("row")
+        rows = rows.filter(read["transaction_id"].is_in(conflicts)).unique("transaction_id", keep="first")
+        allowed = "the content that was taken first; only a pending state may change"
+        _refuse(
+            rows.sort("row"),
+            "transaction_id",
+            lambda name: f"{name!r} was taken with other content",
+            allowed,
+            most_named,
+        )
+
+
+def _refuse(
+    rows: pl.DataFrame, field: str, problem: Callable[[str], str], allowed: str, most_named: int | None
+) -> None:
+    """Raise DataNotValid for rows, given by number and name; none are fine."""
+    if len(rows):
+        shown = rows if most_named is None else rows.head(most_named)
+        raise DataNotValid([Problem(row, field, problem(name), allowed) for row, name in shown.iter_rows()], len(rows))
+
+
+@contextmanager
+def renumbered(places: Sequence[int] | None) -> Iterator[None]:
+    """Name rows that cannot be taken by their *places* among all; None where they are all."""
+    try:
+        yield
+    except DataNotValid as error:
+        if places is None:
+            raise
+        problems = [replace(problem, row=places[problem.row]) for problem in error.every]
+        raise DataNotValid(problems, error.count) from None

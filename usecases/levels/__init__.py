@@ -1,0 +1,1 @@
+"""Levels: assessed, stored, read, explained, overridden and replayed."""

@@ -1,0 +1,277 @@
+"""Assess entities from what is stored: one frame for all of them, the first ruleset that applies decides for each."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.engine.deciding import DECIDES, deciders
+from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
+from fivefold.risk.engine.lost_floors import from_text
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.rulesets.rulesets import active_versions, families_of_versions
+from fivefold.store.sql import clocks
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.portfolio import corrections_to_come, parts_of, read_portfolio, transactions_of
+from fivefold.usecases.levels.records import Made, Moment
+from fivefold.usecases.levels.value_scores import Valuer, Values
+
+
+@dataclass(frozen=True)
+class Result:
+    """The assessments of some entities.
+
+    Attributes:
+        absent: those of whom nothing is known any more.
+        ahead: those whose last assessment is dated after now, with what is wrong, and who were not assessed.
+        values: what the value model said of them, at each moment.
+    """
+
+    made: tuple[Made, ...]
+    absent: tuple[int, ...] = ()
+    values: tuple[Values, ...] = ()
+    ahead: Mapping[int, str] = field(default_factory=dict)
+
+
+def assess_entities(
+    session: Session,
+    organisation_id: int,
+    type_id: int,
+    reasons: Mapping[int, int],
+    now_us: int,
+    valuer: Valuer | None = None,
+) -> Result:
+    """Assess entities of one type as of now; nothing is stored.
+
+    Args:
+        session: to read with.
+        organisation_id: whose they are.
+        type_id: their type.
+        reasons: why each is due, by its number.
+        now_us: the moment; never before an entity's last assessment, as long as that is not still to come.
+        valuer: the value model; without it what it said last is read.
+
+    Raises:
+        RulesetNotValid: a ruleset lacks something that it reads, such as a list; then nobody is assessed.
+    """
+    standing = released(loading.standings(session, sorted(reasons)), loading.releases(session, sorted(reasons)))
+    last = dict(standing.select("entity", "assessed_us").iter_rows())
+    latest = clocks.latest_us(session, now_us, max(last.values(), default=now_us))
+    ahead = {entity: clocks.said_ahead(at) for entity, at in last.items() if at > latest}
+    moments: dict[int, dict[int, int]] = {}
+    for entity in sorted(set(reasons).difference(ahead)):
+        moments.setdefault(max(now_us, last.get(entity, 0)), {})[entity] = reasons[entity]
+    results = [
+        _assess_at(session, organisation_id, type_id, of_moment, as_of, valuer, _those(standing, of_moment))
+        for as_of, of_moment in sorted(moments.items())
+    ]
+    return Result(
+        tuple(sorted((made for result in results for made in result.made), key=lambda each: each.entity_id)),
+        tuple(absent for result in results for absent in result.absent),
+        tuple(values for result in results for values in result.values),
+        ahead,
+    )
+
+
+class ByRules(NamedTuple):
+    """What rules alone come to: the numbers of the level, and of the highest floor and hard floor; 0 for none."""
+
+    level: int
+    floor: int
+    hard_floor: int
+
+
+def levels_by_rules(
+    session: Session, organisation_id: int, type_id: int, ids: Sequence[int], as_of_us: int, part: str
+) -> dict[int, ByRules] | None:
+    """Tell what the rules say of entities of one type, whatever held before and whatever people set by hand.
+
+    Those that cannot be assessed in full are left out. None where no active ruleset of the type reads *part*.
+    """
+    versions = active_versions(session, organisation_id, type_id)
+    rulesets = [ruleset_of(version.canonical) for version in versions]
+    if not any(part in parts_of(ruleset) for ruleset in rulesets):
+        return None
+    portfolio = read_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us)
+    nothing = (loading.standings(session, []), loading.overrides(session, []))
+    known = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
+    return {
+        int(entity): ByRules(level or 0, floor or 0, hard_floor or 0)
+        for _, found in _decided(rulesets, portfolio, as_of_us, *nothing, {})
+        for entity, status, level, floor, hard_floor in found.outcomes.select(
+            ENTITY, STATUS, RULES_LEVEL, HELD_FLOOR, HELD_HARD_FLOOR
+        ).iter_rows()
+        if status in known
+    }
+
+
+def _assess_at(
+    session: Session,
+    organisation_id: int,
+    type_id: int,
+    reasons: Mapping[int, int],
+    as_of: int,
+    valuer: Valuer | None,
+    standing: pl.DataFrame,
+) -> Result:
+    ids = sorted(reasons)
+    overrides = loading.overrides(session, ids)
+    versions = active_versions(session, organisation_id, type_id)
+    rulesets = [ruleset_of(version.canonical) for version in versions]
+    read = {part for ruleset in rulesets for part in parts_of(ruleset)}
+    stored = to_come = None
+    if valuer is not None or read & {"transactions", "indicators"}:
+        for_value = valuer is not None or "indicators" in read
+        whose = loading.owned(session, ids)
+        stored = transactions_of(session, whose, as_of, for_value=for_value)
+        to_come = corrections_to_come(session, whose, as_of)
+    values = None if valuer is None or stored is None else valuer.values_of(session, ids, stored, as_of)
+    portfolio = read_portfolio(
+        session,
+        organisation_id,
+        type_id,
+        ids,
+        rulesets,
+        as_of,
+        stored=stored,
+        values=None if values is None else values.frame,
+    )
+    known = sorted(int(entity) for entity in portfolio.entities[ENTITY])
+    before = {row["entity"]: row for row in standing.iter_rows(named=True)}
+    live = {row["entity"]: row for row in overrides.iter_rows(named=True)}
+    moment = Moment(as_of, before, live, reasons, _dated_after(portfolio, (stored, to_come), as_of))
+    made: list[Made] = []
+    decided_before = _decided_before(session, versions, standing)
+    for version, found in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):
+        version_id = None if version is None else versions[version].id
+        made += moment.made(found, version_id, portfolio, rulesets[:version])
+    if not rulesets:
+        made = [moment.without_ruleset(entity) for entity in known]
+    absent = tuple(sorted(set(ids).difference(known)))
+    return Result(tuple(made), absent, () if values is None else (values,))
+
+
+def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:
+    return frame.filter(pl.col("entity").is_in(list(entities)))
+
+
+@lru_cache(maxsize=64)
+def ruleset_of(canonical: str) -> Ruleset:
+    """Read a committed ruleset, once."""
+    return read_ruleset(canonical)
+
+
+def _decided_before(session: Session, versions: Sequence[RulesetVersion], standing: pl.DataFrame) -> Mapping[str, int]:
+    """Tell which of the rulesets decided on each entity before, by the entity's number as text: its place in order."""
+    families = families_of_versions(session, standing["version_id"].drop_nulls().unique().to_list())
+    places = {version.family_id: place for place, version in enumerate(versions)}
+    found = standing.select("entity", "version_id").drop_nulls().iter_rows()
+    return {str(entity): places[families[of]] for entity, of in found if families.get(of) in places}
+
+
+def _decided(
+    rulesets: Sequence[Ruleset],
+    portfolio: Portfolio,
+    as_of: int,
+    standing: pl.DataFrame,
+    overrides: pl.DataFrame,
+    decided_before: Mapping[str, int],
+) -> Iterator[tuple[int | None, Assessments]]:
+    """Try the rulesets in order: each assesses those that none before it applied to; None for whom none applies to.
+
+    One of which it is unknown whether it applies does not let go: see `risk.engine.deciding`.
+    """
+    previous = held_before(standing)
+    set_by_hand = overrides.select(_entity(), level="level", until="until_us")
+    left, tried = portfolio.entities, []
+    for ruleset in rulesets:
+        if not len(left):
+            break
+        found = assess(ruleset, _only(portfolio, left), as_of, previous, set_by_hand)
+        tried.append(found)
+        left = left.filter(~found.outcomes[STATUS].is_in(DECIDES))
+    if not tried:
+        return
+    deciding = deciders(tried, decided_before)
+    for number, found in enumerate(tried):
+        mine = _places_of(found, deciding).eq_missing(number)
+        if mine.any():
+            yield number, found.where(mine)
+    none = _places_of(tried[-1], deciding).is_null()
+    if len(tried) == len(rulesets) and none.any():
+        yield None, tried[-1].where(none)
+
+
+def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
+    """Let those go on from where they would stand without a withdrawn version, whose standing is still the one left.
+
+    The level that holds stays as it is: what is left is seen as a transition.
+    """
+    if not len(releases):
+        return standing
+    keys = ["entity", "version_id", "rules_level", "entered_us", "assessed_us"]
+    names = ("level", "entered_us", "floor", "hard_floor", "floors_lost")
+    given = releases.unique("entity", keep="last").select(
+        *("entity", "version_id", "assessed_us"),
+        *(pl.col(name).alias(f"released_{name}") for name in names),
+        rules_level="held_level",
+        entered_us="held_entered_us",
+    )
+    found = standing.join(given, on=keys, how="left", maintain_order="left")
+    counts = pl.col("released_level").is_not_null()
+    return found.with_columns(
+        pl.when(counts).then(f"released_{name}").otherwise(column).alias(column)
+        for name, column in zip(names, ("rules_level", *names[1:]), strict=True)
+    ).select(standing.columns)
+
+
+def held_before(standing: pl.DataFrame) -> pl.DataFrame:
+    """Give what stands (`store.levels.bulk_reads.standings`) in the columns that the engine goes on from."""
+    previous = standing.select(_entity(), "floor", "hard_floor", level="rules_level", entered="entered_us")
+    return previous.with_columns(from_text(standing["floors_lost"]))
+
+
+def _places_of(found: Assessments, deciding: Mapping[str, int]) -> pl.Series:
+    return pl.Series([deciding.get(entity) for entity in found.outcomes[ENTITY]], dtype=pl.Int64)
+
+
+def _only(portfolio: Portfolio, entities: pl.DataFrame) -> Portfolio:
+    return Portfolio(**{**vars(portfolio), "entities": entities})
+
+
+def _entity() -> pl.Expr:
+    return pl.col("entity").cast(pl.String).alias(ENTITY)
+
+
+def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], as_of: int) -> dict[int, int]:
+    """Tell for whom something that is known already begins or ends later, and when the first of it does.
+
+    Mostly these are ends of tags, and transactions dated ahead; the clock of who stored anything else may be ahead too.
+    *moments* have `entity` and `at_us`.
+    """
+    found = [each.select("entity", at="at_us") for each in moments if each is not None]
+    for part, columns in _MOMENTS.items():
+        frame = getattr(portfolio, part)
+        if frame is not None:
+            entity = pl.col(ENTITY).cast(pl.Int64).alias("entity")
+            found += [frame.select(entity, pl.col(column).cast(pl.Int64).alias("at")) for column in columns]
+    if not found:
+        return {}
+    first = pl.concat(found).filter(pl.col("at") > as_of).group_by("entity").agg(pl.col("at").min())
+    return dict(first.iter_rows())
+
+
+_MOMENTS: Mapping[str, Sequence[str]] = {
+    "tags": ("from", "until"),
+    "screenings": ("at",),
+    "cases": ("opened", "closed"),
+    "alerts": ("opened", "closed"),
+}

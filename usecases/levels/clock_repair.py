@@ -1,0 +1,118 @@
+"""After a clock that was ahead: what it dated after now is found, and mended so that nothing waits for that moment.
+
+Assessments, transitions, decisions and audit entries are history, and stay as they are. What is mended is what later
+work goes by: where entities stand, from when facts are known, values that the model computed too late, and leases.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.store.audit.chain import digest_of
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels import future_rows as ahead
+from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
+from fivefold.store.levels.future_rows import Ahead
+from fivefold.store.sql.clocks import database_now_us, latest_us
+from fivefold.store.sql.database import reachable, writing
+from fivefold.usecases.audit import record as audit
+
+MOST_REASON_CHARACTERS: Final = 500
+PART: Final = 2_000
+"""Entities that are mended in one transaction."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What the clocks say, in microseconds, and what is dated after now.
+
+    Attributes:
+        machine_us: this machine's.
+        database_us: the database's; on SQLite the machine's own.
+        ahead: by organisation and by what it is.
+    """
+
+    machine_us: int
+    database_us: int
+    ahead: Sequence[Ahead]
+
+
+def look(engine: Engine) -> Clocks:
+    """Compare the clocks, and count what is dated after now."""
+    with reachable(), Session(engine) as session:
+        there = database_now_us(session)
+        return Clocks(now_microseconds(), there, ahead.count(session, latest_us(session, there)))
+
+
+def refuse_future(engine: Engine, at_us: int, what: str) -> None:
+    """Raise ConfigError where a moment that is to be taken for the present is still to come."""
+    with reachable(), Session(engine) as session:
+        there = database_now_us(session)
+        if at_us > latest_us(session, there):
+            raise ConfigError(
+                f"{what} is {day_text(at_us)}, and by the database's clock it is {day_text(there)}: what is dated after"
+                " now would keep levels from being computed until then; give a moment that is past"
+            )
+
+
+def repair(engine: Engine, actor: str, reason: str) -> Sequence[Ahead]:
+    """Mend what is dated after now, in all organisations; tell what there was.
+
+    Each entity concerned stands again as before the first assessment that is dated ahead, as far as that is known, and
+    becomes due: its level is the one that was announced until it is assessed, and its status is failed. What is said
+    to be known from a later moment on is known from now on, and values of a later moment go: the model speaks again.
+
+    Args:
+        engine: the database.
+        actor: who asks for it.
+        reason: why, for the audit log.
+
+    Raises:
+        ConfigError: there is no reason.
+        StoreError: the database is out of reach, or its clock and this machine's differ.
+    """
+    if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
+        raise ConfigError(f"a repair needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
+    with writing(engine) as session:  # which compares the clocks: one that is ahead must not mend
+        now = database_now_us(session)
+        latest = latest_us(session, now)
+        found = ahead.count(session, latest)
+        ahead.end_waits(session, latest, now)
+    for organisation_id in sorted({each.organisation_id for each in found}):
+        while _part(engine, organisation_id, (latest, now), actor, reason):
+            pass
+    return found
+
+
+def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor: str, reason: str) -> int:
+    """Mend some entities of an organisation in one transaction; tell how many."""
+    latest, now = moments
+    with writing(engine) as session:
+        subjects = ahead.concerned(session, organisation_id, latest, PART)
+        if not subjects:
+            return 0
+        ids = [subject.entity_id for subject in subjects]
+        marked = [Subject(*subject[:3]) for subject in subjects if not subject.erased]
+        due.mark(session, marked, Reason.CLOCK, now, BULK)
+        facts, written = ahead.date_facts(session, ids, latest, now)
+        mended = {
+            "standings": ahead.restore_standings(session, ids, latest, now),
+            "facts": facts,
+            "values": ahead.drop_values(session, ids, latest),
+        }
+        audit.record(
+            session,
+            organisation_id,
+            "clock.repaired",
+            ("entity", None),
+            actor=actor,
+            details={"reason": reason, "latest_us": latest, **mended},
+            bulk=(len(ids), digest_of(ids)),
+            rows=written,
+        )
+        return len(ids)

@@ -1,0 +1,132 @@
+"""How the levels of a type are distributed now: everyone once, and no two versions in one number."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.risk.engine.assessments import Status
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.levels.distribution import Group, count_quarantined, groups_of
+from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
+from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.shared.actors import Actor
+
+
+@dataclass(frozen=True)
+class AtVersion:
+    """Those whom one version assessed, and who are not overridden.
+
+    Attributes:
+        active: it decides now; the others are assessed by it in time, or were by one that decided before.
+        levels: how many are in each level, by name, the lowest first.
+        failed: a rule met what it could not read; where they stood before is kept.
+        unclassified: no tier has their total.
+        undetermined: it is unknown whether it applies to them; where they stood before is kept.
+    """
+
+    ruleset: str
+    version: int
+    active: bool
+    levels: Mapping[str, int]
+    failed: int
+    unclassified: int
+    undetermined: int
+
+
+@dataclass(frozen=True)
+class Overridden:
+    """Those who stand at a level that people set, and at which one they would stand by the rules; None for none."""
+
+    level: str | None
+    rules_level: str | None
+    entities: int
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, and in one of them alone.
+
+    Attributes:
+        levels: the organisation's, the lowest first; empty where it has none yet.
+        deciding: whether any ruleset of the type is active; without one there are no levels.
+        no_level: no ruleset applies to them.
+        not_assessed: they are still to be assessed for the first time.
+        quarantined: of all of these, how many failed so often that they are not tried again by themselves.
+    """
+
+    entity_type: str
+    levels: tuple[str, ...]
+    deciding: bool
+    entities: int
+    versions: tuple[AtVersion, ...]
+    overridden: tuple[Overridden, ...]
+    no_level: int
+    not_assessed: int
+    quarantined: int
+
+
+def distribution(engine: Engine, actor: Actor, type_name: str) -> Distribution:
+    """Count everyone of a type as they were last assessed; NotThere where there is no such type."""
+    with Session(engine) as session:
+        kind = type_named(session, actor.organisation_id, type_name)
+        names = settings_of(session, actor.organisation_id).levels
+        everyone = count_of_type(session, kind.id)
+        groups = groups_of(session, kind.id)
+        by_rules = [group for group in groups if not group.overridden]
+        return Distribution(
+            entity_type=type_name,
+            levels=names,
+            deciding=bool(active_versions(session, actor.organisation_id, kind.id)),
+            entities=everyone,
+            versions=tuple(_versions(session, actor, kind.id, by_rules, names)),
+            overridden=_overridden([group for group in groups if group.overridden], names),
+            no_level=_count(group for group in by_rules if group.version_id is None),
+            not_assessed=everyone - _count(groups),
+            quarantined=count_quarantined(session, kind.id),
+        )
+
+
+def _count(groups: Iterable[Group]) -> int:
+    return sum(group.entities for group in groups)
+
+
+def _versions(
+    session: Session, actor: Actor, type_id: int, groups: list[Group], names: tuple[str, ...]
+) -> Iterable[AtVersion]:
+    """Give the versions that somebody stands by, in the order of families, the newest first."""
+    for family in families_of(session, actor.organisation_id, type_id):
+        for version in reversed(versions_of(session, family)):
+            mine = [group for group in groups if group.version_id == version.id]
+            active = family.enabled and family.active_version_id == version.id
+            if mine or active:
+                yield _at_version(family.name, version.number, active, mine, names)
+
+
+def _at_version(ruleset: str, number: int, active: bool, mine: list[Group], names: tuple[str, ...]) -> AtVersion:
+    assessed = [group for group in mine if group.status == Status.ASSESSED.value]
+    levels = {name: _count(group for group in assessed if group.level == level) for level, name in enumerate(names, 1)}
+    failed, unclassified, undetermined = (
+        _count(group for group in mine if group.status == status.value)
+        for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED)
+    )
+    return AtVersion(ruleset, number, active, levels, failed, unclassified, undetermined)
+
+
+def _overridden(groups: list[Group], names: tuple[str, ...]) -> tuple[Overridden, ...]:
+    counts: dict[tuple[int | None, int | None], int] = {}
+    for group in groups:
+        key = (group.level, group.rules_level)
+        counts[key] = counts.get(key, 0) + group.entities
+    return tuple(
+        Overridden(_name(level, names), _name(rules_level, names), entities)
+        for (level, rules_level), entities in sorted(
+            counts.items(), key=lambda item: (item[0][0] or 0, item[0][1] or 0)
+        )
+    )
+
+
+def _name(level: int | None, names: tuple[str, ...]) -> str | None:
+    return None if level is None else names[level - 1]

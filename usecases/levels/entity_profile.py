@@ -1,0 +1,295 @@
+"""What is known of an entity, as people read it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Page, Part
+from fivefold.store.accounts.settings import levels_of
+from fivefold.store.ingest import facts, ownerships
+from fivefold.store.ingest.entities import entity_named, type_named
+from fivefold.store.ingest.ownerships import Related
+from fivefold.store.sql.database import reachable
+from fivefold.store.tables.entities import Correction, Entity, Record, Transaction
+from fivefold.store.tables.levels import Standing
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.transaction_columns import SENT_AS
+
+MOST_RELATED = 1000
+"""Of what an entity owns, and of who owns it, so many are named with it."""
+
+
+@dataclass(frozen=True)
+class RelatedLine:
+    """An entity that owns another, or did, or is owned by it: since when, until when, and where it stands.
+
+    Attributes:
+        from_us: None where all facts before `until_us` count for the owner.
+        until_us: None where there is no end.
+        level: its name; None for none.
+        status: of its latest assessment; None where it was never assessed.
+    """
+
+    entity_type: str
+    external_id: str
+    from_us: int | None
+    until_us: int | None
+    level: str | None
+    status: str | None
+
+
+@dataclass(frozen=True)
+class EntityShown:
+    """An entity and its attributes.
+
+    Attributes:
+        owners: who owns it or did, up to `MOST_RELATED`.
+        owns: the same of what it owns or did.
+        attributes: the latest; none once they were erased.
+        known_us: since when the attributes are as they are.
+        erased_us: when what was personal was erased.
+    """
+
+    entity_type: str
+    external_id: str
+    owners: tuple[RelatedLine, ...]
+    owns: tuple[RelatedLine, ...]
+    attributes: Mapping[str, Any]
+    created_us: int
+    known_us: int | None
+    erased_us: int | None
+
+
+@dataclass(frozen=True)
+class EntityLine:
+    """An entity as it is listed.
+
+    Attributes:
+        id: to go on behind it.
+        level: its name; None for none.
+        status: of its latest assessment; None where it was never assessed.
+    """
+
+    id: int
+    external_id: str
+    level: str | None
+    status: str | None
+
+
+@dataclass(frozen=True)
+class TagLine:
+    """A tag that an entity has, or had: from a moment to another, or without end."""
+
+    tag: str
+    from_us: int
+    until_us: int | None
+    set_by: str
+
+
+@dataclass(frozen=True)
+class ScreeningLine:
+    """What an entity was screened for, when, and whether anything was found."""
+
+    screening: str
+    found: bool
+    at_us: int
+    recorded_us: int
+
+
+@dataclass(frozen=True)
+class RecordLine:
+    """A case or an alert."""
+
+    number: str
+    opened_us: int
+    closed_us: int | None
+    outcome: str | None
+    status: str | None
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CorrectionLine:
+    """What was said of a transaction later, and counts from `known_us` on.
+
+    Attributes:
+        number: its own.
+        kind: correction or reversal.
+        set_by: who sent it.
+        changes: what is right, by the names of columns as they are sent; moments in microseconds.
+    """
+
+    number: str
+    kind: str
+    known_us: int
+    recorded_us: int
+    reason: str
+    set_by: str
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TransactionLine:
+    """A transaction as it was sent; amounts in its own currency.
+
+    `fields` are those that its type declares; `corrections` what was said of it later, in the order in which it holds.
+
+    `entity_type` and `external_id` are of whom it is about: the entity itself, or something that it owned then.
+    """
+
+    entity_type: str
+    external_id: str
+    transaction_id: str
+    at_us: int
+    amount: float
+    currency: str
+    state: str | None
+    balance: float | None
+    category: str | None
+    recorded_us: int
+    fields: Mapping[str, Any]
+    corrections: tuple[CorrectionLine, ...] = ()
+
+
+def read_entity(engine: Engine, actor: Actor, type_name: str, external_id: str) -> EntityShown:
+    """Show an entity; NotThere where the organisation has none of that type and name."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        latest = facts.attributes_of(session, entity.id)
+        names = (None, *levels_of(session, actor.organisation_id))
+        return EntityShown(
+            type_name,
+            external_id,
+            tuple(_related(one, names) for one in ownerships.owners_of(session, entity.id, MOST_RELATED)),
+            tuple(_related(one, names) for one in ownerships.owned_by(session, entity.id, MOST_RELATED)),
+            {} if latest is None else json.loads(latest.content),
+            entity.created_us,
+            None if latest is None else latest.known_us,
+            entity.erased_us,
+        )
+
+
+def _related(found: Related, names: Sequence[str | None]) -> RelatedLine:
+    standing = found.standing
+    return RelatedLine(
+        found.entity_type,
+        found.external_id,
+        found.from_us,
+        found.until_us,
+        None if standing is None else names[standing.level or 0],
+        None if standing is None else standing.status,
+    )
+
+
+def list_entities(
+    engine: Engine, actor: Actor, type_name: str, part: Part, level: str | None = None
+) -> Page[EntityLine]:
+    """List entities of a type, of one level or of all, in the order in which they were added.
+
+    NotThere where there is no such type; ConfigError where there is no such level.
+    """
+    with reachable(), Session(engine) as session:
+        kind = type_named(session, actor.organisation_id, type_name)
+        names = list(levels_of(session, actor.organisation_id))
+        if level is not None and level not in names:
+            raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}")
+        number = None if level is None else names.index(level) + 1
+        found = facts.entities_of_type(session, actor.organisation_id, kind.id, part, number)
+        return found.map(lambda pair: _entity(*pair, names))
+
+
+def _entity(entity: Entity, standing: Standing | None, names: Sequence[str]) -> EntityLine:
+    level = None if standing is None or standing.level is None else names[standing.level - 1]
+    return EntityLine(entity.id, entity.external_id, level, None if standing is None else standing.status)
+
+
+def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[TagLine]:
+    """List the tags that an entity has or had, the newest first; NotThere where there is no such entity."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        found = facts.tags_of(session, entity.id, part)
+        return found.map(lambda tag: TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by))
+
+
+def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
+    """List an entity's screenings, those made last first; NotThere where there is no such entity."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        found = facts.screenings_of(session, entity.id, part)
+        return found.map(lambda made: ScreeningLine(made.screening, made.found, made.at_us, made.recorded_us))
+
+
+def list_records(
+    engine: Engine, actor: Actor, type_name: str, external_id: str, kind: Literal["case", "alert"], part: Part
+) -> Page[RecordLine]:
+    """List an entity's cases or alerts, those opened last first; NotThere where there is no such entity."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        return facts.records_of(session, entity.id, kind, part).map(_record)
+
+
+def _record(found: Record) -> RecordLine:
+    fields = json.loads(found.content) if found.content else {}
+    return RecordLine(found.external_id, found.opened_us, found.closed_us, found.outcome, found.status, fields)
+
+
+def list_transactions(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    part: Part,
+    *,
+    since_us: int | None = None,
+    until_us: int | None = None,
+) -> Page[TransactionLine]:
+    """List the transactions that an entity's level reads, the latest first: its own, and those of what it owned then.
+
+    Only those from *since_us* until before *until_us* are listed. NotThere where there is no such entity.
+    """
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        wanted = facts.counted_transactions(entity.id, since_us, until_us)
+        page = facts.transactions_of(session, wanted, part)
+        said: dict[str, list[CorrectionLine]] = {}
+        for each in facts.corrections_of(session, [found for found, _, _ in page]):
+            said.setdefault(each.transaction_id, []).append(_correction(each))
+        return page.map(lambda row: _transaction(*row, said.get(row[0].transaction_id, ())))
+
+
+def _correction(found: Correction) -> CorrectionLine:
+    changes = {name: getattr(found, column) for column, name in SENT_AS.items()}
+    changes |= json.loads(found.content) if found.content else {}
+    return CorrectionLine(
+        found.external_id,
+        found.kind,
+        found.counts_from_us,
+        found.recorded_us,
+        found.reason,
+        found.actor,
+        {name: value for name, value in changes.items() if value is not None},
+    )
+
+
+def _transaction(
+    found: Transaction, entity_type: str, external_id: str, corrections: Sequence[CorrectionLine]
+) -> TransactionLine:
+    return TransactionLine(
+        entity_type,
+        external_id,
+        found.transaction_id,
+        found.at_us,
+        found.amount,
+        found.currency,
+        found.state,
+        found.balance,
+        found.category,
+        found.recorded_us,
+        json.loads(found.content) if found.content else {},
+        tuple(corrections),
+    )

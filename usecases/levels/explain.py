@@ -1,0 +1,169 @@
+"""What an investigator sees of an assessment: what held, and nothing of what else a ruleset asks.
+
+Of each rule that gave something: its title and rationale, the title of the case that held, the values that this case
+looked at, the points and the floor. Never another case, a threshold, a condition or a draft: who knows where a line is
+drawn can tell customers how to stay below it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.risk.compiler.value_types import Vocabulary, column_for, vocabulary
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.engine.explain.describe import input_words, value_words
+from fivefold.risk.language.expressions import subject_of, tests_in
+from fivefold.risk.language.inputs import Ratio, Window, key_of
+from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.ruleset import Case, Rule, Ruleset
+from fivefold.store.sql.database import reachable
+from fivefold.store.tables.levels import AssessmentInputs
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.assess import ruleset_of
+from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.shared.actors import Actor
+
+NOT_APPLICABLE = "No ruleset applies, so there is no level"
+"""In place of the engine's words, which name what whom a ruleset applies to depends on."""
+
+
+@dataclass(frozen=True)
+class ValueSeen:
+    """What a case looked at, in plain words: the input without its conditions, and its value."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class FiredRule:
+    """A rule that gave something.
+
+    Attributes:
+        title: of the rule.
+        rationale: why there is such a rule; None where nobody wrote that.
+        case: the title of the case that held; None for a case without one, and where none held.
+        values: what that case looked at; empty once it was erased.
+        points: exact, as text.
+        floor: the name of the level below which the entity does not come; None for none.
+    """
+
+    title: str
+    rationale: str | None
+    case: str | None
+    values: tuple[ValueSeen, ...]
+    points: str
+    floor: str | None
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why a level is what it is, as far as everybody may know who works with it.
+
+    Attributes:
+        line: the arithmetic in one line.
+        score: the total of the points, as it is shown.
+        rules: those that gave something, in the ruleset's order.
+    """
+
+    line: str
+    score: str
+    rules: tuple[FiredRule, ...]
+
+
+def read_reasons(engine: Engine, actor: Actor, assessment: str) -> Reasons | None:
+    """Give the reasons of an assessment, such as 12.3; None where they were erased, or no ruleset took part.
+
+    NotThere where the organisation has no such assessment.
+    """
+    with reachable(), Session(engine) as session:
+        found = find_assessment(session, actor, assessment)
+        if found.breakdown is None:
+            return None
+        breakdown = json.loads(found.breakdown)
+        if found.version_id is None:
+            return Reasons(shown_line(breakdown["status"], breakdown["line"]), "", ())
+        version = session.get_one(RulesetVersion, found.version_id)
+        kept = session.get_one(AssessmentInputs, (found.entity_id, found.number)).content
+        return cut(breakdown, ruleset_of(version.canonical), None if kept is None else json.loads(kept))
+
+
+def cut(breakdown: Mapping[str, Any], ruleset: Ruleset, kept: Mapping[str, Any] | None) -> Reasons:
+    """Cut a breakdown down to what held.
+
+    Args:
+        breakdown: as `risk.engine.explain.breakdown.as_json` gives it.
+        ruleset: that it is of.
+        kept: as `usecases.levels.replay_inputs` keeps what it was made from; None once that was erased.
+    """
+    rules = tuple(
+        _fired(outcome, ruleset, kept)
+        for outcome in breakdown["rules"]
+        if isinstance(outcome["case"], int) or Decimal(outcome["points"]) or outcome["floor"]
+    )
+    return Reasons(shown_line(breakdown["status"], breakdown["line"]), breakdown["score"], rules)
+
+
+def shown_line(status: str, line: str) -> str:
+    """Give the line of a breakdown, unless it would tell what the predicates of rulesets ask."""
+    return NOT_APPLICABLE if status == Status.NOT_APPLICABLE else line
+
+
+def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, kept: Mapping[str, Any] | None) -> FiredRule:
+    rule = ruleset.rule(outcome["rule"])
+    case = rule.cases[outcome["case"] - 1] if isinstance(outcome["case"], int) else None
+    return FiredRule(
+        rule.title,
+        rule.rationale,
+        None if case is None else case.title,
+        () if kept is None else tuple(_values(rule, case, ruleset, kept)),
+        outcome["points"],
+        outcome["floor"] or None,
+    )
+
+
+def _values(rule: Rule, case: Case | None, ruleset: Ruleset, kept: Mapping[str, Any]) -> Iterator[ValueSeen]:
+    """Tell what the case that held looked at; where none did, what the rule is about."""
+    looked: dict[str, tuple[Any, list[Decimal]]] = {}
+    if case is None and rule.input is not None:
+        looked[key_of(rule.input)] = (rule.input, [])
+    for test in tests_in(case.when) if case is not None else ():
+        made = subject_of(test) or rule.input
+        if made is not None:
+            looked.setdefault(key_of(made), (made, []))[1].extend(_numbers(test))
+    for key, (made, cuts) in looked.items():
+        if key in kept["inputs"]:
+            yield value_seen(made, kept["inputs"][key], vocabulary(ruleset), kept["base"], cuts)
+
+
+def _numbers(test: Operators) -> Iterator[Decimal]:
+    for _, value in test.comparisons():
+        yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal))
+
+
+def value_seen(made: Any, value: Any, names: Vocabulary, base: str, cuts: Sequence[Decimal]) -> ValueSeen:
+    """Tell an input and its value, and nothing of what was asked of it.
+
+    Args:
+        made: the input.
+        value: as it was kept.
+        names: the fields that are declared.
+        base: the currency that money is in, where the input names none.
+        cuts: the numbers that it was compared with: the value is not shown rounded across one.
+    """
+    currency = getattr(made, "in_currency", None) or base
+    return ValueSeen(_plainly(made), value_words(value, column_for(made, names, base), currency, cuts))
+
+
+def _plainly(made: Any) -> str:
+    """Name an input without the conditions in it."""
+    if isinstance(made, Ratio):
+        return " over ".join(_plainly(side) for side in made.ratio)
+    if isinstance(made, Window) and made.where is not None:
+        return f"{input_words(made.model_copy(update={'where': None}))}, of what the rule counts"
+    return input_words(made)

@@ -1,0 +1,251 @@
+"""Overrides: a level that one person asks for and another approves, above what the rules say and never without it.
+
+To end one that lies below what the rules say raises the level, and one person does it. To end any other one may lower
+the level, now or with the next assessment, so it is proposed (`usecases.changes`) and another person approves it.
+
+Only so much of the portfolio may stand below what the rules say; that is counted when an override is approved, one
+approval at a time. None goes below a floor that is live: whether the engine, later, finds a higher floor is its affair,
+and it wins. An override ends by itself at its instant: the worker looks again then.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.ingest.entities import entity_named, subject_of
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.overrides import count_below, count_with_level, live_overrides, override_numbered
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import OverrideRow, Standing
+from fivefold.usecases.accounts.second_person import refuse_same_person
+from fivefold.usecases.accounts.settings import Settings, held_settings, settings_of
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.levels.override_views import OverrideLine, line_of, state_of
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_moment, checked_reason
+
+
+def request_override(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    level: str,
+    reason: str,
+    until_us: int | None = None,
+    now_us: int | None = None,
+) -> OverrideLine:
+    """Ask for a level; nothing changes until somebody else approves it.
+
+    Raises:
+        NotThere: there is no such entity.
+        ConfigError: there is no such level, the reason is empty, or the end is no moment.
+        ActionRefused: no ruleset was written yet, the end is past, or the level is below a live floor.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        settings = settings_of(session, actor.organisation_id)
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        session.refresh(entity, with_for_update={"key_share": True})  # nobody erases it meanwhile
+        if entity.erased_us is not None:
+            raise NotThere(f"there is no {type_name} {external_id!r}")
+        if settings.locked_us is None:
+            raise ActionRefused("there is no ruleset yet, so the levels may still change; nobody has one to override")
+        made = OverrideRow(
+            organisation_id=actor.organisation_id,
+            entity_id=entity.id,
+            level=_number(settings, level),
+            reason=why,
+            until_us=_checked_end(until_us, now),
+            state="requested",
+            requested_by=actor.name,
+            requested_us=now,
+        )
+        _refuse_below_floor(session, made, settings)
+        session.add(made)
+        session.flush()
+        _record(session, actor, "override.requested", made, {"reason": why, "at_us": now})
+        return line_of(session, made, settings, now)
+
+
+def _number(settings: Settings, level: str) -> int:
+    if level not in settings.levels:
+        raise ConfigError(f"there is no level {level!r}; there are {', '.join(settings.levels)}")
+    return settings.levels.index(level) + 1
+
+
+def _checked_end(until_us: int | None, now_us: int) -> int | None:
+    if until_us is not None and checked_moment(until_us, "until_us") <= now_us:
+        raise ActionRefused(f"the override would end on {day_text(until_us)}, which is past; its end must lie ahead")
+    return until_us
+
+
+def _refuse_below_floor(session: Session, override: OverrideRow, settings: Settings) -> None:
+    standing = session.get(Standing, override.entity_id, populate_existing=True)
+    floor = 0 if standing is None else standing.hard_floor
+    if override.level < floor:
+        raise ActionRefused(
+            f"a floor keeps the level at {settings.levels[floor - 1]} or above;"
+            f" an override cannot go below it, to {settings.levels[override.level - 1]}"
+        )
+
+
+def approve_override(
+    engine: Engine, actor: Actor, override_id: int, reason: str = "", now_us: int | None = None
+) -> OverrideLine:
+    """Let a level that somebody else asked for hold; an override of the same entity that held is revoked by it.
+
+    Raises:
+        NotThere: there is no such override.
+        ActionRefused: the actor asked for it; it was decided; it would be over; it is below a live floor; or too much
+            of the portfolio would be below what the rules say.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason) if reason else None
+    with writing(engine) as session:
+        settings = held_settings(session, actor.organisation_id)  # one approval at a time: the cap is counted
+        found = _to_decide(session, actor, override_id)
+        _checked_end(found.until_us, now)
+        _refuse_below_floor(session, found, settings)
+        _refuse_above_cap(session, found, settings, now)
+        replaced = [_revoke(older, actor, f"replaced by override {found.id}", now) for older in
+                    live_overrides(session, found.entity_id, now)]  # fmt: skip
+        found.state, found.decided_by, found.decided_us, found.decision_reason = "approved", actor.name, now, why
+        _mark(session, found, now)
+        _record(session, actor, "override.approved", found, {"reason": why, "at_us": now}, replaced)
+        return line_of(session, found, settings, now)
+
+
+def _to_decide(session: Session, actor: Actor, override_id: int) -> OverrideRow:
+    found = override_numbered(session, actor.organisation_id, override_id)
+    if found.state != "requested":
+        raise ActionRefused(f"override {override_id} was {found.state} already")
+    what = f"asked for override {override_id}: somebody else decides"
+    refuse_same_person(session, actor, (found.requested_by,), what)
+    return found
+
+
+def _refuse_above_cap(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> None:
+    standing = session.get(Standing, override.entity_id)
+    if standing is None or standing.rules_level is None or override.level >= standing.rules_level:
+        return
+    below = count_below(session, override.organisation_id, now_us, without=override.entity_id) + 1
+    of = count_with_level(session, override.organisation_id)
+    if below * 100 > settings.override_cap_percent * of:
+        raise ActionRefused(
+            f"{below} of {of} entities would stand below what the rules say;"
+            f" at most {settings.override_cap_percent} % may"
+        )
+
+
+def refuse_override(
+    engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
+) -> OverrideLine:
+    """Refuse a level that somebody else asked for.
+
+    Raises:
+        NotThere: there is no such override.
+        ConfigError: the reason is empty.
+        ActionRefused: the actor asked for it, or it was decided.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(reason)
+    with writing(engine) as session:
+        settings = held_settings(session, actor.organisation_id)
+        found = _to_decide(session, actor, override_id)
+        found.state, found.decided_by, found.decided_us, found.decision_reason = "refused", actor.name, now, why
+        _record(session, actor, "override.refused", found, {"reason": why, "at_us": now})
+        return line_of(session, found, settings, now)
+
+
+@dataclass(frozen=True)
+class LevelsWithout:
+    """What the revocation of an override is about: its level, and what the rules say; None where they say nothing."""
+
+    level: str
+    rules_level: str | None
+
+
+def levels_without(session: Session, actor: Actor, override_id: int) -> LevelsWithout:
+    """Name the level of an override and the one beneath it; NotThere where there is no such override."""
+    found = override_numbered(session, actor.organisation_id, override_id)
+    line = line_of(session, found, settings_of(session, actor.organisation_id), now_us=0)
+    return LevelsWithout(line.level, line.rules_level)
+
+
+def raises_without(session: Session, actor: Actor, override_id: int) -> bool:
+    """Tell whether the end of an override raises the level: it lies below what the rules say.
+
+    What the rules say must be known: it is not while no assessment gave a level, or the last one failed.
+
+    Raises:
+        NotThere: there is no such override.
+    """
+    found = override_numbered(session, actor.organisation_id, override_id)
+    standing = session.get(Standing, found.entity_id, populate_existing=True, with_for_update=True)
+    if standing is None or standing.status != "assessed" or standing.rules_level is None:
+        return False
+    return found.level < standing.rules_level
+
+
+def revoke_override_in(
+    session: Session, actor: Actor, override_id: int, why: str, now_us: int, *, marks: bool = True
+) -> OverrideLine:
+    """End an override that holds: what the rules say holds again, once the worker has looked.
+
+    *marks*: where not, the entity does not become due.
+
+    Raises:
+        NotThere: there is no such override.
+        ActionRefused: it does not hold: not approved, revoked, or over by itself.
+    """
+    settings = held_settings(session, actor.organisation_id)
+    found = override_numbered(session, actor.organisation_id, override_id)
+    if state_of(found, now_us) != "live":
+        raise ActionRefused(f"override {override_id} is {state_of(found, now_us)}; only one that holds can be revoked")
+    _revoke(found, actor, why, now_us)
+    if marks:
+        _mark(session, found, now_us)
+    _record(session, actor, "override.revoked", found, {"reason": why, "at_us": now_us})
+    return line_of(session, found, settings, now_us)
+
+
+def _revoke(override: OverrideRow, actor: Actor, why: str, now_us: int) -> int:
+    override.state, override.revoked_by, override.revoked_us = "revoked", actor.name, now_us
+    override.revocation_reason = why
+    return override.id
+
+
+def _mark(session: Session, override: OverrideRow, now_us: int) -> None:
+    subject = subject_of(session.get_one(Entity, override.entity_id))
+    due.mark(session, [subject], Reason.OVERRIDE, now_us)
+
+
+def _record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    override: OverrideRow,
+    after: dict[str, str | int | None],
+    replaced: list[int] | None = None,
+) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        ("override", override.id),
+        actor=actor.name,
+        after=after,
+        details={
+            "entity_id": override.entity_id,
+            "level": override.level,
+            "until_us": override.until_us,
+            "replaced": replaced or [],
+        },
+    )

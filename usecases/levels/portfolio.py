@@ -1,0 +1,276 @@
+"""Stored facts about some entities, as the portfolio that the engine assesses. Reads, and begins no transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.money import RateTable
+from fivefold.features import schema as c
+from fivefold.features.histories import Histories
+from fivefold.features.indicator_matrix import catalogue
+from fivefold.features.reading.validate import Doorway
+from fivefold.risk.engine.dependencies import inputs_of_ruleset, signals_of_ruleset
+from fivefold.risk.facts.inputs import Needs, part_of
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.facts.value_inputs import indicator_frame
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.levels.corrected_transactions import corrected
+from fivefold.usecases.shared.entity_checks import FIELDS
+from fivefold.usecases.shared.rates import rates_for
+
+_JSON_TYPES: Mapping[Kind, Any] = {
+    Kind.TEXT: pl.String,
+    Kind.NUMBER: pl.Float64,
+    Kind.FLAG: pl.Boolean,
+    Kind.MOMENT: pl.String,
+    Kind.TEXTS: pl.List(pl.String),
+}
+"""As what a type's own fields of transactions and cases are read from their JSON."""
+
+
+def read_portfolio(
+    session: Session,
+    organisation_id: int,
+    type_id: int,
+    entity_ids: Sequence[int],
+    rulesets: Sequence[Ruleset],
+    as_of_us: int,
+    *,
+    stored: pl.DataFrame | None = None,
+    values: pl.DataFrame | None = None,
+) -> Portfolio:
+    """Read everything that any of the rulesets reads; `entity_id` is an entity's number, as text.
+
+    Args:
+        session: to read with.
+        organisation_id: whose entities they are.
+        type_id: their type.
+        entity_ids: their numbers.
+        rulesets: what is to be assessed with.
+        as_of_us: the moment; later facts are read too, and the engine leaves them aside.
+        stored: `transactions_of` them, where those were read already, with all that the rulesets need.
+        values: what the value model says now, instead of what it said last.
+    """
+    parts = {part for ruleset in rulesets for part in parts_of(ruleset)}
+    whose = (organisation_id, type_id, entity_ids)
+    return read_parts(session, *whose, parts, as_of_us, stored=stored, values=values)
+
+
+def read_parts(
+    session: Session,
+    organisation_id: int,
+    type_id: int,
+    entity_ids: Sequence[int],
+    parts: set[str],
+    as_of_us: int,
+    *,
+    stored: pl.DataFrame | None = None,
+    values: pl.DataFrame | None = None,
+    lists: bool = True,
+) -> Portfolio:
+    """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
+
+    The other arguments are those of `read_portfolio`.
+    """
+    kind = session.get_one(EntityType, type_id)
+    day = from_microseconds(as_of_us).date()
+    rates = rates_for(session, organisation_id, base_currency_of(session, organisation_id), day)
+    whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
+    read: dict[str, pl.DataFrame] = {}
+    if whose is not None and parts & {"transactions", "indicators"}:
+        if stored is None:
+            stored = transactions_of(session, whose, as_of_us, for_value="indicators" in parts)
+        if "transactions" in parts:
+            declared = FIELDS.validate_json(kind.transaction_fields)
+            mixed = _mixed(session, whose, "transaction_fields", declared)
+            read["transactions"] = as_given(stored, declared, mixed=mixed)
+        if "indicators" in parts:
+            read["indicators"] = _indicators(stored, rates, as_of_us)
+    for part in parts & {"cases", "alerts"}:
+        assert whose is not None
+        declared = FIELDS.validate_json(kind.case_fields)
+        mixed = _mixed(session, whose, "case_fields", declared)
+        read[part] = _records(session, part.removesuffix("s"), whose, declared, mixed=mixed)
+    if "tags" in parts:
+        read["tags"] = _tags(session, entity_ids)
+    if "screenings" in parts:
+        read["screenings"] = _screenings(session, entity_ids)
+    if "values" in parts:
+        read["values"] = values if values is not None else _values(session, entity_ids)
+    entities = _entities(session, entity_ids, FIELDS.validate_json(kind.fields))
+    return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {})
+
+
+def parts_of(ruleset: Ruleset) -> set[str]:
+    """Name the parts of a portfolio that a ruleset reads, beside the entities."""
+    return parts_read(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset))
+
+
+def parts_read(inputs: Sequence[Part], signals: Sequence[Part] = ()) -> set[str]:
+    """Name the parts of a portfolio that some inputs need, and the latest moments of others."""
+    needs = Needs(inputs, signals, names=_NO_NAMES)
+    return {part for made in needs.everything() if (part := part_of(made)) is not None}
+
+
+_NO_NAMES: Any = None
+"""What fields are called is not asked for here."""
+
+
+def transactions_of(session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool) -> pl.DataFrame:
+    """Read the transactions that count for entities, in the order of time.
+
+    These are their own, and those of what they own or did, of the time in which they did.
+
+    They are as they were known at *as_of_us*: corrected, and without those reversed. *for_value* reads with them what
+    `histories_of` needs.
+    """
+    ids = whose["fact_of"].unique().to_list()
+    stored = loading.transactions(session, ids, for_value=for_value)
+    known = loading.corrections(session, ids, for_value=for_value).filter(pl.col("known_us") <= as_of_us)
+    return _counted_for(corrected(stored, known), whose, "at_us")
+
+
+def corrections_to_come(session: Session, whose: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
+    """Tell for whom a correction of a transaction may count only later: `entity`, `at_us`."""
+    found = loading.corrections_to_come(session, whose["fact_of"].unique().to_list(), as_of_us)
+    about = found.rename({"entity": "fact_of"}).join(whose.select("fact_of", "entity"), on="fact_of")
+    return about.select("entity", "at_us")
+
+
+def histories_of(transactions: pl.DataFrame, rates: RateTable, absent: tuple[str, ...] | None = None) -> Histories:
+    """Bring stored transactions into histories; an entity with one in a currency without a rate is left out.
+
+    A transaction may lack balance, account or channel: what reads that is unknown of its entity from then on, and all
+    else is known. *absent* is what a model does not read (`ValueModel.absent`).
+    """
+    convertible = transactions.filter(pl.col("currency").is_in(rates.codes).all().over("entity"))
+    table = convertible.select(
+        pl.col("entity").cast(pl.String).alias(c.USER_ID),
+        pl.col("transaction_id").alias(c.TRANSACTION_ID),
+        pl.col("state").alias(c.STATE),
+        pl.col("currency").alias(c.CURRENCY),
+        pl.col("balance").alias(c.BALANCE),
+        pl.col("amount").alias(c.AMOUNT),
+        pl.col("account_created_us").cast(pl.Datetime("us")).alias(c.CREATED),
+        pl.col("category").alias(c.CATEGORY),
+        pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
+    )
+    return Doorway(rates, absent=absent, nullable=True).histories(table.to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+
+def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:
+    """Say for whom each fact counts: for whom it is about, and whole for each who owned that at the fact's moment."""
+    if len(whose) == whose["entity"].n_unique() and (whose["fact_of"] == whose["entity"]).all():
+        return facts
+    of = whose.select("fact_of", "entity", "from_us", "until_us")
+    counted = facts.rename({"entity": "fact_of"}).join(of, on="fact_of", maintain_order="left")
+    begun = pl.col("from_us").is_null() | (pl.col("from_us") <= pl.col(at))
+    goes_on = pl.col("until_us").is_null() | (pl.col("until_us") > pl.col(at))
+    return counted.filter(begun & goes_on).select("entity", pl.exclude("entity", "fact_of", "from_us", "until_us"))
+
+
+def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
+    found = loading.entities(session, entity_ids)
+    return found.select(_entity(), *_own_fields(found["content"], fields, mixed=False))
+
+
+def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[str, FieldType]) -> bool:
+    """Tell whether something that is owned is of a type that means something else by the name of a field."""
+    for type_id in whose["type_id"].drop_nulls().unique():
+        theirs = FIELDS.validate_json(getattr(session.get_one(EntityType, type_id), part))
+        if any(kind_of(theirs[name]) is not kind_of(form) for name, form in declared.items() if name in theirs):
+            return True
+    return False
+
+
+def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool = False) -> pl.DataFrame:
+    """Give transactions in the columns that the engine reads; *declared* are the fields of their own.
+
+    *mixed*: some of them may mean something else by the name of a field, and are taken not to say it.
+    """
+    return stored.select(
+        _entity(),
+        "transaction_id",
+        pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
+        pl.col("amount").alias(c.AMOUNT),
+        pl.col("currency").alias(c.CURRENCY),
+        pl.col("state").alias(c.STATE),
+        *_own_fields(stored["content"], declared, mixed=mixed),
+    )
+
+
+def _own_fields(content: pl.Series, declared: Mapping[str, FieldType], *, mixed: bool) -> list[pl.Series]:
+    """Read own fields from their JSON; all at once where each is of its kind, which `json_decode` would not look at."""
+    if not declared:
+        return []
+    kinds = {name: _JSON_TYPES[kind_of(form)] for name, form in declared.items()}
+    filled = content.fill_null("{}")
+    if mixed:
+        return _own_fields_one_by_one(filled, kinds)
+    decoded = filled.str.json_decode(pl.Struct(kinds)).struct.unnest()
+    return [decoded[name] for name in declared]
+
+
+def _own_fields_one_by_one(content: pl.Series, kinds: Mapping[str, Any]) -> list[pl.Series]:
+    """Leave out what is of another kind."""
+    rows = [json.loads(text) for text in content]
+    return [
+        pl.Series(name, [row.get(name) if _is_of(kind, row.get(name)) else None for row in rows], kind)
+        for name, kind in kinds.items()
+    ]
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    if kind == pl.Float64:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, list if kind == pl.List(pl.String) else bool if kind == pl.Boolean else str)
+
+
+def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.DataFrame:
+    if not len(stored):
+        return pl.DataFrame(schema={ENTITY: pl.String, **dict.fromkeys(catalogue().names, pl.Float64)})
+    return indicator_frame(histories_of(stored, rates), as_of_us)
+
+
+def _records(
+    session: Session, kind: str, whose: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool
+) -> pl.DataFrame:
+    stored = _counted_for(loading.records(session, kind, whose["fact_of"].unique().to_list()), whose, "opened_us")
+    own = {name: form for name, form in declared.items() if name not in CASE_FIELDS}
+    return stored.select(
+        _entity(),
+        pl.col("opened_us").cast(pl.Datetime("us")).alias("opened"),
+        pl.col("closed_us").cast(pl.Datetime("us")).alias("closed"),
+        "outcome",
+        "status",
+        *_own_fields(stored["content"], own, mixed=mixed),
+    )
+
+
+def _tags(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
+    moments = (pl.col(f"{name}_us").cast(pl.Datetime("us")).alias(name) for name in ("from", "until"))
+    return loading.tags(session, entity_ids).select(_entity(), "tag", *moments)
+
+
+def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
+    return loading.screenings(session, entity_ids).select(
+        _entity(), "screening", pl.col("found") == 1, pl.col("at_us").cast(pl.Datetime("us")).alias("at")
+    )
+
+
+def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
+    return loading.values(session, entity_ids).select(_entity(), "score", "segment", "expected_value")
+
+
+def _entity() -> pl.Expr:
+    return pl.col("entity").cast(pl.String).alias(ENTITY)

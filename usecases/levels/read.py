@@ -1,0 +1,280 @@
+"""Levels as people and programs ask for them: stored, refreshed behind the answer, or computed for it."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.errors import NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.engine.assessments import Status
+from fivefold.store.accounts.settings import base_currency_of, levels_of
+from fivefold.store.ingest.entities import entity_named, subject_of
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels import levels
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.failures import Failure, failures_of
+from fivefold.store.sql.clocks import dated_ahead, latest_us, said_ahead
+from fivefold.store.sql.database import reachable, writing
+from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.assess import ruleset_of
+from fivefold.usecases.levels.portfolio import parts_of
+from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.worker import assess_now
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.rates import rates_for, stale_days
+
+HOUR_US = 3_600_000_000
+"""A profile that is viewed shows nothing older."""
+
+NEVER = "never assessed"
+FAILED = Status.FAILED.value
+
+
+class Freshness(StrEnum):
+    """How fresh a level must be.
+
+    STORED: as it stands. REFRESH: as it stands, and computed again behind the answer; at once where it never was.
+    NOW: computed for the answer.
+    """
+
+    STORED = "stored"
+    REFRESH = "refresh"
+    NOW = "now"
+
+
+@dataclass(frozen=True)
+class OverrideShown:
+    """The override that holds, with the level beneath it in `LevelShown.rules_level`."""
+
+    id: int
+    level: str
+    reason: str
+    until_us: int | None
+    requested_by: str
+    approved_by: str
+
+
+@dataclass(frozen=True)
+class LevelShown:
+    """Where an entity stands.
+
+    Attributes:
+        level: what holds; None for no level.
+        rules_level: what the rules say, beneath an override too.
+        status: what became of its latest assessment, or never assessed.
+        since_us: when the level was reached.
+        may_move_down_us: from when a lower rules level would be entered.
+        assessed_us: when it was computed.
+        assessment: the number of that assessment, as `fivefold replay` takes it.
+        source: what made it: rules, override, decay or expiry.
+        ruleset: name and version of the ruleset that decided.
+        refreshing: something happened since, or somebody is at it: it is about to be computed again.
+        problem: why it could not be computed, the last time that was tried.
+        breakdown: why it is what it is; None where it was erased, or there is none.
+        stale_rates_days: how old the newest exchange rate was when it was computed, where money was read and that is
+            more than a week; else None.
+    """
+
+    entity_type: str
+    external_id: str
+    level: str | None
+    rules_level: str | None
+    status: str
+    since_us: int | None
+    may_move_down_us: int | None
+    assessed_us: int | None
+    assessment: str | None
+    source: str | None
+    ruleset: tuple[str, int] | None
+    override: OverrideShown | None
+    refreshing: bool
+    problem: str | None
+    breakdown: Any
+    stale_rates_days: int | None = None
+
+
+@dataclass(frozen=True)
+class HistoryLine:
+    """One assessment in an entity's history; `reached` tells those that changed the level."""
+
+    assessment: str
+    at_us: int
+    level: str | None
+    rules_level: str | None
+    status: str
+    source: str
+    ruleset: tuple[str, int] | None
+    reached: bool
+    line: str
+
+
+def view_profile(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    *,
+    clock: Callable[[], int] = now_microseconds,
+    valuer: Valuer | None = None,
+) -> LevelShown:
+    """Show a person where an entity stands: computed for the view where anything happened since, or an hour passed."""
+    now = clock()
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        standing, mark = levels.standing_of(session, entity.id), levels.mark_of(session, entity.id)
+        old = standing is None or now - standing.assessed_us > HOUR_US
+        subject = subject_of(entity)
+    if old or _waits(mark, now):
+        assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
+    return _shown(engine, actor, type_name, external_id, clock())
+
+
+def read_level(
+    engine: Engine,
+    actor: Actor,
+    type_name: str,
+    external_id: str,
+    freshness: Freshness = Freshness.REFRESH,
+    *,
+    clock: Callable[[], int] = now_microseconds,
+    valuer: Valuer | None = None,
+) -> LevelShown:
+    """Tell a program where an entity stands, as fresh as it asks for."""
+    now = clock()
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        subject, erased = subject_of(entity), entity.erased_us is not None
+        never = levels.standing_of(session, subject.entity_id) is None
+    if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and never):
+        assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
+    elif freshness is Freshness.REFRESH and not erased:
+        with writing(engine) as session:
+            due.mark(session, [subject], Reason.VIEW, now)
+    return _shown(engine, actor, type_name, external_id, clock())
+
+
+def history(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:
+    """List an entity's assessments, the latest first; NotThere where there is no such entity."""
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        names = (None, *levels_of(session, actor.organisation_id))
+
+        def line(found: tuple[Assessment, Transition | None]) -> HistoryLine:
+            made, reached = found
+            return HistoryLine(
+                f"{made.entity_id}.{made.number}",
+                made.as_of_us,
+                names[made.level or 0],
+                names[made.rules_level or 0],
+                made.status,
+                made.source,
+                levels.ruleset_named(session, made.version_id),
+                reached is not None,
+                "" if made.breakdown is None else json.loads(made.breakdown)["line"],
+            )
+
+        return levels.assessments_of(session, entity.id, part).map(line)
+
+
+def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
+    """Find an assessment by the number that people know, such as 12.3; NotThere where there is none."""
+    numbers = _NUMBERED.fullmatch(name)
+    found = None
+    if numbers:
+        found = levels.assessment_of(session, actor.organisation_id, int(numbers[1]), int(numbers[2]))
+    if found is None:
+        raise NotThere(f"there is no assessment {name!r}")
+    return found
+
+
+_NUMBERED = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
+"""Fewer digits than a database's integers hold."""
+
+
+def _waits(mark: DueMark | None, now: int) -> bool:
+    """Tell whether something is to be computed: what is quarantined waits as well, and may be tried by a person."""
+    return mark is not None and ((mark.due_us is not None and mark.due_us <= now) or mark.quarantined)
+
+
+def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: int) -> LevelShown:
+    with reachable(), Session(engine) as session:
+        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+        standing, mark = levels.standing_of(session, entity.id), levels.mark_of(session, entity.id)
+        waits = levels.refreshing(mark, now)
+        problem = None if mark is None else mark.error
+        ahead = None if standing is None else dated_ahead(session, standing.assessed_us, now)
+        if standing is None:
+            nothing = (None, None, NEVER, None, None, None, None, None, None, None)
+            return LevelShown(type_name, external_id, *nothing, waits, problem, None)
+        names = (None, *levels_of(session, actor.organisation_id))
+        made = levels.assessment_of(session, actor.organisation_id, entity.id, standing.number)
+        return LevelShown(
+            type_name,
+            external_id,
+            names[standing.level or 0],
+            names[standing.rules_level or 0],
+            standing.status if ahead is None else FAILED,
+            levels.level_since(session, entity.id),
+            standing.may_move_down_us,
+            standing.assessed_us,
+            f"{entity.id}.{standing.number}",
+            standing.source,
+            levels.ruleset_named(session, standing.version_id),
+            _override(session, standing, names),
+            waits,
+            ahead or problem,
+            None if made is None or made.breakdown is None else json.loads(made.breakdown),
+            _stale_rates_days(session, standing),
+        )
+
+
+def _stale_rates_days(session: Session, standing: Standing) -> int | None:
+    """Tell how old the newest rate was that an assessment had, where it converted money and that was too old."""
+    if standing.version_id is None:
+        return None
+    version = session.get_one(RulesetVersion, standing.version_id)
+    if not parts_of(ruleset_of(version.canonical)) & {"transactions", "indicators"}:
+        return None
+    day = from_microseconds(standing.assessed_us).date()
+    base = base_currency_of(session, standing.organisation_id)
+    return stale_days(rates_for(session, standing.organisation_id, base, day), day)
+
+
+def _override(session: Session, standing: Standing, names: tuple[str | None, ...]) -> OverrideShown | None:
+    if standing.override_id is None:
+        return None
+    found = levels.override_numbered(session, standing.override_id)
+    return OverrideShown(
+        found.id,
+        names[found.level] or "",
+        found.reason,
+        found.until_us,
+        found.requested_by,
+        found.decided_by or "",
+    )
+
+
+def list_failed(
+    engine: Engine, actor: Actor, part: Part = WHOLE, *, clock: Callable[[], int] = now_microseconds
+) -> Page[tuple[str, str, str]]:
+    """List who could not be assessed in full: type, external id, and why; in the order in which they were added.
+
+    That is failed, unclassified, undetermined, quarantined, or an assessment that is dated after now.
+    """
+    with reachable(), Session(engine) as session:
+        found = failures_of(session, actor.organisation_id, latest_us(session, clock()), part)
+        return found.map(lambda failure: (failure.entity_type, failure.external_id, _said(failure)))
+
+
+def _said(failure: Failure) -> str:
+    if failure.attempts is not None:
+        return f"quarantined after {failure.attempts} attempts: {failure.error or ''}"
+    return said_ahead(failure.assessed_us) if failure.assessed_us is not None else str(failure.status)

@@ -1,0 +1,236 @@
+"""What entities of one call had before and what they have now, brought into the form that is stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine.assessments import STATUS, Assessments
+from fivefold.risk.engine.dependencies import lists_of_ruleset
+from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
+from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR
+from fivefold.risk.engine.lost_floors import FLOORS_LOST, as_text
+from fivefold.risk.engine.next_change import NEXT, WHY, Change, next_changes
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.usecases.levels.replay_inputs import kept_inputs
+
+NO_RULESET = "no ruleset"
+"""The status of an entity for whose type nothing is active."""
+
+REASONS: Mapping[str, Reason] = {
+    Change.EXPIRY: Reason.EXPIRY,
+    Change.MOVE_DOWN: Reason.MOVE_DOWN,
+    Change.DECAY: Reason.DECAY,
+    Change.LIST: Reason.LIST,
+    Change.INTERVAL: Reason.INTERVAL,
+}
+
+
+_KEPT = (
+    ENTITY,
+    AS_OF,
+    STATUS,
+    "level",
+    "rules_level",
+    "floor",
+    HELD_FLOOR,
+    HELD_HARD_FLOOR,
+    "overridden",
+    "entered",
+    "may_move_down_on",
+)
+"""What is kept of an outcome: the breakdown tells the rest, such as every rule's case and points."""
+
+
+class Made(NamedTuple):
+    """One assessment, ready to be stored.
+
+    Attributes:
+        number: counted from 1 for each entity; that of the last one where this comes to the same.
+        version_id: the ruleset that decided; None where none applied.
+        source: what made the difference: rules, override, decay or expiry.
+        level_before: what held until now.
+        floor: the highest floor that is triggered.
+        held_floor: the highest one that holds, triggered now or before.
+        hard_floor: the highest one that holds and that no override goes below.
+        floors_lost: since when floors rest on what is unknown, as text; None where none does.
+        override_id: the override that is live.
+        breakdown: canonical JSON.
+        next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
+        inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
+        digest: of all that is told of it but its moment.
+        same: it comes to the same as the last one, so that it is no assessment of its own.
+    """
+
+    entity_id: int
+    number: int
+    as_of_us: int
+    version_id: int | None
+    source: str
+    status: str
+    level: int | None
+    level_before: int | None
+    rules_level: int | None
+    floor: int
+    held_floor: int
+    hard_floor: int
+    floors_lost: str | None
+    score: str
+    entered_us: int | None
+    may_move_down_us: int | None
+    override_id: int | None
+    breakdown: str
+    next_us: int | None
+    next_reason: Reason
+    inputs: str = ""
+    digest: str = ""
+    same: bool = False
+
+
+def digest_of_told(made: Made) -> str:
+    """Hash all that is told of an assessment but its moment: what comes to the same is not stored twice.
+
+    Inputs are part of it as far as they are told: an age that has grown by a second is no change.
+    """
+    told: tuple[Any, ...] = (made.version_id, made.status, made.level, made.rules_level)
+    told += (made.floor, made.hard_floor, made.override_id)
+    if made.floors_lost is not None or made.held_floor != made.floor:
+        told += (made.held_floor, made.floors_lost)
+    # The breakdown is canonical JSON and begins with its moment; without a ruleset it has none.
+    _, _, content = made.breakdown.partition(',"content_hash":')
+    return sha256(f"{told}\n{content or made.breakdown}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the entities of one call had before, and what they have now."""
+
+    as_of: int
+    before: Mapping[int, Mapping[str, Any]]
+    overrides: Mapping[int, Mapping[str, Any]]
+    reasons: Mapping[int, int]
+    dated: Mapping[int, int]
+
+    def made(
+        self, found: Assessments, version_id: int | None, portfolio: Portfolio, passed: Sequence[Ruleset]
+    ) -> list[Made]:
+        """Bring assessments into the form that is stored; *passed* are the rulesets that did not apply before."""
+        if not len(found):
+            return []
+        overrides = pl.DataFrame(
+            [(str(entity), row["until_us"]) for entity, row in self.overrides.items()],
+            schema={ENTITY: pl.String, "until": pl.Int64},
+            orient="row",
+        )
+        following = next_changes(found, overrides, portfolio.lists)
+        list_begins = self._next_version(portfolio, passed)
+        rows = zip(
+            found.outcomes.select(*_KEPT, as_text()).iter_rows(named=True),
+            following.iter_rows(named=True),
+            explain_all(found),
+            strict=True,
+        )
+        made = []
+        for row, following_row, explained in rows:
+            entity = int(row[ENTITY])
+            next_us, reason = following_row[NEXT], REASONS[following_row[WHY]]
+            for at, why in ((self.dated.get(entity), Reason.DATED), (list_begins, Reason.LIST)):
+                if at is not None and at < next_us:
+                    next_us, reason = at, why
+            applies = version_id is not None
+            one = Made(
+                entity_id=entity,
+                number=self._number(entity),
+                as_of_us=row[AS_OF],
+                version_id=version_id,
+                source=self._source(entity, bool(row["overridden"])),
+                status=row[STATUS],
+                level=row["level"],
+                level_before=self._level_before(entity),
+                rules_level=row["rules_level"],
+                floor=row["floor"] if applies else 0,
+                held_floor=row[HELD_FLOOR],
+                hard_floor=row[HELD_HARD_FLOOR],
+                floors_lost=row[FLOORS_LOST],
+                score=explained.score if applies else "",
+                entered_us=row["entered"],
+                may_move_down_us=row["may_move_down_on"],
+                override_id=self.overrides[entity]["id"] if row["overridden"] else None,
+                breakdown=as_json_text(explained),
+                next_us=next_us,
+                next_reason=reason,
+            )
+            made.append(self._compared(one))
+        return self._with_inputs(found, made)
+
+    def _with_inputs(self, found: Assessments, made: Sequence[Made]) -> list[Made]:
+        """Add what they were made from to those that come to something else: of the others it is not stored."""
+        new = found.where(pl.Series([not each.same for each in made]))
+        kept = iter(kept_inputs(new, self.before, self.overrides))
+        return [each if each.same else each._replace(inputs=next(kept)) for each in made]
+
+    def without_ruleset(self, entity: int) -> Made:
+        """Give what is stored where no ruleset is active: no level, but one that was set by hand, until it ends."""
+        override = self.overrides.get(entity)
+        until = None if override is None else override["until_us"]
+        live = override if until is None or self.as_of < until else None
+        line = "No ruleset is active for this type, so there is no level" + (" but the one set by hand" if live else "")
+        return self._compared(
+            Made(
+                entity_id=entity,
+                number=self._number(entity),
+                as_of_us=self.as_of,
+                version_id=None,
+                source=self._source(entity, live is not None),
+                status=NO_RULESET,
+                level=live["level"] if live else None,
+                level_before=self._level_before(entity),
+                rules_level=None,
+                floor=0,
+                held_floor=0,
+                hard_floor=0,
+                floors_lost=None,
+                score="",
+                entered_us=None,
+                may_move_down_us=None,
+                override_id=live["id"] if live else None,
+                breakdown=canonical_json({"status": NO_RULESET, "line": line, "level": ""}),
+                next_us=until if live else None,
+                next_reason=Reason.EXPIRY if live and until else Reason(0),
+                inputs="{}",
+            )
+        )
+
+    def _compared(self, made: Made) -> Made:
+        """Number an assessment, or give it the number of the last one where it comes to the same."""
+        before, digest = self.before.get(made.entity_id), digest_of_told(made)
+        if before is None or before["digest"] != digest:
+            return made._replace(digest=digest)
+        return made._replace(digest=digest, same=True, number=int(before["number"]), source=before["source"])
+
+    def _next_version(self, portfolio: Portfolio, passed: Sequence[Ruleset]) -> int | None:
+        """Tell when a ruleset that did not apply may: when a list begins that it asks for."""
+        names = {name for ruleset in passed for name in lists_of_ruleset(ruleset)}.intersection(portfolio.lists)
+        begins = (version.since for name in names for version in portfolio.lists[name].versions)
+        return min((begin for begin in begins if begin > self.as_of), default=None)
+
+    def _number(self, entity: int) -> int:
+        return int(self.before[entity]["number"]) + 1 if entity in self.before else 1
+
+    def _level_before(self, entity: int) -> int | None:
+        return self.before[entity]["level"] if entity in self.before else None
+
+    def _source(self, entity: int, overridden: bool) -> str:
+        """Say what made the difference: an override that began, was revoked or ended; decay alone; or the rules."""
+        held = self.before[entity]["override_id"] if entity in self.before else None
+        now = self.overrides.get(entity)
+        if overridden and now is not None:
+            return "override" if held != now["id"] else "rules"
+        if held is not None:
+            return "expiry" if now is not None and now["id"] == held else "override"
+        return "decay" if self.reasons[entity] == Reason.DECAY else "rules"

@@ -1,0 +1,98 @@
+"""Replay: make a stored assessment again from what was kept of it, and compare the bytes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ActionRefused
+from fivefold.risk.engine.assess import program_for
+from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
+from fivefold.risk.engine.explain.breakdown import as_json_text, explain
+from fivefold.risk.facts.lists import ListVersion
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.accounts.lists import list_rows
+from fivefold.store.sql.database import reachable
+from fivefold.store.tables.levels import AssessmentInputs
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.assess import ruleset_of
+from fivefold.usecases.levels.persist import ENGINE
+from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.levels.replay_inputs import previous_of, read_inputs
+from fivefold.usecases.shared.actors import Actor
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of a replay.
+
+    Attributes:
+        same: the very same bytes came out.
+        stored: the breakdown that is stored, canonical JSON.
+        made: the one that was made now.
+        engine: the version of the engine that made the stored one; now it is `ENGINE`.
+    """
+
+    assessment: str
+    same: bool
+    stored: str
+    made: str
+    engine: str
+    engine_now: str = ENGINE
+
+
+def replay(engine: Engine, actor: Actor, name: str) -> Replayed:
+    """Make an assessment, such as 12.3, again from its recorded inputs and versions.
+
+    Raises:
+        NotThere: there is no such assessment.
+        ActionRefused: what it was made from was erased, or no ruleset took part in it.
+    """
+    with reachable(), Session(engine) as session:
+        found = find_assessment(session, actor, name)
+        content = session.get_one(AssessmentInputs, (found.entity_id, found.number)).content
+        if found.breakdown is None or content is None:
+            raise ActionRefused(f"assessment {name} was erased: what it was made from is gone")
+        ruleset_hash = json.loads(found.breakdown).get("content_hash")
+        if ruleset_hash is None:
+            raise ActionRefused(
+                f"no ruleset was active when assessment {name} was made: there is nothing to make again"
+            )
+        canonical = session.scalars(
+            select(RulesetVersion.canonical)
+            .where(RulesetVersion.organisation_id == actor.organisation_id, RulesetVersion.content_hash == ruleset_hash)
+            .limit(1)
+        ).one()
+        inputs, kept = read_inputs(content, found.as_of_us, str(found.entity_id))
+        versions = list_versions_used(session, actor.organisation_id, kept["lists"])
+        made = _assessed(ruleset_of(canonical), versions, inputs, kept)
+        return Replayed(name, made == found.breakdown, found.breakdown, made, found.engine)
+
+
+def list_versions_used(session: Session, organisation_id: int, used: Mapping[str, int]) -> dict[str, ListVersion]:
+    """Read the versions of lists that were used; lists are added to, and never changed."""
+    return {
+        row.name: ListVersion(since=row.since_us, members=tuple(json.loads(row.members)), source=row.source)
+        for row in list_rows(session, organisation_id)
+        if used.get(row.name) == row.since_us
+    }
+
+
+def _assessed(ruleset: Ruleset, versions: dict[str, ListVersion], inputs: pl.DataFrame, kept: dict[str, Any]) -> str:
+    program = program_for(ruleset, versions, kept["base"])
+    previous = previous_of(kept["previous"], inputs[ENTITY][0])
+    override = _override(inputs, kept["override"])
+    outcomes = assess_inputs(program, inputs, previous, override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
+    return as_json_text(explain(Assessments(program, inputs, outcomes, (versions,), kept["base"]), 0))
+
+
+def _override(inputs: pl.DataFrame, pair: list[int | None] | None) -> pl.DataFrame | None:
+    if pair is None:
+        return None
+    schema = {ENTITY: pl.String, "level": pl.Int64, "until": pl.Int64}
+    return pl.DataFrame([(inputs[ENTITY][0], *pair)], schema=schema, orient="row")

@@ -1,0 +1,74 @@
+"""What the value model says of stored entities: computed with their levels, kept whenever it says something else."""
+
+from dataclasses import dataclass
+
+import polars as pl
+import structlog
+from sqlalchemy.orm import Session
+
+from fivefold.features.histories import gaps
+from fivefold.models.value_model import ValueModel
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.value_inputs import value_frame
+from fivefold.store.levels import bulk_reads as loading
+from fivefold.usecases.levels.portfolio import histories_of
+
+log = structlog.get_logger("fivefold.worker")
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the value model says now.
+
+    Attributes:
+        frame: `entity_id`, `score`, `segment`, `expected_value`, of those of whom it can say something.
+        changed: rows of those of whom it said something else before, or nothing; null for those who have no value.
+        as_of_us: the moment.
+        valuer: who said it.
+    """
+
+    frame: pl.DataFrame
+    changed: pl.DataFrame
+    as_of_us: int
+    valuer: "Valuer"
+
+
+@dataclass(frozen=True)
+class Valuer:
+    """A value model and its place in the registry."""
+
+    model: ValueModel
+    name: str
+    version: int
+
+    def values_of(self, session: Session, entity_ids: list[int], transactions: pl.DataFrame, as_of_us: int) -> Values:
+        """Ask the model about entities with these transactions, `usecases.levels.portfolio.transactions_of` them.
+
+        That somebody has no value is said too, of whoever has transactions or had a value: it ends what was said last.
+        """
+        histories = histories_of(transactions, self.model.rates, self.model.absent)
+        for gap in gaps(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
+            log.info("no value", why=gap)
+        found = value_frame(self.model, histories, as_of_us)
+        kept = loading.values(session, entity_ids)
+        asked = pl.concat([transactions["entity"], kept["entity"]]).unique().sort().to_frame().select(_entity())
+        before = kept.select(
+            _entity(),
+            pl.col("score").alias("score_before"),
+            pl.col("expected_value").alias("expected_before"),
+            pl.col("model").alias("model_before"),
+            pl.col("model_version").alias("version_before"),
+        )
+        beside = asked.join(found, on=ENTITY, how="left", maintain_order="left")
+        beside = beside.join(before, on=ENTITY, how="left", maintain_order="left")
+        same = (
+            pl.col("score").eq_missing(pl.col("score_before"))
+            & pl.col("expected_value").eq_missing(pl.col("expected_before"))
+            & pl.col("model_before").eq_missing(pl.lit(self.name))
+            & pl.col("version_before").eq_missing(pl.lit(self.version))
+        )
+        return Values(found, beside.filter(~same).select(found.columns), as_of_us, self)
+
+
+def _entity() -> pl.Expr:
+    return pl.col("entity").cast(pl.String).alias(ENTITY)

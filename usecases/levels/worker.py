@@ -1,0 +1,230 @@
+"""The worker: takes who is due, assesses them together, stores what came of it. Any number may run, and any may die."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+import structlog
+from polars.exceptions import PanicException
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ModelError, RulesetNotValid, StoreError
+from fivefold.store.levels import leases as claims
+from fivefold.store.levels.assessment_queue import EVENT, Subject
+from fivefold.store.levels.leases import Batch
+from fivefold.store.sql.database import reachable, writing
+from fivefold.usecases.levels.assess import assess_entities
+from fivefold.usecases.levels.persist import Stored, failures_of, store_result
+from fivefold.usecases.levels.turns import Turns
+from fivefold.usecases.levels.value_scores import Valuer
+
+log = structlog.get_logger("fivefold.worker")
+
+SECOND_US: Final = 1_000_000
+LEASE_US: Final = 60 * SECOND_US
+"""How long a batch may take before somebody else takes it over; a batch takes seconds."""
+MOST_ATTEMPTS: Final = 6
+FIRST_BACK_OFF_US: Final = 5 * SECOND_US
+"""After the first failure; each later one waits four times as long: about half an hour until the last."""
+MOST_LEFT: Final = 12
+"""How often in a row workers may not come back from an entity, the last times from it alone; then it is quarantined.
+A database that goes away now and then stays below that."""
+BATCH: Final = 2500
+"""Fewer cost more each: about 0.1 s of a batch is the same however many there are. More hold up what just happened."""
+
+SIDE_BY_SIDE: Final = 2
+"""Batches that a worker is at on PostgreSQL: one computes while the other waits for the database."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The outcome of one batch: how many were assessed, how many failed, and how many of the assessed have a level.
+
+    Attributes:
+        levels: of each entity whether it has a level now; None where it failed.
+    """
+
+    assessed: int
+    failed: int
+    with_level: int
+    levels: Mapping[int, bool | None] = field(default_factory=dict, compare=False)
+
+
+class Tally:
+    """The latest outcome of each entity over many batches: one that is assessed twice counts once.
+
+    It keeps a byte for each number of an entity, whatever many batches there are.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._outcomes = bytearray()
+
+    def add(self, done: Done) -> None:
+        """Count a batch."""
+        highest = max(done.levels, default=-1)
+        self._outcomes.extend(bytes(max(0, highest + 1 - len(self._outcomes))))
+        for entity, level in done.levels.items():
+            self._outcomes[entity] = _FAILED if level is None else _WITH_LEVEL if level else _WITHOUT_LEVEL
+
+    @property
+    def assessed(self) -> int:
+        """Entities that were assessed."""
+        return self._outcomes.count(_WITHOUT_LEVEL) + self.with_level
+
+    @property
+    def with_level(self) -> int:
+        """Those of them that have a level."""
+        return self._outcomes.count(_WITH_LEVEL)
+
+    @property
+    def failed(self) -> int:
+        """Entities that could not be assessed."""
+        return self._outcomes.count(_FAILED)
+
+
+_WITHOUT_LEVEL, _WITH_LEVEL, _FAILED = 1, 2, 3
+
+
+def back_off_us(attempts: int) -> int:
+    """Tell how long to wait after that many failures.
+
+    >>> [back_off_us(attempts) // SECOND_US for attempts in (1, 2, 5, 500)]
+    [5, 20, 1280, 5120]
+    """
+    return FIRST_BACK_OFF_US << 2 * (min(attempts, MOST_ATTEMPTS) - 1)
+
+
+def run_batch(
+    engine: Engine,
+    *,
+    clock: Callable[[], int] = now_microseconds,
+    most: int = BATCH,
+    valuer: Valuer | None = None,
+    actor: str = "system",
+    turns: Turns | None = None,
+) -> Done | None:
+    """Assess up to *most* entities that are due; None where nobody is.
+
+    *turns* remember whose turn it is; without them what is urgent, and then what waits longest, is first.
+    """
+    now, order = clock(), sorted if turns is None else turns.order
+    with writing(engine) as session:
+        batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MOST_LEFT, order)
+    if batch is not None and turns is not None:
+        turns.charge(batch)
+    if batch is None:
+        return None
+    begun = monotonic()
+    done = work_on(engine, batch, clock=clock, valuer=valuer, actor=actor)
+    log.info(
+        "batch",
+        organisation=batch.organisation_id,
+        type=batch.type_id,
+        urgent=batch.queue is not None and batch.queue.priority == EVENT,
+        assessed=done.assessed,
+        failed=done.failed,
+        seconds=round(monotonic() - begun, 3),
+    )
+    return done
+
+
+def new_lease() -> str:
+    """Make the name of a lease that nobody else has."""
+    return secrets.token_hex(16)
+
+
+def assess_now(
+    engine: Engine,
+    subject: Subject,
+    *,
+    clock: Callable[[], int] = now_microseconds,
+    valuer: Valuer | None = None,
+    actor: str = "system",
+) -> Done | None:
+    """Assess one entity at once, whether it is due or not; None where somebody else is at it."""
+    now = clock()
+    with writing(engine) as session:
+        batch = claims.claim_one(session, subject, new_lease(), now, now + LEASE_US)
+    return None if batch is None else work_on(engine, batch, clock=clock, valuer=valuer, actor=actor, counts=False)
+
+
+def work_on(
+    engine: Engine,
+    batch: Batch,
+    *,
+    clock: Callable[[], int] = now_microseconds,
+    valuer: Valuer | None = None,
+    actor: str = "system",
+    counts: bool = True,
+) -> Done:
+    """Assess a batch that was claimed; one that cannot be assessed, or stored, does not hold up the others.
+
+    *counts*: a failure is one of those after which an entity waits longer each time and is quarantined at last; it is
+    none where somebody asked, who may ask as often as they like.
+    StoreError where the database is out of reach: that is nobody's failure, and the leases end by themselves.
+    """
+    reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
+    work = _Work(engine, batch, clock(), valuer, actor)
+    stored, errors = work.on(reasons)
+    if errors and counts:
+        _put_off(engine, batch, errors, clock())
+    elif errors:
+        with writing(engine) as session:
+            claims.put_back(session, batch, errors)
+    return Done(stored.assessed, len(errors), stored.with_level, {**stored.levels, **dict.fromkeys(errors)})
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for all of a batch."""
+
+    engine: Engine
+    batch: Batch
+    now: int
+    valuer: Valuer | None
+    actor: str
+
+    def on(self, reasons: Mapping[int, int]) -> tuple[Stored, dict[int, str]]:
+        """Assess and store entities together; where that fails by one of them, each half alone, down to the one."""
+        try:
+            return self._all_of(reasons)
+        except StoreError:
+            raise
+        except (RulesetNotValid, ModelError) as error:  # the same for each of them
+            return Stored({}), dict.fromkeys(reasons, failures_of(error))
+        except _WHATEVER as error:  # it must not hold up the others; it is kept and shown
+            if len(reasons) == 1:
+                log.warning("entity not assessed", error=type(error).__name__)
+                return Stored({}), dict.fromkeys(reasons, failures_of(error))
+        ids = sorted(reasons)
+        stored, errors = Stored({}), dict[int, str]()
+        for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+            part, failed = self.on({entity: reasons[entity] for entity in half})
+            stored = Stored({**stored.levels, **part.levels})
+            errors |= failed
+        return stored, errors
+
+    def _all_of(self, reasons: Mapping[int, int]) -> tuple[Stored, dict[int, str]]:
+        of = (self.batch.organisation_id, self.batch.type_id)
+        with reachable(), Session(self.engine) as session:
+            result = assess_entities(session, *of, reasons, self.now, self.valuer)
+        if result.ahead:
+            log.error("assessments dated after now", entities=len(result.ahead), repair="fivefold clock repair")
+        with writing(self.engine) as session:
+            return store_result(session, self.batch, result, self.actor), dict(result.ahead)
+
+
+_WHATEVER = (Exception, PanicException)
+"""Polars tells of what it did not think of as something that is no Exception."""
+
+
+def _put_off(engine: Engine, batch: Batch, errors: Mapping[int, str], now: int) -> None:
+    attempts = {claim.entity_id: claim.attempts + 1 for claim in batch.claims}
+    later = {entity: now + back_off_us(attempts[entity]) for entity in errors}
+    with writing(engine) as session:
+        claims.fail(session, batch, errors, later, MOST_ATTEMPTS)

@@ -1,0 +1,1 @@
+"""Validation over time, drift, material changes and the operator's statistics."""

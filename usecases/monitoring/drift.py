@@ -1,0 +1,59 @@
+"""Drift: what was scored lately against what the model learnt from, told from counts alone."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.features.histories import Integers
+from fivefold.models.drift import Reference, stability_index, stability_verdict
+from fivefold.models.value_model import ValueModel
+from fivefold.store.monitoring import drift_counts as watching
+
+_NAME_CHARACTERS = 180
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far one column has drifted.
+
+    Attributes:
+        index: population stability index; None where too few customers were scored.
+        verdict: `stable`, `moving`, `shifted` or `unknown`.
+        customers: scored customers that were counted.
+    """
+
+    name: str
+    index: float | None
+    verdict: str
+    customers: int
+
+
+def counted_as(name: str, model: ValueModel) -> str:
+    """Say under what a model's customers are counted; its number may be another's in a registry that was rebuilt."""
+    return f"{name[:_NAME_CHARACTERS]}@{model.content_hash[:16]}"
+
+
+def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:
+    """Keep what one worker counted on one day; called again, it replaces what the worker kept before."""
+    with Session(engine) as session, session.begin():
+        watching.keep(session, worker, model, version, day, json.dumps(counts.tolist()))
+
+
+def measure_drift(engine: Engine, reference: Reference, model: str, version: int, since_day: str) -> list[Drift]:
+    """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
+    with Session(engine) as session:
+        kept = [json.loads(found) for found in watching.kept_since(session, model, version, since_day)]
+    total = sum((np.array(counts, dtype=np.int64) for counts in kept), reference.empty())
+    found = [
+        _drift(name, expected, counted)
+        for name, expected, counted in zip(reference.names, reference.counts, total, strict=True)
+    ]
+    return sorted(found, key=lambda drift: (-(drift.index or 0.0), drift.name))
+
+
+def _drift(name: str, expected: Integers, counted: Integers) -> Drift:
+    index = stability_index(expected, counted)
+    return Drift(name, index, stability_verdict(index), int(counted.sum()))

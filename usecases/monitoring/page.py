@@ -1,0 +1,175 @@
+"""The page of a validation of levels: triggers first, then what they rest on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.percent import percent
+from fivefold.risk.governance.reports.page import Page, Section, Table
+from fivefold.risk.governance.validate.ranking import CONFIDENCE
+from fivefold.usecases.monitoring.measure_shapes import MEASURED
+
+Plain = Mapping[str, Any]
+
+CAUTIONS = (
+    "Confirmed is who was looked at and confirmed: who was never looked at counts as not confirmed.",
+    "A case or an alert is looked at with the level that held just before it was opened, and counts once decided.",
+)
+
+
+def validation_page(number: int, reason: str, report: Plain) -> Page:
+    """Lay out a validation for people.
+
+    Args:
+        number: of the validation.
+        reason: why it was made.
+        report: as `usecases.monitoring.validate` keeps it.
+    """
+    overall = report["groups"][0]
+    facts = [
+        ("Validation", f"{number}, made on {day_text(report['made_us'])}: {reason}"),
+        ("Levels of", f"{day_text(report['from_us'])} until {day_text(report['until_us'])}"),
+        ("Outcomes that mean confirmed", ", ".join(report["confirmed"])),
+        ("Confirmed in that time", f"{overall['caught']['confirmed']:,}"),
+        ("Intervals", f"{percent(CONFIDENCE, 0)}; no figure rests on fewer than {report['least']}"),
+    ]
+    cautions = [*_hindsight(report), *CAUTIONS, *_left_aside(overall)]
+    return Page(f"Validation of levels {number}", facts, cautions, list(_sections(report)))
+
+
+def _hindsight(report: Plain) -> Iterator[str]:
+    """Say which levels were computed for a moment long past: a validation that was kept before says nothing.
+
+    One that was kept before they were left out does not count entities.
+    """
+    late = report.get("assessed_late", {"assessments": 0})
+    if not late["assessments"]:
+        return
+    made = (
+        f"{late['assessments']:,} of {late['of']:,} assessments were made more than a day after their moment, such "
+        "as by `fivefold worker --as-of`. A tag, a screening, a case or an attribute that was stored since, with a "
+        "date before it, counts in them as known then"
+    )
+    if "entities" not in late:
+        yield f"{made}: what these levels seem to have foreseen may be hindsight."
+        return
+    yield f"{made}, so they are left out of every figure; {late['entities']:,} entities have no other assessment."
+    if late["assessments"] == late["of"]:
+        yield "Nobody is left: no assessment was made in time, so there is nothing that could be validated."
+
+
+def _left_aside(overall: Plain) -> Iterator[str]:
+    caught = overall["caught"]
+    if caught["unassessed"]:
+        count = f"{caught['unassessed']:,} confirmed"
+        yield f"{count} were never assessed in time before their case was opened, and count nowhere."
+    if caught["known"]:
+        yield f"{caught['known']:,} were confirmed before that time already, and again in it, and count nowhere."
+
+
+def _sections(report: Plain) -> Iterator[Section]:
+    yield _triggers(report["triggers"])
+    yield _groups(report["groups"])
+    for group in report["groups"]:
+        yield _levels(group)
+    yield _transitions(report["transitions"])
+    yield _overrides(report["overrides"])
+    now = report["now"]
+    oldest = "" if now["oldest_due_seconds"] is None else f", the first of them for {now['oldest_due_seconds']:,} s"
+    yield Section("What waited when this was made", f"{now['due']:,} due{oldest}; {now['quarantined']:,} quarantined.")
+
+
+def _triggers(triggers: Sequence[Plain]) -> Section:
+    rows = [
+        [
+            trigger["name"],
+            trigger["about"],
+            trigger["answer"] + ("" if trigger["sure"] else " (may be chance)"),
+            trigger["rule"],
+            "none" if trigger["figure"] is None else f"{trigger['figure']:.3f}",
+            trigger["source"],
+        ]
+        for trigger in triggers
+    ]
+    columns = ["trigger", "of", "answer", "reached by", "found", "source of the limit"]
+    return Section("What asks for a revalidation", "", Table(columns, rows, words=6))
+
+
+def _name(group: Plain) -> str:
+    return "all" if group["version"] is None else f"{group['ruleset']} {group['version']}"
+
+
+def _groups(groups: Sequence[Plain]) -> Section:
+    rows = []
+    for group in groups:
+        ranked, caught, drift = group["ranked"], group["caught"], group["drift"]
+        rows.append(
+            [
+                _name(group),
+                f"{ranked['entities']:,}",
+                f"{ranked['confirmed']:,}",
+                _measure(ranked["gini"]),
+                f"{caught['confirmed']:,}",
+                _measure(caught["captured"], percent=True),
+                _measure(caught["missed"], percent=True),
+                "" if caught["possible"] is None else percent(caught["possible"]),
+                f"{caught['missed_by_override']:,}",
+                drift["verdict"] + ("" if drift["index"] is None else f" ({drift['index']:.3f})"),
+            ]
+        )
+    columns = [
+        "rulesets", "ranked", "of them confirmed", "Gini", "confirmed", "captured", "missed", "possible",
+        "missed by an override", "drift",
+    ]  # fmt: skip
+    words = (
+        "Gini is of the rules' totals when the time began, or at a first assessment in it, against cases that were "
+        "opened after that. Captured: in the upper levels just before the case was opened, whenever that was."
+    )
+    return Section("What the levels were worth", words, Table(columns, rows))
+
+
+def _levels(group: Plain) -> Section:
+    rows = [
+        [
+            level["level"],
+            *(f"{level[name]:,}" for name in ("began", "ended", "held", "confirmed", "opened", "open", "decided")),
+            f"{level['alerts_confirmed']:,}",
+            _measure(level["conversion"], percent=True),
+            _measure(level["false_positives"], percent=True),
+        ]
+        for level in group["levels"]
+    ]
+    columns = [
+        "level", "at the beginning", "at the end", "overrides too", "confirmed", "alerts opened", "open", "decided",
+        "confirmed alerts", "conversion", "false positives",
+    ]  # fmt: skip
+    statuses = ", ".join(f"{count:,} {status}" for status, count in group["statuses"].items())
+    words = f"Levels are those of the rules, overrides apart. At the end: {statuses or 'nobody'}."
+    return Section(f"Levels and alerts, {_name(group)}", words, Table(columns, rows))
+
+
+def _measure(found: Plain, *, percent: bool = False) -> str:
+    if found["answer"] != MEASURED:
+        return f"{found['answer']} ({found['of']:,})"
+    values = [found[name] for name in ("estimate", "low", "high")]
+    one, low, high = (f"{100 * value:.1f}" if percent else f"{value:.3f}" for value in values)
+    return f"{one}{' %' if percent else ''} ({low} to {high})"
+
+
+def _transitions(transitions: Sequence[Plain]) -> Section:
+    rows = [
+        [each["from"] or "none", each["to"] or "none", each["source"], f"{each['entities']:,}"] for each in transitions
+    ]
+    return Section("Levels reached", "", Table(["from", "to", "by", "times"], rows, words=3))
+
+
+def _overrides(found: Plain) -> Section:
+    counted = ("requested", "approved", "refused", "revoked", "expired", "live", "downward")
+    rows = [[name, f"{found[name]:,}"] for name in counted]
+    shares = ["none" if found[name] is None else percent(found[name]) for name in ("live_share", "downward_share")]
+    age = "" if found["mean_age_days"] is None else f", {found['mean_age_days']:.0f} days old on average"
+    words = (
+        f"At the end {shares[0]} of the {found['with_level']:,} entities with a level were overridden{age}; "
+        f"{shares[1]} below what the rules said, of {found['cap_percent']} % that may be."
+    )
+    return Section("Overrides", words, Table(["", "overrides"], rows))

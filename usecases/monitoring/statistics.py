@@ -1,0 +1,167 @@
+"""The figures that an operator watches: what waits, where everybody stands, and what the last validations found."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.monitoring import statistics as figures
+from fivefold.store.sql.clocks import clock_of, latest_us
+from fivefold.store.sql.database import reachable
+from fivefold.usecases.monitoring.revalidation import TRIGGERS, still_measured, triggers_now, worst
+from fivefold.usecases.shared.rates import rates_for
+
+NO_LEVEL = "none"
+
+
+@dataclass(frozen=True)
+class LastValidation:
+    """What the last validation of an organisation found over all its rulesets; None where it rests on too few.
+
+    Attributes:
+        conversion: of alerts, by level.
+        false_positives: of alerts, by level.
+    """
+
+    number: int
+    made_us: int
+    gini: float | None
+    captured: float | None
+    missed: float | None
+    drift: float | None
+    conversion: Mapping[str, float | None]
+    false_positives: Mapping[str, float | None]
+    report: Mapping[str, Any]
+
+
+@dataclass
+class OrganisationFigures:
+    """What there is to watch of one organisation.
+
+    Attributes:
+        oldest_us: since when the first of those that are due is.
+        levels: entities by their type and level.
+        rates_age_days: how old the newest exchange rate is.
+        ahead: entities whose last assessment is dated after now, and who are not assessed again before it is mended.
+        with_level: of all types.
+        overrides: that hold.
+        downward: of these, below what the rules say.
+    """
+
+    number: int
+    due: int = 0
+    oldest_us: int | None = None
+    quarantined: int = 0
+    ahead: int = 0
+    levels: dict[tuple[str, str], int] = field(default_factory=dict)
+    with_level: int = 0
+    overrides: int = 0
+    downward: int = 0
+    waiting: int = 0
+    dead: int = 0
+    open_changes: int = 0
+    rates_age_days: int = 0
+    validation: LastValidation | None = None
+
+    def triggers(self, now_us: int) -> dict[str, bool | None]:
+        """Tell which triggers of a revalidation are reached; None where nobody can tell."""
+        last = self.validation
+        found = [
+            *([] if last is None else still_measured(last.report)),
+            *triggers_now(None if last is None else last.made_us, self.open_changes, now_us),
+        ]
+        return {name: worst(found, name) for name in TRIGGERS}
+
+
+class PlatformFigures:
+    """Reads the figures of all organisations; what a validation found is read once."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], int] = now_microseconds) -> None:
+        """Read nothing yet."""
+        self._engine = engine
+        self._clock = clock
+        self._validations: dict[int, LastValidation] = {}
+
+    def read(self) -> list[OrganisationFigures]:
+        """Read the figures of all organisations that have any, in the order of their numbers.
+
+        StoreError where the database is out of reach.
+        """
+        now = self._clock()
+        with reachable(), Session(self._engine) as session:
+            names = {number: json.loads(levels) for number, levels in figures.organisations_with_levels(session)}
+            found = _Found(names)
+            for counted in figures.level_counts(session):
+                _add_level(found[counted.organisation_id], counted, names[counted.organisation_id])
+            for number, due, oldest_us in figures.due_counts(session, now):
+                found[number].due, found[number].oldest_us = due, oldest_us
+            for number, overrides, downward in figures.override_counts(session, now):
+                found[number].overrides, found[number].downward = overrides, downward
+            for name, counts in (
+                ("ahead", figures.ahead_counts(session, latest_us(session, now))),
+                ("quarantined", figures.quarantined_counts(session)),
+                ("waiting", figures.delivery_counts(session, "waiting")),
+                ("dead", figures.delivery_counts(session, "dead")),
+                ("open_changes", figures.open_change_counts(session)),
+            ):
+                for number, count in counts:
+                    setattr(found[number], name, count)
+            day = from_microseconds(now).date()
+            for number in names:
+                newest = rates_for(session, number, base_currency_of(session, number), day).newest
+                found[number].rates_age_days = (day - newest).days
+            for number, validation in self._last(session).items():
+                found[number].validation = validation
+        return [found[number] for number in sorted(found)]
+
+    def clock_ahead_us(self) -> int:
+        """Tell by how much this machine's clock was ahead of the database's when they were compared last."""
+        return clock_of(self._engine).ahead_us
+
+    def _last(self, session: Session) -> dict[int, LastValidation]:
+        latest = figures.latest_runs(session)
+        new = [number for number in latest.values() if number not in self._validations]
+        kept = {number: found for number, found in self._validations.items() if number in latest.values()}
+        kept |= {run.id: last_validation(run.id, run.made_us, run.report) for run in figures.runs(session, new)}
+        self._validations = kept
+        return {organisation_id: kept[number] for organisation_id, number in latest.items()}
+
+
+class _Found(dict[int, OrganisationFigures]):
+    """Figures by organisation: of those that chose their levels, and of whoever has something to be counted."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        super().__init__({number: OrganisationFigures(number) for number in numbers})
+
+    def __missing__(self, number: int) -> OrganisationFigures:
+        self[number] = OrganisationFigures(number)
+        return self[number]
+
+
+def _add_level(found: OrganisationFigures, counted: figures.Counted, names: list[str]) -> None:
+    level = NO_LEVEL if counted.level is None else names[counted.level - 1]
+    found.levels[counted.type_name, level] = counted.entities
+    found.with_level += 0 if counted.level is None else counted.entities
+
+
+def last_validation(number: int, made_us: int, text: str) -> LastValidation:
+    """Read what a validation found over all rulesets, from its report."""
+    report = json.loads(text)
+    overall = report["groups"][0]
+    levels = [level for level in overall["levels"] if level["level"] in report["levels"]]
+    return LastValidation(
+        number,
+        made_us,
+        overall["ranked"]["gini"]["estimate"],
+        overall["caught"]["captured"]["estimate"],
+        overall["caught"]["missed"]["estimate"],
+        overall["drift"]["index"],
+        {level["level"]: level["conversion"]["estimate"] for level in levels},
+        {level["level"]: level["false_positives"]["estimate"] for level in levels},
+        report,
+    )

@@ -1,0 +1,216 @@
+"""Validation over time: what the levels of a time were worth, kept as it was found, and when to look again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.governance.validate.ranking import RESAMPLES
+from fivefold.store.monitoring.revalidation import count_open_changes, latest_run, run_numbered, runs_of, waiting_in
+from fivefold.store.monitoring.validation import overrides_before, transitions_between, versions_named
+from fivefold.store.sql.database import reachable, writing
+from fivefold.store.tables.events import ValidationRun
+from fivefold.usecases.accounts.settings import Settings, settings_of
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.monitoring.history import CONFIRMED, History, Period, read_history
+from fivefold.usecases.monitoring.measure_shapes import LEAST, Group
+from fivefold.usecases.monitoring.measures import group_of
+from fivefold.usecases.monitoring.override_measures import override_figures
+from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.entity_checks import storable
+from fivefold.usecases.shared.reasons import checked_moment, checked_reason
+
+FORM = 1
+"""Of the report; a later form that readers cannot take has another number."""
+
+SECOND_US = 1_000_000
+MOST_OUTCOMES = 20
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A validation that was made.
+
+    Attributes:
+        reason: why it was made.
+        from_us: the time that it looks at, from here until `until_us`.
+        report: all that was found; `docs/validation-over-time.md` says what is what.
+    """
+
+    id: int
+    reason: str
+    from_us: int
+    until_us: int
+    made_us: int
+    report: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return dict(vars(self))
+
+
+def validate_levels(
+    engine: Engine,
+    actor: Actor,
+    from_us: int,
+    until_us: int,
+    reason: str = "requested",
+    confirmed: Sequence[str] = (CONFIRMED,),
+    now_us: int | None = None,
+    resamples: int = RESAMPLES,
+) -> Validated:
+    """Measure what the levels of a time were worth, and keep what was found.
+
+    Args:
+        engine: the database.
+        actor: who asks.
+        from_us: the time begins, microseconds.
+        until_us: it ends; what happened then, or became known then, does not count.
+        reason: why, such as a quarter or a material change.
+        confirmed: outcomes of cases and alerts that mean confirmed.
+        now_us: the present, microseconds.
+        resamples: of the intervals around Gini.
+
+    Raises:
+        ConfigError: the time is none, or not over; no reason is given, or no outcome.
+        ActionRefused: the organisation has not chosen its levels yet.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    period, why, words = _checked(from_us, until_us, now), checked_reason(reason), _checked_words(confirmed)
+    with reachable(), Session(engine) as session:
+        report = _report(session, actor.organisation_id, period, words, now, resamples)
+    with writing(engine) as session:
+        made = ValidationRun(
+            organisation_id=actor.organisation_id,
+            trigger=why,
+            from_us=period.from_us,
+            until_us=period.until_us,
+            made_us=now,
+            report=json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True),
+        )
+        session.add(made)
+        session.flush()
+        reached = sorted({each["name"] for each in report["triggers"] if each["answer"] == "reached"})
+        details = {"from_us": period.from_us, "until_us": period.until_us, "reached": reached}
+        kept = _validated(made)
+        audit.record(
+            session, actor.organisation_id, "levels.validated", ("validation", made.id), actor=actor.name,
+            after={"reason": why}, details=details,
+        )  # fmt: skip
+        return kept
+
+
+def _checked(from_us: int, until_us: int, now_us: int) -> Period:
+    period = Period(checked_moment(from_us, "from_us"), checked_moment(until_us, "until_us"))
+    if period.from_us >= period.until_us:
+        raise ConfigError(f"the time from {day_text(from_us)} until {day_text(until_us)} is none; it must be longer")
+    if period.until_us > now_us:
+        raise ConfigError(f"the time ends on {day_text(until_us)}, which is still to come; it must be over")
+    return period
+
+
+def _checked_words(confirmed: Sequence[str]) -> list[str]:
+    words = [] if isinstance(confirmed, str) else sorted(set(confirmed))
+    if not 1 <= len(words) <= MOST_OUTCOMES or not all(word and storable(word) for word in words):
+        raise ConfigError(f"confirmed must be 1 to {MOST_OUTCOMES} outcomes that mean confirmed, such as {CONFIRMED!r}")
+    return words
+
+
+def _report(
+    session: Session, organisation_id: int, period: Period, confirmed: Sequence[str], now_us: int, resamples: int
+) -> dict[str, Any]:
+    settings = settings_of(session, organisation_id)
+    history = read_history(session, organisation_id, period, confirmed)
+    groups = _groups(session, organisation_id, history, settings, resamples)
+    overrides = override_figures(
+        overrides_before(session, organisation_id, period.until_us),
+        history.ended,
+        period,
+        settings.override_cap_percent,
+    )
+    last = latest_run(session, organisation_id)
+    triggers = [
+        *measured_triggers(groups, overrides),
+        *triggers_now(None if last is None else last.made_us, count_open_changes(session, organisation_id), now_us),
+    ]
+    return {
+        "form": FORM,
+        **asdict(period),
+        "made_us": now_us,
+        "levels": settings.levels,
+        "confirmed": confirmed,
+        "least": LEAST,
+        "resamples": resamples,
+        "groups": [asdict(group) for group in groups],
+        "transitions": _transitions(session, organisation_id, history, settings),
+        "overrides": asdict(overrides),
+        "assessed_late": {name: getattr(history.late, name) for name in ("assessments", "of", "entities")},
+        "now": _now(session, organisation_id, now_us),
+        "triggers": [asdict(trigger) for trigger in triggers],
+    }
+
+
+def _groups(
+    session: Session, organisation_id: int, history: History, settings: Settings, resamples: int
+) -> list[Group]:
+    """Measure all together, then each version that took part, in the order of rulesets and versions."""
+    names = versions_named(session, organisation_id)
+    seen = {*history.first["version_id"], *history.ended["version_id"]}
+    seen |= {*history.alerts["version_id"], *history.cases["version_id"]}
+    versions = sorted((*names[number], number) for number in seen if number is not None)
+    return [
+        group_of(history, settings.levels, resamples=resamples),
+        *(group_of(history, settings.levels, (row, name, number), resamples) for name, number, row in versions),
+    ]
+
+
+def _transitions(session: Session, organisation_id: int, history: History, settings: Settings) -> list[dict[str, Any]]:
+    names, period = (None, *settings.levels), history.period
+    found = transitions_between(session, organisation_id, period.from_us, period.until_us, history.late.batches)
+    return [
+        {"from": names[before or 0], "to": names[after or 0], "source": source, "entities": count}
+        for before, after, source, count in found
+    ]
+
+
+def _now(session: Session, organisation_id: int, now_us: int) -> dict[str, Any]:
+    """Tell what is known of the present alone: nobody keeps what waited when."""
+    waiting = waiting_in(session, organisation_id, now_us)
+    age = None if waiting.oldest_us is None else (now_us - waiting.oldest_us) // SECOND_US
+    return {"due": waiting.due, "oldest_due_seconds": age, "quarantined": waiting.quarantined}
+
+
+def list_validations(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[Validated]:
+    """List validations, the newest first."""
+    with reachable(), Session(engine) as session:
+        return runs_of(session, actor.organisation_id, part).map(_validated)
+
+
+def read_validation(engine: Engine, actor: Actor, number: int) -> Validated:
+    """Give a validation; NotThere where there is none of that number."""
+    with reachable(), Session(engine) as session:
+        return _validated(run_numbered(session, actor.organisation_id, number))
+
+
+def _validated(row: ValidationRun) -> Validated:
+    return Validated(row.id, row.trigger, row.from_us, row.until_us, row.made_us, json.loads(row.report))
+
+
+def revalidation(engine: Engine, actor: Actor, now_us: int | None = None) -> list[Trigger]:
+    """Tell what asks for a revalidation now: what the last validation measured, its age, and open material changes."""
+    now = now_microseconds() if now_us is None else now_us
+    with reachable(), Session(engine) as session:
+        last = latest_run(session, actor.organisation_id)
+        return [
+            *([] if last is None else still_measured(json.loads(last.report))),
+            *triggers_now(
+                None if last is None else last.made_us, count_open_changes(session, actor.organisation_id), now
+            ),
+        ]

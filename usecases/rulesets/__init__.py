@@ -1,0 +1,1 @@
+"""Rulesets: drafts, reviews, commits, activation and backtests of them."""

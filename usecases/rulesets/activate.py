@@ -1,0 +1,241 @@
+"""Which version decides: activated by somebody who neither wrote nor committed it, rolled back for a reason.
+
+Nobody is assessed at once: everyone of the type becomes due, so many a second, in the order of their numbers, and
+whoever something happens to in between is assessed by the new version then. All of it stands in rows that workers work
+off (`advance_backfills`), so that it goes on where it stopped. Switching a family on or off, and another order of
+families, go the same way. A newer change of the type takes in everyone again and ends what an older one had left.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.settings import settings_row
+from fivefold.store.audit.chain import digest_of
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels.assessment_queue import BULK, Reason
+from fivefold.store.rulesets.activations import (
+    PER_SECOND,
+    Backfill,
+    Change,
+    activations_of,
+    begin,
+    open_backfills,
+    take,
+    was_active,
+)
+from fivefold.store.rulesets.backfills import AT_ONCE, count_of_type, entities_after
+from fivefold.store.rulesets.backtests import newest_done
+from fivefold.store.rulesets.rulesets import editors_of, family_named, version_numbered
+from fivefold.store.sql.database import reachable, writing
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
+from fivefold.usecases.accounts.second_person import refuse_same_person
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.rulesets.backtest_validity import refuse_outdated
+from fivefold.usecases.rulesets.deciding import reached_by
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_rate, checked_reason
+
+SECOND_US = 1_000_000
+MOST_SECONDS = 10
+"""A worker that was away does not make up for more than that at once: the rate is there to be kept."""
+
+
+@dataclass(frozen=True)
+class ActivationLine:
+    """A change of what decides in a family.
+
+    Attributes:
+        kind: activation, rollback or off; one whose version is its previous one is another order of families.
+        version: its number; None where nothing of the family decides from then on.
+        previous: the number of the version before.
+        finished_us: when everyone was due, or a newer change took them in; None while it is under way.
+        reached: entities that are due so far; of one that is finished None.
+        of: how many there are; of one that is finished None.
+    """
+
+    kind: str
+    version: int | None
+    previous: int | None
+    reason: str
+    actor: str
+    at_us: int
+    per_second: int
+    finished_us: int | None
+    reached: int | None
+    of: int | None
+
+
+def activate(
+    engine: Engine,
+    actor: Actor,
+    family: str,
+    version: int,
+    reason: str,
+    per_second: int = PER_SECOND,
+    now_us: int | None = None,
+) -> None:
+    """Let a version decide from now on, and everyone be assessed by it, so many a second.
+
+    Raises:
+        ConfigError: the reason is empty, or the rate none.
+        NotThere: there is no such family or version.
+        ActionRefused: it is active; the actor edited or committed it; or no backtest of its content is done that
+            counts (`usecases.rulesets.backtest_validity`).
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why, rate = checked_reason(reason), checked_rate(per_second)
+    with writing(engine) as session:
+        found, wanted = _held(session, actor, family, version)
+        refuse_same_person(
+            session,
+            actor,
+            (wanted.committed_by, *editors_of(wanted)),
+            f"edited or committed version {version} of {family}: somebody else activates",
+        )
+        backtest = _backtest(session, found, wanted, now)
+        change = Change("activation", wanted.id, found.active_version_id, why, actor.name, rate, now, backtest.id)
+        _switch(session, actor, found, wanted, change)
+
+
+def roll_back_in(
+    session: Session, actor: Actor, family: str, version: int, why: str, per_second: int, now_us: int
+) -> Activation:
+    """Let a version that was active before decide again; what happens once that is approved, in its transaction.
+
+    Raises:
+        NotThere: there is no such family or version.
+        ActionRefused: it is active, or never was.
+    """
+    found, wanted = _held(session, actor, family, version)
+    if not was_active(session, wanted):
+        raise ActionRefused(f"version {version} of {family} was never active; it needs to be activated")
+    change = Change("rollback", wanted.id, found.active_version_id, why, actor.name, per_second, now_us)
+    return _switch(session, actor, found, wanted, change)
+
+
+def _held(session: Session, actor: Actor, family: str, version: int) -> tuple[Family, RulesetVersion]:
+    """Find a family and a version that is not active, with others that change what decides waiting."""
+    settings_row(session, actor.organisation_id, locked=True)
+    found = family_named(session, actor.organisation_id, family)
+    wanted = version_numbered(session, found, version)
+    if found.active_version_id == wanted.id:
+        raise ActionRefused(f"version {version} of {family} is active already")
+    return found, wanted
+
+
+def _backtest(session: Session, family: Family, version: RulesetVersion, now_us: int) -> Backtest:
+    found = newest_done(session, family.id, version.content_hash)
+    called = f"version {version.number} of {family.name}"
+    if found is None:
+        raise ActionRefused(f"{called} has no backtest that is done; request one of it, and look at it first")
+    refuse_outdated(session, found, reached_by(session, family, version.canonical), called, now_us)
+    return found
+
+
+def _switch(session: Session, actor: Actor, family: Family, version: RulesetVersion, change: Change) -> Activation:
+    before = family.active_version_id
+    family.active_version_id = version.id
+    made = begin(session, family, change)
+    audit.record(
+        session,
+        actor.organisation_id,
+        "ruleset.rolled_back" if change.kind == "rollback" else "ruleset.activated",
+        ("ruleset", family.id),
+        actor=actor.name,
+        before={"version_id": before},
+        after={"version_id": version.id, "reason": change.reason},
+        details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
+    )
+    return made
+
+
+def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
+    """Mark due whoever the time since the last call allows, of every change that is under way; tell how many.
+
+    To be called by workers every second or so; several of them share the rate.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with reachable(), Session(engine) as session:
+        waiting = open_backfills(session)
+    return sum(_advance(engine, backfill, now) for backfill in waiting)
+
+
+def _advance(engine: Engine, backfill: Backfill, now_us: int) -> int:
+    """Mark whom the rate allows, in transactions that are short however many they are; nobody else waits for long."""
+    marked, following = 0, _mark_part(engine, backfill, now_us)
+    while following is not None:
+        part, backfill = following
+        marked += part
+        following = _mark_part(engine, backfill, now_us)
+    return marked
+
+
+def _mark_part(engine: Engine, backfill: Backfill, now_us: int) -> tuple[int, Backfill] | None:
+    elapsed = min(now_us - backfill.reached_us, MOST_SECONDS * SECOND_US)
+    allowed = min(elapsed * backfill.per_second // SECOND_US, AT_ONCE)
+    if allowed < 1:
+        return None
+    with writing(engine) as session:
+        row = take(session, backfill)
+        if row is None:
+            return None
+        part = entities_after(session, backfill.type_id, row.reached_id, allowed)
+        due.mark(session, part, Reason.ACTIVATION, now_us, BULK)
+        row.reached_id = part[-1].entity_id if part else row.reached_id
+        # What the rate leaves over of the last entity's time counts for the next call.
+        row.reached_us = now_us - elapsed + ceil(allowed * SECOND_US / backfill.per_second)
+        row.finished_us = now_us if len(part) < allowed else None
+        _record_part(session, row, [subject.entity_id for subject in part])
+        return len(part), replace(backfill, reached_id=row.reached_id, reached_us=row.reached_us)
+
+
+def _record_part(session: Session, row: Activation, marked: list[int]) -> None:
+    audit.record(
+        session,
+        row.organisation_id,
+        "ruleset.backfilled",
+        ("activation", row.id),
+        actor=audit.SYSTEM,
+        details={"finished": row.finished_us is not None},
+        bulk=(len(marked), digest_of(marked)),
+    )
+
+
+def list_activations(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[ActivationLine]:
+    """List what was activated, rolled back and switched in a family, the newest first; NotThere where there is none."""
+    with Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        return activations_of(session, found.id, part).map(partial(_line, session, found))
+
+
+def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
+    open_still = row.finished_us is None
+    version, previous = (
+        None if number is None else session.get_one(RulesetVersion, number).number
+        for number in (row.version_id, row.previous_version_id)
+    )
+    return ActivationLine(
+        kind=row.kind,
+        version=version,
+        previous=previous,
+        reason=row.reason,
+        actor=row.actor,
+        at_us=row.at_us,
+        per_second=row.per_second,
+        finished_us=row.finished_us,
+        reached=count_of_type(session, family.type_id, row.reached_id) if open_still else None,
+        of=count_of_type(session, family.type_id) if open_still else None,
+    )
+
+
+def backfills_wait(engine: Engine) -> bool:
+    """Tell whether somebody is yet to become due by a change that is under way."""
+    with reachable(), Session(engine) as session:
+        return bool(open_backfills(session))

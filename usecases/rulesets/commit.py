@@ -1,0 +1,145 @@
+"""Committing: a draft becomes a version that nothing changes any more, with what its examples came to."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.accounts.settings import settings_row
+from fivefold.store.rulesets.rulesets import draft_of, editors_of, family_named, newest_version
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.rulesets.drafts import refuse_other_revision
+from fivefold.usecases.rulesets.review import Review, review, surroundings_of
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.reasons import checked_reason
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A version that was committed.
+
+    Attributes:
+        number: of the version, from 1 in each family.
+        content_hash: what its backtest is of.
+        editors: those who edited the draft; neither they nor who committed it may activate it.
+    """
+
+    family: str
+    number: int
+    content_hash: str
+    editors: tuple[str, ...]
+
+
+def commit(
+    engine: Engine,
+    actor: Actor,
+    family: str,
+    expected_revision: int,
+    accept_warnings: str = "",
+    now_us: int | None = None,
+) -> Committed:
+    """Make a version of a draft, and take the draft away.
+
+    Args:
+        engine: the database.
+        actor: who commits; cannot activate the version.
+        family: the ruleset's name.
+        expected_revision: of the draft that was looked at.
+        accept_warnings: why it is committed although lint has doubts; it stays with the version, with the doubts.
+        now_us: the present, microseconds; examples without a moment of their own are as of it.
+
+    Raises:
+        NotThere: there is no such family, or no draft of it.
+        RulesetNotValid: it cannot be read or run, does not fit the organisation, fails its examples, or they cover too
+            little; or there are doubts that nobody accepted.
+        ActionRefused: the draft was saved or committed in between; or the newest version has this content already.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    why = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
+    with Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        draft = draft_of(session, found)
+        refuse_other_revision(found, draft, expected_revision)
+        around = surroundings_of(session, found)
+    looked, ruleset = review(draft, family, around, now)  # takes a while, so nobody waits for it
+    ruleset = _accepted(looked, ruleset, why)
+    why = why if looked.warnings else ""
+    with writing(engine) as session:
+        settings_row(session, actor.organisation_id, locked=True)
+        found = family_named(session, actor.organisation_id, family)
+        present = session.get(Draft, found.id)
+        refuse_other_revision(found, present, expected_revision)
+        assert present is not None
+        version = _version(session, found, present, ruleset, _tests(looked, why, now), actor, now)
+        session.add(version)
+        session.delete(present)
+        session.flush()
+        _record(session, actor, found, version, why)
+        return Committed(family, version.number, version.content_hash, tuple(editors_of(version)))
+
+
+def _accepted(looked: Review, ruleset: Ruleset | None, why: str) -> Ruleset:
+    findings = [*looked.errors, *(() if why else looked.warnings)]
+    if ruleset is None or findings:
+        if not looked.errors:
+            findings.append(Finding("accept_warnings", "is empty; say why it is to be committed with these doubts"))
+        raise RulesetNotValid(findings, f"the draft of {looked.family}, revision {looked.revision},")
+    return ruleset
+
+
+def _version(
+    session: Session,
+    family: Family,
+    draft: Draft,
+    ruleset: Ruleset,
+    tests: dict[str, Any],
+    actor: Actor,
+    now_us: int,
+) -> RulesetVersion:
+    newest = newest_version(session, family.id)
+    if newest is not None and newest.content_hash == ruleset.content_hash:
+        raise ActionRefused(f"version {newest.number} of {family.name} has this content already")
+    return RulesetVersion(
+        organisation_id=actor.organisation_id,
+        family_id=family.id,
+        number=1 if newest is None else newest.number + 1,
+        document=draft.document,
+        canonical=ruleset.canonical,
+        content_hash=ruleset.content_hash,
+        tests=canonical_json(tests),
+        editors=draft.editors,
+        committed_by=actor.name,
+        committed_us=now_us,
+    )
+
+
+def _tests(looked: Review, why: str, now_us: int) -> dict[str, Any]:
+    return {
+        "revision": looked.revision,
+        "as_of_us": now_us,
+        "examples": [{"name": each.name, "line": each.line} for each in looked.examples],
+        "rules_percent": looked.rules_percent,
+        "cases_percent": looked.cases_percent,
+        "not_reached": list(looked.not_reached),
+        "warnings": [str(warning) for warning in looked.warnings],
+        "warnings_accepted": why,
+    }
+
+
+def _record(session: Session, actor: Actor, family: Family, version: RulesetVersion, why: str) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        "ruleset.committed",
+        ("ruleset", family.id),
+        actor=actor.name,
+        after={"accept_warnings": why},
+        details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
+    )

@@ -1,0 +1,80 @@
+"""What decides on the entities of each type; and, of a change, what decides before and after it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.risk.engine.dependencies import lists_of_ruleset
+from fivefold.risk.facts.lists import NamedList
+from fivefold.store.audit.chain import digest_of
+from fivefold.store.rulesets.rulesets import all_active_versions, families_of
+from fivefold.store.tables.rulesets import Family
+from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.levels.assess import ruleset_of
+
+
+@dataclass(frozen=True)
+class ActiveVersion:
+    """A version that decides: its family, its number (None for a content that is to decide), and its content."""
+
+    family: str
+    version_id: int | None
+    canonical: str
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """What decides on the entities of one type: versions in the order in which they are tried, and lists they read."""
+
+    versions: tuple[ActiveVersion, ...] = ()
+    lists: Mapping[str, NamedList] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> dict[str, Any]:
+        """Give what two of them are compared by."""
+        lists = {name: [[one.since, sorted(one.members)] for one in made.versions] for name, made in self.lists.items()}
+        return {"versions": [[made.family, made.version_id] for made in self.versions], "lists": digest_of([lists])}
+
+
+def deciding(session: Session, organisation_id: int) -> dict[int, Deciding]:
+    """Tell what decides now, by the number of each type for which anything does."""
+    lists = named_lists(session, organisation_id)
+    found: dict[int, list[ActiveVersion]] = {}
+    for type_id, version in all_active_versions(session, organisation_id):
+        family = session.get_one(Family, version.family_id).name
+        found.setdefault(type_id, []).append(ActiveVersion(family, version.id, version.canonical))
+    return {type_id: Deciding(tuple(versions), _read_by(versions, lists)) for type_id, versions in found.items()}
+
+
+def _read_by(versions: Sequence[ActiveVersion], lists: Mapping[str, NamedList]) -> dict[str, NamedList]:
+    names = {name for version in versions for name in lists_of_ruleset(ruleset_of(version.canonical))}
+    return {name: lists[name] for name in sorted(names) if name in lists}
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What decides on a type before and after a change.
+
+    Attributes:
+        releases: the version whose raises are released; None where none is.
+    """
+
+    before: Deciding
+    after: Deciding
+    releases: int | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Give what a backtest of this change is of: another one as soon as anything else has changed before it."""
+        return digest_of([{"before": self.before.digest, "after": self.after.digest, "releases": self.releases}])
+
+
+def reached_by(session: Session, family: Family, canonical: str) -> Reached:
+    """Tell what decides on the type of a family now, and with a content of that family as what decides in it."""
+    before = deciding(session, family.organisation_id).get(family.type_id, Deciding())
+    tried = {made.family: made for made in before.versions} | {family.name: ActiveVersion(family.name, None, canonical)}
+    order = [other.name for other in families_of(session, family.organisation_id, family.type_id)]
+    after = tuple(tried[name] for name in order if name in tried)
+    return Reached(before, Deciding(after, _read_by(after, named_lists(session, family.organisation_id))))

@@ -1,0 +1,231 @@
+"""Rulesets: families in the order in which they are tried, each with a draft that publishers edit.
+
+The first draft of a name makes its family, at the end of the order of its entity type. Whoever saves a draft says which
+revision they began with: two who edit at once do not overwrite each other without knowing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError, Finding, RulesetNotValid
+from fivefold.risk.language.base import Identifier
+from fivefold.risk.language.documents.messages import problem_of
+from fivefold.risk.language.documents.reader import Document
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.rulesets.activations import Change, begin
+from fivefold.store.rulesets.rulesets import (
+    editors_of,
+    families_of,
+    family_named,
+    family_or_none,
+    newest_version,
+    next_position,
+    revision_of,
+)
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.rulesets import Draft, Family
+from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.shared.actors import Actor
+
+NO_DRAFT = 0
+"""The revision that stands for: there is no draft."""
+
+_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+
+
+@dataclass(frozen=True)
+class DraftSaved:
+    """A draft as it was saved.
+
+    Attributes:
+        family: the ruleset's name.
+        revision: to be told by whoever saves, or commits, next.
+        editors: everybody who edited it.
+    """
+
+    family: str
+    entity_type: str
+    revision: int
+    editors: tuple[str, ...]
+
+
+def save_draft(
+    engine: Engine, actor: Actor, document: str, expected_revision: int = NO_DRAFT, now_us: int | None = None
+) -> DraftSaved:
+    """Save a draft as it is written: it may still be wrong, as long as it names its ruleset and its entity type.
+
+    Args:
+        engine: the database.
+        actor: is among the draft's editors from now on.
+        document: YAML or JSON.
+        expected_revision: the one that was edited; 0 where there was no draft.
+        now_us: the present, microseconds.
+
+    Raises:
+        RulesetNotValid: it is neither YAML nor JSON, or does not say what it is of.
+        NotThere: there is no such entity type.
+        ActionRefused: somebody saved or committed in between; or the ruleset is of another type.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    name, type_name = named_in(document)
+    with writing(engine) as session:
+        lock_settings(session, actor.organisation_id, now)
+        family = _family(session, actor.organisation_id, name, type_name, now)
+        draft = session.get(Draft, family.id)
+        refuse_other_revision(family, draft, expected_revision)
+        if draft is None:
+            newest = newest_version(session, family.id)
+            draft = Draft(
+                family_id=family.id, revision=NO_DRAFT if newest is None else revision_of(newest), editors="[]"
+            )
+            session.add(draft)
+        editors = tuple(dict.fromkeys([*editors_of(draft), actor.name]))
+        draft.document, draft.edited_us = document, now
+        draft.revision, draft.editors = draft.revision + 1, canonical_json(list(editors))
+        saved = DraftSaved(name, type_name, draft.revision, editors)
+        _record_draft(session, actor, family, saved)
+        return saved
+
+
+def _record_draft(session: Session, actor: Actor, family: Family, saved: DraftSaved) -> None:
+    audit.record(
+        session,
+        actor.organisation_id,
+        "ruleset.draft_saved",
+        ("ruleset", family.id),
+        actor=actor.name,
+        details={"ruleset": saved.family, "revision": saved.revision},
+    )
+
+
+def named_in(document: str) -> tuple[str, str]:
+    """Tell the names of the ruleset and of the entity type of a document; RulesetNotValid where it has none."""
+    read = Document(document, "the draft")
+    if not isinstance(read.data, dict):
+        raise RulesetNotValid([Finding("the draft", "must be a mapping that begins with `ruleset: NAME`")], "the draft")
+    names, faults = [], []
+    for word in ("ruleset", "entity_type"):
+        try:
+            names.append(_IDENTIFIER.validate_python(read.data.get(word)))
+        except ValidationError as error:
+            problem = problem_of(error.errors(include_url=False)[0], ()) if word in read.data else "is missing"
+            faults.append(Finding(word, problem, read.line((word,)) if word in read.data else None))
+    if faults:
+        raise RulesetNotValid(faults, "the draft")
+    return names[0], names[1]
+
+
+def _family(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> Family:
+    kind = type_named(session, organisation_id, type_name)
+    family = family_or_none(session, organisation_id, name)
+    if family is not None:
+        if family.type_id != kind.id:
+            raise ActionRefused(f"the ruleset {name} is of another entity type than {type_name}, for good")
+        return family
+    family = Family(
+        organisation_id=organisation_id,
+        type_id=kind.id,
+        name=name,
+        position=next_position(session, kind.id),
+        enabled=True,
+        created_us=now_us,
+    )
+    session.add(family)
+    session.flush()
+    return family
+
+
+def refuse_other_revision(family: Family, draft: Draft | None, expected_revision: int) -> None:
+    """Raise ActionRefused where a draft is not the one that somebody had before them."""
+    present = NO_DRAFT if draft is None else draft.revision
+    if present != expected_revision:
+        there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
+        raise ActionRefused(f"{family.name} {there}, not {expected_revision}: somebody was faster; look at it first")
+
+
+def order_families_in(
+    session: Session, actor: Actor, type_name: str, names: Sequence[str], why: str, per_second: int, now_us: int
+) -> tuple[str, ...]:
+    """Put the families of a type in order: the first one that applies assesses. Everyone is assessed again, gradually.
+
+    That is left out where the order of those that are in force stays the same. Changes that need two people are
+    proposed (`usecases.changes`); this is what happens once one is approved, in its transaction.
+
+    Raises:
+        ConfigError: the names are not those of all families of the type, each once.
+        NotThere: there is no such type.
+    """
+    kind = type_named(session, actor.organisation_id, type_name)
+    families = families_of(session, actor.organisation_id, kind.id)
+    before = [family.name for family in families]
+    if sorted(before) != sorted(names):
+        raise ConfigError(f"the families of {type_name} are {', '.join(before)}; name each of them once, in order")
+    in_force = _in_force(families)
+    for family in families:
+        family.position = list(names).index(family.name) + 1
+    moved = _moved(in_force, _in_force(sorted(families, key=lambda family: family.position)))
+    session.flush()
+    if moved is not None:
+        active = moved.active_version_id
+        begin(session, moved, Change("activation", active, active, why, actor.name, per_second, now_us))
+    _record_change(session, actor, "rulesets.ordered", kind.id, {"order": before}, {"order": list(names)}, why)
+    return tuple(names)
+
+
+def _in_force(families: Sequence[Family]) -> list[Family]:
+    return [family for family in families if family.enabled and family.active_version_id is not None]
+
+
+def _moved(before: Sequence[Family], after: Sequence[Family]) -> Family | None:
+    """Give the first family that stands elsewhere among those that are in force; None where none does."""
+    return next((now for was, now in zip(before, after, strict=True) if was is not now), None)
+
+
+def switch_family_in(
+    session: Session, actor: Actor, family: str, on: bool, why: str, per_second: int, now_us: int
+) -> None:
+    """Switch a family on or off: while it is off others assess whom it applies to. All is done gradually, as above.
+
+    Raises:
+        NotThere: there is no such family.
+        ActionRefused: it is switched like that already.
+    """
+    found = family_named(session, actor.organisation_id, family)
+    if found.enabled == on:
+        raise ActionRefused(f"{family} is {'on' if on else 'off'} already")
+    found.enabled = on
+    active = found.active_version_id
+    if active is not None:
+        kind, version, previous = ("activation", active, None) if on else ("off", None, active)
+        begin(session, found, Change(kind, version, previous, why, actor.name, per_second, now_us))
+    session.flush()
+    _record_change(session, actor, "ruleset.switched", found.id, {"on": not on}, {"on": on}, why)
+
+
+def _record_change(
+    session: Session,
+    actor: Actor,
+    action: str,
+    number: int,
+    before: dict[str, object],
+    after: dict[str, object],
+    why: str,
+) -> None:
+    kind = "entity type" if action == "rulesets.ordered" else "ruleset"
+    audit.record(
+        session,
+        actor.organisation_id,
+        action,
+        (kind, number),
+        actor=actor.name,
+        before=before,
+        after={**after, "reason": why},
+        details=after,
+    )

@@ -1,0 +1,142 @@
+"""Rulesets as publishers read them: families in order, drafts and versions as they were written."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.governance.diff.compare import Difference, diff
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.rulesets.rulesets import (
+    draft_of,
+    editors_of,
+    families_of,
+    family_named,
+    latest_versions,
+    newest_version,
+    version_numbered,
+)
+from fivefold.store.sql.database import reachable
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
+from fivefold.usecases.shared.actors import Actor
+
+
+@dataclass(frozen=True)
+class FamilyLine:
+    """A family as it is listed, in the order in which families are tried.
+
+    Attributes:
+        active: the number of the version that decides; None where none does.
+        newest: the number of the version that was committed last; None before the first.
+        draft_revision: of its draft; None where it has none.
+    """
+
+    name: str
+    entity_type: str
+    position: int
+    enabled: bool
+    active: int | None
+    newest: int | None
+    draft_revision: int | None
+
+
+@dataclass(frozen=True)
+class DraftShown:
+    """A draft as it was written."""
+
+    family: str
+    revision: int
+    document: str
+    editors: tuple[str, ...]
+    edited_us: int
+
+
+@dataclass(frozen=True)
+class VersionLine:
+    """A committed version as it is listed."""
+
+    number: int
+    content_hash: str
+    active: bool
+    editors: tuple[str, ...]
+    committed_by: str
+    committed_us: int
+
+
+@dataclass(frozen=True)
+class VersionShown(VersionLine):
+    """A committed version: as it was written, and what its examples came to."""
+
+    document: str
+    tests: Mapping[str, Any]
+
+
+def list_families(engine: Engine, actor: Actor, type_name: str | None = None, part: Part = WHOLE) -> Page[FamilyLine]:
+    """List the families of a type, or of all; NotThere where there is no such type."""
+    with reachable(), Session(engine) as session:
+        of = actor.organisation_id
+        kind = None if type_name is None else type_named(session, of, type_name).id
+        return families_of(session, of, kind, part).map(partial(_family, session))
+
+
+def _family(session: Session, family: Family) -> FamilyLine:
+    active = None if family.active_version_id is None else session.get_one(RulesetVersion, family.active_version_id)
+    newest = newest_version(session, family.id)
+    draft = session.get(Draft, family.id)
+    return FamilyLine(
+        family.name,
+        session.get_one(EntityType, family.type_id).name,
+        family.position,
+        family.enabled,
+        None if active is None else active.number,
+        None if newest is None else newest.number,
+        None if draft is None else draft.revision,
+    )
+
+
+def read_draft(engine: Engine, actor: Actor, family: str) -> DraftShown:
+    """Show a draft; NotThere where there is no such family, or no draft of it."""
+    with reachable(), Session(engine) as session:
+        draft = draft_of(session, family_named(session, actor.organisation_id, family))
+        return DraftShown(family, draft.revision, draft.document, tuple(editors_of(draft)), draft.edited_us)
+
+
+def list_versions(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[VersionLine]:
+    """List the versions of a family, the newest first; NotThere where there is no such family."""
+    with reachable(), Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        return latest_versions(session, found.id, part).map(lambda version: VersionLine(**_said(version, found)))
+
+
+def read_version(engine: Engine, actor: Actor, family: str, number: int) -> VersionShown:
+    """Show a version; NotThere where there is no such family or version."""
+    with reachable(), Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        version = version_numbered(session, found, number)
+        return VersionShown(**_said(version, found), document=version.document, tests=json.loads(version.tests))
+
+
+def compare_versions(engine: Engine, actor: Actor, family: str, number: int, before: int) -> Difference:
+    """Tell what changed between two versions of a family; NotThere where there is no such family or version."""
+    with reachable(), Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        old, new = (read_ruleset(version_numbered(session, found, each).canonical) for each in (before, number))
+    return diff(old, new)
+
+
+def _said(version: RulesetVersion, family: Family) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "content_hash": version.content_hash,
+        "active": version.id == family.active_version_id,
+        "editors": tuple(editors_of(version)),
+        "committed_by": version.committed_by,
+        "committed_us": version.committed_us,
+    }

@@ -1,0 +1,198 @@
+"""What stands between a draft and a committed version: faults, doubts, its organisation, its examples."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import Finding, FivefoldError, RulesetNotValid
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.governance.examples.run import Tested, run_examples
+from fivefold.risk.governance.lint.ruleset import lint_text
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.rulesets.rulesets import draft_of, family_named
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.rulesets import Draft, Family
+from fivefold.usecases.accounts.entity_types import PARTS, Fields, read_fields, same_type, written
+from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.shared.actors import Actor
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a ruleset has to fit: levels, the type's fields, lists and least coverage of its organisation."""
+
+    levels: tuple[str, ...]
+    type_name: str
+    fields: Mapping[str, Fields]
+    lists: Mapping[str, NamedList]
+    minimum_coverage_percent: int
+
+
+@dataclass(frozen=True)
+class ExampleLine:
+    """What became of an example: its arithmetic, and what came out otherwise than expected."""
+
+    name: str
+    line: str
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Review:
+    """Everything that is to be known of a draft before it is committed.
+
+    Attributes:
+        revision: of the draft that was looked at.
+        content_hash: what its backtest must be of; None where it cannot be read.
+        errors: what makes it impossible to commit; the examples are run only without any.
+        warnings: what is doubtful; it can be committed with them if somebody says why.
+        examples: in the order of the draft.
+        rules_percent: rules that some example reaches, with one decimal, as text.
+        cases_percent: the same of cases.
+        not_reached: cases that no example reaches.
+    """
+
+    family: str
+    revision: int
+    content_hash: str | None
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    examples: tuple[ExampleLine, ...]
+    rules_percent: str
+    cases_percent: str
+    not_reached: tuple[str, ...]
+
+
+def review_draft(engine: Engine, actor: Actor, family: str, now_us: int | None = None) -> Review:
+    """Look through a draft as committing it does, and change nothing; NotThere where there is none."""
+    now = now_microseconds() if now_us is None else now_us
+    with Session(engine) as session:
+        found = family_named(session, actor.organisation_id, family)
+        draft, around = draft_of(session, found), surroundings_of(session, found)
+    return review(draft, family, around, now)[0]
+
+
+def surroundings_of(session: Session, family: Family) -> Surroundings:
+    """Read what the rulesets of a family have to fit."""
+    return surroundings_of_type(session, session.get_one(EntityType, family.type_id))
+
+
+def surroundings_of_type(session: Session, kind: EntityType) -> Surroundings:
+    """Read what rulesets and policies of a type have to fit."""
+    settings = settings_of(session, kind.organisation_id)
+    return Surroundings(
+        settings.levels,
+        kind.name,
+        {part: read_fields(getattr(kind, part)) for part in PARTS},
+        named_lists(session, kind.organisation_id),
+        settings.minimum_coverage_percent,
+    )
+
+
+def review(draft: Draft, name: str, around: Surroundings, now_us: int) -> tuple[Review, Ruleset | None]:
+    """Look through a draft; give the ruleset too, where it can be read."""
+    ruleset, findings = lint_text(draft.document, around.lists)
+    errors = [finding for finding in findings if finding.fatal]
+    warnings = tuple(finding for finding in findings if not finding.fatal)
+    if ruleset is None:
+        return Review(name, draft.revision, None, tuple(errors), warnings, (), "0.0", "0.0", ()), None
+    errors += misfits(ruleset, around)
+    tested = None
+    if not errors:
+        try:
+            tested = run_examples(ruleset, around.lists, now_us)
+        except RulesetNotValid as wrong:
+            errors += wrong.findings
+        except FivefoldError as wrong:  # such as a moment that is none
+            errors.append(Finding("examples", str(wrong)))
+    if tested is not None:
+        errors += _failures(tested, ruleset, around.minimum_coverage_percent)
+    return _review(draft, name, ruleset, errors, warnings, tested), ruleset
+
+
+def _review(
+    draft: Draft,
+    name: str,
+    ruleset: Ruleset,
+    errors: list[Finding],
+    warnings: tuple[Finding, ...],
+    tested: Tested | None,
+) -> Review:
+    lines = [] if tested is None else tested.results
+    return Review(
+        name,
+        draft.revision,
+        ruleset.content_hash,
+        tuple(errors),
+        warnings,
+        tuple(ExampleLine(each.name, each.explanation.line, each.differences) for each in lines),
+        _percent(Decimal(0) if tested is None else tested.rule_share),
+        _percent(Decimal(0) if tested is None else tested.case_share),
+        () if tested is None else tuple(tested.missing()),
+    )
+
+
+def _percent(share: Decimal) -> str:
+    """Write a share with one decimal, cut off: 99.96 is not 100.
+
+    >>> _percent(Decimal("99.96")), _percent(Decimal(100))
+    ('99.9', '100.0')
+    """
+    return str(share.quantize(Decimal("0.1"), ROUND_DOWN))
+
+
+def _failures(tested: Tested, ruleset: Ruleset, minimum: int) -> Iterator[Finding]:
+    for result in tested.results:
+        for difference in result.differences:
+            yield Finding(f"example {result.name}", difference)
+    for what, share, own in (
+        ("rules", tested.rule_share, ruleset.coverage.rules),
+        ("cases", tested.case_share, ruleset.coverage.cases),
+    ):
+        least = own if own >= minimum else Decimal(minimum)
+        if share < least:
+            missing = ", ".join(tested.missing())
+            whose = " by the organisation" if own < minimum else ""
+            yield Finding(
+                "examples", f"reach {_percent(share)} % of {what}, at least {least} % are needed{whose}: {missing}"
+            )
+
+
+def misfits(made: Ruleset | Policy, around: Surroundings) -> list[Finding]:
+    """Find where a ruleset or a policy does not fit its organisation: other levels, other fields."""
+    found = []
+    if made.levels != around.levels:
+        there = ", ".join(around.levels)
+        found.append(Finding("levels", f"are {', '.join(made.levels)}; those of the organisation are {there}"))
+    for part in PARTS:
+        found += _strange_fields(part, getattr(made, part), around)
+    return found
+
+
+def _strange_fields(part: str, declared: Fields, around: Surroundings) -> Iterator[Finding]:
+    there: Any = around.fields[part]
+    for name, kind in declared.items():
+        if name not in there:
+            known = ", ".join(there) or "none"
+            yield Finding(f"{part}, {name}", f"is no field of the type {around.type_name}; there are {known}")
+        elif not same_type(kind, there[name]):
+            yield Finding(
+                f"{part}, {name}", f"is {written(kind)}; of the type {around.type_name} it is {written(there[name])}"
+            )
+
+
+def read_fitting(document: str, around: Surroundings) -> Ruleset:
+    """Read a ruleset that can be run on what an organisation has; RulesetNotValid names what stands against it."""
+    ruleset, findings = lint_text(document, around.lists)
+    wrong = [finding for finding in findings if finding.fatal]
+    wrong += [] if ruleset is None else misfits(ruleset, around)
+    if ruleset is None or wrong:
+        raise RulesetNotValid(wrong)
+    return ruleset

@@ -1,0 +1,235 @@
+"""A backtest as the worker runs it: everyone of the type, part by part, against what decides now.
+
+Whom a family that comes before already decides for is counted and left out: no version of this one reaches them. The
+levels that stand, and since when, are the real ones, so that the cooldown is that of each customer. Where there is
+nobody whom the ruleset could reach, it is run on its own examples.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotEnoughData
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import STATUS, Status
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.moves import Cell
+from fivefold.risk.governance.backtest.parts import joined
+from fivefold.risk.governance.backtest.run import Backtest, Standing, backtest
+from fivefold.risk.governance.examples.facts import example_portfolio, previous_levels
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.rulesets.backfills import count_of_type, entities_after
+from fivefold.store.rulesets.backtests import count_transactions
+from fivefold.store.rulesets.rulesets import families_of
+from fivefold.store.sql.database import reachable
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import Standing as StandingRow
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.levels.assess import held_before
+from fivefold.usecases.levels.portfolio import read_portfolio
+from fivefold.usecases.rulesets.backtest_validity import validity
+from fivefold.usecases.rulesets.deciding import Reached, reached_by
+
+MOST_ENTITIES = 5_000
+"""Entities that are assessed together: enough for one frame to pay."""
+MOST_TRANSACTIONS = 100_000
+"""Transactions that are read together: about 200 MB. An entity that has more is a part of its own."""
+SMALLER = 4
+"""Each further attempt takes so many times fewer together: the one before may have ended for want of memory."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with how many entities are done, of how many, and which part is assessed next, in words."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a content is tested against.
+
+    Attributes:
+        reached: what decides on the type now, and with the content.
+        present: the version of the family that decides now; None where none does.
+        before: names and versions of the families that are tried before it.
+        until_id: whoever is added later is not looked at.
+        has_standings: somebody stands at a level.
+        attempt: from 1.
+    """
+
+    organisation_id: int
+    type_id: int
+    draft: Ruleset
+    reached: Reached
+    present: RulesetVersion | None
+    before: tuple[tuple[str, Ruleset], ...]
+    lists: dict[str, NamedList]
+    customers: int
+    until_id: int
+    has_standings: bool
+    as_of_us: int
+    attempt: int = 1
+
+
+def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, attempt: int = 1) -> Setting:
+    """Read what a content of a family is tested against, as it is now."""
+    reached = reached_by(session, family, canonical)  # first: what changes from here on makes the backtest outdated
+    before, present = [], None
+    for other in families_of(session, family.organisation_id, family.type_id):
+        if other.enabled and other.active_version_id is not None:
+            version = session.get_one(RulesetVersion, other.active_version_id)
+            if other.id == family.id:
+                present = version
+            elif other.position < family.position:
+                before.append((other.name, read_ruleset(version.canonical)))
+    until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == family.type_id)) or 0
+    standing = select(StandingRow.entity_id).where(
+        StandingRow.type_id == family.type_id, StandingRow.rules_level.is_not(None)
+    )
+    return Setting(
+        family.organisation_id,
+        family.type_id,
+        read_ruleset(canonical),
+        reached,
+        present,
+        tuple(before),
+        named_lists(session, family.organisation_id),
+        count_of_type(session, family.type_id, until_id),
+        until_id,
+        session.scalar(standing.limit(1)) is not None,
+        as_of_us,
+        attempt,
+    )
+
+
+def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
+    """Run a backtest; the report is JSON.
+
+    Raises:
+        RulesetNotValid: a ruleset lacks something that it needs.
+        NotEnoughData: there are neither customers whom it reaches nor examples.
+    """
+    total = setting.customers or len(setting.draft.examples)
+    progress(0, total, "")
+    found, decided_before = _on_customers(engine, setting, progress)
+    on = "customers"
+    if found is None:
+        on, found = "examples", _on_examples(setting)
+    progress(total, total, "")
+    report = {
+        "basis": on,
+        "as_of_us": setting.as_of_us,
+        "content_hash": setting.draft.content_hash,
+        "validity": validity(setting.reached, setting.until_id),
+        "present_version": None if setting.present is None else setting.present.number,
+        "customers": setting.customers,
+        "decided_before": decided_before,
+        "changed": {"alone": _changed(found.alone), "later": None if found.later is None else _changed(found.later)},
+        "backtest": _named(asdict(found), setting.draft) if on == "examples" else asdict(found),
+    }
+    return json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
+
+
+def _changed(cells: tuple[Cell, ...]) -> int:
+    return sum(cell.entities for cell in cells if cell.before != cell.after)
+
+
+def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple[Backtest | None, dict[str, int]]:
+    found: Backtest | None = None
+    decided = dict.fromkeys((name for name, _ in setting.before), 0)
+    present = None if setting.present is None else read_ruleset(setting.present.canonical)
+    rulesets = [setting.draft, *([] if present is None else [present]), *(ruleset for _, ruleset in setting.before)]
+    for part in parts_of_type(engine, setting.type_id, setting.until_id, setting.customers, setting.attempt):
+        progress(part.done, setting.customers, part.words)
+        with reachable(), Session(engine) as session:
+            of = (setting.organisation_id, setting.type_id, list(part.ids))
+            portfolio = read_portfolio(session, *of, rulesets, setting.as_of_us)
+            standing = Standing(_levels(session, part.ids) if setting.has_standings else None)
+        left = _left(portfolio, setting, decided)
+        if len(left.entities):
+            made = backtest(setting.draft, left, setting.as_of_us, present, standing)
+            found = made if found is None else joined([found, made])
+    return found, decided
+
+
+@dataclass(frozen=True)
+class EntitiesTogether:
+    """Entities that are assessed together.
+
+    Attributes:
+        ids: their numbers, rising.
+        done: how many were before them.
+        words: which they are, for people.
+    """
+
+    ids: tuple[int, ...]
+    done: int
+    words: str
+
+
+def parts_of_type(
+    engine: Engine, type_id: int, until_id: int, total: int, attempt: int = 1
+) -> Iterator[EntitiesTogether]:
+    """Divide the entities of a type, up to a number, into parts that are bounded by entities and by transactions."""
+    smaller = SMALLER ** (attempt - 1)
+    most, most_transactions = max(1, MOST_ENTITIES // smaller), max(1, MOST_TRANSACTIONS // smaller)
+    done = reached = 0
+    while reached < until_id:
+        with reachable(), Session(engine) as session:
+            subjects = entities_after(session, type_id, reached, most)
+            ids = [subject.entity_id for subject in subjects if subject.entity_id <= until_id]
+            counts = count_transactions(session, ids)
+        taken, transactions = 0, 0
+        while taken < len(ids) and (not taken or transactions + counts.get(ids[taken], 0) <= most_transactions):
+            transactions += counts.get(ids[taken], 0)
+            taken += 1
+        if not taken:
+            return
+        words = f"customers {done + 1:,} to {done + taken:,} of {total:,} ({transactions:,} transactions)"
+        yield EntitiesTogether(tuple(ids[:taken]), done, words)
+        done, reached = done + taken, ids[taken - 1]
+
+
+def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read the levels that the rules gave, and since when they are held; overrides lie above them."""
+    return held_before(loading.standings(session, ids).drop_nulls(["rules_level", "entered_us"]))
+
+
+def _left(portfolio: Portfolio, setting: Setting, decided: dict[str, int]) -> Portfolio:
+    """Leave those out for whom a family that comes before decides, and count them."""
+    for name, ruleset in setting.before:
+        if not len(portfolio.entities):
+            break
+        outcomes = assess(ruleset, portfolio, setting.as_of_us).outcomes
+        taken = outcomes.filter(pl.col(STATUS) != Status.NOT_APPLICABLE.value)[ENTITY]
+        decided[name] += len(taken)
+        kept = portfolio.entities.filter(~pl.col(ENTITY).is_in(taken.implode()))
+        portfolio = replace(portfolio, entities=kept)
+    return portfolio
+
+
+def _on_examples(setting: Setting) -> Backtest:
+    draft = setting.draft
+    if not draft.examples:
+        raise NotEnoughData(f"{draft.name} reaches no customer, and has no examples to run on; give it some")
+    moments = [setting.as_of_us if example.as_of is None else example.as_of for example in draft.examples]
+    previous = previous_levels(draft)
+    return backtest(
+        draft,
+        example_portfolio(draft, setting.lists, setting.as_of_us),
+        pl.Series("as_of", moments, dtype=pl.Int64),
+        standing=Standing(previous if len(previous) else None),
+    )
+
+
+def _named(found: dict[str, Any], draft: Ruleset) -> dict[str, Any]:
+    """Call examples by their names."""
+    for row in (*found["movers"], *found["draft"]["failures"]):
+        row["entity"] = draft.examples[int(row["entity"])].name
+    return found

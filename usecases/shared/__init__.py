@@ -1,0 +1,1 @@
+"""What all capabilities use: actors, roles, reasons, quarters, rates, row results and idempotency."""

@@ -1,0 +1,111 @@
+"""The columns of corrections and reversals as they are given among transactions, checked by the same readers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from fivefold.features import schema as c
+from fivefold.risk.language.fields import FieldType
+from fivefold.usecases.shared.transaction_columns import (
+    AHEAD_US,
+    KNOWN,
+    OWNERS,
+    SENT_AS,
+    TransactionColumns,
+    plain_frame,
+)
+
+CORRECTS, REVERSES = "corrects", "reverses"
+"""Either names the transaction that a row is about."""
+REASON, KNOWN_AT = "correction_reason", "correction_known_at"
+NAMES: Final = frozenset({CORRECTS, REVERSES, REASON, KNOWN_AT})
+"""What corrections say beside the columns of transactions; a type cannot declare fields of these names."""
+CORRECTION, REVERSAL = "correction", "reversal"
+
+MOST_REASON_CHARACTERS = 500
+_VALUES = tuple(SENT_AS.values())
+
+Rows = Sequence[Mapping[str, Any]] | pl.DataFrame
+
+
+def divide(rows: Rows) -> tuple[Rows, Sequence[int] | None, Rows, Sequence[int]]:
+    """Divide what is given into transactions and corrections, each with the places of its rows.
+
+    The places of transactions are None where all rows are such, which is nearly always so.
+    """
+    if isinstance(rows, pl.DataFrame):
+        named = [pl.col(name).cast(pl.String).fill_null("") != "" for name in (CORRECTS, REVERSES) if name in rows]
+        mask = rows.select(pl.any_horizontal(named)).to_series() if named else None
+        if mask is None or not mask.any():
+            return rows, None, (), ()
+        return rows.filter(~mask), (~mask).arg_true().to_list(), rows.filter(mask), mask.arg_true().to_list()
+    places = [number for number, row in enumerate(rows) if row.get(CORRECTS) or row.get(REVERSES)]
+    if not places:
+        return rows, None, (), ()
+    others = sorted(set(range(len(rows))).difference(places))
+    return [rows[number] for number in others], others, [rows[number] for number in places], places
+
+
+def read_corrections(
+    rows: Rows, own: Mapping[str, FieldType], now: int, *, text: bool, most_named: int | None
+) -> pl.DataFrame:
+    """Check corrections and reversals, and bring them into the columns that are stored.
+
+    Args:
+        rows: with `transaction_id`, their own number; `corrects` or `reverses`, that of the transaction; a
+            `correction_reason`; perhaps `correction_known_at` and `user_id` (or `entity_id`); and of a correction what
+            is right, in the columns of transactions.
+        own: the fields that the entity type declares for its transactions.
+        now: the present moment.
+        text: numbers may be written as text.
+        most_named: how many problems of one kind are named; None for all of them.
+
+    Returns:
+        `external_id`, `transaction_id`, `kind`, `known_us` and `user` (null where they are not said), `reason`, and
+        `store.audit.history.VALUES`.
+
+    Raises:
+        DataNotValid: rows that cannot be taken, each named.
+    """
+    given = _complete(rows if isinstance(rows, pl.DataFrame) else plain_frame(rows, own, {*KNOWN, *NAMES}))
+    reverses = given[REVERSES].is_not_null()
+    both = reverses & given[CORRECTS].is_not_null()
+    frame = given.with_columns(pl.coalesce(CORRECTS, REVERSES).alias(CORRECTS))
+    columns = TransactionColumns(frame, text=text, most_named=most_named)
+    owner = next((name for name in OWNERS if name in frame.columns), None)
+    made = {
+        "external_id": columns.new_names(c.TRANSACTION_ID),
+        "transaction_id": columns.names(CORRECTS),
+        "kind": reverses.replace_strict({True: REVERSAL, False: CORRECTION}, return_dtype=pl.String),
+        "known_us": columns.times(KNOWN_AT, now, optional=True),
+        "user": pl.repeat(None, len(frame), dtype=pl.String, eager=True)
+        if owner is None
+        else frame[owner].cast(pl.String),
+        "reason": columns.names(REASON, MOST_REASON_CHARACTERS),
+        **columns.values(own, now + AHEAD_US, optional=True),
+    }
+    _note(columns, both, REVERSES, "stands beside corrects", "one of them")
+    same = (made["external_id"] == made["transaction_id"]).fill_null(False)
+    _note(columns, same, c.TRANSACTION_ID, "is that of the transaction itself", "a number of its own")
+    said = [name for name in (*_VALUES, *own) if name in frame.columns]
+    for name in said:
+        right = "nothing: a reversal takes all of the transaction away, and a correction says what of it is right"
+        _note(columns, reverses & frame[name].is_not_null(), name, "is given with a reversal", right)
+    nothing = ~reverses & (frame.select(pl.all_horizontal(pl.lit(True), pl.col(said).is_null())).to_series())
+    right = f"one that says what is right, by {', '.join((*_VALUES, *own))}"
+    _note(columns, nothing, CORRECTS, "has nothing beside it", right)
+    columns.findings.raise_if_any()
+    return pl.DataFrame(made)
+
+
+def _complete(frame: pl.DataFrame) -> pl.DataFrame:
+    """Say nothing where the text is empty, and in the columns that are not there at all."""
+    missing = [name for name in (c.TRANSACTION_ID, CORRECTS, REVERSES, REASON) if name not in frame.columns]
+    filled = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+    named = filled.with_columns(pl.col(CORRECTS, REVERSES).cast(pl.String))
+    return named.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
+
+
+def _note(columns: TransactionColumns, bad: pl.Series, field: str, problem: str, allowed: str) -> None:
+    columns.findings.add(bad.to_numpy(), field, lambda _: problem, allowed)

@@ -1,0 +1,154 @@
+"""What is wrong with entities as they are given, found before anything is stored."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from fivefold.domain.characters import control_in
+from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.features.reading.columns import shown
+from fivefold.risk.facts.fields import entities_from_rows, read_field
+from fivefold.risk.facts.portfolio import ENTITY, error_of
+from fivefold.risk.language.fields import FieldType
+from fivefold.store.evidence.erasure import ERASED_NAME
+
+FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
+"""Reads the typed fields of an entity type from their JSON."""
+
+MOST_CHARACTERS = 200
+"""In an identifier."""
+
+
+@dataclass(frozen=True)
+class OwnerGiven:
+    """An owner as it is given, from a moment until before another; `usecases.ingest.ownerships` explains None."""
+
+    type_name: str
+    external_id: str
+    from_us: int | None = None
+    until_us: int | None = None
+
+
+@dataclass(frozen=True)
+class EntityRow:
+    """An entity as it is given.
+
+    Attributes:
+        external_id: its name outside.
+        attributes: those that are given; others stay as they are, and None takes one away.
+        owner: type and external id of who owns it alone; None leaves it as it is.
+        owners: all who own it, or did: others leave now; None leaves it as it is.
+    """
+
+    external_id: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    owner: tuple[str, str] | None = None
+    owners: Sequence[OwnerGiven] | None = None
+
+
+def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> None:
+    """Raise DataNotValid where a name or a value cannot be taken, each of them named."""
+    problems = problems_of_rows(rows, fields)
+    if problems:
+        raise DataNotValid(problems)
+
+
+def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
+    """Name everything that is wrong with names and values; these are looked at once all else is right."""
+    problems = [problem for number, row in enumerate(rows) for problem in _problems_of_name(number, row.external_id)]
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        if first.setdefault(row.external_id, number) != number:
+            problems.append(Problem(number, ENTITY, f"{shown(row.external_id)} came before", "each once"))
+        problems += [
+            Problem(number, name, "is no field of this type", ", ".join(fields) or "none")
+            for name in row.attributes
+            if name not in fields
+        ]
+        problems += _unstorable(number, row.attributes)
+    return problems or _problems_of_values(rows, fields)
+
+
+def _problems_of_name(number: int, name: Any) -> list[Problem]:
+    allowed = f"text of 1 to {MOST_CHARACTERS} characters"
+    if not isinstance(name, str) or not 1 <= len(name) <= MOST_CHARACTERS or not storable(name):
+        return [Problem(number, ENTITY, f"is {shown(name)}", allowed)]
+    if ERASED_NAME.fullmatch(name):
+        other = "any name but erased- and a number"
+        return [Problem(number, ENTITY, f"is {shown(name)}, as those are called who were erased", other)]
+    return []
+
+
+def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[Problem]:
+    """Name new identifiers, by their rows, that have a control character; what has one already is found by it."""
+    return [
+        Problem(number, field, f"is {shown(name)}, with the control character {found}", "text without such characters")
+        for number, name in names
+        if (found := control_in(name))
+    ]
+
+
+def storable(text: str) -> bool:
+    """Tell whether every database keeps a text as it is: PostgreSQL knows no NUL, and UTF-8 no half surrogates."""
+    return "\0" not in text and text.encode("utf-8", "replace") == text.encode("utf-8", "surrogatepass")
+
+
+def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
+    """Read the values as the engine will: what it could not read is refused here, not found in an assessment."""
+    named = sorted({name for row in rows for name in row.attributes})
+    declared = {name: fields[name] for name in named}
+    frame = entities_from_rows([{ENTITY: str(number), **row.attributes} for number, row in enumerate(rows)], declared)
+    problems = [
+        Problem(number, name, "is not finite", "a finite number, or null for none")
+        for number, row in enumerate(rows)
+        for name, value in row.attributes.items()
+        if isinstance(value, float) and not isfinite(value)
+    ]
+    for name in named:
+        wrong = [frame[error_of(name)]] if error_of(name) in frame.columns else []
+        read = read_field(frame[name], declared[name])[1]
+        for bad in [*wrong, *([] if read is None else [read])]:
+            problems += [
+                Problem(number, name, f"is {shown(text)}", allowed_values(declared[name]))
+                for number, text in enumerate(bad.to_list())
+                if text is not None
+            ]
+    return problems
+
+
+def _unstorable(number: int, attributes: Mapping[str, Any]) -> list[Problem]:
+    """Name texts that cannot be kept; nothing else can be done with them either, not even to read them."""
+    said = "has a character that cannot be kept"
+    return [
+        Problem(number, name, said, "text without NUL and without half surrogates")
+        for name, value in attributes.items()
+        for text in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(text, str) and not storable(text)
+    ]
+
+
+def allowed_values(declared: FieldType) -> str:
+    """Say in words what a field may hold."""
+    words = {
+        "text": "text",
+        "number": "a finite number",
+        "flag": "true or false",
+        "date": "an ISO 8601 date or time",
+        "country": "two capital letters, ISO 3166 (GB, not UK; GR, not EL)",
+    }
+    if isinstance(declared, str):
+        return words.get(declared, declared)
+    return "a list of texts" if isinstance(declared, tuple) else f"one of {', '.join(declared.one_of)}"
+
+
+def problems_of_fields(given: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> list[Problem]:
+    """Name what is wrong with the fields of several things, by their places."""
+    return problems_of_rows([EntityRow(str(number), one) for number, one in enumerate(given)], fields)
+
+
+def refuse_bad_fields(given: Mapping[str, Any], fields: Mapping[str, FieldType]) -> None:
+    """Raise DataNotValid where the fields of one thing are not as they are declared."""
+    refuse_bad_rows([EntityRow("it", given)], fields)

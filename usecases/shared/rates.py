@@ -1,0 +1,50 @@
+"""Exchange rates as the platform uses them: an organisation's own, and the ECB's for what these lack."""
+
+import json
+from datetime import date, timedelta
+from functools import lru_cache
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.rate_files import DatedRate, DatedRates
+from fivefold.store.accounts.rate_tables import newest_rates
+
+STALE_AFTER = timedelta(days=7)
+"""Rates older than that are shown as stale: no market rests for longer."""
+
+
+@lru_cache(maxsize=64)
+def rates_of(base: str, day: date) -> RateTable:
+    """Give the ECB's rates into a base currency as known on a day."""
+    return ecb_rates(base, day)
+
+
+def rates_for(session: Session, organisation_id: int, base: str, day: date) -> RateTable:
+    """Give an organisation's rates into its base currency as known on a day.
+
+    Its own newest table comes first, each currency at its latest rate by that day; the ECB's complete it.
+    """
+    row = newest_rates(session, organisation_id)
+    shipped = rates_of(base, day)
+    if row is None or row.base_currency != base:
+        return shipped
+    return _own(row.content, f"own table {row.number}, {row.source}", base, day).over(shipped)
+
+
+def stale_days(rates: RateTable, day: date) -> int | None:
+    """Tell how old the newest rate is on a day, where that is older than `STALE_AFTER`; None where it is not."""
+    age = day - rates.newest
+    return age.days if age > STALE_AFTER else None
+
+
+@lru_cache(maxsize=8)
+def dated_rates(content: str, source: str, base: str) -> DatedRates:
+    """Read rates as they are kept."""
+    rows = tuple(DatedRate(code, date.fromisoformat(on), float(rate)) for code, on, rate in json.loads(content))
+    return DatedRates(base, rows, source)
+
+
+@lru_cache(maxsize=16)
+def _own(content: str, source: str, base: str, day: date) -> RateTable:
+    return dated_rates(content, source, base).table(base, day)

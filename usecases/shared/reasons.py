@@ -1,0 +1,34 @@
+"""What people have to say when they change what decides: why, how fast, from when or until when."""
+
+from datetime import date
+
+from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.usecases.shared.entity_checks import storable
+
+MOST_CHARACTERS = 2000
+MOST_PER_SECOND = 100_000
+EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microseconds(date(9000, 1, 1))
+"""Moments that can be meant, and written down."""
+
+
+def checked_reason(reason: str, what: str = "reason") -> str:
+    """Give a reason without the space around it; ConfigError where nothing is said, or more than is kept."""
+    said = reason.strip() if isinstance(reason, str) else ""
+    if not 1 <= len(said) <= MOST_CHARACTERS or not storable(said):
+        raise ConfigError(f"{what} must say why, in 1 to {MOST_CHARACTERS} characters")
+    return said
+
+
+def checked_rate(per_second: int) -> int:
+    """Give how many entities are to become due in a second; ConfigError where it is no such number."""
+    if type(per_second) is not int or not 1 <= per_second <= MOST_PER_SECOND:
+        raise ConfigError(f"per_second is {per_second!r}; it must be a whole number from 1 to {MOST_PER_SECOND}")
+    return per_second
+
+
+def checked_moment(moment_us: int, what: str) -> int:
+    """Give a moment in microseconds; ConfigError where it is none that can be meant."""
+    if type(moment_us) is not int or not EARLIEST_US <= moment_us < LATEST_US:
+        raise ConfigError(f"{what} is {moment_us!r}; it must be a moment in microseconds since 1970, from 1900 to 9000")
+    return moment_us

@@ -1,0 +1,324 @@
+"""The columns of transactions as they are given, checked by the value side's readers, in the form that is stored."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.compute as pc
+
+from fivefold.domain.characters import CONTROL, control_in
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, LayoutError, Problem
+from fivefold.features import schema as c
+from fivefold.features.reading.columns import (
+    ALLOWED_NUMBER,
+    ALLOWED_TEXT,
+    Findings,
+    Mask,
+    read_identifiers,
+    read_numbers,
+    read_times,
+    read_words,
+    shown,
+)
+from fivefold.features.reading.string_columns import Words
+from fivefold.risk.facts.fields import LIST_SEPARATOR, read_field
+from fivefold.risk.language.fields import FieldType, Kind, kind_of
+from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, allowed_values, storable
+
+NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
+OWNERS = (c.USER_ID, "entity_id")
+"""Either names whose transaction it is."""
+KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
+"""What any transaction may say, beside the fields that its entity type declares."""
+
+SENT_AS = {
+    "at_us": c.DATE,
+    "amount": c.AMOUNT,
+    "currency": c.CURRENCY,
+    "state": c.STATE,
+    "balance": c.BALANCE,
+    "category": c.CATEGORY,
+    "account_created_us": c.CREATED,
+}
+"""By the columns of the table what whoever sends a transaction calls them."""
+
+_MONEY = {c.AMOUNT, c.BALANCE}
+_PLAIN = "text, a number below 2^63 or null"
+
+AHEAD_US = DAY_US
+"""How far ahead of now a transaction may be dated: clocks differ, and so do zones. It counts from its own moment."""
+
+_STATES = Words({word: number for number, word in enumerate(c.STATES)})
+_CATEGORIES = Words(c.CATEGORIES)
+
+
+def read_columns(
+    frame: pl.DataFrame,
+    own: Mapping[str, FieldType],
+    now: int,
+    *,
+    text: bool,
+    most_named: int | None = PROBLEMS_LISTED,
+) -> pl.DataFrame:
+    """Check transactions and bring them into the columns of the table; `external_id` says whose each is.
+
+    Args:
+        frame: as `usecases.ingest.transactions.add_transactions` takes them.
+        own: the fields that the entity type declares for its transactions; kept as one JSON object.
+        now: the present moment.
+        text: numbers may be written as text.
+        most_named: how many problems of one kind are named; None for all of them.
+
+    Raises:
+        LayoutError: a column that all have is missing.
+        DataNotValid: rows that cannot be taken, each named.
+    """
+    owner = _owner_among(frame.columns)
+    columns = TransactionColumns(frame, text=text, most_named=most_named)
+    made = {
+        "transaction_id": columns.new_names(c.TRANSACTION_ID),
+        "external_id": columns.names(owner),
+        **columns.values(own, now + AHEAD_US),
+    }
+    columns.findings.raise_if_any()
+    return pl.DataFrame(made)
+
+
+def _owner_among(names: Sequence[str]) -> str:
+    """Name the column that says whose they are; LayoutError where one that all have is missing."""
+    owner = next((name for name in OWNERS if name in names), None)
+    missing = [name for name in NEEDED if name not in names] + ([] if owner else [" or ".join(OWNERS)])
+    if missing or owner is None:
+        raise LayoutError(f"transactions have no {', '.join(missing)}; they have {', '.join(names) or 'none'}")
+    return owner
+
+
+class _FindingsOfGiven(Findings):
+    """Findings that leave out rows which say nothing: what is wrong is with what stands in for them."""
+
+    absent: Any = None
+
+    def add(self, bad: Mask, field: str, describe: Callable[[int], str], allowed: str) -> None:
+        """Note each row where *bad* is true, and something was given."""
+        super().add(bad if self.absent is None else bad & ~self.absent, field, describe, allowed)
+
+
+class TransactionColumns:
+    """The columns of a frame; what is wrong with them is noted in `findings`."""
+
+    def __init__(self, frame: pl.DataFrame, *, text: bool, most_named: int | None) -> None:
+        """Read nothing yet; *text*: numbers may be written as text."""
+        self.findings = _FindingsOfGiven(most_named=most_named)
+        self._frame = frame
+        self._text = text
+
+    def values(self, own: Mapping[str, FieldType], latest: int, *, optional: bool = False) -> dict[str, pl.Series]:
+        """Read what a transaction says; *optional*: all of it may be missing."""
+        return {
+            "at_us": self.times(c.DATE, latest, optional=optional),
+            "amount": self.numbers(c.AMOUNT, optional=optional),
+            "currency": self.currencies(c.CURRENCY, optional=optional),
+            "state": self.words(c.STATE, _STATES, optional=True),
+            "balance": self.numbers(c.BALANCE, optional=True),
+            "category": self.words(c.CATEGORY, _CATEGORIES, optional=True),
+            "account_created_us": self.times(c.CREATED, latest, optional=True),
+            "content": self.json(own),
+        }
+
+    def names(self, name: str, most: int = MOST_CHARACTERS) -> pl.Series:
+        """Read identifiers, or other text that is not empty."""
+        found = read_identifiers(_arrow(self._frame[name]), name, self.findings)
+        bad = pc.or_(pc.match_substring(found, "\0"), pc.greater(pc.utf8_length(found), most))
+        allowed = f"{ALLOWED_TEXT}, at most {most} characters, none of them NUL"
+        wrong = bad.fill_null(False).to_numpy(zero_copy_only=False)
+        self.findings.add(wrong, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
+        return pl.Series(found, dtype=pl.String)
+
+    def new_names(self, name: str) -> pl.Series:
+        """Read identifiers of what is new, which have no control characters."""
+        found = self.names(name)
+        bad = found.str.contains(f"[{CONTROL}]").fill_null(value=False).to_numpy()
+        described = "is {}, with the control character {}"
+        allowed = "text without such characters"
+        self.findings.add(bad, name, lambda row: described.format(shown(found[row]), control_in(found[row])), allowed)
+        return found
+
+    def currencies(self, name: str, *, optional: bool = False) -> pl.Series:
+        """Read codes of currencies: a transaction whose currency has no rate is kept, and its money is unknown."""
+        if optional and self._nothing(name):
+            return self._nulls(pl.String)
+        column, nothing = self._filled(name, optional=optional)
+        found = read_identifiers(_arrow(column), name, self.findings)
+        wrong = pc.invert(pc.match_substring_regex(found, "^[A-Z]{3}$")).fill_null(False)
+        allowed = "three capital letters, ISO 4217, such as EUR"
+        bad = wrong.to_numpy(zero_copy_only=False)
+        self.findings.add(bad, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
+        return self._without(pl.Series(found, dtype=pl.String), nothing)
+
+    def times(self, name: str, latest: int, *, optional: bool = False) -> pl.Series:
+        """Read moments up to *latest*, as microseconds."""
+        if optional and self._nothing(name):
+            return self._nulls(pl.Int64)
+        column, nothing = self._filled(name, optional=optional)
+        times = read_times(_arrow(column), name, self.findings)
+        self.findings.add(times > latest, name, lambda _: "is in the future", f"a time up to {day_text(latest)}")
+        return self._without(pl.Series(times, dtype=pl.Int64), nothing)
+
+    def numbers(self, name: str, *, optional: bool = False) -> pl.Series:
+        """Read money."""
+        if optional and self._nothing(name):
+            return self._nulls(pl.Float64)
+        column, nothing = self._filled(name, optional=optional)
+        return self._without(pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)), nothing)
+
+    def words(self, name: str, known: Words, *, optional: bool = False) -> pl.Series:
+        """Read words of a fixed list."""
+        if optional and self._nothing(name):
+            return self._nulls(pl.String)
+        column, nothing = self._filled(name, optional=optional)
+        codes = read_words(_arrow(column), name, self.findings, known, any_case=name == c.STATE)
+        return self._without(pl.Series(np.array([*known], dtype=object)[codes], dtype=pl.String), nothing)
+
+    def json(self, own: Mapping[str, FieldType]) -> pl.Series:
+        """Keep a type's own fields as one JSON object, with those alone that say something; null where none does.
+
+        So what a transaction says does not depend on what comes with it.
+        """
+        there = sorted(name for name in own if name in self._frame.columns)
+        if not there:
+            return pl.Series([None], dtype=pl.String).new_from_index(0, len(self._frame))
+        frame = pl.DataFrame([self._own_field(name, own[name]) for name in there])
+        said = [
+            pl.when(pl.col(name).is_not_null()).then(pl.struct(name).struct.json_encode().str.slice(1).str.head(-1))
+            for name in there
+        ]
+        joined = pl.concat_str(said, separator=",", ignore_nulls=True)
+        anything = pl.any_horizontal(pl.col(there).is_not_null())
+        whole = pl.when(anything).then(pl.format("{}{}{}", pl.lit("{"), joined, pl.lit("}")))
+        found = frame.select(whole).to_series()
+        bad = found.str.contains("\\u0000", literal=True).fill_null(False).to_numpy()
+        self.findings.add(bad, ", ".join(there), lambda _: "has a NUL character", "text without NUL")
+        return found
+
+    def _own_field(self, name: str, declared: FieldType) -> pl.Series:
+        """Read a field as the engine will; moments stay as they were written, or are written in ISO form."""
+        column = self._frame[name]
+        values, wrong = read_field(column, declared)
+        if wrong is not None:
+            bad = wrong.is_not_null().to_numpy()
+            self.findings.add(bad, name, lambda row: f"is {shown(wrong[row])}", allowed_values(declared))
+        if kind_of(declared) is not Kind.MOMENT:
+            return values.alias(name)
+        texts = column if column.dtype == pl.String else values.cast(pl.Datetime("us")).dt.to_string("iso:strict")
+        return texts.alias(name)
+
+    def _nothing(self, name: str) -> bool:
+        """Tell whether a column is not there, or says nothing."""
+        if name not in self._frame.columns:
+            return True
+        return self._frame[name].null_count() == len(self._frame)
+
+    def _nulls(self, dtype: Any) -> pl.Series:
+        return pl.Series([None], dtype=dtype).new_from_index(0, len(self._frame))
+
+    def _filled(self, name: str, *, optional: bool) -> tuple[pl.Series, pl.Series | None]:
+        """Give a column, with something of its own in place of nothing where that is allowed; and where that was.
+
+        Until `_without` is asked, nothing is noted of the rows that say nothing.
+        """
+        column = self._frame[name]
+        if not optional:
+            return column, None
+        empty = column.dtype == pl.String and (column == "").any()
+        if not empty and not column.null_count():
+            return column, None
+        nothing = column.is_null() | (column == "") if empty else column.is_null()
+        self.findings.absent = nothing.to_numpy()
+        stand_in = column.filter(~nothing).head(1) if not nothing.all() else _STAND_INS[name]
+        filled = column.set(nothing, stand_in[0]) if column.dtype == pl.String else column.fill_null(stand_in[0])
+        return filled, nothing
+
+    def _without(self, values: pl.Series, nothing: pl.Series | None) -> pl.Series:
+        self.findings.absent = None
+        return values if nothing is None else values.set(nothing, None)
+
+
+_STAND_INS = {
+    c.CREATED: pl.Series(["1970-01-01"]),
+    c.STATE: pl.Series([next(iter(c.STATES))]),
+    c.CATEGORY: pl.Series([next(iter(c.CATEGORIES))]),
+    c.BALANCE: pl.Series(["0"]),
+}
+"""For a column of empty texts alone."""
+
+
+def _arrow(column: pl.Series) -> Any:
+    return column.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
+    """Make a frame of rows as a request has them: a column of numbers and texts together is one of text.
+
+    What nobody declared is left out, whatever it holds. LayoutError where a column that all have is missing;
+    DataNotValid for values that no column can hold, half a surrogate among them: JSON can write one, and nothing can
+    keep it.
+    """
+    _owner_among(list(dict.fromkeys(chain.from_iterable(rows))))
+    return plain_frame(rows, own, KNOWN)
+
+
+def plain_frame(
+    rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType], known: Collection[str]
+) -> pl.DataFrame:
+    """Make a frame of the columns that are *known* or *own*; errors are those of `frame_of`, unless one is missing."""
+    names = dict.fromkeys(chain.from_iterable(rows))
+    columns = {name: [row.get(name) for row in rows] for name in names if name in known or name in own}
+    problems = [
+        Problem(number, name, f"is {shown(value)}", allowed_values(own[name]) if name in own else _PLAIN)
+        for name, values in columns.items()
+        if not _all_plain(values)
+        for number, value in enumerate(values)
+        if not _is_plain(value, own.get(name))
+    ]
+    problems += [problem for name in columns.keys() & _MONEY for problem in _texts_among_numbers(name, columns[name])]
+    if problems:
+        raise DataNotValid(problems)
+    for name in columns.keys() & {name for name, form in own.items() if kind_of(form) is Kind.TEXTS}:
+        columns[name] = [_words(value) if isinstance(value, str) else value for value in columns[name]]
+    return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
+
+
+def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
+    """Name texts among numbers, which would make texts of these."""
+    if not {int, float} & set(map(type, values)):
+        return []
+    return [
+        Problem(number, name, f"is {shown(value)}", ALLOWED_NUMBER)
+        for number, value in enumerate(values)
+        if isinstance(value, str)
+    ]
+
+
+def _all_plain(values: Sequence[Any]) -> bool:
+    """Tell at a glance of a whole column what is nearly always so; False where each value must be looked at."""
+    kinds = set(map(type, values)) - {type(None)}
+    return kinds <= {float} or (kinds == {str} and "".join(filter(None, values)).isascii())
+
+
+def _is_plain(value: Any, declared: FieldType | None) -> bool:
+    """Tell whether a column can hold a value beside any others; a NUL is left to those who know what it is for."""
+    if isinstance(value, str):
+        return value.isascii() or storable(value.replace("\0", ""))
+    if isinstance(value, bool):
+        return declared == "flag"
+    if isinstance(declared, tuple):
+        listed = isinstance(value, list | tuple)
+        return value is None or (listed and all(isinstance(word, str) and _is_plain(word, None) for word in value))
+    return not isinstance(value, Mapping | list | tuple) and not (isinstance(value, int) and abs(value) >= 2**63)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(LIST_SEPARATOR)]

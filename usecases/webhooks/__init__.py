@@ -1,0 +1,1 @@
+"""Webhooks: endpoints, keys, addresses, delivery and dead letters."""

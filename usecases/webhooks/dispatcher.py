@@ -1,0 +1,189 @@
+"""The courier: it sends what is due to all endpoints at once, and never keeps one waiting for another.
+
+Everything that waits for the world outside is on one event loop; the database is asked in threads of their own.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, TypeVar
+
+import httpx
+import structlog
+from sqlalchemy import Engine
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.store.webhooks.deliveries import Claim
+from fivefold.usecases.webhooks.plan import (
+    Attempt,
+    Batch,
+    claim_deliveries,
+    endpoints_with_work,
+    plan_deliveries,
+    prune_deliveries,
+    record_attempts,
+)
+from fivefold.usecases.webhooks.send import LIMIT_SECONDS, Destination, Found, look_up, open_transport, send
+
+SENT_AT_ONCE = 16
+"""Webhooks on their way to one endpoint, each of another entity."""
+POLL_SECONDS = 1.0
+PRUNED_SECONDS = 3600
+"""Between two times that old deliveries are deleted."""
+LOOKUP_THREADS = 64
+"""One for each endpoint whose host is being looked up: a name server that hangs holds up its own endpoint alone."""
+DATABASE_THREADS = 4
+
+Clock = Callable[[], int]
+Answer = TypeVar("Answer")
+log = structlog.get_logger("fivefold.webhooks")
+
+
+def deliver_due(engine: Engine, now_us: int | None = None) -> int:
+    """Plan, and send what may be sent now and what follows it; tell how many attempts that were."""
+    clock = now_microseconds if now_us is None else lambda: now_us
+
+    async def deliver() -> int:
+        courier = _Courier(engine, clock, threading.Event())
+        with courier.threads:
+            await courier.ask(plan_deliveries, engine, clock())
+            found = await courier.ask(endpoints_with_work, engine, clock())
+            return sum(await asyncio.gather(*map(courier.serve, found)))
+
+    return asyncio.run(deliver())
+
+
+def keep_delivering(engine: Engine, stop: threading.Event) -> None:
+    """Plan and send until told to stop; what is on its way then is brought to its end.
+
+    A database that is out of reach is asked again, and whatever is wrong with one endpoint stops no other.
+    """
+
+    async def keep() -> None:
+        courier = _Courier(engine, now_microseconds, stop)
+        with courier.threads:
+            serving: dict[int, asyncio.Task[int]] = {}
+            pruned_at = float(-PRUNED_SECONDS)
+            while not stop.is_set():
+                serving = await courier.look_after(serving)
+                if monotonic() - pruned_at >= PRUNED_SECONDS:
+                    pruned_at = monotonic()
+                    await courier.prune()
+                await asyncio.sleep(POLL_SECONDS)
+            await asyncio.gather(*serving.values(), return_exceptions=True)
+
+    asyncio.run(keep())
+
+
+class _Courier:
+    """Serves endpoints, all at once, on the event loop that it is made on."""
+
+    def __init__(self, engine: Engine, clock: Clock, stop: threading.Event) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._stop = stop
+        self.threads = ThreadPoolExecutor(DATABASE_THREADS, "webhooks-database")
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "webhooks-lookup"))
+
+    async def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Ask the database, without keeping anybody else waiting."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, question, *arguments)
+
+    async def look_after(self, serving: dict[int, asyncio.Task[int]]) -> dict[int, asyncio.Task[int]]:
+        """Plan, and begin to serve each endpoint that has work and is not being served."""
+        for endpoint_id, task in serving.items():
+            if task.done() and (error := task.exception()) is not None:
+                log.warning("endpoint not served", endpoint=endpoint_id, error=_said(error))
+        going_on = {endpoint_id: task for endpoint_id, task in serving.items() if not task.done()}
+        try:
+            await self.ask(plan_deliveries, self._engine, self._clock())
+            found = await self.ask(endpoints_with_work, self._engine, self._clock())
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is told, and tried again)
+            log.warning("deliveries not planned", error=_said(error))
+            return going_on
+        begun = {number: asyncio.create_task(self.serve(number)) for number in found if number not in going_on}
+        return going_on | begun
+
+    async def prune(self) -> None:
+        """Delete what arrived long ago; where that fails it is tried again an hour later."""
+        try:
+            await self.ask(prune_deliveries, self._engine, self._clock())
+        except Exception as error:  # noqa: BLE001 (whatever it is, nothing else waits for it)
+            log.warning("deliveries not pruned", error=_said(error))
+
+    async def serve(self, endpoint_id: int) -> int:
+        """Send what an endpoint may be sent, and what follows that, until nothing is left; tell how many attempts."""
+        made = 0
+        flying: set[asyncio.Task[Attempt | None]] = set()
+        async with open_transport() as transport:
+            lookups = _Lookups()
+            try:
+                while True:
+                    batch = await self._claim(endpoint_id, SENT_AT_ONCE - len(flying))
+                    flying |= self._begin(transport, lookups, batch)
+                    if not flying:
+                        return made
+                    done, flying = await asyncio.wait(flying, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                    attempts = [attempt for task in done if (attempt := task.result()) is not None]
+                    await self.ask(record_attempts, self._engine, attempts, self._clock())
+                    made += len(attempts)
+            finally:
+                await _end([*flying, *lookups.going_on])
+
+    async def _claim(self, endpoint_id: int, most: int) -> Batch | None:
+        if self._stop.is_set() or most == 0:
+            return None
+        return await self.ask(claim_deliveries, self._engine, endpoint_id, self._clock(), most)
+
+    def _begin(
+        self, transport: httpx.AsyncBaseTransport, lookups: "_Lookups", batch: Batch | None
+    ) -> set[asyncio.Task[Attempt | None]]:
+        if batch is None:
+            return set()
+        looked_up = lookups.begin(batch.destination)
+        return {
+            asyncio.create_task(self._attempt(transport, batch.destination, looked_up, claim)) for claim in batch.claims
+        }
+
+    async def _attempt(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        destination: Destination,
+        looked_up: asyncio.Task[Found],
+        claim: Claim,
+    ) -> Attempt | None:
+        """Send, and tell what came of it; None where so little is left of the lease that another may send too."""
+        now = self._clock()
+        if now + LIMIT_SECONDS * 1_000_000 >= claim.lease_until_us:
+            return None
+        error = await send(transport, destination, looked_up, claim, now // 1_000_000)
+        if error is not None:
+            log.info("webhook failed", endpoint=claim.endpoint_id, sequence=claim.event_number, error=error)
+        return Attempt(claim, error)
+
+
+class _Lookups:
+    """Looks up the host of one endpoint for each batch; where that hangs, the next ones wait for the same answer."""
+
+    def __init__(self) -> None:
+        self.going_on: list[asyncio.Task[Found]] = []
+
+    def begin(self, destination: Destination) -> asyncio.Task[Found]:
+        """Give the lookup that is going on, or begin one."""
+        if not self.going_on or self.going_on[0].done():
+            self.going_on = [asyncio.create_task(look_up(destination))]
+        return self.going_on[0]
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """End tasks that nobody waits for any more; the leases of what they were sending end by themselves."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

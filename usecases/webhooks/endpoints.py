@@ -1,0 +1,254 @@
+"""Webhooks as an organisation sets them up: endpoints and their secrets."""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.database import reachable, writing
+from fivefold.store.tables.events import Endpoint
+from fivefold.store.webhooks import endpoints
+from fivefold.store.webhooks.outbox import settled_number
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.webhooks.addresses import checked_url
+from fivefold.usecases.webhooks.signing import Secret, live, read_secrets, rotated, written_secrets
+
+SECRET_BYTES = 32
+WRITTEN_FIRST = "whsec_"
+"""A secret begins with it, to be known for one where it turns up by mistake."""
+KEPT_HOURS = 24
+"""How long a secret goes on signing once there is a newer one."""
+MOST_KINDS = 50
+KIND = re.compile(r"[a-z][a-z0-9_.]{0,49}")
+
+_HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class EndpointLine:
+    """An endpoint as it is listed, without its secrets.
+
+    Attributes:
+        kinds: of events that it is told of; all of them where there are none.
+        secrets: how many sign now: two for a while after a rotation.
+        waiting: deliveries that are not sent yet, or are tried again.
+        dead: deliveries that were given up.
+    """
+
+    id: int
+    url: str
+    kinds: tuple[str, ...]
+    enabled: bool
+    private_allowed: bool
+    secrets: int
+    waiting: int
+    dead: int
+    created_us: int
+
+
+@dataclass(frozen=True)
+class MadeSecret:
+    """A new secret of an endpoint, to be shown once: afterwards nobody is told."""
+
+    endpoint_id: int
+    secret: str = field(repr=False)
+
+
+def add_endpoint(
+    engine: Engine,
+    actor: Actor,
+    url: str,
+    *,
+    kinds: Sequence[str] = (),
+    private_allowed: bool = False,
+    http_allowed: bool = False,
+    now_us: int | None = None,
+) -> MadeSecret:
+    """Add an endpoint, to be told of what happens from now on; give its number and its secret.
+
+    Args:
+        engine: the database.
+        actor: who adds it.
+        url: https or http, without a user in it.
+        kinds: of events; all of them by default.
+        private_allowed: it may have an address of a private range. Only whoever is at the machine may say so: to
+            others these are places that the machine can reach, and they cannot.
+        http_allowed: it may be plain http, though not in a private range. Only an operator at the machine may say so.
+        now_us: now, microseconds.
+
+    Raises:
+        ConfigError: the URL, or a kind, is none.
+        ActionRefused: a private range, and the actor is not at the machine.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    if (private_allowed or http_allowed) and not actor.name.startswith("cli:"):
+        raise ActionRefused(
+            "private addresses and plain http can be allowed at the machine only: fivefold webhooks add"
+            " --allow-private, or --allow-http"
+        )
+    target = checked_url(url, private_allowed=private_allowed, http_allowed=http_allowed)
+    wanted = _checked_kinds(kinds)
+    secret = _new_secret()
+    with writing(engine) as session:
+        made = Endpoint(
+            organisation_id=actor.organisation_id,
+            url=str(target),
+            kinds=canonical_json(wanted),
+            secrets=written_secrets([Secret(secret)]),
+            enabled=True,
+            private_allowed=private_allowed,
+            planned_id=settled_number(session),
+            created_us=now,
+        )
+        session.add(made)
+        session.flush()
+        said = {"scheme": target.scheme, "host": target.host, "kinds": wanted, "private_allowed": private_allowed}
+        record(session, actor, made, "added", details=said)
+        return MadeSecret(made.id, secret)
+
+
+def list_endpoints(engine: Engine, actor: Actor, now_us: int | None = None, part: Part = WHOLE) -> Page[EndpointLine]:
+    """List the organisation's endpoints."""
+    now = now_microseconds() if now_us is None else now_us
+    with reachable(), Session(engine) as session:
+        return endpoints.endpoints_of(session, actor.organisation_id, part).map(lambda row: _line(*row, now))
+
+
+def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointLine:
+    return EndpointLine(
+        id=endpoint.id,
+        url=endpoint.url,
+        kinds=tuple(json.loads(endpoint.kinds)),
+        enabled=endpoint.enabled,
+        private_allowed=endpoint.private_allowed,
+        secrets=len(live(read_secrets(endpoint.secrets), now_us)),
+        waiting=waiting,
+        dead=dead,
+        created_us=endpoint.created_us,
+    )
+
+
+def rotate_secret(
+    engine: Engine, actor: Actor, endpoint_id: int, *, kept_hours: int = KEPT_HOURS, now_us: int | None = None
+) -> MadeSecret:
+    """Make an endpoint a new secret; the ones before sign too for so many hours, or end at once where that is 0.
+
+    Raises:
+        ConfigError: a number of hours that cannot be.
+        NotThere: the organisation has no such endpoint.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    if not 0 <= kept_hours <= KEPT_HOURS:
+        raise ConfigError(f"kept_hours is {kept_hours}; it must be from 0 to {KEPT_HOURS}")
+    secret = _new_secret()
+    with writing(engine) as session:
+        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
+        signing = rotated(read_secrets(endpoint.secrets), secret, now, now + kept_hours * _HOUR_US)
+        endpoint.secrets = written_secrets(signing)
+        record(session, actor, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
+        return MadeSecret(endpoint_id, secret)
+
+
+def drop_old_secrets(engine: Engine, actor: Actor, endpoint_id: int, now_us: int | None = None) -> int:
+    """Let only the newest secret sign from now on; tell how many did so before. NotThere where there is none such."""
+    now = now_microseconds() if now_us is None else now_us
+    with writing(engine) as session:
+        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
+        newest, *older = live(read_secrets(endpoint.secrets), now)
+        endpoint.secrets = written_secrets([newest])
+        record(session, actor, endpoint, "old_secrets_dropped", details={"dropped": len(older)})
+        return len(older)
+
+
+def set_enabled(engine: Engine, actor: Actor, endpoint_id: int, *, enabled: bool) -> None:
+    """Let an endpoint be told, or not for now: what happens meanwhile waits, and is told once it is enabled again.
+
+    NotThere where the organisation has no such endpoint. Nothing is changed or recorded where it is so already.
+    """
+    with writing(engine) as session:
+        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
+        if endpoint.enabled != enabled:
+            endpoint.enabled = enabled
+            record(
+                session,
+                actor,
+                endpoint,
+                "enabled" if enabled else "disabled",
+                before={"enabled": not enabled},
+                after={"enabled": enabled},
+            )
+
+
+def remove_endpoint(engine: Engine, actor: Actor, endpoint_id: int) -> int:
+    """Remove an endpoint with all its deliveries, for good; tell how many of these were waiting.
+
+    NotThere where the organisation has no such endpoint.
+    """
+    with writing(engine) as session:
+        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
+        waiting = endpoints.remove(session, endpoint)
+        record(session, actor, endpoint, "removed", details={"waiting": waiting})
+        return waiting
+
+
+def encrypt_secrets(engine: Engine, who: str) -> int:
+    """Encrypt the secrets of all endpoints, of all organisations, with the newest key; tell how many endpoints.
+
+    Afterwards an older key may be taken out of the settings. ConfigError where one cannot be decrypted; then nothing
+    is changed.
+    """
+    with writing(engine) as session:
+        found = endpoints.all_endpoints(session)
+        for endpoint in found:
+            endpoint.secrets = written_secrets(read_secrets(endpoint.secrets))
+            record(session, Actor(endpoint.organisation_id, who), endpoint, "secrets_encrypted")
+        return len(found)
+
+
+def _new_secret() -> str:
+    return WRITTEN_FIRST + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def _checked_kinds(kinds: Sequence[str]) -> list[str]:
+    wanted = sorted(set(kinds))
+    if len(wanted) > MOST_KINDS:
+        raise ConfigError(f"there are {len(wanted)} kinds of events; at most {MOST_KINDS} can be asked for")
+    for kind in wanted:
+        if not KIND.fullmatch(kind):
+            raise ConfigError(f"the kind {kind!r} is none; a kind is a word such as level.reached")
+    return wanted
+
+
+def record(
+    session: Session,
+    actor: Actor,
+    endpoint: Endpoint,
+    action: str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
+    bulk: tuple[int, str] | None = None,
+) -> None:
+    """Record what somebody did to an endpoint, as the last thing in the transaction."""
+    audit.record(
+        session,
+        actor.organisation_id,
+        f"webhook.{action}",
+        ("endpoint", endpoint.id),
+        actor=actor.name,
+        before=before,
+        after=after,
+        details=details,
+        bulk=bulk,
+    )

@@ -1,0 +1,132 @@
+"""Deliveries are planned from the outbox, claimed to be sent, and what came of them is recorded.
+
+A claim is committed before anything is sent, so nothing waits for a receiver but what comes after it for the same
+endpoint and entity. Whoever dies while sending leaves a lease behind; once that ends, somebody sends again.
+`usecases.webhooks.dispatcher` does the sending.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import httpx
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.store.sql.database import reachable, writing
+from fivefold.store.tables.events import Endpoint
+from fivefold.store.webhooks import deliveries
+from fivefold.store.webhooks.deliveries import Behind, Claim, Failure
+from fivefold.store.webhooks.outbox import settled_number
+from fivefold.usecases.webhooks.send import Destination
+from fivefold.usecases.webhooks.signing import live, read_secrets
+
+PLANNED_AT_ONCE = 5_000
+"""Events in one transaction of the planner."""
+KEPT_DAYS = 30
+"""Deliveries that arrived are kept so long, to be replayed by their numbers."""
+PRUNED_AT_ONCE = 5_000
+LEASE_SECONDS = 60
+FIRST_WAIT_SECONDS = 30
+MOST_WAIT_SECONDS = 12 * 3600
+MOST_ATTEMPTS = 14
+JITTER_PERCENT = 20
+"""By so much a wait may be shorter: what failed together does not come back together."""
+_SECOND_US = 1_000_000
+
+
+def wait_us(event_id: str, attempts: int) -> int:
+    """Tell how long to wait after so many failed attempts: 30 s, then twice as long each time, up to 12 hours.
+
+    It is shorter by up to a fifth, by chance that depends on event and attempt alone.
+
+    >>> [round(wait_us("event", attempts) / 1e6) for attempts in (1, 2, 3, 13)]
+    [29, 51, 116, 39476]
+    """
+    full_us = min(FIRST_WAIT_SECONDS << min(attempts - 1, 30), MOST_WAIT_SECONDS) * _SECOND_US
+    chance = int.from_bytes(sha256(f"{event_id}\n{attempts}".encode()).digest()[:4])
+    return full_us - full_us * JITTER_PERCENT * chance // (100 << 32)
+
+
+def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
+    """Make a delivery of every event in the outbox for each endpoint that wants it; tell how many.
+
+    Disabled endpoints are left where they are: enabled again, they are told of everything since.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with reachable(), Session(engine) as session:
+        settled = settled_number(session)
+    planned = 0
+    while waiting := _behind(engine, settled):
+        for behind in waiting:
+            with writing(engine) as session:
+                planned += deliveries.plan(session, behind, now)
+    return planned
+
+
+def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:
+    """Delete deliveries that arrived more than `KEPT_DAYS` ago, some in each transaction; tell how many."""
+    before = (now_microseconds() if now_us is None else now_us) - KEPT_DAYS * DAY_US
+    pruned = 0
+    while True:
+        with writing(engine) as session:
+            part = deliveries.prune(session, before, PRUNED_AT_ONCE)
+        pruned += part
+        if part < PRUNED_AT_ONCE:
+            return pruned
+
+
+def _behind(engine: Engine, settled: int) -> list[Behind]:
+    with reachable(), Session(engine) as session:
+        return deliveries.behind(session, settled, PLANNED_AT_ONCE)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Deliveries to one endpoint that may be sent at once, each of another entity."""
+
+    destination: Destination
+    claims: tuple[Claim, ...]
+
+
+def endpoints_with_work(engine: Engine, now_us: int) -> Sequence[int]:
+    """List endpoints, of all organisations, that may have something to be sent now."""
+    with reachable(), Session(engine) as session:
+        return deliveries.endpoints_with_work(session, now_us)
+
+
+def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -> Batch | None:
+    """Lease up to *most* deliveries that may be sent now; None where there are none."""
+    lease, until_us = uuid.uuid4().hex, now_us + LEASE_SECONDS * _SECOND_US
+    with writing(engine) as session:
+        claims = deliveries.claim(session, endpoint_id, lease, now_us, until_us, most)
+        endpoint = session.get(Endpoint, endpoint_id) if claims else None
+        if endpoint is None:
+            return None
+        secrets = live(read_secrets(endpoint.secrets), now_us)
+        return Batch(Destination(httpx.URL(endpoint.url), endpoint.private_allowed, secrets), tuple(claims))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A delivery that was tried: it arrived, or *error* says why not."""
+
+    claim: Claim
+    error: str | None
+
+
+def record_attempts(engine: Engine, attempts: Sequence[Attempt], now_us: int) -> None:
+    """Record what came of attempts: arrived, to be tried again after a while, or dead after the last one."""
+    by_number = sorted(attempts, key=lambda attempt: attempt.claim.event_number)
+    failures = [_failure(attempt.claim, attempt.error, now_us) for attempt in by_number if attempt.error is not None]
+    if by_number:
+        with writing(engine) as session:
+            deliveries.arrived(session, [attempt.claim for attempt in by_number if attempt.error is None], now_us)
+            deliveries.failed(session, failures, now_us)
+
+
+def _failure(claim: Claim, error: str, now_us: int) -> Failure:
+    made = claim.attempts + 1
+    return Failure(claim, error, None if made >= MOST_ATTEMPTS else now_us + wait_us(claim.event_id, made))

@@ -1,0 +1,159 @@
+"""One webhook over the wire: what it says, and one attempt to bring it to its endpoint."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from ssl import SSLContext
+
+import httpx
+
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import ActionRefused
+from fivefold.store.webhooks.deliveries import Claim
+from fivefold.usecases.webhooks.addresses import addresses_of
+from fivefold.usecases.webhooks.signing import Secret, signature
+
+LIMIT_SECONDS = 10
+"""An attempt takes no longer, from looking up the host to the end of the answer."""
+CONNECT_SECONDS = 4
+"""How long one address is tried for, where the host has others."""
+MOST_ANSWER_BYTES = 65_536
+"""Of an answer that many are read, and thrown away: only its status counts."""
+MOST_ERROR_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where an endpoint's webhooks go, and what signs them now."""
+
+    url: httpx.URL
+    private_allowed: bool
+    secrets: tuple[Secret, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of looking up a host: addresses to connect to, or why there are none."""
+
+    addresses: tuple[str, ...] = ()
+    error: str = ""
+
+
+def body_of(claim: Claim) -> bytes:
+    """Write what a webhook says, as JSON; of what was erased it tells that it happened, and not to whom."""
+    entity = {"type": claim.entity_type, "id": claim.external_id}
+    told = {
+        "event_id": claim.event_id,
+        "sequence": claim.event_number,
+        "kind": claim.kind,
+        "at": from_microseconds(claim.at_us).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "entity": entity,
+        "data": None if claim.body is None else json.loads(claim.body),
+        "erased": claim.body is None,
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def headers_of(claim: Claim, secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> dict[str, str]:
+    """Write the headers of an attempt."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "fivefold",
+        "Fivefold-Event-Id": claim.event_id,
+        "Fivefold-Sequence": str(claim.event_number),
+        "Fivefold-Timestamp": str(timestamp_s),
+        "Fivefold-Signature": signature(secrets, timestamp_s, body),
+    }
+
+
+@cache
+def _trusted() -> SSLContext:
+    """Authorities that certificates are checked against: to read them takes longer than to send a webhook."""
+    return httpx.create_ssl_context()
+
+
+def open_transport() -> httpx.AsyncHTTPTransport:
+    """Open connections to one endpoint, and never to two: they are kept by address, whatever name they were made for.
+
+    The bare transport follows no redirect, keeps no cookie and knows of no proxy.
+    """
+    return httpx.AsyncHTTPTransport(verify=_trusted())
+
+
+async def look_up(destination: Destination) -> Found:
+    """Look up where to connect to, now."""
+    try:
+        return Found(await addresses_of(destination.url, private_allowed=destination.private_allowed))
+    except ActionRefused as error:
+        return Found(error=str(error))
+    except (OSError, UnicodeError) as error:
+        return Found(error=f"{destination.url.host} cannot be looked up: {error}")
+
+
+async def send(
+    transport: httpx.AsyncBaseTransport,
+    destination: Destination,
+    looked_up: Awaitable[Found],
+    claim: Claim,
+    timestamp_s: int,
+) -> str | None:
+    """Bring a webhook to its endpoint; None where it arrived, or else why not, for people.
+
+    It arrived where the answer is 2xx and came to its end, or to its first 64 kB, within the limit.
+    """
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            found = await asyncio.shield(looked_up)
+            if found.error:
+                return found.error
+            body = body_of(claim)
+            status = await _post(
+                transport, destination, found.addresses, headers_of(claim, destination.secrets, timestamp_s, body), body
+            )
+    except TimeoutError:
+        return f"no whole answer within {LIMIT_SECONDS} s"
+    except Exception as error:  # noqa: BLE001 (whatever is wrong with one webhook must be seen, and stop no other)
+        return f"{type(error).__name__}: {error}".rstrip(": ")[:MOST_ERROR_CHARACTERS]
+    if httpx.codes.is_success(status):
+        return None
+    return f"answered {status}{'; redirects are not followed' if httpx.codes.is_redirect(status) else ''}"
+
+
+async def _post(
+    transport: httpx.AsyncBaseTransport,
+    destination: Destination,
+    addresses: Sequence[str],
+    headers: dict[str, str],
+    body: bytes,
+) -> int:
+    for address in addresses[:-1]:
+        try:
+            return await _post_to(transport, destination.url, address, headers, body)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            continue
+    return await _post_to(transport, destination.url, addresses[-1], headers, body)
+
+
+async def _post_to(
+    transport: httpx.AsyncBaseTransport, url: httpx.URL, address: str, headers: dict[str, str], body: bytes
+) -> int:
+    """Connect to an address that was checked; the name is what the receiver is asked for, and must prove to be."""
+    request = httpx.Request(
+        "POST",
+        url.copy_with(host=address),
+        headers={"Host": url.netloc.decode("ascii"), **headers},
+        content=body,
+        extensions={"sni_hostname": url.raw_host.decode("ascii"), "timeout": {"connect": CONNECT_SECONDS}},
+    )
+    response = await transport.handle_async_request(request)
+    try:
+        read = 0
+        async for chunk in response.aiter_raw():
+            read += len(chunk)
+            if read > MOST_ANSWER_BYTES:
+                break
+    finally:
+        await response.aclose()
+    return response.status_code
