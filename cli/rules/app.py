@@ -1,26 +1,10 @@
-"""`fivefold rules`: what a compliance team does with rulesets, on files; each command is in a `cli/rules_*.py`."""
+"""`fivefold rules`: what a compliance team does with rulesets, on files; each command has a module here."""
 
 import typer
 
-from fivefold.cli.rules import assess as rules_assess
-from fivefold.cli.rules import backtest as rules_backtest
-from fivefold.cli.rules import diff as rules_diff
-from fivefold.cli.rules import lint as rules_lint
-from fivefold.cli.rules import run_examples as rules_test
-from fivefold.cli.rules import schema as rules_schema
-from fivefold.cli.rules import thresholds as rules_thresholds
-from fivefold.cli.rules import validate as rules_validate
+from fivefold.cli.rules import assess, backtest, diff, lint, run_examples, schema, thresholds, validate
 
-COMMANDS = (
-    rules_lint,
-    rules_test,
-    rules_assess,
-    rules_diff,
-    rules_backtest,
-    rules_validate,
-    rules_thresholds,
-    rules_schema,
-)
+COMMANDS = (lint, run_examples, assess, diff, backtest, validate, thresholds, schema)
 """The modules that add a command, in the order in which help lists them."""
 
 

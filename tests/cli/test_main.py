@@ -139,8 +139,10 @@ def test_every_command_is_summed_up_by_its_own_first_sentence() -> None:
     }
     added = {name for module, _ in lazy.COMMANDS.values() for name in _added_by(module)}
     assert added == set(lazy.COMMANDS)
-    files = {path.stem for path in Path(lazy.__file__).parent.glob("*.py") if "def add_to(" in path.read_text()}
-    assert {stem for stem in files if not stem.startswith("rules_")} == {module for module, _ in lazy.COMMANDS.values()}
+    folder = Path(lazy.__file__).parent
+    files = {path.relative_to(folder) for path in folder.rglob("*.py") if "def add_to(" in path.read_text()}
+    alone = {".".join(path.with_suffix("").parts) for path in files if path.parent != Path("rules")}
+    assert alone | {"rules.app"} == {module for module, _ in lazy.COMMANDS.values()}
 
 
 def _added_by(module: str) -> list[str]:

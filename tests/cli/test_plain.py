@@ -27,6 +27,6 @@ def test_a_waterfall_on_a_terminal_without_its_signs(encoding: str, home: Home) 
 
 def test_every_sign_that_a_picture_in_text_is_drawn_with_has_a_likeness() -> None:
     root = Path(__file__).parents[2] / "charts"
-    signs = {sign for file in root.glob("*.py") for sign in file.read_text(encoding="utf-8") if ord(sign) > 127}
+    signs = {sign for file in root.rglob("*.py") for sign in file.read_text(encoding="utf-8") if ord(sign) > 127}
     assert signs
     assert {sign for sign in signs if "?" in plain(sign)} == set()

@@ -115,11 +115,10 @@ class Service:
         environment |= {"FIVEFOLD_VAR": str(self.var), "FIVEFOLD_PLANS_FILE": str(self.plans_file), **self.environment}
         if self.database_url:
             environment["FIVEFOLD_DATABASE_URL"] = self.database_url
-        fivefold = (
-            [sys.executable, "-P", "-c", _WITH_FAULTS]
-            if self.faults
-            else [str(Path(sys.executable).parent / "fivefold")]
-        )
+        fivefold = [str(Path(sys.executable).parent / "fivefold")]
+        if self.faults:
+            fivefold = [sys.executable, "-P", "-c", _WITH_FAULTS]
+            environment["PYTHONPATH"] = str(ROOT)  # tests are not installed
         out, error = (log.open("ab") for log in self.logs)
         with out, error:
             self.process = subprocess.Popen(

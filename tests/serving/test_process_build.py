@@ -87,7 +87,7 @@ def test_the_bento_holds_all_code_and_nothing_that_was_generated(built: Path) ->
     for room in ROOMS:
         expected = {Path("fivefold", path.relative_to(ROOT)) for path in (ROOT / room).rglob("*.py")}
         assert expected <= {path.relative_to(sources) for path in sources.rglob("*.py")}, room
-    assert (sources / "fivefold" / "store" / "plans.yaml").is_file()
+    assert (sources / "fivefold" / "store" / "accounts" / "plans.yaml").is_file()
     names = {part for path in sources.rglob("*") for part in path.relative_to(sources).parts}
     assert not names & {"__pycache__", *NO_CODE}
     assert not [path for path in sources.rglob("*") if path.suffix in {".db", ".parquet", ".log"}]

@@ -159,7 +159,7 @@ def test_those_who_append_at_once_make_one_chain(kind: str, tmp_path: Path, fres
 PROCESS = """
 import sys
 from sqlalchemy.orm import Session
-from fivefold.store.audit import append
+from fivefold.store.audit.log import append
 from fivefold.store.audit.chain import Entry
 from fivefold.store.sql.database import open_database, require_current, upgrade
 engine = open_database(sys.argv[1])

@@ -212,6 +212,6 @@ def test_versions_are_made_in_one_place_and_changed_in_none() -> None:
         for room in ("cli", "serving", "store", "usecases")
         for path in root.glob(f"{room}/**/*.py")
     }
-    assert [path.name for path, text in sources.items() if "RulesetVersion(\n" in text] == ["ruleset_commits.py"]
+    assert [path.name for path, text in sources.items() if "RulesetVersion(\n" in text] == ["commit.py"]
     changing = re.compile(r"(update|delete)\((RulesetVersion|version)\b|\bversion\.(\w+) = |UPDATE ruleset_versions")
     assert not [(path.name, found[0]) for path, text in sources.items() if (found := changing.search(text))]
