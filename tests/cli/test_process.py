@@ -25,7 +25,7 @@ def test_from_nothing_to_scores(fresh: Path, tmp_path: Path) -> None:
     pl.read_parquet(rows).sample(fraction=1, shuffle=True, seed=5).write_parquet(mixed)
     assert "grouped by customer" in done(fresh, "sort", mixed, "--output", grouped)
     assert "Version 1 is the champion now." in done(fresh, "train", "--data", grouped, "--config", config)
-    assert "\n1        challenger  " in succeed(fresh, "models")
+    assert "\n1        challenger, champion  " in succeed(fresh, "models")
     assert "Written to" in done(fresh, "score", grouped, "-o", scores, "--as-of", AS_OF)
     assert sorted(pl.read_csv(scores)["user_id"]) == sorted(pl.read_parquet(rows)["user_id"].unique())
 
