@@ -12,6 +12,7 @@ from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url, tex
 from sqlalchemy.util import LRUCache
 
 import fivefold.store.tables.all  # noqa: F401 (so that all tables are among those of Base)
+from fivefold.store import migrations
 from fivefold.store.sql.clocks import TOLERANCE_SECONDS
 from fivefold.store.sql.database import open_database, upgrade
 from fivefold.store.tables.accounts import Base
@@ -89,11 +90,16 @@ def _keeper() -> Engine:
 
 @cache
 def _empty() -> str:
-    """Write what empties all tables and begins all numbers again, several times faster than TRUNCATE."""
+    """Write what empties all tables and begins all numbers again, several times faster than TRUNCATE.
+
+    The version of the schema is the newest again too: a test may have written another one.
+    """
+    newest = max(path.name[:4] for path in Path(migrations.__file__).parent.glob("versions/0*.py"))
+    version = f"UPDATE alembic_version SET version_num = '{newest}'"
     tables = [table.name for table in Base.metadata.sorted_tables]
     sequences = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
     guards_asleep = "SET LOCAL session_replication_role = replica"
-    return "; ".join([_END_OTHERS, guards_asleep, *(f'DELETE FROM "{name}"' for name in tables), sequences])
+    return "; ".join([_END_OTHERS, guards_asleep, *(f'DELETE FROM "{name}"' for name in tables), sequences, version])
 
 
 @contextmanager
