@@ -16,10 +16,11 @@ import numba
 import numpy as np
 from filelock import FileLock
 
-from fivefold.domain.files import protect_folder, replacing
+from fivefold.domain.files import is_own_file, protect_folder, replacing
 from fivefold.domain.settings import read_settings
 
 log = logging.getLogger("fivefold.compiling")
+COMPILING = "The indicators are compiled now, once on this machine and release: about half a minute."
 
 
 def module_of(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleType:
@@ -28,13 +29,14 @@ def module_of(prefix: str, text: str, sources: tuple[str, ...] = ()) -> ModuleTy
     settings = read_settings()
     path = settings.kernels / f"{prefix}_{key}.py"
     with _ONE_AT_A_TIME:
-        for folder in (settings.var, settings.kernels):
+        for folder in (settings.var, settings.kernels, settings.kernels / "__pycache__"):
             protect_folder(folder)
         # One process at a time: of what another is still writing there are no hashes yet.
         with FileLock(settings.kernels / ".lock"):
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
+            if not is_own_file(path) or path.read_text(encoding="utf-8") != text:
                 _announce()
                 _forget(path)
+                path.unlink(missing_ok=True)  # a link would be followed otherwise
                 with replacing(path) as unfinished:
                     unfinished.write_text(text, encoding="utf-8")
             elif not _is_as_kept(path):
@@ -54,9 +56,15 @@ def _sums(path: Path) -> dict[str, str]:
 
 
 def _is_as_kept(path: Path) -> bool:
-    """Tell whether what would be run is what was compiled: every file, and no other."""
+    """Tell whether what would be run is what was compiled: every file, and no other, none of them another account's.
+
+    The hashes alone say nothing of a folder that was open to others once: they could be planted beside the files.
+    """
+    sums = path.with_suffix(".sha256.json")
+    if not all(map(is_own_file, [sums, *_compiled(path)])):
+        return False
     try:
-        kept = json.loads(path.with_suffix(".sha256.json").read_text(encoding="utf-8"))
+        kept = json.loads(sums.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return bool(kept == _sums(path))
@@ -64,6 +72,7 @@ def _is_as_kept(path: Path) -> bool:
 
 def _keep_sums(path: Path) -> None:
     if not _is_as_kept(path):
+        path.with_suffix(".sha256.json").unlink(missing_ok=True)
         with replacing(path.with_suffix(".sha256.json")) as unfinished:
             unfinished.write_text(json.dumps(_sums(path)), encoding="utf-8")
 
@@ -77,7 +86,7 @@ def _forget(path: Path) -> None:
 @lru_cache(maxsize=1)
 def _announce() -> None:
     """Say once what takes so long; the command line prints it."""
-    log.info("The indicators are compiled now, once on this machine and release: about half a minute.")
+    log.info(COMPILING)
 
 
 _ONE_AT_A_TIME = Lock()

@@ -21,7 +21,7 @@ from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
 
 from fivefold.domain.errors import ConfigError, ModelNotFound, RegistryError
-from fivefold.domain.files import make_private_folder
+from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import Settings, without_password
 from fivefold.models.embedded import ARTIFACT, relocate, require_registered
 from fivefold.models.value_model import ValueModel
@@ -96,7 +96,7 @@ class Registry:
 
         Where the folder of the embedded one was moved, its models are found where they are now.
         """
-        make_private_folder(settings.var)
+        protect_folder(settings.var)
         self.settings = settings
         self.name = name
         # One process at a time: where there is none yet this makes it, and MLflow lets two spoil each other's.

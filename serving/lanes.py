@@ -1,4 +1,4 @@
-"""Lanes: threads that organisations share fairly, with an end to how much may wait; and room for large bodies."""
+"""Lanes: threads that organisations share fairly, with an end to how much may wait; and room for bodies."""
 
 import asyncio
 import threading
@@ -15,6 +15,7 @@ Result = TypeVar("Result")
 AGAIN_SECONDS = 2
 """After so long it is worth to ask again where a lane was full: most of what runs there has ended by then."""
 TOO_MANY = "Too many requests of your organisation wait already; send the next ones when those are answered"
+SLOW = "Half of all connections wait for bodies of your token already; nothing was done"
 BUSY = "Too many requests wait already; nothing was done"
 
 
@@ -145,6 +146,28 @@ class Room:
             self._held[organisation] -= size
             if not self._held[organisation]:
                 del self._held[organisation]
+
+
+class Bodies:
+    """Bodies that are on their way, of which none takes much room: a slow one keeps its connection all the same."""
+
+    def __init__(self, most_each: Callable[[], int]) -> None:
+        """Wait for none yet; for at most so many of one token, as *most_each* gives it then."""
+        self._most_each = most_each
+        self._waiting: Counter[int] = Counter()
+
+    @contextmanager
+    def awaited_from(self, token: int) -> Iterator[None]:
+        """Count a body of a token until the block ends; Refusal 503 where too many are on their way. One loop alone."""
+        if self._waiting[token] >= self._most_each():
+            raise Refusal(503, SLOW, headers=_later())
+        self._waiting[token] += 1
+        try:
+            yield
+        finally:
+            self._waiting[token] -= 1
+            if not self._waiting[token]:
+                del self._waiting[token]
 
 
 def _later() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Pages: what a browser is shown, all of it from this machine; and the end of every path that is not documented."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,8 @@ SAFE: Final[Mapping[str, str]] = {
 }
 """A browser loads nothing from elsewhere, and sends nothing there, whatever a page may say."""
 
+PAGE_SECONDS: Final = 5.0
+"""So long a page is waited for that is computed: most take some milliseconds, and the contract a second once."""
 PASSED_ON: Final = ("/v4/", "/v1/")
 PASSED_ON_EXACTLY: Final = frozenset({"/livez", "/healthz"})
 """Everything else of the framework's own answers without a token, and is needed by nobody, or costs too much."""
@@ -45,6 +48,7 @@ class Pages:
         """Stand before *app*, with the pages that are computed when they are asked for."""
         self._app = app
         self._computed = computed
+        self._running: dict[str, asyncio.Future[Response]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -61,8 +65,19 @@ class Pages:
         elif page is None:
             await file_at(path)(scope, receive, send)
         else:
-            # In a thread: the database may be slow to answer, and the requests go on meanwhile.
-            await (await soon(page))(scope, receive, send)
+            await (await self._page(path, page))(scope, receive, send)
+
+    async def _page(self, path: str, page: Callable[[], Response]) -> Response:
+        """Compute a page in a thread, once for all who ask meanwhile; 503 where it hangs, as the database may."""
+        running = self._running.get(path)
+        if running is None:
+            running = self._running[path] = asyncio.ensure_future(soon(page))
+            running.add_done_callback(lambda _: self._running.pop(path))
+        try:
+            async with asyncio.timeout(PAGE_SECONDS):
+                return await asyncio.shield(running)
+        except TimeoutError:
+            return refused(503, "the database does not answer")
 
 
 def file_at(path: str) -> Response:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 from fivefold.domain.errors import Problem
-from fivefold.serving.lanes import Room
+from fivefold.serving.http_protocol import GuardedProtocol
+from fivefold.serving.lanes import Bodies, Room
 from fivefold.serving.responses import Refusal
 from fivefold.serving.v4.contract import TOO_LARGE
 
@@ -13,6 +14,9 @@ SMALL_BYTES = 256_000
 """Up to here a body takes no room that anybody counts: a connection's own buffers are as large."""
 ROOM_BYTES, ROOM_BYTES_EACH = 384_000_000, 192_000_000
 """Large bodies that a worker holds at once, in all and of one organisation: some of the largest."""
+
+BODIES = Bodies(lambda: max(1, GuardedProtocol.most_connections // 2))
+"""Of a worker: no token's slow bodies keep more than half of its connections."""
 
 
 def room_of() -> Room:
@@ -37,11 +41,18 @@ def secret_of(request: Request) -> str:
     return rest.strip() if scheme.lower() == "bearer" else ""
 
 
-async def read_body(request: Request, limit_bytes: int, hold: Callable[[int], None] = lambda _: None) -> bytes:
-    """Read the body; Refusal 413 as soon as it is known to be beyond the limit.
+async def read_body(
+    request: Request, token: int, limit_bytes: int, hold: Callable[[int], None] = lambda _: None
+) -> bytes:
+    """Read the body; Refusal 413 as soon as it is known to be beyond the limit, 503 where too many of its *token* wait.
 
     *hold* is asked for room before it is taken, and may raise Refusal.
     """
+    with BODIES.awaited_from(token):
+        return await _whole(request, limit_bytes, hold)
+
+
+async def _whole(request: Request, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
     announced = header_of(request, b"content-length") or ""
     expected = int(announced) if announced.isdecimal() else 0
     if expected > limit_bytes:

@@ -123,7 +123,10 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
 
 
 def tell_outcome(outcome: "Outcome") -> None:
-    """Say whether what was asked for is done, or proposed and under which number."""
+    """Say whether what was asked for is done, or so already, or proposed and under which number."""
+    if not outcome.changes:
+        say("Nothing is changed: it is so already.")
+        return
     if outcome.proposal is None:
         say("Done at once: nothing decides in this organisation yet.")
         return

@@ -91,7 +91,8 @@ class PlatformDesk:
             plan = self._plans.get(credential.plan)
             self._rates.require(credential.token_id, None if plan is None else plan.requests_per_minute)
             with self._room.held_by(credential.organisation_id) as hold:
-                body = await read_body(request, route.most_bytes(self._limits.body_bytes), hold)
+                most_bytes = route.most_bytes(self._limits.body_bytes)
+                body = await read_body(request, credential.token_id, most_bytes, hold)
                 asked = Asked(self._engine, credential, self._valuer())
                 work = partial(answered_by, route, asked, request, body, self._most_rows(plan))
                 answer = partial(answered_once, route, asked, request, body, work)

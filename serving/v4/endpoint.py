@@ -82,7 +82,7 @@ class Desk:
         if request.query_params.get("user_type", "PERSON") != "PERSON":
             raise Refusal(405, USER_TYPE)
         with self.room.held_by(credential.organisation_id) as hold:
-            body = await read_body(request, self.settings.limits.body_bytes, hold)
+            body = await read_body(request, credential.token_id, self.settings.limits.body_bytes, hold)
             return await self._scored(request, body, credential, plan)
 
     async def _scored(self, request: Request, body: bytes, credential: Credential, plan: Plan) -> Response:

@@ -150,6 +150,8 @@ def _readable_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StoreError(f"the database cannot be used: {error.orig}") from error
+    except PoolTimeout as error:  # all connections wait for it
+        raise StoreError("the database cannot be used: it does not answer") from error
     except CommandError as error:  # a newer program's schema
         raise StoreError(f"the database has a schema that this program does not know: {error}") from error
 

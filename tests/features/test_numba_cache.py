@@ -70,6 +70,34 @@ def test_what_another_wrote_into_the_cache_is_never_run(tmp_path: Path, monkeypa
     assert not planted.exists()
 
 
+@pytest.mark.parametrize("planted_as", ["another account's", "writable for everybody", "a link"])
+def test_what_was_planted_while_the_folder_was_open_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted_as: str
+) -> None:
+    """Whoever could write there once has put bytecode of their own, and hashes that fit it, beside the text."""
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path / "var"))
+    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    kernels = tmp_path / "var" / "kernels"
+    (path,) = kernels.glob("made_*.py")
+    evil, bytecode = tmp_path / "evil.py", Path(cache_from_source(str(path)))
+    evil.write_text("FOUND = 7\n")
+    stamp = path.stat()
+    os.utime(evil, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    py_compile.compile(str(evil), cfile=str(bytecode), dfile=str(path))
+    compiling._keep_sums(path)
+    if planted_as == "a link":
+        bytecode.rename(tmp_path / "elsewhere")
+        bytecode.symlink_to(tmp_path / "elsewhere")
+    elif planted_as == "writable for everybody":
+        bytecode.chmod(0o666)
+    else:
+        if os.geteuid() != 0:
+            pytest.skip("only root can give a file to another account")
+        for each in (bytecode, path.with_suffix(".sha256.json")):
+            os.chown(each, 12345, -1)
+    assert module_of("made", "FOUND = 5\n").FOUND == 5
+
+
 def test_the_cache_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path / "var"))
     module_of("made", "FOUND = 5\n")

@@ -1,6 +1,7 @@
 """The registry, on a real embedded MLflow."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from fivefold.domain.errors import ConfigError, FingerprintMismatch, ModelError, ModelNotFound
+from fivefold.domain.settings import Settings
 from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
 from tests.models.making import (
     AS_OF,
@@ -167,3 +169,13 @@ def test_the_logged_model_is_a_real_mlflow_model_with_its_signature(filled: Regi
     found = mlflow.models.get_model_info("models:/value/1")
     assert found.signature.inputs.input_names() == list(value_model().indicators)
     assert found.signature.outputs.input_names() == ["expected_value", "percentile", "score", "category"]
+
+
+def test_a_folder_of_another_account_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are loaded from there, and what loads them is run."""
+    there = Settings(var=tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="it must belong to this account"):
+        Registry(there, "value")
+    assert list(tmp_path.iterdir()) == []

@@ -268,6 +268,28 @@ def test_answers_that_are_taken_slowly_come_whole() -> None:
     assert asyncio.run(run()) > LARGE_BYTES
 
 
+def test_a_slow_body_that_is_not_read_does_not_keep_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a good token a caller is answered before its body; it may not go on sending for ever."""
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(__name__ + ".application", answered({"detail": "no"}))
+
+    async def run() -> tuple[bytes, float]:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n")
+            begun, answer = perf_counter(), b""
+            while not reader.at_eof() and perf_counter() - begun < 5:
+                with contextlib.suppress(TimeoutError, ConnectionError):
+                    answer += await asyncio.wait_for(reader.read(65_536), 0.05)
+                writer.write(b"x")
+            await ended(writer)
+            return answer, perf_counter() - begun
+
+    answer, seconds = asyncio.run(run())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert seconds < 3
+
+
 def test_websockets_are_not_spoken() -> None:
     upgrade = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n"
     answer = ask(upgrade + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")

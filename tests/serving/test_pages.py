@@ -3,11 +3,13 @@
 import asyncio
 import json
 import re
+from threading import Event
 
 import pytest
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message
 
+from fivefold.serving import pages as serving_pages
 from fivefold.serving.error_middleware import Edge
 from fivefold.serving.pages import EXPLORER, FILES, OURS, Pages
 from fivefold.serving.responses import answered
@@ -92,3 +94,33 @@ def test_pages_are_only_read() -> None:
         start = ask(path, "POST")[0]
         assert start["status"] == 405
         assert dict(start["headers"])[b"allow"] == b"GET, HEAD"
+
+
+def test_probes_of_a_database_that_hangs_are_503_in_time_and_take_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were 504 after the limit of a request, and held the threads in which tokens are looked up."""
+    monkeypatch.setattr(serving_pages, "PAGE_SECONDS", 0.1)
+    go_on, begun = Event(), []
+
+    def hangs() -> Response:
+        begun.append(1)
+        assert go_on.wait(20)
+        return answered([{"detail": "ready"}])
+
+    edge = Edge(Pages(BENTOML, {"/readyz": hangs}), Watching(Holding(None)), 5)  # type: ignore[arg-type]  # stands in
+
+    async def story() -> tuple[list[int], list[int]]:
+        asked = [exchange(edge, path="/readyz") for _ in range(6)]
+        while_it_hangs = [messages[0]["status"] for messages in await asyncio.gather(*asked)]
+        go_on.set()
+        await asyncio.sleep(0.05)
+        return while_it_hangs, [(await exchange(edge, path="/readyz"))[0]["status"]]
+
+    assert asyncio.run(story()) == ([503] * 6, [200])
+    assert len(begun) == 2
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/", "/docs"])
+def test_a_probe_may_add_a_parameter_against_caches(path: str) -> None:
+    pages = Pages(BENTOML, dict.fromkeys(("/readyz", "/metrics"), lambda: answered([])))
+    asked = exchange(Edge(pages, Watching(Holding(None)), 5), path=path, query="_=1732190000")  # type: ignore[arg-type]  # stands in
+    assert asyncio.run(asked)[0]["status"] == 200

@@ -78,7 +78,8 @@ def define_type(
             setattr(row, part, _joined(part, getattr(row, part), given))
         session.flush()
         after = vars(_line(row))
-        _record(session, actor, row, before, after)
+        if after != before:
+            _record(session, actor, row, before, after)
         return TypeLine(**after)
 
 

@@ -79,7 +79,10 @@ def set_roles(
     wanted = _checked(roles)
     with writing(engine) as session:
         found = _present(session, actor, member_id)
-        lost = set(roles_of(found)) - wanted
+        before = set(roles_of(found))
+        if wanted == before:
+            return _line(found)
+        lost = before - wanted
         found.roles = written_roles(wanted)
         ended = end_tokens(session, found.id, lost, now)
         _record(session, actor, found, "member.roles_set", lost=sorted(lost), ended=ended)

@@ -154,6 +154,13 @@ def put_rates_in(
     return _line(row)
 
 
+def rates_in_force(session: Session, actor: Actor, base: str, source: str, content: str) -> RateTableLine | None:
+    """Give the table that holds where it is this one; None where another does."""
+    newest = newest_rates(session, actor.organisation_id)
+    same = newest is not None and (newest.base_currency, newest.source, newest.content) == (base, source, content)
+    return _line(newest) if newest is not None and same else None
+
+
 def list_rate_tables(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[RateTableLine]:
     """List the tables, the newest first."""
     with reachable(), Session(engine) as session:

@@ -15,7 +15,7 @@ from fivefold.store.accounts.organisation_lock import hold_organisation
 from fivefold.store.rulesets.proposals import anything_decided
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in
+from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in, settings_of
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.reasons import checked_reason
 
@@ -91,4 +91,7 @@ def require_two_people(engine: Engine, actor: Actor, reason: str) -> Settings:
     why = checked_reason(reason)
     with writing(engine) as session:
         hold_organisation(session, actor.organisation_id)
+        settings = settings_of(session, actor.organisation_id)
+        if settings.sole_operator_us is None:
+            return settings
         return set_sole_operator_in(session, actor, None, why)

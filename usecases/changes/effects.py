@@ -10,9 +10,9 @@ from fivefold.domain.errors import ActionRefused
 from fivefold.risk.facts.lists import read_list
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.usecases.accounts.lists import ListPut, put_list_in
-from fivefold.usecases.accounts.rate_tables import RateTableLine, put_rates_in
-from fivefold.usecases.accounts.settings import Settings, SettingsGiven, change_settings_in
+from fivefold.usecases.accounts.lists import ListPut, missing_versions, put_list_in
+from fivefold.usecases.accounts.rate_tables import RateTableLine, put_rates_in, rates_in_force
+from fivefold.usecases.accounts.settings import Settings, SettingsGiven, change_settings_in, settings_of
 from fivefold.usecases.changes.contents import (
     Content,
     Fact,
@@ -93,6 +93,25 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             return None  # the override itself says the rest; a copy of it here would outlast an erasure
         case TagChanged() | ScreeningCleared() | RecordChanged():
             _apply_fact(session, actor, content, now_us)
+            return None
+
+
+def already(session: Session, actor: Actor, content: Content) -> Result:
+    """Give the result of a content that says what is so already; None where it changes something, or cannot be done.
+
+    A call that is sent again so adds no row, makes nobody due, and asks no second person.
+    """
+    match content:
+        case SettingsChanged():
+            present = settings_of(session, actor.organisation_id)
+            given = {name: value for name, value in asdict(content).items() if value is not None}
+            return present if replace(present, **given) == present else None
+        case ListVersionsAdded():
+            left = missing_versions(session, actor.organisation_id, read_list(content.list))
+            return ListPut((), 0) if left is None else None
+        case RatesReplaced():
+            return rates_in_force(session, actor, content.base, content.source, content.rates)
+        case _:
             return None
 
 

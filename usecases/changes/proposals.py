@@ -48,7 +48,7 @@ from fivefold.usecases.changes.contents import (
     read_content,
     written,
 )
-from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse
+from fivefold.usecases.changes.effects import Champions, Result, already, apply_content, rehearse
 from fivefold.usecases.changes.reach import reach_of
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
@@ -103,10 +103,11 @@ class ProposalLine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What asking for a change gave: it was done at once, with a result, or is proposed."""
+    """What asking for a change gave: it was done at once, with a result, or is proposed, or is so already."""
 
     result: Result
     proposal: ProposalLine | None
+    changes: bool = True
 
 
 def ask_for(
@@ -118,7 +119,7 @@ def ask_for(
     reach: Mapping[str, Any] | None = None,
     champions: Champions | None = None,
 ) -> Outcome:
-    """Propose a change; it is done at once where it needs one person alone.
+    """Propose a change; it is done at once where it needs one person alone, and nothing happens where it is so already.
 
     *reach*: whom, where that is known already. *champions*: to promote a model with, where it is about one.
 
@@ -129,6 +130,8 @@ def ask_for(
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
         _hold(session, actor)
+        if (result := already(session, actor, content)) is not None:
+            return Outcome(result, None, changes=False)
         if _one_person_suffices(session, actor, content):
             return Outcome(apply_content(session, actor, content, reason.strip(), now), None)
         why = checked_reason(reason)

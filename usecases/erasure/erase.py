@@ -85,6 +85,8 @@ def hold(
 def _put_hold(
     session: Session, actor: Actor, entity: Entity, put: tuple[int, str], before: dict[str, int | str | None], now: int
 ) -> None:
+    if (entity.hold_until_us, entity.hold_reason) == put:
+        return
     entity.hold_until_us, entity.hold_reason = put
     audit.record(
         session,

@@ -113,8 +113,8 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
             ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by"),
             [(of, entity, tag, begin, row.until_us, actor.name) for (entity, tag, begin), row in added.items()],
         )
-        for key, (_, row) in changed.items():
-            session.execute(update(Tag).where(Tag.id == key).values(until_us=row.until_us))
+        if changed:
+            session.execute(update(Tag), [{"id": key, "until_us": row.until_us} for key, (_, row) in changed.items()])
         _refuse_falls(watch, known, rows, "tag")
         touched = [entity for entity, _, _ in added] + [entity for entity, _ in changed.values()]
         taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
@@ -187,9 +187,9 @@ def put_records(
         columns = ("opened_us", "closed_us", "outcome", "status", "content")
         names = ("organisation_id", "kind", "external_id", "entity_id", *columns)
         made = _add(session, "records", names, added)
-        for record, said in changed:
-            values = dict(zip(columns, said, strict=True))
-            session.execute(update(Record).where(Record.id == record.id).values(**values))
+        if changed:
+            news = [{"id": record.id, **dict(zip(columns, said, strict=True))} for record, said in changed]
+            session.execute(update(Record), news)
         _refuse_falls(watch, known, rows, "number")
         earlier = [record.id for record, said in changed if _moment(said) < _moment(record.said)]
         if earlier:

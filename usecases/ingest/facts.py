@@ -60,6 +60,8 @@ def set_tag(
 ) -> None:
     """Set a tag on an entity, from now until a moment (not included) or without end. One that it has gets the new end.
 
+    Where it has the tag with that end already, nothing is stored.
+
     Raises:
         NotThere: there is no such entity.
         ConfigError: the tag or its end is not right.
@@ -82,6 +84,8 @@ def set_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, until_u
     """Set a tag in a transaction that the caller ends, and that holds the entity; errors are those of `set_tag`."""
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
+    if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
+        return
     before, ended = _end_live(session, entity, tag, now)
     made = Tag(
         organisation_id=entity.organisation_id,
@@ -161,6 +165,8 @@ def add_screening(
 ) -> None:
     """Note that an entity was screened for something, and whether anything was found: clean ones count too.
 
+    One of the same moment and result that is there already is the same one, and is not stored again.
+
     Raises:
         NotThere: there is no such entity.
         ConfigError: the moment is still to come.
@@ -190,6 +196,9 @@ def add_screening_in(
 ) -> None:
     """Note a screening in a transaction that the caller ends, and that keeps the entity."""
     _refuse_future("a screening", at, now)
+    same = (Screening.screening == screening, Screening.found.is_(found), Screening.at_us == at)
+    if session.scalar(select(Screening.id).where(Screening.entity_id == entity.id, *same).limit(1)) is not None:
+        return
     made = Screening(
         organisation_id=entity.organisation_id,
         entity_id=entity.id,

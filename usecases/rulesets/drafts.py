@@ -61,6 +61,8 @@ def save_draft(
 ) -> DraftSaved:
     """Save a draft as it is written: it may still be wrong, as long as it names its ruleset and its entity type.
 
+    What one of its editors saves again unchanged is the same revision.
+
     Args:
         engine: the database.
         actor: is among the draft's editors from now on.
@@ -86,6 +88,8 @@ def save_draft(
                 family_id=family.id, revision=NO_DRAFT if newest is None else revision_of(newest), editors="[]"
             )
             session.add(draft)
+        if draft.document == document and actor.name in editors_of(draft):
+            return DraftSaved(name, type_name, draft.revision, tuple(editors_of(draft)))
         editors = tuple(dict.fromkeys([*editors_of(draft), actor.name]))
         draft.document, draft.edited_us = document, now
         draft.revision, draft.editors = draft.revision + 1, canonical_json(list(editors))

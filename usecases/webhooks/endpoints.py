@@ -165,6 +165,8 @@ def drop_old_secrets(engine: Engine, actor: Actor, endpoint_id: int, now_us: int
     with writing(engine) as session:
         endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
         newest, *older = live(read_secrets(endpoint.secrets), now)
+        if not older:
+            return 0
         endpoint.secrets = written_secrets([newest])
         record(session, actor, endpoint, "old_secrets_dropped", details={"dropped": len(older)})
         return len(older)

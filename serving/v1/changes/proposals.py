@@ -45,7 +45,7 @@ class Proposal(Shown):
 
 
 class Proposed(Shown):
-    """The proposal that was made of what was asked for; null where it was done at once, as nothing decides yet."""
+    """The proposal that was made of what was asked for; null where nothing decides yet, or it is so already."""
 
     proposal: Proposal | None
 

@@ -356,13 +356,13 @@ def parts_of(*bodies: bytes) -> list[Message]:
 def test_a_body_is_read_whole_whatever_its_parts() -> None:
     for parts in ([b""], [b"abc"], [b"a", b"", b"bc"], [b"abcd", b"e"]):
         request = request_of(parts=parts_of(*parts))
-        assert run(lambda request=request: read_body(request, 5)) == b"".join(parts)  # type: ignore[misc]  # bound at once
+        assert run(lambda request=request: read_body(request, 1, 5)) == b"".join(parts)  # type: ignore[misc]  # bound at once
 
 
 def test_a_body_beyond_the_limit_is_413_before_it_is_all_there() -> None:
     unread = parts_of(b"x" * 3, b"x" * 3, b"x" * 10**6)
     with pytest.raises(Refusal) as caught:
-        run(lambda: read_body(request_of(parts=unread), 5))
+        run(lambda: read_body(request_of(parts=unread), 1, 5))
     assert (caught.value.status, caught.value.text) == (413, "Request Entity Too Large")
     assert caught.value.problems is not None
     assert str(caught.value.problems[0]) == "row 0: body is too large; allowed: 5 bytes"
@@ -370,10 +370,10 @@ def test_a_body_beyond_the_limit_is_413_before_it_is_all_there() -> None:
 
 def test_a_body_that_is_announced_beyond_the_limit_is_not_even_begun() -> None:
     with pytest.raises(Refusal, match="Request Entity Too Large"):
-        run(lambda: read_body(request_of(headers={"content-length": "6"}), 5))
+        run(lambda: read_body(request_of(headers={"content-length": "6"}), 1, 5))
     for length in ("5", "0", "many", "-1", "²"):
         request = request_of(headers={"content-length": length}, parts=parts_of(b"abc"))
-        assert run(lambda request=request: read_body(request, 5)) == b"abc"  # type: ignore[misc]  # bound at once
+        assert run(lambda request=request: read_body(request, 1, 5)) == b"abc"  # type: ignore[misc]  # bound at once
 
 
 def test_a_caller_who_leaves_in_the_middle_is_not_answered() -> None:
@@ -382,7 +382,7 @@ def test_a_caller_who_leaves_in_the_middle_is_not_answered() -> None:
         {"type": "http.disconnect"},
     ]
     with pytest.raises(ClientDisconnect):
-        run(lambda: read_body(request_of(parts=parts), 5))
+        run(lambda: read_body(request_of(parts=parts), 1, 5))
 
 
 def test_the_limit_of_bytes_holds_over_http_with_and_without_a_length(place: Place) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from time import perf_counter
 
 import pytest
@@ -20,7 +21,9 @@ from fivefold.usecases.accounts.tokens import create_token
 from tests.store import databases
 from tests.store.silence import Way, way_to
 
-SECONDS = 0.5
+SECONDS = 1.5
+"""Of an answer that comes: many times what one takes, on a machine that is busy too."""
+FAR_BELOW_FOR_EVER_SECONDS = 60
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def test_a_connection_that_went_silent_in_the_pool_is_replaced(engine: Engine, w
     way.go_silent()
     begun = perf_counter()
     assert ask(engine) == 1
-    assert perf_counter() - begun < 10 * SECONDS
+    assert perf_counter() - begun < FAR_BELOW_FOR_EVER_SECONDS
     require_current(engine)
 
 
@@ -69,6 +72,18 @@ def test_a_statement_that_takes_long_without_a_limit_is_waited_for(way: Way) -> 
     with patient.connect() as connection:
         connection.execute(text("SELECT pg_sleep(0.7)"))
     patient.dispose()
+
+
+def test_where_all_connections_wait_the_schema_cannot_be_looked_at(way: Way) -> None:
+    """It is an answer to a probe, not a fault of ours."""
+    small = open_database(way.url)
+    with ExitStack() as taken:
+        for _ in range(20):
+            taken.enter_context(small.connect())
+        small.pool._timeout = 0.1  # type: ignore[attr-defined]  # 30 seconds otherwise
+        with pytest.raises(StoreError, match="does not answer"):
+            require_current(small)
+    small.dispose()
 
 
 def test_what_the_address_says_itself_holds(way: Way) -> None:
@@ -96,7 +111,7 @@ def test_scoring_recovers_from_a_database_that_went_silent(engine: Engine, way: 
     way.go_silent()
     begun = perf_counter()
     assert asyncio.run(score()) is True
-    assert perf_counter() - begun < 20 * SECONDS
+    assert perf_counter() - begun < FAR_BELOW_FOR_EVER_SECONDS
     book.stop()
 
 
