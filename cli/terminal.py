@@ -216,12 +216,12 @@ def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
 
     The champion of the embedded registry is read where it lies: opening MLflow takes longer than scoring a file.
     """
-    from fivefold.models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
+    from fivefold.models.embedded import embedded_champion, load_embedded_champion  # noqa: PLC0415 (imports LightGBM)
 
     require_name(name)
-    kept = None if uri else kept_champion(read_settings(), name)
+    kept = None if uri else embedded_champion(read_settings(), name)
     if kept is not None:
-        return load_kept(kept)
+        return load_embedded_champion(kept)
     registry = open_registry(name)
     return registry.load_uri(uri) if uri else registry.load_champion()
 

@@ -1,4 +1,4 @@
-"""The score curve: where a predicted value stands in the reference portfolio."""
+"""The score curve: the place of a predicted value in the reference portfolio."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -20,7 +20,7 @@ class ScoreCurve:
     Attributes:
         values: distinct reference predictions, money, rising.
         percentiles: the percentile of each.
-        customers: how many customers the reference holds.
+        customers: number of customers in the reference.
     """
 
     values: Floats
@@ -46,7 +46,7 @@ class ScoreCurve:
         return np.interp(predictions, self.values, self.percentiles)
 
     def share_below(self, percentile: float) -> float:
-        """Give the share of the reference (0 to 1) that stands below a percentile.
+        """Give the share of the reference (0 to 1) below a percentile.
 
         >>> ScoreCurve.of(np.array([10.0, 20.0, 20.0, 40.0])).share_below(0.6)
         0.75

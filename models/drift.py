@@ -1,4 +1,4 @@
-"""The training reference: how the indicators and the score were spread, to tell later how far they have drifted."""
+"""The drift reference: the distributions of the indicators and the score in training, and the index of drift."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,9 +11,9 @@ from fivefold.features.reading.string_columns import fast
 BUCKETS = 10
 """Parts of about equally many reference customers; one more bucket, the first, holds undefined values."""
 LEAST_CUSTOMERS = 500
-"""Below this the index says more about chance than about drift."""
+"""With fewer customers the index measures chance rather than drift."""
 STABLE, SHIFTED = 0.1, 0.25
-"""Of the index: below the first nothing happened, from the second on it must be looked into."""
+"""Bounds of the index: below the first is no drift, from the second on it must be investigated."""
 _LEAST_SHARE = 1e-4
 """Stands in for an empty bucket, whose logarithm would be infinite."""
 
@@ -21,8 +21,8 @@ SCORE = "score"
 
 
 @dataclass(frozen=True)
-class Reference:
-    """Buckets of the reference portfolio.
+class DriftReference:
+    """Buckets of the reference portfolio, by column.
 
     Attributes:
         names: the indicators in order, then `score`.
@@ -36,7 +36,7 @@ class Reference:
 
     @classmethod
     def of(cls, names: tuple[str, ...], matrix: Floats, scores: Floats) -> Self:
-        """Cut every column of n x F indicators, and the n scores, at its tenths; many zeros stand apart."""
+        """Cut every column of n x F indicators, and the n scores, at its tenths; frequent zeros get a bucket."""
         columns = np.column_stack([matrix, scores])
         edges = np.full((columns.shape[1], BUCKETS - 1), np.inf)
         for number in range(columns.shape[1]):
@@ -44,21 +44,24 @@ class Reference:
             if len(known):
                 cuts = _cuts(known)
                 edges[number, : len(cuts)] = cuts
-        made = cls((*names, SCORE), edges, np.zeros((len(edges), BUCKETS + 1), dtype=np.int64))
-        made.count(made.counts, matrix, scores)
-        return made
+        reference = cls((*names, SCORE), edges, np.zeros((len(edges), BUCKETS + 1), dtype=np.int64))
+        reference.count(reference.counts, matrix, scores)
+        return reference
 
     def count(self, counts: Integers, matrix: Floats, scores: Floats) -> None:
-        """Add the buckets of n x F indicators and n scores to *counts*, in place: all that is ever kept of them."""
-        wanted, given = (len(self.names), BUCKETS + 1), (matrix.shape[1] + 1, counts.shape[1])
-        if not wanted == counts.shape == given or self.edges.shape != (wanted[0], BUCKETS - 1):
+        """Add the buckets of n x F indicators and n scores to *counts*, in place; nothing else of them is kept."""
+        shape = len(self.names), BUCKETS + 1
+        if not shape == counts.shape == (matrix.shape[1] + 1, counts.shape[1]) or self.edges.shape != (
+            shape[0],
+            BUCKETS - 1,
+        ):
             raise ValueError(
-                f"the counts are {counts.shape} and the indicators {matrix.shape}; the reference is {wanted}"
+                f"the counts are {counts.shape} and the indicators {matrix.shape}; the reference is {shape}"
             )
         fast().count_buckets(np.ascontiguousarray(matrix), scores, self.edges, counts)
 
     def empty(self) -> Integers:
-        """Give counts to begin with."""
+        """Give counts of 0 in the shape of the reference."""
         return np.zeros_like(self.counts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,8 +81,8 @@ class Reference:
 def _cuts(known: Floats) -> Floats:
     """Give at most nine rising edges of about equally full buckets.
 
-    Where more than a tenth are 0, zero stands apart and the others are cut by themselves: with nine tenths at 0 all of
-    the others would share one bucket, and could grow a hundredfold unseen.
+    Where more than a tenth are 0, zero has a bucket of its own and the others are cut by themselves. Otherwise, with
+    nine tenths at 0, all others would share one bucket and could grow a hundredfold unnoticed.
     """
     fixed = np.empty(0)
     if (known == 0).mean() > 1 / BUCKETS:
@@ -90,14 +93,14 @@ def _cuts(known: Floats) -> Floats:
     inner = np.linspace(0, 1, BUCKETS + 1 - len(fixed))[1:-1]
     cuts = np.quantile(known, inner, method="inverted_cdf")
     if len(fixed):
-        cuts = cuts[cuts < known.max()]  # above the largest there would be nothing
+        cuts = cuts[cuts < known.max()]  # a bucket above the largest would be empty
     return np.unique(np.concatenate([fixed, cuts]))
 
 
 def stability_index(reference: Integers, counts: Integers) -> float | None:
     """Population stability index of one column; None where too few customers were counted.
 
-    Source: Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 stable, above 0.25 a shift to be looked into.
+    Source: Siddiqi, "Credit Risk Scorecards" (2006): below 0.1 stable, above 0.25 a shift to investigate.
 
     >>> stability_index(np.array([0, 500, 500]), np.array([0, 500, 500]))
     0.0
@@ -110,7 +113,7 @@ def stability_index(reference: Integers, counts: Integers) -> float | None:
 
 
 def stability_verdict(index: float | None) -> str:
-    """Say what an index means; `unknown` where there is none.
+    """Name what an index means; `unknown` where there is none.
 
     >>> stability_verdict(0.02), stability_verdict(0.3), stability_verdict(None)
     ('stable', 'shifted', 'unknown')

@@ -1,7 +1,7 @@
-"""The embedded registry's own file, read and mended without MLflow, which takes seconds to import.
+"""The embedded registry's database file, read and updated without MLflow, which takes seconds to import.
 
-Only two things are done here: addresses follow the folder when it is moved, and the champion's folder is looked up.
-Whatever does not look as expected (another release of MLflow may lay its tables out otherwise) is left to MLflow.
+This module does two things: it rewrites addresses when the folder was moved, and it looks up the champion's folder.
+A file in an unexpected form (another release of MLflow may have other tables) is left to MLflow.
 """
 
 import sqlite3
@@ -27,13 +27,13 @@ _WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The champion as the file of the registry has it.
+class EmbeddedChampion:
+    """The champion as the registry's file records it.
 
     Attributes:
         version: its number.
         folder: of its value model.
-        content_hash: what was registered; None where nothing was noted.
+        content_hash: of the model that was registered; None where it was not recorded.
     """
 
     version: int
@@ -42,16 +42,16 @@ class Kept:
 
 
 def relocate(settings: Settings) -> int:
-    """Make the addresses of artifacts those of the present folder; give how many experiments were moved.
+    """Point the addresses of artifacts to the present folder; return the number of experiments changed.
 
-    MLflow keeps absolute addresses, so a folder that was moved or restored elsewhere would lose every model.
-    An experiment stays as it is where its files are still where they were and not in the present folder.
+    MLflow stores absolute addresses, so a folder that was moved or restored elsewhere would lose every model.
+    An experiment stays unchanged while its files are at the old place and not in the present folder.
     """
     if not settings.embedded or not settings.registry.is_file():
         return 0
     with suppress(sqlite3.Error), closing(sqlite3.connect(settings.registry, timeout=_WAIT_SECONDS)) as database:
-        moved = [pair for pair in _locations(database, settings.artifacts) if _has_moved(*pair)]
-        for before, now in moved:
+        changes = [pair for pair in _locations(database, settings.artifacts) if _has_moved(*pair)]
+        for before, now in changes:
             for table, column in _ADDRESSES:
                 database.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 (names of ours)
@@ -59,12 +59,12 @@ def relocate(settings: Settings) -> int:
                     (now.as_uri(), len(before) + 1, before, len(before) + 1, f"{before}/"),
                 )
         database.commit()
-        return len(moved)
+        return len(changes)
     return 0
 
 
-def kept_champion(settings: Settings, name: str) -> Kept | None:
-    """Find the champion of a model; None where there is none, or where MLflow itself must be asked."""
+def embedded_champion(settings: Settings, name: str) -> EmbeddedChampion | None:
+    """Find the champion of a model; None where there is none, or where only MLflow can find it."""
     if not settings.embedded or not settings.registry.is_file():
         return None
     relocate(settings)
@@ -79,29 +79,29 @@ def kept_champion(settings: Settings, name: str) -> Kept | None:
         ).fetchone()
         path = None if row is None else _path(row[1] or "")
         if path is not None and (path / ARTIFACT).is_dir():
-            return Kept(int(row[0]), path / ARTIFACT, row[2])
+            return EmbeddedChampion(int(row[0]), path / ARTIFACT, row[2])
     return None
 
 
-def load_kept(kept: Kept) -> ValueModel:
-    """Load the champion that was found; errors as of `ValueModel.load`, and ModelError where it is another one."""
-    model = ValueModel.load(kept.folder)
-    require_registered(model, kept.content_hash, f"version {kept.version}")
+def load_embedded_champion(champion: EmbeddedChampion) -> ValueModel:
+    """Load the champion; errors as of `ValueModel.load`, and ModelError where it is not the registered model."""
+    model = ValueModel.load(champion.folder)
+    require_registered(model, champion.content_hash, f"version {champion.version}")
     return model
 
 
 def require_registered(model: ValueModel, content_hash: str | None, where: str) -> None:
-    """Raise ModelError where a model is not the one whose hash was noted when it was registered, if one was."""
+    """Raise ModelError where a model does not have the hash that was recorded at its registration, if any was."""
     if content_hash and content_hash != model.content_hash:
         raise ModelError(f"{where} is not the model that was registered: its files were changed since")
 
 
 def _locations(database: sqlite3.Connection, artifacts: Path) -> list[tuple[str, Path]]:
-    """List where each experiment of ours keeps its files, beside where it would keep them now."""
-    found = database.execute("SELECT name, artifact_location FROM experiments").fetchall()
+    """List the address of each of our experiments, beside the folder where its files belong now."""
+    rows = database.execute("SELECT name, artifact_location FROM experiments").fetchall()
     return [
         (location, artifacts / name)
-        for name, location in found
+        for name, location in rows
         if (path := _path(location or "")) is not None and path.parts[-2:] == (artifacts.name, name)
     ]
 

@@ -108,7 +108,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
         }
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that NaN is welcome and that values are not negative."""
+        """Declare to scikit-learn that X may have NaN and that y is not negative."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.target_tags.positive_only = True

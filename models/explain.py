@@ -20,7 +20,7 @@ from fivefold.models.value_model import Scores, ValueModel
 
 _SLOPE_STEP = 1e-3
 _NO_DIFFERENCE = 1e-9
-"""Below this share of the contributions' size, score - base over margin - expected margin is 0/0."""
+"""Below this share of the contributions' size, (score - base) / (margin - expected margin) is 0 / 0."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ def explain(model: ValueModel, matrix: Floats) -> Explanations:
     """Explain the scores of n x F indicators, within 1e-9."""
     scores = model.scores(matrix)
     if not len(matrix):
-        anyone = explain(model, np.full((1, matrix.shape[1]), np.nan))  # the base is the same for all
-        return Explanations(anyone.base, np.empty(matrix.shape), scores, matrix, model.catalogue.indicators)
+        other = explain(model, np.full((1, matrix.shape[1]), np.nan))  # the base is the same for all
+        return Explanations(other.base, np.empty(matrix.shape), scores, matrix, model.catalogue.indicators)
     shap = np.asarray(model.booster.predict(matrix, pred_contrib=True, num_threads=1))
     shap, expected = shap[:, :-1], shap[:1, -1]
     base = float(_score_at(model, expected)[0])
     points = shap * _factors(model, shap, expected, scores.score - base)[:, None]
-    # What rounding left over goes to the largest contribution, so that the sum is exact.
+    # The rounding error goes to the largest contribution, so that the sum is exact.
     largest = np.abs(points).argmax(axis=1)
     for row, column in enumerate(largest.tolist()):
         points[row, column] += fsum((scores.score[row], -base, *(-points[row]).tolist()))
@@ -62,24 +62,24 @@ def explain(model: ValueModel, matrix: Floats) -> Explanations:
 def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
     """Write one customer's explanation as the shared `Breakdown`, all indicators, largest first."""
     parts = [
-        _contribution(made, float(value), float(points), currency)
-        for made, value, points in zip(
+        _contribution(indicator, float(value), float(points), currency)
+        for indicator, value, points in zip(
             explanations.indicators, explanations.matrix[row], explanations.points[row], strict=True
         )
     ]
     return Breakdown(explanations.base, Breakdown(explanations.base, tuple(parts)).largest_first())
 
 
-def explained(model: ValueModel, explanations: Explanations, row: int) -> dict[str, Any]:
-    """Write everything behind one customer's score as JSON has it, in the service and at the terminal."""
-    found = breakdown(explanations, row, model.currency)
+def explanation_content(model: ValueModel, explanations: Explanations, row: int) -> dict[str, Any]:
+    """Give everything behind one customer's score as plain data, for JSON in the service and at the terminal."""
+    parts = breakdown(explanations, row, model.currency)
     return {
         "expected_value": float(explanations.scores.expected_value[row]),
         "currency": model.currency,
         "horizon_days": model.horizon_days,
         "percentile": float(explanations.scores.percentile[row]),
         "reference_date": day_text(model.test_as_of),
-        "base": found.base,
+        "base": parts.base,
         "contributions": [
             {
                 "indicator": part.name,
@@ -89,9 +89,9 @@ def explained(model: ValueModel, explanations: Explanations, row: int) -> dict[s
                 "points": part.points,
                 "sentence": part.sentence,
             }
-            for part in found.contributions
+            for part in parts.contributions
         ],
-        "families": found.families(),
+        "families": parts.families(),
     }
 
 
@@ -114,14 +114,21 @@ def value_text(value: float, unit: str, currency: str) -> str:
     return f"{value:,.0f}"
 
 
-def _contribution(made: Indicator, value: float, points: float, currency: str) -> Contribution:
+def _contribution(indicator: Indicator, value: float, points: float, currency: str) -> Contribution:
     verb = "raises the score by" if points > 0 else "lowers the score by"
     effect = f"{verb} {abs(points):.3f}" if points else "does not change the score"
-    seen = value_text(value, made.unit, currency)
-    sentence = f"{made.meaning.rstrip('.')}: {seen}; {effect}."
-    unit = made.unit.replace("money", currency)
+    text = value_text(value, indicator.unit, currency)
+    sentence = f"{indicator.meaning.rstrip('.')}: {text}; {effect}."
+    unit = indicator.unit.replace("money", currency)
     return Contribution(
-        made.name, made.family, None if isnan(value) else value, unit, points, sentence, made.label, seen
+        indicator.name,
+        indicator.family,
+        None if isnan(value) else value,
+        unit,
+        points,
+        sentence,
+        indicator.label,
+        text,
     )
 
 

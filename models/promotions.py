@@ -1,6 +1,6 @@
-"""Promotions: who made which version champion, when, why, and what it replaced. Appended, never rewritten.
+"""Promotions: who made which version champion, when, why, and what it replaced. Records are only appended.
 
-Each one is a run in an experiment of its own in MLflow, so that the registry's alias and its history live together.
+Each promotion is a run in an experiment of its own in MLflow, so that the alias and its history are in one place.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fivefold.domain.account import account_name
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ModelError, PromotionRefused
-from fivefold.models.registry import CHAMPION, Registry, Version
+from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
 
 PROMOTE, ROLLBACK = "promote", "rollback"
 
@@ -25,7 +25,7 @@ class Promotion:
         who: the account of the machine that did it, by its number there, whatever the environment says; or the two
             members who proposed and approved it.
         why: the gate's verdict, or the operator's reason.
-        forced: done against the gate, or where it could not compare.
+        forced: the gate forbade it, or could not compare.
     """
 
     at_us: int
@@ -37,30 +37,30 @@ class Promotion:
     forced: bool
 
 
-def history(registry: Registry) -> list[Promotion]:
+def promotion_history(registry: Registry) -> list[Promotion]:
     """List every promotion and rollback, oldest first."""
     runs = registry.client.search_runs(
         [registry.experiment(_experiment(registry))],
         filter_string="attributes.status = 'FINISHED'",
         max_results=10_000,
     )
-    return sorted((_read(run.data.tags) for run in runs), key=lambda found: found.at_us)
+    return sorted((_read(run.data.tags) for run in runs), key=lambda promotion: promotion.at_us)
 
 
 def promote(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
-    """Make a version champion: `planned_promotion`, carried out."""
-    return carry_out(registry, planned_promotion(registry, number, force=force, reason=reason))
+    """Make a version champion: plan the promotion and apply it."""
+    return apply_promotion(registry, plan_promotion(registry, number, force=force, reason=reason))
 
 
 def rollback(registry: Registry, reason: str = "") -> Promotion:
-    """Make the champion before the present one champion again: `planned_rollback`, carried out."""
-    return carry_out(registry, planned_rollback(registry, reason))
+    """Make the champion before the present one champion again: plan the rollback and apply it."""
+    return apply_promotion(registry, plan_rollback(registry, reason))
 
 
-def planned_promotion(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
-    """Say what would make a version champion, if the gate allowed it against the champion that serves now.
+def plan_promotion(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
+    """Plan to make a version champion, if the gate allowed it against the champion that serves now.
 
-    PromotionRefused where it did not, or judged it against another champion; *force* with a *reason* overrules.
+    PromotionRefused where the gate forbade it or judged it against another champion; *force* with a *reason* overrules.
     """
     version, champion = registry.version(number), registry.champion()
     if champion is not None and champion.number == number:
@@ -74,34 +74,34 @@ def planned_promotion(registry: Registry, number: int, *, force: bool = False, r
     return _planned(registry, PROMOTE, number, champion, why, forced=force)
 
 
-def planned_rollback(registry: Registry, reason: str = "") -> Promotion:
-    """Say what would make the champion before the present one champion again; once more goes one further back."""
-    served: list[int] = []
-    for change in history(registry):
+def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
+    """Plan to make the champion before the present one champion again; a second rollback goes one further back."""
+    champions: list[int] = []
+    for change in promotion_history(registry):
         if change.action == PROMOTE:
-            served.append(change.version)
-        elif served:
-            served.pop()
-    if len(served) < 2:
+            champions.append(change.version)
+        elif champions:
+            champions.pop()
+    if len(champions) < 2:
         raise PromotionRefused("there is nothing to roll back to: no champion was replaced before")
     why = reason.strip() or "rolled back"
-    return _planned(registry, ROLLBACK, served[-2], registry.champion(), why, forced=False)
+    return _planned(registry, ROLLBACK, champions[-2], registry.champion(), why, forced=False)
 
 
-def served_between(registry: Registry, first_us: int, last_us: int) -> list[Promotion]:
+def promotions_between(registry: Registry, first_us: int, last_us: int) -> list[Promotion]:
     """List the promotions in force at some time from *first_us* to *last_us*, oldest first."""
-    changes = history(registry)
+    changes = promotion_history(registry)
     before = [change for change in changes if change.at_us <= first_us]
     return before[-1:] + [change for change in changes if first_us < change.at_us <= last_us]
 
 
-def served_on(registry: Registry, moment_us: int) -> list[Promotion]:
-    """List what served at a moment, or all through a day where the moment is a day's midnight UTC."""
-    return served_between(registry, moment_us, moment_us + DAY_US - 1 if moment_us % DAY_US == 0 else moment_us)
+def promotions_on(registry: Registry, moment_us: int) -> list[Promotion]:
+    """List the promotions in force at a moment; all of that day where the moment is a midnight UTC."""
+    return promotions_between(registry, moment_us, moment_us + DAY_US - 1 if moment_us % DAY_US == 0 else moment_us)
 
 
-def _refusal(version: Version, champion: Version | None) -> str:
-    """Say why the gate's verdict does not allow this promotion now; empty where it does."""
+def _refusal(version: RegisteredVersion, champion: RegisteredVersion | None) -> str:
+    """Give the reason why the gate's verdict does not allow this promotion now; empty where it does."""
     judged_against = version.tags.get("gate_champion", "")
     serving = str(champion.number) if champion else ""
     if champion is not None and judged_against != serving:
@@ -112,30 +112,30 @@ def _refusal(version: Version, champion: Version | None) -> str:
 
 
 def _planned(
-    registry: Registry, action: str, number: int, champion: Version | None, why: str, *, forced: bool
+    registry: Registry, action: str, number: int, champion: RegisteredVersion | None, why: str, *, forced: bool
 ) -> Promotion:
     replaced = champion.number if champion else None
     _require_loads(registry, number)
     return Promotion(now_microseconds(), action, number, replaced, account_name(), why, forced)
 
 
-def carry_out(registry: Registry, made: Promotion) -> Promotion:
-    """Do what was planned, and keep it in MLflow: the record is opened first, and counts once the alias has moved."""
-    tags = {name: "" if value is None else str(value) for name, value in vars(made).items()}
+def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
+    """Move the alias and record it in MLflow: the record is opened first, and counts once the alias has moved."""
+    tags = {name: "" if value is None else str(value) for name, value in vars(promotion).items()}
     run = registry.client.create_run(
-        registry.experiment(_experiment(registry)), tags=tags, run_name=f"{made.action} {made.version}"
+        registry.experiment(_experiment(registry)), tags=tags, run_name=f"{promotion.action} {promotion.version}"
     )
     try:
-        registry.set_alias(CHAMPION, made.version)
+        registry.set_alias(CHAMPION, promotion.version)
     except BaseException:
         registry.client.set_terminated(run.info.run_id, "FAILED")
         raise
     registry.client.set_terminated(run.info.run_id, "FINISHED")
-    return made
+    return promotion
 
 
 def _require_loads(registry: Registry, number: int) -> None:
-    """Raise PromotionRefused where a version could not serve; force does not overrule that."""
+    """Raise PromotionRefused where a version does not load; force does not overrule that."""
     try:
         registry.load(number)
     except ModelError as error:

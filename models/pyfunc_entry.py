@@ -1,6 +1,6 @@
 """How MLflow loads a registered value model: indicators in, scores out. Logged as code, not pickled.
 
-The packages that it needs go with the model, so it loads where fivefold is not installed.
+The code that it needs is stored with the model, so it loads where fivefold is not installed.
 """
 
 import sys
@@ -24,7 +24,7 @@ class ScoringModel(PythonModel):
     """Scores a data frame whose columns are the catalogue's indicators."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the value model that was logged; FingerprintMismatch where it is of another catalogue."""
+        """Load the logged value model; FingerprintMismatch where it was trained on another catalogue."""
         self.value_model = ValueModel.load(Path(context.artifacts["value_model"]))
 
     def predict(

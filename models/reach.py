@@ -1,4 +1,4 @@
-"""How far a customer's history reaches: one that was sent in part is scored as a newer customer's."""
+"""How far back a customer's history reaches: a customer whose history is incomplete is scored as a newer one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +9,14 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features.histories import Histories
 
 ENOUGH_DAYS = 365
-"""With so many days sent a few per cent of the segments differ; docs/results.md has the table."""
+"""With so many days a few per cent of the segments differ from those of whole histories; see docs/results.md."""
 GAP_DAYS = 30
-"""A first transaction may come so long after the account was opened without anything missing."""
+"""So many days may lie between the opening of an account and its first transaction though no row is missing."""
 
 
 @dataclass(frozen=True)
-class Reach:
-    """From when to when a history reaches, microseconds.
+class HistoryReach:
+    """The time that a history covers, microseconds.
 
     Attributes:
         first: its first row.
@@ -40,23 +40,22 @@ class Reach:
 
     @property
     def short(self) -> bool:
-        """Tell whether rows are probably missing that would change the score."""
+        """Whether rows are probably missing that would change the score."""
         return self.days < ENOUGH_DAYS and self.missing_days > GAP_DAYS
 
     def __str__(self) -> str:
         """Write it for people.
 
-        >>> print(Reach(10 * DAY_US, 0, 20 * DAY_US))
+        >>> print(HistoryReach(10 * DAY_US, 0, 20 * DAY_US))
         10 days of history, from 10 days after the account was created
         """
-        said = f"{self.days:,} days of history, from {self.missing_days:,} days after the account was created"
-        return (
-            f"{said}: with less than {ENOUGH_DAYS} days sent, an old customer is scored as a new one" * self.short
-            or said
-        )
+        text = f"{self.days:,} days of history, from {self.missing_days:,} days after the account was created"
+        if self.short:
+            text += f": with less than {ENOUGH_DAYS} days sent, an old customer is scored as a new one"
+        return text
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Give it as plain data for JSON."""
         return {
             "from": day_text(self.first),
             "user_created": day_text(self.created),
@@ -66,8 +65,8 @@ class Reach:
         }
 
 
-def reaches(histories: Histories, as_of: int) -> list[Reach]:
-    """Tell of every customer, each with at least one row."""
+def history_reaches(histories: Histories, as_of: int) -> list[HistoryReach]:
+    """Give the reach of every customer; each must have at least one row."""
     starts = histories.offsets[:-1]
     created = np.minimum.reduceat(histories.created, starts)
-    return [Reach(*pair, as_of) for pair in zip(histories.time[starts].tolist(), created.tolist(), strict=True)]
+    return [HistoryReach(*pair, as_of) for pair in zip(histories.time[starts].tolist(), created.tolist(), strict=True)]

@@ -1,6 +1,6 @@
-"""The registry: MLflow keeps every version; the alias `champion` says which one serves.
+"""The registry: MLflow keeps every version; the alias `champion` names the one that serves.
 
-It is embedded in SQLite, or another MLflow where `MLFLOW_TRACKING_URI` names one: a server keeps the files then.
+It is embedded in SQLite, or the MLflow that `MLFLOW_TRACKING_URI` names; a server then keeps the files.
 """
 
 import json
@@ -33,12 +33,12 @@ PARENT_TAG = "recalibration_of"
 ABSENT_TAG = "absent_columns"
 """Tag of a version whose training data lacked columns: their names, with spaces between."""
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""What MLflow answers where there is no such model, or no such alias of it."""
+"""MLflow's error codes for a model or an alias that does not exist."""
 
 _ADDRESS = "MLFLOW_TRACKING_URI"
 _VARIABLE: Any = MLFLOW_TRACKING_URI
-_SERVED = ("http://", "https://", "databricks")
-"""Addresses of servers, which say themselves where files are kept."""
+_SERVERS = ("http://", "https://", "databricks")
+"""Addresses of servers, which decide themselves where files are kept."""
 
 # MLflow would try for minutes to reach a server that is down.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -47,7 +47,7 @@ for _noisy in ("mlflow", "alembic", "urllib3"):
 
 
 @dataclass(frozen=True)
-class Version:
+class RegisteredVersion:
     """One registered version, as the registry knows it without loading the model.
 
     Attributes:
@@ -92,14 +92,14 @@ class Registry:
     """The versions of one named model in one MLflow."""
 
     def __init__(self, settings: Settings, name: str) -> None:
-        """Open the registry, making the embedded one where there is none yet; RegistryError where it cannot be asked.
+        """Open the registry, creating the embedded one if needed; RegistryError where it cannot be asked.
 
-        Where the folder of the embedded one was moved, its models are found where they are now.
+        Where the folder of the embedded one was moved, the addresses of its models are updated.
         """
         protect_folder(settings.var)
         self.settings = settings
         self.name = name
-        # One process at a time: where there is none yet this makes it, and MLflow lets two spoil each other's.
+        # One process at a time: this may create the registry, and two processes would damage each other's.
         with FileLock(settings.var / "mlflow.lock"):
             relocate(settings)
             self.client = self._client()
@@ -109,66 +109,67 @@ class Registry:
         try:
             client = MlflowClient(uri, uri)
             if not self.settings.embedded:
-                client.search_registered_models(max_results=1)  # what is wrong with the address is said here, once
+                client.search_registered_models(max_results=1)  # a wrong address fails here, once
         except Exception as error:
             if self.settings.embedded:
                 raise
             # MLflow, its drivers and its HTTP client have no error in common.
-            shown, why = self.settings.tracking_shown, _one_line(error)
-            raise RegistryError(f"{_ADDRESS} is {shown}, which cannot be asked: {why}") from None
+            raise RegistryError(
+                f"{_ADDRESS} is {self.settings.tracking_shown}, which cannot be asked: {_one_line(error)}"
+            ) from None
         return client
 
     def use(self) -> None:
         """Make this registry the one at MLflow's global address, by which it logs runs."""
         before = _VARIABLE.get_raw()
         mlflow.set_tracking_uri(self.settings.tracking_uri)
-        # MLflow writes the environment as well, which would speak for every registry that is opened later.
+        # MLflow also sets the environment variable, which would apply to every registry that is opened later.
         if before is None:
             _VARIABLE.unset()
         else:
             _VARIABLE.set(before)
 
     def experiment(self, name: str) -> str:
-        """Give the identifier of an experiment, making it where there is none yet."""
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        served = self.settings.tracking_uri.startswith(_SERVED)
-        location = None if served else (self.settings.artifacts / name).as_uri()
+        """Give the identifier of an experiment, which is created if needed."""
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is not None:
+            return str(experiment.experiment_id)
+        on_server = self.settings.tracking_uri.startswith(_SERVERS)
+        location = None if on_server else (self.settings.artifacts / name).as_uri()
         return str(self.client.create_experiment(name, artifact_location=location))
 
-    def versions(self) -> list[Version]:
+    def versions(self) -> list[RegisteredVersion]:
         """List the versions, newest first."""
-        found = self.client.search_model_versions(f"name = '{self.name}'", max_results=10_000)
-        # A search does not tell the aliases; the model itself does.
-        return sorted((self._version(version) for version in found), key=lambda version: -version.number)
+        versions = self.client.search_model_versions(f"name = '{self.name}'", max_results=10_000)
+        # A search leaves out the aliases; the registered model has them.
+        return sorted((self._version(version) for version in versions), key=lambda version: -version.number)
 
-    def version(self, number: int) -> Version:
+    def version(self, number: int) -> RegisteredVersion:
         """Find one version; ModelNotFound names those that there are."""
         try:
             return self._version(self.client.get_model_version(self.name, str(number)))
         except MlflowException:
-            there = ", ".join(str(version.number) for version in self.versions()) or "none yet: run `fivefold train`"
-            raise ModelNotFound(f"{self.name} has no version {number}; there are: {there}") from None
+            versions = ", ".join(str(version.number) for version in self.versions()) or "none yet: run `fivefold train`"
+            raise ModelNotFound(f"{self.name} has no version {number}; there are: {versions}") from None
 
-    def find(self, uri: str) -> Version:
+    def find(self, uri: str) -> RegisteredVersion:
         """Find a version of this model by MLflow's address.
 
         Raises:
             ConfigError: it is no address, or one of another model.
             ModelNotFound: there is no such version or alias.
         """
-        name, at, rest = address(uri)
+        name, at, rest = parse_model_uri(uri)
         if name != self.name:
             raise ConfigError(f"{uri} is a version of {name}, and {self.name} was asked for: give --name {name}")
         if not at:
             return self.version(int(rest))
-        found = self._aliased(rest)
-        if found is None:
+        version = self._aliased(rest)
+        if version is None:
             raise ModelNotFound(f"{self.name} has no version with the alias {rest}")
-        return found
+        return version
 
-    def champion(self) -> Version | None:
+    def champion(self) -> RegisteredVersion | None:
         """Find the version that serves; None where nothing was promoted yet."""
         return self._aliased(CHAMPION)
 
@@ -176,11 +177,11 @@ class Registry:
         """Register a logged model as the next version, and as challenger; give its number."""
         if not self.client.search_registered_models(f"name = '{self.name}'"):
             self.client.create_registered_model(self.name)
-        made = self.client.create_model_version(
+        version = self.client.create_model_version(
             self.name, uri, run_id, tags=tags, description=description, model_id=model_id
         )
-        self.set_alias(CHALLENGER, int(made.version))
-        return int(made.version)
+        self.set_alias(CHALLENGER, int(version.version))
+        return int(version.version)
 
     def set_alias(self, alias: str, number: int) -> None:
         """Move an alias to a version."""
@@ -217,24 +218,24 @@ class Registry:
         if not uri.startswith("models:/"):
             raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
         model = self._load(uri)
-        name, at, rest = address(uri)
+        name, at, rest = parse_model_uri(uri)
         ask = self.client.get_model_version_by_alias if at else self.client.get_model_version
         require_registered(model, ask(name, rest).tags.get("content_hash"), uri)
         return model
 
     def _load(self, uri: str) -> ValueModel:
         self.use()
-        # Files of the embedded registry are read where they are; those of a server are copied here for the moment.
+        # The embedded registry's files are read in place; a server's files are copied to a temporary folder.
         with tempfile.TemporaryDirectory(prefix="fivefold-") as folder:
-            there = None if self.settings.embedded else folder
+            target = None if self.settings.embedded else folder
             try:
-                found = mlflow.artifacts.download_artifacts(uri, dst_path=there)
+                artifacts = mlflow.artifacts.download_artifacts(uri, dst_path=target)
             except (MlflowException, OSError) as error:
                 why = _one_line(error)
                 raise ModelNotFound(f"{uri} cannot be loaded from {self.settings.tracking_shown}: {why}") from None
-            return ValueModel.load(Path(found) / ARTIFACT)
+            return ValueModel.load(Path(artifacts) / ARTIFACT)
 
-    def _aliased(self, alias: str) -> Version | None:
+    def _aliased(self, alias: str) -> RegisteredVersion | None:
         try:
             return self._version(self.client.get_model_version_by_alias(self.name, alias))
         except MlflowException as error:
@@ -242,38 +243,38 @@ class Registry:
                 raise
             return None
 
-    def _version(self, found: ModelVersion) -> Version:
+    def _version(self, version: ModelVersion) -> RegisteredVersion:
         aliases = self.client.get_registered_model(self.name).aliases
-        metrics = self.client.get_run(found.run_id).data.metrics if found.run_id else {}
-        return Version(
-            int(found.version),
-            int(found.creation_timestamp) * 1_000,
-            tuple(sorted(alias for alias, number in aliases.items() if str(number) == str(found.version))),
-            found.run_id or "",
-            dict(found.tags),
+        metrics = self.client.get_run(version.run_id).data.metrics if version.run_id else {}
+        return RegisteredVersion(
+            int(version.version),
+            int(version.creation_timestamp) * 1_000,
+            tuple(sorted(alias for alias, number in aliases.items() if str(number) == str(version.version))),
+            version.run_id or "",
+            dict(version.tags),
             metrics,
         )
 
 
-def without(absent: tuple[str, ...]) -> str:
-    """Say what data lacked.
+def absent_columns_text(absent: tuple[str, ...]) -> str:
+    """Name the columns that training data lacked.
 
-    >>> without(("user_balance", "user_created")), without(())
+    >>> absent_columns_text(("user_balance", "user_created")), absent_columns_text(())
     ('without user_balance, user_created', 'with every column')
     """
     return f"without {', '.join(absent)}" if absent else "with every column"
 
 
-def address(uri: str) -> tuple[str, bool, str]:
-    """Take a model's address apart: its name, whether an alias follows, and the version or the alias.
+def parse_model_uri(uri: str) -> tuple[str, bool, str]:
+    """Parse MLflow's address of a model: its name, whether an alias follows, and the version or the alias.
 
-    >>> address("models:/value/3"), address("models:/value@champion")
+    >>> parse_model_uri("models:/value/3"), parse_model_uri("models:/value@champion")
     (('value', False, '3'), ('value', True, 'champion'))
     """
-    found = re.fullmatch(r"models:/([\w.-]+)(?:/([1-9][0-9]{0,8})|@([\w.-]+))", uri)
-    if found is None:
+    match = re.fullmatch(r"models:/([\w.-]+)(?:/([1-9][0-9]{0,8})|@([\w.-]+))", uri)
+    if match is None:
         raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
-    name, version, alias = found.groups()
+    name, version, alias = match.groups()
     return name, alias is not None, alias or version
 
 

@@ -15,12 +15,12 @@ from fivefold.models.value_model import ValueModel
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """Some customers' scores.
+    """The scores of some customers.
 
     Attributes:
         table: user_id, score (unrounded), category, expected_value (money), currency, percentile; more if asked for.
-        left_out: customers without a row by the as-of, or with one that does not say what the model reads; they have
-            no score.
+        left_out: customers without a row by the as-of, or with a row that lacks a value which the model reads; they
+            have no score.
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
     """
 
@@ -45,8 +45,8 @@ def score_histories(
     model: ValueModel, histories: Histories, as_of: int, *, explained: bool = False, compare_as_of: int | None = None
 ) -> ScoredBatch:
     """Score the customers of one container; one customer is a batch of one."""
-    matrix, seen = model.matrix(histories, as_of)
-    known = (seen > 0) & ~model.unknown(histories, as_of)
+    matrix, row_counts = model.matrix(histories, as_of)
+    known = (row_counts > 0) & ~model.unknown(histories, as_of)
     scores = model.scores(matrix[known])
     user_ids = histories.user_ids.filter(known)
     table = pl.DataFrame(
@@ -62,19 +62,19 @@ def score_histories(
     if compare_as_of is not None:
         table = table.with_columns(_before(model, histories, compare_as_of, known, scores.score))
     if explained:
-        found = explain(model, matrix[known])
-        points = {f"points_{name}": found.points[:, number] for number, name in enumerate(model.catalogue.names)}
-        table = table.with_columns(pl.Series("base", np.full(len(table), found.base)), **_series(points))
+        explanations = explain(model, matrix[known])
+        points = {f"points_{name}": explanations.points[:, number] for number, name in enumerate(model.catalogue.names)}
+        table = table.with_columns(pl.Series("base", np.full(len(table), explanations.base)), **_series(points))
     newest = int(histories.time.max()) if histories.rows else None
     return ScoredBatch(table, int((~known).sum()), newest)
 
 
 def _before(model: ValueModel, histories: Histories, as_of: int, known: np.ndarray, now: np.ndarray) -> list[pl.Series]:
-    matrix, seen = model.matrix(histories, as_of)
-    there = seen[known] > 0
+    matrix, row_counts = model.matrix(histories, as_of)
+    is_scored = row_counts[known] > 0
     before = model.scores(matrix[known])
-    scores = pl.Series("score_before", np.where(there, before.score, np.nan)).fill_nan(None)
-    category = pl.Series("category_before", np.where(there, before.category, ""), dtype=pl.String).replace("", None)
+    scores = pl.Series("score_before", np.where(is_scored, before.score, np.nan)).fill_nan(None)
+    category = pl.Series("category_before", np.where(is_scored, before.category, ""), dtype=pl.String).replace("", None)
     return [scores, category, (pl.Series(now) - scores).alias("move")]
 
 

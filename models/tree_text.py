@@ -1,12 +1,11 @@
-"""What LightGBM must not be given: it follows the numbers in the text of trees without a look at where they lead.
+"""Checks of the text of trees before LightGBM reads it: LightGBM follows the numbers in it unchecked.
 
-A child that is no node ends the process, and one that leads back holds it for ever, as soon as a customer comes whose
-indicators lead there; to run a model once does not find it. A leaf that is no number makes scores that are none.
+A child that is no node ends the process, and a child that leads back to its parent makes an endless loop, as soon as a
+customer's indicators lead there; a trial run may not find it. A leaf that is not a number gives scores that are not.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from itertools import count
 
 from fivefold.domain.errors import ModelError
 
@@ -16,7 +15,7 @@ _HEADER = {"num_class": "1", "num_tree_per_iteration": "1"}
 
 
 def require_trees(text: str, columns: int) -> None:
-    """Refuse trees that do not end at a leaf, whatever row they are given.
+    """Refuse trees in which some row of indicators would not reach a leaf.
 
     Args:
         text: of a booster, as LightGBM writes it.
@@ -33,24 +32,24 @@ def require_trees(text: str, columns: int) -> None:
         if header[name] != value:
             raise ModelError(f"the trees have {name}={header[name]}; it must be {value}")
     sizes = _whole(header["tree_sizes"])
-    left = (separator + rest)[1:]
-    for number, size in zip(count(), sizes):
-        block, left = left[: max(size, 0)], left[max(size, 0) :]
+    remaining = (separator + rest)[1:]
+    for number, size in enumerate(sizes):
+        block, remaining = remaining[: max(size, 0)], remaining[max(size, 0) :]
         if not block.startswith(b"Tree=%d\n" % number) or block.count(b"Tree=") != 1:
             raise ModelError(f"tree {number} does not stand where the sizes of the trees say")
         _require_tree(_lines(block, f"tree {number}"), f"tree {number}", columns)
-    if not left.startswith(b"end of trees"):
+    if not remaining.startswith(b"end of trees"):
         raise ModelError("the trees do not end where their sizes say")
 
 
 def _lines(block: bytes, name: str) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in block.decode().split("\n"):
         key, separator, value = line.partition("=")
-        if separator and key in found:
+        if separator and key in fields:
             raise ModelError(f"{name} has two lines {key}")
-        found[key] = value
-    return found
+        fields[key] = value
+    return fields
 
 
 def _require_tree(lines: Mapping[str, str], name: str, columns: int) -> None:
@@ -67,11 +66,11 @@ def _require_tree(lines: Mapping[str, str], name: str, columns: int) -> None:
         raise ModelError(f"{name} must have {nodes} features below {columns}")
     if len(decisions) != nodes or any(decision & _CATEGORICAL for decision in decisions):
         raise ModelError(f"{name} must have {nodes} decisions between numbers")
-    # An infinite one is LightGBM's own: it parts what is missing from all that is there.
+    # LightGBM itself writes infinite thresholds: they part missing values from all others.
     if not _all(lambda value: not math.isnan(value), lines["threshold"], nodes):
         raise ModelError(f"{name} must have {nodes} thresholds that are numbers")
     sides = [_whole(lines[side]) for side in ("left_child", "right_child")]
-    # A node is made after its parent, so children that come later are enough for every way to have an end.
+    # LightGBM writes a node after its parent. If every child comes later, every path has an end.
     onward = all(child < 0 or child > parent for side in sides for parent, child in enumerate(side))
     if not onward or sorted(sides[0] + sides[1]) != [*range(-leaves, 0), *range(1, nodes)]:
         raise ModelError(f"{name} has children that are not its {nodes} nodes and {leaves} leaves, each once")
@@ -81,6 +80,6 @@ def _whole(text: str) -> list[int]:
     return [int(part) for part in text.split()]
 
 
-def _all(holds: Callable[[float], bool], text: str, number: int) -> bool:
+def _all(is_valid: Callable[[float], bool], text: str, count: int) -> bool:
     values = [float(part) for part in text.split()]
-    return len(values) == number and all(map(holds, values))
+    return len(values) == count and all(map(is_valid, values))

@@ -1,4 +1,4 @@
-"""The value model: everything that turns indicators into a score, in one folder that travels together."""
+"""The value model: everything that turns indicators into a score, saved as one folder."""
 
 import hashlib
 import json
@@ -24,9 +24,8 @@ from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, columns_of, indicators
 from fivefold.features.schema import NULLABLE
 from fivefold.models.curve import ScoreCurve, score_at
-from fivefold.models.drift import Reference
-from fivefold.models.one_row import OneRow, one_row
-from fivefold.models.prediction import expected_value
+from fivefold.models.drift import DriftReference
+from fivefold.models.prediction import SingleRowPredictor, expected_value, single_row_predictor
 from fivefold.models.tree_text import require_trees
 
 FORMAT = 2
@@ -56,7 +55,7 @@ class ValueModel:
 
     Attributes:
         booster: LightGBM's trees; columns in the order of `indicators`.
-        objective: LightGBM's objective, which tells how a margin becomes money.
+        objective: LightGBM's objective, which decides how a margin becomes money.
         curve: places a prediction in the reference portfolio.
         cut_points: three scores between the segments.
         rates: the exchange rates that training used, and every prediction uses.
@@ -64,9 +63,9 @@ class ValueModel:
         indicators: column names.
         fingerprint: of the catalogue that the model was trained with.
         definition: what a customer's value is: horizon, fees, margin and currency.
-        test_as_of: the moment (microseconds) whose portfolio is the reference; nothing after it was learnt from.
-        reference: how that portfolio's indicators and scores were spread, to tell drift from.
-        absent: columns that the training data lacked (`features.schema.ABSENT`): no history is read with them.
+        test_as_of: the moment (microseconds) whose portfolio is the reference; the trees learnt from nothing later.
+        reference: the distribution of that portfolio's indicators and scores, against which drift is measured.
+        absent: columns that the training data lacked (`features.schema.ABSENT`); the model does not read them.
     """
 
     booster: lightgbm.Booster
@@ -79,7 +78,7 @@ class ValueModel:
     fingerprint: str
     definition: Mapping[str, Any]
     test_as_of: int
-    reference: Reference
+    reference: DriftReference
     absent: tuple[str, ...] = ()
 
     @property
@@ -99,7 +98,7 @@ class ValueModel:
 
     @property
     def settlement_lag_us(self) -> int:
-        """Microseconds before an as-of of which the indicators see nothing, because rows of then may still arrive."""
+        """Microseconds before an as-of that the indicators leave out, because rows of that time may still arrive."""
         return int(self.definition.get("settlement_lag_days", 0)) * DAY_US
 
     @cached_property
@@ -108,37 +107,37 @@ class ValueModel:
         return _content_hash(self._trees, self.curve, self._rest())
 
     @cached_property
-    def _one_row(self) -> OneRow | None:
-        return one_row(self.booster)
+    def _single_row(self) -> SingleRowPredictor | None:
+        return single_row_predictor(self.booster)
 
     @property
     def _trees(self) -> str:
         return str(self.booster.model_to_string(num_iteration=-1))
 
     def matrix(self, histories: Histories, as_of: int) -> tuple[Floats, Integers]:
-        """Compute what it reads of histories: n x F indicators as of a moment (microseconds), and rows seen by then.
+        """Compute the n x F indicators that the model reads as of a moment (microseconds), and the rows counted.
 
-        What lies within the settlement lag before the moment is not seen.
+        Rows within the settlement lag before the moment do not count.
         """
-        found, seen = indicators(histories, as_of - self.settlement_lag_us)
-        return columns_of(found, self.absent), seen
+        matrix, row_counts = indicators(histories, as_of - self.settlement_lag_us)
+        return columns_of(matrix, self.absent), row_counts
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The columns that every row must say, of `features.schema.NULLABLE`."""
+        """The columns of `features.schema.NULLABLE` that every row must have."""
         return tuple(name for name in NULLABLE if name not in self.absent)
 
     def unknown(self, histories: Histories, as_of: int) -> npt.NDArray[np.bool_]:
-        """Tell of which customers nothing can be said, as a row up to the moment does not say what the model reads."""
+        """Mark the customers who cannot be scored: a row up to the moment lacks a value that the model reads."""
         if histories.unknown_from is None:
             return np.zeros(histories.customers, dtype=np.bool_)
         places = [NULLABLE.index(name) for name in self.needs]
-        found = histories.unknown_from[:, places] <= as_of - self.settlement_lag_us
-        return np.asarray(found.any(axis=1), dtype=np.bool_)
+        is_unknown = histories.unknown_from[:, places] <= as_of - self.settlement_lag_us
+        return np.asarray(is_unknown.any(axis=1), dtype=np.bool_)
 
     def scores(self, matrix: Floats) -> Scores:
         """Score n x F indicators, columns in the order of `catalogue`."""
-        money = expected_value(self.booster, matrix, self._one_row)
+        money = expected_value(self.booster, matrix, self._single_row)
         percentile = self.curve.percentile(money)
         score = score_at(percentile)
         return Scores(money, percentile, score, self.segments_of(score))
@@ -197,15 +196,15 @@ class ValueModel:
             catalogue(tuple(rest.get("absent", ()))).require(rest["fingerprint"], f"the model in {folder}")
             return cls._read(folder, rest)
         except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
-            found = f"{type(error).__name__}: {error}"
-            raise ModelError(f"{folder} holds no value model that can be read: {found}") from error
+            cause = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{folder} holds no value model that can be read: {cause}") from error
 
     @classmethod
     def _read(cls, folder: Path, rest: dict[str, Any]) -> Self:
         trees = (folder / _BOOSTER).read_text(encoding="utf-8")
         table = pyarrow.parquet.read_table(folder / _CURVE)
         curve = ScoreCurve(table["value"].to_numpy(), table["percentile"].to_numpy(), rest["curve_customers"])
-        # Before LightGBM sees the trees: it ends the process over text that is cut short.
+        # This check comes before LightGBM reads the trees: it ends the process over text that is cut short.
         if _content_hash(trees, curve, rest) != rest["content_hash"]:
             raise ModelError(f"{folder} is damaged: its trees, its curve or {_REST} are not what was saved")
         require_trees(trees, len(rest["indicators"]))
@@ -220,17 +219,17 @@ class ValueModel:
             rest["fingerprint"],
             rest["definition"],
             rest["test_as_of"],
-            Reference.from_dict(rest["reference"]),
+            DriftReference.from_dict(rest["reference"]),
             tuple(rest.get("absent", ())),
         )
 
 
 def _content_hash(trees: str, curve: ScoreCurve, rest: Mapping[str, Any]) -> str:
-    """Hash all that decides: trees, curve, and every other field as JSON has it, but for the hash itself."""
+    """Hash all that decides a score: trees, curve, and every other field as JSON, without the hash itself."""
     content = hashlib.sha256(trees.encode())
     content.update(curve.values.tobytes())
     content.update(curve.percentiles.tobytes())
-    kept = {name: value for name, value in rest.items() if name != "content_hash"}
-    read = json.loads(json.dumps(kept))  # so that what is in memory is what a file gives back
-    content.update(json.dumps(read, sort_keys=True, separators=(",", ":")).encode())
+    fields = {name: value for name, value in rest.items() if name != "content_hash"}
+    fields = json.loads(json.dumps(fields))  # a model in memory has the hash of the same model read from a file
+    content.update(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode())
     return content.hexdigest()

@@ -15,8 +15,8 @@ from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
 from fivefold.models.curve import ScoreCurve
-from fivefold.models.drift import Reference
-from fivefold.models.registry import PARENT_TAG, Registry, Version
+from fivefold.models.drift import DriftReference
+from fivefold.models.registry import PARENT_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, Value
 from fivefold.training.data import Overview, Portfolio
@@ -104,12 +104,12 @@ def recalibrate(
 def recalibrated(model: ValueModel, judged: Judged, dates: Dates) -> ValueModel:
     """Give the trees of a model another reference portfolio: everything else stays as it is."""
     curve = ScoreCurve.of(judged.predicted)
-    reference = Reference.of(model.catalogue.names, judged.matrix, curve.score(judged.predicted[judged.kept]))
+    reference = DriftReference.of(model.catalogue.names, judged.matrix, curve.score(judged.predicted[judged.kept]))
     return replace(model, curve=curve, test_as_of=dates.test, reference=reference)
 
 
 def compare_curves(
-    before: ValueModel, after: ValueModel, judged: Judged, evaluation: Evaluation, parent: Version
+    before: ValueModel, after: ValueModel, judged: Judged, evaluation: Evaluation, parent: RegisteredVersion
 ) -> Change:
     """Put the same customers into the segments of both curves, beside what they were then worth."""
     categories = [model.segments_of(model.curve.score(judged.predicted)) for model in (before, after)]
@@ -133,7 +133,7 @@ def compare_curves(
     )
 
 
-def config_of(model: ValueModel, registry: Registry, parent: Version) -> TrainingConfig:
+def config_of(model: ValueModel, registry: Registry, parent: RegisteredVersion) -> TrainingConfig:
     """Rebuild what a version was judged by: its definition from the model, checks and gate from its run.
 
     ModelError where the definition is not one that this program can compute values of.
@@ -166,7 +166,7 @@ def config_of(model: ValueModel, registry: Registry, parent: Version) -> Trainin
     return config
 
 
-def _parent(registry: Registry, uri: str | None) -> Version:
+def _parent(registry: Registry, uri: str | None) -> RegisteredVersion:
     if uri is not None:
         return registry.find(uri)
     champion = registry.champion()
@@ -177,7 +177,7 @@ def _parent(registry: Registry, uri: str | None) -> Version:
     return champion
 
 
-def _dates(config: TrainingConfig, overview: Overview, parent: Version, model: ValueModel) -> Dates:
+def _dates(config: TrainingConfig, overview: Overview, parent: RegisteredVersion, model: ValueModel) -> Dates:
     """Choose the window; ConfigError where the trees may have learnt from it."""
     test = choose_test(config, overview.period, "give an earlier --as-of, or later data")
     if test < model.test_as_of:
@@ -205,7 +205,9 @@ def _window(
     return windows, tuple(warning for _, doubtful in found for warning in doubtful)
 
 
-def _verdict(evaluation: Evaluation, config: TrainingConfig, parent: Version, champion: Version | None) -> Verdict:
+def _verdict(
+    evaluation: Evaluation, config: TrainingConfig, parent: RegisteredVersion, champion: RegisteredVersion | None
+) -> Verdict:
     """Judge the trees anew on this window, but for the comparison with the trees themselves.
 
     A new curve silences what warns of drift: trees that no longer hold are not passed on with it.

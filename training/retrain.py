@@ -9,10 +9,10 @@ from fivefold.features.indicator_matrix import catalogue, warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
 from fivefold.models.curve import ScoreCurve
-from fivefold.models.drift import Reference
+from fivefold.models.drift import DriftReference
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.promotions import Promotion, promote
-from fivefold.models.registry import Registry, Version, without
+from fivefold.models.registry import RegisteredVersion, Registry, absent_columns_text
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import Portfolio
@@ -120,19 +120,20 @@ def build_model(
         used.fingerprint,
         config.definition(),
         dates.test,
-        Reference.of(used.names, judged.matrix, scores),
+        DriftReference.of(used.names, judged.matrix, scores),
         absent,
     )
 
 
 def incomparability(
-    champion: Version | None, config: TrainingConfig, dates: Dates, absent: tuple[str, ...] = ()
+    champion: RegisteredVersion | None, config: TrainingConfig, dates: Dates, absent: tuple[str, ...] = ()
 ) -> str | None:
     """Say why the champion cannot fairly be judged on this test window; None where it can, or there is none."""
     if champion is None:
         return None
     if champion.absent != absent:
-        return f"champion {champion.number} was learnt {without(champion.absent)}, this version {without(absent)}"
+        theirs, ours = absent_columns_text(champion.absent), absent_columns_text(absent)
+        return f"champion {champion.number} was learnt {theirs}, this version {ours}"
     if champion.tags.get("fingerprint") != catalogue(absent).fingerprint:
         return f"champion {champion.number} has another catalogue of indicators"
     if champion.definition != config.definition():
@@ -143,7 +144,7 @@ def incomparability(
 
 
 def load_rival(
-    registry: Registry, champion: Version | None, incomparable: str | None
+    registry: Registry, champion: RegisteredVersion | None, incomparable: str | None
 ) -> tuple[ValueModel | None, str | None]:
     """Load the champion where it is comparable; one that cannot be loaded is not."""
     if champion is None or incomparable:

@@ -16,7 +16,7 @@ from fivefold.features.reading.tables import table_from_rows
 from fivefold.features.reading.validate import Doorway
 from fivefold.features.request_body.scan import Scanned
 from fivefold.models.explain import Explanations, explain
-from fivefold.models.reach import Reach, reaches
+from fivefold.models.reach import HistoryReach, history_reaches
 from fivefold.models.value_model import Scores, ValueModel
 
 
@@ -34,7 +34,7 @@ class Answer:
     scores: Scores
     matrix: Floats
     explanations: Explanations | None
-    reaches: Sequence[Reach] = ()
+    reaches: Sequence[HistoryReach] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def score_checked(model: ValueModel, checked: Checked, *, explained: bool) -> An
     explanations = explain(model, matrix) if explained else None
     if explanations is None:
         return Answer(user_ids, model.scores(matrix), matrix, None)
-    return Answer(user_ids, explanations.scores, matrix, explanations, reaches(checked.histories, checked.moment))
+    return Answer(
+        user_ids, explanations.scores, matrix, explanations, history_reaches(checked.histories, checked.moment)
+    )
 
 
 def _unseen(

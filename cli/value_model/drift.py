@@ -46,11 +46,11 @@ def drift(
 
 def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
     """Load the version asked for, or the champion: the embedded registry's without MLflow, which takes seconds."""
-    from fivefold.models.embedded import kept_champion, load_kept  # noqa: PLC0415 (imports LightGBM)
+    from fivefold.models.embedded import embedded_champion, load_embedded_champion  # noqa: PLC0415 (imports LightGBM)
 
-    kept = kept_champion(read_settings(), name)
+    kept = embedded_champion(read_settings(), name)
     if kept is not None and version in {None, kept.version}:
-        return kept.version, load_kept(kept)
+        return kept.version, load_embedded_champion(kept)
     registry = open_registry(name)
     champion = registry.champion()
     number = version or (champion.number if champion else None)

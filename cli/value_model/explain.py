@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fivefold.domain.breakdown import Breakdown
     from fivefold.features.histories import Floats
     from fivefold.features.reading.paths import MappedFile
-    from fivefold.models.reach import Reach
+    from fivefold.models.reach import HistoryReach
     from fivefold.models.value_model import ValueModel
 
 
@@ -71,7 +71,7 @@ def show(
     as_json: bool = False,
 ) -> None:
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
-    from fivefold.models.explain import breakdown, explained  # noqa: PLC0415 (loads the indicators)
+    from fivefold.models.explain import breakdown, explanation_content  # noqa: PLC0415 (loads the indicators)
     from fivefold.models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
 
     matrix, reach = _matrix_of(model, path, user, as_of)
@@ -87,7 +87,7 @@ def show(
         content = {
             **known,
             "category": str(scores.category[0]),
-            **explained(model, explanations, 0),
+            **explanation_content(model, explanations, 0),
             "history": reach.to_dict(),
         }
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
@@ -126,9 +126,9 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and isnan(value) else value
 
 
-def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int) -> "tuple[Floats, Reach]":
+def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int) -> "tuple[Floats, HistoryReach]":
     from fivefold.features.reading.sources import stream_histories  # noqa: PLC0415 (loads the indicators)
-    from fivefold.models.reach import reaches  # noqa: PLC0415 (as above)
+    from fivefold.models.reach import history_reaches  # noqa: PLC0415 (as above)
 
     found = None
     for part in stream_histories(
@@ -142,4 +142,4 @@ def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of:
     matrix, seen = model.matrix(found, as_of)
     if not seen[0]:
         raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
-    return matrix, reaches(found, as_of)[0]
+    return matrix, history_reaches(found, as_of)[0]

@@ -38,10 +38,10 @@ def models(
     """List the registered versions, or what served on a date."""
     moment = None if on is None else parse_moment(on, "--on")
     registry = open_registry(name)
-    from fivefold.models.promotions import history, served_on  # noqa: PLC0415 (imports MLflow)
+    from fivefold.models.promotions import promotion_history, promotions_on  # noqa: PLC0415 (imports MLflow)
 
     if moment is not None:
-        _show_promotions(f"{name}: what served on {on}", served_on(registry, moment))
+        _show_promotions(f"{name}: what served on {on}", promotions_on(registry, moment))
         return
     versions = registry.versions()
     if not versions:
@@ -66,7 +66,7 @@ def models(
         if version.parent is not None:
             say(f"Version {version.number} has the trees of version {version.parent} and a later score curve.")
     say()
-    _show_promotions("Promotions", history(registry))
+    _show_promotions("Promotions", promotion_history(registry))
 
 
 def promote(

@@ -16,7 +16,7 @@ from fivefold.features import schema as c
 from fivefold.features.reading.columns import shown
 from fivefold.features.request_body.scan import Scanned, scan
 from fivefold.features.request_body.shape import shape_of
-from fivefold.models.explain import explained
+from fivefold.models.explain import explanation_content
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.responses import UNPROCESSABLE, Refusal
 from fivefold.usecases.scoring import Answer
@@ -177,7 +177,12 @@ def written(answer: Answer, model: ValueModel, named: Mapping[str, Any]) -> list
     ]
     if answer.explanations is not None:
         return [
-            {**element, **explained(model, answer.explanations, number), "history": reach.to_dict(), "model": named}
+            {
+                **element,
+                **explanation_content(model, answer.explanations, number),
+                "history": reach.to_dict(),
+                "model": named,
+            }
             for number, (element, reach) in enumerate(zip(elements, answer.reaches, strict=True))
         ]
     return elements

@@ -21,7 +21,7 @@ from fivefold.features.indicator_matrix import catalogue, columns_of, indicators
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
 from fivefold.models.curve import ScoreCurve
-from fivefold.models.drift import Reference
+from fivefold.models.drift import DriftReference
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
@@ -82,16 +82,16 @@ def model_of(regressor: ValueRegressor, reference: Floats, **changes: Any) -> Va
         "fingerprint": catalogue().fingerprint,
         "definition": {"horizon_days": 90, "currency": "EUR", "yearly_margin": 0.02},
         "test_as_of": AS_OF,
-        "reference": Reference.of(catalogue().names, known_matrix(), np.linspace(1, 5, len(known_matrix()))),
+        "reference": DriftReference.of(catalogue().names, known_matrix(), np.linspace(1, 5, len(known_matrix()))),
     }
     return ValueModel(**{**parts, **changes})
 
 
 @cache
-def spread() -> Reference:
+def spread() -> DriftReference:
     """How the indicators of the reference customers are spread; the scores do not matter here."""
     matrix = reference_matrix()
-    return Reference.of(catalogue().names, matrix, np.linspace(1.0, 5.0, len(matrix)))
+    return DriftReference.of(catalogue().names, matrix, np.linspace(1.0, 5.0, len(matrix)))
 
 
 @cache
@@ -111,7 +111,7 @@ def model_of_amounts() -> ValueModel:
         model_of(regressor, regressor.predict(columns_of(reference_matrix(), ABSENT))),
         indicators=names,
         fingerprint=catalogue(ABSENT).fingerprint,
-        reference=Reference.of(names, matrix, np.linspace(1, 5, len(matrix))),
+        reference=DriftReference.of(names, matrix, np.linspace(1, 5, len(matrix))),
         absent=ABSENT,
     )
 

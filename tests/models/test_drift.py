@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.models.drift import BUCKETS, LEAST_CUSTOMERS, SCORE, Reference, stability_index
+from fivefold.models.drift import BUCKETS, LEAST_CUSTOMERS, SCORE, DriftReference, stability_index
 from fivefold.models.value_model import ValueModel
 from tests.models.making import known_matrix
 
@@ -17,9 +17,9 @@ number = st.one_of(st.floats(-1e9, 1e9), st.integers(0, 3).map(float), st.just(n
 columns = st.lists(number, min_size=1, max_size=60)
 
 
-def of(column: Column) -> Reference:
+def of(column: Column) -> DriftReference:
     """A reference of one indicator, whose scores rise evenly."""
-    return Reference.of(("one",), np.array(column)[:, None], np.linspace(1, 5, len(column)))
+    return DriftReference.of(("one",), np.array(column)[:, None], np.linspace(1, 5, len(column)))
 
 
 def test_ten_buckets_of_a_continuous_column_hold_a_tenth_each() -> None:
@@ -72,7 +72,7 @@ def test_counting_in_batches_is_counting_at_once(column: Column, cut: int) -> No
 @given(columns)
 def test_it_travels_as_json(column: Column) -> None:
     reference = of(column)
-    back = Reference.from_dict(json.loads(json.dumps(reference.to_dict())))
+    back = DriftReference.from_dict(json.loads(json.dumps(reference.to_dict())))
     assert back.names == reference.names
     assert back.edges.tobytes() == reference.edges.tobytes()
     assert back.counts.tolist() == reference.counts.tolist()
@@ -120,7 +120,7 @@ def test_zero_is_a_bucket_of_its_own_so_that_what_is_not_zero_can_be_seen_to_mov
         np.where(random.random(5_000) < 0.08, random.exponential(mean, 5_000), 0.0)[:, None] for mean in (10, 1_000)
     )
     scores = np.linspace(1, 5, 5_000)
-    reference = Reference.of(("deposits",), before, scores)
+    reference = DriftReference.of(("deposits",), before, scores)
     counts = reference.empty()
     reference.count(counts, after, scores)
     index = stability_index(reference.counts[0], counts[0])
@@ -135,7 +135,7 @@ def test_zero_is_a_bucket_of_its_own_so_that_what_is_not_zero_can_be_seen_to_mov
 @pytest.mark.parametrize("values", [[0.0] * 10, [-5.0, 0.0, 0.0, 7.0], [0.0, 0.0, 3.0], [-1.0, -2.0, 0.0, 0.0]])
 def test_zeros_stand_apart_from_what_is_below_and_above(values: list[float]) -> None:
     matrix = np.array(values)[:, None]
-    reference = Reference.of(("flow",), matrix, np.linspace(1, 5, len(values)))
+    reference = DriftReference.of(("flow",), matrix, np.linspace(1, 5, len(values)))
     kinds = [int((matrix < 0).sum()), int((matrix == 0).sum()), int((matrix > 0).sum())]
     filled = reference.counts[0][1:]
     below, above = int(np.searchsorted(reference.edges[0], 0.0)), int(np.searchsorted(reference.edges[0], 0.0, "right"))

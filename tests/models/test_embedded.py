@@ -9,7 +9,7 @@ import pytest
 
 from fivefold.domain.errors import ModelError, ModelNotFound, PromotionRefused
 from fivefold.domain.settings import Settings
-from fivefold.models.embedded import kept_champion, load_kept, relocate
+from fivefold.models.embedded import embedded_champion, load_embedded_champion, relocate
 from fivefold.models.promotions import promote, rollback
 from fivefold.models.registry import CHAMPION, Registry
 from tests.models.making import add_bare_version, add_version, new_registry, reference_matrix, value_model
@@ -97,27 +97,27 @@ def test_what_is_registered_after_a_move_is_kept_in_the_new_folder(moved: Path, 
 def test_a_file_that_is_no_registry_is_left_to_mlflow(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database")
     assert relocate(Settings(var=tmp_path)) == 0
-    assert kept_champion(Settings(var=tmp_path), "value") is None
+    assert embedded_champion(Settings(var=tmp_path), "value") is None
     assert relocate(Settings(var=tmp_path / "nothing")) == 0
-    assert kept_champion(Settings(var=tmp_path / "nothing"), "value") is None
+    assert embedded_champion(Settings(var=tmp_path / "nothing"), "value") is None
 
 
 def test_the_champion_is_found_without_mlflow(moved: Path) -> None:
-    kept = kept_champion(Settings(var=moved), "value")
+    kept = embedded_champion(Settings(var=moved), "value")
     assert kept is not None
     assert (kept.version, kept.content_hash) == (1, value_model().content_hash)
-    assert load_kept(kept).content_hash == value_model().content_hash
-    assert kept_champion(Settings(var=moved), "nobody") is None
+    assert load_embedded_champion(kept).content_hash == value_model().content_hash
+    assert embedded_champion(Settings(var=moved), "nobody") is None
 
 
 def test_a_version_whose_files_were_saved_anew_is_not_the_one_that_was_registered(copied: Path) -> None:
     registry = Registry(Settings(var=copied), "value")
     (written,) = copied.rglob("value_model/model.json")
     value_model("poisson").save(written.parent)
-    kept = kept_champion(registry.settings, "value")
+    kept = embedded_champion(registry.settings, "value")
     assert kept is not None
     with pytest.raises(ModelError, match="version 1 is not the model that was registered"):
-        load_kept(kept)
+        load_embedded_champion(kept)
     with pytest.raises(ModelError, match="not the model that was registered"):
         registry.load(1)
     for uri in ("models:/value/1", "models:/value@champion"):

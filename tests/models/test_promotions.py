@@ -10,7 +10,15 @@ from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import ModelNotFound, PromotionRefused
 from fivefold.domain.settings import Settings
 from fivefold.models import promotions
-from fivefold.models.promotions import PROMOTE, ROLLBACK, history, promote, rollback, served_between, served_on
+from fivefold.models.promotions import (
+    PROMOTE,
+    ROLLBACK,
+    promote,
+    promotion_history,
+    promotions_between,
+    promotions_on,
+    rollback,
+)
 from fivefold.models.registry import Registry
 from tests.models.making import add_bare_version, new_registry
 
@@ -82,11 +90,11 @@ def test_the_first_version_is_promoted_on_the_gate_s_word(registry: Registry, cl
     assert (made.action, made.version, made.replaced, made.who, made.forced) == (PROMOTE, 1, None, "ann", False)
     assert made.why == "it won"
     assert made.at_us == clock()
-    assert history(registry) == [made]
+    assert promotion_history(registry) == [made]
 
 
 def test_each_promotion_tells_what_it_replaced(three: Registry) -> None:
-    assert [(made.version, made.replaced) for made in history(three)] == [(1, None), (2, 1), (3, 2)]
+    assert [(made.version, made.replaced) for made in promotion_history(three)] == [(1, None), (2, 1), (3, 2)]
     assert champion_of(three) == 3
 
 
@@ -101,7 +109,7 @@ def test_what_the_gate_refused_is_not_promoted(registry: Registry) -> None:
     with pytest.raises(PromotionRefused, match="the gate said: it does not beat rfm; overrule with --force"):
         promote(registry, number)
     assert champion_of(registry) is None
-    assert history(registry) == []
+    assert promotion_history(registry) == []
 
 
 def test_a_version_without_a_verdict_is_not_promoted(registry: Registry) -> None:
@@ -117,14 +125,14 @@ def test_a_verdict_against_another_champion_does_not_count(three: Registry) -> N
     with pytest.raises(PromotionRefused, match="judged against no champion, and version 3 serves"):
         promote(three, number)
     assert champion_of(three) == 3
-    assert len(history(three)) == 3
+    assert len(promotion_history(three)) == 3
 
 
 def test_the_champion_is_not_promoted_again_even_by_force(three: Registry) -> None:
     for force in (False, True):
         with pytest.raises(PromotionRefused, match="version 3 is the champion already"):
             promote(three, 3, force=force, reason="again")
-    assert len(history(three)) == 3
+    assert len(promotion_history(three)) == 3
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\n"])
@@ -139,7 +147,7 @@ def test_a_forced_promotion_records_who_when_why_and_what_it_replaced(three: Reg
     number = add(three, gate=False, against=3)
     clock.set(date(2026, 4, 1))
     promote(three, number, force=True, reason="the auditor asked for it; größer")
-    last = history(three)[-1]
+    last = promotion_history(three)[-1]
     assert (last.version, last.replaced, last.who, last.forced) == (4, 3, "ann", True)
     assert last.why == "the auditor asked for it; größer"
     assert last.at_us == to_microseconds(date(2026, 4, 1))
@@ -149,7 +157,7 @@ def test_a_forced_promotion_records_who_when_why_and_what_it_replaced(three: Reg
 def test_an_unknown_version_is_not_promoted_and_the_others_are_listed(three: Registry) -> None:
     with pytest.raises(ModelNotFound, match="no version 9; there are: 3, 2, 1"):
         promote(three, 9, force=True, reason="typing error")
-    assert len(history(three)) == 3
+    assert len(promotion_history(three)) == 3
 
 
 def test_rolling_back_goes_one_back_and_again_one_further(three: Registry, clock: Clock) -> None:
@@ -164,7 +172,7 @@ def test_rolling_back_goes_one_back_and_again_one_further(three: Registry, clock
     with pytest.raises(PromotionRefused, match="nothing to roll back to"):
         rollback(three)
     assert champion_of(three) == 1
-    assert [made.action for made in history(three)] == [PROMOTE] * 3 + [ROLLBACK] * 2
+    assert [made.action for made in promotion_history(three)] == [PROMOTE] * 3 + [ROLLBACK] * 2
 
 
 def test_after_a_rollback_a_promotion_starts_from_what_served(three: Registry, clock: Clock) -> None:
@@ -172,7 +180,7 @@ def test_after_a_rollback_a_promotion_starts_from_what_served(three: Registry, c
     rollback(three)
     clock.set(date(2026, 5, 1))
     promote(three, add(three, against=2))
-    assert history(three)[-1].replaced == 2
+    assert promotion_history(three)[-1].replaced == 2
     clock.set(date(2026, 6, 1))
     assert rollback(three).version == 2
     clock.set(date(2026, 7, 1))
@@ -197,10 +205,10 @@ def test_nothing_to_roll_back_to(registry: Registry) -> None:
 
 
 def test_the_record_is_only_ever_appended_to(three: Registry, clock: Clock) -> None:
-    before = history(three)
+    before = promotion_history(three)
     clock.set(date(2026, 4, 1))
     rollback(three)
-    assert history(three)[:3] == before
+    assert promotion_history(three)[:3] == before
 
 
 def noon(month: int, day: int) -> int:
@@ -225,18 +233,18 @@ def test_what_served_at_a_moment_or_on_a_day(three: Registry) -> None:
         midnight(3, 1): [2, 3],
         midnight(12, 31): [3],
     }
-    assert {moment: [made.version for made in served_on(three, moment)] for moment in served} == served
+    assert {moment: [made.version for made in promotions_on(three, moment)] for moment in served} == served
 
 
 def test_what_served_over_a_longer_time(three: Registry) -> None:
-    assert [made.version for made in served_between(three, midnight(1, 15), midnight(3, 15))] == [1, 2, 3]
-    assert [made.version for made in served_between(three, noon(2, 1), noon(3, 1))] == [2, 3]
+    assert [made.version for made in promotions_between(three, midnight(1, 15), midnight(3, 15))] == [1, 2, 3]
+    assert [made.version for made in promotions_between(three, noon(2, 1), noon(3, 1))] == [2, 3]
 
 
 def test_a_rollback_serves_too(three: Registry, clock: Clock) -> None:
     clock.set(date(2026, 4, 10))
     rollback(three)
-    assert [made.version for made in served_on(three, midnight(4, 11))] == [2]
+    assert [made.version for made in promotions_on(three, midnight(4, 11))] == [2]
 
 
 def test_an_alias_that_does_not_move_leaves_no_promotion_behind(
@@ -254,15 +262,15 @@ def test_an_alias_that_does_not_move_leaves_no_promotion_behind(
         rollback(three)
     monkeypatch.undo()
     assert champion_of(three) == 3
-    assert [made.version for made in history(three)] == [1, 2, 3]
+    assert [made.version for made in promotion_history(three)] == [1, 2, 3]
     runs = three.client.search_runs([three.experiment("value-promotions")])
     assert sorted(run.info.status for run in runs) == ["FAILED"] * 2 + ["FINISHED"] * 3
 
 
 def test_two_models_keep_their_own_records(three: Registry) -> None:
     other = Registry(three.settings, "other")
-    assert history(other) == []
+    assert promotion_history(other) == []
     promote(other, add(other))
-    assert [made.version for made in history(other)] == [1]
-    assert len(history(three)) == 3
+    assert [made.version for made in promotion_history(other)] == [1]
+    assert len(promotion_history(three)) == 3
     assert champion_of(three) == 3

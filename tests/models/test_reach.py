@@ -5,7 +5,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US
 from fivefold.features.reading.sources import read_histories
-from fivefold.models.reach import Reach, reaches
+from fivefold.models.reach import HistoryReach, history_reaches
 from tests.models.making import RATES, value_model
 
 
@@ -14,7 +14,7 @@ from tests.models.making import RATES, value_model
     [(640, 730, True), (640, 1_004, True), (640, 1_005, False), (30, 90, False), (31, 90, True), (-5, 90, False)],
 )
 def test_a_history_is_short_where_rows_are_probably_missing(first: int, as_of: int, short: bool) -> None:
-    reach = Reach(first * DAY_US, 0, as_of * DAY_US)
+    reach = HistoryReach(first * DAY_US, 0, as_of * DAY_US)
     assert reach.short is short
     assert ("an old customer is scored as a new one" in str(reach)) is short
     assert reach.to_dict()["days"] == as_of - first
@@ -28,8 +28,8 @@ def test_every_customer_has_a_reach_of_their_own() -> None:
         for user, day in (("a", "1970-01-05"), ("a", "1970-01-09"), ("b", "1970-01-03"))
     ]  # fmt: skip
     histories = read_histories(rows, RATES)
-    assert [reach.days for reach in reaches(histories, 10 * DAY_US)] == [6, 8]
-    assert [reach.missing_days for reach in reaches(histories, 10 * DAY_US)] == [3, 1]
+    assert [reach.days for reach in history_reaches(histories, 10 * DAY_US)] == [6, 8]
+    assert [reach.missing_days for reach in history_reaches(histories, 10 * DAY_US)] == [3, 1]
 
 
 def test_the_shares_of_the_segments_are_those_of_the_reference() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from fivefold.domain.errors import ModelNotFound, RegistryError
 from fivefold.domain.settings import Settings, read_settings
-from fivefold.models.promotions import history, promote
+from fivefold.models.promotions import promote, promotion_history
 from fivefold.models.registry import Registry
 from tests.models.making import add_version, empty_database, value_model
 
@@ -67,7 +67,7 @@ def test_a_model_goes_to_a_server_and_comes_back_on_another_machine(server: str,
     there = Registry(read_settings({"FIVEFOLD_VAR": str(tmp_path / "there"), "MLFLOW_TRACKING_URI": server}), "value")
     assert there.load_champion().content_hash == model.content_hash
     assert there.load_uri(f"models:/value/{number}").content_hash == model.content_hash
-    assert [made.version for made in history(there)] == [number]
+    assert [made.version for made in promotion_history(there)] == [number]
     with pytest.raises(ModelNotFound, match="value has no version 7"):
         there.version(7)
     with pytest.raises(ModelNotFound, match="models:/value/7 cannot be loaded from http"):

@@ -11,7 +11,7 @@ import pytest
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData, PromotionRefused
 from fivefold.domain.settings import Settings
-from fivefold.models.promotions import history, promote
+from fivefold.models.promotions import promote, promotion_history
 from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
 from fivefold.training.config import Checks, Gate, TrainingConfig
 from fivefold.training.data import Portfolio
@@ -106,7 +106,7 @@ def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(registry: Regi
     version, parent = registry.version(outcome.version), registry.version(1)
     assert (outcome.version, version.parent, parent.parent) == (2, 1, None)
     assert (version.aliases, parent.aliases) == ((CHALLENGER,), (CHAMPION,))
-    assert len(history(registry)) == 1
+    assert len(promotion_history(registry)) == 1
     tags = version.tags
     assert tags["parent_content_hash"] == parent.tags["content_hash"]
     assert tags["data_digest"] == outcome.lineage.overview.digest != parent.tags["data_digest"]

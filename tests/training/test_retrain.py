@@ -14,8 +14,8 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import DataNotValid, FivefoldError, LayoutError, NotEnoughData
 from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.text_files import ColumnMap
-from fivefold.models.promotions import history, promote, rollback
-from fivefold.models.registry import CHALLENGER, CHAMPION, Registry, Version
+from fivefold.models.promotions import promote, promotion_history, rollback
+from fivefold.models.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
 from fivefold.training.config import Gate, TrainingConfig, Trees, Value
 from fivefold.training.data import Portfolio
 from fivefold.training.dates import Dates
@@ -33,7 +33,7 @@ def test_the_first_model_beats_the_baselines_and_serves(runs: Runs) -> None:
     gini = {name: found.normalised_gini for name, found in first.evaluation.by_name.items()}
     assert gini["model"] > max(gini["persistence"], gini["rfm"])
     assert runs.registry.champion() is not None
-    made = history(runs.registry)[0]
+    made = promotion_history(runs.registry)[0]
     assert (made.version, made.replaced, made.forced) == (1, None, False)
     assert made.why == str(first.verdict)
 
@@ -55,7 +55,7 @@ def test_a_tie_keeps_the_champion_and_the_run_still_ends_well(runs: Runs) -> Non
     assert second.verdict.comparable
     aliases = {version.number: version.aliases for version in runs.registry.versions()}
     assert aliases == {1: (CHAMPION,), 2: (CHALLENGER,)}
-    assert len(history(runs.registry)) == 1
+    assert len(promotion_history(runs.registry)) == 1
 
 
 def test_another_seed_gives_another_model(runs: Runs, file: Path, learn: Learn) -> None:
@@ -125,7 +125,7 @@ def test_a_better_model_takes_the_champion_s_place_and_can_be_rolled_back(regist
     assert gini["model"].normalised_gini > gini["champion"].normalised_gini
     assert gini["champion"] == weak.evaluation.by_name["model"]
     assert strong.promoted
-    assert [(made.version, made.replaced) for made in history(registered.registry)] == [(1, None), (2, 1)]
+    assert [(made.version, made.replaced) for made in promotion_history(registered.registry)] == [(1, None), (2, 1)]
     again = registered.train(trees=FAST.model_copy(update={"rounds": 12}))
     assert not again.promoted
     assert rollback(registered.registry).version == 1
@@ -156,7 +156,7 @@ def test_a_model_that_loses_to_a_baseline_is_registered_and_does_not_serve(regis
     assert "does not beat persistence" in str(poor.verdict)
     assert registered.registry.champion() is None
     assert registered.registry.versions()[0].aliases == (CHALLENGER,)
-    assert history(registered.registry) == []
+    assert promotion_history(registered.registry) == []
 
 
 def test_a_champion_that_cannot_be_loaded_is_not_comparable(registered: Registered) -> None:
@@ -168,8 +168,8 @@ def test_a_champion_that_cannot_be_loaded_is_not_comparable(registered: Register
     assert promote(registered.registry, second.version, force=True, reason="the files were lost").replaced == 1
 
 
-def version(**tags: str) -> Version:
-    return Version(7, 0, (), "", tags, {})
+def version(**tags: str) -> RegisteredVersion:
+    return RegisteredVersion(7, 0, (), "", tags, {})
 
 
 @pytest.mark.parametrize(

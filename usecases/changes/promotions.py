@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import PromotionRefused
-from fivefold.models.promotions import PROMOTE, Promotion, carry_out, planned_promotion, planned_rollback
+from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion, plan_promotion, plan_rollback
 from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.settings import where_two_people_promote
@@ -55,12 +55,12 @@ def promote_model(
         PromotionRefused: the gate did not allow it, the version does not load, or an organisation wants two people.
         StoreError: the audit log cannot be written; then nothing is promoted.
     """
-    return _recorded(engine, registry, planned_promotion(registry, number, force=force, reason=reason), actor)
+    return _recorded(engine, registry, plan_promotion(registry, number, force=force, reason=reason), actor)
 
 
 def roll_back_model(engine: Engine, registry: Registry, actor: str, reason: str = "") -> Promotion:
     """Make the champion before the present one champion again, and record it as `promote_model` does."""
-    return _recorded(engine, registry, planned_rollback(registry, reason), actor)
+    return _recorded(engine, registry, plan_rollback(registry, reason), actor)
 
 
 def propose_promotion(
@@ -83,7 +83,7 @@ def propose_promotion(
     with reachable(), Session(engine) as session:
         if actor.organisation_id not in where_two_people_promote(session):
             raise PromotionRefused(_need_of_two_people(session) or "one person promotes a model here")
-    planned = planned_promotion(registry, number, force=force, reason=reason)
+    planned = plan_promotion(registry, number, force=force, reason=reason)
     content = ModelPromoted(registry.name, number, _content_hash(registry, number), planned.replaced, force, actor.name)
     reach = {"gate": registry.version(number).tags.get("gate_reasons", "")}
     proposal = ask_for(engine, actor, content, planned.why, reach=reach, champions=RegistryChampions(registry)).proposal
@@ -105,7 +105,7 @@ class RegistryChampions:
         """
         serving = self.registry.champion()
         replaced = None if serving is None else serving.number
-        planned = planned_promotion(self.registry, content.version, force=content.force, reason=why)
+        planned = plan_promotion(self.registry, content.version, force=content.force, reason=why)
         if replaced != content.replaced:
             raise PromotionRefused(
                 f"{_called(content.replaced)} served when this was proposed, and {_called(replaced)} serves now;"
@@ -120,7 +120,7 @@ class RegistryChampions:
         planned = self.check(content, why)
         both = replace(planned, who=f"{content.proposed_by}, approved by {actor.name}")
         _record(session, self.registry, both, f"cli:{planned.who}", actor)
-        carry_out(self.registry, both)
+        apply_promotion(self.registry, both)
 
 
 def _called(version: int | None) -> str:
@@ -138,7 +138,7 @@ def _recorded(engine: Engine, registry: Registry, planned: Promotion, actor: str
         if need and planned.action == PROMOTE:
             raise PromotionRefused(need)
         _record(session, registry, planned, actor)
-        return carry_out(registry, planned)
+        return apply_promotion(registry, planned)
 
 
 def _record(

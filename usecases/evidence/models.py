@@ -28,11 +28,11 @@ def models_part(settings: Settings, quarter: Quarter) -> Part:
     """
     if not settings.has_registry:
         return Part([text_file("models/none.txt", NONE)], {"models": 0, "promotions": 0})
-    from fivefold.models.promotions import served_between  # noqa: PLC0415 (imports MLflow)
+    from fivefold.models.promotions import promotions_between  # noqa: PLC0415 (imports MLflow)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (as above)
 
     registry = Registry(settings, settings.model_name)
-    served = served_between(registry, quarter.from_us, quarter.until_us - 1)
+    served = promotions_between(registry, quarter.from_us, quarter.until_us - 1)
     versions = sorted({promotion.version for promotion in served})
     files = [
         json_file("models/promotions.json", [_promotion(promotion) for promotion in served]),

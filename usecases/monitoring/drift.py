@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.features.histories import Integers
-from fivefold.models.drift import Reference, stability_index, stability_verdict
+from fivefold.models.drift import DriftReference, stability_index, stability_verdict
 from fivefold.models.value_model import ValueModel
 from fivefold.store.monitoring import drift_counts as watching
 
@@ -42,7 +42,7 @@ def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str,
         watching.keep(session, worker, model, version, day, json.dumps(counts.tolist()))
 
 
-def measure_drift(engine: Engine, reference: Reference, model: str, version: int, since_day: str) -> list[Drift]:
+def measure_drift(engine: Engine, reference: DriftReference, model: str, version: int, since_day: str) -> list[Drift]:
     """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
     with Session(engine) as session:
         kept = [json.loads(found) for found in watching.kept_since(session, model, version, since_day)]

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.features.histories import Floats, Integers
-from fivefold.models.drift import LEAST_CUSTOMERS, Reference, stability_index, stability_verdict
+from fivefold.models.drift import LEAST_CUSTOMERS, DriftReference, stability_index, stability_verdict
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.program import APPLIES, TOTAL
@@ -64,7 +64,7 @@ def _tenths(reference: Assessments, present: Assessments) -> list[Stability]:
         if column.kind in {Kind.NUMBER, Kind.MONEY, Kind.FINDING}
     ]
     sides = [_matrix(found, columns) for found in (reference, present)]
-    base = Reference.of(tuple(columns), *sides[0])
+    base = DriftReference.of(tuple(columns), *sides[0])
     counts = base.empty()
     base.count(counts, *sides[1])
     words = input_names(present)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.features.histories import Integers
-from fivefold.models.drift import LEAST_CUSTOMERS, Reference
+from fivefold.models.drift import LEAST_CUSTOMERS, DriftReference
 from fivefold.serving.champion import drift_counter as counter
 from fivefold.serving.champion.drift_counter import Counter
 from fivefold.serving.champion.loader import Served
@@ -130,9 +130,9 @@ def test_the_same_portfolio_has_not_drifted_and_another_has(engine: Engine, now:
     assert other.drift[0].verdict == "shifted"
 
 
-def _reference_of_everyone() -> Reference:
+def _reference_of_everyone() -> DriftReference:
     matrix = known_matrix()
-    return Reference.of(served().model.indicators, matrix, served().model.scores(matrix).score)
+    return DriftReference.of(served().model.indicators, matrix, served().model.scores(matrix).score)
 
 
 def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Engine, now: list[int]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.account import account_name
 from fivefold.domain.errors import PromotionRefused, StoreError
 from fivefold.models import promotions
-from fivefold.models.promotions import history
+from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry
@@ -43,7 +43,11 @@ def test_a_promotion_and_a_rollback_stand_in_the_audit_log(engine: Engine, regis
     promote_model(engine, registry, 2, "cli:ben", reason="new fees")
     roll_back_model(engine, registry, "cli:ann", "complaints")
     assert (first.version, first.why) == (1, "it won")
-    assert [(one.action, one.version) for one in history(registry)] == [("promote", 1), ("promote", 2), ("rollback", 1)]
+    assert [(one.action, one.version) for one in promotion_history(registry)] == [
+        ("promote", 1),
+        ("promote", 2),
+        ("rollback", 1),
+    ]
     assert entries(engine) == [
         ("default", "model.promoted", "1", "cli:ann"),
         ("default", "model.promoted", "2", "cli:ben"),
@@ -77,7 +81,7 @@ def test_where_the_alias_does_not_move_nothing_is_recorded(
     with pytest.raises(MlflowException, match="disk full"):
         promote_model(engine, registry, 1, "cli:ann")
     assert entries(engine) == []
-    assert history(registry) == []
+    assert promotion_history(registry) == []
     assert registry.champion() is None
 
 
@@ -91,7 +95,7 @@ def test_where_the_log_cannot_be_written_nothing_is_promoted(
     with pytest.raises(StoreError, match="read-only"):
         promote_model(engine, registry, 1, "cli:ann")
     assert registry.champion() is None
-    assert history(registry) == []
+    assert promotion_history(registry) == []
 
 
 @pytest.mark.parametrize("variable", ["LOGNAME", "USER", "LNAME", "USERNAME"])

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from fivefold.domain.account import account_name
 from fivefold.domain.errors import ActionRefused, ConfigError, PromotionRefused
 from fivefold.models import promotions
-from fivefold.models.promotions import history
+from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.second_person import allow_sole_operator
@@ -102,9 +102,9 @@ def test_both_people_stand_in_the_log_and_in_mlflow(engine: Engine, registry: Re
     proposal = propose_promotion(engine, registry, 2, ana)
     assert (proposal.kind, proposal.reason, proposal.reach) == ("model.promote", "what it saw", {"gate": "what it saw"})
     assert proposal.subject == f"{registry.name} version 2 as champion"
-    assert [one.version for one in history(registry)] == [1]
+    assert [one.version for one in promotion_history(registry)] == [1]
     approve(engine, registry, ben, proposal)
-    made = history(registry)[-1]
+    made = promotion_history(registry)[-1]
     assert (made.version, made.replaced, made.who) == (2, 1, "member:1, approved by member:2")
     told = [who for who, action, *_ in audited(engine) if action == "model.promoted"]
     assert sorted(told) == sorted(["cli:ann", "member:2", f"cli:{account_name()}"]), "the last one elsewhere"
@@ -138,7 +138,7 @@ def test_against_the_gate_two_people_are_needed_and_only_for_what_they_saw(
         approve(engine, registry, ben, again)
     registry.client.set_model_version_tag(registry.name, "4", "content_hash", "ab")
     approve(engine, registry, ben, again)
-    assert (champion(registry), history(registry)[-1].forced) == (4, True)
+    assert (champion(registry), promotion_history(registry)[-1].forced) == (4, True)
 
 
 def test_a_rollback_needs_one_person_and_the_way_back_two(engine: Engine, registry: Registry, three: People) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.features.histories import Integers
-from fivefold.models.drift import LEAST_CUSTOMERS, SHIFTED, STABLE, Reference
+from fivefold.models.drift import LEAST_CUSTOMERS, SHIFTED, STABLE, DriftReference
 from fivefold.store.tables.accounts import Counted
 from fivefold.usecases.monitoring.drift import Drift, keep_counts, measure_drift
 
@@ -19,7 +19,7 @@ DAY = "2026-11-20"
 random = np.random.default_rng(5)
 MATRIX = random.normal(size=(1_000, 2))
 SCORES = random.uniform(1, 5, 1_000)
-REFERENCE = Reference.of(NAMES, MATRIX, SCORES)
+REFERENCE = DriftReference.of(NAMES, MATRIX, SCORES)
 
 
 def counted(matrix: Any, scores: Any) -> Integers:

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fivefold.models.one_row import OneRow, one_row
-from fivefold.models.prediction import expected_value
+from fivefold.models.prediction import SingleRowPredictor, expected_value, single_row_predictor
 from tests.models.making import value_model
 
 MODEL = value_model()
-ONE_ROW = OneRow(MODEL.booster)
+SINGLE_ROW = SingleRowPredictor(MODEL.booster)
 COLUMNS = len(MODEL.indicators)
 
 
@@ -21,15 +20,15 @@ COLUMNS = len(MODEL.indicators)
 def test_the_bits_are_those_of_a_batch(values: list[float]) -> None:
     row = np.array([values])
     together = expected_value(MODEL.booster, np.repeat(row, 3, axis=0))
-    alone = expected_value(MODEL.booster, row, ONE_ROW)
+    alone = expected_value(MODEL.booster, row, SINGLE_ROW)
     assert alone.tobytes() == expected_value(MODEL.booster, row).tobytes() == together[:1].tobytes()
 
 
 def test_what_was_given_stays_when_the_next_is_asked() -> None:
     rows = [np.full((1, COLUMNS), value) for value in (0.0, 1e6)]
-    first = ONE_ROW.predict(rows[0])
+    first = SINGLE_ROW.predict(rows[0])
     kept = first.copy()
-    ONE_ROW.predict(rows[1])
+    SINGLE_ROW.predict(rows[1])
     assert first.tobytes() == kept.tobytes()
 
 
@@ -37,14 +36,14 @@ def test_threads_may_ask_together() -> None:
     rows = np.random.default_rng(1).normal(0, 1e4, (200, COLUMNS))
     wanted = expected_value(MODEL.booster, rows)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda row: expected_value(MODEL.booster, row[None], ONE_ROW)[0], rows))
+        found = list(pool.map(lambda row: expected_value(MODEL.booster, row[None], SINGLE_ROW)[0], rows))
     assert np.array(found).tobytes() == wanted.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(2, COLUMNS), (1, COLUMNS - 1), (COLUMNS,)])
 def test_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="it must be"):
-        ONE_ROW.predict(np.zeros(shape))
+        SINGLE_ROW.predict(np.zeros(shape))
 
 
 @pytest.mark.parametrize("name", ["_LIB", "_safe_call"])
@@ -52,7 +51,7 @@ def test_a_release_without_the_call_answers_the_slower_way(name: str, monkeypatc
     row = np.zeros((1, COLUMNS))
     wanted = expected_value(MODEL.booster, row)
     monkeypatch.delattr(f"lightgbm.basic.{name}")
-    assert one_row(MODEL.booster) is None
+    assert single_row_predictor(MODEL.booster) is None
     monkeypatch.undo()
     assert expected_value(MODEL.booster, row, None).tobytes() == wanted.tobytes()
 
@@ -62,4 +61,4 @@ def test_a_booster_without_its_handle_answers_the_slower_way() -> None:
         def num_feature(self) -> int:
             return COLUMNS
 
-    assert one_row(Other()) is None  # type: ignore[arg-type]  # a booster of another release
+    assert single_row_predictor(Other()) is None  # type: ignore[arg-type]  # a booster of another release
