@@ -11,12 +11,15 @@ from tests.pace import slowness
 # A test that hangs must fail and say where it hung; on a slow machine, or one with much else to do, later.
 os.environ.setdefault("PYTEST_TIMEOUT", str(round(300 * slowness())))
 
+DEPTH = os.environ.get("FIVEFOLD_TESTS", "quick")
+"""quick: `make test`. full: everything on both databases and more examples, in CI. soak: examples without end."""
+
 # No deadline: the first example of a test may load the compiled kernel, and coverage slows all of them.
-_SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-# `make test` asks the same each time; `make soak` goes on looking.
-settings.register_profile("steady", settings(max_examples=60, derandomize=True, print_blob=True, **_SHARED))
-settings.register_profile("soak", settings(max_examples=1000, print_blob=True, **_SHARED))
-settings.load_profile("soak" if os.environ.get("FIVEFOLD_SOAK") else "steady")
+_SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("quick", settings(max_examples=20, derandomize=True, **_SHARED))
+settings.register_profile("full", settings(max_examples=60, derandomize=True, **_SHARED))
+settings.register_profile("soak", settings(max_examples=1000, **_SHARED))
+settings.load_profile(DEPTH)
 
 # Encrypts what tests store, in this process and in those that it starts; no key is made in a folder of its own.
 os.environ["FIVEFOLD_WEBHOOK_KEYS"] = "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk="
@@ -55,8 +58,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _InRooms 
     return _InRooms(config, log)
 
 
+_ONE_DATABASE_ENOUGH = ("tests/usecases/", "tests/serving/")
+"""Where the same steps on PostgreSQL prove little that SQLite does not, unless a test is marked `postgresql`."""
+
+
+def _runs_in_ci_alone(item: pytest.Item) -> bool:
+    """Tell whether a test is marked so, or runs on PostgreSQL where its twin on SQLite is enough for `make test`."""
+    parameters = getattr(item, "callspec", None)
+    return item.get_closest_marker("full") is not None or (
+        item.nodeid.startswith(_ONE_DATABASE_ENOUGH)
+        and parameters is not None
+        and "postgresql" in parameters.params.values()
+        and item.get_closest_marker("postgresql") is None
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put first what takes long, in the processes of xdist."""
+    """Leave out what CI alone runs; put first what takes long, in the processes of xdist."""
+    if DEPTH == "quick":
+        left_out = [item for item in items if _runs_in_ci_alone(item)]
+        items[:] = [item for item in items if not _runs_in_ci_alone(item)]
+        config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workerinput"):
         items.sort(
             key=lambda item: next((n for n, name in enumerate(_LONG) if item.nodeid.startswith(name)), len(_LONG))

@@ -22,6 +22,8 @@ from fivefold.store.sql.fast_statements import Till
 from fivefold.usecases.accounts.tokens import charge_all, create_token, revoke_token
 from tests.store import databases
 
+pytestmark = pytest.mark.postgresql
+
 Wanted = Callable[[int], bool]
 MONTH = "2026-11"
 PLENTY = Allowance(10**9, 10**9)

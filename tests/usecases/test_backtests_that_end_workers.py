@@ -26,6 +26,8 @@ from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of
 from tests.usecases.platforms import transaction
 
+pytestmark = pytest.mark.postgresql
+
 People = tuple[Actor, Actor, Actor]
 
 

@@ -16,6 +16,8 @@ from fivefold.usecases.levels.replay_inputs import kept_inputs
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
+pytestmark = pytest.mark.postgresql
+
 OPENED = {"input": {"days_since": "opened_on"}, "cases": [{"when": {"below": 100}, "points": 40}]}
 
 

@@ -41,6 +41,8 @@ from tests.usecases.banks import Bank
 from tests.usecases.governed import together
 from tests.usecases.platforms import NOW
 
+pytestmark = pytest.mark.postgresql
+
 FUTURE = parse_moment("2062-01-01")
 LOW, MEDIUM, HIGH = 1, 2, 3
 SANCTIONED = {"cases": [{"when": {"field": "pep", "equals": True}, "points": 1, "floor": "high"}]}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, select
@@ -24,6 +25,8 @@ from fivefold.usecases.webhooks.plan import (
 )
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, tell
+
+pytestmark = pytest.mark.postgresql
 
 CUSTOMERS = ("c1", "c2")
 LEASE_US = LEASE_SECONDS * SECOND_US

@@ -33,6 +33,8 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
 
+pytestmark = pytest.mark.postgresql
+
 log = structlog.get_logger()
 
 COUNTRIES = ("NO", "RU", "KP")

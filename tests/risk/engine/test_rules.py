@@ -76,6 +76,7 @@ def test_two_hundred_cases_keep_their_numbers() -> None:
     assert [one.floor for one in outcomes[:4]] == ["", "medium", "", "medium"]
 
 
+@pytest.mark.full
 def test_thousand_rules_of_a_million_points_add_up() -> None:
     rules = [rule(f"r{number}", case({"field": "flag", "is": "present"}, MOST_POINTS)) for number in range(1000)]
     explained_all = explain(assessed(ruleset(*rules), {"flag": True}), 0)

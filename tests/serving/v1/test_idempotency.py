@@ -20,6 +20,8 @@ from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys
 from tests.serving.v1.examples import furnish
 from tests.serving.v1.places import Place, settled
 
+pytestmark = pytest.mark.postgresql
+
 PATH = "/v1/entities/customer/idem"
 SCREENED = {"screening": "pep", "found": True}
 

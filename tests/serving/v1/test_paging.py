@@ -95,6 +95,7 @@ def test_a_list_is_read_whole_page_by_page_while_rows_come(plenty: Place, route:
     walked_whole(plenty, route)
 
 
+@pytest.mark.full
 def test_lists_are_read_whole_on_postgresql_too(on_postgresql: Place) -> None:
     fill(on_postgresql)
     for route in LISTS:

@@ -129,6 +129,7 @@ def test_an_admins_token_without_a_member_is_refused(place: Place, route: Route)
         )
 
 
+@pytest.mark.full
 def test_the_rights_are_the_same_on_postgresql(on_postgresql: Place) -> None:
     """Those who may not, others' things, and whoever may, as far as one does not take away what another asks about."""
     for route in TABLE:

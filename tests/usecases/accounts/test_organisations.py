@@ -7,6 +7,8 @@ from fivefold.domain.errors import ConfigError
 from fivefold.usecases.accounts.organisations import actor_in, actor_in_new
 from fivefold.usecases.shared.actors import Actor
 
+pytestmark = pytest.mark.postgresql
+
 
 def test_an_actor_belongs_to_the_organisation_of_that_name(engine: Engine) -> None:
     first, second = (actor_in_new(engine, name, "cli:ana") for name in ("one", "two"))

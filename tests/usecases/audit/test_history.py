@@ -16,6 +16,8 @@ from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.erasure.test_erase import peopled
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 @filled_once

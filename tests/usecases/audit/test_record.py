@@ -15,6 +15,8 @@ from fivefold.usecases.audit import record as audit
 from fivefold.usecases.audit.record import ExportedHeads, export_heads, list_entries, read_heads, record
 from tests.store.audits import fill, organisation
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture(autouse=True)
 def now(monkeypatch: pytest.MonkeyPatch) -> int:

@@ -365,6 +365,7 @@ def hooked(meanwhile: Callable[[], Any]) -> Iterator[None]:
         yield
 
 
+@pytest.mark.full
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
         with Session(engine) as session, session.begin():

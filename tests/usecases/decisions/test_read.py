@@ -20,6 +20,8 @@ from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 @filled_once

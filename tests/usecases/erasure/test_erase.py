@@ -35,6 +35,8 @@ from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
+pytestmark = pytest.mark.postgresql
+
 WORD = "zanzibar"
 """Stands in everything that is known of the person."""
 

@@ -14,6 +14,8 @@ from fivefold.usecases.evidence.sections import moment
 from fivefold.usecases.shared.quarters import Quarter
 from tests.usecases.planted import Planted, Step, day, planted
 
+pytestmark = pytest.mark.postgresql
+
 QUARTER = Quarter("a time", day(0), day(90))
 
 

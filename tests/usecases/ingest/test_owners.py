@@ -11,6 +11,8 @@ from fivefold.usecases.ingest import owners
 from fivefold.usecases.ingest.owners import mark_with_owners
 from tests.usecases.banks import Bank
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def bank(engine: Engine) -> Bank:

@@ -20,6 +20,8 @@ from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.platforms import transaction
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 @filled_once

@@ -17,6 +17,8 @@ from fivefold.usecases.levels.worker import LEASE_US, MOST_LEFT
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def bank(engine: Engine) -> Bank:

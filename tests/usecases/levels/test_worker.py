@@ -39,6 +39,8 @@ from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 @filled_once

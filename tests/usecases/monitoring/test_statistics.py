@@ -14,6 +14,8 @@ from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.planted import day, fill, planted
 
+pytestmark = pytest.mark.postgresql
+
 NOW = platforms.NOW
 
 

@@ -25,6 +25,8 @@ from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import DAY, NOW, document, founded, stand
 
+pytestmark = pytest.mark.postgresql
+
 COUNTRIES = ("NO", "IR", "KP")
 
 
