@@ -11,7 +11,7 @@ PYTEST += --cov --cov-report=term
 export FIVEFOLD_TESTS := full
 endif
 
-.PHONY: demo test style types tests coverage soak serve pins requirements bento lock sbom clean
+.PHONY: demo test style types tests coverage soak docs serve pins requirements bento lock sbom clean
 
 # Idle OpenMP threads sleep: see domain/__init__.py, which is too late where LightGBM is imported first.
 export OMP_WAIT_POLICY := PASSIVE
@@ -48,6 +48,10 @@ coverage: $(READY)
 # The same properties with other examples each time, many times as many; and what takes long.
 soak: $(READY)
 	FIVEFOLD_TESTS=soak $(PYTEST)
+
+# The pages of docs/ as a site, in build/site; a link that leads nowhere is an error.
+docs: $(READY)
+	$(BIN)/zensical build --strict
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("fivefold needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'
