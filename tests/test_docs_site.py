@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fivefold.cli.main import app
+from fivefold.domain.settings import read_settings
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -52,7 +53,11 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 
 def test_the_tutorial_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels = read_settings().kernels.absolute()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "var"))
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "kernels").symlink_to(kernels)
     block = re.search(r"```yaml\n(.*?)```", TUTORIAL, re.DOTALL)
     assert block
     Path("first.yaml").write_text(block[1], encoding="utf-8")
@@ -66,6 +71,4 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Monk
     assert "2 examples, 0 failed" in output["rules test"]
     assert "user_000024: medium" in output["rules assess"]
     assert "20, 40 → 30, 40" in output["rules diff"]
-    moved = re.search(r"^medium +(\d+) +0 +0$", output["rules backtest"], re.MULTILINE)
-    assert moved
-    assert int(moved[1]) > 0
+    assert re.search(r"user_000024 +medium +low", output["rules backtest"])
