@@ -112,8 +112,11 @@ def _work() -> None:
 
 
 def _people(engine: "Engine") -> _People:
-    from fivefold.usecases.accounts.members import add_member, list_members  # noqa: PLC0415 (as above)
-    from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.organisations import (  # noqa: PLC0415 (as above)
+        actor_in,
+        add_member,
+        list_members,
+    )
     from fivefold.usecases.shared.actors import Actor  # noqa: PLC0415 (imports SQLAlchemy)
 
     operator = actor_in(engine, ORGANISATION, actor())

@@ -40,7 +40,7 @@ def evidence(
 
 def _collect(name: str, output: Path, organisation: str) -> None:
     from fivefold.usecases.evidence.build import build_evidence  # noqa: PLC0415 (imports SQLAlchemy and Polars)
-    from fivefold.usecases.shared.quarters import quarter_named  # noqa: PLC0415 (as above)
+    from fivefold.usecases.shared.inputs import quarter_named  # noqa: PLC0415 (as above)
 
     quarter = quarter_named(name)
     if quarter.until_us > now_microseconds():

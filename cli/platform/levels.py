@@ -71,7 +71,7 @@ def level(
 
 def _valuer(engine: "Engine") -> "Valuer | None":
     """Load the champion where there is one: rules may read the value."""
-    from fivefold.usecases.levels.champion import Champion  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.worker_loop import Champion  # noqa: PLC0415 (imports SQLAlchemy)
 
     champion = Champion(engine, read_settings())
     champion.load()

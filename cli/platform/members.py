@@ -30,8 +30,7 @@ def add(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Add a member, or take back one who left. Tokens are made apart: `fivefold tokens create --member NAME`."""
-    from fivefold.usecases.accounts.members import add_member  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.organisations import actor_in_new, add_member  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     made = add_member(engine, actor_in_new(engine, organisation, actor()), name, role)
@@ -40,7 +39,7 @@ def add(
 
 def list_(organisation: OrganisationOption = "default") -> None:
     """List the members, those who left too."""
-    from fivefold.usecases.accounts.members import list_members  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import list_members  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -59,7 +58,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
 
 def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationOption = "default") -> None:
     """Give a member these roles and no others. Tokens of roles that they lose end at once."""
-    from fivefold.usecases.accounts.members import set_roles  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import set_roles  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     changed = set_roles(engine, acting_in(engine, organisation), member, role)
@@ -68,8 +67,8 @@ def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationO
 
 def leave(member: NumberArgument, organisation: OrganisationOption = "default") -> None:
     """Note that a member has left. All their tokens end at once."""
-    from fivefold.usecases.accounts import members  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts import organisations  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    gone = members.leave(engine, acting_in(engine, organisation), member)
+    gone = organisations.leave(engine, acting_in(engine, organisation), member)
     say(f"{gone.name} has left, and their tokens have ended.")

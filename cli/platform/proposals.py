@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from fivefold.usecases.changes.effects import Champions
     from fivefold.usecases.changes.proposals import Outcome, ProposalLine
-    from fivefold.usecases.shared.actors import Actor
-    from fivefold.usecases.shared.roles import Role
+    from fivefold.usecases.shared.actors import Actor, Role
 
 proposals_app = typer.Typer(
     help="Changes of what decides: one person proposes, another approves. Each has their own token.",
@@ -63,7 +62,7 @@ def add_to(app: typer.Typer) -> None:
 def person(engine: "Engine", organisation: str, token: str) -> "tuple[Actor, Role]":
     """Tell who acts, and as what: the member of the token; without one the machine's account, which is no person."""
     from fivefold.usecases.accounts.tokens import find_credential  # noqa: PLC0415 (as above)
-    from fivefold.usecases.shared.roles import Role  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.shared.actors import Role  # noqa: PLC0415 (imports SQLAlchemy)
 
     at_machine = acting_in(engine, organisation)
     if not token:
@@ -241,7 +240,7 @@ def settings(
     """Propose other settings: the cap on overrides, retention, the least coverage, what needs a second person."""
     from fivefold.usecases.accounts.settings import SettingsGiven  # noqa: PLC0415 (as above)
     from fivefold.usecases.changes.asks import change_settings  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.shared.roles import Role  # noqa: PLC0415 (as above)
+    from fivefold.usecases.shared.actors import Role  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)

@@ -50,7 +50,7 @@ def validate_levels(
 
 
 def _time(quarter: str | None, begins: str | None, ends: str | None) -> tuple[int, int]:
-    from fivefold.usecases.shared.quarters import quarter_named  # noqa: PLC0415 (its room imports SQLAlchemy)
+    from fivefold.usecases.shared.inputs import quarter_named  # noqa: PLC0415 (its room imports SQLAlchemy)
 
     if quarter is not None and begins is None and ends is None:
         found = quarter_named(quarter)

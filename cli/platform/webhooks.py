@@ -129,7 +129,7 @@ def dead(
     organisation: OrganisationOption = "default",
 ) -> None:
     """List what was given up, and what was wrong at last."""
-    from fivefold.usecases.webhooks.dead_letters import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -157,13 +157,13 @@ def replay(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Send again what was given up; with --from and --to everything of a range, whether it arrived or not."""
-    from fivefold.usecases.webhooks import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import endpoints  # noqa: PLC0415 (imports SQLAlchemy)
 
     if (from_ is None) != (to is None):
         raise ConfigError("--from and --to belong together; leave both out to send again what was given up")
     numbers = None if from_ is None or to is None else (from_, to)
     engine = open_current_database()
-    again = dead_letters.replay(engine, acting_in(engine, organisation), endpoint, numbers)
+    again = endpoints.replay(engine, acting_in(engine, organisation), endpoint, numbers)
     say(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
 
 
@@ -177,6 +177,6 @@ def encrypt() -> None:
 
 def new_key() -> None:
     """Print a new key for FIVEFOLD_WEBHOOK_KEYS."""
-    from fivefold.usecases.webhooks import keys as webhook_keys  # noqa: PLC0415 (imports a library)
+    from fivefold.usecases.webhooks import signing as webhook_keys  # noqa: PLC0415 (imports a library)
 
     typer.echo(webhook_keys.new_key())

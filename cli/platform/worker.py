@@ -114,10 +114,12 @@ def _duties(
     pages: "WorkerPages",
 ) -> "list[Duty]":
     from fivefold.usecases.changes.backtests import run_next_backtest  # noqa: PLC0415 (as above)
-    from fivefold.usecases.levels.champion import Champion  # noqa: PLC0415 (as above)
-    from fivefold.usecases.levels.turns import Turns  # noqa: PLC0415 (as above)
-    from fivefold.usecases.levels.worker import BATCH, run_batch  # noqa: PLC0415 (as above)
-    from fivefold.usecases.levels.worker_loop import Duty  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.worker import (  # noqa: PLC0415 (as above)
+        BATCH,
+        Turns,
+        run_batch,
+    )
+    from fivefold.usecases.levels.worker_loop import Champion, Duty  # noqa: PLC0415 (as above)
     from fivefold.usecases.rulesets.activate import advance_backfills  # noqa: PLC0415 (as above)
     from fivefold.usecases.shared.idempotency import prune_keys  # noqa: PLC0415 (as above)
 

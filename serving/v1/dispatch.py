@@ -34,7 +34,7 @@ from fivefold.store.accounts.plans import Plan
 from fivefold.store.sql.database import reachable
 from fivefold.usecases.accounts.tokens import Credential, find_credential, note_use
 from fivefold.usecases.levels.value_scores import Valuer
-from fivefold.usecases.shared.roles import OF_MEMBERS, Role
+from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 
 LANES: Mapping[Work, Lane] = {
     Work.QUICK: Lane("v1", 8, each=6, waiting_each=64, waiting=512),

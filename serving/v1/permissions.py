@@ -11,7 +11,7 @@ from fivefold.serving.v1.monitoring import validations
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
-from fivefold.usecases.shared.roles import OF_MEMBERS, Role
+from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 
 ADMINS = frozenset({Role.ADMIN})
 PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})

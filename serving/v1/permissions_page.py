@@ -9,7 +9,7 @@ from pathlib import Path
 from fivefold.domain.files import replacing
 from fivefold.serving.v1.permissions import TABLE
 from fivefold.serving.v1.route import Route
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Role
 
 BEGIN, END = "<!-- routes: begin -->", "<!-- routes: end -->"
 _MAY, _MAY_NOT = "yes", "–"

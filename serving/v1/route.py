@@ -14,8 +14,7 @@ from sqlalchemy import Engine
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.tokens import Credential
 from fivefold.usecases.levels.value_scores import Valuer
-from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Actor, Role
 
 _IN_PATH = re.compile(r"{(\w+)}")
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.usecases.accounts.entity_types import define_type
-from fivefold.usecases.accounts.members import add_member
-from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.rulesets.drafts import save_draft

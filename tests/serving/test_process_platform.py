@@ -12,8 +12,7 @@ from sqlalchemy import text
 
 from fivefold.serving.v1.permissions import TABLE
 from fivefold.store.accounts.plans import read_plans
-from fivefold.usecases.accounts.members import add_member
-from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import create_token
 from tests.serving.process_service import Service, sample_rows
 from tests.serving.v1.bank_rulesets import document

@@ -12,12 +12,11 @@ from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.sql.database import writing
 from fivefold.usecases.accounts import lists, settings
 from fivefold.usecases.decisions import policies
-from fivefold.usecases.levels.override_views import OverrideLine
-from fivefold.usecases.levels.overrides import revoke_override_in
+from fivefold.usecases.levels.overrides import OverrideLine, revoke_override_in
 from fivefold.usecases.rulesets import drafts as rulesets
 from fivefold.usecases.rulesets.activate import roll_back_in
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_rate, checked_reason
+from fivefold.usecases.shared.inputs import checked_rate, checked_reason
 
 
 def _now(now_us: int | None) -> int:

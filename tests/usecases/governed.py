@@ -21,8 +21,8 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.changes.proposals import Outcome, ProposalLine, approve_proposal
-from fivefold.usecases.rulesets.backtest_validity import validity
 from fivefold.usecases.rulesets.deciding import reached_by
+from fivefold.usecases.rulesets.run_backtest import validity
 from fivefold.usecases.shared.actors import Actor
 from tests.store import databases
 

@@ -33,8 +33,7 @@ from fivefold.usecases.ingest.facts import add_screening, set_tag
 from fivefold.usecases.levels.clock_repair import refuse_future, repair
 from fivefold.usecases.levels.entity_profile import list_tags
 from fivefold.usecases.levels.read import Freshness, LevelShown, read_level
-from fivefold.usecases.levels.turns import Turns
-from fivefold.usecases.levels.worker import run_batch
+from fivefold.usecases.levels.worker import Turns, run_batch
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank

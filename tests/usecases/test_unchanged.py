@@ -9,7 +9,7 @@ from sqlalchemy import Engine, event, text
 
 from fivefold.domain.clock import DAY_US
 from fivefold.usecases.accounts.entity_types import define_type
-from fivefold.usecases.accounts.members import add_member, set_roles
+from fivefold.usecases.accounts.organisations import add_member, set_roles
 from fivefold.usecases.accounts.rate_tables import rates_from_rows
 from fivefold.usecases.accounts.second_person import require_two_people
 from fivefold.usecases.accounts.settings import SettingsGiven, choose_levels

@@ -34,7 +34,7 @@ from fivefold.store.tables.entities import ListVersionRow
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import storable
-from fivefold.usecases.shared.reasons import checked_moment
+from fivefold.usecases.shared.inputs import checked_moment
 
 MOST_MEMBERS = MOST_NODES - 100
 """In a version of a list: what is proposed is a document, which has a few more names and values."""

@@ -17,7 +17,7 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in, settings_of
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason
 
 _MEMBER = "member:"
 

@@ -24,8 +24,7 @@ from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.events import Member
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION, refuse_long_name
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.roles import OF_MEMBERS, Role
+from fivefold.usecases.shared.actors import OF_MEMBERS, Actor, Role
 
 SECRET_BYTES = 32
 

@@ -25,7 +25,7 @@ from fivefold.usecases.changes.contents import (
 )
 from fivefold.usecases.changes.proposals import Outcome, ask_for
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_rate, checked_reason
+from fivefold.usecases.shared.inputs import checked_rate, checked_reason
 
 
 def order_families(

@@ -39,7 +39,7 @@ from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_p
 from fivefold.usecases.rulesets.review import read_fitting, surroundings_of
 from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason
 
 log = structlog.get_logger("fivefold.backtests")
 

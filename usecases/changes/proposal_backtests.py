@@ -23,9 +23,8 @@ from fivefold.usecases.changes.effects import rehearse
 from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
 from fivefold.usecases.levels.assess import held_before, released, ruleset_of
 from fivefold.usecases.levels.portfolio import read_portfolio
-from fivefold.usecases.rulesets.backtest_validity import validity
 from fivefold.usecases.rulesets.deciding import Deciding, Reached
-from fivefold.usecases.rulesets.run_backtest import Progress, parts_of_type
+from fivefold.usecases.rulesets.run_backtest import Progress, parts_of_type, validity
 from fivefold.usecases.shared.actors import Actor
 
 

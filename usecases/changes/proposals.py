@@ -52,11 +52,10 @@ from fivefold.usecases.changes.effects import Champions, Result, already, apply_
 from fivefold.usecases.changes.reach import reach_of
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
-from fivefold.usecases.rulesets.backtest_validity import refuse_outdated
 from fivefold.usecases.rulesets.deciding import Reached
-from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_reason
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.rulesets.run_backtest import refuse_outdated
+from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.inputs import checked_reason
 
 _UNDER_WAY = frozenset({"queued", "running"})
 

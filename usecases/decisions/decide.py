@@ -1,22 +1,27 @@
-"""Decisions on transactions: level, value and the transaction at hand, in one call and one record.
+"""Decisions on transactions: level, value and the pending transaction, in one call and one record.
 
-The transaction itself is not stored: whoever decides sends it to the transactions once it happens.
+The answer is built from the stored record alone, so a replay gives the same bytes. The transaction itself is not
+stored: the caller sends it to the transactions once it happens.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
+import polars as pl
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fivefold.domain.canonical import canonical_json
 from fivefold.domain.characters import control_in
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
 from fivefold.features import schema as c
-from fivefold.risk.engine.policy_program import kept_policy
+from fivefold.risk.engine.explain.policies import PolicySaid, decided
+from fivefold.risk.engine.policy_program import kept_policy, policy_program_for
+from fivefold.risk.facts.lists import ListVersion
 from fivefold.store.decisions.decisions import (
     Parties,
     Standpoint,
@@ -31,13 +36,39 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.database import reachable, writing
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.decisions.answers import answered
-from fivefold.usecases.decisions.inputs import Material, gather
+from fivefold.usecases.decisions.inputs import Material, gather, moment_said
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.value_scores import Valuer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, storable
+
+ENGINE: Final = "1"
+"""Of what decides: another one where the same inputs could come to something else."""
+
+
+def answered(
+    canonical: str, versions: Mapping[str, ListVersion], inputs: pl.DataFrame, kept: Mapping[str, Any]
+) -> tuple[PolicySaid, str]:
+    """Decide, and write the answer in canonical JSON.
+
+    Args:
+        canonical: the policy.
+        versions: of the named lists that it reads.
+        inputs: the row that it reads.
+        kept: everything else that is kept of the decision.
+    """
+    (said,) = decided(policy_program_for(canonical, versions, kept["base"]), inputs, kept["base"])
+    answer = {
+        "at": moment_said(kept["at_us"]),
+        "engine": ENGINE,
+        "entity": kept["entity"],
+        "policy": kept["policy"],
+        "lists": {name: moment_said(since) for name, since in kept["lists"].items()},
+        **kept["said"],
+        **said.as_json(),
+    }
+    return said, canonical_json(answer)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.rulesets.review import Surroundings, misfits, surroundings_of_type
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason
 
 SOURCE = "the policy"
 

@@ -1,22 +1,36 @@
-"""Decisions as they were made: one, those of an entity, and one made again from what was kept of it."""
+"""Decisions as they were made: one, those of an entity, one repeated from its record, and the rules that fired.
+
+An investigator sees of a fired rule its title and rationale, the values that it read and its outcome, but no condition
+and no threshold. Of a rule that did not fire, they see nothing.
+"""
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ActionRefused, NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.compiler.policy_checks import inputs_of_policy_rule
+from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.risk.engine.explain.inputs import cuts_in
+from fivefold.risk.engine.explain.policies import OUTCOMES
+from fivefold.risk.engine.policy_program import Outcome, kept_policy
+from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.policy import Policy, PolicyRule
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.sql.database import reachable
-from fivefold.store.tables.events import Decision, Policy
-from fivefold.usecases.decisions.answers import ENGINE, answered
-from fivefold.usecases.decisions.decide import DecisionMade, shown
+from fivefold.store.tables.events import Decision
+from fivefold.store.tables.events import Policy as PolicyRow
+from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, answered, shown
+from fivefold.usecases.levels.explain import ValueSeen, value_seen
+from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay
-from fivefold.usecases.levels.replay_inputs import read_inputs
 from fivefold.usecases.shared.actors import Actor
 
 
@@ -36,7 +50,7 @@ def read_decision(engine: Engine, actor: Actor, number: int) -> DecisionMade:
     """Give a decision as it was recorded; NotThere where the organisation has none of that number."""
     with reachable(), Session(engine) as session:
         found = decision_numbered(session, actor.organisation_id, number)
-        return shown(found, session.get_one(Policy, found.policy_id))
+        return shown(found, session.get_one(PolicyRow, found.policy_id))
 
 
 def list_decisions(
@@ -48,7 +62,7 @@ def list_decisions(
         return decisions_of(session, entity.id, part).map(lambda pair: _line(*pair))
 
 
-def _line(row: Decision, policy: Policy) -> DecisionLine:
+def _line(row: Decision, policy: PolicyRow) -> DecisionLine:
     line = "" if row.answer is None else json.loads(row.answer)["line"]
     return DecisionLine(row.id, row.at_us, row.action, (policy.name, policy.number), row.actor, line)
 
@@ -78,10 +92,68 @@ def replay_decision(engine: Engine, actor: Actor, number: int) -> Replayed:
         found = decision_numbered(session, actor.organisation_id, number)
         if found.inputs is None or found.answer is None:
             raise ActionRefused(f"decision {number} was erased: what it was made from is gone")
-        policy = session.get_one(Policy, found.policy_id)
+        policy = session.get_one(PolicyRow, found.policy_id)
         inputs, kept = read_inputs(found.inputs, found.at_us, str(found.entity_id))
         versions = list_versions_used(session, actor.organisation_id, kept["lists"])
         made = answered(policy.canonical, versions, inputs, kept)[1]
         return Replayed(
             f"d:{number}", made == found.answer, found.answer, made, json.loads(found.answer)["engine"], ENGINE
         )
+
+
+@dataclass(frozen=True)
+class RuleSeen:
+    """A rule that held, was suppressed, or of which it is unknown.
+
+    Attributes:
+        action: what it gave; None where it gave none.
+        values: what it looked at; one that was unknown says so.
+    """
+
+    title: str
+    rationale: str | None
+    outcome: str
+    action: str | None
+    values: tuple[ValueSeen, ...]
+
+
+@dataclass(frozen=True)
+class DecisionSeen:
+    """A decision without what the policy asks.
+
+    Attributes:
+        line: the decision in one line.
+        level: where the entity stood.
+        value: what the value model had said; None for nothing.
+        transaction: what was decided on.
+    """
+
+    line: str
+    level: Mapping[str, Any]
+    value: Mapping[str, Any] | None
+    transaction: Mapping[str, Any]
+    rules: tuple[RuleSeen, ...]
+
+
+def view_decision(engine: Engine, actor: Actor, number: int) -> DecisionSeen | None:
+    """Give what may be seen of a decision; None once it was erased, NotThere where the organisation has none."""
+    with reachable(), Session(engine) as session:
+        found = decision_numbered(session, actor.organisation_id, number)
+        if found.answer is None or found.inputs is None:
+            return None
+        policy = kept_policy(session.get_one(PolicyRow, found.policy_id).canonical)
+        answer, kept = json.loads(found.answer), json.loads(found.inputs)
+    told = zip(policy.rules, answer["rules"], strict=True)
+    hidden = OUTCOMES[Outcome.NOT_HELD]
+    rules = tuple(_seen(rule, said, policy, kept) for rule, said in told if said["outcome"] != hidden)
+    return DecisionSeen(answer["line"], answer["level"], answer["value"], answer["transaction"], rules)
+
+
+def _seen(rule: PolicyRule, said: Mapping[str, Any], policy: Policy, kept: Mapping[str, Any]) -> RuleSeen:
+    cuts = cuts_in([rule.when] if rule.unless is None else [rule.when, rule.unless])
+    names = vocabulary(policy)
+    values = tuple(
+        value_seen(made, kept["inputs"][key_of(made)], names, kept["base"], cuts.get(key_of(made), ()))
+        for made in inputs_of_policy_rule(rule)
+    )
+    return RuleSeen(rule.title, rule.rationale, said["outcome"], said["action"], values)

@@ -1,9 +1,9 @@
-"""Archives that prove what they hold: the same files are the same bytes, and a manifest has the hash of each."""
+"""Archives that prove their content: the same files are the same bytes, and a manifest has the hash of each."""
 
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 
@@ -165,3 +166,20 @@ def _problems_of(archive: zipfile.ZipFile, file: ManifestFile) -> Iterator[str]:
 def _pieces(opened: IO[bytes]) -> Iterator[bytes]:
     while piece := opened.read(_CHUNK_BYTES):
         yield piece
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some files of an archive, and how many things of each kind are in them."""
+
+    files: Sequence[File]
+    counts: Mapping[str, int]
+
+
+def moment(time_us: int | None) -> str | None:
+    """Write a moment, exact to the microsecond; nothing for none.
+
+    >>> moment(1), moment(None)
+    ('1970-01-01T00:00:00.000001+00:00', None)
+    """
+    return None if time_us is None else from_microseconds(time_us).isoformat()

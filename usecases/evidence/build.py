@@ -20,15 +20,14 @@ from fivefold.store.evidence.archive import entries_in, head_of, validations_in
 from fivefold.store.sql.database import reachable
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.audit.verify import verify_picture
-from fivefold.usecases.evidence.archive import File, json_file, text_file, write_archive
+from fivefold.usecases.evidence.archive import File, Part, json_file, moment, text_file, write_archive
 from fivefold.usecases.evidence.in_force import in_force_part
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.evidence.rulesets import rulesets_part
-from fivefold.usecases.evidence.sections import Part, moment
 from fivefold.usecases.monitoring.page import validation_page
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.quarters import Quarter
+from fivefold.usecases.shared.inputs import Quarter
 
 READ_ME = """\
 Evidence of {quarter}, from {begins} until {ends}, of {organisation}.

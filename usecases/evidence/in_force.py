@@ -12,9 +12,8 @@ from fivefold.store.accounts.members import members_of
 from fivefold.store.decisions.policies import policy_versions
 from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Member, Policy
-from fivefold.usecases.evidence.archive import File, json_file, text_file
-from fivefold.usecases.evidence.sections import Part, moment
-from fivefold.usecases.shared.quarters import Quarter
+from fivefold.usecases.evidence.archive import File, Part, json_file, moment, text_file
+from fivefold.usecases.shared.inputs import Quarter
 
 
 def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.settings import Settings
-from fivefold.usecases.evidence.archive import File, json_file, text_file
-from fivefold.usecases.evidence.sections import Part, moment
-from fivefold.usecases.shared.quarters import Quarter
+from fivefold.usecases.evidence.archive import File, Part, json_file, moment, text_file
+from fivefold.usecases.shared.inputs import Quarter
 
 if TYPE_CHECKING:
     from fivefold.models.promotions import Promotion

@@ -26,9 +26,8 @@ from fivefold.store.tables.events import MaterialChange
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.proposals import Proposal
 from fivefold.usecases.changes.contents import OverrideRevoked
-from fivefold.usecases.evidence.archive import json_file
-from fivefold.usecases.evidence.sections import Part, moment
-from fivefold.usecases.shared.quarters import Quarter
+from fivefold.usecases.evidence.archive import Part, json_file, moment
+from fivefold.usecases.shared.inputs import Quarter
 
 
 def people_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:

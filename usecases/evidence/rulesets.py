@@ -16,9 +16,8 @@ from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
 from fivefold.store.rulesets.rulesets import editors_of
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
-from fivefold.usecases.evidence.archive import File, json_file, text_file
-from fivefold.usecases.evidence.sections import Part, moment
-from fivefold.usecases.shared.quarters import Quarter
+from fivefold.usecases.evidence.archive import File, Part, json_file, moment, text_file
+from fivefold.usecases.shared.inputs import Quarter
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def cut(breakdown: Mapping[str, Any], ruleset: Ruleset, kept: Mapping[str, Any] 
     Args:
         breakdown: as `risk.engine.explain.breakdown.as_json` gives it.
         ruleset: that it is of.
-        kept: as `usecases.levels.replay_inputs` keeps what it was made from; None once that was erased.
+        kept: as `usecases.levels.records` keeps what it was made from; None once that was erased.
     """
     rules = tuple(
         _fired(outcome, ruleset, kept)

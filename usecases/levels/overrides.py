@@ -1,11 +1,12 @@
-"""Overrides: a level that one person asks for and another approves, above what the rules say and never without it.
+"""Overrides: a level that one person requests and another approves, above what the rules say and never without it.
 
-To end one that lies below what the rules say raises the level, and one person does it. To end any other one may lower
-the level, now or with the next assessment, so it is proposed (`usecases.changes`) and another person approves it.
+Revoking an override that lies below the level of the rules raises the level, so one person does it. Revoking any other
+override may lower the level, now or at the next assessment, so it is proposed (`usecases.changes`) and another person
+approves it.
 
-Only so much of the portfolio may stand below what the rules say; that is counted when an override is approved, one
-approval at a time. None goes below a floor that is live: whether the engine, later, finds a higher floor is its affair,
-and it wins. An override ends by itself at its instant: the worker looks again then.
+At most a set part of the portfolio may stand below the level of the rules. This cap is checked at approval, one
+approval at a time. No override may lie below a live floor; where the engine finds a higher floor later, the floor wins.
+An override ends by itself at its instant, and the worker assesses the entity again then.
 """
 
 from dataclasses import dataclass
@@ -15,19 +16,154 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.levels.overrides import count_below, count_with_level, live_overrides, override_numbered
+from fivefold.store.levels.overrides import (
+    Overridden,
+    count_below,
+    count_with_level,
+    live_overrides,
+    override_numbered,
+    overrides_with_standings,
+)
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import Settings, held_settings, settings_of
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.levels.override_views import OverrideLine, line_of, state_of
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_moment, checked_reason
+from fivefold.usecases.shared.inputs import checked_moment, checked_reason
+
+
+@dataclass(frozen=True)
+class OverrideLine:
+    """An override, with where its entity stands.
+
+    Attributes:
+        level: that was asked for.
+        rules_level: what the rules say beneath it; None where they say nothing.
+        present_level: what holds now, as it was last assessed.
+        below_floor: a live floor is higher, and holds instead.
+        state: requested, refused, live, expired or revoked.
+        until_us: it ends at this very moment; None for never.
+    """
+
+    id: int
+    entity_type: str
+    external_id: str
+    level: str
+    rules_level: str | None
+    present_level: str | None
+    below_floor: bool
+    reason: str
+    until_us: int | None
+    state: str
+    requested_by: str
+    requested_us: int
+    decided_by: str | None
+    decided_us: int | None
+    decision_reason: str | None
+    revoked_by: str | None
+    revoked_us: int | None
+    revocation_reason: str | None
+
+
+@dataclass(frozen=True)
+class OverrideCap:
+    """How much of the portfolio is overridden downwards.
+
+    Attributes:
+        below: live overrides below what the rules say.
+        with_level: entities that have a level.
+        percent: so many of them may be below, at most.
+    """
+
+    below: int
+    with_level: int
+    percent: int
+
+
+def overrides_of(
+    engine: Engine,
+    actor: Actor,
+    type_name: str | None = None,
+    external_id: str | None = None,
+    now_us: int | None = None,
+    part: Part = WHOLE,
+) -> Page[OverrideLine]:
+    """List the overrides of one entity, or of all where none is named, the newest first.
+
+    NotThere where an entity is named that is not there.
+    """
+    now = now_microseconds() if now_us is None else now_us
+    with Session(engine) as session:
+        entity_id = None
+        if type_name is not None and external_id is not None:
+            entity_id = entity_named(session, actor.organisation_id, type_name, external_id).id
+        settings = settings_of(session, actor.organisation_id)
+        found = overrides_with_standings(session, actor.organisation_id, entity_id, part=part)
+        return found.map(lambda each: _line(each, settings, now))
+
+
+def read_override(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> OverrideLine:
+    """Show an override; NotThere where there is none of that number."""
+    now = now_microseconds() if now_us is None else now_us
+    with Session(engine) as session:
+        found = override_numbered(session, actor.organisation_id, number)
+        return line_of(session, found, settings_of(session, actor.organisation_id), now)
+
+
+def cap_of(engine: Engine, actor: Actor, now_us: int | None = None) -> OverrideCap:
+    """Tell how much of the portfolio is overridden downwards, and how much may be."""
+    now = now_microseconds() if now_us is None else now_us
+    with Session(engine) as session:
+        below = count_below(session, actor.organisation_id, now, without=0)
+        percent = settings_of(session, actor.organisation_id).override_cap_percent
+        return OverrideCap(below, count_with_level(session, actor.organisation_id), percent)
+
+
+def line_of(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
+    """Show one override."""
+    (found,) = overrides_with_standings(session, override.organisation_id, number=override.id)
+    return _line(found, settings, now_us)
+
+
+def _line(found: Overridden, settings: Settings, now_us: int) -> OverrideLine:
+    override, standing = found.override, found.standing
+    return OverrideLine(
+        override.id,
+        found.type_name,
+        found.entity.external_id,
+        settings.levels[override.level - 1],
+        None if standing is None else _name(settings, standing.rules_level),
+        None if standing is None else _name(settings, standing.level),
+        standing is not None and override.level < standing.hard_floor,
+        override.reason,
+        override.until_us,
+        state_of(override, now_us),
+        override.requested_by,
+        override.requested_us,
+        override.decided_by,
+        override.decided_us,
+        override.decision_reason,
+        override.revoked_by,
+        override.revoked_us,
+        override.revocation_reason,
+    )
+
+
+def _name(settings: Settings, level: int | None) -> str | None:
+    return None if level is None else settings.levels[level - 1]
+
+
+def state_of(override: OverrideRow, now_us: int) -> str:
+    """Tell what became of an override: requested, refused, live, expired or revoked."""
+    if override.state != "approved":
+        return override.state
+    return "live" if override.until_us is None or override.until_us > now_us else "expired"
 
 
 def request_override(

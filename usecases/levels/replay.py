@@ -23,7 +23,7 @@ from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.assess import ruleset_of
 from fivefold.usecases.levels.persist import ENGINE
 from fivefold.usecases.levels.read import find_assessment
-from fivefold.usecases.levels.replay_inputs import previous_of, read_inputs
+from fivefold.usecases.levels.records import previous_of, read_inputs
 from fivefold.usecases.shared.actors import Actor
 
 

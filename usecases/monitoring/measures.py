@@ -1,31 +1,148 @@
-"""What the levels of a time were worth, of one version of a ruleset or of all: ranking, capture, alerts, drift.
+"""Measures of levels in a period, of one version of a ruleset or of all: ranking, capture, alerts, drift, overrides.
 
-Measures are those of `risk.governance`. Where a figure would rest on too few, there is none, and it says so.
+They are the measures of `risk.governance`. A measure that would rest on too few entities is None, with the reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
 from fivefold.models.drift import LEAST_CUSTOMERS, stability_index, stability_verdict
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.governance.validate.levels import NO_LEVEL, TOP_LEVELS
 from fivefold.risk.governance.validate.ranking import RESAMPLES, Interval, Marks, rank, share
-from fivefold.usecases.monitoring.history import CONFIRMED, NOT_CONFIRMED, OPEN, WITHOUT_OUTCOME, History
-from fivefold.usecases.monitoring.measure_shapes import (
-    LEAST,
-    MEASURED,
-    TOO_FEW,
-    UNASSESSED,
-    Caught,
-    Drift,
-    Group,
-    LevelFigures,
-    Measure,
-    Ranked,
-)
+from fivefold.risk.governance.validate.verdicts import Floors
+from fivefold.usecases.monitoring.history import CONFIRMED, NOT_CONFIRMED, OPEN, WITHOUT_OUTCOME, History, Period
+
+LEAST = Floors().confirmed
+"""Of confirmed entities, or of alerts that were decided: a figure that rests on fewer is not given."""
+
+MEASURED, TOO_FEW = "measured", "too few"
+UNASSESSED = "(never assessed)"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure with its 95 % interval; without either where it would rest on too few.
+
+    Attributes:
+        of: how many it rests on.
+        answer: measured, or too few.
+    """
+
+    of: int
+    answer: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """How well the rules' totals, at the beginning or at an entity's first assessment, told who would be confirmed.
+
+    Attributes:
+        entities: that were ranked: assessed in full, and not left aside.
+        confirmed: of these, by a case that was opened after that and confirmed in time.
+        known: left aside: confirmed before.
+        under_way: left aside: the case was open already, and may have been counted in the total.
+    """
+
+    entities: int
+    confirmed: int
+    known: int
+    under_way: int
+    gini: Measure
+
+
+@dataclass(frozen=True)
+class Caught:
+    """Where those stood who were confirmed in the time, just before their first case was opened.
+
+    Attributes:
+        top: the names of the upper levels.
+        confirmed: how many, everybody counted once.
+        captured: in the upper levels, as a share of these.
+        missed: below them, or without a level.
+        possible: what arithmetic allows: the upper levels hold no more than they have room for; None without anybody.
+        missed_by_override: missed, and in the upper levels by the rules.
+        unassessed: confirmed and never assessed in time before; they count nowhere else.
+        known: confirmed before the time already; they count nowhere else.
+    """
+
+    top: tuple[str, ...]
+    confirmed: int
+    captured: Measure
+    missed: Measure
+    possible: float | None
+    missed_by_override: int
+    unassessed: int
+    known: int
+
+
+@dataclass(frozen=True)
+class LevelFigures:
+    """One level, or what entities without one are called.
+
+    Attributes:
+        began: who was there by the rules when the time began; overrides apart.
+        ended: the same when it ended.
+        held: who was there when it ended, overrides too.
+        confirmed: of those confirmed in the time, who stood there just before.
+        opened: alerts that were opened in the time about somebody who stood there.
+        open: of all alerts, those that were open at the end.
+        decided: alerts whose outcome became known in the time; the next ones are of these.
+        alerts_confirmed: confirmed.
+        not_confirmed: false positives.
+        without_outcome: closed without a word, and so in no share.
+        conversion: confirmed, as a share of those with an outcome.
+        false_positives: not confirmed, as a share of the same.
+    """
+
+    level: str
+    began: int
+    ended: int
+    held: int
+    confirmed: int
+    opened: int
+    open: int
+    decided: int
+    alerts_confirmed: int
+    not_confirmed: int
+    without_outcome: int
+    conversion: Measure
+    false_positives: Measure
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far the rules' levels moved from the beginning to the end: population stability index."""
+
+    index: float | None
+    verdict: str
+    began: int
+    ended: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """All figures of one version of a ruleset; or of all, and then `ruleset` and `version` are None.
+
+    Attributes:
+        statuses: what became of the assessments that held at the end.
+    """
+
+    ruleset: str | None
+    version: int | None
+    ranked: Ranked
+    caught: Caught
+    levels: tuple[LevelFigures, ...]
+    drift: Drift
+    statuses: Mapping[str, int]
 
 
 def group_of(
@@ -190,3 +307,79 @@ def _drift(began: pl.DataFrame, ended: pl.DataFrame, levels: int) -> Drift:
     enough = len(began) >= LEAST_CUSTOMERS
     index = stability_index(*counts) if enough else None
     return Drift(index, stability_verdict(index), len(began), len(ended))
+
+
+@dataclass(frozen=True)
+class OverrideFigures:
+    """Overrides of a time; shares are of the entities that had a level at its end.
+
+    Attributes:
+        requested: asked for in the time, and so on with the others.
+        expired: ended by themselves.
+        live: held at the end.
+        live_share: of the portfolio; None where nobody had a level.
+        downward: of these, below what the rules said.
+        downward_share: of the portfolio; the cap is for these.
+        cap_percent: so many may be downward, at most.
+        mean_age_days: of those that were live, since they were approved; None without any.
+        with_level: entities that had a level.
+    """
+
+    requested: int
+    approved: int
+    refused: int
+    revoked: int
+    expired: int
+    live: int
+    live_share: float | None
+    downward: int
+    downward_share: float | None
+    cap_percent: int
+    mean_age_days: float | None
+    with_level: int
+
+
+def override_figures(overrides: pl.DataFrame, ended: pl.DataFrame, period: Period, cap_percent: int) -> OverrideFigures:
+    """Count overrides.
+
+    Args:
+        overrides: as `store.monitoring.validation.overrides_before` reads them.
+        ended: where everybody stood at the end of the time.
+        period: the time.
+        cap_percent: the organisation's.
+    """
+    granted = pl.col("state").is_in(["approved", "revoked"])
+    revoked = (pl.col("state") == "revoked") & _within("revoked_us", period)
+    over = pl.col("until_us").is_not_null() & _within("until_us", period)
+    ended_before = pl.col("revoked_us").is_not_null() & (pl.col("revoked_us") < pl.col("until_us"))
+    held = overrides.filter(granted & _held_at(period.until_us))
+    with_level = ended.filter(pl.col("level").is_not_null())
+    beneath = held.join(ended.select("entity", "rules_level"), on="entity")
+    downward = len(beneath.filter(pl.col("level") < pl.col("rules_level")))
+    ages = (period.until_us - held["decided_us"]) / DAY_US
+    of = len(with_level)
+    return OverrideFigures(
+        len(overrides.filter(_within("requested_us", period))),
+        len(overrides.filter(granted & _within("decided_us", period))),
+        len(overrides.filter((pl.col("state") == "refused") & _within("decided_us", period))),
+        len(overrides.filter(revoked)),
+        len(overrides.filter(granted & over & ~ended_before)),
+        len(held),
+        len(held) / of if of else None,
+        downward,
+        downward / of if of else None,
+        cap_percent,
+        float(ages.sum()) / len(held) if len(held) else None,
+        of,
+    )
+
+
+def _within(moment: str, period: Period) -> pl.Expr:
+    return pl.col(moment).is_between(period.from_us, period.until_us, closed="left").fill_null(False)
+
+
+def _held_at(moment_us: int) -> pl.Expr:
+    """Tell which of the overrides that were approved, early or late, held at a moment."""
+    decided = pl.col("decided_us") <= moment_us
+    not_revoked = (pl.col("state") == "approved") | (pl.col("revoked_us") > moment_us).fill_null(False)
+    return decided & not_revoked & (pl.col("until_us").is_null() | (pl.col("until_us") > moment_us))

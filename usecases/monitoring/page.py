@@ -7,7 +7,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.percent import percent
 from fivefold.risk.governance.reports.page import Page, Section, Table
 from fivefold.risk.governance.validate.ranking import CONFIDENCE
-from fivefold.usecases.monitoring.measure_shapes import MEASURED
+from fivefold.usecases.monitoring.measures import MEASURED
 
 Plain = Mapping[str, Any]
 

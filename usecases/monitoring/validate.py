@@ -19,13 +19,11 @@ from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.monitoring.history import CONFIRMED, History, Period, read_history
-from fivefold.usecases.monitoring.measure_shapes import LEAST, Group
-from fivefold.usecases.monitoring.measures import group_of
-from fivefold.usecases.monitoring.override_measures import override_figures
+from fivefold.usecases.monitoring.measures import LEAST, Group, group_of, override_figures
 from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import storable
-from fivefold.usecases.shared.reasons import checked_moment, checked_reason
+from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 
 FORM = 1
 """Of the report; a later form that readers cannot take has another number."""

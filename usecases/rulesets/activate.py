@@ -37,10 +37,10 @@ from fivefold.store.sql.database import reachable, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.rulesets.backtest_validity import refuse_outdated
 from fivefold.usecases.rulesets.deciding import reached_by
+from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_rate, checked_reason
+from fivefold.usecases.shared.inputs import checked_rate, checked_reason
 
 SECOND_US = 1_000_000
 MOST_SECONDS = 10
@@ -87,7 +87,7 @@ def activate(
         ConfigError: the reason is empty, or the rate none.
         NotThere: there is no such family or version.
         ActionRefused: it is active; the actor edited or committed it; or no backtest of its content is done that
-            counts (`usecases.rulesets.backtest_validity`).
+            counts (`usecases.rulesets.run_backtest`).
     """
     now = now_microseconds() if now_us is None else now_us
     why, rate = checked_reason(reason), checked_rate(per_second)

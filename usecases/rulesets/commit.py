@@ -18,7 +18,7 @@ from fivefold.usecases.audit import record as audit
 from fivefold.usecases.rulesets.drafts import refuse_other_revision
 from fivefold.usecases.rulesets.review import Review, review, surroundings_of
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.reasons import checked_reason
+from fivefold.usecases.shared.inputs import checked_reason
 
 
 @dataclass(frozen=True)

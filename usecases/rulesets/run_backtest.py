@@ -1,8 +1,11 @@
-"""A backtest as the worker runs it: everyone of the type, part by part, against what decides now.
+"""A backtest as the worker runs it: all entities of the type, part by part, against what decides now.
 
-Whom a family that comes before already decides for is counted and left out: no version of this one reaches them. The
-levels that stand, and since when, are the real ones, so that the cooldown is that of each customer. Where there is
-nobody whom the ruleset could reach, it is run on its own examples.
+Entities for which an earlier family decides are counted and left out: no version of this family reaches them. Present
+levels and their dates are the stored ones, so each customer keeps their own cooldown. Where the ruleset can reach
+no entity, it is run on its own examples.
+
+A backtest counts for a while: for the entities of today, against what decides today, and for some days. Activations and
+proposals check that alike.
 """
 
 import json
@@ -14,10 +17,11 @@ import polars as pl
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.errors import ActionRefused, NotEnoughData
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Status
-from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.lists import ListVersion, NamedList
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.moves import Cell
 from fivefold.risk.governance.backtest.parts import joined
@@ -30,14 +34,67 @@ from fivefold.store.rulesets.backfills import count_of_type, entities_after
 from fivefold.store.rulesets.backtests import count_transactions
 from fivefold.store.rulesets.rulesets import families_of
 from fivefold.store.sql.database import reachable
-from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Standing as StandingRow
+from fivefold.store.tables.rulesets import Backtest as BacktestRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.levels.assess import held_before
 from fivefold.usecases.levels.portfolio import read_portfolio
-from fivefold.usecases.rulesets.backtest_validity import validity
 from fivefold.usecases.rulesets.deciding import Reached, reached_by
+
+MOST_DAYS = 30
+"""A backtest counts for so long: what is known about customers changes every day."""
+LEAST_PERCENT = 90
+"""A backtest counts while it looked at so many of those who are there: a portfolio grows by some every day."""
+
+
+def validity(reached: Reached, until_id: int) -> dict[str, Any]:
+    """Give what the report of a backtest keeps for `refuse_outdated`: what decided, and the last entity there was."""
+    return {"fingerprint": reached.fingerprint, "until_id": until_id}
+
+
+def refuse_outdated(session: Session, backtest: BacktestRow, reached: Reached, called: str, now_us: int) -> None:
+    """Raise ActionRefused where a backtest that is done says too little about a change as it would be now.
+
+    *reached*: what decides before and after the change, as it is now. *called*: of what the backtest is, for people.
+    A type without entities needs none.
+    """
+    there = count_of_type(session, backtest.type_id)
+    why = _why_outdated(session, backtest, reached, f"the backtest of {called}", now_us, there) if there else None
+    if why is not None:
+        raise ActionRefused(f"{why}; request another one")
+
+
+def _why_outdated(
+    session: Session, backtest: BacktestRow, reached: Reached, named: str, now_us: int, there: int
+) -> str | None:
+    report, type_name = json.loads(backtest.report or "{}"), session.get_one(EntityType, backtest.type_id).name
+    kept = report.get("validity")  # there is none in a report that an older version wrote
+    if kept is None or kept["fingerprint"] != reached.fingerprint:
+        return f"what decides on {type_name} has changed since {named}"
+    as_of_us = report["as_of_us"]
+    for list_name, version in _lists_of(session, backtest.organisation_id, reached):
+        if as_of_us < version.since <= now_us:
+            return f"a version of the list {list_name} came into force since {named}"
+    if abs(now_us - as_of_us) > MOST_DAYS * DAY_US:  # a clock that was ahead makes no backtest younger
+        return f"{named} is as of {from_microseconds(as_of_us).date()}, and a backtest counts for {MOST_DAYS} days"
+    # Some were erased since; and rows that were on their way may have come with numbers below the last one.
+    tested = min(report["customers"], count_of_type(session, backtest.type_id, kept["until_id"]))
+    if tested * 100 < there * LEAST_PERCENT:
+        return (
+            f"{named} looked at {tested:,} of the {there:,} entities of type {type_name} that there are now,"
+            f" and at least {LEAST_PERCENT} % are needed"
+        )
+    return None
+
+
+def _lists_of(session: Session, organisation_id: int, reached: Reached) -> Iterator[tuple[str, ListVersion]]:
+    """Go through the versions, as they are now, of every list that is read before or after a change."""
+    lists = named_lists(session, organisation_id)
+    for name in sorted({*reached.before.lists, *reached.after.lists} & {*lists}):
+        yield from ((name, version) for version in lists[name].versions)
+
 
 MOST_ENTITIES = 5_000
 """Entities that are assessed together: enough for one frame to pay."""

@@ -1,6 +1,10 @@
-"""Who asks for something: a person, a program with a token, somebody at the machine, or fivefold itself."""
+"""Actors and their roles: a person, a program with a token, somebody at the machine, or fivefold itself.
+
+`serving.v1.permissions` says which role may send which request.
+"""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True)
@@ -16,3 +20,17 @@ class Actor:
 
     organisation_id: int
     name: str
+
+
+class Role(StrEnum):
+    """What a token is for; an app's belongs to a program, every other one to a member."""
+
+    APP = "app"
+    INVESTIGATOR = "investigator"
+    APPROVER = "approver"
+    PUBLISHER = "publisher"
+    ADMIN = "admin"
+
+
+OF_MEMBERS = frozenset(Role) - {Role.APP}
+"""Roles of people. Whoever asks is never whoever approves, so it must be known who they are."""

@@ -8,7 +8,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageAsked
 from fivefold.serving.v1.route import Asked
 from fivefold.serving.v1.schemas import Given, Moment, Number, Shown, Text
-from fivefold.usecases.accounts import members
+from fivefold.usecases.accounts import organisations
 
 RoleOfMember = Literal["investigator", "approver", "publisher", "admin"]
 
@@ -37,7 +37,7 @@ class Member(Shown):
 
 def list_members(asked: Asked, query: PageAsked) -> Page[Member]:
     """List the members, those who left too."""
-    return members.list_members(asked.engine, asked.actor, query.part).map(Member.of)
+    return organisations.list_members(asked.engine, asked.actor, query.part).map(Member.of)
 
 
 def add_member(asked: Asked, body: MemberGiven) -> Member:
@@ -45,14 +45,14 @@ def add_member(asked: Asked, body: MemberGiven) -> Member:
 
     Tokens are not made here: `fivefold tokens create --member NAME` makes them, on the machine.
     """
-    return Member.of(members.add_member(asked.engine, asked.actor, body.name, body.roles))
+    return Member.of(organisations.add_member(asked.engine, asked.actor, body.name, body.roles))
 
 
 def set_roles(asked: Asked, member: Number, body: RolesGiven) -> Member:
     """Give a member these roles and no others; tokens of roles that they lose end at once."""
-    return Member.of(members.set_roles(asked.engine, asked.actor, member, body.roles))
+    return Member.of(organisations.set_roles(asked.engine, asked.actor, member, body.roles))
 
 
 def leave(asked: Asked, member: Number) -> Member:
     """Note that a member has left; all their tokens end at once."""
-    return Member.of(members.leave(asked.engine, asked.actor, member))
+    return Member.of(organisations.leave(asked.engine, asked.actor, member))

@@ -11,10 +11,10 @@ from fivefold.serving.v1.route import Asked
 from fivefold.serving.v1.schemas import BigNumber, Given, Moment, Shown, Text
 from fivefold.usecases.decisions import decide as decisions
 from fivefold.usecases.decisions import read as decision_reading
-from fivefold.usecases.decisions import views as decision_views
+from fivefold.usecases.decisions import read as decision_views
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.levels.read import Freshness
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Role
 
 
 class DecisionAsked(Given):

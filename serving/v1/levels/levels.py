@@ -11,7 +11,7 @@ from fivefold.serving.v1.schemas import Given, Moment, Shown, Text
 from fivefold.usecases.levels import explain as views
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.levels.read import Freshness, LevelShown
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Role
 
 SEE_EVERYTHING = frozenset({Role.PUBLISHER, Role.ADMIN})
 """Whoever writes rulesets knows what they ask."""

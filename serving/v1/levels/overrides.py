@@ -8,7 +8,7 @@ from fivefold.serving.v1.paging import PageAsked
 from fivefold.serving.v1.route import Asked
 from fivefold.serving.v1.schemas import BigNumber, Given, Moment, MomentGiven, Shown, Text
 from fivefold.usecases.changes import asks
-from fivefold.usecases.levels import override_views, overrides
+from fivefold.usecases.levels import overrides
 
 
 class OverrideGiven(Given):
@@ -70,17 +70,17 @@ class OverrideCap(Shown):
 
 def list_overrides(asked: Asked, query: PageAsked) -> Page[Override]:
     """List all overrides, the newest first."""
-    return override_views.overrides_of(asked.engine, asked.actor, part=query.part).map(Override.of)
+    return overrides.overrides_of(asked.engine, asked.actor, part=query.part).map(Override.of)
 
 
 def read_cap(asked: Asked) -> OverrideCap:
     """Tell how much of the portfolio is overridden below what the rules say."""
-    return OverrideCap.of(override_views.cap_of(asked.engine, asked.actor))
+    return OverrideCap.of(overrides.cap_of(asked.engine, asked.actor))
 
 
 def list_overrides_of(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Override]:
     """List the overrides of an entity, the newest first."""
-    found = override_views.overrides_of(asked.engine, asked.actor, type_, external_id, part=query.part)
+    found = overrides.overrides_of(asked.engine, asked.actor, type_, external_id, part=query.part)
     return found.map(Override.of)
 
 
@@ -105,6 +105,6 @@ def refuse_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Ove
 def revoke_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Revocation:
     """End an override that holds, at once where that raises the level; where it may lower it, propose that."""
     made = asks.revoke_override(asked.engine, asked.actor, override, body.reason)
-    line = override_views.read_override(asked.engine, asked.actor, override)
+    line = overrides.read_override(asked.engine, asked.actor, override)
     proposal = None if made.proposal is None else Proposal.of(made.proposal)
     return Revocation.model_validate({**vars(line), "proposal": proposal})

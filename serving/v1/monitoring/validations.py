@@ -8,7 +8,7 @@ from fivefold.domain.paging import Key, Page, page_among
 from fivefold.serving.v1.paging import PageAsked
 from fivefold.serving.v1.route import Asked
 from fivefold.serving.v1.schemas import LARGEST, Given, Moment, MomentGiven, Number, Shown, Text
-from fivefold.usecases.monitoring import material_changes, revalidation
+from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
 from fivefold.usecases.monitoring.revalidation import REACHED
@@ -116,17 +116,17 @@ def _place(trigger: revalidation.Trigger) -> Key:
 
 def list_changes(asked: Asked, query: PageAsked) -> Page[Change]:
     """List material changes, the newest first."""
-    return material_changes.list_changes(asked.engine, asked.actor, query.part).map(Change.of)
+    return revalidation.list_changes(asked.engine, asked.actor, query.part).map(Change.of)
 
 
 def register_change(asked: Asked, body: ChangeGiven) -> Change:
     """Register a material change: a revalidation is asked for until somebody else signs it off."""
-    return Change.of(material_changes.register_change(asked.engine, asked.actor, body.kind, body.description))
+    return Change.of(revalidation.register_change(asked.engine, asked.actor, body.kind, body.description))
 
 
 def sign_off(asked: Asked, change: Number, body: SignOffGiven) -> Change:
     """Close a material change that somebody else registered, with a validation that was made after it."""
-    return Change.of(material_changes.sign_off(asked.engine, asked.actor, change, body.validation, body.conclusion))
+    return Change.of(revalidation.sign_off(asked.engine, asked.actor, change, body.validation, body.conclusion))
 
 
 def _shown(made: Validated) -> Validation:

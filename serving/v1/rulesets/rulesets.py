@@ -17,7 +17,7 @@ from fivefold.usecases.rulesets import commit as ruleset_commits
 from fivefold.usecases.rulesets import drafts as rulesets
 from fivefold.usecases.rulesets import read as ruleset_reading
 from fivefold.usecases.rulesets import review as ruleset_reviews
-from fivefold.usecases.shared.reasons import MOST_PER_SECOND
+from fivefold.usecases.shared.inputs import MOST_PER_SECOND
 
 Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second")]
 Revision = Annotated[int, Field(ge=0, le=2**31 - 1)]

@@ -6,8 +6,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageAsked
 from fivefold.serving.v1.route import Asked
 from fivefold.serving.v1.schemas import LARGEST_BIG, Given, Moment, Number, Shown, Text
-from fivefold.usecases.webhooks import dead_letters
-from fivefold.usecases.webhooks import endpoints as webhooks
+from fivefold.usecases.webhooks import endpoints
 
 
 class EndpointGiven(Given):
@@ -47,7 +46,7 @@ class EnabledGiven(Given):
 class RotationGiven(Given):
     """How many hours older secrets go on signing."""
 
-    kept_hours: int = Field(default=webhooks.KEPT_HOURS, ge=0, le=webhooks.KEPT_HOURS)
+    kept_hours: int = Field(default=endpoints.KEPT_HOURS, ge=0, le=endpoints.KEPT_HOURS)
 
 
 class DeadLetter(Shown):
@@ -78,38 +77,38 @@ class Counted(Shown):
 
 def list_endpoints(asked: Asked, query: PageAsked) -> Page[Endpoint]:
     """List the endpoints."""
-    return webhooks.list_endpoints(asked.engine, asked.actor, part=query.part).map(Endpoint.of)
+    return endpoints.list_endpoints(asked.engine, asked.actor, part=query.part).map(Endpoint.of)
 
 
 def add_endpoint(asked: Asked, body: EndpointGiven) -> EndpointMade:
     """Add an endpoint, which is told of what happens from now on. Its secret is told this once."""
-    return EndpointMade.of(webhooks.add_endpoint(asked.engine, asked.actor, body.url, kinds=body.kinds))
+    return EndpointMade.of(endpoints.add_endpoint(asked.engine, asked.actor, body.url, kinds=body.kinds))
 
 
 def remove_endpoint(asked: Asked, endpoint: Number) -> Counted:
     """Remove an endpoint with all its deliveries; tell how many of them were waiting."""
-    return Counted(count=webhooks.remove_endpoint(asked.engine, asked.actor, endpoint))
+    return Counted(count=endpoints.remove_endpoint(asked.engine, asked.actor, endpoint))
 
 
 def set_enabled(asked: Asked, endpoint: Number, body: EnabledGiven) -> None:
     """Let an endpoint be told, or not for now."""
-    webhooks.set_enabled(asked.engine, asked.actor, endpoint, enabled=body.enabled)
+    endpoints.set_enabled(asked.engine, asked.actor, endpoint, enabled=body.enabled)
 
 
 def rotate_secret(asked: Asked, endpoint: Number, body: RotationGiven) -> EndpointMade:
     """Make an endpoint a new secret; older ones go on signing for a while."""
-    made = webhooks.rotate_secret(asked.engine, asked.actor, endpoint, kept_hours=body.kept_hours)
+    made = endpoints.rotate_secret(asked.engine, asked.actor, endpoint, kept_hours=body.kept_hours)
     return EndpointMade.of(made)
 
 
 def drop_old_secrets(asked: Asked, endpoint: Number) -> Counted:
     """Let only the newest secret sign from now on; tell how many did so beside it."""
-    return Counted(count=webhooks.drop_old_secrets(asked.engine, asked.actor, endpoint))
+    return Counted(count=endpoints.drop_old_secrets(asked.engine, asked.actor, endpoint))
 
 
 def list_dead_letters(asked: Asked, endpoint: Number, query: PageAsked) -> Page[DeadLetter]:
     """List what could not be delivered, by sequence number."""
-    return dead_letters.dead_letters(asked.engine, asked.actor, endpoint, query.part).map(DeadLetter.of)
+    return endpoints.dead_letters(asked.engine, asked.actor, endpoint, query.part).map(DeadLetter.of)
 
 
 def replay_deliveries(asked: Asked, endpoint: Number, body: ReplayGiven) -> Counted:
@@ -117,4 +116,4 @@ def replay_deliveries(asked: Asked, endpoint: Number, body: ReplayGiven) -> Coun
     numbers = None
     if body.first is not None or body.last is not None:
         numbers = (body.first or 1, body.last or LARGEST_BIG)
-    return Counted(count=dead_letters.replay(asked.engine, asked.actor, endpoint, numbers))
+    return Counted(count=endpoints.replay(asked.engine, asked.actor, endpoint, numbers))

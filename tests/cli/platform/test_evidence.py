@@ -9,8 +9,7 @@ import pytest
 
 from fivefold.domain.settings import Settings
 from fivefold.store.sql.database import open_database
-from fivefold.usecases.accounts.members import add_member
-from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from tests.cli.running import refuse, run, succeed
 from tests.store.databases import upgrade_by_copy
 

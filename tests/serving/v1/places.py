@@ -21,10 +21,9 @@ from fivefold.serving.v1.dispatch import PlatformDesk
 from fivefold.serving.v1.router import add_platform
 from fivefold.serving.v4.app import build_app
 from fivefold.store.accounts.plans import read_plans
-from fivefold.usecases.accounts.members import add_member
+from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.tokens import create_token
-from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.roles import OF_MEMBERS, Role
+from fivefold.usecases.shared.actors import OF_MEMBERS, Actor, Role
 from tests.serving.inprocess import Holding, Watching, client
 from tests.store import databases
 from tests.usecases import platforms

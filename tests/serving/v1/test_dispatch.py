@@ -18,7 +18,7 @@ from fivefold.serving.v1.permissions import TABLE
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.tokens import hash_of
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Role
 from tests.serving.inprocess import client
 from tests.serving.v1.places import LIMITS, OURS, PLANS, Place, routes
 
@@ -89,7 +89,7 @@ def test_a_database_out_of_reach_is_503(place: Place, monkeypatch: pytest.Monkey
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("fivefold.usecases.accounts.members.members_of", fails)
+    monkeypatch.setattr("fivefold.usecases.accounts.organisations.members_of", fails)
     answer = place.ask("GET", "/v1/members", role="admin")
     assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
     assert answer.headers["retry-after"] == "10"
@@ -111,7 +111,7 @@ def test_a_fault_of_ours_is_500_without_a_word_of_the_request(
     def fails(*_: object) -> None:
         raise RuntimeError(MARK)
 
-    monkeypatch.setattr("fivefold.usecases.accounts.members.members_of", fails)
+    monkeypatch.setattr("fivefold.usecases.accounts.organisations.members_of", fails)
     answer = place.ask("GET", "/v1/members", role="admin")
     assert (answer.status_code, answer.json()) == (500, [{"detail": "Internal Server Error"}])
     written = capfd.readouterr()
@@ -140,7 +140,7 @@ def test_slow_use_cases_do_not_stop_the_others(place: Place, monkeypatch: pytest
     from tests.serving.inprocess import client
 
     headers = {"token": place.tokens[OURS, "admin"]}
-    monkeypatch.setattr("fivefold.usecases.accounts.members.members_of", lambda *_: time.sleep(1.0) or Page())
+    monkeypatch.setattr("fivefold.usecases.accounts.organisations.members_of", lambda *_: time.sleep(1.0) or Page())
 
     async def both() -> float:
         async with client(place.edge) as asking:

@@ -13,7 +13,7 @@ from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.audit import AuditHead
 from fivefold.usecases.accounts.tokens import hash_of
-from fivefold.usecases.shared.roles import OF_MEMBERS, Role
+from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
 

@@ -8,7 +8,7 @@ from fivefold.serving.v1.permissions import TABLE
 from fivefold.serving.v1.route import Asked, Route
 from fivefold.serving.v1.schemas import Given
 from fivefold.usecases.accounts.tokens import Credential
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Role
 
 
 class Page(Given):

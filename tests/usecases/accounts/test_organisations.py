@@ -1,11 +1,26 @@
 """Organisations are known by their names."""
 
-import pytest
-from sqlalchemy import Engine
+import json
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from fivefold.domain.errors import ConfigError
-from fivefold.usecases.accounts.organisations import actor_in, actor_in_new
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.store.accounts.plans import read_plans
+from fivefold.store.audit.log import entries
+from fivefold.store.sql.database import open_database
+from fivefold.store.tables.audit import AuditEntry, AuditValues
+from fivefold.store.tables.events import Member
+from fivefold.usecases.accounts.organisations import actor_in, actor_in_new, add_member, leave, list_members, set_roles
+from fivefold.usecases.accounts.tokens import create_token, find_credential, list_tokens
+from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.actors import Actor
+from tests.store import databases
 
 pytestmark = pytest.mark.postgresql
 
@@ -22,3 +37,209 @@ def test_an_organisation_that_is_not_there_is_told(engine: Engine) -> None:
         actor_in(engine, "acme", "cli:ana")
     with pytest.raises(ConfigError, match="organisation has 201 characters; at most 200 are kept"):
         actor_in_new(engine, "x" * 201, "cli:ana")
+
+
+PLANS = read_plans(None)
+OURS, THEIRS = "ours", "theirs"
+
+
+def at(engine: Engine, organisation: str = OURS) -> Actor:
+    return actor_in_new(engine, organisation, "cli:ana")
+
+
+def join(engine: Engine, name: str = "Zoë", roles: Sequence[str] = ("publisher",), organisation: str = OURS) -> int:
+    return add_member(engine, at(engine, organisation), name, roles).id
+
+
+def token(engine: Engine, member: str = "Zoë", role: str = "publisher", organisation: str = OURS) -> str:
+    return create_token(engine, PLANS, plan="trial", role=role, member=member, organisation=organisation)[1]
+
+
+def recorded(engine: Engine, organisation: str = OURS) -> list[tuple[str, str | None, dict[str, object]]]:
+    with Session(engine) as session:
+        found = entries(session, at(engine, organisation).organisation_id)
+        return [(entry.action, entry.subject_id, json.loads(entry.details)) for entry in found]
+
+
+def test_members_belong_to_one_organisation_and_are_listed_in_order(engine: Engine) -> None:
+    first, second = join(engine, "Zoë", ["publisher", "approver"]), join(engine, "Ana", ["admin"])
+    other = join(engine, "Zoë", ["investigator"], THEIRS)
+    assert [(line.id, line.name, line.roles) for line in list_members(engine, at(engine))] == [
+        (first, "Zoë", ("approver", "publisher")),
+        (second, "Ana", ("admin",)),
+    ]
+    assert [line.id for line in list_members(engine, at(engine, THEIRS))] == [other]
+
+
+def test_a_name_is_taken_once(engine: Engine) -> None:
+    join(engine)
+    with pytest.raises(ActionRefused, match="there is a member 'Zoë' already"):
+        join(engine)
+    assert len(list_members(engine, at(engine))) == 1
+
+
+@pytest.mark.parametrize("name", ["", " ", "Zoë ", "a\nb", "\x00", "x" * 201])
+def test_names_that_nobody_could_read_are_refused(engine: Engine, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be kept; it must have 1 to 200 characters"):
+        join(engine, name)
+    assert list_members(engine, at(engine)) == []
+
+
+@pytest.mark.parametrize("roles", [[], ["app"], ["publisher", "king"]])
+def test_roles_that_no_person_has_are_refused(engine: Engine, roles: list[str]) -> None:
+    number = join(engine)
+    for ask in (lambda: join(engine, "Ana", roles), lambda: set_roles(engine, at(engine), number, roles)):
+        with pytest.raises(ConfigError, match="a member has one or more of admin, approver, investigator, publisher"):
+            ask()
+    assert [line.roles for line in list_members(engine, at(engine))] == [("publisher",)]
+
+
+def test_all_tokens_of_who_leaves_end_at_once_and_nobody_elses(engine: Engine) -> None:
+    number = join(engine, roles=["publisher", "approver"])
+    join(engine, "Ana")
+    join(engine, organisation=THEIRS)
+    gone = [token(engine, role=role) for role in ("publisher", "approver", "publisher")]
+    stays = [token(engine, "Ana"), token(engine, organisation=THEIRS), create_token(engine, PLANS, plan="trial")[1]]
+    leave(engine, at(engine), number, 77)
+    assert [find_credential(engine, secret) for secret in gone] == [None] * 3
+    assert all(find_credential(engine, secret) for secret in stays)
+    assert [line.left_us for line in list_members(engine, at(engine))] == [77, None]
+    states = {(line.organisation, line.member): line.state for line in list_tokens(engine, "2026-11")}
+    assert states == {
+        (OURS, "Zoë"): "revoked",
+        (OURS, "Ana"): "live",
+        (THEIRS, "Zoë"): "live",
+        ("default", ""): "live",
+    }
+
+
+def test_who_has_left_can_do_nothing_until_they_come_back_as_the_same_member(engine: Engine) -> None:
+    number = join(engine)
+    secret = token(engine)
+    leave(engine, at(engine), number)
+    for ask in (lambda: leave(engine, at(engine), number), lambda: set_roles(engine, at(engine), number, ["admin"])):
+        with pytest.raises(ActionRefused, match=f"member {number} has left"):
+            ask()
+    with pytest.raises(ConfigError, match="there is no member 'Zoë'"):
+        token(engine)
+    assert join(engine, roles=["approver"]) == number, "whoever comes back is still whoever asked for something before"
+    assert [(line.roles, line.left_us) for line in list_members(engine, at(engine))] == [(("approver",), None)]
+    assert find_credential(engine, secret) is None, "tokens that ended have ended"
+    found = find_credential(engine, token(engine, role="approver"))
+    assert found is not None
+    assert found.actor == Actor(at(engine).organisation_id, f"member:{number}")
+
+
+def test_a_role_that_is_lost_takes_its_tokens_along(engine: Engine) -> None:
+    number = join(engine, roles=["publisher", "approver"])
+    lost, kept = token(engine), token(engine, role="approver")
+    set_roles(engine, at(engine), number, ["approver", "admin"])
+    assert find_credential(engine, lost) is None
+    assert find_credential(engine, kept)
+    with pytest.raises(ConfigError, match="'Zoë' does not have the role publisher; theirs: admin, approver"):
+        token(engine)
+    set_roles(engine, at(engine), number, ["publisher"])
+    assert find_credential(engine, lost) is None, "a role that comes back does not bring them back"
+
+
+def test_a_credential_needs_the_member_with_the_role_whatever_the_tokens_row_says(engine: Engine) -> None:
+    number = join(engine)
+    secret = token(engine)
+    for column, value in (("left_us", 1), ("left_us", None), ("roles", '["admin"]'), ("roles", '["publisher"]')):
+        with Session(engine) as session, session.begin():
+            setattr(session.get_one(Member, number), column, value)
+        assert (find_credential(engine, secret) is None) is (value in {1, '["admin"]'})
+
+
+def test_the_same_person_is_the_same_actor_whichever_token_they_use(engine: Engine) -> None:
+    number = join(engine, roles=["investigator", "approver"])
+    found = [find_credential(engine, token(engine, role=role)) for role in ("investigator", "approver")]
+    assert {each.actor.name for each in found if each} == {f"member:{number}"}
+    program = find_credential(engine, create_token(engine, PLANS, plan="trial", organisation=OURS)[1])
+    assert program is not None
+    assert program.actor.name == f"token:{program.token_id}"
+
+
+@pytest.mark.parametrize(
+    ("role", "member", "words"),
+    [
+        ("king", "", "role is 'king'; it must be one of app, investigator, approver, publisher, admin"),
+        ("admin", "", "a token of the role admin belongs to a member; say to whom"),
+        ("app", "Zoë", "a token of the role app belongs to a program, and to no member"),
+        ("publisher", "Ana", "there is no member 'Ana'; `fivefold members list` shows them"),
+        ("approver", "Zoë", "'Zoë' does not have the role approver; theirs: publisher"),
+    ],
+)
+def test_tokens_that_belong_to_nobody_fit_are_refused(engine: Engine, role: str, member: str, words: str) -> None:
+    join(engine)
+    join(engine, "Ana", organisation=THEIRS)
+    with pytest.raises(ConfigError, match=words):
+        token(engine, member, role)
+    assert list_tokens(engine, "2026-11") == []
+
+
+def test_another_organisations_members_are_not_there(engine: Engine) -> None:
+    number = join(engine, organisation=THEIRS)
+    for missing in (number, 10**6):
+        with pytest.raises(NotThere, match=f"^there is no member {missing}$"):
+            set_roles(engine, at(engine), missing, ["admin"])
+        with pytest.raises(NotThere, match=f"^there is no member {missing}$"):
+            leave(engine, at(engine), missing)
+    assert [(line.roles, line.left_us) for line in list_members(engine, at(engine, THEIRS))] == [(("publisher",), None)]
+
+
+def test_each_change_is_recorded_once_and_names_stay_out_of_the_entries(engine: Engine) -> None:
+    number = join(engine)
+    token(engine)
+    set_roles(engine, at(engine), number, ["admin", "approver"])
+    token(engine, role="admin")
+    leave(engine, at(engine), number)
+    join(engine, roles=["admin"])
+    said = recorded(engine)
+    assert [(action, of) for action, of, _ in said] == [
+        ("member.added", str(number)),
+        ("token.created", "1"),
+        ("member.roles_set", str(number)),
+        ("token.created", "2"),
+        ("member.left", str(number)),
+        ("member.returned", str(number)),
+    ]
+    assert said[1][2]["member"] == number
+    changed = [
+        {"roles": ["publisher"], "roles_lost": [], "tokens_ended": []},
+        {"roles": ["admin", "approver"], "roles_lost": ["publisher"], "tokens_ended": [1]},
+        {"roles": ["admin", "approver"], "roles_lost": [], "tokens_ended": [2]},
+        {"roles": ["admin"], "roles_lost": [], "tokens_ended": []},
+    ]
+    assert [details for action, _, details in said if action.startswith("member.")] == changed
+    with engine.connect() as connection:
+        assert "Zoë" not in repr(connection.execute(select(AuditEntry.__table__)).all())
+        assert "Zoë" in repr(connection.execute(select(AuditValues.__table__)).all())
+    assert verify(engine, print).findings == 0
+
+
+def test_nothing_is_left_of_a_token_that_is_made_while_its_member_leaves(kind: str, tmp_path: Path) -> None:
+    """Either it is refused, or it ends with the others: in neither order does it live on."""
+    url = databases.new_url(kind, tmp_path)
+    with databases.opened(url) as engine:
+        for number in range(6):
+            name = f"member {number}"
+            member = join(engine, name)
+            together = threading.Barrier(2)
+
+            def make(name: str = name, together: threading.Barrier = together) -> str | None:
+                own = open_database(url)
+                together.wait()
+                try:
+                    return token(own, name)
+                except ConfigError:
+                    return None
+                finally:
+                    own.dispose()
+
+            with ThreadPoolExecutor(1) as pool:
+                made = pool.submit(make)
+                together.wait()
+                leave(engine, at(engine), member)
+                assert (secret := made.result()) is None or find_credential(engine, secret) is None
+        assert {line.state for line in list_tokens(engine, "2026-11")} <= {"revoked"}

@@ -29,8 +29,7 @@ from fivefold.store.sql.fast_statements import Till
 from fivefold.store.tables.accounts import Base, Token
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 from fivefold.usecases.accounts import tokens
-from fivefold.usecases.accounts.members import add_member
-from fivefold.usecases.accounts.organisations import actor_in_new
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import (
     Credential,
     charge_all,

@@ -22,8 +22,7 @@ from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow,
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.lowering import WouldLower
-from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Actor, Role
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank

@@ -24,8 +24,7 @@ from fivefold.usecases.changes.promotions import (
     roll_back_model,
 )
 from fivefold.usecases.changes.proposals import ProposalLine, approve_proposal, read_proposal, refuse_proposal
-from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Actor, Role
 from tests.models.making import add_bare_version, new_registry
 from tests.usecases.governed import audited, founded
 

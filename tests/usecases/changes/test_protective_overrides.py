@@ -16,11 +16,9 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import revoke_override
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals, read_proposal, refuse_proposal
 from fivefold.usecases.erasure.erase import erase_entity
-from fivefold.usecases.levels.override_views import overrides_of
-from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.levels.overrides import approve_override, overrides_of, request_override
 from fivefold.usecases.rulesets.drafts import save_draft
-from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Actor, Role
 from tests.store.filling import filled_once
 from tests.usecases.governed import (
     NOW,

@@ -38,9 +38,8 @@ from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.entity_checks import EntityRow
-from fivefold.usecases.shared.roles import Role
 from tests.store.filling import filled_once
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, audited, document, founded, rows_of
 

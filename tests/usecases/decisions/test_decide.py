@@ -1,5 +1,6 @@
 """Decisions: level, value and the transaction at hand in one call, and one record of it."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,25 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere, RulesetNotValid
+from fivefold.risk.language.policy import read_policy
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.entities import Transaction
 from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.decisions.decide import ENGINE, answered
 from fivefold.usecases.decisions.read import read_decision, replay_decision
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels.read import Freshness
+from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.shared import rates
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
-from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
+from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, document, opened
 from tests.usecases.governed import audited, together
 
 
@@ -420,3 +425,40 @@ def test_it_decides_as_the_book_does_and_again_to_the_byte(
         outcome_of(rule, row) for rule in rules
     ]
     assert replay_decision(desk.bank.engine, desk.ana, made.number).same
+
+
+KEPT: dict[str, Any] = {
+    "inputs": {'{"level":"in_force"}': 3, '{"transaction":"amount"}': 120_000, '{"transaction":"operation"}': "cash"},
+    "types": "iis",
+    "base": "EUR",
+    "lists": {},
+    "said": {"level": {"level": "high"}, "value": None, "transaction": {}, "rate": {}},
+    "at_us": 1,
+    "entity": {"type": "customer", "external_id": "ada"},
+    "policy": {"name": "payments", "version": 1, "content_hash": "0"},
+}
+
+
+def made(**changed: Any) -> tuple[Any, str]:
+    inputs, kept = read_inputs(json.dumps({**KEPT, **changed}), 1, "7")
+    return answered(read_policy(document([CASH_OF_HIGH])).canonical, {}, inputs, kept)
+
+
+def test_the_answer_says_everything_that_is_kept_and_what_follows() -> None:
+    said, text = made()
+    answer = json.loads(text)
+    assert canonical_json(answer) == text
+    assert (said.action, answer["action"], answer["decided_by"]) == ("block", "block", "cash-of-high")
+    assert {name: answer[name] for name in ("entity", "policy", "level", "value")} == {
+        "entity": KEPT["entity"],
+        "policy": KEPT["policy"],
+        "level": {"level": "high"},
+        "value": None,
+    }
+    assert (answer["engine"], answer["at"]) == (ENGINE, "1970-01-01T00:00:00.000001+00:00")
+
+
+def test_the_same_is_made_of_the_same_alone() -> None:
+    assert made() == made()
+    assert made()[1] != made(at_us=2)[1]
+    assert made(inputs={**KEPT["inputs"], '{"level":"in_force"}': 1})[0].action == "allow"

@@ -1,20 +1,31 @@
 """What a decision is made from, and how it is kept: read back, it is the same to the bit."""
 
 import json
+from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import to_microseconds
+from fivefold.domain.errors import DataNotValid
+from fivefold.domain.money import Rate, RateTable
+from fivefold.features import schema as c
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.language.policy import read_policy
 from fivefold.store.decisions.decisions import parties_of, standpoint_of
-from fivefold.usecases.decisions.inputs import NEVER, Material, gather
-from fivefold.usecases.levels.replay_inputs import read_inputs
+from fivefold.usecases.decisions.inputs import NEVER, AtHand, Material, gather, rate_said, read_at_hand
+from fivefold.usecases.levels.portfolio import as_given
+from fivefold.usecases.levels.records import read_inputs
+from fivefold.usecases.shared.transaction_columns import frame_of, read_columns
 from tests.usecases import banks
 from tests.usecases.deciding import Desk, cash, document, opened
+from tests.usecases.platforms import NOW
 
 
 @pytest.fixture
@@ -75,3 +86,102 @@ def test_the_latest_value_counts(desk: Desk) -> None:
     found = gathered(desk, {"value": "segment", "equals": "medium"}, {"value": "expected_value", "above": 1})
     assert found.inputs.select(pl.exclude(ENTITY, AS_OF)).row(0) == ("medium", 30.0)
     assert (found.said["value"]["segment"], found.said["value"]["score"]) == ("medium", "3.0")
+
+
+DAY = date(2026, 11, 20)
+RATES = RateTable("EUR", DAY, {"USD": Rate(0.9, DAY)}, "test")
+OWN: dict[str, Any] = {"operation": "text", "fee": "number"}
+
+
+def read(**changed: Any) -> AtHand:
+    return read_at_hand(cash(**changed), OWN, (7, "ada"), NOW)
+
+
+def test_what_is_missing_is_now_and_pending() -> None:
+    found = read()
+    row = found.frame.row(0, named=True)
+    assert (row[ENTITY], row[c.TRANSACTION_ID], row[c.STATE]) == ("7", None, "PENDING")
+    assert to_microseconds(row[c.DATE]) == NOW
+    assert found.transaction_id is None
+    assert found.said == {
+        "transaction_id": None,
+        "at_us": NOW,
+        "amount": "-1200.0",
+        "currency": "EUR",
+        "state": "PENDING",
+        "content": '{"operation":"cash"}',
+    }
+
+
+@given(
+    st.fixed_dictionaries(
+        {"transaction_amount": st.floats(-1e9, 1e9).map(lambda amount: round(amount, 2))},
+        optional={
+            "transaction_currency": st.sampled_from(["EUR", "USD", "XXX"]),
+            "transaction_state": st.sampled_from(["completed", "PENDING", "x"]),
+            "transaction_date": st.sampled_from(["2026-11-01", "2026-11-20T10:00:00", "2027-01-01", "x"]),
+            "operation": st.sampled_from(["cash", ""]),
+            "fee": st.sampled_from([0.1, 5]),
+        },
+    )
+)
+def test_it_is_read_and_refused_as_a_stored_one_would_be(changed: Any) -> None:
+    row = {**cash(**changed), "transaction_id": "t", "user_id": "ada"}
+    row = {"transaction_state": "PENDING", "transaction_date": "2026-11-20", **row}
+    stored = tried(lambda: as_given(_with_entity(read_columns(frame_of([row], OWN), OWN, NOW, text=False)), OWN))
+    at_hand = tried(lambda: read_at_hand(row, OWN, (7, "ada"), NOW).frame)
+    assert at_hand.equals(stored) if isinstance(stored, pl.DataFrame) else at_hand == stored
+
+
+def tried(read: Callable[[], pl.DataFrame]) -> Any:
+    """Give what was read, or what was said against it."""
+    try:
+        return read()
+    except DataNotValid as refused:
+        return str(refused)
+
+
+def _with_entity(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(7, pl.Int64).alias("entity"))
+
+
+def test_nothing_is_no_value() -> None:
+    assert read_at_hand({**cash(), "transaction_id": None, "fee": None}, OWN, (7, "ada"), NOW).said == read().said
+
+
+@pytest.mark.parametrize("name", ["amount", "Transaction_amount", "", "entity"])
+def test_a_field_that_nobody_knows_is_refused(name: str) -> None:
+    with pytest.raises(DataNotValid, match=f"{name} is no field of it; allowed: transaction_id.*operation, fee"):
+        read_at_hand({**cash(), name: 5}, OWN, (7, "ada"), NOW)
+
+
+NESTED = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8)),
+    lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(st.text(max_size=3), below, max_size=2)),
+    max_leaves=4,
+)
+WHATEVER = {**OWN, "flag": "flag", "when": "date", "words": ("text",), "land": "country"}
+NAMES = [c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *WHATEVER]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), NESTED, max_size=4))
+def test_whatever_is_sent_is_taken_or_refused(changed: Any) -> None:
+    """JSON of any form; nothing of it is a fault of the program."""
+    found = tried(lambda: read_at_hand({**cash(), **changed}, WHATEVER, (7, "ada"), NOW).frame)
+    assert isinstance(found, str) or len(found) == 1
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(DataNotValid) as told:
+        read_at_hand({"amount": 5, "user_id": "bo"}, OWN, (7, "ada"), NOW)
+    assert sorted(problem.field for problem in told.value.problems) == [
+        "amount",
+        "transaction_amount",
+        "transaction_currency",
+        "user_id",
+    ]
+
+
+def test_the_rate_is_told() -> None:
+    assert rate_said(RATES, "USD") == {"base": "EUR", "currency": "USD", "day": "2026-11-20", "per_unit": "0.9"}
+    assert rate_said(RATES, "EUR")["per_unit"] == "1.0"

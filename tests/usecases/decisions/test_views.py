@@ -8,7 +8,7 @@ from sqlalchemy import Engine, update
 
 from fivefold.domain.errors import NotThere
 from fivefold.store.tables.events import Decision
-from fivefold.usecases.decisions.views import view_decision
+from fivefold.usecases.decisions.read import view_decision
 from fivefold.usecases.levels.explain import ValueSeen
 from tests.store.audits import forged
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened

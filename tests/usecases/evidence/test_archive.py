@@ -3,13 +3,22 @@
 import json
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from fivefold.domain.errors import ConfigError
-from fivefold.usecases.evidence.archive import MANIFEST, File, check_archive, json_file, text_file, write_archive
+from fivefold.usecases.evidence.archive import (
+    MANIFEST,
+    File,
+    check_archive,
+    json_file,
+    moment,
+    text_file,
+    write_archive,
+)
 
 Content = dict[str, bytes]
 
@@ -148,3 +157,12 @@ def test_what_is_no_evidence_is_refused(made: Path, tmp_path: Path) -> None:
         rewrite(made, lambda content, manifest=manifest: content.update({MANIFEST: manifest}))
         with pytest.raises(ConfigError, match=told):
             check_archive(made)
+
+
+def test_a_moment_can_be_read_back_exactly() -> None:
+    for time_us in (0, 1, 1_795_176_000_123_456):
+        written = moment(time_us)
+        assert written is not None
+        found = datetime.fromisoformat(written) - datetime(1970, 1, 1, tzinfo=UTC)
+        assert round(found.total_seconds() * 1e6) == time_us
+    assert moment(None) is None

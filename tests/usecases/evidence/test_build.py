@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from fivefold.domain.settings import Settings
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.usecases.accounts.members import add_member
+from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
 from fivefold.usecases.evidence import build as evidence
@@ -21,14 +21,14 @@ from fivefold.usecases.evidence.build import Evidence, build_evidence
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.levels.overrides import approve_override, refuse_override, request_override
-from fivefold.usecases.monitoring.material_changes import register_change, sign_off
+from fivefold.usecases.monitoring.revalidation import register_change, sign_off
 from fivefold.usecases.monitoring.validate import validate_levels
 from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import EntityRow
-from fivefold.usecases.shared.quarters import Quarter, quarter_named
+from fivefold.usecases.shared.inputs import Quarter, quarter_named
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, revoke_override, roll_back
 from tests.usecases.governed import DAY, NOW, add_entities, document, founded, rows_of, stand

@@ -12,7 +12,7 @@ from fivefold.domain.settings import Settings
 from fivefold.models.promotions import promote
 from fivefold.models.registry import Registry
 from fivefold.usecases.evidence.models import models_part
-from fivefold.usecases.shared.quarters import Quarter, quarter_named
+from fivefold.usecases.shared.inputs import Quarter, quarter_named
 from tests.mlflow_address import kept_address
 from tests.models import making
 

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import MaterialChange, Policy
 from fivefold.store.tables.proposals import Proposal
+from fivefold.usecases.evidence.archive import moment
 from fivefold.usecases.evidence.people import people_part
-from fivefold.usecases.evidence.sections import moment
-from fivefold.usecases.shared.quarters import Quarter
+from fivefold.usecases.shared.inputs import Quarter
 from tests.usecases.planted import Planted, Step, day, planted
 
 pytestmark = pytest.mark.postgresql

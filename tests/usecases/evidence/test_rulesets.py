@@ -4,7 +4,7 @@ from typing import Any
 
 from fivefold.store.tables.rulesets import Activation
 from fivefold.usecases.evidence.rulesets import InForce, in_force, without_problems
-from fivefold.usecases.shared.quarters import Quarter
+from fivefold.usecases.shared.inputs import Quarter
 
 QUARTER = Quarter("2026Q4", 100, 200)
 

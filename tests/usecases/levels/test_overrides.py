@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
@@ -14,8 +16,15 @@ from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import DueMark, OverrideRow
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.levels.override_views import OverrideLine, cap_of, overrides_of
-from fivefold.usecases.levels.overrides import approve_override, refuse_override, request_override
+from fivefold.usecases.levels.overrides import (
+    OverrideLine,
+    approve_override,
+    cap_of,
+    overrides_of,
+    refuse_override,
+    request_override,
+    state_of,
+)
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from tests.store.filling import filled_once
@@ -385,3 +394,15 @@ def test_of_two_overrides_of_one_entity_that_are_approved_at_once_one_holds(engi
         list(pool.map(lambda number: approve_override(engine, three[1], number, now_us=NOW), numbers))
     states = [line.state for line in overrides_of(engine, three[0], now_us=NOW)]
     assert sorted(states) == ["live", *["revoked"] * 5]
+
+
+@pytest.mark.parametrize("state", ["requested", "refused", "revoked"])
+@given(until=st.none() | st.integers(0, 10), now=st.integers(0, 10))
+def test_what_was_not_approved_is_what_it_is(state: str, until: int | None, now: int) -> None:
+    assert state_of(OverrideRow(state=state, until_us=until), now) == state
+
+
+@given(until=st.none() | st.integers(0, 10), now=st.integers(0, 10))
+def test_what_was_approved_holds_until_its_instant(until: int | None, now: int) -> None:
+    found = state_of(OverrideRow(state="approved", until_us=until), now)
+    assert found == ("live" if until is None or now < until else "expired")

@@ -12,8 +12,7 @@ from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
 from fivefold.store.levels.leases import Batch, Claim, Queue
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.ingest.entities import put_entities
-from fivefold.usecases.levels.turns import Turns
-from fivefold.usecases.levels.worker import run_batch
+from fivefold.usecases.levels.worker import Turns, run_batch
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases import banks
 from tests.usecases.banks import Bank

@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.usecases.monitoring import measures as validation_figures
 from fivefold.usecases.monitoring.history import CONFIRMED, Period, read_history
-from fivefold.usecases.monitoring.measure_shapes import LEAST, MEASURED, TOO_FEW, Group
-from fivefold.usecases.monitoring.measures import group_of, measured
+from fivefold.usecases.monitoring.measures import LEAST, MEASURED, TOO_FEW, Group, group_of, measured
 from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, fill, planted
 from tests.usecases.slow_validation import NAMES, Slow

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.monitoring.validation import overrides_before
 from fivefold.usecases.monitoring.history import CONFIRMED, Period, read_history
-from fivefold.usecases.monitoring.override_measures import OverrideFigures, override_figures
+from fivefold.usecases.monitoring.measures import OverrideFigures, override_figures
 from tests.usecases.planted import Planted, Step, day, planted
 
 PERIOD = Period(day(0), day(90))

@@ -7,7 +7,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import StoreError
 from fivefold.store.sql.database import open_database
 from fivefold.usecases.monitoring import measures as validation_figures
-from fivefold.usecases.monitoring.material_changes import register_change
+from fivefold.usecases.monitoring.revalidation import register_change
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.monitoring.validate import validate_levels
 from tests.usecases import banks, platforms

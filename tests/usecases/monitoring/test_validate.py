@@ -14,8 +14,8 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.ingest.bulk_facts import TagRow, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
 from fivefold.usecases.levels.worker import run_batch
-from fivefold.usecases.monitoring.material_changes import register_change
 from fivefold.usecases.monitoring.page import validation_page
+from fivefold.usecases.monitoring.revalidation import register_change
 from fivefold.usecases.monitoring.validate import (
     Validated,
     list_validations,

@@ -10,8 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ActionRefused, ConfigError
-from fivefold.usecases.webhooks.address_ranges import why_refused
-from fivefold.usecases.webhooks.addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of
+from fivefold.usecases.webhooks.addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of, why_refused
 
 REFUSED = {
     "loopback": ["127.0.0.1", "127.255.255.255", "::1"],

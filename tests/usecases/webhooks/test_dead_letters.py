@@ -13,8 +13,8 @@ from fivefold.store.audit.log import entries
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.webhooks.dead_letters import dead_letters, replay
 from fivefold.usecases.webhooks.dispatcher import deliver_due
+from fivefold.usecases.webhooks.endpoints import dead_letters, replay
 from fivefold.usecases.webhooks.plan import plan_deliveries
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell

@@ -22,9 +22,8 @@ from fivefold.domain.errors import StoreError
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.webhooks import dispatcher as webhook_courier
-from fivefold.usecases.webhooks.dead_letters import dead_letters, replay
 from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
-from fivefold.usecases.webhooks.endpoints import add_endpoint, list_endpoints, rotate_secret
+from fivefold.usecases.webhooks.endpoints import add_endpoint, dead_letters, list_endpoints, replay, rotate_secret
 from fivefold.usecases.webhooks.plan import (
     FIRST_WAIT_SECONDS,
     LEASE_SECONDS,

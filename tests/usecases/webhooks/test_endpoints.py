@@ -15,7 +15,6 @@ from fivefold.store.audit.log import entries
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.events import Delivery, Endpoint
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.webhooks import dead_letters
 from fivefold.usecases.webhooks import endpoints as webhooks
 from fivefold.usecases.webhooks.dispatcher import deliver_due
 from fivefold.usecases.webhooks.endpoints import (
@@ -162,8 +161,8 @@ def test_a_removed_endpoint_is_gone_with_what_it_was_to_be_told(engine: Engine, 
         drop_old_secrets,
         lambda engine, actor, number: set_enabled(engine, actor, number, enabled=False),
         remove_endpoint,
-        dead_letters.dead_letters,
-        dead_letters.replay,
+        webhooks.dead_letters,
+        webhooks.replay,
     ],
 )
 def test_another_organisations_endpoint_is_as_if_it_were_not_there(

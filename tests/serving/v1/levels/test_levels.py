@@ -8,7 +8,7 @@ import pytest
 
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import TABLE
-from fivefold.usecases.shared.roles import Role
+from fivefold.usecases.shared.actors import Role
 from tests.serving.v1.bank_rulesets import SECRETS
 from tests.serving.v1.examples import CUSTOMER, EXAMPLES
 from tests.serving.v1.places import Place, copied

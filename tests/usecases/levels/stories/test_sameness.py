@@ -11,8 +11,8 @@ from fivefold.risk.engine.assessments import Assessments
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.levels import records as moments
 from fivefold.usecases.levels.read import Freshness, LevelShown, history, read_level
+from fivefold.usecases.levels.records import kept_inputs
 from fivefold.usecases.levels.replay import replay
-from fivefold.usecases.levels.replay_inputs import kept_inputs
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 

@@ -24,7 +24,7 @@ from fivefold.usecases.ingest.entities import put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.levels.entity_profile import list_entities
-from fivefold.usecases.levels.override_views import overrides_of
+from fivefold.usecases.levels.overrides import overrides_of
 from fivefold.usecases.levels.read import list_failed
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.shared.entity_checks import OwnerGiven

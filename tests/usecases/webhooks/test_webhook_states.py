@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.webhooks.dead_letters import replay
-from fivefold.usecases.webhooks.endpoints import set_enabled
+from fivefold.usecases.webhooks.endpoints import replay, set_enabled
 from fivefold.usecases.webhooks.plan import (
     LEASE_SECONDS,
     MOST_ATTEMPTS,

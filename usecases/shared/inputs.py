@@ -1,5 +1,7 @@
-"""What people have to say when they change what decides: why, how fast, from when or until when."""
+"""Checks of what people enter with a change: a reason, a rate, a moment, or a quarter of a calendar year in UTC."""
 
+import re
+from dataclasses import dataclass
 from datetime import date
 
 from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
@@ -32,3 +34,32 @@ def checked_moment(moment_us: int, what: str) -> int:
     if type(moment_us) is not int or not EARLIEST_US <= moment_us < LATEST_US:
         raise ConfigError(f"{what} is {moment_us!r}; it must be a moment in microseconds since 1970, from 1900 to 9000")
     return moment_us
+
+
+_WRITTEN = re.compile(r"([0-9]{4})Q([1-4])")
+LATEST_YEAR = 8999
+
+
+@dataclass(frozen=True)
+class Quarter:
+    """From its first moment on, and up to that of the next one, which is not in it; microseconds."""
+
+    name: str
+    from_us: int
+    until_us: int
+
+
+def quarter_named(name: str) -> Quarter:
+    """Find a quarter by its name; ConfigError where there is none of that name.
+
+    >>> found = quarter_named("1970Q1")
+    >>> (found.from_us, found.until_us // 86_400_000_000)
+    (0, 90)
+    """
+    found = _WRITTEN.fullmatch(name)
+    year, number = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not EARLIEST_YEAR <= year <= LATEST_YEAR:
+        raise ConfigError(f"the quarter is {name!r}; it must be a year and a quarter from Q1 to Q4, such as 2026Q3")
+    begins = date(year, 3 * number - 2, 1)
+    ends = date(year + number // 4, 3 * number % 12 + 1, 1)
+    return Quarter(name, to_microseconds(begins), to_microseconds(ends))

@@ -12,8 +12,7 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.distribution import Overridden, distribution
-from fivefold.usecases.levels.override_views import overrides_of
-from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.levels.overrides import approve_override, overrides_of, request_override
 from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.rulesets.commit import commit

@@ -12,7 +12,7 @@ from fivefold.usecases.decisions.policies import approve_policy, propose_policy
 from fivefold.usecases.ingest.facts import set_tag
 from tests.usecases.deciding import Desk, cash, opened
 
-PAGE = (Path(__file__).parents[2] / "docs" / "decisions-api.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "decisions-api.md").read_text(encoding="utf-8")
 (POLICY,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 REQUEST, ANSWER = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
 
