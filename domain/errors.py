@@ -21,7 +21,7 @@ FivefoldError                 anything below; its text is meant for a person
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 PROBLEMS_LISTED = 100
 """How many bad rows an error lists by name; all of them are counted."""
@@ -53,16 +53,17 @@ class Kind(NamedTuple):
 
     Attributes:
         field: the field they are about.
-        problem: what is wrong, with VALUE in the place of a value.
+        problem: what is wrong; of problems that name a value what stands before it.
+        rest: what stands after the value.
         allowed: what would be right.
     """
 
     field: str
     problem: str
+    rest: str
     allowed: str
 
 
-VALUE: Final = "{}"
 _LEADING_VALUE = re.compile(
     r"is (?P<value>'.*?'|'.*\.\.\.|\".*?\"|\".*\.\.\.|-?(?:\d[\w.+-]*|nan|inf)|[\w.]+\(.*\))(?P<rest>:.*|)", re.DOTALL
 )
@@ -72,12 +73,12 @@ def kind_of(problem: Problem) -> tuple[Kind, str]:
     """Tell the kind of a problem, and the value that it names; no text where it names none.
 
     >>> kind_of(Problem(3, "user_balance", "is '1,5'", "a number"))
-    (Kind(field='user_balance', problem='is {}', allowed='a number'), "'1,5'")
+    (Kind(field='user_balance', problem='is ', rest='', allowed='a number'), "'1,5'")
     """
     named = _LEADING_VALUE.fullmatch(problem.problem)
     if named is None:
-        return Kind(problem.field, problem.problem.replace("{", "{{").replace("}", "}}"), problem.allowed), ""
-    return Kind(problem.field, f"is {VALUE}{named['rest']}", problem.allowed), named["value"]
+        return Kind(problem.field, problem.problem, "", problem.allowed), ""
+    return Kind(problem.field, "is ", named["rest"], problem.allowed), named["value"]
 
 
 class DataNotValid(FivefoldError):
@@ -177,7 +178,7 @@ class _Alike:
         rows = ", ".join(map(str, self._rows)) + (f" and {rest:,} more" if rest else "")
         values = [*self._values]
         named = ", ".join(values[:VALUES_NAMED]) + (" and others" if len(values) > VALUES_NAMED else "")
-        where, problem = "row" if count == 1 else "rows", kind.problem.format(named)
+        where, problem = "row" if count == 1 else "rows", f"{kind.problem}{named}{kind.rest}"
         return f"{where} {rows}: {kind.field} {problem}; allowed: {kind.allowed}{_local_form(values, kind.allowed)}"
 
 

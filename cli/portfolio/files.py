@@ -15,6 +15,7 @@ from fivefold.cli.portfolio.columns import PortfolioColumns
 from fivefold.cli.portfolio.values import ValueSide
 from fivefold.cli.terminal import warn
 from fivefold.domain.clock import from_microseconds
+from fivefold.domain.counts import counted
 from fivefold.domain.errors import ConfigError, LayoutError, problem_lines
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
@@ -97,7 +98,7 @@ def read_labels(path: Path, rename: Rename = _as_it_is) -> tuple[pl.DataFrame, p
 def _refuse_nameless(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     nameless = frame[ENTITY].null_count()
     if nameless:
-        raise LayoutError(f"{path} has {nameless:,} rows without {ENTITY}; every row must say whose it is")
+        raise LayoutError(f"{path} has {counted(nameless, 'row')} without {ENTITY}; every row must say whose it is")
     return frame
 
 
@@ -158,7 +159,8 @@ def _torn_lines(lines: Sequence[JsonLine], path: Path, rename: Rename) -> pl.Dat
 def _marked(rows: Sequence[TornRow], whose: Sequence[str | None], path: Path) -> pl.DataFrame:
     """Give torn rows as rows that cannot be read, of the entities that they name, and warn of them."""
     if rows:
-        warn(f"{len(rows):,} rows of {path} cannot be read, and fail the entities that they name{_first(path)}:")
+        fails = "fails the entity that it names" if len(rows) == 1 else "fail the entities that they name"
+        warn(f"{counted(len(rows), 'row')} of {path} cannot be read, and {fails}{_first(path)}:")
     for line in problem_lines([row.as_problem() for row in rows]):
         warn(line)
     words = [f"row {row.row} of {path.name} {row.problem}; allowed: {row.allowed}" for row in rows]

@@ -29,6 +29,7 @@ from fivefold.cli.terminal import (
 )
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
+from fivefold.domain.counts import counted
 from fivefold.domain.errors import ConfigError, LayoutError
 from fivefold.domain.percent import percent
 from fivefold.domain.segments import SEGMENTS
@@ -80,7 +81,7 @@ def score(
     if before is not None:
         summary.show_moves(before, when)
     if output:
-        say(f"Written to {output}: {_customers(summary.customers)}")
+        say(f"Written to {output}: {counted(summary.customers, 'customer')}")
 
 
 class Summary:
@@ -125,7 +126,7 @@ class Summary:
         say_absent(model)
         self._warn_of_shares(model)
         if self.left_out:
-            say(f"Left out, for want of a row by {day_text(as_of)}: {_customers(self.left_out)}")
+            say(f"Left out, for want of a row by {day_text(as_of)}: {counted(self.left_out, 'customer')}")
         if not asked and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
             warn(f"the newest row is dated {day_text(self.newest)}, in the future: no row after now was seen")
         if not asked and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
@@ -193,10 +194,6 @@ def _with_reference(table: pl.DataFrame, day: str) -> pl.DataFrame:
     """Say beside each percentile among whom it is: the customers known on that day."""
     place = table.get_column_index("percentile") + 1
     return table.select(*table.columns[:place], pl.lit(day).alias("reference_date"), *table.columns[place:])
-
-
-def _customers(count: int) -> str:
-    return "1 customer" if count == 1 else f"{count:,} customers"
 
 
 def _mean(total: float, count: float) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fivefold.domain.errors import ConfigError, LayoutError
-from fivefold.features.reading.near_names import nearest
+from fivefold.domain.suggestions import perhaps
 from fivefold.features.reading.text_files import GZIP, ColumnMap, is_gzipped, suffix_of_name
 from fivefold.features.schema import COLUMNS
 
@@ -40,10 +40,9 @@ class MappedFile:
         """Raise ConfigError where a column is to get a name that nothing reads, but to make way for another."""
         for theirs, own in self.names.ours.items():
             if own not in COLUMNS and theirs not in COLUMNS:
-                near = nearest(own, COLUMNS)
-                perhaps = f"; perhaps {near} was meant" if near else ""
+                near = perhaps(own, COLUMNS, cutoff=0.8)
                 raise ConfigError(
-                    f"{theirs}={own}: {own} is no column that is read{perhaps}; they are {', '.join(COLUMNS)}"
+                    f"{theirs}={own}: {own} is no column that is read{near}; they are {', '.join(COLUMNS)}"
                 )
 
     def __str__(self) -> str:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +31,7 @@ from fivefold.features.reading.tables import (
     table_from_rows,
     too_large,
 )
-from fivefold.features.reading.text_files import TornRow
+from fivefold.features.reading.text_files import TornRow, header_of
 from fivefold.features.reading.validate import FEW_VALUES, Doorway
 
 ROWS_A_BATCH = 1 << 19
@@ -107,24 +106,48 @@ def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...]
     if isinstance(source, Path | str | MappedFile):
         file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
         doorway = Doorway(rates, source=str(file.path), completes=True, absent=absent)
-        for table in islice(_tables(file, c.COLUMNS), 1):
-            doorway.require_columns(table.column_names)
+        names = _header(file)
+        if names is not None:
+            doorway.require_columns(names)
+
+
+def _header(file: MappedFile) -> list[str] | None:
+    """Give the names of a file's columns under ours; None for JSON, which has no header, and a folder without files."""
+    suffix = suffix_of(file.path)
+    if suffix == ".csv":
+        theirs = header_of(file.path)[0]
+    elif suffix in {"", ".parquet"}:
+        first = next(iter(parquet_files(file.path)), None)
+        if first is None:
+            return None
+        try:
+            theirs = pyarrow.parquet.read_schema(first).names
+        except (pa.ArrowInvalid, OSError) as error:
+            raise LayoutError(f"{first} cannot be read as Parquet: {error}") from None
+    else:
+        return None
+    names = file.names.rename(theirs, str(file))
+    return [names.get(name, name) for name in theirs]
 
 
 def currencies_of(file: MappedFile) -> list[str]:
-    """List the currencies of a file's rows; nothing where it has no such column, or is JSON."""
+    """List the currencies of a file's rows; nothing where it has no such column."""
+    suffix = suffix_of(file.path)
+    if suffix not in {"", ".parquet", ".csv"}:
+        rows = read_json(file.path) if suffix == ".json" else read_json_lines(file.path).rows
+        said = (row.get(c.CURRENCY) for row in _renamed_rows(rows, file) if isinstance(row, dict))
+        return sorted({word for word in said if isinstance(word, str) and word})
     tables = _tables(file, (c.CURRENCY,))
     columns = (table[c.CURRENCY].cast(pa.string()) for table in tables if table.column_names.count(c.CURRENCY) == 1)
     return sorted({word for column in columns for word in column.unique().to_pylist() if word})
 
 
 def _tables(file: MappedFile, columns: tuple[str, ...]) -> Iterator[pa.Table]:
-    """Give the rows of Parquet, *columns* alone, or of CSV, a part at a time; nothing of JSON."""
-    suffix = suffix_of(file.path)
-    if suffix in {"", ".parquet"}:
-        yield from _parquet_tables(file, columns)
-    elif suffix == ".csv":
+    """Give the rows of Parquet, *columns* alone, or of CSV, a part at a time."""
+    if suffix_of(file.path) == ".csv":
         yield from (_renamed(part.table, file) for part in csv_parts(file.path))
+    else:
+        yield from _parquet_tables(file, columns)
 
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:

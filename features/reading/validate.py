@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, LayoutError
 from fivefold.domain.money import RateTable
+from fivefold.domain.suggestions import nearest
 from fivefold.features import schema as c
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.reading.columns import (
@@ -25,7 +26,6 @@ from fivefold.features.reading.columns import (
     read_times,
     read_words,
 )
-from fivefold.features.reading.near_names import nearest
 from fivefold.features.reading.row_order import Rows, positions_in_order
 from fivefold.features.reading.string_columns import Texts, Words, fast, texts_of
 
@@ -208,7 +208,7 @@ class Doorway:
 def _mapping(names: Sequence[str]) -> str:
     """Write the options that map what columns of a file are probably meant to be; an example where none is near."""
     wanted = [own for own in c.COLUMNS if own not in names]
-    near = {nearest(name, wanted): name for name in reversed(names) if name not in c.COLUMNS}
+    near = {nearest(name, wanted, cutoff=0.8): name for name in reversed(names) if name not in c.COLUMNS}
     options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in wanted if own in near]
     return " ".join(options) or "--map customer_id=user_id"
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from fivefold.domain.errors import Finding
 from fivefold.domain.segments import SEGMENTS
+from fivefold.domain.suggestions import perhaps
 from fivefold.risk.compiler.diagnostics import Fault, findings
 from fivefold.risk.compiler.literals import literal_faults
 from fivefold.risk.compiler.locations import Place, conditions_of, inputs_at, tests_at, wheres_in, word_at
@@ -20,7 +21,6 @@ from fivefold.risk.language.inputs import FieldInput, ValueInput
 from fivefold.risk.language.operators import OPERATOR_KINDS, Operators
 from fivefold.risk.language.policy_inputs import SOURCES_OF_LEVELS, STATUSES, LevelInput, TransactionInput
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.risk.language.suggestions import perhaps
 
 
 def check(ruleset: Ruleset) -> list[Finding]:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from fivefold.domain.suggestions import perhaps
 from fivefold.risk.compiler.diagnostics import Fault
 from fivefold.risk.compiler.values import level_number, misfit, ordinal
 from fivefold.risk.language.countries import COUNTRIES, described
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.fields import FieldType, Kind, OneOf
-from fivefold.risk.language.suggestions import perhaps
 
 _BY_VALUE = frozenset({"equals", "not_equals", "above", "at_least", "below", "at_most", "between", "in", "not_in"})
 """Operators that compare with values of the subject's own kind; the others take words of their own."""

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from fivefold.domain.suggestions import perhaps
 from fivefold.risk.compiler.diagnostics import Fault
 from fivefold.risk.compiler.value_types import SOURCES, Misnamed, Vocabulary, kind_of_input, source_of, vocabulary
 from fivefold.risk.language.documents.reader import Path
@@ -14,7 +15,6 @@ from fivefold.risk.language.inputs import FieldInput, Window
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset
 from fivefold.risk.language.scoring import LevelName, PointsScore, TiersScore
-from fivefold.risk.language.suggestions import perhaps
 
 TAKEN: dict[str, frozenset[str]] = {
     "fields": frozenset(

@@ -1,11 +1,11 @@
 """What each input of a ruleset is: its kind, found from the declared fields; the one place where types are told."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from fivefold.domain.money import minor_units
+from fivefold.domain.suggestions import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.values import Column
 from fivefold.risk.language.base import Part
@@ -27,7 +27,6 @@ from fivefold.risk.language.inputs import (
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
 from fivefold.risk.language.ruleset import Rule, Ruleset
-from fivefold.risk.language.suggestions import perhaps
 
 SOURCES = ("transactions", "cases", "alerts")
 _NUMBERS = frozenset({Kind.NUMBER, Kind.MONEY})
@@ -100,7 +99,7 @@ def kind_of_input(made: Any, names: Vocabulary) -> Kind:
         return Kind.NUMBER
     if isinstance(made, IndicatorInput):
         if made.indicator not in catalogue().names:
-            near = _near(made.indicator, catalogue().names)
+            near = perhaps(made.indicator, catalogue().names, cutoff=0.7)
             raise Misnamed(f"names the indicator {made.indicator}, which the catalogue does not have{near}")
         return Kind.NUMBER
     if isinstance(made, ValueInput | LevelInput):
@@ -150,11 +149,6 @@ def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> Kind:
             f"names the field {name}, which {whose} does not have{perhaps(name, fields)}; declared are {known}"
         )
     return kind_of(fields[name])
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    near = get_close_matches(name, names, n=1, cutoff=0.7)
-    return f"; perhaps {near[0]} was meant" if near else ""
 
 
 def _kind_of_aggregate(made: Window, names: Vocabulary) -> Kind:

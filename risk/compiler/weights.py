@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from fivefold.domain.suggestions import perhaps
 from fivefold.risk.compiler.diagnostics import Fault
 from fivefold.risk.compiler.structure import outcomes_of
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.ruleset import Rule, Ruleset
 from fivefold.risk.language.scoring import Weighted, WeightedScore
-from fivefold.risk.language.suggestions import perhaps
 
 LEAST, MOST = 1, 100
 """What a factor scores, at least and at most."""

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, func, or_, select, true
+from sqlalchemy import ColumnElement, column, func, or_, select, table, true
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.levels.bulk_reads import read_rows
-from fivefold.store.sql.arrays import among, literal_of
+from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity, Ownership, Record
 from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition
@@ -61,7 +61,7 @@ OVERRIDES: Mapping[str, Any] = {
 
 _STOOD = (
     "WITH first AS MATERIALIZED (SELECT s.entity_id, coalesce((SELECT b.number FROM assessments b"
-    " WHERE b.entity_id = s.entity_id AND b.as_of_us <= :from_us:and_in_time"
+    " WHERE b.entity_id = s.entity_id AND b.as_of_us <= :from_us AND :in_time"
     " ORDER BY b.number DESC LIMIT 1), 0) AS number"
     " FROM standings s WHERE s.entity_id IN :ids)"
     " SELECT a.entity_id, a.number, a.as_of_us, a.version_id, a.status, a.level, a.rules_level, a.score, a.batch"
@@ -101,7 +101,9 @@ def stood(
     In the order of entities and numbers. Who was erased is left out: their cases are gone, so nothing can be said.
     """
     asked = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
-    asked = asked.replace(":and_in_time", _and_in_time(session, late))
+    in_time = _made_in_time(session, table("assessments", column("batch")).alias("b").c.batch, late)
+    written = in_time.compile(session.get_bind(), compile_kwargs={"literal_binds": True}) if late else "1 = 1"
+    asked = asked.replace(":in_time", f"({written})")
     is_late = pl.col("batch").is_in(list(late)).fill_null(False).alias("late")
     last = 0
     while ids := _ids_after(session, organisation_id, last):
@@ -109,20 +111,8 @@ def stood(
         yield read_rows(session, asked, ids, _READ).with_columns(is_late).select(*STOOD)
 
 
-def _and_in_time(session: Session, late: Sequence[int]) -> str:
-    """Write the condition that an assessment `b` is of none of these batches."""
-    if not late:
-        return ""
-    numbers = literal_of([int(batch) for batch in late])
-    if session.get_bind().dialect.name == "sqlite":
-        listed = f"SELECT value FROM json_each('[{numbers[1:-1]}]')"  # noqa: S608 (whole numbers alone)
-    else:
-        listed = f"SELECT unnest('{numbers}'::bigint[])"
-    return f" AND (b.batch IS NULL OR b.batch NOT IN ({listed}))"
-
-
 def _made_in_time(session: Session, batch: Any, late: Sequence[int]) -> ColumnElement[bool]:
-    """Give the same condition, for a column of another statement."""
+    """Give the condition that an assessment is of none of these batches."""
     return or_(batch.is_(None), ~among(session, batch, late)) if late else true()
 
 

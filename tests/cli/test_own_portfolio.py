@@ -71,7 +71,7 @@ def assessed(folder: Path, *more: object, **given: str) -> tuple[dict[str, tuple
 def test_a_torn_line_fails_its_customer_alone_and_is_named_by_its_row(tmp_path: Path) -> None:
     found, done = assessed(tmp_path)
     assert found == {"a": ("failed", None), "b": ("assessed", "high"), "c": ("assessed", "low")}
-    assert "1 rows of" in done.err
+    assert "1 row of" in done.err
     assert "row 2: line has 3 fields; allowed: 6 fields, one for each column of the header" in done.err
     said = run(tmp_path, *asked(tmp_path, "--explain", "a"))
     assert "row 2 of umsätze.csv.gz has 3 fields" in " ".join((said.out + said.err).split())

@@ -79,7 +79,7 @@ def test_braces_of_a_problem_that_names_no_value_are_kept() -> None:
 
 
 def test_problems_that_were_only_counted_are_of_their_line() -> None:
-    kind = Kind("a", "is {}", "a number")
+    kind = Kind("a", "is ", "", "a number")
     error = DataNotValid([Problem(0, "a", "is 'x'", "a number")], 2_000_001, "rows.csv", {kind: 2_000_000})
     assert str(error).splitlines()[1:] == ["rows 2 and 2,000,000 more: a is 'x'; allowed: a number"]
 

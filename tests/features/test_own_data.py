@@ -1,6 +1,7 @@
 """Files as people have them: other names, semicolons, gzip, columns that are missing, rows in no order."""
 
 import gzip
+import json
 from datetime import date
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories, gaps
 from fivefold.features.indicator_matrix import catalogue, columns_of, indicators
 from fivefold.features.indicators import CATALOGUE
+from fivefold.features.reading import sources
 from fivefold.features.reading.paths import MappedFile
-from fivefold.features.reading.sources import currencies_of, read_histories
+from fivefold.features.reading.sources import currencies_of, read_histories, require_columns
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.features.schema import CATEGORIES
 
@@ -58,6 +60,30 @@ def test_a_column_that_is_there_is_read(tmp_path: Path) -> None:
     assert found.amount.tolist() == [5.0]
     assert currencies_of(MappedFile(tmp_path / "r.csv")) == ["USD"]
     assert currencies_of(MappedFile(written(tmp_path / "s.parquet"), MAP)) == []
+
+
+@pytest.mark.parametrize("name", ["r.json", "r.jsonl"])
+def test_the_currencies_of_json_are_known_too(tmp_path: Path, name: str) -> None:
+    rows = [{"kunde": "a", "waehrung": "USD"}, {"kunde": "b"}, {"kunde": "c", "waehrung": "NOK"}]
+    lines = "\n".join(map(json.dumps, rows)) if name.endswith("l") else json.dumps(rows)
+    (tmp_path / name).write_text(lines)
+    file = MappedFile(tmp_path / name, ColumnMap.read(["waehrung=transaction_currency"]))
+    assert currencies_of(file) == ["NOK", "USD"]
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.parquet"])
+def test_of_a_file_the_header_alone_is_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def read_rows(*_: object) -> None:
+        raise AssertionError("rows were read")
+
+    path = written(tmp_path / name)
+    for reader in ("csv_parts", "_parquet_tables"):
+        monkeypatch.setattr(sources, reader, read_rows)
+    require_columns(MappedFile(path, MAP), RATES)
+    with pytest.raises(LayoutError, match="user_id"):
+        require_columns(path, RATES)
 
 
 JULY = parse_moment("2024-07-01")

@@ -5,6 +5,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from fivefold.domain.clock import DAY_US, day_text, parse_moment
+from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.diagnostics import Fault, Severity
 from fivefold.risk.compiler.fuzzy import folded
 from fivefold.risk.compiler.locations import Place, inputs_named, tests_at
@@ -18,8 +20,11 @@ from fivefold.risk.language.ruleset import Coverage, Outcome, Rule, Ruleset
 FEWEST_LETTERS = 3
 """Of what a partial likeness is looked for: shorter text is a part of nearly everything."""
 
+_ORDERED = frozenset({"above", "at_least", "below", "at_most", "between"})
+
 Span = tuple[Decimal | None, bool, Decimal | None, bool]
-"""A range of numbers: its lower end (None for none) and whether that is inside, and the same of the upper one."""
+"""A range of numbers, or of dates in microseconds: its lower end (None for none), whether that is inside, and the same
+of the upper one."""
 
 
 def doubt_faults(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None = None) -> Iterator[Fault]:
@@ -67,31 +72,55 @@ def _screening_floor(rule: Rule, places: Sequence[Place]) -> Iterator[Fault]:
 
 
 def _gaps(path: Path, rule: Rule) -> Iterator[Fault]:
-    """Find numbers between the ranges of two cases that belong to neither."""
+    """Find numbers or dates between the ranges of two cases that belong to neither."""
+    dated = any(_is_dated(case.when) for case in rule.cases)
     spans = []
     for number, case in enumerate(rule.cases):
-        span = _span_of(case.when)
+        span = _span_of(case.when, dated)
         if span is None:
             return
         spans.append((number, span))
     spans.sort(key=lambda pair: (pair[1][0] is not None, pair[1][0] or 0, not pair[1][1]))
     for (_, below), (number, above) in pairwise(_merged(spans)):
-        between = _between(below, above)
-        if between is not None and (rule.otherwise == Outcome() or _is_narrow(below, above)):
+        between = _between(below, above, dated)
+        if between is not None and (rule.otherwise == Outcome() or _is_narrow(below, above, DAY_US if dated else 1)):
             gets = "gets nothing; write otherwise, if that is meant"
             gets = gets if rule.otherwise == Outcome() else "gets what otherwise gives"
             yield _warning((*path, "cases", number, "when"), f"leaves a gap: {between} is in no case, and {gets}")
 
 
-def _span_of(condition: Any) -> Span | None:
-    """Give the range that a comparison of the rule's own number asks for; None where it is anything else."""
+def _is_dated(condition: Any) -> bool:
+    """Tell whether a condition puts the rule's own value in an order that is written as text: that of dates or levels.
+
+    Text that is only equal to something is no date, even where it looks like one.
+    """
+    return isinstance(condition, OwnTest) and any(
+        operator in _ORDERED and any(isinstance(one, str) for one in (value if isinstance(value, tuple) else (value,)))
+        for operator, value in condition.comparisons()
+    )
+
+
+def _number_of(value: Any, dated: bool) -> Decimal | None:
+    """Give what a case compares with as a number; None where it is none, and no date."""
+    if not dated or not isinstance(value, str):
+        return value if isinstance(value, Decimal) else None
+    try:
+        return Decimal(parse_moment(value))
+    except (ConfigError, OverflowError):  # a level's name
+        return None
+
+
+def _span_of(condition: Any, dated: bool) -> Span | None:
+    """Give the range that a comparison of the rule's own value asks for; None where it is anything else."""
     if not isinstance(condition, OwnTest):
         return None
     low, low_in, high, high_in = None, False, None, False
-    for operator, value in condition.comparisons():
-        if operator == "between" and all(isinstance(one, Decimal) for one in value):
-            return value[0], True, value[1], True
-        if not isinstance(value, Decimal):
+    for operator, written in condition.comparisons():
+        if operator == "between":
+            lower, upper = (_number_of(one, dated) for one in written)
+            return None if lower is None or upper is None else (lower, True, upper, True)
+        value = _number_of(written, dated)
+        if value is None:
             return None
         if operator == "equals":
             return value, True, value, True
@@ -122,20 +151,27 @@ def _merged(spans: Sequence[tuple[int, Span]]) -> Iterator[tuple[int, Span]]:
         yield joined
 
 
-def _between(below: Span, above: Span) -> str | None:
+def _between(below: Span, above: Span, dated: bool = False) -> str | None:
     """Say what lies between two ranges; None where nothing does."""
     high, low = below[2], above[0]
     if high is None or low is None or low < high:
         return None
     if low == high:
-        return None if below[3] or above[1] else f"exactly {low:,f}"
-    return f"a number between {high:,f} and {low:,f}, such as {(high + low) / 2:,f},"
+        return None if below[3] or above[1] else f"exactly {_shown(low, dated)}"
+    inside = _shown((high + low) / 2, dated)
+    return (
+        f"a {'date' if dated else 'number'} between {_shown(high, dated)} and {_shown(low, dated)}, such as {inside},"
+    )
 
 
-def _is_narrow(below: Span, above: Span) -> bool:
-    """Tell whether whole numbers were thought of: 0 to 30, and 31 to 70."""
+def _shown(value: Decimal, dated: bool) -> str:
+    return day_text(int(value)) if dated else f"{value:,f}"
+
+
+def _is_narrow(below: Span, above: Span, unit: int) -> bool:
+    """Tell whether whole numbers or days were thought of: 0 to 30, and 31 to 70."""
     high, low = below[2], above[0]
-    return high is not None and low is not None and low - high <= 1 and below[3] and above[1]
+    return high is not None and low is not None and low - high <= unit and below[3] and above[1]
 
 
 def _short_likeness(place: Place, members: Mapping[str, Sequence[str]]) -> Iterator[Fault]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fivefold.domain.suggestions import perhaps
 from fivefold.risk.language.base import Part
-from fivefold.risk.language.suggestions import perhaps
 
 _LOOKS_LIKE = {
     "^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "names here are lower-case letters, digits and hyphens, such as cash-out",

@@ -115,7 +115,7 @@ def test_what_cannot_be_done_is_refused_in_words(folder: Path, more: tuple[str, 
         ("entity_id,rules_level\na,low\n", "has no column entered"),
         ("entity_id,rules_level,entered\na,extreme,2024-01-01\n", "has the level extreme; there are low, medium, high"),
         ("entity_id,rules_level,entered\na,low,2024-01-01\na,low,2024-01-01\n", "has entity a more than once"),
-        ("entity_id,rules_level,entered\n,low,2024-01-01\n", "has 1 rows without entity_id"),
+        ("entity_id,rules_level,entered\n,low,2024-01-01\n", "has 1 row without entity_id"),
         ("entity_id,rules_level,entered\na,low,yesterday\n", "entered is 'yesterday'; it must be an ISO date or time"),
         ("entity_id,rules_level,entered\na,low,\n", "entity 'a' has a level without entered"),
         (

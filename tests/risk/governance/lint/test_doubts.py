@@ -96,6 +96,37 @@ def test_what_otherwise_owns_is_no_gap_but_where_whole_numbers_were_thought_of()
     assert told.endswith("is in no case, and gets what otherwise gives")
 
 
+@pytest.mark.parametrize(
+    ("conditions", "told"),
+    [
+        (
+            [{"below": "2020-01-01"}, {"at_least": "2020-01-03"}],
+            "a date between 2020-01-01 and 2020-01-03, such as 2020-01-02,",
+        ),
+        ([{"below": "2020-01-01"}, {"above": "2020-01-01"}], "exactly 2020-01-01"),
+        (
+            [{"between": ["2020-01-01", "2020-01-31"]}, {"between": ["2020-02-01", "2020-02-29"]}],
+            "a date between 2020-01-31 and 2020-02-01, such as 2020-01-31T12:00:00Z,",
+        ),
+    ],
+)
+def test_a_gap_between_two_ranges_of_dates(conditions: list[Any], told: str) -> None:
+    said = "is in no case, and gets nothing; write otherwise, if that is meant"
+    assert doubts({**cases(*conditions), "input": {"field": "opened_on"}}) == [f"leaves a gap: {told} {said}"]
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [{"below": "2020-01-01"}, {"at_least": "2020-01-01"}],
+        [{"equals": "20200101"}, {"equals": "20200301"}],  # text that looks like a date
+        [{"at_least": "critical"}, {"at_most": "low"}],  # levels
+    ],
+)
+def test_no_gap_of_dates(conditions: list[Any]) -> None:
+    assert doubts({**cases(*conditions), "input": {"field": "opened_on"}}) == []
+
+
 @pytest.mark.parametrize(("to", "found"), [("X", True), ("Ål", True), ("Lech", False)])
 def test_a_part_of_one_letter_is_in_every_text(to: str, found: bool) -> None:
     fuzzy = {"to": to, "scorer": "partial", "at_least": 90}

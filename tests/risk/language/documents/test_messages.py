@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from fivefold.domain.suggestions import perhaps
 from fivefold.risk.language.base import Part
 from fivefold.risk.language.documents.messages import problem_of, words_of_the_language
 from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.patterns import Velocity
 from fivefold.risk.language.ruleset import Coverage, Expectation, Rule, Ruleset
-from fivefold.risk.language.suggestions import perhaps
 
 
 def problems(form: type[BaseModel], data: Any) -> list[str]:
