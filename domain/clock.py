@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from fivefold.domain.errors import ConfigError
 
-DAY_US = 86_400_000_000
-"""One day of 24 hours in microseconds."""
+SECOND_US = 1_000_000
+HOUR_US = 3_600 * SECOND_US
+DAY_US = 24 * HOUR_US
+"""Lengths of time in microseconds; a day has 24 hours."""
 
 CLOCK_SLACK_US = DAY_US
 """How far ahead of now a row may be dated: clocks and zones differ."""
@@ -57,6 +59,33 @@ def parse_moment(text: str, what: str = "time") -> int:
 def now_microseconds() -> int:
     """Tell the present time."""
     return to_microseconds(datetime.now(UTC))
+
+
+def resolve_now(now_us: int | None) -> int:
+    """Give the time that a caller sets, or else the present time.
+
+    >>> resolve_now(7)
+    7
+    """
+    return now_microseconds() if now_us is None else now_us
+
+
+def iso_text(time_us: int) -> str:
+    """Write a moment as stored JSON has it: ISO 8601 with the offset of UTC.
+
+    >>> iso_text(0), iso_text(1)
+    ('1970-01-01T00:00:00+00:00', '1970-01-01T00:00:00.000001+00:00')
+    """
+    return from_microseconds(time_us).isoformat()
+
+
+def utc_text(time_us: int, timespec: str = "auto") -> str:
+    """Write a moment as the API has it: ISO 8601, with Z for UTC; *timespec* as for `datetime.isoformat`.
+
+    >>> utc_text(0), utc_text(1), utc_text(0, "milliseconds")
+    ('1970-01-01T00:00:00Z', '1970-01-01T00:00:00.000001Z', '1970-01-01T00:00:00.000Z')
+    """
+    return from_microseconds(time_us).isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
 
 
 def day_text(time_us: int) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from fivefold.domain.clock import from_microseconds, to_microseconds
+from fivefold.domain.clock import iso_text, to_microseconds
 from fivefold.risk.language.numbers import shown
 
 _WRITTEN = re.compile(r"^([0-9]{1,5}) (day|month|year|hour)s?$")
@@ -96,7 +96,7 @@ def _moment(value: Any, info: ValidationInfo) -> int:
 MomentText = Annotated[
     int,
     BeforeValidator(_moment),
-    PlainSerializer(lambda moment: from_microseconds(moment).isoformat()),
+    PlainSerializer(iso_text),
     WithJsonSchema({"type": "string", "format": "date"}),
 ]
 """A date or time in a ruleset, kept in microseconds; in a file it is text: 20240701 would be a number."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from fivefold.domain.clock import from_microseconds, parse_moment, to_microseconds
+from fivefold.domain.clock import from_microseconds, parse_moment, to_microseconds, utc_text
 from fivefold.domain.errors import ConfigError
 
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
@@ -29,15 +29,6 @@ class Shown(BaseModel):
     def of(cls, made: object) -> Self:
         """Take the fields that are shown from what a use case gave."""
         return cls.model_validate(made)
-
-
-def moment_text(time_us: int) -> str:
-    """Write a moment in full, always in the same form.
-
-    >>> moment_text(0), moment_text(1)
-    ('1970-01-01T00:00:00Z', '1970-01-01T00:00:00.000001Z')
-    """
-    return from_microseconds(time_us).isoformat().replace("+00:00", "Z")
 
 
 def _moment(text: Any) -> int:
@@ -66,7 +57,7 @@ def _plain(text: Any) -> int:
 _MOMENT_SCHEMA = {"type": "string", "format": "date-time"}
 _GIVEN_SCHEMA = {"type": "string", "description": "ISO 8601 date or time; without a zone it is UTC"}
 
-Moment = Annotated[int, PlainSerializer(moment_text, return_type=str), WithJsonSchema(_MOMENT_SCHEMA)]
+Moment = Annotated[int, PlainSerializer(utc_text, return_type=str), WithJsonSchema(_MOMENT_SCHEMA)]
 """A moment that is told: microseconds inside, ISO 8601 in UTC outside."""
 MomentGiven = Annotated[int, BeforeValidator(_moment), WithJsonSchema(_GIVEN_SCHEMA)]
 """A moment that is sent: ISO 8601 outside, microseconds inside."""

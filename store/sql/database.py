@@ -157,6 +157,13 @@ def _readable_errors() -> Iterator[None]:
 
 
 @contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """Open the session of a use case that changes nothing; StoreError where the database is out of reach."""
+    with reachable(), Session(engine) as session:
+        yield session
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
 

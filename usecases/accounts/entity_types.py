@@ -10,7 +10,7 @@ from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.structure import TAKEN
@@ -18,7 +18,7 @@ from fivefold.risk.language.base import Identifier, Name
 from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.store.accounts.organisation_lock import hold_organisation
-from fivefold.store.sql.database import writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.audit import record as audit
@@ -60,7 +60,7 @@ def define_type(
         ConfigError: a name or a type is none.
         ActionRefused: a field is there with another type: facts were taken, and rulesets written, for that one.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     _check_name(name)
     wanted = {
         part: checked_fields(part, given)
@@ -157,7 +157,7 @@ def written(kind: FieldType) -> Any:
 
 def list_types(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[TypeLine]:
     """List the types of an actor's organisation, by name."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         return scalars_of(session, _of(actor), (EntityType.name,), part).map(_line)
 
 

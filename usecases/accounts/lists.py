@@ -30,6 +30,7 @@ from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.backfills import mark_type
 from fivefold.store.rulesets.rulesets import all_active_versions
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
@@ -87,7 +88,7 @@ def _named(rows: Sequence[ListVersionRow]) -> NamedList:
 
 def list_lists(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[ListLine]:
     """List all versions of all lists: by name, the oldest version first."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         return list_rows(session, actor.organisation_id, part=part).map(_line)
 
 

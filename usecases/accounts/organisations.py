@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import now_microseconds, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import end_tokens, member_held, member_named, members_of, roles_of, written_roles
-from fivefold.store.sql.database import add_alone, reachable, writing
+from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS
 from fivefold.store.tables.events import Member
 from fivefold.usecases.audit import record as audit
@@ -26,7 +26,7 @@ DEFAULT_ORGANISATION = "default"
 
 def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
     """Name somebody who acts in an organisation, which is known by its name; ConfigError where there is none."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = accounts.organisation_of(session, organisation)
         if found is None:
             raise ConfigError(
@@ -71,7 +71,7 @@ def add_member(engine: Engine, actor: Actor, name: str, roles: Sequence[str], no
         ConfigError: the name cannot be kept, or a role is none.
         ActionRefused: there is a member of that name.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     wanted = _checked(roles)
     if not 1 <= len(name) <= NAME_CHARACTERS or name != name.strip() or not name.isprintable():
         raise ConfigError(
@@ -101,7 +101,7 @@ def set_roles(
         ConfigError: a role is none.
         ActionRefused: the member has left.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     wanted = _checked(roles)
     with writing(engine) as session:
         found = _present(session, actor, member_id)
@@ -122,7 +122,7 @@ def leave(engine: Engine, actor: Actor, member_id: int, now_us: int | None = Non
         NotThere: the organisation has no such member.
         ActionRefused: the member has left already.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     with writing(engine) as session:
         found = _present(session, actor, member_id)
         found.left_us = now
@@ -133,7 +133,7 @@ def leave(engine: Engine, actor: Actor, member_id: int, now_us: int | None = Non
 
 def list_members(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[MemberLine]:
     """List the members, those who left too, the oldest first."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         return members_of(session, actor.organisation_id, part).map(_line)
 
 

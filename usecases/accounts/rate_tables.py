@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.clock import from_microseconds, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
@@ -18,7 +18,7 @@ from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.backfills import mark_type
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
@@ -99,13 +99,13 @@ def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int |
             way round.
         ActionRefused: the organisation has not chosen its levels and base currency yet.
     """
-    today = from_microseconds(now_microseconds() if now_us is None else now_us).date()
+    today = from_microseconds(resolve_now(now_us)).date()
     if not rates.rows:
         raise ConfigError(f"{rates.source} has no rates; a table has at least one")
     late = next((row for row in rates.rows if row.day > today), None)
     if late is not None:
         raise ConfigError(f"the rate of {late.currency} is of {late.day}, which is still to come")
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         base = base_currency_of(session, actor.organisation_id)
     refuse_contradictions(rates, base)
     kept = _into(rates, base)
@@ -163,14 +163,14 @@ def rates_in_force(session: Session, actor: Actor, base: str, source: str, conte
 
 def list_rate_tables(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[RateTableLine]:
     """List the tables, the newest first."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return rate_tables(session, actor.organisation_id, part).map(_line)
 
 
 def show_rates(engine: Engine, actor: Actor, now_us: int | None = None) -> RatesShown:
     """Show the rates in force, of which day each is, and the stored currencies that have none."""
-    now = now_microseconds() if now_us is None else now_us
-    with reachable(), Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         of = actor.organisation_id
         table = rates_for(session, of, base_currency_of(session, of), from_microseconds(now).date())
         stored = transactions_by_currency(session, of)

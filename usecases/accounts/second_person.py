@@ -9,7 +9,7 @@ from collections.abc import Collection
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused
 from fivefold.store.accounts.organisation_lock import hold_organisation
 from fivefold.store.rulesets.proposals import anything_decided
@@ -75,7 +75,7 @@ def allow_sole_operator(engine: Engine, actor: Actor, reason: str, now_us: int |
         ConfigError: the reason is empty.
         ActionRefused: the levels were not chosen yet, or two people decided already: one cannot take that back.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         hold_organisation(session, actor.organisation_id)

@@ -12,7 +12,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.store.accounts.organisation_lock import hold_organisation
 from fivefold.store.accounts.settings import settings_row
-from fivefold.store.sql.database import writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
@@ -73,7 +73,7 @@ def _settings(row: OrganisationSettings) -> Settings:
 
 def read_settings(engine: Engine, actor: Actor) -> Settings:
     """Give the settings of an actor's organisation; ActionRefused where the levels were not chosen yet."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         return settings_of(session, actor.organisation_id)
 
 

@@ -18,7 +18,7 @@ from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import member_named, roles_of
 from fivefold.store.accounts.plans import MOST_DAYS, Plan, plan_named
 from fivefold.store.accounts.tokens import Charge, Used
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.fast_statements import Till
 from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.events import Member
@@ -166,7 +166,7 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
     A member's has ended where the member has left, or does not have its role any more. StoreError where the database is
     out of reach.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = accounts.token_by_hash(session, hash_of(secret))
         if found is None or _state(found, now_microseconds()) != "live":
             return None
@@ -183,7 +183,7 @@ def note_use(engine: Engine, token_id: int, now_us: int) -> None:
     StoreError where the database is out of reach.
     """
     day_before = Token.last_used_us.is_(None) | (Token.last_used_us < now_us - now_us % DAY_US)
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         if session.scalar(select(Token.id).where(Token.id == token_id, day_before)) is None:
             return
     with writing(engine) as session:
@@ -218,7 +218,7 @@ def revoke_token(engine: Engine, token_id: int, *, actor: str = audit.SYSTEM) ->
 def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
     """List all tokens with what they used up in a month."""
     now = now_microseconds()
-    with Session(engine) as session:
+    with reading(engine) as session:
         used = accounts.usage_in(session, month)
         return [
             TokenLine(
@@ -267,7 +267,7 @@ def charge_all(
 
 def within_allowance(engine: Engine, cost: Charge) -> bool:
     """Tell whether a charge would be taken now; nothing is charged. StoreError where the database is out of reach."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         used = accounts.usage_of(session, cost.token_id, cost.month)
     calls, users = (0, 0) if used is None else (used.calls, used.users)
     return calls + cost.calls <= cost.allowance.calls and users + cost.users <= cost.allowance.users

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from fivefold.domain.rate_files import DatedRates
 from fivefold.risk.facts.lists import NamedList, read_list
 from fivefold.risk.language.canonical import canonical_json
 from fivefold.store.rulesets.activations import PER_SECOND
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
 from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
 from fivefold.usecases.accounts.settings import SettingsGiven, check_values
@@ -120,7 +119,7 @@ def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = N
             member.
     """
     given = read_list(document)
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         missing = missing_versions(session, actor.organisation_id, given)
     return Outcome(ListPut((), 0), None) if missing is None else _add(engine, actor, missing, reason, now_us)
 

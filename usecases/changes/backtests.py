@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, FivefoldError, NotThere, StoreError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.language.reading import read_ruleset
@@ -31,7 +31,7 @@ from fivefold.store.rulesets.backtests import (
     without_erased,
 )
 from fivefold.store.rulesets.rulesets import draft_of, family_named, version_numbered, versions_of
-from fivefold.store.sql.database import raise_if_out_of_reach, reachable, writing
+from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest, Family
 from fivefold.usecases.audit import record as audit
@@ -97,8 +97,8 @@ def request_backtest(
         NotThere: there is no such family or version, or no draft.
         RulesetNotValid: the draft cannot be run, or does not fit the organisation.
     """
-    now = now_microseconds() if now_us is None else now_us
-    with Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         ruleset = _content(session, family_named(session, actor.organisation_id, family), version)
     with writing(engine) as session:
         settings_row(session, actor.organisation_id, locked=True)
@@ -141,14 +141,14 @@ def _record(session: Session, backtest: Backtest, action: str, actor: str, after
 
 def list_backtests(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[BacktestLine]:
     """List the backtests of a family, the newest first; NotThere where there is none of that name."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)
         return backtests_of(session, found.id, part).map(partial(_line, session))
 
 
 def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
     """Give what a backtest found, with customers by their names outside; NotThere where none of that number is done."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         row = session.get(Backtest, number)
         if row is None or row.organisation_id != actor.organisation_id or row.report is None:
             raise NotThere(f"there is no backtest {number} that is done")
@@ -202,7 +202,7 @@ def cancel_backtest(engine: Engine, actor: Actor, number: int, reason: str, now_
         NotThere: there is no such backtest.
         ActionRefused: it has ended already.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         row = backtest_numbered(session, actor.organisation_id, number, locked=True)
@@ -223,8 +223,8 @@ def run_next_backtest(
     parts; one that ended `MOST_ATTEMPTS` workers is quarantined. Where *stopping* says that the worker is to end, the
     backtest waits for the next one.
     """
-    now = now_microseconds() if now_us is None else now_us
-    with reachable(), Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         if not waits(session, now):
             return False
     with writing(engine) as session:
@@ -304,7 +304,7 @@ def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
 
 def _report(engine: Engine, number: int, attempt: int, lease: _Lease) -> str:
     """Run a backtest of a ruleset's content, or of a proposal; give its report."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         row = session.get_one(Backtest, number)
         setting = None
         if row.family_id is not None:

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConfigError
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
 from fivefold.usecases.changes.proposals import Outcome, ask_for
@@ -121,7 +120,7 @@ def _store_or_propose(
     now_us: int | None,
 ) -> Outcome:
     engine, actor, type_name, external_id = of
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     try:
         store(now)
     except WouldLower as found:
@@ -129,7 +128,7 @@ def _store_or_propose(
             raise
         if not reason.strip():
             raise ConfigError(f"{found.falls[0]}, so another person has to approve it; say why in `reason`") from found
-        with reachable(), Session(engine) as session:
+        with reading(engine) as session:
             number = entity_named(session, actor.organisation_id, type_name, external_id).id
         reach = {"falls": [{**asdict(fall), "through": sorted(fall.through)} for fall in found.falls]}
         return ask_for(engine, actor, content(number, now), reason, now, reach)

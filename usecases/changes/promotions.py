@@ -14,7 +14,7 @@ from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion, plan
 from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.settings import where_two_people_promote
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.changes.contents import ModelPromoted
@@ -24,7 +24,7 @@ from fivefold.usecases.shared.actors import Actor
 
 def need_of_two_people(engine: Engine) -> str:
     """Say which organisations want two people for a promotion, and what to do; empty where one person suffices."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return _need_of_two_people(session)
 
 
@@ -80,7 +80,7 @@ def propose_promotion(
         PromotionRefused: the gate did not allow it, the version does not load, or the organisation wants no two people.
         ActionRefused: who asks is no member.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         if actor.organisation_id not in where_two_people_promote(session):
             raise PromotionRefused(_need_of_two_people(session) or "one person promotes a model here")
     planned = plan_promotion(registry, number, force=force, reason=reason)

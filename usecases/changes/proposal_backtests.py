@@ -15,7 +15,7 @@ from fivefold.risk.governance.backtest.compositions import Before, Comparison, C
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.backfills import count_of_type
 from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
 from fivefold.usecases.changes.contents import read_content
@@ -83,7 +83,7 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
     of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
     for part in parts_of_type(engine, *of):
         progress(part.done, setting.customers, part.words)
-        with reachable(), Session(engine) as session:
+        with reading(engine) as session:
             whose = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_portfolio(session, *whose, rulesets, setting.as_of_us)
             standing = before_of(session, part.ids)

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation_lock import hold_organisation
@@ -32,7 +32,7 @@ from fivefold.store.rulesets.proposals import (
     proposal_numbered,
     proposals_of,
 )
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import EntityType, OrganisationSettings
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.proposals import Proposal
@@ -126,7 +126,7 @@ def ask_for(
         ConfigError: the reason is empty although it is proposed; or as the kind says.
         NotThere, ActionRefused: it cannot be done now; or who asks is no member.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     with writing(engine) as session:
         _hold(session, actor)
         if (result := already(session, actor, content)) is not None:
@@ -207,7 +207,7 @@ def request_proposal_backtests(engine: Engine, actor: Actor, number: int, now_us
         NotThere: there is no such proposal.
         ActionRefused: it was decided, or cannot be done any more.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     with writing(engine) as session:
         _hold(session, actor)
         row = _open(session, actor, number)
@@ -235,7 +235,7 @@ def approve_proposal(
             model is to be promoted without *champions*.
         PromotionRefused: the gate does not allow it any more, or another version serves by now.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         _hold(session, actor)
@@ -325,7 +325,7 @@ def refuse_proposal(
         NotThere: there is no such proposal.
         ActionRefused: it was decided already; or it is another person's, and not for the role.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         _hold(session, actor)
@@ -355,14 +355,14 @@ def list_proposals(
     Only those that the role may see: approvers those about one entity.
     """
     kinds = _kinds_for(role)
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return proposals_of(session, actor.organisation_id, state, kinds, part).map(partial(_line, session))
 
 
 def read_proposal(engine: Engine, actor: Actor, number: int, role: Role = Role.ADMIN) -> ProposalLine:
     """Show a proposal; NotThere where there is none of that number, or the role may not see it."""
     kinds = _kinds_for(role)
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         row = proposal_numbered(session, actor.organisation_id, number)
         if kinds is not None and row.kind not in kinds:
             raise NotThere(f"there is no proposal {number}")

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.characters import control_in
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import iso_text, now_microseconds
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
 from fivefold.features import schema as c
 from fivefold.risk.engine.explain.policies import PolicySaid, decided
@@ -33,10 +33,10 @@ from fivefold.store.decisions.decisions import (
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.decisions.inputs import Material, gather, moment_said
+from fivefold.usecases.decisions.inputs import Material, gather
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.value_scores import Valuer
 from fivefold.usecases.levels.worker import assess_now
@@ -60,11 +60,11 @@ def answered(
     """
     (said,) = decided(policy_program_for(canonical, versions, kept["base"]), inputs, kept["base"])
     answer = {
-        "at": moment_said(kept["at_us"]),
+        "at": iso_text(kept["at_us"]),
         "engine": ENGINE,
         "entity": kept["entity"],
         "policy": kept["policy"],
-        "lists": {name: moment_said(since) for name, since in kept["lists"].items()},
+        "lists": {name: iso_text(since) for name, since in kept["lists"].items()},
         **kept["said"],
         **said.as_json(),
     }
@@ -167,7 +167,7 @@ def decide(
     stored = _stored(engine, actor, asked, made, assessed=assessed)
     if stored is not None:
         return stored
-    with reachable(), Session(engine) as session:  # somebody asked the same at the same time
+    with reading(engine) as session:  # somebody asked the same at the same time
         other = _recorded(session, actor, asked)
     assert other is not None
     return other
@@ -208,7 +208,7 @@ def _made(
     engine: Engine, actor: Actor, asked: _Asked, clock: Callable[[], int], valuer: Valuer | None
 ) -> tuple[DecisionMade | _Decided, bool]:
     """Decide, unless that was done before under the key; tell too whether the level was computed for it."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         recorded = _recorded(session, actor, asked)
         if recorded is not None:
             return recorded, False
@@ -219,7 +219,7 @@ def _made(
             return _decided(session, asked, parties, policy, point, clock()), False
         subject = subject_of(parties.entity)
     assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         parties, policy = _found(session, actor, asked)
         point = standpoint_of(session, parties.entity.id)
         return _decided(session, asked, parties, policy, point, clock()), True

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds, iso_text
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
@@ -34,7 +34,7 @@ from fivefold.store.sql.clocks import dated_ahead
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.levels.portfolio import as_given, parts_read, read_parts
-from fivefold.usecases.levels.records import types_of
+from fivefold.usecases.levels.records import NEVER_ASSESSED, types_of
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for, stale_days
 from fivefold.usecases.shared.transaction_columns import KNOWN, OWNERS, frame_of, read_columns
@@ -121,9 +121,6 @@ def rate_said(rates: RateTable, currency: str) -> dict[str, Any]:
     if currency in rates.positions:
         said |= {"day": rates.known_on(currency).isoformat(), "per_unit": repr(rates.per_unit(currency))}
     return said
-
-
-NEVER = "never assessed"
 
 
 @dataclass(frozen=True)
@@ -268,7 +265,7 @@ def _level_said(point: Standpoint, policy: Policy, now_us: int, *, ahead: bool) 
     standing, names = point.standing, (None, *policy.levels)
     waits = refreshing(point.mark, now_us)
     if standing is None:
-        return {"status": NEVER, "level": None, "rules_level": None, "assessment": None, "refreshing": waits}
+        return {"status": NEVER_ASSESSED, "level": None, "rules_level": None, "assessment": None, "refreshing": waits}
     return {
         "level": names[standing.level or 0],
         "rules_level": names[standing.rules_level or 0],
@@ -276,7 +273,7 @@ def _level_said(point: Standpoint, policy: Policy, now_us: int, *, ahead: bool) 
         "source": standing.source,
         "override": standing.override_id,
         "assessment": f"{standing.entity_id}.{standing.number}",
-        "assessed_at": moment_said(standing.assessed_us),
+        "assessed_at": iso_text(standing.assessed_us),
         "ruleset": None
         if point.ruleset is None
         else {"name": point.ruleset, "version": point.version, "content_hash": point.content_hash},
@@ -292,7 +289,7 @@ def _value_said(value: ValueScore | None) -> dict[str, Any] | None:
         "segment": value.segment,
         "expected_value": repr(value.expected_value),
         "currency": value.currency,
-        "as_of": moment_said(value.as_of_us),
+        "as_of": iso_text(value.as_of_us),
         "model": value.model,
         "model_version": value.model_version,
         "fingerprint": value.fingerprint,
@@ -307,11 +304,6 @@ def _transaction_said(at_hand: AtHand) -> dict[str, Any]:
         "amount": said["amount"],
         "currency": said["currency"],
         "state": said["state"],
-        "time": moment_said(said["at_us"]),
+        "time": iso_text(said["at_us"]),
         "fields": own,
     }
-
-
-def moment_said(time_us: int) -> str:
-    """Write a moment as answers have it."""
-    return from_microseconds(time_us).isoformat()

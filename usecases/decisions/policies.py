@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.engine.policy_program import kept_policy
@@ -16,7 +16,7 @@ from fivefold.risk.language.policy import read_policy
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.decisions.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numbered, policy_versions
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import lock_settings
@@ -85,7 +85,7 @@ def propose_policy(
         NotThere: there is no such entity type.
         ActionRefused: the newest version says the same, and is not retired.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason)
     accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
     policy, findings = _looked_through(engine, actor, document)  # takes a while, so nobody waits for it
@@ -103,7 +103,7 @@ def propose_policy(
 
 def _looked_through(engine: Engine, actor: Actor, document: str) -> tuple[language.Policy, list[Finding]]:
     policy = read_policy(document, SOURCE)
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         around = _surroundings(session, actor, policy)
     findings = lint_policy(document, around.lists)[1]
     return policy, [*misfits(policy, around), *findings]
@@ -158,7 +158,7 @@ def approve_policy(
         NotThere: there is no such version.
         ActionRefused: it is not proposed any more, its writer approves it, or a newer one is active.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         settings_row(session, actor.organisation_id, locked=True)
@@ -225,13 +225,13 @@ def _retired(session: Session, actor: Actor, row: Policy, why: str) -> PolicyLin
 
 def policies_of(engine: Engine, actor: Actor, name: str | None = None, part: Part = WHOLE) -> Page[PolicyLine]:
     """List the versions of one policy, or of all: by name, the newest first."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return policy_versions(session, actor.organisation_id, name, part).map(line_of)
 
 
 def show_policy(engine: Engine, actor: Actor, name: str, number: int) -> PolicyShown:
     """Show a version as it was written, with what lint doubts in it today; NotThere where there is none."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         row = policy_numbered(session, actor.organisation_id, name, number)
         around = _surroundings(session, actor, kept_policy(row.canonical))
         line, document = line_of(row), row.document

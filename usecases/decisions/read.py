@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ActionRefused, NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -24,7 +23,7 @@ from fivefold.risk.language.inputs import key_of
 from fivefold.risk.language.policy import Policy, PolicyRule
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
 from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, answered, shown
@@ -48,7 +47,7 @@ class DecisionLine:
 
 def read_decision(engine: Engine, actor: Actor, number: int) -> DecisionMade:
     """Give a decision as it was recorded; NotThere where the organisation has none of that number."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = decision_numbered(session, actor.organisation_id, number)
         return shown(found, session.get_one(PolicyRow, found.policy_id))
 
@@ -57,7 +56,7 @@ def list_decisions(
     engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE
 ) -> Page[DecisionLine]:
     """List the decisions on an entity's transactions, the latest first; NotThere where there is no such entity."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         return decisions_of(session, entity.id, part).map(lambda pair: _line(*pair))
 
@@ -88,7 +87,7 @@ def replay_decision(engine: Engine, actor: Actor, number: int) -> Replayed:
         NotThere: there is no such decision.
         ActionRefused: what it was made from was erased.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = decision_numbered(session, actor.organisation_id, number)
         if found.inputs is None or found.answer is None:
             raise ActionRefused(f"decision {number} was erased: what it was made from is gone")
@@ -137,7 +136,7 @@ class DecisionSeen:
 
 def view_decision(engine: Engine, actor: Actor, number: int) -> DecisionSeen | None:
     """Give what may be seen of a decision; None once it was erased, NotThere where the organisation has none."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = decision_numbered(session, actor.organisation_id, number)
         if found.answer is None or found.inputs is None:
             return None

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.domain.clock import DAY_US, day_text, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError, FivefoldError, NotThere
 from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts.settings import settings_row
@@ -143,7 +143,7 @@ def hold(
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
@@ -198,7 +198,7 @@ def erase_entity(
         ActionRefused: retention is not over, or a legal hold is on it; the message says until when. Or a case or an
             alert about it is open, or another entity has the name that would be left to it.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     with _permitted(), writing(engine) as session:
         found = entity_named(session, actor.organisation_id, type_name, external_id)
         entities, shared = erasing.with_owned(session, found, now)
@@ -306,7 +306,7 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
         ConfigError: the register cannot be read; then nothing was done.
         FivefoldError: lines failed, each named at the end; what the others name is done.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     lines = read_register(register)
     last_holds = {(line.organisation, line.entity): line for line in lines if isinstance(line, HoldLine)}
     held = erased = 0

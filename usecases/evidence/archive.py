@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 
@@ -176,10 +176,10 @@ class Part:
     counts: Mapping[str, int]
 
 
-def moment(time_us: int | None) -> str | None:
+def optional_iso_text(time_us: int | None) -> str | None:
     """Write a moment, exact to the microsecond; nothing for none.
 
-    >>> moment(1), moment(None)
+    >>> optional_iso_text(1), optional_iso_text(None)
     ('1970-01-01T00:00:00.000001+00:00', None)
     """
-    return None if time_us is None else from_microseconds(time_us).isoformat()
+    return None if time_us is None else iso_text(time_us)

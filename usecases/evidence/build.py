@@ -20,7 +20,7 @@ from fivefold.store.evidence.archive import entries_in, head_of, validations_in
 from fivefold.store.sql.database import reachable
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.audit.verify import verify_picture
-from fivefold.usecases.evidence.archive import File, Part, json_file, moment, text_file, write_archive
+from fivefold.usecases.evidence.archive import File, Part, json_file, optional_iso_text, text_file, write_archive
 from fivefold.usecases.evidence.in_force import in_force_part
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
@@ -98,7 +98,10 @@ def build_evidence(engine: Engine, actor: Actor, quarter: Quarter, path: Path, s
             }
 
         read_me = READ_ME.format(
-            quarter=quarter.name, begins=moment(quarter.from_us), ends=moment(quarter.until_us), organisation=name
+            quarter=quarter.name,
+            begins=optional_iso_text(quarter.from_us),
+            ends=optional_iso_text(quarter.until_us),
+            organisation=name,
         )
         files = [text_file("read-me.txt", read_me), *(file for part in parts for file in part.files)]
         manifest = write_archive(path, files, said)
@@ -106,7 +109,7 @@ def build_evidence(engine: Engine, actor: Actor, quarter: Quarter, path: Path, s
 
 
 def _said_of(quarter: Quarter) -> dict[str, Any]:
-    return {**vars(quarter), "from": moment(quarter.from_us), "until": moment(quarter.until_us)}
+    return {**vars(quarter), "from": optional_iso_text(quarter.from_us), "until": optional_iso_text(quarter.until_us)}
 
 
 def validations_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
@@ -120,9 +123,9 @@ def _files_of(run: ValidationRun) -> list[File]:
     said = {
         "validation": run.id,
         "reason": run.trigger,
-        "from": moment(run.from_us),
-        "until": moment(run.until_us),
-        "made": moment(run.made_us),
+        "from": optional_iso_text(run.from_us),
+        "until": optional_iso_text(run.until_us),
+        "made": optional_iso_text(run.made_us),
         "report": report,
     }
     page = validation_page(run.id, run.trigger, report)

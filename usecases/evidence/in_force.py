@@ -12,7 +12,7 @@ from fivefold.store.accounts.members import members_of
 from fivefold.store.decisions.policies import policy_versions
 from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Member, Policy
-from fivefold.usecases.evidence.archive import File, Part, json_file, moment, text_file
+from fivefold.usecases.evidence.archive import File, Part, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 
 
@@ -48,8 +48,8 @@ def _in_force(rows: Sequence[ListVersionRow], quarter: Quarter) -> list[ListVers
 def _list(row: ListVersionRow) -> dict[str, Any]:
     return {
         "list": row.name,
-        "since": moment(row.since_us),
-        "stored": moment(row.created_us),
+        "since": optional_iso_text(row.since_us),
+        "stored": optional_iso_text(row.created_us),
         "title": row.title,
         "source": row.source,
         "members": json.loads(row.members),
@@ -63,9 +63,9 @@ def _policy(row: Policy) -> dict[str, Any]:
         "content_hash": row.content_hash,
         "state_when_archived": row.state,
         "written_by": row.written_by,
-        "written": moment(row.written_us),
+        "written": optional_iso_text(row.written_us),
         "approved_by": row.approved_by,
-        "approved": moment(row.approved_us),
+        "approved": optional_iso_text(row.approved_us),
         "document": _document(row).name,
     }
 
@@ -83,7 +83,7 @@ def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
     return {
         **kept,
         "levels": json.loads(kept["levels"]) if kept else [],
-        "locked_us": moment(kept.get("locked_us")),
+        "locked_us": optional_iso_text(kept.get("locked_us")),
         "entity_types": {
             each.name: {
                 "fields": json.loads(each.fields),
@@ -100,6 +100,6 @@ def _member(row: Member) -> dict[str, Any]:
     return {
         "member": f"member:{row.id}",
         "roles_when_archived": json.loads(row.roles),
-        "since": moment(row.created_us),
-        "left": moment(row.left_us),
+        "since": optional_iso_text(row.created_us),
+        "left": optional_iso_text(row.left_us),
     }

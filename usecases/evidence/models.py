@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.settings import Settings
-from fivefold.usecases.evidence.archive import File, Part, json_file, moment, text_file
+from fivefold.usecases.evidence.archive import File, Part, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def models_part(settings: Settings, quarter: Quarter) -> Part:
 
 def _promotion(found: "Promotion") -> dict[str, Any]:
     said = asdict(found)
-    return {**said, "at": moment(said.pop("at_us"))}
+    return {**said, "at": optional_iso_text(said.pop("at_us"))}
 
 
 def _files_of(registry: "Registry", number: int) -> list[File]:
@@ -52,7 +52,7 @@ def _files_of(registry: "Registry", number: int) -> list[File]:
     lineage = {
         "model": registry.name,
         "version": number,
-        "registered": moment(version.created_us),
+        "registered": optional_iso_text(version.created_us),
         "run": version.run_id,
         "version_tags": _own(version.tags),
         "run_tags": _own(run.data.tags),

@@ -26,7 +26,7 @@ from fivefold.store.tables.events import MaterialChange
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.proposals import Proposal
 from fivefold.usecases.changes.contents import OverrideRevoked
-from fivefold.usecases.evidence.archive import Part, json_file, moment
+from fivefold.usecases.evidence.archive import Part, json_file, optional_iso_text
 from fivefold.usecases.shared.inputs import Quarter
 
 
@@ -60,14 +60,14 @@ def _override(row: OverrideRow, levels: Sequence[str]) -> dict[str, Any]:
         "override": row.id,
         "entity": row.entity_id,
         "level": levels[row.level - 1],
-        "ends": moment(row.until_us),
+        "ends": optional_iso_text(row.until_us),
         "state": row.state,
         "requested_by": row.requested_by,
-        "requested": moment(row.requested_us),
+        "requested": optional_iso_text(row.requested_us),
         "decided_by": row.decided_by,
-        "decided": moment(row.decided_us),
+        "decided": optional_iso_text(row.decided_us),
         "revoked_by": row.revoked_by,
-        "revoked": moment(row.revoked_us),
+        "revoked": optional_iso_text(row.revoked_us),
     }
 
 
@@ -77,9 +77,9 @@ def _proposal(row: Proposal) -> dict[str, Any]:
         "kind": row.kind,
         "state": row.state,
         "proposed_by": row.proposed_by,
-        "proposed": moment(row.proposed_us),
+        "proposed": optional_iso_text(row.proposed_us),
         "decided_by": row.decided_by,
-        "decided": moment(row.decided_us),
+        "decided": optional_iso_text(row.decided_us),
     }
     content = json.loads(row.content)
     if row.kind == OverrideRevoked.kind:
@@ -96,10 +96,10 @@ def _change(row: MaterialChange) -> dict[str, Any]:
         "kind": row.kind,
         "description": row.description,
         "registered_by": row.registered_by,
-        "registered": moment(row.registered_us),
+        "registered": optional_iso_text(row.registered_us),
         "validation": row.validation_id,
         "signed_by": row.signed_by,
-        "signed": moment(row.signed_us),
+        "signed": optional_iso_text(row.signed_us),
         "conclusion": row.conclusion,
     }
 
@@ -116,7 +116,7 @@ class _Approval:
 
     def told(self) -> dict[str, Any]:
         return {
-            "at": moment(self.at_us),
+            "at": optional_iso_text(self.at_us),
             "what": self.what,
             "number": self.number,
             "asked_by": sorted(set(self.asked_by)),

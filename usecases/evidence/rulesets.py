@@ -16,7 +16,7 @@ from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
 from fivefold.store.rulesets.rulesets import editors_of
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
-from fivefold.usecases.evidence.archive import File, Part, json_file, moment, text_file
+from fivefold.usecases.evidence.archive import File, Part, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 
 
@@ -87,10 +87,10 @@ def _version(version: RulesetVersion, family: Family, forces: Sequence[InForce])
         "content_hash": version.content_hash,
         "editors": editors_of(version),
         "committed_by": version.committed_by,
-        "committed": moment(version.committed_us),
+        "committed": optional_iso_text(version.committed_us),
         "tests": json.loads(version.tests),
         "in_force": [
-            {"from": moment(force.from_us), "until": moment(force.until_us)}
+            {"from": optional_iso_text(force.from_us), "until": optional_iso_text(force.until_us)}
             for force in forces
             if force.version_id == version.id
         ],
@@ -108,7 +108,7 @@ def _activation(row: Activation, named: Mapping[int, tuple[str, int]]) -> dict[s
         "previous": previous,
         "by": row.actor,
         "why": row.reason,
-        "at": moment(row.at_us),
+        "at": optional_iso_text(row.at_us),
         "backtest": row.backtest_id,
     }
 
@@ -122,8 +122,8 @@ def _backtest_file(row: Backtest, ruleset: str) -> File:
             "content_hash": row.content_hash,
             "state": row.state,
             "requested_by": row.requested_by,
-            "requested": moment(row.requested_us),
-            "finished": moment(row.finished_us),
+            "requested": optional_iso_text(row.requested_us),
+            "finished": optional_iso_text(row.finished_us),
             "done": row.done,
             "total": row.total,
             "report": None if row.report is None else without_problems(json.loads(row.report)),

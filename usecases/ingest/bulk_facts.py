@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.features.reading.columns import shown
 from fivefold.store.audit.bound_rows import digests, new_ids
@@ -83,7 +83,7 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
         NotThere: there is no such type.
         DataNotValid: rows that cannot be taken, each named; then nothing was taken.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_tag(number, row, now)]
     problems += _twice(rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us)
     with writing(engine) as session:
@@ -127,7 +127,7 @@ def add_screenings(
     engine: Engine, actor: Actor, type_name: str, rows: Sequence[ScreeningRow], now_us: int | None = None
 ) -> Taken:
     """Note screenings. One of the same entity, word, moment and result is known; errors are those of `put_tags`."""
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_screening(number, row, now)]
     with writing(engine) as session:
         known = _known(session, actor, type_name, rows, problems)
@@ -160,7 +160,7 @@ def put_records(
     now_us: int | None = None,
 ) -> Taken:
     """Open, change or close cases or alerts, known by their numbers; errors are those of `put_tags`."""
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
     problems += _twice(rows, "number", lambda row: row.given.external_id, lambda row: row)
     with writing(engine) as session:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.features.reading.columns import shown
 from fivefold.risk.facts.portfolio import ENTITY
@@ -49,7 +49,7 @@ def put_entities(
         NotThere: there is no such type.
         DataNotValid: a name, a field or an owner is not right, or an entity would own itself; then nothing was taken.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     with writing(engine) as session:
         said = owners_rows(rows)
         if said:
@@ -93,7 +93,7 @@ def put_owners(
         NotThere: there is no such type.
         DataNotValid: an entity, an owner or a moment is not right, or an entity would own itself.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     with writing(engine) as session:
         hold_organisation(session, actor.organisation_id)  # before any type, as above
         kind = type_named(session, actor.organisation_id, type_name, locked=True)

@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.clock import from_microseconds, resolve_now
 from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
 from fivefold.domain.money import RateTable
 from fivefold.risk.language.fields import FieldType
@@ -78,7 +78,7 @@ def add_transactions(
         LayoutError: a column that all have is missing.
         DataNotValid: rows that cannot be taken, each named.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     plain, places, correcting, correcting_places = divide(rows)
     with writing(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name, kept=True)

@@ -20,7 +20,13 @@ from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import active_versions, families_of_versions
 from fivefold.store.sql import clocks
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.portfolio import corrections_to_come, parts_of, read_portfolio, transactions_of
+from fivefold.usecases.levels.portfolio import (
+    corrections_to_come,
+    entity_text,
+    parts_of,
+    read_portfolio,
+    transactions_of,
+)
 from fivefold.usecases.levels.records import Made, Moment
 from fivefold.usecases.levels.value_scores import Valuer, Values
 
@@ -190,7 +196,7 @@ def _decided(
     One of which it is unknown whether it applies does not let go: see `risk.engine.deciding`.
     """
     previous = held_before(standing)
-    set_by_hand = overrides.select(_entity(), level="level", until="until_us")
+    set_by_hand = overrides.select(entity_text(), level="level", until="until_us")
     left, tried = portfolio.entities, []
     for ruleset in rulesets:
         if not len(left):
@@ -235,7 +241,7 @@ def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
 
 def held_before(standing: pl.DataFrame) -> pl.DataFrame:
     """Give what stands (`store.levels.bulk_reads.standings`) in the columns that the engine goes on from."""
-    previous = standing.select(_entity(), "floor", "hard_floor", level="rules_level", entered="entered_us")
+    previous = standing.select(entity_text(), "floor", "hard_floor", level="rules_level", entered="entered_us")
     return previous.with_columns(from_text(standing["floors_lost"]))
 
 
@@ -245,10 +251,6 @@ def _places_of(found: Assessments, deciding: Mapping[str, int]) -> pl.Series:
 
 def _only(portfolio: Portfolio, entities: pl.DataFrame) -> Portfolio:
     return Portfolio(**{**vars(portfolio), "entities": entities})
-
-
-def _entity() -> pl.Expr:
-    return pl.col("entity").cast(pl.String).alias(ENTITY)
 
 
 def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], as_of: int) -> dict[int, int]:

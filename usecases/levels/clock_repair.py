@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
@@ -19,7 +18,7 @@ from fivefold.store.levels import future_rows as ahead
 from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
 from fivefold.store.levels.future_rows import Ahead
 from fivefold.store.sql.clocks import database_now_us, latest_us
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.audit import record as audit
 
 MOST_REASON_CHARACTERS: Final = 500
@@ -44,14 +43,14 @@ class Clocks:
 
 def look(engine: Engine) -> Clocks:
     """Compare the clocks, and count what is dated after now."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         there = database_now_us(session)
         return Clocks(now_microseconds(), there, ahead.count(session, latest_us(session, there)))
 
 
 def refuse_future(engine: Engine, at_us: int, what: str) -> None:
     """Raise ConfigError where a moment that is to be taken for the present is still to come."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         there = database_now_us(session)
         if at_us > latest_us(session, there):
             raise ConfigError(

@@ -11,6 +11,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.distribution import Group, count_quarantined, groups_of
 from fivefold.store.rulesets.backfills import count_of_type
 from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
+from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.actors import Actor
 
@@ -70,7 +71,7 @@ class Distribution:
 
 def distribution(engine: Engine, actor: Actor, type_name: str) -> Distribution:
     """Count everyone of a type as they were last assessed; NotThere where there is no such type."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name)
         names = settings_of(session, actor.organisation_id).levels
         everyone = count_of_type(session, kind.id)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
@@ -14,7 +13,7 @@ from fivefold.store.accounts.settings import levels_of
 from fivefold.store.ingest import facts, ownerships
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.ingest.ownerships import Related
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import Correction, Entity, Record, Transaction
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.shared.actors import Actor
@@ -158,7 +157,7 @@ class TransactionLine:
 
 def read_entity(engine: Engine, actor: Actor, type_name: str, external_id: str) -> EntityShown:
     """Show an entity; NotThere where the organisation has none of that type and name."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         latest = facts.attributes_of(session, entity.id)
         names = (None, *levels_of(session, actor.organisation_id))
@@ -193,7 +192,7 @@ def list_entities(
 
     NotThere where there is no such type; ConfigError where there is no such level.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name)
         names = list(levels_of(session, actor.organisation_id))
         if level is not None and level not in names:
@@ -210,7 +209,7 @@ def _entity(entity: Entity, standing: Standing | None, names: Sequence[str]) -> 
 
 def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[TagLine]:
     """List the tags that an entity has or had, the newest first; NotThere where there is no such entity."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         found = facts.tags_of(session, entity.id, part)
         return found.map(lambda tag: TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by))
@@ -218,7 +217,7 @@ def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, pa
 
 def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
     """List an entity's screenings, those made last first; NotThere where there is no such entity."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         found = facts.screenings_of(session, entity.id, part)
         return found.map(lambda made: ScreeningLine(made.screening, made.found, made.at_us, made.recorded_us))
@@ -228,7 +227,7 @@ def list_records(
     engine: Engine, actor: Actor, type_name: str, external_id: str, kind: Literal["case", "alert"], part: Part
 ) -> Page[RecordLine]:
     """List an entity's cases or alerts, those opened last first; NotThere where there is no such entity."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         return facts.records_of(session, entity.id, kind, part).map(_record)
 
@@ -252,7 +251,7 @@ def list_transactions(
 
     Only those from *since_us* until before *until_us* are listed. NotThere where there is no such entity.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         wanted = facts.counted_transactions(entity.id, since_us, until_us)
         page = facts.transactions_of(session, wanted, part)

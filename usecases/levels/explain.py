@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, vocabulary
 from fivefold.risk.engine.assessments import Status
@@ -21,7 +20,7 @@ from fivefold.risk.language.expressions import subject_of, tests_in
 from fivefold.risk.language.inputs import Ratio, Window, key_of
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.levels import AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.assess import ruleset_of
@@ -81,7 +80,7 @@ def read_reasons(engine: Engine, actor: Actor, assessment: str) -> Reasons | Non
 
     NotThere where the organisation has no such assessment.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = find_assessment(session, actor, assessment)
         if found.breakdown is None:
             return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.clock import day_text, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named, subject_of
@@ -28,7 +28,7 @@ from fivefold.store.levels.overrides import (
     override_numbered,
     overrides_with_standings,
 )
-from fivefold.store.sql.database import writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.usecases.accounts.second_person import refuse_same_person
@@ -98,8 +98,8 @@ def overrides_of(
 
     NotThere where an entity is named that is not there.
     """
-    now = now_microseconds() if now_us is None else now_us
-    with Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         entity_id = None
         if type_name is not None and external_id is not None:
             entity_id = entity_named(session, actor.organisation_id, type_name, external_id).id
@@ -110,16 +110,16 @@ def overrides_of(
 
 def read_override(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> OverrideLine:
     """Show an override; NotThere where there is none of that number."""
-    now = now_microseconds() if now_us is None else now_us
-    with Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         found = override_numbered(session, actor.organisation_id, number)
         return line_of(session, found, settings_of(session, actor.organisation_id), now)
 
 
 def cap_of(engine: Engine, actor: Actor, now_us: int | None = None) -> OverrideCap:
     """Tell how much of the portfolio is overridden downwards, and how much may be."""
-    now = now_microseconds() if now_us is None else now_us
-    with Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         below = count_below(session, actor.organisation_id, now, without=0)
         percent = settings_of(session, actor.organisation_id).override_cap_percent
         return OverrideCap(below, count_with_level(session, actor.organisation_id), percent)
@@ -183,7 +183,7 @@ def request_override(
         ConfigError: there is no such level, the reason is empty, or the end is no moment.
         ActionRefused: no ruleset was written yet, the end is past, or the level is below a live floor.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         settings = settings_of(session, actor.organisation_id)
@@ -242,7 +242,7 @@ def approve_override(
         ActionRefused: the actor asked for it; it was decided; it would be over; it is below a live floor; or too much
             of the portfolio would be below what the rules say.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason) if reason else None
     with writing(engine) as session:
         settings = held_settings(session, actor.organisation_id)  # one approval at a time: the cap is counted
@@ -290,7 +290,7 @@ def refuse_override(
         ConfigError: the reason is empty.
         ActionRefused: the actor asked for it, or it was decided.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         settings = held_settings(session, actor.organisation_id)

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.clock import iso_text
 from fivefold.store.accounts.settings import levels_of
 from fivefold.store.audit import history
 from fivefold.store.levels import leases as claims
@@ -226,7 +226,7 @@ def _events(session: Session, batch: Batch, moved: Sequence[Made]) -> Iterable[N
                     "external_id": external[made.entity_id],
                     "from": names[made.level_before or 0],
                     "to": names[made.level or 0],
-                    "at": from_microseconds(made.as_of_us).isoformat(),
+                    "at": iso_text(made.as_of_us),
                     "source": made.source,
                     "assessment": f"{made.entity_id}.{made.number}",
                     **rulesets.get(made.version_id or 0, {"ruleset": None, "version": None}),

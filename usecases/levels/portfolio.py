@@ -226,7 +226,7 @@ def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFr
 
 def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
     found = loading.entities(session, entity_ids)
-    return found.select(_entity(), *_own_fields(found["content"], fields, mixed=False))
+    return found.select(entity_text(), *_own_fields(found["content"], fields, mixed=False))
 
 
 def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[str, FieldType]) -> bool:
@@ -244,7 +244,7 @@ def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: 
     *mixed*: some of them may mean something else by the name of a field, and are taken not to say it.
     """
     return stored.select(
-        _entity(),
+        entity_text(),
         "transaction_id",
         pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
         pl.col("amount").alias(c.AMOUNT),
@@ -293,7 +293,7 @@ def _records(
     stored = _counted_for(loading.records(session, kind, whose["fact_of"].unique().to_list()), whose, "opened_us")
     own = {name: form for name, form in declared.items() if name not in CASE_FIELDS}
     return stored.select(
-        _entity(),
+        entity_text(),
         pl.col("opened_us").cast(pl.Datetime("us")).alias("opened"),
         pl.col("closed_us").cast(pl.Datetime("us")).alias("closed"),
         "outcome",
@@ -304,18 +304,19 @@ def _records(
 
 def _tags(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     moments = (pl.col(f"{name}_us").cast(pl.Datetime("us")).alias(name) for name in ("from", "until"))
-    return loading.tags(session, entity_ids).select(_entity(), "tag", *moments)
+    return loading.tags(session, entity_ids).select(entity_text(), "tag", *moments)
 
 
 def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     return loading.screenings(session, entity_ids).select(
-        _entity(), "screening", pl.col("found") == 1, pl.col("at_us").cast(pl.Datetime("us")).alias("at")
+        entity_text(), "screening", pl.col("found") == 1, pl.col("at_us").cast(pl.Datetime("us")).alias("at")
     )
 
 
 def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
-    return loading.values(session, entity_ids).select(_entity(), "score", "segment", "expected_value")
+    return loading.values(session, entity_ids).select(entity_text(), "score", "segment", "expected_value")
 
 
-def _entity() -> pl.Expr:
+def entity_text() -> pl.Expr:
+    """Give the number of each stored entity as the text by which the engine knows it."""
     return pl.col("entity").cast(pl.String).alias(ENTITY)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.clock import HOUR_US, from_microseconds, now_microseconds
 from fivefold.domain.errors import NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.engine.assessments import Status
@@ -21,20 +21,19 @@ from fivefold.store.levels import levels
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import Failure, failures_of
 from fivefold.store.sql.clocks import dated_ahead, latest_us, said_ahead
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.assess import ruleset_of
 from fivefold.usecases.levels.portfolio import parts_of
+from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.levels.value_scores import Valuer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.rates import rates_for, stale_days
 
-HOUR_US = 3_600_000_000
 """A profile that is viewed shows nothing older."""
 
-NEVER = "never assessed"
 FAILED = Status.FAILED.value
 
 
@@ -127,7 +126,7 @@ def view_profile(
 ) -> LevelShown:
     """Show a person where an entity stands: computed for the view where anything happened since, or an hour passed."""
     now = clock()
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         standing, mark = levels.standing_of(session, entity.id), levels.mark_of(session, entity.id)
         old = standing is None or now - standing.assessed_us > HOUR_US
@@ -149,7 +148,7 @@ def read_level(
 ) -> LevelShown:
     """Tell a program where an entity stands, as fresh as it asks for."""
     now = clock()
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         subject, erased = subject_of(entity), entity.erased_us is not None
         never = levels.standing_of(session, subject.entity_id) is None
@@ -163,7 +162,7 @@ def read_level(
 
 def history(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:
     """List an entity's assessments, the latest first; NotThere where there is no such entity."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, actor.organisation_id))
 
@@ -205,14 +204,14 @@ def _waits(mark: DueMark | None, now: int) -> bool:
 
 
 def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: int) -> LevelShown:
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         standing, mark = levels.standing_of(session, entity.id), levels.mark_of(session, entity.id)
         waits = levels.refreshing(mark, now)
         problem = None if mark is None else mark.error
         ahead = None if standing is None else dated_ahead(session, standing.assessed_us, now)
         if standing is None:
-            nothing = (None, None, NEVER, None, None, None, None, None, None, None)
+            nothing = (None, None, NEVER_ASSESSED, None, None, None, None, None, None, None)
             return LevelShown(type_name, external_id, *nothing, waits, problem, None)
         names = (None, *levels_of(session, actor.organisation_id))
         made = levels.assessment_of(session, actor.organisation_id, entity.id, standing.number)
@@ -269,7 +268,7 @@ def list_failed(
 
     That is failed, unclassified, undetermined, quarantined, or an assessment that is dated after now.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = failures_of(session, actor.organisation_id, latest_us(session, clock()), part)
         return found.map(lambda failure: (failure.entity_type, failure.external_id, _said(failure)))
 

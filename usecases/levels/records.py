@@ -97,6 +97,7 @@ def read_inputs(content: str, as_of_us: int, entity: str) -> tuple[pl.DataFrame,
     return (moment.hstack(values) if names else moment), kept
 
 
+NEVER_ASSESSED = "never assessed"
 NO_RULESET = "no ruleset"
 """The status of an entity for whose type nothing is active."""
 

@@ -17,7 +17,7 @@ from fivefold.risk.facts.lists import ListVersion
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_rows
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.levels import AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.assess import ruleset_of
@@ -53,7 +53,7 @@ def replay(engine: Engine, actor: Actor, name: str) -> Replayed:
         NotThere: there is no such assessment.
         ActionRefused: what it was made from was erased, or no ruleset took part in it.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = find_assessment(session, actor, name)
         content = session.get_one(AssessmentInputs, (found.entity_id, found.number)).content
         if found.breakdown is None or content is None:

@@ -11,7 +11,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.usecases.levels.portfolio import histories_of
+from fivefold.usecases.levels.portfolio import entity_text, histories_of
 
 log = structlog.get_logger("fivefold.worker")
 
@@ -51,9 +51,9 @@ class Valuer:
             log.info("no value", why=gap)
         found = value_frame(self.model, histories, as_of_us)
         kept = loading.values(session, entity_ids)
-        asked = pl.concat([transactions["entity"], kept["entity"]]).unique().sort().to_frame().select(_entity())
+        asked = pl.concat([transactions["entity"], kept["entity"]]).unique().sort().to_frame().select(entity_text())
         before = kept.select(
-            _entity(),
+            entity_text(),
             pl.col("score").alias("score_before"),
             pl.col("expected_value").alias("expected_before"),
             pl.col("model").alias("model_before"),
@@ -68,7 +68,3 @@ class Valuer:
             & pl.col("version_before").eq_missing(pl.lit(self.version))
         )
         return Values(found, beside.filter(~same).select(found.columns), as_of_us, self)
-
-
-def _entity() -> pl.Expr:
-    return pl.col("entity").cast(pl.String).alias(ENTITY)

@@ -8,19 +8,18 @@ from time import monotonic
 from typing import Final
 
 import structlog
-from polars.exceptions import PanicException
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import ModelError, RulesetNotValid, StoreError
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import Batch, Queue
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.levels.assess import assess_entities
 from fivefold.usecases.levels.persist import Stored, failures_of, store_result
 from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 
 WEIGHTS: Final = {EVENT: 4.0, BULK: 1.0}
 """What is urgent gets four fifths where both wait, and nobody else's urgency holds up a portfolio for ever."""
@@ -70,7 +69,6 @@ class Turns:
 
 log = structlog.get_logger("fivefold.worker")
 
-SECOND_US: Final = 1_000_000
 LEASE_US: Final = 60 * SECOND_US
 """How long a batch may take before somebody else takes it over; a batch takes seconds."""
 MOST_ATTEMPTS: Final = 6
@@ -243,7 +241,7 @@ class _Work:
             raise
         except (RulesetNotValid, ModelError) as error:  # the same for each of them
             return Stored({}), dict.fromkeys(reasons, failures_of(error))
-        except _WHATEVER as error:  # it must not hold up the others; it is kept and shown
+        except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
             if len(reasons) == 1:
                 log.warning("entity not assessed", error=type(error).__name__)
                 return Stored({}), dict.fromkeys(reasons, failures_of(error))
@@ -257,16 +255,12 @@ class _Work:
 
     def _all_of(self, reasons: Mapping[int, int]) -> tuple[Stored, dict[int, str]]:
         of = (self.batch.organisation_id, self.batch.type_id)
-        with reachable(), Session(self.engine) as session:
+        with reading(self.engine) as session:
             result = assess_entities(session, *of, reasons, self.now, self.valuer)
         if result.ahead:
             log.error("assessments dated after now", entities=len(result.ahead), repair="fivefold clock repair")
         with writing(self.engine) as session:
             return store_result(session, self.batch, result, self.actor), dict(result.ahead)
-
-
-_WHATEVER = (Exception, PanicException)
-"""Polars tells of what it did not think of as something that is no Exception."""
 
 
 def _put_off(engine: Engine, batch: Batch, errors: Mapping[int, str], now: int) -> None:

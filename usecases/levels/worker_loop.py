@@ -25,8 +25,8 @@ from fivefold.usecases.levels.value_scores import Valuer
 log = structlog.get_logger("fivefold.worker")
 
 LONGEST_PAUSE_SECONDS = 60.0
-_WHATEVER = (Exception, PanicException)
-"""Polars has an error that is no Exception: a duty's thread would end by it, unseen."""
+UNEXPECTED_ERRORS = (Exception, PanicException)
+"""Polars has an error that is no subclass of Exception: uncaught, it would end a thread unseen."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _keep_on(duty: Duty, stop: Event, pulse: Pulse) -> None:
     while not stop.is_set():
         try:
             busy = duty.run()
-        except _WHATEVER as error:  # nothing ends a worker but who asked it to end; it is told and tried again
+        except UNEXPECTED_ERRORS as error:  # nothing ends a worker but who asked it to end; it is told and tried again
             failures += 1
             pause = min(LONGEST_PAUSE_SECONDS, duty.idle_seconds * 2**failures)
             details = str(error) if isinstance(error, StoreError) else type(error).__name__

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from fivefold.features.histories import Integers
 from fivefold.models.drift import DriftReference, stability_index, stability_verdict
 from fivefold.models.value_model import ValueModel
 from fivefold.store.monitoring import drift_counts as watching
+from fivefold.store.sql.database import reading, writing
 
 _NAME_CHARACTERS = 180
 
@@ -38,13 +38,13 @@ def counted_as(name: str, model: ValueModel) -> str:
 
 def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:
     """Keep what one worker counted on one day; called again, it replaces what the worker kept before."""
-    with Session(engine) as session, session.begin():
+    with writing(engine) as session:
         watching.keep(session, worker, model, version, day, json.dumps(counts.tolist()))
 
 
 def measure_drift(engine: Engine, reference: DriftReference, model: str, version: int, since_day: str) -> list[Drift]:
     """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         kept = [json.loads(found) for found in watching.kept_since(session, model, version, since_day)]
     total = sum((np.array(counts, dtype=np.int64) for counts in kept), reference.empty())
     found = [

@@ -10,13 +10,13 @@ from typing import Any, Final
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, day_text, now_microseconds
+from fivefold.domain.clock import DAY_US, day_text, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.validate.verdicts import Floors
 from fivefold.store.monitoring.revalidation import change_numbered, changes_of, run_numbered
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import MaterialChange
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.audit import record as audit
@@ -158,7 +158,7 @@ def register_change(engine: Engine, actor: Actor, kind: str, description: str, n
 
     ConfigError where it is of no such kind, or nothing is said of it.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     if kind not in KINDS:
         raise ConfigError(f"kind is {kind!r}; it must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     made = MaterialChange(
@@ -193,7 +193,7 @@ def sign_off(
         ConfigError: nothing is concluded.
         ActionRefused: the actor registered the change; it is signed off already; or the validation is older.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = _checked(conclusion, "conclusion must say what follows")
     with writing(engine) as session:
         found = change_numbered(session, actor.organisation_id, change)
@@ -228,7 +228,7 @@ def _record(session: Session, actor: Actor, action: str, change: MaterialChange,
 
 def list_changes(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[ChangeLine]:
     """List the material changes, the newest first."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return changes_of(session, actor.organisation_id, part).map(_line)
 
 

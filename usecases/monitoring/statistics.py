@@ -12,7 +12,7 @@ from fivefold.domain.clock import from_microseconds, now_microseconds
 from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.monitoring import statistics as figures
 from fivefold.store.sql.clocks import clock_of, latest_us
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.usecases.monitoring.revalidation import TRIGGERS, still_measured, triggers_now, worst
 from fivefold.usecases.shared.rates import rates_for
 
@@ -93,7 +93,7 @@ class PlatformFigures:
         StoreError where the database is out of reach.
         """
         now = self._clock()
-        with reachable(), Session(self._engine) as session:
+        with reading(self._engine) as session:
             names = {number: json.loads(levels) for number, levels in figures.organisations_with_levels(session)}
             found = _Found(names)
             for counted in figures.level_counts(session):

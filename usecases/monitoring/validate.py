@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.clock import SECOND_US, day_text, resolve_now
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.ranking import RESAMPLES
 from fivefold.store.monitoring.revalidation import count_open_changes, latest_run, run_numbered, runs_of, waiting_in
 from fivefold.store.monitoring.validation import overrides_before, transitions_between, versions_named
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.audit import record as audit
@@ -28,7 +28,6 @@ from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 FORM = 1
 """Of the report; a later form that readers cannot take has another number."""
 
-SECOND_US = 1_000_000
 MOST_OUTCOMES = 20
 
 
@@ -80,9 +79,9 @@ def validate_levels(
         ConfigError: the time is none, or not over; no reason is given, or no outcome.
         ActionRefused: the organisation has not chosen its levels yet.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     period, why, words = _checked(from_us, until_us, now), checked_reason(reason), _checked_words(confirmed)
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         report = _report(session, actor.organisation_id, period, words, now, resamples)
     with writing(engine) as session:
         made = ValidationRun(
@@ -187,13 +186,13 @@ def _now(session: Session, organisation_id: int, now_us: int) -> dict[str, Any]:
 
 def list_validations(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[Validated]:
     """List validations, the newest first."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return runs_of(session, actor.organisation_id, part).map(_validated)
 
 
 def read_validation(engine: Engine, actor: Actor, number: int) -> Validated:
     """Give a validation; NotThere where there is none of that number."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return _validated(run_numbered(session, actor.organisation_id, number))
 
 
@@ -203,8 +202,8 @@ def _validated(row: ValidationRun) -> Validated:
 
 def revalidation(engine: Engine, actor: Actor, now_us: int | None = None) -> list[Trigger]:
     """Tell what asks for a revalidation now: what the last validation measured, its age, and open material changes."""
-    now = now_microseconds() if now_us is None else now_us
-    with reachable(), Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         last = latest_run(session, actor.organisation_id)
         return [
             *([] if last is None else still_measured(json.loads(last.report))),

@@ -13,7 +13,7 @@ from math import ceil
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import SECOND_US, resolve_now
 from fivefold.domain.errors import ActionRefused
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.settings import settings_row
@@ -33,7 +33,7 @@ from fivefold.store.rulesets.activations import (
 from fivefold.store.rulesets.backfills import AT_ONCE, count_of_type, entities_after
 from fivefold.store.rulesets.backtests import newest_done
 from fivefold.store.rulesets.rulesets import editors_of, family_named, version_numbered
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.audit import record as audit
@@ -42,7 +42,6 @@ from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.inputs import checked_rate, checked_reason
 
-SECOND_US = 1_000_000
 MOST_SECONDS = 10
 """A worker that was away does not make up for more than that at once: the rate is there to be kept."""
 
@@ -89,7 +88,7 @@ def activate(
         ActionRefused: it is active; the actor edited or committed it; or no backtest of its content is done that
             counts (`usecases.rulesets.run_backtest`).
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why, rate = checked_reason(reason), checked_rate(per_second)
     with writing(engine) as session:
         found, wanted = _held(session, actor, family, version)
@@ -161,8 +160,8 @@ def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
 
     To be called by workers every second or so; several of them share the rate.
     """
-    now = now_microseconds() if now_us is None else now_us
-    with reachable(), Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         waiting = open_backfills(session)
     return sum(_advance(engine, backfill, now) for backfill in waiting)
 
@@ -210,7 +209,7 @@ def _record_part(session: Session, row: Activation, marked: list[int]) -> None:
 
 def list_activations(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[ActivationLine]:
     """List what was activated, rolled back and switched in a family, the newest first; NotThere where there is none."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)
         return activations_of(session, found.id, part).map(partial(_line, session, found))
 
@@ -237,5 +236,5 @@ def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
 
 def backfills_wait(engine: Engine) -> bool:
     """Tell whether somebody is yet to become due by a change that is under way."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return bool(open_backfills(session))

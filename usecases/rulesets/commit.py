@@ -7,12 +7,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.rulesets.rulesets import draft_of, editors_of, family_named, newest_version
-from fivefold.store.sql.database import writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.rulesets.drafts import refuse_other_revision
@@ -61,9 +61,9 @@ def commit(
             little; or there are doubts that nobody accepted.
         ActionRefused: the draft was saved or committed in between; or the newest version has this content already.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     why = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
-    with Session(engine) as session:
+    with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)
         draft = draft_of(session, found)
         refuse_other_revision(found, draft, expected_revision)

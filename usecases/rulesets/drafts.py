@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError, Finding, RulesetNotValid
 from fivefold.risk.language.base import Identifier
 from fivefold.risk.language.documents.messages import problem_of
@@ -75,7 +75,7 @@ def save_draft(
         NotThere: there is no such entity type.
         ActionRefused: somebody saved or committed in between; or the ruleset is of another type.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     name, type_name = named_in(document)
     with writing(engine) as session:
         lock_settings(session, actor.organisation_id, now)

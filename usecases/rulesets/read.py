@@ -22,7 +22,7 @@ from fivefold.store.rulesets.rulesets import (
     newest_version,
     version_numbered,
 )
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.shared.actors import Actor
@@ -80,7 +80,7 @@ class VersionShown(VersionLine):
 
 def list_families(engine: Engine, actor: Actor, type_name: str | None = None, part: Part = WHOLE) -> Page[FamilyLine]:
     """List the families of a type, or of all; NotThere where there is no such type."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         of = actor.organisation_id
         kind = None if type_name is None else type_named(session, of, type_name).id
         return families_of(session, of, kind, part).map(partial(_family, session))
@@ -103,21 +103,21 @@ def _family(session: Session, family: Family) -> FamilyLine:
 
 def read_draft(engine: Engine, actor: Actor, family: str) -> DraftShown:
     """Show a draft; NotThere where there is no such family, or no draft of it."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         draft = draft_of(session, family_named(session, actor.organisation_id, family))
         return DraftShown(family, draft.revision, draft.document, tuple(editors_of(draft)), draft.edited_us)
 
 
 def list_versions(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[VersionLine]:
     """List the versions of a family, the newest first; NotThere where there is no such family."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)
         return latest_versions(session, found.id, part).map(lambda version: VersionLine(**_said(version, found)))
 
 
 def read_version(engine: Engine, actor: Actor, family: str, number: int) -> VersionShown:
     """Show a version; NotThere where there is no such family or version."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)
         version = version_numbered(session, found, number)
         return VersionShown(**_said(version, found), document=version.document, tests=json.loads(version.tests))
@@ -125,7 +125,7 @@ def read_version(engine: Engine, actor: Actor, family: str, number: int) -> Vers
 
 def compare_versions(engine: Engine, actor: Actor, family: str, number: int, before: int) -> Difference:
     """Tell what changed between two versions of a family; NotThere where there is no such family or version."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)
         old, new = (read_ruleset(version_numbered(session, found, each).canonical) for each in (before, number))
     return diff(old, new)

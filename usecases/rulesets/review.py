@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import Finding, FivefoldError, RulesetNotValid
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.governance.examples.run import Tested, run_examples
@@ -16,6 +16,7 @@ from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.rulesets.rulesets import draft_of, family_named
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Draft, Family
 from fivefold.usecases.accounts.entity_types import PARTS, Fields, read_fields, same_type, written
@@ -72,8 +73,8 @@ class Review:
 
 def review_draft(engine: Engine, actor: Actor, family: str, now_us: int | None = None) -> Review:
     """Look through a draft as committing it does, and change nothing; NotThere where there is none."""
-    now = now_microseconds() if now_us is None else now_us
-    with Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)
         draft, around = draft_of(session, found), surroundings_of(session, found)
     return review(draft, family, around, now)[0]

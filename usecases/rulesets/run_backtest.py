@@ -33,7 +33,7 @@ from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.backfills import count_of_type, entities_after
 from fivefold.store.rulesets.backtests import count_transactions
 from fivefold.store.rulesets.rulesets import families_of
-from fivefold.store.sql.database import reachable
+from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Standing as StandingRow
 from fivefold.store.tables.rulesets import Backtest as BacktestRow
@@ -204,7 +204,7 @@ def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple
     rulesets = [setting.draft, *([] if present is None else [present]), *(ruleset for _, ruleset in setting.before)]
     for part in parts_of_type(engine, setting.type_id, setting.until_id, setting.customers, setting.attempt):
         progress(part.done, setting.customers, part.words)
-        with reachable(), Session(engine) as session:
+        with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_portfolio(session, *of, rulesets, setting.as_of_us)
             standing = Standing(_levels(session, part.ids) if setting.has_standings else None)
@@ -238,7 +238,7 @@ def parts_of_type(
     most, most_transactions = max(1, MOST_ENTITIES // smaller), max(1, MOST_TRANSACTIONS // smaller)
     done = reached = 0
     while reached < until_id:
-        with reachable(), Session(engine) as session:
+        with reading(engine) as session:
             subjects = entities_after(session, type_id, reached, most)
             ids = [subject.entity_id for subject in subjects if subject.entity_id <= until_id]
             counts = count_transactions(session, ids)

@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import HOUR_US, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.audit.chain import digest_of
-from fivefold.store.sql.database import reachable, writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks import endpoints
@@ -32,8 +32,6 @@ KEPT_HOURS = 24
 """How long a secret goes on signing once there is a newer one."""
 MOST_KINDS = 50
 KIND = re.compile(r"[a-z][a-z0-9_.]{0,49}")
-
-_HOUR_US = 3_600_000_000
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def add_endpoint(
         ConfigError: the URL, or a kind, is none.
         ActionRefused: a private range, and the actor is not at the machine.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     if (private_allowed or http_allowed) and not actor.name.startswith("cli:"):
         raise ActionRefused(
             "private addresses and plain http can be allowed at the machine only: fivefold webhooks add"
@@ -121,8 +119,8 @@ def add_endpoint(
 
 def list_endpoints(engine: Engine, actor: Actor, now_us: int | None = None, part: Part = WHOLE) -> Page[EndpointLine]:
     """List the organisation's endpoints."""
-    now = now_microseconds() if now_us is None else now_us
-    with reachable(), Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         return endpoints.endpoints_of(session, actor.organisation_id, part).map(lambda row: _line(*row, now))
 
 
@@ -149,13 +147,13 @@ def rotate_secret(
         ConfigError: a number of hours that cannot be.
         NotThere: the organisation has no such endpoint.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     if not 0 <= kept_hours <= KEPT_HOURS:
         raise ConfigError(f"kept_hours is {kept_hours}; it must be from 0 to {KEPT_HOURS}")
     secret = _new_secret()
     with writing(engine) as session:
         endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
-        signing = rotated(read_secrets(endpoint.secrets), secret, now, now + kept_hours * _HOUR_US)
+        signing = rotated(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
         endpoint.secrets = written_secrets(signing)
         record(session, actor, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
         return MadeSecret(endpoint_id, secret)
@@ -163,7 +161,7 @@ def rotate_secret(
 
 def drop_old_secrets(engine: Engine, actor: Actor, endpoint_id: int, now_us: int | None = None) -> int:
     """Let only the newest secret sign from now on; tell how many did so before. NotThere where there is none such."""
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     with writing(engine) as session:
         endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
         newest, *older = live(read_secrets(endpoint.secrets), now)
@@ -290,7 +288,7 @@ def dead_letters(engine: Engine, actor: Actor, endpoint_id: int | None = None, p
         endpoint_id: of one endpoint only; NotThere where the organisation has none such.
         part: which of them.
     """
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         if endpoint_id is not None:
             endpoints.endpoint_of(session, actor.organisation_id, endpoint_id)
         return endpoints.dead_of(session, actor.organisation_id, endpoint_id, part).map(lambda row: _letter(*row))
@@ -325,7 +323,7 @@ def replay(
         NotThere: the organisation has no such endpoint.
         ConfigError: the range ends before it begins.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = resolve_now(now_us)
     if numbers is not None and numbers[0] > numbers[1]:
         raise ConfigError(
             f"the range begins at {numbers[0]} and ends at {numbers[1]}; it must not end before it begins"

@@ -12,10 +12,9 @@ from hashlib import sha256
 
 import httpx
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, now_microseconds
-from fivefold.store.sql.database import reachable, writing
+from fivefold.domain.clock import DAY_US, SECOND_US, resolve_now
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Endpoint
 from fivefold.store.webhooks import deliveries
 from fivefold.store.webhooks.deliveries import Behind, Claim, Failure
@@ -34,7 +33,6 @@ MOST_WAIT_SECONDS = 12 * 3600
 MOST_ATTEMPTS = 14
 JITTER_PERCENT = 20
 """By so much a wait may be shorter: what failed together does not come back together."""
-_SECOND_US = 1_000_000
 
 
 def wait_us(event_id: str, attempts: int) -> int:
@@ -45,7 +43,7 @@ def wait_us(event_id: str, attempts: int) -> int:
     >>> [round(wait_us("event", attempts) / 1e6) for attempts in (1, 2, 3, 13)]
     [29, 51, 116, 39476]
     """
-    full_us = min(FIRST_WAIT_SECONDS << min(attempts - 1, 30), MOST_WAIT_SECONDS) * _SECOND_US
+    full_us = min(FIRST_WAIT_SECONDS << min(attempts - 1, 30), MOST_WAIT_SECONDS) * SECOND_US
     chance = int.from_bytes(sha256(f"{event_id}\n{attempts}".encode()).digest()[:4])
     return full_us - full_us * JITTER_PERCENT * chance // (100 << 32)
 
@@ -55,8 +53,8 @@ def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
 
     Disabled endpoints are left where they are: enabled again, they are told of everything since.
     """
-    now = now_microseconds() if now_us is None else now_us
-    with reachable(), Session(engine) as session:
+    now = resolve_now(now_us)
+    with reading(engine) as session:
         settled = settled_number(session)
     planned = 0
     while waiting := _behind(engine, settled):
@@ -68,7 +66,7 @@ def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
 
 def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:
     """Delete deliveries that arrived more than `KEPT_DAYS` ago, some in each transaction; tell how many."""
-    before = (now_microseconds() if now_us is None else now_us) - KEPT_DAYS * DAY_US
+    before = resolve_now(now_us) - KEPT_DAYS * DAY_US
     pruned = 0
     while True:
         with writing(engine) as session:
@@ -79,7 +77,7 @@ def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:
 
 
 def _behind(engine: Engine, settled: int) -> list[Behind]:
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return deliveries.behind(session, settled, PLANNED_AT_ONCE)
 
 
@@ -93,13 +91,13 @@ class Batch:
 
 def endpoints_with_work(engine: Engine, now_us: int) -> Sequence[int]:
     """List endpoints, of all organisations, that may have something to be sent now."""
-    with reachable(), Session(engine) as session:
+    with reading(engine) as session:
         return deliveries.endpoints_with_work(session, now_us)
 
 
 def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -> Batch | None:
     """Lease up to *most* deliveries that may be sent now; None where there are none."""
-    lease, until_us = uuid.uuid4().hex, now_us + LEASE_SECONDS * _SECOND_US
+    lease, until_us = uuid.uuid4().hex, now_us + LEASE_SECONDS * SECOND_US
     with writing(engine) as session:
         claims = deliveries.claim(session, endpoint_id, lease, now_us, until_us, most)
         endpoint = session.get(Endpoint, endpoint_id) if claims else None

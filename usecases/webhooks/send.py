@@ -9,7 +9,7 @@ from ssl import SSLContext
 
 import httpx
 
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.clock import utc_text
 from fivefold.domain.errors import ActionRefused
 from fivefold.store.webhooks.deliveries import Claim
 from fivefold.usecases.webhooks.addresses import addresses_of
@@ -48,7 +48,7 @@ def body_of(claim: Claim) -> bytes:
         "event_id": claim.event_id,
         "sequence": claim.event_number,
         "kind": claim.kind,
-        "at": from_microseconds(claim.at_us).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "at": utc_text(claim.at_us, "microseconds"),
         "entity": entity,
         "data": None if claim.body is None else json.loads(claim.body),
         "erased": claim.body is None,

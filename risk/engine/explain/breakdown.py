@@ -9,7 +9,7 @@ from typing import Any
 
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import day_text, from_microseconds
+from fivefold.domain.clock import day_text, iso_text
 from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
 from fivefold.risk.engine.explain.failures import PREDICATE
 from fivefold.risk.engine.explain.outcomes import RuleOutcome
@@ -209,6 +209,4 @@ def as_json_text(explanation: Explanation) -> str:
     )
 
 
-@lru_cache(maxsize=1_000)
-def _iso(time_us: int) -> str:
-    return from_microseconds(time_us).isoformat()
+_iso = lru_cache(maxsize=1_000)(iso_text)

@@ -19,9 +19,9 @@ from fivefold.features import schema as c
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.language.policy import read_policy
 from fivefold.store.decisions.decisions import parties_of, standpoint_of
-from fivefold.usecases.decisions.inputs import NEVER, AtHand, Material, gather, rate_said, read_at_hand
+from fivefold.usecases.decisions.inputs import AtHand, Material, gather, rate_said, read_at_hand
 from fivefold.usecases.levels.portfolio import as_given
-from fivefold.usecases.levels.records import read_inputs
+from fivefold.usecases.levels.records import NEVER_ASSESSED, read_inputs
 from fivefold.usecases.shared.transaction_columns import frame_of, read_columns
 from tests.usecases import banks
 from tests.usecases.deciding import Desk, cash, document, opened
@@ -67,7 +67,7 @@ def test_what_is_kept_is_read_back_to_the_bit(desk: Desk) -> None:
 def test_of_whom_nothing_was_ever_assessed_nothing_is_known(desk: Desk) -> None:
     found = gathered(desk, {"level": "in_force", "above": 0}, {"value": "score", "above": 1}, name="cy")
     assert found.inputs.select(pl.exclude(ENTITY, AS_OF)).row(0) == (None, None)
-    assert (found.said["level"]["status"], found.said["value"], found.value_as_of_us) == (NEVER, None, None)
+    assert (found.said["level"]["status"], found.said["value"], found.value_as_of_us) == (NEVER_ASSESSED, None, None)
 
 
 def test_without_a_ruleset_there_is_no_level(desk: Desk) -> None:

@@ -15,7 +15,7 @@ from fivefold.usecases.evidence.archive import (
     File,
     check_archive,
     json_file,
-    moment,
+    optional_iso_text,
     text_file,
     write_archive,
 )
@@ -161,8 +161,8 @@ def test_what_is_no_evidence_is_refused(made: Path, tmp_path: Path) -> None:
 
 def test_a_moment_can_be_read_back_exactly() -> None:
     for time_us in (0, 1, 1_795_176_000_123_456):
-        written = moment(time_us)
+        written = optional_iso_text(time_us)
         assert written is not None
         found = datetime.fromisoformat(written) - datetime(1970, 1, 1, tzinfo=UTC)
         assert round(found.total_seconds() * 1e6) == time_us
-    assert moment(None) is None
+    assert optional_iso_text(None) is None

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import MaterialChange, Policy
 from fivefold.store.tables.proposals import Proposal
-from fivefold.usecases.evidence.archive import moment
+from fivefold.usecases.evidence.archive import optional_iso_text
 from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.shared.inputs import Quarter
 from tests.usecases.planted import Planted, Step, day, planted
@@ -104,7 +104,7 @@ def test_proposals_of_the_quarter_say_who_asked_who_approved_and_when(bank: Plan
     assert ([each["proposal"] for each in found], counts["proposals"]) == (kept, 4)
     assert (found[0]["proposed_by"], found[0]["decided_by"]) == ("member:1", "member:2")
     assert (found[0]["content"], found[0]["reason"]) == ({"family": "retail", "on": False}, "too many alerts")
-    assert found[0]["decided"] == moment(day(0))
+    assert found[0]["decided"] == optional_iso_text(day(0))
     approvals = [(each["what"], each["number"], each["four_eyes"]) for each in files["approvals.json"]]
     assert approvals == [("proposal", kept[0], True), ("proposal refused", kept[1], True)], "to withdraw is one's own"
 

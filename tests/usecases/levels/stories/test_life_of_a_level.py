@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
-from fivefold.usecases.levels.read import NEVER, Freshness, LevelShown, history, read_level, view_profile
+from fivefold.usecases.levels.read import Freshness, LevelShown, history, read_level, view_profile
+from fivefold.usecases.levels.records import NEVER_ASSESSED
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
@@ -187,7 +188,7 @@ def test_trap_who_was_never_assessed_has_no_level_rather_than_the_lowest(engine:
     bank.activate(banks.document({"country": banks.COUNTRY}))
     bank.put("a", country="KP")
     stored = read(bank, Freshness.STORED)
-    assert (stored.level, stored.rules_level, stored.status, stored.refreshing) == (None, None, NEVER, True)
+    assert (stored.level, stored.rules_level, stored.status, stored.refreshing) == (None, None, NEVER_ASSESSED, True)
     assert read(bank, Freshness.REFRESH).level == "high"
 
 
