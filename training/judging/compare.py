@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
 from fivefold.models.registry import Registry
 from fivefold.training.config import Gate
@@ -110,8 +111,14 @@ def _low(drawn: Floats, error: float) -> float:
 def times_judged(registry: Registry, dates: Dates) -> int:
     """Count how often a window was judged on under a registry's name, this time included.
 
-    A window that shares days with it counts: the same customers and most of their value are in both.
+    A window that shares days with it counts, however long either is: some of the customers' value is in both.
     """
     runs = registry.client.search_runs([registry.experiment(registry.name)], max_results=10_000)
-    tested = [int(run.data.tags["test_as_of"]) for run in runs if "test_as_of" in run.data.tags]
-    return 1 + sum(abs(moment - dates.test) < dates.horizon_us for moment in tested)
+    tested = [
+        (int(run.data.tags["test_as_of"]), int(run.data.params.get("horizon_days", dates.horizon_days)) * DAY_US)
+        for run in runs
+        if "test_as_of" in run.data.tags
+    ]
+    return 1 + sum(
+        begin < dates.test + dates.horizon_us and dates.test < begin + horizon_us for begin, horizon_us in tested
+    )

@@ -95,9 +95,11 @@ def test_money_doubled_is_surely_worse_calibrated_than_the_champion_s() -> None:
     assert found.calibration > 0.5
 
 
-def registry_with(*tested_days: int) -> Any:
-    runs = [SimpleNamespace(data=SimpleNamespace(tags={"test_as_of": str(day * DAY_US)})) for day in tested_days]
-    runs.append(SimpleNamespace(data=SimpleNamespace(tags={})))  # a run that failed before it was judged
+def registry_with(*tested_days: int, horizon_days: int = 90) -> Any:
+    params = {"horizon_days": str(horizon_days)}
+    said = [SimpleNamespace(tags={"test_as_of": str(day * DAY_US)}, params=params) for day in tested_days]
+    said.append(SimpleNamespace(tags={}, params={}))  # a run that failed before it was judged
+    runs = [SimpleNamespace(data=one) for one in said]
     client = SimpleNamespace(search_runs=lambda *_, **__: runs)
     return SimpleNamespace(client=client, name="value", experiment=lambda name: name)
 
@@ -107,3 +109,9 @@ def registry_with(*tested_days: int) -> Any:
 )
 def test_a_window_that_shares_a_day_counts_as_judged_on(days: tuple[int, ...], times: int) -> None:
     assert times_judged(registry_with(*days), DATES) == times
+
+
+@pytest.mark.parametrize(("day", "times"), [(900, 2), (636, 2), (635, 1)])
+def test_an_earlier_window_that_was_longer_shares_days_too(day: int, times: int) -> None:
+    """A year from day 900 on has all of the 90 days from day 1,000 on."""
+    assert times_judged(registry_with(day, horizon_days=365), DATES) == times
