@@ -49,6 +49,7 @@ def test_compiled_is_interpreted_bitwise(ledger: list[Row]) -> None:
     assert same(snapshots(histories, MOMENTS), snapshots(histories, MOMENTS, INTERPRETED))
 
 
+@pytest.mark.full
 @given(ledger=ledgers(AS_OF))
 def test_the_bounds_checked_build_passes_and_is_equal_bitwise(checked: Walk, ledger: list[Row]) -> None:
     histories = read_histories(ledger, RATES)

@@ -17,6 +17,8 @@ from fivefold.models.promotions import promote, promotion_history
 from fivefold.models.registry import Registry
 from tests.models.making import add_version, empty_database, value_model
 
+pytestmark = pytest.mark.full
+
 SECONDS = 120
 
 
@@ -57,7 +59,6 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     pytest.fail(log.read_text())
 
 
-@pytest.mark.full
 def test_a_model_goes_to_a_server_and_comes_back_on_another_machine(server: str, tmp_path: Path) -> None:
     here = Registry(read_settings({"FIVEFOLD_VAR": str(tmp_path / "here"), "MLFLOW_TRACKING_URI": server}), "value")
     model = value_model()
@@ -81,7 +82,6 @@ def test_opening_another_registry_does_not_change_the_environment(tmp_path: Path
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-@pytest.mark.full
 def test_a_server_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -21,6 +21,8 @@ from sqlalchemy import text
 from fivefold.store.sql.database import open_database, require_current
 from tests.serving.process_service import ROOT, START_SECONDS, STOP_SECONDS, free_port
 
+pytestmark = pytest.mark.full
+
 ROOMS = ("charts", "cli", "domain", "features", "models", "serving", "store", "training", "usecases")
 NO_CODE = (".git", ".venv", "var", "node_modules")
 
@@ -75,7 +77,6 @@ def built(checkout: Path) -> Path:
     return checkout.parent / "home" / "bentos" / name / version
 
 
-@pytest.mark.full
 def test_the_bento_is_of_the_service(built: Path) -> None:
     told = yaml.safe_load((built / "bento.yaml").read_text(encoding="utf-8"))
     assert told["name"] == "fivefold"
@@ -165,7 +166,6 @@ def started(checkout: Path, built: Path, tmp_path_factory: pytest.TempPathFactor
                 child.kill()
 
 
-@pytest.mark.full
 def test_a_bento_from_nothing_has_its_database_before_it_is_ready(started: Started, built: Path) -> None:
     engine = open_database(f"sqlite:///{started.var / 'fivefold.db'}")
     try:

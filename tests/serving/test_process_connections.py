@@ -8,6 +8,8 @@ import pytest
 
 from tests.serving.process_service import Service, answer_of, head_of, sample_rows
 
+pytestmark = pytest.mark.full
+
 BODY = json.dumps(sample_rows()).encode()
 
 
@@ -15,7 +17,6 @@ def connect(service: Service) -> socket.socket:
     return socket.create_connection(("127.0.0.1", service.port), timeout=30)
 
 
-@pytest.mark.full
 def test_callers_that_leave_harm_nobody_and_pay_nothing(on_sqlite: Service) -> None:
     token = on_sqlite.token()
     failed = len(on_sqlite.events())
@@ -33,7 +34,6 @@ def test_callers_that_leave_harm_nobody_and_pay_nothing(on_sqlite: Service) -> N
     assert after['fivefold_requests_total{route="/v4/scoring",status="499"}'] >= 15
 
 
-@pytest.mark.full
 def test_a_slow_body_is_waited_for(service: Service) -> None:
     token = service.token()
     with connect(service) as connection:

@@ -24,6 +24,8 @@ from fivefold.domain.clock import parse_moment
 from tests.serving.process_registry import FIRST, Template
 from tests.serving.process_service import BREAKS, DIES, FOREIGN, SLEEPS, Service, answer_of, head_of, sample_rows
 
+pytestmark = pytest.mark.full
+
 LIMIT_SECONDS = 2
 TIMEOUT = b'[{"detail":"Gateway Timeout"}]'
 DATE = "2019-03-17T04:05:06.789012"

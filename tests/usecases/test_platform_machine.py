@@ -49,8 +49,6 @@ from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
 from tests.usecases.platform_model import FAMILIES, LEVELS, Entity, Fact, Model, Outcome, Override, Transaction
 
-pytestmark = pytest.mark.postgresql
-
 RATE = 100_000
 SECOND, HOUR = 1_000_000, DAY_US // 24
 CUSTOMERS = tuple(f"c{number}" for number in range(3))

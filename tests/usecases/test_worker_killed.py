@@ -33,7 +33,7 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
 
-pytestmark = pytest.mark.postgresql
+pytestmark = pytest.mark.full
 
 log = structlog.get_logger()
 

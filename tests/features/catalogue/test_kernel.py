@@ -116,6 +116,7 @@ def fresh(folder: Path, var: Path) -> tuple[list[float], int, int]:
     return tuple(json.loads(done.stdout))
 
 
+@pytest.mark.full
 def test_an_edited_helper_in_another_file_is_never_stale(tmp_path: Path) -> None:
     """Numba alone does not see such an edit (numba#1833)."""
     (tmp_path / "made_helper.py").write_text(HELPER)
