@@ -1,6 +1,6 @@
 """The table of docs/security.md, written from the table of routes; a test fails where the page says something else.
 
-Run `python -m serving.v1.document docs/security.md` after a change of routes.
+Run `python -m fivefold.serving.v1.permissions_page docs/security.md` after a change of routes.
 """
 
 import sys

@@ -14,7 +14,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "security.md"
 
 def test_the_page_has_the_table_of_the_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page == page_with(rights_markdown(), page), "run: .venv/bin/python -m serving.v1.document docs/security.md"
+    assert page == page_with(rights_markdown(), page), (
+        "run: .venv/bin/python -m fivefold.serving.v1.permissions_page docs/security.md"
+    )
     assert page.count("| `") == len(TABLE)
 
 
