@@ -209,7 +209,7 @@ class _Reads:
     """What a policy reads; `parts` of a portfolio are those that are not made for each decision."""
 
     needs: Needs
-    lists: list[str]
+    lists: tuple[str, ...]
     parts: set[str]
 
 
