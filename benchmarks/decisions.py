@@ -16,8 +16,8 @@ from time import perf_counter
 
 from sqlalchemy import Engine
 
-from benchmarks.platform_data import FIELDS, LEVELS, TRANSACTION_FIELDS, activate, add_customers, organise, transactions
-from benchmarks.platform_data import postgresql as new_postgresql
+from benchmarks.platform.data import FIELDS, LEVELS, TRANSACTION_FIELDS, activate, add_customers, organise, transactions
+from benchmarks.platform.data import postgresql as new_postgresql
 from fivefold.store.sql.database import open_database, upgrade
 from fivefold.usecases.decisions.decide import decide
 from fivefold.usecases.decisions.policies import approve_policy, propose_policy

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.feature_plan import load_plan
+from benchmarks.features.plan import load_plan
 
 SAMPLE_CUSTOMERS = 2_000
 

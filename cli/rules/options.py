@@ -1,15 +1,14 @@
 """What several `fivefold rules` commands are asked: which ruleset, which lists, which portfolio."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fivefold.cli.portfolio.bundled import shipped_rulesets, shipped_text
 from fivefold.domain.errors import ConfigError
-
-if TYPE_CHECKING:
-    from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 RulesetArgument = Annotated[
     str, typer.Argument(metavar="RULESET", help="A ruleset's file, or the name of one that ships.")
@@ -49,8 +48,6 @@ def ruleset_text(given: str) -> str:
         raise ConfigError(f"{given} is not text in UTF-8") from None
 
 
-def load_ruleset(given: str) -> "AnalysedRuleset":
+def load_ruleset(given: str) -> Ruleset:
     """Read a ruleset; RulesetNotValid names everything that is wrong with it."""
-    from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars and the indicators)
-
-    return analyse_text(ruleset_text(given), given)
+    return read_ruleset(ruleset_text(given), given)

@@ -5,19 +5,25 @@ from functools import lru_cache
 
 import polars as pl
 
-from fivefold.domain.errors import LayoutError
-from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset
+from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.risk.compiler.checks import check
+from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
+from fivefold.risk.engine.dependencies import inputs_of_ruleset, lists_of_ruleset, signals_of_ruleset
 from fivefold.risk.engine.held_levels import refuse_levels
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.lists import ListVersion, NamedList, members_at
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.facts.records import known_entities
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+
+_PROGRAMS_KEPT = 64
 
 
 def assess(
-    analysed: AnalysedRuleset,
+    ruleset: Ruleset,
     portfolio: Portfolio,
     as_of: int | pl.Series,
     previous: pl.DataFrame | None = None,
@@ -26,7 +32,7 @@ def assess(
     """Assess every entity of a portfolio; one entity is a batch of one.
 
     Args:
-        analysed: the ruleset that decides.
+        ruleset: what decides.
         portfolio: what is known.
         as_of: one moment for all (microseconds), or one for each row of the portfolio's entities.
         previous: `entity_id`, `level` (number), `entered` (microseconds): the rules levels held until now.
@@ -39,8 +45,7 @@ def assess(
             is missing or of another type, an entity has two of them, a level that the ruleset lacks, or one without
             the moment at which it was entered.
     """
-    analysed.require_usable()
-    ruleset = analysed.ruleset
+    refuse_faulty(ruleset.canonical)
     if previous is not None:
         refuse_levels("levels held until now", previous, len(ruleset.levels), "entered", needed=True)
     if overrides is not None:
@@ -50,17 +55,17 @@ def assess(
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]
         raise LayoutError(f"entity {timeless!r} has no moment of assessment; every row needs one")
     portfolio = portfolio.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
-    needs = Needs(analysed.inputs, analysed.signals, analysed.names)
-    parts = list(_parts(entities, portfolio.lists, analysed.lists))
+    needs = Needs(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset), vocabulary(ruleset))
+    parts = list(_parts(entities, portfolio.lists, lists_of_ruleset(ruleset)))
     sources = sources_of(needs, portfolio)
     inputs, outcomes = [], []
     for number, (part, versions) in enumerate(parts):
         members = {name: version.members for name, version in versions.items()}
         inputs.append(resolve(needs, portfolio, sources, members, part))
-        program = program_for(analysed, versions, portfolio.rates.base)
+        program = program_for(ruleset, versions, portfolio.rates.base)
         made = assess_inputs(program, inputs[-1], previous, overrides)
         outcomes.append(made.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
-    program = program_for(analysed, parts[0][1], portfolio.rates.base)
+    program = program_for(ruleset, parts[0][1], portfolio.rates.base)
     versions_used = tuple(versions for _, versions in parts)
     base = portfolio.rates.base
     return Assessments(program, _joined(entities, inputs), _joined(entities, outcomes), versions_used, base)
@@ -91,12 +96,21 @@ def _parts(
             yield part, members_at(lists, needed, cut)
 
 
-def program_for(analysed: AnalysedRuleset, versions: Mapping[str, ListVersion], base: str) -> Program:
-    """Compile a ruleset for some versions of its lists, once for the same content."""
+def program_for(ruleset: Ruleset, versions: Mapping[str, ListVersion], base: str) -> Program:
+    """Compile a ruleset for some versions of its lists, once."""
     members = tuple((name, version.members) for name, version in sorted(versions.items()))
-    return _compiled(analysed, members, base)
+    return _compiled(ruleset.canonical, members, base)
 
 
-@lru_cache(maxsize=VERSIONS_KEPT)
-def _compiled(analysed: AnalysedRuleset, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Program:
-    return compile_ruleset(analysed, dict(members), base)
+@lru_cache(maxsize=_PROGRAMS_KEPT)
+def refuse_faulty(content: str) -> None:
+    """Look for faults, once for the same content; RulesetNotValid names them all."""
+    ruleset = read_ruleset(content)
+    problems = check(ruleset)
+    if problems:
+        raise RulesetNotValid(problems, f"ruleset {ruleset.name}")
+
+
+@lru_cache(maxsize=_PROGRAMS_KEPT)
+def _compiled(content: str, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Program:
+    return compile_ruleset(read_ruleset(content), dict(members), base)

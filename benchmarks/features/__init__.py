@@ -1,0 +1,1 @@
+"""Features: the kernel beside the same catalogue in pandas, Polars and DuckDB."""

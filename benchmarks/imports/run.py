@@ -1,0 +1,177 @@
+"""Do it, step by step, and write what each step took."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from benchmarks.imports.data import BANKS, Bank, write_lists
+from benchmarks.platform.data import postgresql
+from fivefold.cli.portfolio.bundled import shipped_text
+from fivefold.domain.clock import parse_moment
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.usecases.accounts.organisations import actor_in
+from fivefold.usecases.changes.backtests import list_backtests, request_backtest
+from fivefold.usecases.levels.distribution import distribution
+from fivefold.usecases.rulesets.activate import activate
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft
+
+ROOT = Path(__file__).resolve().parents[2]
+RULESET = "fatf-retail"
+DATABASES = ("SQLite", "PostgreSQL")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step took: seconds by the clock, of the processors, and the most memory of its process."""
+
+    command: str
+    seconds: float
+    processor_seconds: float
+    peak_mb: float
+    said: str
+
+
+def main() -> None:
+    """Import both banks on both databases, and write the page where it is asked for."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--data", type=Path, required=True)
+    arguments.add_argument("--databases", nargs="+", choices=DATABASES, default=DATABASES)
+    arguments.add_argument("--write", type=Path)
+    given = arguments.parse_args()
+    before = os.getloadavg()[0]
+    found = []
+    for kind in given.databases:
+        for bank in BANKS:
+            with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as engine:
+                found.append((bank, kind, *_import(bank, given.data, Path(folder), engine)))
+    page = _page(found, before)
+    sys.stdout.write(page)
+    if given.write:
+        given.write.write_text(page, encoding="utf-8")
+
+
+@contextmanager
+def _database(kind: str, folder: Path) -> Iterator[Engine]:
+    if kind == "PostgreSQL":
+        with postgresql() as engine:
+            yield engine
+        return
+    engine = open_database(f"sqlite:///{folder / 'fivefold.db'}")
+    upgrade(engine)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _import(bank: Bank, data: Path, folder: Path, engine: Engine) -> tuple[list[Step], str]:
+    bank.entities(data).write_parquet(folder / "entities.parquet")
+    bank.transactions(data).write_parquet(folder / "transactions.parquet")
+    write_lists(folder / "lists")
+    past = ["--as-of", bank.as_of]
+    steps = [
+        _run(engine, folder, "import", "setup", RULESET, "--base", bank.base, "--lists", "lists"),
+        _run(engine, folder, "import", "entities", "entities.parquet", *past),
+        _run(engine, folder, "import", "transactions", "transactions.parquet", *past),
+    ]
+    steps += _govern(engine, folder, past)
+    steps.append(_run(engine, folder, "audit", "verify"))
+    return steps, _levels(engine)
+
+
+def _govern(engine: Engine, folder: Path, past: list[str]) -> list[Step]:
+    """One person writes and commits the ruleset and asks for a backtest; another activates it."""
+    author, publisher = (actor_in(engine, "default", f"member:{number}") for number in (1, 2))
+    now = parse_moment(past[1])
+    saved = save_draft(engine, author, shipped_text(RULESET), 0, now_us=now)
+    commit(engine, author, RULESET, saved.revision, "A ruleset that ships, as it is.", now_us=now)
+    request_backtest(engine, author, RULESET, 1, now_us=now)
+    steps = [_run(engine, folder, "worker", "--once", *past)]
+    backtest = list_backtests(engine, author, RULESET)[0]
+    if backtest.state != "done":
+        raise RuntimeError(f"the backtest is {backtest.state}: {backtest.error}")
+    activate(engine, publisher, RULESET, 1, "It is measured.", 10_000, now_us=now)
+    steps.append(_run(engine, folder, "worker", "--once", *past))
+    return steps
+
+
+def _run(engine: Engine, folder: Path, *arguments: str) -> Step:
+    environment = {
+        **os.environ,
+        "FIVEFOLD_VAR": str(folder / "var"),
+        "FIVEFOLD_DATABASE_URL": engine.url.render_as_string(hide_password=False),
+        "PYTHONPATH": str(ROOT),
+    }
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fivefold.cli.main", *arguments],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = process.stdout.read().strip().splitlines()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"fivefold {' '.join(arguments)} ended with {process.returncode}")
+    command = "fivefold " + " ".join(arguments)
+    took = time.perf_counter() - begun
+    return Step(command, took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, said[-1] if said else "")
+
+
+def _levels(engine: Engine) -> str:
+    found = distribution(engine, actor_in(engine, "default", "member:1"), "customer")
+    return json.dumps(found, default=vars)
+
+
+def _page(found: list[tuple[Bank, str, list[Step], str]], before: float) -> str:
+    parts = [_part(bank, kind, steps, json.loads(levels)) for bank, kind, steps, levels in found]
+    return f"""# Two banks on the platform
+
+`python -m benchmarks.imports {" ".join(sys.argv[1:])}`, {datetime.now(UTC):%Y-%m-%d};
+2 processors shared with other work, load {before:.1f} before and {os.getloadavg()[0]:.1f} after.
+
+The ruleset that ships for private customers decides, with lists whose first version always held; most of what it asks
+about a customer these banks do not tell. One person writes and commits it and asks for a backtest, which the first run
+of the worker makes (beside assessing everybody for whom no ruleset is active yet); another person activates it, and the
+second run assesses everybody by it, as of the day after the last transaction. Each line is a process of its own; its
+peak counts at least the script that starts it, some 500 MB.
+
+{_NEWLINE.join(parts)}"""
+
+
+_NEWLINE = "\n"
+
+
+def _part(bank: Bank, kind: str, steps: list[Step], levels: dict[str, Any]) -> str:
+    rows = [
+        f"| `{step.command}` | {step.seconds:.1f} | {step.processor_seconds:.1f} | {step.peak_mb:,.0f} | {step.said} |"
+        for step in steps
+    ]
+    (version,) = levels["versions"]
+    shares = ", ".join(f"{name} {count:,}" for name, count in version["levels"].items())
+    return f"""## {bank.name} on {kind}
+
+| | seconds | of the processors | peak MB | |
+|---|---|---|---|---|
+{_NEWLINE.join(rows)}
+
+Of {levels["entities"]:,} customers: {shares}; failed {version["failed"]}, no level {levels["no_level"]}, not assessed
+{levels["not_assessed"]}, quarantined {levels["quarantined"]}.
+"""

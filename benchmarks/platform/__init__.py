@@ -1,0 +1,1 @@
+"""The platform: ingest, event to level, backfill."""

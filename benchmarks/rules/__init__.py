@@ -1,0 +1,1 @@
+"""Rules: the engine beside hand-written expressions and decision tables."""

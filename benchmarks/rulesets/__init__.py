@@ -1,0 +1,1 @@
+"""Rulesets found on data sets with confirmed cases, judged on others."""

@@ -1,0 +1,1 @@
+"""Serving: the endpoint beside a floor and beside MLflow's server."""

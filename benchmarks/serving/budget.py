@@ -1,0 +1,89 @@
+"""Where a request's time goes, without HTTP: each step on its own, in this process, warm.
+
+    python -m benchmarks.serving.budget
+
+In a worker each step takes half as long again to twice as long, because others drive it out of the processor's caches.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from pydantic_core import to_json
+
+from benchmarks.serving.rows import AS_OF_US, ROWS, customer
+from fivefold.cli.terminal import open_registry
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.settings import Limits
+from fivefold.features.indicator_matrix import indicators
+from fivefold.features.reading.columns import Findings
+from fivefold.features.reading.validate import Doorway
+from fivefold.features.request_body.scan import Scanned
+from fivefold.serving.v4.contract import ROWS as ORDINARY
+from fivefold.serving.v4.contract import read_rows, written
+from fivefold.store.accounts.plans import read_plans
+from fivefold.store.accounts.tokens import Allowance, Charge
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.store.sql.fast_statements import Till
+from fivefold.usecases.accounts.tokens import charge_all, create_token, month_of
+from fivefold.usecases.scoring import score_rows
+
+TIMES = 2_000
+
+
+def microseconds(what: Callable[[], Any]) -> float:
+    """Time a step: the median of many."""
+    times = []
+    for _ in range(TIMES):
+        begun = perf_counter()
+        what()
+        times.append(1e6 * (perf_counter() - begun))
+    return float(np.median(times))
+
+
+def stages() -> dict[str, float]:
+    """Time every step of one customer with 100 rows, microseconds."""
+    model = open_registry().load_champion()
+    body = json.dumps(customer(ROWS)).encode()
+    rows = read_rows(body, Limits())
+    assert isinstance(rows, Scanned)
+    doorway = Doorway(model.rates, created_slack_us=DAY_US)
+    histories = doorway.checked(rows.columns, Findings())
+    matrix, _ = indicators(histories, AS_OF_US)
+    answer = score_rows(model, rows, as_of=AS_OF_US, now=AS_OF_US, explained=False)
+    counts = model.reference.empty()
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_database(f"sqlite:///{Path(folder) / 'accounts.db'}")
+        upgrade(engine)
+        number, _ = create_token(engine, read_plans(None), plan="unlimited")
+        now, till = now_microseconds(), Till(engine, quick=True)
+        cost = Charge(number, month_of(now), 1, Allowance(10**9, 10**9), now)
+        found = {
+            "the floor's own json.loads": microseconds(lambda: json.loads(body)),
+            "pydantic, were the body not plain": microseconds(lambda: ORDINARY.validate_json(body)),
+            "scan of the body": microseconds(lambda: read_rows(body, Limits())),
+            "doorway": microseconds(lambda: doorway.checked(rows.columns, Findings())),
+            "kernel": microseconds(lambda: indicators(histories, AS_OF_US)),
+            "prediction, score and segment": microseconds(lambda: model.scores(matrix)),
+            "charge, alone in its commit": microseconds(lambda: charge_all(till, [cost])),
+            "charge, one of eight in a commit": microseconds(lambda: charge_all(till, [cost] * 8)) / 8,
+            "counts by bucket": microseconds(lambda: model.reference.count(counts, matrix, answer.scores.score)),
+            "writing the answer": microseconds(lambda: to_json(written(answer, model, {}))),
+        }
+        till.close()
+        engine.dispose()
+    return found
+
+
+def main() -> None:
+    """Time and print."""
+    for name, time_us in stages().items():
+        print(f"{name:40} {time_us:7.1f} us")
+
+
+if __name__ == "__main__":
+    main()

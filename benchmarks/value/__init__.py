@@ -1,0 +1,1 @@
+"""The value model on real data, out of time."""

@@ -1,0 +1,124 @@
+"""What scores lose where a client sends a short history, and whether training on short copies mends it.
+
+    python -m benchmarks.value.history berka/transactions.parquet training/configs/berka.yaml
+
+One model is trained as `fivefold train` would; another also learns from a copy of every row with its history cut short.
+Both score the customers of the test window with all they sent, and with the last days alone.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.features.histories import Floats, Histories
+from fivefold.features.indicator_matrix import indicators, warm
+from fivefold.features.reading.sources import read_histories
+from fivefold.models.curve import ScoreCurve
+from fivefold.models.estimator import expected_value
+from fivefold.training.config import TrainingConfig, read_config
+from fivefold.training.data import LearningRows, Portfolio, learning_rows
+from fivefold.training.dates import Dates, choose_dates
+from fivefold.training.fit import find_rounds, fit, validation_fold
+from fivefold.training.judging.metrics import normalised_gini
+from fivefold.training.target import floored, realised_values
+
+SENT_DAYS = (30, 90, 180, 365, 730)
+WINDOWS = 2
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The customers of a test as-of with a part of their history.
+
+    Attributes:
+        known: marks those of all customers who have a row in it.
+        matrix: indicators of these.
+    """
+
+    known: np.ndarray
+    matrix: Floats
+
+
+def main() -> None:
+    """Measure one data set and print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("data", type=Path)
+    arguments.add_argument("config", type=Path)
+    asked = arguments.parse_args()
+    warm()
+    config = read_config(asked.config)
+    histories = read_histories(asked.data, config.rate_table())
+    portfolio = Portfolio(asked.data, config.rate_table())
+    overview = portfolio.overview()
+    last = choose_dates(config, overview.period).test
+    for number in range(WINDOWS):
+        at = config.model_copy(update={"test_as_of": last - number * config.horizon_days * DAY_US})
+        dates = choose_dates(at, overview.period)
+        measure(histories, learning_rows(portfolio, dates, at, overview), dates, at)
+
+
+def measure(histories: Histories, rows: LearningRows, dates: Dates, config: TrainingConfig) -> None:
+    """Train both models and print what each loses."""
+    rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
+    both = with_short_copies(histories, rows, dates, config)
+    sent = {0: sent_days(histories, dates.test, None), **{d: sent_days(histories, dates.test, d) for d in SENT_DAYS}}
+    realised = floored(realised_values(histories, np.array([dates.test]), dates.horizon_days, config.value)[:, 0])
+    for name, learnt in (("all rows whole", rows), ("and short copies", both)):
+        booster = fit(learnt, config.trees, config.seed, rounds).booster_
+        predicted = {days: expected_value(booster, one.matrix) for days, one in sent.items()}
+        show(name, day_text(dates.test), sent, predicted, realised)
+
+
+def sent_days(histories: Histories, as_of: int, days: int | None) -> Sent:
+    """Give the indicators of those who have a row in the last so many days; of all where it is None."""
+    kept = histories if days is None else cut_short(histories, as_of - days * DAY_US)
+    matrix, seen = indicators(kept, as_of)
+    return Sent(seen > 0, matrix[seen > 0])
+
+
+def cut_short(histories: Histories, after: int) -> Histories:
+    """Leave out every row up to a moment, as a client does who sends the latest rows alone."""
+    kept = histories.time > after
+    counts = np.concatenate([[0], np.cumsum(kept)])
+    names = ("time", "amount", "balance", "kind", "currency", "category", "created")
+    columns = {name: getattr(histories, name)[kept] for name in names}
+    return replace(histories, offsets=counts[histories.offsets].astype(np.int64), **columns)
+
+
+def with_short_copies(histories: Histories, rows: LearningRows, dates: Dates, config: TrainingConfig) -> LearningRows:
+    """Add a copy of every customer and date with a history of 30 to 730 days, drawn for each date."""
+    random = np.random.default_rng(config.seed)
+    matrices, values, as_ofs = [rows.matrix], [rows.values], [rows.as_of]
+    for moment in dates.training.tolist():
+        one = sent_days(histories, moment, int(random.choice(SENT_DAYS)))
+        found = realised_values(histories, np.array([moment]), dates.horizon_days, config.value)[one.known, 0]
+        matrices.append(one.matrix)
+        values.append(found)
+        as_ofs.append(np.full(len(found), moment))
+    joined = (np.concatenate(matrices), np.concatenate(values), np.concatenate(as_ofs))
+    return LearningRows(*joined, rows.share, rows.windows)
+
+
+def show(name: str, test: str, sent: Mapping[int, Sent], predicted: Mapping[int, Floats], realised: Floats) -> None:
+    """Print one line for each length of history."""
+    whole = np.full(len(realised), np.nan)
+    whole[sent[0].known] = predicted[0]
+    curve = ScoreCurve.of(predicted[0])
+    for days, money in predicted.items():
+        known = sent[days].known
+        full = whole[known]
+        moved = np.floor(np.minimum(curve.score(money), 4.999)) != np.floor(np.minimum(curve.score(full), 4.999))
+        gini, gini_full = (normalised_gini(one, realised[known]) for one in (money, full))
+        print(
+            f"{test} | {name} | {days or 'all'} days | {known.sum()} scored | {moved.mean():.1%} other segment | "
+            f"value {money.sum() / full.sum() - 1:+.1%} | Gini {gini:.4f} ({gini_full:.4f} with all)",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
