@@ -27,7 +27,7 @@ class BoundTable:
 
     Attributes:
         name: of the table.
-        columns: everything that is bound, in this order; a column that comes later, and may be null, stands last.
+        columns: what is bound, in this order; a column that comes later, and may be null, stands last.
         primary: columns of its primary key, which are whole numbers.
         entities: columns that name entities; where one of these is erased, the row goes.
         organisation: gives the number of the organisation, in SQL, where *r* is the row.
@@ -96,9 +96,56 @@ _ALL = (
         ),
         entities=(),
     ),
+    BoundTable(
+        "entities",
+        (
+            "id", "organisation_id", "type_id", "external_id", "created_us", "erased_us", "hold_until_us",
+            "hold_reason",
+        ),
+        entities=(),
+    ),
+    BoundTable(
+        "entity_types",
+        ("id", "organisation_id", "name", "fields", "transaction_fields", "case_fields", "created_us"),
+        entities=(),
+    ),
+    BoundTable(
+        "organisation_settings",
+        (
+            "organisation_id", "levels", "locked_us", "base_currency", "override_cap_percent", "retention_days",
+            "minimum_coverage_percent", "programs_lower_levels", "two_people_promote", "sole_operator_us",
+        ),
+        primary=("organisation_id",),
+        entities=(),
+    ),
+    BoundTable(
+        "ruleset_families",
+        ("id", "organisation_id", "type_id", "name", "position", "enabled", "active_version_id", "created_us"),
+        entities=(),
+    ),
+    BoundTable(
+        "ruleset_versions",
+        (
+            "id", "organisation_id", "family_id", "number", "document", "canonical", "content_hash", "tests", "editors",
+            "committed_by", "committed_us",
+        ),
+        entities=(),
+    ),
+    BoundTable(
+        "activations",
+        (
+            "id", "organisation_id", "family_id", "version_id", "previous_version_id", "backtest_id", "kind", "reason",
+            "actor", "at_us", "per_second",
+        ),
+        entities=(),
+    ),
 )  # fmt: skip
 TABLES: Final[Mapping[str, BoundTable]] = {table.name: table for table in _ALL}
-"""Every table whose rows are bound. A proposal stays, and is emptied, where the entity that it is about is erased."""
+"""Every table whose rows are bound.
+
+A proposal stays, and is emptied, where the entity that it is about is erased; an entity stays under another name. How
+far activations are, and when entities were noted, is not bound: workers and files write that all the time.
+"""
 
 
 def row_digest(salt: str, values: Iterable[Any]) -> str:

@@ -26,6 +26,8 @@ from fivefold.store.tables.entities import Correction, Transaction
 ROWS_AT_A_TIME = 1_000
 ADDED, CORRECTED, SEALED = "transactions.added", "transactions.corrected", "transactions.sealed"
 """Actions that seal transactions, or corrections: when they come, and again when others of their batch were erased."""
+BOUND, ASSESSMENTS_BOUND = "transactions.bound", "assessments.bound"
+"""Actions of a migration that seals what was written before calls did."""
 
 _AS_ADDED = ", ".join(
     "CASE WHEN settled_batch IS NULL THEN state ELSE 'PENDING' END AS state" if name == "state" else name
@@ -45,15 +47,24 @@ _ASSESSED = (
     " a.rules_level, a.floor, a.score, a.engine, a.breakdown, i.content, i.salt, i.sha256 AS content_sha256,"
     " CASE WHEN t.entity_id IS NOT NULL THEN coalesce(t.from_level, 0) END AS moved_from,"
     " CASE WHEN t.entity_id IS NOT NULL THEN coalesce(t.to_level, 0) END AS moved_to,"
-    " t.at_us AS moved_us, t.source AS moved_source, e.erased_us FROM assessments a"
+    " t.at_us AS moved_us, t.source AS moved_source, t.organisation_id AS moved_of, e.erased_us FROM assessments a"
     " LEFT JOIN assessment_inputs i ON i.entity_id = a.entity_id AND i.number = a.number"
     " LEFT JOIN transitions t ON t.entity_id = a.entity_id AND t.number = a.number"
     " LEFT JOIN entities e ON e.id = a.entity_id"
     " WHERE a.batch IS NOT NULL{of} ORDER BY a.batch, a.entity_id, a.number"
 )
 
-Batch = tuple[int, int, list[str]]
-"""The number of a batch, its organisation, and its lines as `store.audit.history` writes them."""
+_UNSEALED = {
+    "transaction": "SELECT organisation_id, transaction_id AS name FROM transactions",
+    "assessment": "SELECT organisation_id, entity_id || '.' || number AS name FROM assessments",
+}
+_MOVED_ALONE = (
+    "SELECT t.organisation_id, t.entity_id, t.number FROM transitions t WHERE NOT EXISTS"
+    " (SELECT 1 FROM assessments a WHERE a.entity_id = t.entity_id AND a.number = t.number){of}"
+)
+
+Batch = tuple[int, set[int], list[str]]
+"""The number of a batch, the organisations of its rows, and its lines as `store.audit.history` writes them."""
 Row = Mapping[str, Any]
 
 
@@ -83,8 +94,7 @@ def _joined(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
             if head is not None and head[0] == batch:
                 found[side] = list(head[1])
                 heads[side] = next(groups[side], None)
-        organisation_id = next(row["organisation_id"] for rows in found for row in rows)
-        yield batch, organisation_id, _lines(*found)
+        yield batch, {row["organisation_id"] for rows in found for row in rows}, _lines(*found)
 
 
 def _lines(added: Sequence[Row], settled: Sequence[Row], corrected: Sequence[Row]) -> list[str]:
@@ -101,25 +111,47 @@ def _framed(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
 
 def assessment_batches(
     connection: Connection, organisation_id: int | None = None
-) -> Iterator[tuple[int, int, list[str], list[str]]]:
-    """Stream the batches of assessments: number, organisation, lines, and what is wrong with the content of some."""
-    rows = _streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id"))))
+) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
+    """Stream the batches of assessments: number, organisations, lines, and what is wrong with the content of some."""
+    yield from _assessed(_streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id")))))
+
+
+def lines_of_assessments(session: Session, batch: int) -> list[str]:
+    """Write the lines of one batch of assessments, as it is now."""
+    found = session.execute(text(_ASSESSED.format(of=f" AND a.batch = {batch:d}"))).mappings().all()
+    return next((lines for _, _, lines, _ in _assessed(iter(cast("Sequence[Row]", found)))), [])
+
+
+def _assessed(rows: Iterator[Row]) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
     for batch, group in groupby(rows, key=itemgetter("batch")):
         found = list(group)
         wrong = [problem for row in found for problem in _wrong_content(row)]
-        yield batch, found[0]["organisation_id"], assessment_lines(_framed(found, ASSESSMENT)), wrong
+        yield batch, {row["organisation_id"] for row in found}, assessment_lines(_framed(found, ASSESSMENT)), wrong
 
 
 def _wrong_content(row: Row) -> Iterator[str]:
     name = f"assessment {row['entity_id']}.{row['number']}"
     if row["moved_from"] is not None and (row["moved_us"], row["moved_source"]) != (row["as_of_us"], row["source"]):
         yield f"the transition of {name} has another moment or source than the assessment"
+    if row["moved_from"] is not None and row["moved_of"] != row["organisation_id"]:
+        yield f"the transition of {name} is in organisation {row['moved_of']}, and the assessment is not"
     if row["erased_us"] is not None:
         return
     if row["salt"] is None:
         yield f"the inputs of {name} are missing, and the entity was not erased"
     elif content_digest(row["salt"], row["content"], row["breakdown"]) != row["content_sha256"]:
         yield f"the inputs or the breakdown of {name} were changed"
+
+
+def unsealed(connection: Connection, kind: str, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the transactions or the assessments that no call sealed: organisation and name."""
+    which = f"batch IS NULL{_only(organisation_id, 'organisation_id')} ORDER BY organisation_id"
+    yield from _streamed(connection, text(f"{_UNSEALED[kind]} WHERE {which}"))
+
+
+def transitions_alone(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream transitions that belong to no assessment."""
+    yield from _streamed(connection, text(_MOVED_ALONE.format(of=_only(organisation_id, "t.organisation_id"))))
 
 
 def decisions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
@@ -141,20 +173,6 @@ def overrides(connection: Connection, organisation_id: int | None = None) -> Ite
     """Stream overrides, and whether the entity was erased."""
     asked = "SELECT o.*, e.erased_us FROM overrides o LEFT JOIN entities e ON e.id = o.entity_id WHERE TRUE{of}"
     yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "o.organisation_id"))))
-
-
-def untrue_standings(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
-    """Stream the standings whose level is not that of the assessment that they name."""
-    differs = "IS NOT" if connection.dialect.name == "sqlite" else "IS DISTINCT FROM"
-    asked = (
-        "SELECT s.organisation_id, s.entity_id, s.number FROM standings s LEFT JOIN assessments a"  # noqa: S608 (our own words)
-        " ON a.entity_id = s.entity_id AND a.number = s.number"
-        f" WHERE (a.level {differs} s.level OR a.entity_id IS NULL) AND EXISTS"
-        " (SELECT 1 FROM assessments b WHERE b.entity_id = s.entity_id)"
-        f"{_only(organisation_id, 's.organisation_id')}"
-        " ORDER BY s.entity_id"
-    )
-    yield from _streamed(connection, text(asked))
 
 
 def _only(organisation_id: int | None, column: str) -> str:
@@ -184,6 +202,8 @@ def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[in
     """Stream the entries that sealed transactions or corrections: number, details."""
     columns = cast("Any", AuditEntry.__table__).c
     asked = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
-    chosen = asked.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
+    chosen = asked.where(
+        columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED, BOUND))
+    )
     for row in session.execute(chosen.execution_options(yield_per=ROWS_AT_A_TIME)):
         yield row.number, row.details

@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.store.accounts.idempotency import forget_answers
+from fivefold.store.audit.history import new_salt
 from fivefold.store.ingest import ownerships
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.levels.assessment_queue import Subject
@@ -144,7 +145,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
     ids = [entity.id for entity in entities]
     for entity in entities:
         entity.external_id, entity.hold_reason = erased_name(entity.id), None
-        entity.erased_us = now_us
+        entity.erased_us, entity.salt = now_us, new_salt()  # former digests say nothing any more
     session.flush()  # the guards of history ask for it
     ownerships.forget(session, ids, now_us)
     for table in _DELETED:

@@ -11,6 +11,7 @@ from sqlalchemy import and_, case, delete, func, literal_column, select, union, 
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.bound_rows import TABLES, Digests, digests, joined
+from fivefold.store.audit.standings import COLUMNS
 from fivefold.store.tables.entities import (
     Attributes,
     Correction,
@@ -92,8 +93,10 @@ def concerned(session: Session, organisation_id: int, latest_us: int, most: int)
     return [Concerned(*row) for row in session.execute(wanted)]
 
 
-def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> int:
-    """Let entities stand as before the first assessment that is dated ahead; tell how many.
+def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> dict[str, list[Any]]:
+    """Let entities stand as before the first assessment that is dated ahead.
+
+    Gives by the number of each, as text, that of its newest assessment and where it stands now, for the audit log.
 
     The level is the one that was announced, since whoever listens must hear of each change; the next assessment moves
     it. What the rules said before, and since when, is what that first assessment was made from.
@@ -108,7 +111,7 @@ def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: in
             row.entered_us = min(row.entered_us, now_us)
         row.assessed_us, row.may_move_down_us, row.status = now_us, None, "failed"
         row.digest = None
-    return len(rows)
+    return {str(row.entity_id): [row.number, *(getattr(row, name) for name in COLUMNS)] for row in rows}
 
 
 _Held = tuple[int | None, int | None, int, int, str | None]

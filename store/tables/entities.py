@@ -59,6 +59,7 @@ class OrganisationSettings(Base):
     programs_lower_levels: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     two_people_promote: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     sole_operator_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class EntityType(Base):
@@ -74,6 +75,7 @@ class EntityType(Base):
     transaction_fields: Mapped[str] = mapped_column(Text)
     case_fields: Mapped[str] = mapped_column(Text)
     created_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Entity(Base):
@@ -103,6 +105,7 @@ class Entity(Base):
     hold_until_us: Mapped[int | None] = mapped_column(BigInteger)
     hold_reason: Mapped[str | None] = mapped_column(Text)
     erased_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Ownership(Base):

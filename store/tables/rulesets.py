@@ -1,9 +1,13 @@
-"""The tables of rulesets: families in order, drafts, committed versions, what is active, and backtests."""
+"""The tables of rulesets: families in order, drafts, committed versions, what is active, and backtests.
+
+Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
+"""
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Integer, String, Text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
+from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
@@ -26,6 +30,7 @@ class Family(Base):
     enabled: Mapped[bool] = mapped_column(Boolean)
     active_version_id: Mapped[int | None] = mapped_column(Integer)
     created_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Draft(Base):
@@ -57,6 +62,7 @@ class RulesetVersion(Base):
     editors: Mapped[str] = mapped_column(Text)
     committed_by: Mapped[str] = mapped_column(Text)
     committed_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Backtest(Base):
@@ -126,3 +132,4 @@ class Activation(Base):
     reached_id: Mapped[int] = mapped_column(BIG)
     reached_us: Mapped[int] = mapped_column(BigInteger)
     finished_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)

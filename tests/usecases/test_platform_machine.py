@@ -43,6 +43,7 @@ from fivefold.usecases.levels.worker import BATCH, LEASE_US, MOST_LEFT, run_batc
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.shared.actors import Actor
 from tests.store import databases
+from tests.store.audits import bind_unnamed
 from tests.usecases import platform_model
 from tests.usecases.at_once import revoke_override, roll_back
 from tests.usecases.banks import Bank
@@ -111,6 +112,7 @@ class Machine(RuleBasedStateMachine):
                 session.flush()
                 for number in (1, 2):
                     self.versions[self._write_version(session, family, number)] = (name, number)
+        bind_unnamed(self.engine)
 
     def _write_version(self, session: Session, family: Family, number: int) -> int:
         document = platform_model.document(family.name, number)

@@ -29,6 +29,7 @@ from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store import databases
+from tests.store.audits import bind_unnamed
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import store_backtest
@@ -264,6 +265,7 @@ def check(engine: Engine, countries: dict[str, int]) -> None:
         )
         assert connection.execute(backwards).scalar_one() == 0
     problems: list[AuditFinding] = []
+    bind_unnamed(engine)
     verify(engine, problems.append)
     assert not problems
 

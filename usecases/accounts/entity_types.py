@@ -18,6 +18,7 @@ from fivefold.risk.language.base import Identifier, Name
 from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
@@ -95,6 +96,7 @@ def _record(
         before=before,
         after=after,
         details={part: sorted(set(after[part]) - set((before or {}).get(part, ()))) for part in PARTS},
+        rows=digests(session, "entity_types", [row.id]),
     )
 
 

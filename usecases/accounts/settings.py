@@ -12,6 +12,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.store.accounts.organisation_lock import hold_organisation
 from fivefold.store.accounts.settings import settings_row
+from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.audit import record as audit
@@ -188,6 +189,7 @@ def set_sole_operator_in(session: Session, actor: Actor, since_us: int | None, w
         before=before,
         after={"sole_operator_us": since_us, "reason": why},
         details={"sole_operator_us": since_us},
+        rows=_digest_of(session, row),
     )
     return _settings(row)
 
@@ -197,12 +199,20 @@ def held_settings(session: Session, organisation_id: int) -> Settings:
     return _settings(settings_row(session, organisation_id, locked=True))
 
 
-def lock_settings(session: Session, organisation_id: int, now_us: int) -> Settings:
-    """Hold the settings, and let levels and base currency never change from now on."""
+def lock_settings(session: Session, organisation_id: int, now_us: int) -> Digests:
+    """Hold the settings, and let levels and base currency never change from now on.
+
+    Gives what the entry of the call that asks for it has to bind: nothing where they were locked before.
+    """
     row = settings_row(session, organisation_id, locked=True)
-    if row.locked_us is None:
-        row.locked_us = now_us
-    return _settings(row)
+    if row.locked_us is not None:
+        return {}
+    row.locked_us = now_us
+    return _digest_of(session, row)
+
+
+def _digest_of(session: Session, row: OrganisationSettings) -> Digests:
+    return digests(session, "organisation_settings", [row.organisation_id])
 
 
 def _record(
@@ -218,6 +228,7 @@ def _record(
         before=before,
         after=after,
         details=after,
+        rows=_digest_of(session, row),
     )
 
 

@@ -5,7 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import pairwise
+from itertools import groupby, islice, pairwise
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from fivefold.store.audit.history import differing, seal, subject_of_line
 from fivefold.usecases.audit.record import ROWS
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
 from fivefold.usecases.audit.rows import RowCheck
+from fivefold.usecases.audit.standings import REPAIRED, StandingCheck
 
 TRANSACTIONS, ASSESSMENTS = "transaction", "assessment"
 MOST_NAMED = 10
@@ -24,10 +26,13 @@ _ACTIONS = {
     history_reading.ADDED: TRANSACTIONS,
     history_reading.CORRECTED: TRANSACTIONS,
     history_reading.SEALED: TRANSACTIONS,
+    history_reading.BOUND: TRANSACTIONS,
     "assessments.made": ASSESSMENTS,
+    history_reading.ASSESSMENTS_BOUND: ASSESSMENTS,
 }
-_READ = {*_ACTIONS, *ROW_ACTIONS, "decision.made"}
+_READ = {*_ACTIONS, *ROW_ACTIONS, "decision.made", REPAIRED}
 """Actions whose values after are compared with history; those of others are read where they have rows."""
+_BOUND_LATER = {"rows.bound", history_reading.BOUND, history_reading.ASSESSMENTS_BOUND}
 _HAS_ROWS = f'"{ROWS}"'
 _FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
@@ -35,6 +40,8 @@ _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
 Found = Callable[[int, int, str], None]
 """Takes the organisation, the number of the entry (0 where there is none), and what is wrong."""
 Row = Mapping[str, Any]
+_Stored = tuple[int, set[int], list[str], Sequence[str]]
+"""A batch as it is stored: its number, the organisations of its rows, its lines, and what is wrong with its rows."""
 
 
 def ranges_text(numbers: Iterable[int]) -> str:
@@ -61,13 +68,16 @@ class HistoryCheck:
     def __init__(self, expected: Expected, found: Found) -> None:
         """Expect nothing yet."""
         self._expected, self._found = expected, found
-        self._rows = RowCheck(expected, found)
+        self._rows, self._standings = RowCheck(expected, found), StandingCheck(expected, found)
         self._unfollowed: dict[int, int] = {}
         self._before_ranges: Counter[int] = Counter()
+        self._bound_later = 0
 
     def entry(self, row: Row) -> None:
         """Take an entry with its values, in the order of its chain."""
         of, number, action = row["organisation_id"], row["number"], row["action"]
+        if action in _BOUND_LATER:
+            self._bound_later += row["bulk_count"] or 0
         if row["erased_us"] is not None and row["before"] is row["after"] is None:
             self._expected.add_emptied(of, number)
         if of in self._unfollowed and action not in {history_reading.SEALED, "entity.erased"}:
@@ -81,6 +91,8 @@ class HistoryCheck:
                 self._decision(row, json.loads(row["details"]), after)
             elif action in ROW_ACTIONS:
                 self._rows.entry(row, json.loads(row["details"]), after)
+            elif action == REPAIRED:
+                self._standings.entry(row, after)
             elif action == "entity.erased":
                 self._erased(row, json.loads(row["details"]))
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -112,6 +124,11 @@ class HistoryCheck:
         else:  # from before erasures named the entries that they empty
             self._before_ranges[of] += int(details["entries"])
 
+    @property
+    def earlier(self) -> int:
+        """Count the rows that are older than what binds them: what was done to them before that is not seen."""
+        return self._bound_later + self._standings.unsaid
+
     def compare(self, connection: Connection, only: int | None) -> None:
         """Compare everything, of one organisation or of all."""
         for of, number in self._unfollowed.items():
@@ -122,9 +139,15 @@ class HistoryCheck:
         self._compare_batches(ASSESSMENTS, history_reading.assessment_batches(connection, only))
         self._compare_decisions(connection, only)
         self._rows.compare(connection, only)
-        for row in history_reading.untrue_standings(connection, only):
+        for kind in (TRANSACTIONS, ASSESSMENTS):
+            unsealed = history_reading.unsealed(connection, kind, only)
+            for of, rows in groupby(unsealed, key=itemgetter("organisation_id")):
+                named = _some(row["name"] for row in rows)
+                self._found(of, 0, f"no entry says that these were written: {kind}s {named}")
+        for row in history_reading.transitions_alone(connection, only):
             name = f"{row['entity_id']}.{row['number']}"
-            self._found(row["organisation_id"], 0, f"the level that stands is not that of assessment {name}")
+            self._found(row["organisation_id"], 0, f"transition {name} belongs to no assessment")
+        self._standings.compare(connection, only)
 
     def _compare_emptied(self) -> None:
         emptied: dict[int, list[int]] = {}
@@ -135,7 +158,7 @@ class HistoryCheck:
                 for number in numbers:
                     self._found(of, number, "its values are gone, and no erasure in the log says so")
 
-    def _compare_batches(self, kind: str, stored: Iterator[tuple[int, int, list[str], Sequence[str]]]) -> None:
+    def _compare_batches(self, kind: str, stored: Iterator[_Stored]) -> None:
         head = next(stored, None)
         for sealed in self._expected.sealed(kind):
             while head is not None and head[0] < sealed.batch:
@@ -145,15 +168,19 @@ class HistoryCheck:
             lines, wrong = (head[2], head[3]) if head is not None and there else ([], ())
             for problem in wrong:
                 self._found(sealed.organisation_id, sealed.number, problem)
+            others = head[1] - {sealed.organisation_id} if head is not None and there else ()
+            for other in sorted(others):
+                problem = f"{kind}s of it were moved to organisation {other}"
+                self._found(sealed.organisation_id, sealed.number, problem)
             self._compare_batch(kind, sealed, lines)
             head = next(stored, None) if there else head
         while head is not None:
             self._stray(kind, head)
             head = next(stored, None)
 
-    def _stray(self, kind: str, batch: tuple[int, int, list[str], Sequence[str]]) -> None:
+    def _stray(self, kind: str, batch: _Stored) -> None:
         names = _names(batch[2], _FIELDS_OF_A_NAME[kind])
-        self._found(batch[1], 0, f"no entry says that these were written: {kind}s {names}")
+        self._found(min(batch[1]), 0, f"no entry says that these were written: {kind}s {names}")
 
     def _compare_batch(self, kind: str, sealed: Sealed, lines: list[str]) -> None:
         if sealed.salt is None or sealed.marks is None:
@@ -192,8 +219,15 @@ def _object(text: str | None) -> Row:
 
 
 def _names(lines: Sequence[str], fields: int) -> str:
-    named = ", ".join(subject_of_line(line, fields) for line in lines[:MOST_NAMED])
-    return named + (f" and {len(lines) - MOST_NAMED:,} more" if len(lines) > MOST_NAMED else "")
+    return _some(subject_of_line(line, fields) for line in lines)
+
+
+def _some(names: Iterable[str]) -> str:
+    """Name the first of many, and say how many more there are; memory does not grow with them."""
+    each = iter(names)
+    named = ", ".join(islice(each, MOST_NAMED))
+    more = sum(1 for _ in each)
+    return named + (f" and {more:,} more" if more else "")
 
 
 def _as_said(row: Row, said: DecisionSaid) -> bool:

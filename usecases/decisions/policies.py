@@ -14,6 +14,7 @@ from fivefold.risk.governance.lint.policy import lint_policy
 from fivefold.risk.language import policy as language
 from fivefold.risk.language.policy import read_policy
 from fivefold.store.accounts.settings import settings_row
+from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.decisions.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numbered, policy_versions
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.sql.database import reading, writing
@@ -91,13 +92,13 @@ def propose_policy(
     policy, findings = _looked_through(engine, actor, document)  # takes a while, so nobody waits for it
     policy = _accepted(policy, findings, accepted)
     with writing(engine) as session:
-        lock_settings(session, actor.organisation_id, now)
+        written = lock_settings(session, actor.organisation_id, now)
         _refuse_misfits(policy, _surroundings(session, actor, policy))
         row = _row(session, actor, policy, document, now)
         session.add(row)
         session.flush()
         doubts = {"accept_warnings": accepted} if findings else {}
-        _record(session, actor, "policy.proposed", row, {"reason": why, **doubts})
+        _record(session, actor, "policy.proposed", row, {"reason": why, **doubts}, written)
         return line_of(row)
 
 
@@ -253,7 +254,15 @@ def line_of(row: Policy) -> PolicyLine:
     )
 
 
-def _record(session: Session, actor: Actor, action: str, row: Policy, after: dict[str, Any], **details: Any) -> None:
+def _record(
+    session: Session,
+    actor: Actor,
+    action: str,
+    row: Policy,
+    after: dict[str, Any],
+    rows: Digests | None = None,
+    **details: Any,
+) -> None:
     audit.record(
         session,
         actor.organisation_id,
@@ -262,4 +271,5 @@ def _record(session: Session, actor: Actor, action: str, row: Policy, after: dic
         actor=actor.name,
         after=after,
         details={"policy": row.name, "version": row.number, "content_hash": row.content_hash, **details},
+        rows=rows,
     )

@@ -24,7 +24,7 @@ from fivefold.domain.errors import ActionRefused, ConfigError, FivefoldError, No
 from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit import history_reading
-from fivefold.store.audit.bound_rows import digests
+from fivefold.store.audit.bound_rows import digests, joined
 from fivefold.store.audit.log import erase_values
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.ingest.entities import entity_named
@@ -169,6 +169,7 @@ def _put_hold(
         actor=actor.name,
         before=before,
         after={"until_us": put[0], "reason": put[1]},
+        rows=digests(session, "entities", [entity.id]),
     )
 
 
@@ -244,7 +245,7 @@ def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int)
         ("entity", ids[0]),
         actor=actor.name,
         details={"entities": list(ids), "entries": entries, "values": ranges_text(numbers)},
-        rows=digests(session, "proposals", proposals),
+        rows=joined(digests(session, "proposals", proposals), digests(session, "entities", ids)),
     )
     return Erased(ids, entries)
 

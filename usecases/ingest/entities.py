@@ -15,7 +15,7 @@ from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation_lock import hold_organisation
 from fivefold.store.audit.bound_rows import Digests, digests, joined
 from fivefold.store.audit.history import new_salts
-from fivefold.store.ingest.entities import MOST_IN_ONE, entities_named, note, subjects, type_named
+from fivefold.store.ingest.entities import MOST_IN_ONE, entities_named, note, numbered, subjects, type_named
 from fivefold.store.ingest.ownerships import Span
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
@@ -79,7 +79,9 @@ def put_entities(
         if made or changed:
             before = known.get(changed[0].entity_id, (0, {}))[1] if changed else {}
             written = digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()])
-            written = joined(written, digests(session, "ownerships", owned.written))
+            written = joined(
+                digests(session, "entities", added.values()), written, digests(session, "ownerships", owned.written)
+            )
             _record(session, actor, taken, rows, before, [*made, *changed], owned, written)
         return taken
 
@@ -187,11 +189,13 @@ def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, 
 
 
 def _add_new(session: Session, kind: EntityType, rows: Sequence[EntityRow], now: int) -> dict[str, int]:
-    columns = ("organisation_id", "type_id", "external_id", "created_us")
-    write_rows(session, "entities", columns, [(kind.organisation_id, kind.id, row.external_id, now) for row in rows])
-    made = entities_named(session, kind.id, [row.external_id for row in rows])
-    numbers = {name: entity.id for name, entity in made.items()}
-    salts = new_salts(len(rows))
+    if not rows:
+        return {}
+    columns = ("organisation_id", "type_id", "external_id", "created_us", "salt")
+    of, salts = (kind.organisation_id, kind.id), new_salts(2 * len(rows))
+    new = [(*of, row.external_id, now, salts.pop()) for row in rows]
+    write_rows(session, "entities", columns, new)
+    numbers = dict(numbered(session, kind.id, [row.external_id for row in rows]).iter_rows())
     contents = (
         (numbers[row.external_id], 1, now, _content(row.attributes), salt)
         for row, salt in zip(rows, salts, strict=True)

@@ -219,7 +219,7 @@ def _decided(
 def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
     """Let those go on from where they would stand without a withdrawn version, whose standing is still the one left.
 
-    The level that holds stays as it is: what is left is seen as a transition.
+    The level that holds stays as it is: what is left is seen as a transition. What comes of it is stored in any case.
     """
     if not len(releases):
         return standing
@@ -234,8 +234,11 @@ def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
     found = standing.join(given, on=keys, how="left", maintain_order="left")
     counts = pl.col("released_level").is_not_null()
     return found.with_columns(
-        pl.when(counts).then(f"released_{name}").otherwise(column).alias(column)
-        for name, column in zip(names, ("rules_level", *names[1:]), strict=True)
+        *(
+            pl.when(counts).then(f"released_{name}").otherwise(column).alias(column)
+            for name, column in zip(names, ("rules_level", *names[1:]), strict=True)
+        ),
+        pl.when(~counts).then("digest").alias("digest"),
     ).select(standing.columns)
 
 

@@ -99,8 +99,9 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
         marked = [Subject(*subject[:3]) for subject in subjects if not subject.erased]
         due.mark(session, marked, Reason.CLOCK, now, BULK)
         facts, written = ahead.date_facts(session, ids, latest, now)
+        stands = ahead.restore_standings(session, ids, latest, now)
         mended = {
-            "standings": ahead.restore_standings(session, ids, latest, now),
+            "standings": len(stands),
             "facts": facts,
             "values": ahead.drop_values(session, ids, latest),
         }
@@ -110,6 +111,7 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
             "clock.repaired",
             ("entity", None),
             actor=actor,
+            after={"stands": stands} if stands else None,
             details={"reason": reason, "latest_us": latest, **mended},
             bulk=(len(ids), digest_of(ids)),
             rows=written,

@@ -12,6 +12,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
 from fivefold.store.accounts.settings import levels_of
 from fivefold.store.audit import history
+from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.leases import Batch
@@ -55,17 +56,7 @@ _STANDING = (
     "type_id",
     "number",
     "assessed_us",
-    "version_id",
-    "status",
-    "source",
-    "level",
-    "rules_level",
-    "floor",
-    "hard_floor",
-    "floors_lost",
-    "entered_us",
-    "may_move_down_us",
-    "override_id",
+    *COLUMNS,
     "digest",
 )
 _TRANSITION = ("entity_id", "number", "organisation_id", "at_us", "from_level", "to_level", "source")
@@ -103,7 +94,7 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
     if not made:
         return Stored({})
     of = batch.organisation_id
-    new = [each for each in made if not each.same]
+    new = [each._replace(inputs=with_standing(each.inputs, _stands(each))) for each in made if not each.same]
     batch_number = history.new_batch()
     write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of, batch_number) for each in new))
     bound = _bound(new)
@@ -173,22 +164,29 @@ def _store_standings(session: Session, batch: Batch, made: Sequence[Made]) -> No
             batch.type_id,
             each.number,
             each.as_of_us,
-            each.version_id,
-            each.status,
-            each.source,
-            each.level,
-            each.rules_level,
-            each.held_floor,
-            each.hard_floor,
-            each.floors_lost,
-            each.entered_us,
-            each.may_move_down_us,
-            each.override_id,
+            *_stands(each),
             each.digest,
         )
         for each in made
     )
     write_rows(session, "standings", _STANDING, rows)
+
+
+def _stands(made: Made) -> tuple[Any, ...]:
+    """Give what a standing says, in the order of `store.audit.standings.COLUMNS`."""
+    return (
+        made.version_id,
+        made.status,
+        made.source,
+        made.level,
+        made.rules_level,
+        made.held_floor,
+        made.hard_floor,
+        made.floors_lost,
+        made.entered_us,
+        made.may_move_down_us,
+        made.override_id,
+    )
 
 
 def _transition(made: Made, organisation_id: int) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from fivefold.domain.clock import SECOND_US, resolve_now
 from fivefold.domain.errors import ActionRefused
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.settings import settings_row
+from fivefold.store.audit.bound_rows import digests, joined
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
@@ -151,6 +152,10 @@ def _switch(session: Session, actor: Actor, family: Family, version: RulesetVers
         before={"version_id": before},
         after={"version_id": version.id, "reason": change.reason},
         details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
+        rows=joined(
+            digests(session, "ruleset_families", [family.id]),
+            digests(session, "activations", [made.id]),
+        ),
     )
     return made
 

@@ -11,6 +11,7 @@ from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.settings import settings_row
+from fivefold.store.audit.bound_rows import digests
 from fivefold.store.rulesets.rulesets import draft_of, editors_of, family_named, newest_version
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
@@ -142,4 +143,5 @@ def _record(session: Session, actor: Actor, family: Family, version: RulesetVers
         actor=actor.name,
         after={"accept_warnings": why},
         details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
+        rows=digests(session, "ruleset_versions", [version.id]),
     )

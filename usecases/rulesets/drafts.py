@@ -17,6 +17,7 @@ from fivefold.domain.errors import ActionRefused, ConfigError, Finding, RulesetN
 from fivefold.risk.language.base import Identifier
 from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.documents.reader import Document
+from fivefold.store.audit.bound_rows import Digests, digests, joined
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.activations import Change, begin
 from fivefold.store.rulesets.rulesets import (
@@ -78,8 +79,10 @@ def save_draft(
     now = resolve_now(now_us)
     name, type_name = named_in(document)
     with writing(engine) as session:
-        lock_settings(session, actor.organisation_id, now)
-        family = _family(session, actor.organisation_id, name, type_name, now)
+        written = lock_settings(session, actor.organisation_id, now)
+        family, made = _family(session, actor.organisation_id, name, type_name, now)
+        if made:
+            written = joined(written, digests(session, "ruleset_families", [family.id]))
         draft = session.get(Draft, family.id)
         refuse_other_revision(family, draft, expected_revision)
         if draft is None:
@@ -94,11 +97,11 @@ def save_draft(
         draft.document, draft.edited_us = document, now
         draft.revision, draft.editors = draft.revision + 1, canonical_json(list(editors))
         saved = DraftSaved(name, type_name, draft.revision, editors)
-        _record_draft(session, actor, family, saved)
+        _record_draft(session, actor, family, saved, written)
         return saved
 
 
-def _record_draft(session: Session, actor: Actor, family: Family, saved: DraftSaved) -> None:
+def _record_draft(session: Session, actor: Actor, family: Family, saved: DraftSaved, written: Digests) -> None:
     audit.record(
         session,
         actor.organisation_id,
@@ -106,6 +109,7 @@ def _record_draft(session: Session, actor: Actor, family: Family, saved: DraftSa
         ("ruleset", family.id),
         actor=actor.name,
         details={"ruleset": saved.family, "revision": saved.revision},
+        rows=written,
     )
 
 
@@ -126,13 +130,14 @@ def named_in(document: str) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def _family(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> Family:
+def _family(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> tuple[Family, bool]:
+    """Find a family, or make it; tell whether it was made."""
     kind = type_named(session, organisation_id, type_name)
     family = family_or_none(session, organisation_id, name)
     if family is not None:
         if family.type_id != kind.id:
             raise ActionRefused(f"the ruleset {name} is of another entity type than {type_name}, for good")
-        return family
+        return family, False
     family = Family(
         organisation_id=organisation_id,
         type_id=kind.id,
@@ -143,7 +148,7 @@ def _family(session: Session, organisation_id: int, name: str, type_name: str, n
     )
     session.add(family)
     session.flush()
-    return family
+    return family, True
 
 
 def refuse_other_revision(family: Family, draft: Draft | None, expected_revision: int) -> None:
@@ -172,14 +177,18 @@ def order_families_in(
     if sorted(before) != sorted(names):
         raise ConfigError(f"the families of {type_name} are {', '.join(before)}; name each of them once, in order")
     in_force = _in_force(families)
-    for family in families:
-        family.position = list(names).index(family.name) + 1
+    positions = {family: list(names).index(family.name) + 1 for family in families}
+    written = [family.id for family, position in positions.items() if family.position != position]
+    for family, position in positions.items():
+        family.position = position
     moved = _moved(in_force, _in_force(sorted(families, key=lambda family: family.position)))
-    session.flush()
+    rows = digests(session, "ruleset_families", written)
     if moved is not None:
         active = moved.active_version_id
-        begin(session, moved, Change("activation", active, active, why, actor.name, per_second, now_us))
-    _record_change(session, actor, "rulesets.ordered", kind.id, {"order": before}, {"order": list(names)}, why)
+        made = begin(session, moved, Change("activation", active, active, why, actor.name, per_second, now_us))
+        rows = joined(rows, digests(session, "activations", [made.id]))
+    change = ("rulesets.ordered", kind.id)
+    _record_change(session, actor, change, {"order": before}, {"order": list(names)}, why, rows)
     return tuple(names)
 
 
@@ -205,23 +214,26 @@ def switch_family_in(
     if found.enabled == on:
         raise ActionRefused(f"{family} is {'on' if on else 'off'} already")
     found.enabled = on
+    rows = digests(session, "ruleset_families", [found.id])
     active = found.active_version_id
     if active is not None:
         kind, version, previous = ("activation", active, None) if on else ("off", None, active)
-        begin(session, found, Change(kind, version, previous, why, actor.name, per_second, now_us))
-    session.flush()
-    _record_change(session, actor, "ruleset.switched", found.id, {"on": not on}, {"on": on}, why)
+        made = begin(session, found, Change(kind, version, previous, why, actor.name, per_second, now_us))
+        rows = joined(rows, digests(session, "activations", [made.id]))
+    _record_change(session, actor, ("ruleset.switched", found.id), {"on": not on}, {"on": on}, why, rows)
 
 
 def _record_change(
     session: Session,
     actor: Actor,
-    action: str,
-    number: int,
+    change: tuple[str, int],
     before: dict[str, object],
     after: dict[str, object],
     why: str,
+    rows: Digests,
 ) -> None:
+    """Record a change, which is an action and the number of what it is about, with the digests of what it wrote."""
+    action, number = change
     kind = "entity type" if action == "rulesets.ordered" else "ruleset"
     audit.record(
         session,
@@ -232,4 +244,5 @@ def _record_change(
         before=before,
         after={**after, "reason": why},
         details=after,
+        rows=rows,
     )

@@ -3,16 +3,11 @@
 What is stored already is bound as it is now: entries `rows.bound` have the digests of all of it.
 """
 
-from collections import defaultdict
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
-from fivefold.store.audit.bound_rows import BoundTable, stored
-from fivefold.store.audit.chain import Entry, digest_of
-from fivefold.store.audit.log import append
+from fivefold.store.audit.bound_rows import BoundTable
+from fivefold.store.migrations.binding import SALT, bind
 
 revision = "0023"
 down_revision = "0022"
@@ -68,11 +63,6 @@ _IS_ERASED = (
     " OR (OLD.kind = 'override.revoke' AND EXISTS (SELECT 1 FROM overrides o JOIN entities e ON e.id = o.entity_id"
     " WHERE OLD.content = '{\"override\":' || o.id || '}' AND e.erased_us IS NOT NULL)))"
 )
-_PAGE = 5_000
-_SALT = {
-    "sqlite": "lower(hex(randomblob(16)))",
-    "postgresql": "replace(CAST(gen_random_uuid() AS text), '-', '')",
-}
 
 
 def upgrade() -> None:
@@ -80,13 +70,13 @@ def upgrade() -> None:
     dialect = op.get_bind().dialect.name
     for table in _TABLES:
         op.add_column(table.name, sa.Column("salt", sa.String(32)))
-        op.execute(f"UPDATE {table.name} SET salt = {_SALT[dialect]}")  # noqa: S608 (our own words)
+        op.execute(f"UPDATE {table.name} SET salt = {SALT[dialect]}")  # noqa: S608 (our own words)
     on_postgresql = dialect == "postgresql"
     for name, fixed in _FIXED.items():
         op.execute(f"DROP TRIGGER {name}_history_update" + (f" ON {name}" if on_postgresql else ""))
         _guard(name, f"NOT ({_same(fixed, on_postgresql=on_postgresql)})", on_postgresql=on_postgresql)
     _guard_proposals(on_postgresql=on_postgresql)
-    _bind()
+    bind(op.get_bind(), _TABLES)
 
 
 def _same(columns: tuple[str, ...], *, on_postgresql: bool) -> str:
@@ -144,34 +134,3 @@ def _guard_proposals(*, on_postgresql: bool) -> None:
         "CREATE TRIGGER proposals_history_delete BEFORE DELETE OR TRUNCATE ON proposals"
         " FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
     )
-
-
-def _bind() -> None:
-    connection = op.get_bind()
-    for table in _TABLES:
-        waiting: defaultdict[int, dict[str, str | None]] = defaultdict(dict)
-        for of, name, digest in stored(connection, table):
-            waiting[of][name] = digest
-            if len(waiting[of]) == _PAGE:
-                _record(connection, of, table.name, waiting.pop(of))
-        for of, rows in sorted(waiting.items()):
-            _record(connection, of, table.name, rows)
-
-
-def _record(connection: sa.Connection, organisation_id: int, table: str, rows: dict[str, str | None]) -> None:
-    said = {table: rows}
-    with Session(connection) as session:
-        append(
-            session,
-            Entry(
-                organisation_id=organisation_id,
-                at_us=now_microseconds(),
-                actor="system",
-                action="rows.bound",
-                subject_kind="row",
-                details={"table": table},
-                after={"rows": said},
-                bulk_count=len(rows),
-                bulk_digest=digest_of([said]),
-            ),
-        )

@@ -9,9 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity
-from tests.store.audits import forged
+from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
-from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.erasure.test_erase import peopled
@@ -29,6 +28,7 @@ def bank(engine: Engine) -> Bank:
     put_list_version(engine, made.actor, "watched", 0, ("IR",), "Whom we watch", "our own", made.now)
     made.override("bystander", 1)  # it was asked for and approved; that of peopled as well
     made.settle()
+    bind_unnamed(engine)
     return made
 
 
@@ -68,8 +68,14 @@ FORGED = {
     "DELETE FROM transitions WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
     "UPDATE transitions SET to_level = 1 WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
     "UPDATE transitions SET at_us = 1 WHERE entity_id = 1 AND number = 1": "has another moment or source",
-    "UPDATE standings SET level = 1 WHERE level <> 1": "the level that stands is not that of assessment",
-    "UPDATE standings SET number = 99": "the level that stands is not that of assessment",
+    "UPDATE standings SET level = 1 WHERE entity_id = 1": "the standing of entity 1 is not that of assessment",
+    "UPDATE standings SET number = 99": "the standing of entity 2 names assessment 2.99, and its newest one is 2.1",
+    "UPDATE standings SET hard_floor = 2, floor = 2 WHERE entity_id = 2": "of assessment 2.1: floor, hard_floor",
+    "UPDATE standings SET may_move_down_us = 1 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: may_move",
+    "UPDATE standings SET entered_us = 1 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: entered_us",
+    "UPDATE standings SET override_id = 77 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: override_id",
+    "UPDATE standings SET type_id = 7 WHERE entity_id = 2": "entity 2 is not that of assessment 2.1: type_id",
+    "DELETE FROM standings WHERE entity_id = 2": "the standing of entity 2 is missing, and its newest assessment is",
     "UPDATE decisions SET action = 'block' WHERE id = 1": "decision 1 was changed",
     "UPDATE decisions SET answer = '{}' WHERE id = 1": "decision 1 was changed",
     "UPDATE decisions SET inputs = NULL WHERE id = 1": "decision 1 was changed",
@@ -228,15 +234,36 @@ def test_a_seal_that_replaces_another_needs_an_erasure(bank: Bank) -> None:
     assert [each for each in findings(bank) if "no erasure follows it" in each]
 
 
-def test_rows_of_before_seals_are_left(engine: Engine) -> None:
-    bank = Bank(engine)
-    bank.activate(banks.document({"country": banks.COUNTRY}))
-    bank.put("a", country="NO")
-    bank.settle()
-    with forged(engine) as connection:
-        connection.execute(text("INSERT INTO assessments SELECT entity_id, 50, organisation_id, as_of_us, version_id,"
-            " source, status, level, rules_level, floor, score, engine, breakdown, NULL FROM assessments"))  # fmt: skip
-    assert findings(bank) == []
+def test_what_is_put_in_as_if_it_were_of_before_seals_is_found(bank: Bank) -> None:
+    found = forge(
+        bank,
+        "INSERT INTO assessments SELECT entity_id, 0, organisation_id, as_of_us, version_id, source, status, level,"
+        " rules_level, floor, score, engine, breakdown, NULL FROM assessments WHERE entity_id = 1 AND number = 1",
+    )
+    assert found == ["organisation bank (1): no entry says that these were written: assessments 1.0"]
+
+
+def test_a_transition_without_an_assessment_is_found(bank: Bank) -> None:
+    found = forge(
+        bank, "INSERT INTO transitions SELECT entity_id, 99, 1, 7, 1, 3, 'rules' FROM standings WHERE entity_id = 1"
+    )
+    assert found == ["organisation bank (1): transition 1.99 belongs to no assessment"]
+
+
+def test_history_that_is_moved_to_another_organisation_is_found(bank: Bank) -> None:
+    """Another bank's people could read it, and its own would miss it."""
+    other = Bank(bank.engine, "other").of
+    bind_unnamed(bank.engine)
+
+    def moved(table: str, to: int) -> str:
+        return "; ".join(forge(bank, f"UPDATE {table} SET organisation_id = {to} WHERE entity_id = 1"))
+
+    assert f"assessments of it were moved to organisation {other}" in moved("assessments", other)
+    moved("assessments", bank.of)
+    assert f"the transition of assessment 1.1 is in organisation {other}" in moved("transitions", other)
+    assert moved("transitions", bank.of) == ""
+    found = forge(bank, f"UPDATE transactions SET organisation_id = {other} WHERE transaction_id = 'bystander-t'")
+    assert any(f"transactions of it were moved to organisation {other}" in each for each in found), found
 
 
 @pytest.mark.parametrize(("numbers", "said"), [([], ""), ([5], "5"), ([1, 2, 3, 9, 11, 12], "1-3,9,11-12")])

@@ -26,6 +26,7 @@ from fivefold.usecases.changes.promotions import (
 from fivefold.usecases.changes.proposals import ProposalLine, approve_proposal, read_proposal, refuse_proposal
 from fivefold.usecases.shared.actors import Actor, Role
 from tests.models.making import add_bare_version, new_registry
+from tests.store.audits import bind_unnamed
 from tests.usecases.governed import audited, founded
 
 People = tuple[Actor, Actor, Actor]
@@ -91,6 +92,7 @@ def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registr
     assert approve(engine, registry, ben, proposal).state == "approved"
     assert champion(registry) == 2
     problems: list[AuditFinding] = []
+    bind_unnamed(engine)
     verify(engine, problems.append)
     assert problems == []
 

@@ -25,6 +25,7 @@ from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.shared import rates
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
+from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
@@ -120,6 +121,7 @@ def test_it_is_written_down_once_and_recorded_and_the_transaction_is_not_stored(
     with Session(desk.bank.engine) as session:
         assert session.scalar(select(func.count()).select_from(Transaction)) == 0
     findings: list[Any] = []
+    bind_unnamed(desk.bank.engine)
     verify(desk.bank.engine, findings.append)
     assert not findings
     assert len(desk.rows()) == 1

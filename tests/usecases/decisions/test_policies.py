@@ -20,6 +20,7 @@ from fivefold.usecases.decisions.policies import (
     refuse_policy,
     show_policy,
 )
+from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases.at_once import retire_policy
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, document, opened
@@ -223,6 +224,7 @@ def test_every_change_is_recorded(desk: Desk) -> None:
     assert told[4][3]["was"] == "active"
     assert "Because" not in json.dumps([details for *_, details in told]), "reasons stand among the values"
     findings: list[Any] = []
+    bind_unnamed(desk.bank.engine)
     verify(desk.bank.engine, findings.append)
     assert not findings
 

@@ -14,7 +14,7 @@ from fivefold.store.tables.events import Decision
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_decision, replay_named
 from fivefold.usecases.erasure.erase import erase_entity
-from tests.store.audits import forged
+from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
@@ -126,6 +126,7 @@ def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) 
     assert (line.action, line.line) == ("block", "")
     assert desk.rows()[0].decision_key is None, "a transaction's number may say whose it was"
     findings: list[Any] = []
+    bind_unnamed(desk.bank.engine)
     verify(desk.bank.engine, findings.append)
     assert not findings
 

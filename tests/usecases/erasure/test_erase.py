@@ -31,6 +31,7 @@ from fivefold.usecases.levels.overrides import request_override
 from fivefold.usecases.levels.read import Freshness, read_level, view_profile
 from fivefold.usecases.levels.replay import replay
 from tests.store import databases
+from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -119,6 +120,7 @@ def everything(engine: Engine) -> dict[str, str]:
 
 def chain_holds(engine: Engine) -> None:
     findings: list[Any] = []
+    bind_unnamed(engine)
     verify(engine, findings.append)
     assert not findings
 
@@ -230,8 +232,8 @@ def test_who_is_called_as_will_be_left_of_them_is_erased(bank: Bank, tmp_path: P
 
 def rename(bank: Bank, name: str, other: str) -> None:
     """Give a name that could be given once."""
-    with Session(bank.engine) as session, session.begin():
-        session.execute(update(Entity).where(Entity.external_id == name).values(external_id=other))
+    with forged(bank.engine) as connection:
+        connection.execute(update(Entity).where(Entity.external_id == name).values(external_id=other))
 
 
 def test_what_is_to_be_erased_is_looked_at_as_it_is_once_it_is_locked(bank: Bank) -> None:
@@ -361,8 +363,8 @@ def test_a_line_that_fails_does_not_hold_up_those_behind_it(
     bank.wait(3650)
     for name, number in numbers.items():
         erase_entity(bank.engine, bank.actor, "customer", name, register, now_us=bank.now)
-        with Session(bank.engine) as session, session.begin():
-            session.execute(update(Entity).where(Entity.id == number).values(external_id=name, erased_us=None))
+        with forged(bank.engine) as connection:
+            connection.execute(update(Entity).where(Entity.id == number).values(external_id=name, erased_us=None))
     rename(bank, "bystander", f"erased-{numbers['taken']}")
     real = erasing.erase
 
@@ -394,10 +396,8 @@ def test_a_line_that_fails_does_not_hold_up_those_behind_it(
 def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Bank, tmp_path: Path) -> None:
     register = tmp_path / "erasures.jsonl"
     erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
-    with Session(bank.engine) as session, session.begin():
-        for entity in session.scalars(select(Entity)):
-            entity.created_us += 1
-            entity.erased_us = None
+    with forged(bank.engine) as connection:
+        connection.execute(update(Entity).values(created_us=Entity.created_us + 1, erased_us=None))
     assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
 
 

@@ -29,6 +29,7 @@ from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import Quarter, quarter_named
+from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, revoke_override, roll_back
 from tests.usecases.governed import DAY, NOW, add_entities, document, founded, rows_of, stand
@@ -77,6 +78,9 @@ def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
     change = register_change(engine, ana, "product", "Instant payments.", NOW)
     made = validate_levels(engine, ana, NOW - 90 * DAY, NOW, "the quarter", now_us=NOW + 6, resamples=20)
     sign_off(engine, ben, change.id, made.id, "Nothing changes.", NOW + 7)
+    with forged(engine) as connection:
+        connection.execute(text("DELETE FROM standings"))  # which no assessment made
+    bind_unnamed(engine)
     return three
 
 

@@ -10,6 +10,7 @@ from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow,
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.entity_profile import read_entity
+from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.at_once import put_list_version
@@ -25,7 +26,7 @@ def bank(engine: Engine) -> Bank:
     made = Bank(engine)
     made.put("a")
     made.put("old")
-    with engine.begin() as connection:
+    with forged(engine) as connection:
         connection.execute(text("UPDATE entities SET external_id = :name WHERE external_id = 'old'"), {"name": FORGED})
     return made
 

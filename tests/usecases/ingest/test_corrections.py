@@ -21,7 +21,7 @@ from fivefold.usecases.ingest.transactions import TransactionsTaken, add_transac
 from fivefold.usecases.levels.entity_profile import list_transactions
 from fivefold.usecases.levels.portfolio import transactions_of
 from fivefold.usecases.levels.replay import replay
-from tests.store.audits import forged
+from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -70,6 +70,7 @@ def cash_seen(bank: Bank, name: str = "a") -> str:
 
 def findings(bank: Bank) -> list[str]:
     found: list[Any] = []
+    bind_unnamed(bank.engine)
     verify(bank.engine, found.append)
     return [str(each) for each in found]
 

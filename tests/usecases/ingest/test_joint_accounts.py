@@ -20,6 +20,7 @@ from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.levels.entity_profile import list_transactions, read_entity
 from fivefold.usecases.levels.replay import replay
 from fivefold.usecases.shared.entity_checks import OwnerGiven
+from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -221,6 +222,7 @@ def test_one_owner_is_erased_and_the_account_stays_the_others(bank: Bank, tmp_pa
     bank.wait(1)
     assert erase(bank, "b", tmp_path) == [b, joint]
     findings: list[object] = []
+    bind_unnamed(bank.engine)
     verify(bank.engine, findings.append)
     assert not findings
 

@@ -19,6 +19,7 @@ from fivefold.usecases.levels.clock_repair import look, refuse_future, repair
 from fivefold.usecases.levels.read import Freshness, list_failed, read_level
 from fivefold.usecases.levels.replay import replay
 from fivefold.usecases.monitoring.statistics import PlatformFigures
+from tests.store.audits import bind_unnamed
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -71,6 +72,7 @@ def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(ban
     assert look(bank.engine).ahead == []
     assert list_failed(bank.engine, bank.actor, clock=lambda: bank.now) == []
     assert replay(bank.engine, bank.actor, shown.assessment or "").same
+    bind_unnamed(bank.engine)
     findings: list[object] = []
     assert verify(bank.engine, findings.append).findings == 0, findings
 

@@ -34,7 +34,7 @@ from fivefold.usecases.levels.worker import (
     run_batch,
     work_on,
 )
-from tests.store.audits import forged
+from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -324,6 +324,7 @@ def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> Non
     assert (actor, count) == ("system", 5)
     assert json.loads(details).items() >= {"assessed": 5, "moved": 5}.items()
     problems: list[AuditFinding] = []
+    bind_unnamed(bank.engine)
     verify(bank.engine, problems.append)
     assert not problems
 

@@ -49,6 +49,7 @@ from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
 )
 from fivefold.usecases.monitoring.validate import validate_levels
 from fivefold.usecases.shared.actors import Actor
+from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.planted import day, planted
@@ -245,6 +246,7 @@ def test_both_steps_are_recorded(engine: Engine, ana: Actor, ben: Actor) -> None
     assert told[0] == ("material_change.registered", "member:1", "material change", str(made.id))
     assert told[2] == ("material_change.signed_off", "member:2", "material change", str(made.id))
     assert (details[0]["validation_id"], details[2]["validation_id"]) == (None, run)
+    bind_unnamed(engine)
     assert verify(engine, print).findings == 0
 
 

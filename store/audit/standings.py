@@ -1,0 +1,82 @@
+"""What stands, held against the newest assessment: its content, which is sealed, says where the entity stands by it.
+
+Nothing here begins or ends a transaction.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+from sqlalchemy import Connection, text
+
+COLUMNS: Final = (
+    "version_id",
+    "status",
+    "source",
+    "level",
+    "rules_level",
+    "floor",
+    "hard_floor",
+    "floors_lost",
+    "entered_us",
+    "may_move_down_us",
+    "override_id",
+)
+"""What an assessment says of a standing, in this order; beside it a standing says when it was made last."""
+_KEY: Final = '{"stands": '
+_ROWS_AT_A_TIME: Final = 1_000
+_NEWEST = (
+    "SELECT a.organisation_id, a.entity_id, a.number, a.level AS assessed_level, i.content, e.erased_us,"  # noqa: S608 (our own words)
+    " s.entity_id AS stands, s.number AS names, s.organisation_id AS belongs, s.type_id, e.type_id AS entity_type_id,"
+    f" {', '.join(f's.{name}' for name in COLUMNS)} FROM assessments a"
+    " JOIN (SELECT entity_id, max(number) AS number FROM assessments GROUP BY entity_id) n"
+    " ON n.entity_id = a.entity_id AND n.number = a.number"
+    " LEFT JOIN standings s ON s.entity_id = a.entity_id"
+    " LEFT JOIN assessment_inputs i ON i.entity_id = a.entity_id AND i.number = a.number"
+    " LEFT JOIN entities e ON e.id = a.entity_id WHERE TRUE{of} ORDER BY a.entity_id"
+)
+_WITHOUT_ASSESSMENT = (
+    "SELECT s.organisation_id, s.entity_id FROM standings s WHERE NOT EXISTS"
+    " (SELECT 1 FROM assessments a WHERE a.entity_id = s.entity_id){of} ORDER BY s.entity_id"
+)
+
+Row = Mapping[str, Any]
+
+
+def with_standing(content: str, stands: Sequence[Any]) -> str:
+    """Write into the content of an assessment, a JSON object, where the entity stands by it: the values of `COLUMNS`.
+
+    >>> with_standing('{"inputs": {}}', [1, None])
+    '{"stands": [1,null], "inputs": {}}'
+    """
+    rest = content[1:] if content == "{}" else f", {content[1:]}"
+    return f"{_KEY}{json.dumps(stands, separators=(',', ':'))}{rest}"
+
+
+def standing_in(content: str | None) -> list[Any] | None:
+    """Read where an entity stands by an assessment; None where it was erased, or written before it said so.
+
+    >>> standing_in(with_standing("{}", [1, None]))
+    [1, None]
+    """
+    if content is None or not content.startswith(_KEY):
+        return None
+    read: list[Any] = json.JSONDecoder().raw_decode(content, len(_KEY))[0]
+    return read
+
+
+def newest(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the newest assessment of each entity, with where it stands."""
+    yield from _streamed(connection, _NEWEST, organisation_id, "a.organisation_id")
+
+
+def without_assessment(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the standings of entities that were never assessed."""
+    yield from _streamed(connection, _WITHOUT_ASSESSMENT, organisation_id, "s.organisation_id")
+
+
+def _streamed(connection: Connection, asked: str, organisation_id: int | None, column: str) -> Iterator[Row]:
+    of = "" if organisation_id is None else f" AND {column} = {organisation_id:d}"
+    wanted = text(asked.format(of=of))
+    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
+        yield from cast("Iterator[Row]", rows.mappings())
