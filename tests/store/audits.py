@@ -46,8 +46,12 @@ def fill(engine: Engine, name: str, count: int) -> list[Appended]:
     return made
 
 
-def bind_unnamed(engine: Engine) -> None:
-    """Bind rows that a test wrote by itself, as the call would have that writes such rows: no entry names them yet."""
+def bind_unnamed(engine: Engine) -> int:
+    """Bind rows that a test wrote by itself, as the call would have that writes such rows: no entry names them yet.
+
+    Returns how many entries it appended: one a table and organisation.
+    """
+    appended = 0
     with Session(engine) as session, session.begin():
         named: set[tuple[str, str]] = set()
         for after in session.scalars(text("SELECT after FROM audit_values WHERE after LIKE '%\"rows\"%'")):
@@ -60,6 +64,8 @@ def bind_unnamed(engine: Engine) -> None:
             for of, unnamed in sorted(rows.items()):
                 after = {"rows": {table.name: unnamed}}
                 append(session, entry(of, 0, action="thing.made", after=after, details={}, at_us=now_microseconds()))
+                appended += 1
+    return appended
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class Machine(RuleBasedStateMachine):
                 session.flush()
                 for number in (1, 2):
                     self.versions[self._write_version(session, family, number)] = (name, number)
-        bind_unnamed(self.engine)
+        self.model.audited += bind_unnamed(self.engine)
 
     def _write_version(self, session: Session, family: Family, number: int) -> int:
         document = platform_model.document(family.name, number)
