@@ -234,6 +234,9 @@ class Machine(RuleBasedStateMachine):
     def tag(self, name: str, lasts: int | None) -> None:
         until = None if lasts is None else self.now + lasts
         self._fact(set_tag, name, "watch", until_us=until)
+        live = [end for _, end in self.model.entities[name].tags if end is None or end > self.now]
+        if live and live[0] == until:
+            return  # nothing new, so nothing is stored
         self._end_live(name)
         self.model.entities[name].tags.append((self.now, until))
         self._happened(name, Reason.TAG)
@@ -266,6 +269,8 @@ class Machine(RuleBasedStateMachine):
     @rule(name=ANYBODY, found=st.booleans(), ago=st.sampled_from([0, 0, DAY_US]))
     def screen(self, name: str, found: bool, ago: int) -> None:
         self._fact(add_screening, name, "sanctions", found=found, at_us=self.now - ago)
+        if (self.now - ago, found) in {(at, of_it) for at, _, of_it in self.model.entities[name].screenings}:
+            return  # nothing new, so nothing is stored
         self.model.entities[name].screenings.append((self.now - ago, next(self.numbers), found))
         self._happened(name, Reason.SCREENING)
 
