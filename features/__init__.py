@@ -1,1 +1,1 @@
-"""Histories in, indicators out: one definition for one customer, a file and a data lake."""
+"""Histories in, indicators out: the same definitions for one customer, a file and a data lake."""

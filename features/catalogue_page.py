@@ -1,4 +1,4 @@
-"""The catalogue as a page: docs/indicators.md is generated from the declarations, and tested to be current."""
+"""The catalogue as a page: docs/indicators.md is generated from the declarations; a test keeps it current."""
 
 from itertools import groupby
 from math import isnan
@@ -18,18 +18,18 @@ calendar days are UTC.
 """
 
 
-def empty_text(made: Indicator) -> str:
+def empty_text(indicator: Indicator) -> str:
     """Write the empty value for people."""
-    return "undefined" if isnan(made.empty) else f"{made.empty:g}"
+    return "undefined" if isnan(indicator.empty) else f"{indicator.empty:g}"
 
 
 def catalogue_markdown() -> str:
     """Write the whole catalogue in Markdown, family by family."""
     lines = [_HEAD.format(count=len(CATALOGUE.indicators))]
-    for family, members in groupby(CATALOGUE.indicators, key=lambda made: made.family):
+    for family, members in groupby(CATALOGUE.indicators, key=lambda each: each.family):
         lines += [f"## {family}", "", "| indicator | label | unit | empty | meaning |", "|---|---|---|---|---|"]
         lines += [
-            f"| `{made.name}` | {made.label} | {made.unit} | {empty_text(made)} | {made.meaning} |" for made in members
+            f"| `{each.name}` | {each.label} | {each.unit} | {empty_text(each)} | {each.meaning} |" for each in members
         ]
         lines.append("")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Histories: the one columnar container of transactions behind the doorway."""
+"""Histories: the columnar container of checked transactions, which everything else reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ class Histories:
         category: m codes, 0 API and 1 WEB.
         created: m moments of account creation as the row states them, microseconds.
         base: code of the base currency.
-        absent: columns that the source lacks, of `features.schema.ABSENT`, or whose content is not looked at.
-        unknown_from: n x 3 moments (microseconds) from which on an indicator that reads the balance, the category or
-            the creation (`features.schema.NULLABLE`) is undefined, as a row of then does not say it; None where all
-            rows say all of it.
+        absent: columns of `features.schema.ABSENT` that the source lacks, or whose content is not read.
+        unknown_from: n x 3 moments (microseconds) of the first row that lacks a balance, a category or a creation
+            (`features.schema.NULLABLE`): an indicator that reads it is undefined from then on. None where no row lacks
+            any.
     """
 
     user_ids: pa.Array
@@ -50,12 +50,12 @@ class Histories:
 
     @property
     def customers(self) -> int:
-        """How many customers there are."""
+        """Number of customers."""
         return len(self.offsets) - 1
 
     @property
     def rows(self) -> int:
-        """How many transactions there are."""
+        """Number of transactions."""
         return len(self.time)
 
     def select(self, first: int, last: int) -> "Histories":
@@ -98,15 +98,15 @@ class Histories:
 
     def position(self, user_id: str) -> int | None:
         """Find a customer's position; None where there is no such customer."""
-        found = self.user_ids.index(pa.scalar(user_id, self.user_ids.type)).as_py()
-        return None if found < 0 else int(found)
+        position = self.user_ids.index(pa.scalar(user_id, self.user_ids.type)).as_py()
+        return None if position < 0 else int(position)
 
 
-def gaps(histories: Histories, as_of: int, columns: Sequence[str] = NULLABLE) -> list[str]:
-    """Say which of the columns rows up to *as_of* (microseconds) lack, of how many customers, and name one such row."""
+def missing_values(histories: Histories, as_of: int, columns: Sequence[str] = NULLABLE) -> list[str]:
+    """Write for each column that rows up to *as_of* (microseconds) lack: of how many customers, and one such row."""
     if histories.unknown_from is None:
         return []
-    said = []
+    notes = []
     for name in columns:
         moments = histories.unknown_from[:, NULLABLE.index(name)]
         lacking = np.flatnonzero(moments <= as_of)
@@ -114,15 +114,15 @@ def gaps(histories: Histories, as_of: int, columns: Sequence[str] = NULLABLE) ->
             first = int(lacking[0])
             of = "1 customer" if len(lacking) == 1 else f"{len(lacking):,} customers"
             row = f"{histories.user_ids[first].as_py()!r} at {day_text(int(moments[first]))}"
-            said.append(f"{name} is missing in rows of {of}, such as that of {row}")
-    return said
+            notes.append(f"{name} is missing in rows of {of}, such as that of {row}")
+    return notes
 
 
 def concatenate(parts: list[Histories]) -> Histories:
     """Join batches of different customers, all in one base currency, into one container.
 
-    The parts must not be empty, no customer may be in two of them, and all lack the same columns; the stream that made
-    them sees to that.
+    No part may be empty, no customer may be in two parts, and all parts must lack the same columns;
+    `features.reading.sources.stream_histories` ensures that.
     """
     ends = np.cumsum([part.rows for part in parts])
     starts = np.concatenate([[0], ends[:-1]])

@@ -11,16 +11,15 @@ import numpy.typing as npt
 
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue
-from fivefold.features.catalogue.kernel import Walk, compiled
+from fivefold.features.catalogue.kernel import Walk, compile_walk
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicators import CATALOGUE
-from fivefold.features.numba_cache import compiled_loops
+from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops as column_loops
-from fivefold.features.reading import time_loops
-from fivefold.features.request_body import scan_loops as json_loops
+from fivefold.features.request_body import body_loops
 
 _CUSTOMERS_A_THREAD = 2_000
-"""Below this a second thread costs more than it gives."""
+"""With fewer customers a second thread costs more time than it saves."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Snapshots:
 
     Attributes:
         values: n x k x F indicators, columns in the order of the whole catalogue; NaN where undefined.
-        seen: n x k rows that each customer had by then; 0 where there was none yet.
+        seen: n x k, the rows of each customer up to that moment.
     """
 
     values: npt.NDArray[np.float64]
@@ -39,20 +38,20 @@ class Snapshots:
 def snapshots(histories: Histories, as_ofs: Integers, walk: Walk | None = None) -> Snapshots:
     """Compute every indicator of every customer at each of k moments (microseconds).
 
-    *walk* is by default the compiled catalogue; the interpreted one and the bounds-checked one give the same bits.
+    *walk* is by default the compiled catalogue; tests pass an interpreted or bounds-checked one.
     """
     shape = (histories.customers, len(as_ofs))
     values = np.empty((*shape, len(CATALOGUE.indicators)))
     seen = np.empty(shape, dtype=np.int64)
-    used = walk or warm()
+    walk = walk or warm()
     as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
     bounds = _shares(histories)
     if len(bounds) == 2:
-        _walk(used, histories, as_ofs, values, seen)
+        _walk(walk, histories, as_ofs, values, seen)
     else:
         with ThreadPoolExecutor(len(bounds) - 1) as pool:
             walks = [
-                pool.submit(_walk, used, histories.select(first, last), as_ofs, values[first:last], seen[first:last])
+                pool.submit(_walk, walk, histories.select(first, last), as_ofs, values[first:last], seen[first:last])
                 for first, last in pairwise(bounds)
             ]
         for walk_of_part in walks:
@@ -62,43 +61,43 @@ def snapshots(histories: Histories, as_ofs: Integers, walk: Walk | None = None) 
     return Snapshots(values, seen)
 
 
-def indicators(histories: Histories, as_of: int) -> tuple[Floats, Integers]:
-    """Compute the n x F indicators at one moment (microseconds), and how many rows each customer had by then."""
-    taken = snapshots(histories, np.array([as_of], dtype=np.int64))
-    return taken.values[:, 0, :], taken.seen[:, 0]
+def indicator_matrix(histories: Histories, as_of: int) -> tuple[Floats, Integers]:
+    """Compute the n x F indicators at one moment (microseconds), and the rows of each customer up to it."""
+    at_moment = snapshots(histories, np.array([as_of], dtype=np.int64))
+    return at_moment.values[:, 0, :], at_moment.seen[:, 0]
 
 
 @lru_cache(maxsize=1)
 def warm() -> Walk:
     """Load the compiled catalogue and loops, or compile them: seconds once a machine, so call it at start."""
-    for loops in (column_loops, time_loops, json_loops):
-        compiled_loops(loops)
-    return compiled(CATALOGUE)
+    for loops in (column_loops, body_loops):
+        compile_loops(loops)
+    return compile_walk(CATALOGUE)
 
 
 def catalogue(absent: tuple[str, ...] = ()) -> Catalogue:
-    """Give the catalogue whose columns the matrix has; without those that read a balance, where that is *absent*."""
+    """Give the catalogue of a matrix; without the indicators that read a balance, where balances are *absent*."""
     return _without_balance() if c.BALANCE in absent else CATALOGUE
 
 
-def columns_of(matrix: Floats, absent: tuple[str, ...]) -> Floats:
-    """Take the columns of `catalogue(absent)` out of a matrix that has all of them, in its last axis."""
+def select_columns(matrix: Floats, absent: tuple[str, ...]) -> Floats:
+    """Select the columns of `catalogue(absent)` from a matrix that has all columns, in its last axis."""
     return matrix[..., ~_readers(c.BALANCE)] if c.BALANCE in absent else matrix
 
 
 @lru_cache(maxsize=1)
 def _without_balance() -> Catalogue:
-    return Catalogue(tuple(made for made in CATALOGUE.indicators if not made.reads(c.BALANCE)))
+    return Catalogue(tuple(each for each in CATALOGUE.indicators if not each.reads(c.BALANCE)))
 
 
 @lru_cache(maxsize=len(c.NULLABLE))
 def _readers(column: str) -> npt.NDArray[np.bool_]:
     """Mark the indicators that read a column."""
-    return np.array([made.reads(column) for made in CATALOGUE.indicators])
+    return np.array([each.reads(column) for each in CATALOGUE.indicators])
 
 
 def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers) -> None:
-    """Put NaN where an indicator reads what a row up to its as-of does not say."""
+    """Put NaN where an indicator reads a value that some row up to its as-of lacks."""
     for place, column in enumerate(c.NULLABLE):
         unknown = unknown_from[:, place, None] <= as_ofs
         if unknown.any():
@@ -122,7 +121,7 @@ def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: I
 
 
 def _shares(histories: Histories) -> list[int]:
-    """Cut the customers into as many parts of about equally many rows as there are processors."""
+    """Cut the customers into parts of about equally many rows, one for each processor."""
     if histories.customers < _CUSTOMERS_A_THREAD:
         return [0, histories.customers]
     threads = min(os.cpu_count() or 1, 1 + histories.customers // _CUSTOMERS_A_THREAD)

@@ -17,12 +17,12 @@ OPTIONAL: Final = (STATE, TRANSACTION_ID)
 COLUMNS: Final = (*REQUIRED, *OPTIONAL)
 
 ABSENT: Final = (BALANCE, CURRENCY, CATEGORY, CREATED)
-"""Columns that a file may lack. Indicators of balances are then undefined; the others are completed: the currency is
-the base, the category is WEB, and an account was created with its first row."""
+"""Columns that a file may lack. Indicators of balances are then undefined. The other columns get defaults: the base
+currency, the category WEB, and for the creation of an account the time of its first row."""
 NULLABLE: Final = (BALANCE, CATEGORY, CREATED)
-"""Columns of which a stored transaction may say nothing."""
+"""Columns that a stored transaction may lack."""
 
-# What a row is to the indicators. Plain integers: the kernel freezes them when it compiles.
+# The kind of a row, as indicators read it. Plain integers: the kernel freezes them when it compiles.
 NOTHING: Final = 0
 """A settled row that moves no money."""
 DEPOSIT: Final = 1
@@ -30,7 +30,7 @@ WITHDRAWAL: Final = 2
 PENDING_ROW: Final = 3
 FAILED_ROW: Final = 4
 
-# What a state means. Absent: success is inferred from the sign, so the row is settled.
+# The meaning of a state. A row without a state counts as settled.
 SETTLED: Final = 0
 PENDING: Final = 1
 FAILED: Final = 2
@@ -48,7 +48,7 @@ STATES: Final = {
 CATEGORIES: Final = {"API": 0, "WEB": 1}
 
 LARGEST_MAGNITUDE: Final = 1e15
-"""Largest amount or balance taken, in the transaction's currency: beyond it cents are lost in 64-bit floats."""
+"""Largest amount or balance accepted, in the transaction's currency: beyond it 64-bit floats lose cents."""
 
 ROWS_SORTED_IN_MEMORY: Final = 5_000_000
 """Most rows that are sorted in memory; larger files must come grouped by customer."""

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.reading.string_columns import fast
+from fivefold.features.reading.fast_columns import column_loops
 
 BUCKETS = 10
 """Parts of about equally many reference customers; one more bucket, the first, holds undefined values."""
@@ -58,7 +58,7 @@ class DriftReference:
             raise ValueError(
                 f"the counts are {counts.shape} and the indicators {matrix.shape}; the reference is {shape}"
             )
-        fast().count_buckets(np.ascontiguousarray(matrix), scores, self.edges, counts)
+        column_loops().count_buckets(np.ascontiguousarray(matrix), scores, self.edges, counts)
 
     def empty(self) -> Integers:
         """Give counts of 0 in the shape of the reference."""

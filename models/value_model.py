@@ -21,7 +21,7 @@ from fivefold.domain.money import RateTable
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
 from fivefold.features.catalogue.indicator import Catalogue
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.indicator_matrix import catalogue, columns_of, indicators
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
 from fivefold.features.schema import NULLABLE
 from fivefold.models.curve import ScoreCurve, score_at
 from fivefold.models.drift import DriftReference
@@ -119,8 +119,8 @@ class ValueModel:
 
         Rows within the settlement lag before the moment do not count.
         """
-        matrix, row_counts = indicators(histories, as_of - self.settlement_lag_us)
-        return columns_of(matrix, self.absent), row_counts
+        matrix, row_counts = indicator_matrix(histories, as_of - self.settlement_lag_us)
+        return select_columns(matrix, self.absent), row_counts
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.settings import read_settings
-from fivefold.features.request_body.shape import shape_of
+from fivefold.features.request_body.body import measure_body
 from fivefold.serving.access_log import AccessLog
 from fivefold.serving.authentication import Gatekeeper
 from fivefold.serving.champion.drift_counter import Counter
@@ -167,7 +167,7 @@ class Fivefold:
         LEDGER.start()
         COUNTER.start()
         HOLDER.start()
-        shape_of(b"[]")  # loads, or compiles, what counts a body before it is read
+        measure_body(b"[]")  # loads, or compiles, what counts a body before it is read
         document()  # kept from here on: it takes a second, for which requests would wait
         # What is there now stays: the collector need not look at it again, which took the long tail away.
         gc.collect()

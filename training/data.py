@@ -14,7 +14,7 @@ from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
 from fivefold.domain.errors import NotEnoughData
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.indicator_matrix import catalogue, columns_of, snapshots
+from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.features.reading.paths import MappedFile, suffix_of
 from fivefold.features.reading.sources import read_ahead, stream_histories
 from fivefold.features.reading.tables import Source, parquet_files
@@ -219,7 +219,7 @@ def learning_rows(portfolio: Portfolio, dates: Dates, config: TrainingConfig, ov
         taken = snapshots(part, seen)
         known = taken.seen > 0
         start, end = end, end + int(known.sum())
-        matrix[start:end] = columns_of(taken.values[known], overview.absent)
+        matrix[start:end] = select_columns(taken.values[known], overview.absent)
         of_windows = realised_values(part, dates.training, dates.horizon_days, config.value)
         values[start:end] = of_windows[known]
         as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]

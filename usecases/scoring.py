@@ -14,7 +14,7 @@ from fivefold.features.reading.columns import Findings
 from fivefold.features.reading.fast_columns import as_arrow
 from fivefold.features.reading.tables import table_from_rows
 from fivefold.features.reading.validate import Doorway
-from fivefold.features.request_body.scan import Scanned
+from fivefold.features.request_body.body import BodyColumns
 from fivefold.models.explain import Explanations, explain
 from fivefold.models.reach import HistoryReach, history_reaches
 from fivefold.models.value_model import Scores, ValueModel
@@ -54,14 +54,14 @@ class Checked:
 
 
 def score_rows(
-    model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int, explained: bool
+    model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int, explained: bool
 ) -> Answer:
     """Score the customers of a request: `check_rows`, then `score_checked`."""
     return score_checked(model, check_rows(model, rows, as_of=as_of, now=now), explained=explained)
 
 
 def check_rows(
-    model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int
+    model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int
 ) -> Checked:
     """Check the rows of a request, which takes a small part of the time that scoring them does.
 
@@ -77,7 +77,7 @@ def check_rows(
         findings.raise_if_any()
     latest = now + CLOCK_SLACK_US if as_of is None else None
     doorway = Doorway(model.rates, latest=latest, created_slack_us=DAY_US, absent=model.absent)
-    source = rows.columns if isinstance(rows, Scanned) else table_from_rows(rows, findings)
+    source = rows.columns if isinstance(rows, BodyColumns) else table_from_rows(rows, findings)
     histories = doorway.checked(source, findings)
     if as_of is None:
         histories = replace(histories, time=np.minimum(histories.time, now))
@@ -102,12 +102,14 @@ def score_checked(model: ValueModel, checked: Checked, *, explained: bool) -> An
 
 
 def _unseen(
-    rows: Scanned | Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int, lag_us: int
+    rows: BodyColumns | Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int, lag_us: int
 ) -> DataNotValid:
     """Name each customer who has no row by the as-of, at the customer's first row."""
     first: dict[str, int] = {}
     user_ids = (
-        as_arrow(rows.columns[c.USER_ID]).to_pylist() if isinstance(rows, Scanned) else [row[c.USER_ID] for row in rows]
+        as_arrow(rows.columns[c.USER_ID]).to_pylist()
+        if isinstance(rows, BodyColumns)
+        else [row[c.USER_ID] for row in rows]
     )
     for number, user_id in enumerate(user_ids):
         first.setdefault(user_id, number)

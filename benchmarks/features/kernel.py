@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.features.plan import Plan
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.indicator_matrix import catalogue, indicators, warm
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix, warm
 from fivefold.features.reading.sources import read_ahead, stream_histories
 
 Block = tuple[pa.Array, Floats, Integers]
@@ -45,7 +45,7 @@ def as_arrow(result: list[Block] | int) -> pa.Table:
 
 def _blocks(plan: Plan) -> Iterator[Block]:
     for histories in read_ahead(stream_histories(Path(plan.path), plan.rates)):
-        values, seen = indicators(histories, plan.as_of)
+        values, seen = indicator_matrix(histories, plan.as_of)
         yield histories.user_ids, values, seen
 
 

@@ -30,7 +30,7 @@ from benchmarks.serving.rows import AS_OF, AS_OF_US, ROWS, customer
 from fivefold.cli.demo.sample import any_port
 from fivefold.cli.terminal import open_registry
 from fivefold.domain.settings import read_settings
-from fivefold.features.indicator_matrix import indicators
+from fivefold.features.indicator_matrix import indicator_matrix
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import explain
 from fivefold.store.accounts.plans import read_plans
@@ -107,7 +107,7 @@ def log_booster(folder: Path) -> tuple[str, bytes]:
     """Save the champion's booster in MLflow's own flavour; give its folder, and a body of ready-made features."""
     model = open_registry().load_champion()
     histories = read_histories(customer(ROWS), model.rates)
-    matrix, _ = indicators(histories, AS_OF_US)
+    matrix, _ = indicator_matrix(histories, AS_OF_US)
     target = folder / "booster"
     mlflow.lightgbm.save_model(model.booster, str(target), pip_requirements=["lightgbm"])
     frame = pd.DataFrame(matrix, columns=list(model.indicators)).fillna(0.0)  # JSON has no NaN
@@ -119,7 +119,7 @@ def log_booster(folder: Path) -> tuple[str, bytes]:
 def explanation_ms() -> float:
     """Milliseconds that one customer's explanation takes in-process, median of 300."""
     model = open_registry().load_champion()
-    matrix, _ = indicators(read_histories(customer(ROWS), model.rates), AS_OF_US)
+    matrix, _ = indicator_matrix(read_histories(customer(ROWS), model.rates), AS_OF_US)
     times = []
     for _ in range(300):
         begun = perf_counter()

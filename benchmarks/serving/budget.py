@@ -19,10 +19,10 @@ from benchmarks.serving.rows import AS_OF_US, ROWS, customer
 from fivefold.cli.terminal import open_registry
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.settings import Limits
-from fivefold.features.indicator_matrix import indicators
+from fivefold.features.indicator_matrix import indicator_matrix
 from fivefold.features.reading.columns import Findings
 from fivefold.features.reading.validate import Doorway
-from fivefold.features.request_body.scan import Scanned
+from fivefold.features.request_body.body import BodyColumns
 from fivefold.serving.v4.contract import ROWS as ORDINARY
 from fivefold.serving.v4.contract import read_rows, written
 from fivefold.store.accounts.plans import read_plans
@@ -50,10 +50,10 @@ def stages() -> dict[str, float]:
     model = open_registry().load_champion()
     body = json.dumps(customer(ROWS)).encode()
     rows = read_rows(body, Limits())
-    assert isinstance(rows, Scanned)
+    assert isinstance(rows, BodyColumns)
     doorway = Doorway(model.rates, created_slack_us=DAY_US)
     histories = doorway.checked(rows.columns, Findings())
-    matrix, _ = indicators(histories, AS_OF_US)
+    matrix, _ = indicator_matrix(histories, AS_OF_US)
     answer = score_rows(model, rows, as_of=AS_OF_US, now=AS_OF_US, explained=False)
     counts = model.reference.empty()
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def stages() -> dict[str, float]:
             "pydantic, were the body not plain": microseconds(lambda: ORDINARY.validate_json(body)),
             "scan of the body": microseconds(lambda: read_rows(body, Limits())),
             "doorway": microseconds(lambda: doorway.checked(rows.columns, Findings())),
-            "kernel": microseconds(lambda: indicators(histories, AS_OF_US)),
+            "kernel": microseconds(lambda: indicator_matrix(histories, AS_OF_US)),
             "prediction, score and segment": microseconds(lambda: model.scores(matrix)),
             "charge, alone in its commit": microseconds(lambda: charge_all(till, [cost])),
             "charge, one of eight in a commit": microseconds(lambda: charge_all(till, [cost] * 8)) / 8,

@@ -15,7 +15,7 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features.histories import Floats, Histories
-from fivefold.features.indicator_matrix import indicators, warm
+from fivefold.features.indicator_matrix import indicator_matrix, warm
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.estimator import expected_value
@@ -76,7 +76,7 @@ def measure(histories: Histories, rows: LearningRows, dates: Dates, config: Trai
 def sent_days(histories: Histories, as_of: int, days: int | None) -> Sent:
     """Give the indicators of those who have a row in the last so many days; of all where it is None."""
     kept = histories if days is None else cut_short(histories, as_of - days * DAY_US)
-    matrix, seen = indicators(kept, as_of)
+    matrix, seen = indicator_matrix(kept, as_of)
     return Sent(seen > 0, matrix[seen > 0])
 
 

@@ -19,7 +19,7 @@ from fivefold.domain.counts import counted
 from fivefold.domain.errors import ConfigError, LayoutError, problem_lines
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
-from fivefold.features.reading.csv_file import csv_parts, frame_of, torn_frame
+from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
 from fivefold.risk.facts.fields import entities_from_rows
@@ -126,7 +126,7 @@ def read_linked(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
 
 def _read_csv(path: Path, rename: Rename) -> pl.DataFrame:
     parts = list(csv_parts(path))
-    sound = _with_entity(rename(pl.concat([frame_of(part.table, path) for part in parts])), path)
+    sound = _with_entity(rename(pl.concat([csv_frame(part.table, path) for part in parts])), path)
     rows = [row for part in parts for row in part.torn]
     if not rows:
         return sound

@@ -75,8 +75,8 @@ class ValueSide:
     def _computed(
         self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute, needs: Needs
     ) -> pl.DataFrame:
-        from fivefold.features.histories import gaps  # noqa: PLC0415 (heavy to import)
-        from fivefold.features.reading.row_selection import sound_histories  # noqa: PLC0415 (heavy to import)
+        from fivefold.features.histories import missing_values  # noqa: PLC0415 (heavy to import)
+        from fivefold.features.reading.row_selection import readable_histories  # noqa: PLC0415 (heavy to import)
 
         seen = rows
         if DATE in rows.columns:
@@ -90,8 +90,8 @@ class ValueSide:
             seen = seen.filter(pl.col(NOT_READ).is_null() & ~pl.col(USER_ID).is_in(list(unread)))
         columns, absent, unknown = needs
         text = suffix_of_name(path) == ".csv"
-        histories, wrong = sound_histories(seen, rates, str(path), text=text, absent=absent)
-        for gap in gaps(histories, self.as_of, columns):
+        histories, wrong = readable_histories(seen, rates, str(path), text=text, absent=absent)
+        for gap in missing_values(histories, self.as_of, columns):
             warn(f"{gap}; {unknown}")
         reasons = {**wrong, **unread}
         made = compute(histories, self.as_of)

@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing, require_folder
-from fivefold.features.reading.formulas import inert_frame
+from fivefold.features.reading.formulas import escape_formulas_of_frame
 
 Write = Callable[[pl.DataFrame], None]
 
@@ -52,7 +52,7 @@ def _csv(path: Path) -> Iterator[Write]:
     with path.open("wb") as file:
 
         def write(table: pl.DataFrame) -> None:
-            inert_frame(table).write_csv(file, include_header=file.tell() == 0)
+            escape_formulas_of_frame(table).write_csv(file, include_header=file.tell() == 0)
 
         yield write
 

@@ -30,7 +30,7 @@ ARGUMENTS: Final = (
     "window_start",  # moment that opens the window, itself outside
     "as_of",  # microseconds
 )
-"""What a function may name as its parameters; the columns end at as-of, so nothing later can be seen."""
+"""The parameters that a function may have; the columns end at as-of, so it cannot read anything later."""
 
 _ARGUMENT_OF: Final = {columns.BALANCE: "balance", columns.CATEGORY: "category", columns.CREATED: "created"}
 
@@ -51,7 +51,7 @@ class Indicator:
         meaning: one sentence for people.
         empty: its value for a history without rows: 0 for a sum of nothing, NaN for a mean of nothing.
         window_days: length of the window (as-of - window, as-of]; None for all history.
-        function: computes it from what its parameters name.
+        function: computes it from the arguments named by its parameters.
         constants: further arguments, by name.
         label: a few words for a picture, where the meaning would be too long.
     """
@@ -68,15 +68,15 @@ class Indicator:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """What the function names, in its order."""
+        """The names of the function's parameters, in order."""
         return tuple(inspect.signature(self.function).parameters)
 
     def reads(self, column: str) -> bool:
-        """Tell whether its value depends on a column that rows may leave out, by the name of `features.schema`."""
+        """Tell whether its value depends on a column of `features.schema.NULLABLE`."""
         return _ARGUMENT_OF[column] in self.parameters
 
     def declared(self) -> dict[str, Any]:
-        """Give what defines its value, for the fingerprint: everything but its wording."""
+        """Give everything that defines its value, for the fingerprint: all fields but its wording."""
         return {
             "name": self.name,
             "unit": self.unit,
@@ -98,11 +98,11 @@ class Catalogue:
         """The column names, in order."""
         return tuple(indicator.name for indicator in self.indicators)
 
-    @cached_property  # of the code that was loaded, whatever becomes of its files
+    @cached_property  # of the loaded code, even if its files change later
     def fingerprint(self) -> str:
         """SHA-256 over the declarations, the functions' code and the code they share; comments do not count."""
         declared = [indicator.declared() for indicator in self.indicators]
-        code = [source_of(module) for module in self.modules]
+        code = [code_of(module) for module in self.modules]
         return hashlib.sha256(json.dumps([code, declared], sort_keys=True).encode()).hexdigest()
 
     @property
@@ -132,15 +132,15 @@ def indicator(
 ) -> Callable[[Function], Function]:
     """Declare a function as indicators: one for each window and each variant of its constants.
 
-    *label* says in a few words what the docstring's first line says in a sentence; without one it is the sentence.
-    *name*, *label* and the docstring's first line may name `{window}` and the constants; the family is the module's
+    *label* is a short form of the docstring's first line, which stands in for it where there is none.
+    *name*, *label* and the docstring's first line may contain `{window}` and the constants; the family is the module's
     name.
 
     >>> @indicator("event_count_{window}", unit="count", empty=0.0, windows=(30, None), family="volume")
     ... def event_count(time, first_row):
     ...     \"\"\"Number of events {window}.\"\"\"
     ...     return float(len(time) - first_row)
-    >>> [made.name for made in event_count.indicators]
+    >>> [each.name for each in event_count.indicators]
     ['event_count_30d', 'event_count_all']
     """
 
@@ -149,8 +149,8 @@ def indicator(
         template = Indicator(
             name, family or function.__module__.rsplit(".", 1)[-1], unit, wording, empty, None, function, label=label
         )
-        made = [_instance(template, days, variant) for days in windows for variant in variants]
-        function.indicators = tuple(made)  # type: ignore[attr-defined]  # where `collect` finds them
+        declared = [_instance(template, days, variant) for days in windows for variant in variants]
+        function.indicators = tuple(declared)  # type: ignore[attr-defined]  # where `collect` finds them
         return function
 
     return declare
@@ -158,31 +158,31 @@ def indicator(
 
 def collect(*modules: Any) -> Catalogue:
     """Gather the indicators that *modules* declare, in the order of their lines; ConfigError for a wrong one."""
-    found = [
-        made
+    indicators = [
+        each
         for module in modules
         for function in vars(module).values()
         if callable(function) and getattr(function, "__module__", "") == module.__name__
-        for made in getattr(function, "indicators", ())
+        for each in getattr(function, "indicators", ())
     ]
-    for made in found:
-        _check(made)
-    names = [made.name for made in found]
+    for each in indicators:
+        _check(each)
+    names = [each.name for each in indicators]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"declared more than once: {', '.join(twice)}")
-    functions = {made.function.__name__: made.function for made in found}
-    for made in found:
-        other = functions[made.function.__name__]
-        if other is not made.function:
+    functions = {each.function.__name__: each.function for each in indicators}
+    for each in indicators:
+        other = functions[each.function.__name__]
+        if other is not each.function:
             raise ConfigError(
-                f"{made.function.__module__} and {other.__module__} both have a function {other.__name__}; "
+                f"{each.function.__module__} and {other.__module__} both have a function {other.__name__}; "
                 "the kernel knows each by its name, so it must be the only one of that name"
             )
-    return Catalogue(tuple(found))
+    return Catalogue(tuple(indicators))
 
 
-def source_of(thing: Any) -> str:
+def code_of(thing: Any) -> str:
     """Give the code of a function or module, without its comments, docstrings, decorators and layout."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
     for node in ast.walk(tree):
@@ -212,12 +212,12 @@ def _instance(template: Indicator, days: int | None, variant: Mapping[str, float
     )
 
 
-def _check(made: Indicator) -> None:
-    unknown = [name for name in made.parameters if name not in ARGUMENTS and name not in dict(made.constants)]
+def _check(indicator: Indicator) -> None:
+    unknown = [name for name in indicator.parameters if name not in ARGUMENTS and name not in dict(indicator.constants)]
     if unknown:
-        raise ConfigError(f"indicator {made.name} asks for {', '.join(unknown)}; there are {', '.join(ARGUMENTS)}")
-    for what, value, allowed in (("family", made.family, FAMILIES), ("unit", made.unit, UNITS)):
+        raise ConfigError(f"indicator {indicator.name} asks for {', '.join(unknown)}; there are {', '.join(ARGUMENTS)}")
+    for what, value, allowed in (("family", indicator.family, FAMILIES), ("unit", indicator.unit, UNITS)):
         if value not in allowed:
-            raise ConfigError(f"indicator {made.name} has the {what} {value!r}; allowed: {', '.join(allowed)}")
-    if not made.meaning.endswith("."):
-        raise ConfigError(f"indicator {made.name} has no meaning: its docstring's first line must be a sentence")
+            raise ConfigError(f"indicator {indicator.name} has the {what} {value!r}; allowed: {', '.join(allowed)}")
+    if not indicator.meaning.endswith("."):
+        raise ConfigError(f"indicator {indicator.name} has no meaning: its docstring's first line must be a sentence")

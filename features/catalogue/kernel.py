@@ -12,38 +12,34 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numba
-import numpy as np
-
 from fivefold.domain.clock import DAY_US
-from fivefold.features.catalogue import statistics
 from fivefold.features.catalogue.indicator import Catalogue, Indicator
-from fivefold.features.numba_cache import module_of
+from fivefold.features.numba_cache import cached_module
 
 Walk = Callable[..., None]
 """(offsets, time, amount, balance, kind, currency, category, created, as_ofs, out, seen) -> None."""
 
 _BEGINNING_OF_TIME = -(1 << 62)
-"""Opens the window of all history: before every moment that the doorway takes, and far from overflow."""
+"""Opens the window of all history: before every moment that `TransactionReader` accepts, and far from overflow."""
 
 _LIBRARIES = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
-"""Where Python and installed libraries are; of these the versions of Numba and NumPy decide."""
+"""The folders of Python and of installed libraries; their code counts by the versions of Numba and NumPy alone."""
 
 _COLUMNS = ("time", "amount", "balance", "kind", "currency", "category", "created")
-_SIGNATURE = (
+SIGNATURE = (
     "void(Array(int64,1,'C',True), Array(int64,1,'C',True), Array(float64,1,'C',True), Array(float64,1,'C',True), "
     "Array(int8,1,'C',True), Array(int16,1,'C',True), Array(int8,1,'C',True), Array(int64,1,'C',True), "
     "Array(int64,1,'C',True), float64[:,:,::1], int64[:,::1])"
 )
-"""One signature for everyone; read-only arrays, so that no caller's arrays ask for another compilation."""
+"""One signature for all callers; with read-only arrays, so that no caller causes another compilation."""
 
 
 def walk_source(catalogue: Catalogue) -> str:
     """Write the walk: for each customer and as-of, every indicator in the catalogue's order.
 
-    `seen` is how many rows the customer had by then; where it is 0, every indicator has its empty value.
+    `seen` counts the customer's rows up to the as-of; where it is 0, every indicator has its empty value.
     """
-    windows = sorted({made.window_days for made in catalogue.indicators if made.window_days is not None})
+    windows = sorted({each.window_days for each in catalogue.indicators if each.window_days is not None})
     lines = [
         f"def walk(offsets, {', '.join(_COLUMNS)}, as_ofs, out, seen):",
         "    longest = 0",
@@ -65,65 +61,36 @@ def walk_source(catalogue: Catalogue) -> str:
     for days in windows:
         lines.append(f"            start_{days} = as_of - {days * DAY_US}")
         lines.append(f"            first_{days} = rows_until(time_, 0, len(time_), start_{days})")
-    for number, made in enumerate(catalogue.indicators):
-        lines.append(f"            out[c, s, {number}] = {made.function.__name__}({_call(made)})")
+    for number, indicator in enumerate(catalogue.indicators):
+        lines.append(f"            out[c, s, {number}] = {indicator.function.__name__}({_arguments(indicator)})")
     return "\n".join(lines) + "\n"
 
 
-def compiled(catalogue: Catalogue, *, checked: bool = False) -> Walk:
-    """Compile the walk, or load it from the cache; *checked* builds with bounds checks, uncached, for tests.
+def compile_walk(catalogue: Catalogue) -> Walk:
+    """Compile the walk, or load it from the cache.
 
-    It takes seconds the first time on a machine and is never to happen inside a request: call it at start.
+    It takes seconds the first time on a machine and must never happen inside a request: call it at start.
     """
-    if checked:
-        return _bounds_checked(catalogue)
     walk: Walk = _cached_module(catalogue).walk
     return walk
 
 
-def interpreted(catalogue: Catalogue) -> Walk:
-    """Give the same walk without compilation: slow, for tests, coverage and the debugger."""
-    return _execute(catalogue, lambda function: function)
-
-
-def _call(made: Indicator) -> str:
-    window = "all" if made.window_days is None else str(made.window_days)
-    constants = dict(made.constants)
-    spelled = {"as_of": "as_of", "first_row": f"first_{window}", "window_start": f"start_{window}"}
+def _arguments(indicator: Indicator) -> str:
+    window = "all" if indicator.window_days is None else str(indicator.window_days)
+    constants = dict(indicator.constants)
+    variables = {"as_of": "as_of", "first_row": f"first_{window}", "window_start": f"start_{window}"}
     return ", ".join(
-        repr(constants[name]) if name in constants else spelled.get(name, f"{name}_") for name in made.parameters
+        repr(constants[name]) if name in constants else variables.get(name, f"{name}_") for name in indicator.parameters
     )
 
 
-def _functions(catalogue: Catalogue) -> dict[str, Callable[..., Any]]:
-    return {made.function.__name__: made.function for made in catalogue.indicators}
-
-
-def _execute(catalogue: Catalogue, build: Callable[[Callable[..., Any]], Any]) -> Walk:
-    names: dict[str, Any] = {name: build(function) for name, function in _functions(catalogue).items()}
-    names |= {"np": np, "rows_until": statistics.rows_until, "fill_decay": statistics.fill_decay}
-    exec(compile(walk_source(catalogue), "<walk>", "exec"), names)  # noqa: S102  (our own text, from above)
-    walk: Walk = build(names["walk"])
-    return walk
-
-
-def _bounds_checked(catalogue: Catalogue) -> Walk:
-    """Compile at once, under Numba's switch: its option alone would leave the shared helpers unchecked."""
-    walk: Any = _execute(catalogue, numba.njit(boundscheck=True, nogil=True))
-    config: Any = numba.config
-    before = config.BOUNDSCHECK
-    config.BOUNDSCHECK = 1
-    try:
-        walk.compile(_SIGNATURE)
-    finally:
-        config.BOUNDSCHECK = before
-    walk.disable_compile()
-    checked: Walk = walk
-    return checked
+def functions_of(catalogue: Catalogue) -> dict[str, Callable[..., Any]]:
+    """Give the indicators' functions by the names that the walk calls them by."""
+    return {indicator.function.__name__: indicator.function for indicator in catalogue.indicators}
 
 
 def _cached_module(catalogue: Catalogue) -> ModuleType:
-    return module_of("kernel", _module_source(catalogue), _sources(catalogue))
+    return cached_module("kernel", _module_source(catalogue), _sources(catalogue))
 
 
 def _sources(catalogue: Catalogue) -> tuple[str, ...]:
@@ -133,14 +100,14 @@ def _sources(catalogue: Catalogue) -> tuple[str, ...]:
 
 def _depended_on(catalogue: Catalogue) -> list[ModuleType]:
     """List the catalogue's modules and all that they import, directly or not, but for installed libraries."""
-    found: dict[str, ModuleType] = {}
+    modules: dict[str, ModuleType] = {}
     waiting = list(catalogue.modules)
     while waiting:
         module = waiting.pop()
-        if module.__name__ not in found and _is_ours(module):
-            found[module.__name__] = module
+        if module.__name__ not in modules and _is_ours(module):
+            modules[module.__name__] = module
             waiting += [sys.modules[name] for name in _imports(module) if name in sys.modules]
-    return [found[name] for name in sorted(found)]
+    return [modules[name] for name in sorted(modules)]
 
 
 def _is_ours(module: ModuleType) -> bool:
@@ -167,7 +134,7 @@ def _imports(module: ModuleType) -> Iterator[str]:
 def _module_source(catalogue: Catalogue) -> str:
     imports = [
         f"from {function.__module__} import {name} as _{name}\n{name} = njit(nogil=True)(_{name})"
-        for name, function in _functions(catalogue).items()
+        for name, function in functions_of(catalogue).items()
     ]
     head = [
         '"""Generated: the walk over histories. Its name holds a hash of all that it is made of."""',
@@ -175,5 +142,5 @@ def _module_source(catalogue: Catalogue) -> str:
         "from numba import njit",
         "from fivefold.features.catalogue.statistics import fill_decay, rows_until",
     ]
-    jit = f'@njit("{_SIGNATURE}", cache=True, nogil=True)'
+    jit = f'@njit("{SIGNATURE}", cache=True, nogil=True)'
     return "\n".join([*head, *imports, jit, walk_source(catalogue)])

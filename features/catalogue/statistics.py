@@ -21,7 +21,7 @@ def in_days(duration_us: int) -> float:
 
 @register_jitable
 def ratio(part: float, whole: float) -> float:
-    """Divide, undefined (NaN) where there is nothing to divide by."""
+    """Divide; undefined (NaN) where the divisor is 0."""
     return part / whole if whole != 0.0 else nan
 
 

@@ -1,4 +1,4 @@
-"""One column of raw values in, one array of checked values out; what is wrong is noted, row by row."""
+"""One column of raw values in, one array of checked values out; errors are collected row by row."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,19 @@ import pyarrow.compute as pc
 from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
 from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, Kind, Problem, kind_of
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.reading.fast_columns import as_arrow, plain_numbers, plain_times, plain_words
-from fivefold.features.reading.string_columns import words_of
+from fivefold.features.reading.fast_columns import (
+    as_arrow,
+    coded_words,
+    read_plain_numbers,
+    read_plain_times,
+    read_plain_words,
+)
 from fivefold.features.schema import LARGEST_MAGNITUDE
 
 Mask = npt.NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
 Column: TypeAlias = Any
-"""A column of Arrow, which ships no types, or one of a scanned body: Texts or floats."""
+"""A column of Arrow, which ships no types, or one of a scanned body: a `StringColumn` or floats."""
 
 ALLOWED_TIME = (
     "an ISO 8601 date or time such as 2024-06-30, 2024-06-30T12:00:00 or 2024-06-30T12:00:00+02:00, "
@@ -36,7 +41,7 @@ _ZONED = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _FINER = r"\.\d{6}0*[1-9]"
 _LONGEST_SHOWN = 40
 MOST_NAMED_IN_FILES = 10_000
-"""Problems of one kind that are kept by name of a file's rows, so that equal ones can be told in one line."""
+"""Problems of one kind whose rows are named for a file, so that equal problems share one line of the message."""
 
 
 class Findings:
@@ -72,9 +77,9 @@ class Findings:
             bad = bad & ~self._excused[field]
         if not bad.any():
             return
-        noted = self._noted.get(field, np.zeros_like(bad))
-        self._noted[field] = noted | bad
-        rows = np.flatnonzero(bad & ~noted)
+        before = self._noted.get(field, np.zeros_like(bad))
+        self._noted[field] = before | bad
+        rows = np.flatnonzero(bad & ~before)
         self.count += len(rows)
         self._problems += [
             Problem(self.first_row + int(row), field, describe(int(row)), allowed) for row in rows[: self.most_named]
@@ -88,10 +93,10 @@ class Findings:
 
     def noted(self, rows: int) -> Mask:
         """Tell which of that many rows have a problem."""
-        noted = np.zeros(rows, dtype=np.bool_)
+        marked = np.zeros(rows, dtype=np.bool_)
         for bad in self._noted.values():
-            noted |= bad
-        return noted
+            marked |= bad
+        return marked
 
     def raise_if_any(self, source: str = "") -> None:
         """Raise DataNotValid with everything that was noted."""
@@ -99,10 +104,10 @@ class Findings:
             raise DataNotValid(self._problems, self.count, source, self._beyond)
 
 
-def shown(value: object) -> str:
-    """Write a value as an error shows it: short, whatever it is.
+def short_text(value: object) -> str:
+    """Write any value in at most 40 characters, for an error message.
 
-    >>> shown("x" * 60)
+    >>> short_text("x" * 60)
     "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."
     """
     text = repr(value)
@@ -110,11 +115,11 @@ def shown(value: object) -> str:
 
 
 def read_numbers(column: Column, field: str, findings: Findings, *, text: bool) -> Floats:
-    """Read money; *text* says that numbers may be written as text, as CSV must.
+    """Read money; with *text* numbers may be written as text, as in CSV.
 
-    Rows that are noted as bad have the value 0, so that later checks leave them alone.
+    Bad rows are collected and get the value 0, so that later checks pass them.
     """
-    plain = plain_numbers(column, LARGEST_MAGNITUDE)
+    plain = read_plain_numbers(column, LARGEST_MAGNITUDE)
     if plain is not None:
         return plain
     column = as_arrow(column)
@@ -131,29 +136,29 @@ def read_numbers(column: Column, field: str, findings: Findings, *, text: bool) 
         numbers, unread = column.cast(pa.float64(), safe=False), np.zeros(len(column), dtype=np.bool_)
     else:
         numbers, unread = pa.nulls(len(column), pa.float64()), ~missing
-    findings.add(unread, field, lambda row: f"is {shown(column[row].as_py())}", ALLOWED_NUMBER)
+    findings.add(unread, field, lambda row: f"is {short_text(column[row].as_py())}", ALLOWED_NUMBER)
     values = _plain(_filled(numbers, 0.0), np.float64)
     bad = ~(np.abs(values) <= LARGEST_MAGNITUDE)
     if bad.any():
         findings.add(bad, field, lambda row: f"is {column[row].as_py()}", ALLOWED_NUMBER)
         values = np.where(bad, 0.0, values)
-    return values + 0.0  # there is one zero: -0.0 becomes 0.0, so that equal rows have equal bits
+    return values + 0.0  # -0.0 becomes 0.0, so that equal rows have equal bits
 
 
 def read_times(column: Column, field: str, findings: Findings) -> Integers:
-    """Read moments as microseconds since 1970 UTC; bad rows are noted and have the value 0."""
-    plain = plain_times(column, _EARLIEST_US, _LATEST_US)
+    """Read moments as microseconds since 1970 UTC; bad rows are collected and get the value 0."""
+    plain = read_plain_times(column, _EARLIEST_US, _LATEST_US)
     if plain is not None:
         return plain
     column = as_arrow(column)
     missing = _nulls(column)
     findings.add(missing, field, lambda _: "is missing", ALLOWED_TIME)
     times, unread = _as_microseconds(column, missing)
-    findings.add(unread, field, lambda row: f"is {shown(_python(column, row))}", ALLOWED_TIME)
+    findings.add(unread, field, lambda row: f"is {short_text(_python(column, row))}", ALLOWED_TIME)
     values = _plain(_filled(times, 0), np.int64)
     bad = (values < _EARLIEST_US) | (values > _LATEST_US)
     if bad.any():
-        findings.add(bad, field, lambda row: f"is {shown(_python(column, row))}", ALLOWED_TIME)
+        findings.add(bad, field, lambda row: f"is {short_text(_python(column, row))}", ALLOWED_TIME)
         values = np.where(bad, 0, values)
     return values
 
@@ -167,8 +172,8 @@ def read_words(
     any_case: bool = False,
     absent: int | None = None,
 ) -> npt.NDArray[np.int16]:
-    """Read words of a fixed list as their codes; *absent* is the code of a missing one, where that is allowed."""
-    plain = plain_words(column, words_of(codes), any_case=any_case, absent=absent)
+    """Read words of a fixed list as their codes; *absent* is the code of a missing word, where that is allowed."""
+    plain = read_plain_words(column, coded_words(codes), any_case=any_case, absent=absent)
     if plain is not None:
         return plain
     column = as_arrow(column)
@@ -177,24 +182,24 @@ def read_words(
     missing_code = 0 if absent is None else absent
     if not is_text(column.type.value_type if pa.types.is_dictionary(column.type) else column.type):
         wrong, allowed = _mask(column.is_valid()), _words_allowed(codes, any_case, absent)
-        findings.add(wrong, field, lambda row: f"is {shown(column[row].as_py())}", allowed)
+        findings.add(wrong, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
         return np.full(len(column), missing_code, dtype=np.int16)
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     words = encoded.dictionary.to_pylist()
     lookup = np.array([_code(word, codes, any_case, absent) for word in words] + [missing_code], dtype=np.int16)
-    found: npt.NDArray[np.int16] = lookup[_indices(encoded, len(words))]
-    bad = found < 0
+    values: npt.NDArray[np.int16] = lookup[_indices(encoded, len(words))]
+    bad = values < 0
     if bad.any():
         allowed = _words_allowed(codes, any_case, absent)
-        findings.add(bad, field, lambda row: f"is {shown(column[row].as_py())}", allowed)
-        found[bad] = 0
-    return found
+        findings.add(bad, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
+        values[bad] = 0
+    return values
 
 
 def read_identifiers(column: Column, field: str, findings: Findings, *, required: bool = True) -> pa.Array:
-    """Read identifiers as text; whole numbers in a typed column are taken as their digits.
+    """Read identifiers as text; whole numbers in a typed column become their digits.
 
-    Where it is not *required*, empty text is a missing identifier.
+    Where identifiers are not *required*, empty text is a missing identifier.
     """
     column = as_arrow(column)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
@@ -206,7 +211,7 @@ def read_identifiers(column: Column, field: str, findings: Findings, *, required
     if required:
         findings.add(_nulls(column), field, lambda _: "is missing", ALLOWED_TEXT)
         findings.add(_empty(texts), field, lambda _: "is empty", ALLOWED_TEXT)
-    findings.add(unread, field, lambda row: f"is {shown(column[row].as_py())}", ALLOWED_TEXT)
+    findings.add(unread, field, lambda row: f"is {short_text(column[row].as_py())}", ALLOWED_TEXT)
     return texts if required else pc.if_else(pc.equal(texts, ""), None, texts)
 
 
@@ -230,7 +235,7 @@ def _mask(column: pa.Array) -> Mask:
 
 
 def _nulls(column: pa.Array) -> Mask:
-    """Tell which values are missing; Arrow is not asked where it knows that none is."""
+    """Mark missing values; skips Arrow's mask where its count of nulls is 0."""
     return _mask(column.is_null()) if column.null_count else np.zeros(len(column), dtype=np.bool_)
 
 
@@ -263,7 +268,7 @@ def _python(column: pa.Array, row: int) -> object:
 
 
 def _cast_each(texts: pa.Array, kind: pa.DataType) -> tuple[pa.Array, Mask]:
-    """Cast text; where some cannot be read, do it value by value and tell which."""
+    """Cast text; where some values cannot be cast, cast one by one and mark these."""
     try:
         return texts.cast(kind), np.zeros(len(texts), dtype=np.bool_)
     except pa.ArrowInvalid:
@@ -291,7 +296,7 @@ def _as_microseconds(column: pa.Array, missing: Mask) -> tuple[pa.Array, Mask]:
         return pa.nulls(len(column), pa.int64()), ~missing
     per_second = _UNITS_PER_SECOND[kind.unit]
     ticks = column.cast(pa.int64())
-    if per_second > 1_000_000:  # up to the next microsecond: a nanosecond after as-of is after it
+    if per_second > 1_000_000:  # rounded up to microseconds: a nanosecond after as-of is after it
         values = -(-_plain(ticks.fill_null(0), np.int64) // (per_second // 1_000_000))
         return pa.array(values), np.zeros(len(column), dtype=np.bool_)
     limit = _LATEST_US // (1_000_000 // per_second)
@@ -301,11 +306,11 @@ def _as_microseconds(column: pa.Array, missing: Mask) -> tuple[pa.Array, Mask]:
 
 
 def _parse_times(texts: pa.Array) -> tuple[pa.Array, Mask]:
-    try:  # the common case: no zone, or none of another kind
+    try:  # the common case: no value has a zone
         return texts.cast(pa.timestamp("us")).cast(pa.int64()), np.zeros(len(texts), dtype=np.bool_)
     except pa.ArrowInvalid:
         pass
-    # Some systems write nanoseconds; what is finer than a microsecond goes up to the next one.
+    # Some systems write nanoseconds; a fraction of a microsecond is rounded up.
     finer = _mask(pc.match_substring_regex(texts, _FINER).fill_null(False))
     cut = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
     zoned = pc.match_substring_regex(cut, _ZONED)

@@ -1,7 +1,7 @@
-"""Loops over bytes and rows, compiled like the kernel: plain texts read fast, and everything else left to the readers.
+"""Loops over bytes and rows, compiled like the kernel: they read plain values fast and leave all others.
 
-Each function takes what is plain, and says so where something is not; then `features.reading.columns` looks
-again, slowly, and name what is wrong. Nothing is decided here that they would decide otherwise: tests compare the two.
+Each reader returns False where a value is not plain. `features.reading.columns` then reads the column again, slowly,
+and names what is wrong. Tests compare the two: a value means the same to both.
 
 Texts are given by their bytes: row i is data[begins[i]:ends[i]], and begins[i] < 0 is a missing value.
 """
@@ -29,15 +29,19 @@ SIGNATURES = {
     "int16[::1])",
     "count_buckets": f"void(Array(float64,2,'C',True), {_FLOATS}, Array(float64,2,'C',True), int64[:,::1])",
     "disorder": f"int64({_INTEGERS}, {_INTEGERS}, {_INTEGERS})",
+    "read_plain_times": f"boolean({_TEXTS}, int64, int64, int64[::1])",
 }
 
 _SMALL_A, _SMALL_Z, _TO_CAPITAL = 97, 122, 32
+_MICROSECONDS = 1_000_000
+_NO_TIME = -1 << 62
+_ZERO, _NINE, _MINUS, _PLUS, _COLON, _POINT, _SPACE, _T, _Z = 48, 57, 45, 43, 58, 46, 32, 84, 90
 
 IN_ORDER, TIED, UNORDERED = 0, 1, 2
 
 
 def read_plain_numbers(numbers: Floats, largest: float, out: Floats) -> bool:
-    """Copy numbers, with one zero; False where one is not finite or beyond *largest* either way."""
+    """Copy numbers, -0.0 as 0.0; False where one is not finite or its size is above *largest*."""
     for row in range(len(numbers)):
         if not (-largest <= numbers[row] <= largest):
             return False
@@ -78,7 +82,7 @@ def read_plain_words(
                 return False
             out[row] = absent
             continue
-        if not _is_word(data, at, end, words, firsts[last], stops[last], any_case):  # most repeat the one before
+        if not _is_word(data, at, end, words, firsts[last], stops[last], any_case):  # most rows repeat the row before
             last = -1
             for word in range(len(codes)):
                 if _is_word(data, at, end, words, firsts[word], stops[word], any_case):
@@ -104,10 +108,10 @@ def number_texts(
 ) -> int:
     """Number texts in order of first appearance, whose rows go to *firsts*; -1 where one is missing or empty.
 
-    *slots* is the hash table, filled with -1, as many as a power of two; *seed* keeps callers from choosing what
-    collides.
+    *slots* is the hash table: a power of two places, filled with -1. *seed* is secret, so that no caller can choose
+    texts that collide.
     """
-    found = 0
+    count = 0
     mask = len(slots) - 1
     for row in range(len(begins)):
         at, end = begins[row], ends[row]
@@ -127,11 +131,11 @@ def number_texts(
                 break
             slot = (slot + 1) & mask
         if slots[slot] < 0:
-            slots[slot] = found
-            firsts[found] = row
-            found += 1
+            slots[slot] = count
+            firsts[count] = row
+            count += 1
         numbers[row] = slots[slot]
-    return found
+    return count
 
 
 def gather_texts(data: Bytes, begins: Integers, ends: Integers, offsets: Integers, out: Bytes) -> None:
@@ -145,9 +149,9 @@ def gather_texts(data: Bytes, begins: Integers, ends: Integers, offsets: Integer
 
 
 def times_hold(customer: Integers, time: Integers, created: Integers, latest: int, slack: int, first: Integers) -> bool:
-    """Tell whether no time is after *latest* and no account made *slack* after its customer's first row.
+    """Tell whether no time is after *latest* and no account was created more than *slack* after its first row.
 
-    *first* has one place a customer, filled with the largest moment less *slack*.
+    *first* has one place for each customer, filled with the largest moment less *slack*.
     """
     for row in range(len(time)):
         if time[row] > latest or created[row] > latest:
@@ -160,8 +164,8 @@ def times_hold(customer: Integers, time: Integers, created: Integers, latest: in
 
 
 def disorder(customer: Integers, time: Integers, order: Integers) -> int:
-    """Tell whether rows, taken in *order*, are in that of customer and time, with ties or without."""
-    found = IN_ORDER
+    """Tell whether *order* sorts the rows by customer and time: IN_ORDER, TIED or UNORDERED."""
+    result = IN_ORDER
     for place in range(1, len(order)):
         before, row = order[place - 1], order[place]
         if customer[row] < customer[before]:
@@ -170,8 +174,8 @@ def disorder(customer: Integers, time: Integers, order: Integers) -> int:
             if time[row] < time[before]:
                 return UNORDERED
             if time[row] == time[before]:
-                found = TIED
-    return found
+                result = TIED
+    return result
 
 
 def lay_out(
@@ -193,10 +197,10 @@ def lay_out(
     small: npt.NDArray[np.int8],
     currencies: Codes,
 ) -> None:
-    """Copy rows to where the kernel reads them, in *order*, money converted by the *units* of its currency.
+    """Copy rows in *order* to the arrays that the kernel reads, and convert money by the *units* of its currency.
 
-    *kinds* has the kind of a row by its state and sign, from negative to positive. *money* takes amounts and balances,
-    *small* kinds and categories; *offsets* comes filled with 0.
+    *kinds* has the kind of a row by its state and sign, from negative to positive. *money* receives amounts and
+    balances, *small* kinds and categories; *offsets* comes filled with 0.
     """
     for place in range(len(order)):
         row = order[place]
@@ -211,9 +215,9 @@ def lay_out(
 
 
 def count_buckets(matrix: Floats, scores: Floats, edges: Floats, counts: Integers) -> None:
-    """Add n x F indicators and n scores to the *counts* of their buckets: the first holds undefined values.
+    """Add n x F indicators and n scores to the *counts* of their buckets; the first bucket is for undefined values.
 
-    *edges* are (F + 1) x 9 upper edges; a value is above all that are smaller than it.
+    *edges* are (F + 1) x 9 upper edges; a value is above all edges smaller than it.
     """
     for row in range(len(scores)):
         for column in range(len(edges)):
@@ -224,3 +228,118 @@ def count_buckets(matrix: Floats, scores: Floats, edges: Floats, counts: Integer
                 for edge in range(edges.shape[1]):
                     bucket += value > edges[column, edge]
             counts[column, bucket] += 1
+
+
+def _digits(data: Bytes, at: int, count: int) -> int:
+    """Read *count* digits; -1 where a character is not a digit."""
+    number = 0
+    for place in range(at, at + count):
+        digit = int(data[place]) - _ZERO
+        if digit < 0 or digit > 9:
+            return -1
+        number = 10 * number + digit
+    return number
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Count the days from 1970-01-01 to a date; its year begins in March, so that a leap day is the last day.
+
+    Source: Howard Hinnant, "chrono-compatible low-level date algorithms".
+    """
+    if month <= 2:
+        year -= 1
+    century = year // 400
+    of_century = year - century * 400
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return century * 146_097 + of_century * 365 + of_century // 4 - of_century // 100 + of_year - 719_468
+
+
+def _month_days(year: int, month: int) -> int:
+    if month == 2:
+        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+        return 29 if leap else 28
+    return 30 + (month + month // 8) % 2
+
+
+def _plain_date(data: Bytes, at: int) -> int:
+    """Read YYYY-MM-DD as the microseconds of its midnight; _NO_TIME where that is not a date."""
+    if data[at + 4] != _MINUS or data[at + 7] != _MINUS:
+        return _NO_TIME
+    year, month, day = _digits(data, at, 4), _digits(data, at + 5, 2), _digits(data, at + 8, 2)
+    if year < 1 or month < 1 or month > 12 or day < 1 or day > _month_days(year, month):
+        return _NO_TIME
+    return _days(year, month, day) * 86_400 * _MICROSECONDS
+
+
+def _plain_clock(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """Read [T ]HH:MM[:SS[.f]]: its microseconds, -1 where it is not a time, and its end."""
+    if end - at < 6 or (data[at] != _T and data[at] != _SPACE) or data[at + 3] != _COLON:
+        return -1, at
+    hour, minute, second, fraction = _digits(data, at + 1, 2), _digits(data, at + 4, 2), 0, 0
+    at += 6
+    if end - at >= 3 and data[at] == _COLON:
+        second = _digits(data, at + 1, 2)
+        at += 3
+        if end - at >= 2 and data[at] == _POINT:
+            at += 1
+            scale = _MICROSECONDS
+            begun = at
+            finer = 0
+            while at < end and data[at] >= _ZERO and data[at] <= _NINE:
+                scale //= 10
+                fraction += (int(data[at]) - _ZERO) * scale
+                if scale == 0 and data[at] != _ZERO:
+                    finer = 1  # rounded up: a time after as-of must not count as at as-of
+                at += 1
+            fraction += finer
+            if at == begun or at - begun > 9:
+                return -1, at
+    if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:
+        return -1, at
+    return ((hour * 60 + minute) * 60 + second) * _MICROSECONDS + fraction, at
+
+
+def _plain_zone(data: Bytes, at: int, end: int) -> int:
+    """Read Z or +HH, +HHMM, +HH:MM up to the end: microseconds to subtract, _NO_TIME where it is not a zone."""
+    left = end - at
+    if left == 1 and data[at] == _Z:
+        return 0
+    if left < 3 or (data[at] != _PLUS and data[at] != _MINUS):
+        return _NO_TIME
+    hour, minute = _digits(data, at + 1, 2), -1
+    if left == 3:
+        minute = 0
+    elif left == 5:
+        minute = _digits(data, at + 3, 2)
+    elif left == 6 and data[at + 3] == _COLON:
+        minute = _digits(data, at + 4, 2)
+    if hour < 0 or hour > 23 or minute < 0 or minute > 59:
+        return _NO_TIME
+    ahead = (hour * 60 + minute) * 60 * _MICROSECONDS
+    return ahead if data[at] == _PLUS else -ahead
+
+
+def read_plain_times(data: Bytes, begins: Integers, ends: Integers, earliest: int, latest: int, out: Integers) -> bool:
+    """Read ISO 8601 times as microseconds; False where a time is not plain, before *earliest* or after *latest*."""
+    for row in range(len(begins)):
+        at, end = begins[row], ends[row]
+        if at < 0 or end - at < 10:
+            return False
+        time = _plain_date(data, at)
+        if time == _NO_TIME:
+            return False
+        at += 10
+        if at < end:
+            clock, at = _plain_clock(data, at, end)
+            if clock < 0:
+                return False
+            time += clock
+        if at < end:
+            zone = _plain_zone(data, at, end)
+            if zone == _NO_TIME:
+                return False
+            time -= zone
+        if time < earliest or time > latest:
+            return False
+        out[row] = time
+    return True

@@ -1,4 +1,4 @@
-"""CSV in parts, everything as text: rows that have a field for each column, and apart from them the torn ones."""
+"""CSV in parts, everything as text: rows with a field for each column, and the torn rows apart from them."""
 
 import csv
 import gzip
@@ -16,16 +16,16 @@ import pyarrow.csv
 
 from fivefold.domain.errors import LayoutError
 from fivefold.features.histories import Integers
-from fivefold.features.reading.text_files import TornRow, header_of, open_text
+from fivefold.features.reading.text_files import TornRow, csv_header, open_text
 
 ROWS_A_PART: Final = 1 << 16
 FIRST_ROW: Final = 2
 """The number of the first row, as people count them: the header is row 1."""
 MOST_LINES_OF_A_ROW: Final = 1_000
-"""A quotation mark that is not closed within so many lines never was meant to hold them."""
+"""A quotation mark that is not closed within so many lines was not meant to open a field."""
 UNCLOSED: Final = "has a quotation mark that is not closed"
 _AFTER: Final = "x\n"
-"""Stands after what is read: a quotation mark that is not closed would swallow it."""
+"""A line put after the text: an unclosed quotation mark would swallow it."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class CsvPart:
     """Some rows of a file.
 
     Attributes:
-        table: those that have a field for each column, all text; an empty field is null.
+        table: the rows with a field for each column, all text; an empty field is null.
         rows: their numbers; the header is row 1.
-        torn: the others.
+        torn: the other rows.
     """
 
     table: pa.Table
@@ -46,14 +46,13 @@ class CsvPart:
 def csv_parts(path: Path, size: int = ROWS_A_PART) -> Iterator[CsvPart]:
     """Read CSV with a header line, gzipped or not, in parts of about *size* rows; there is at least one part.
 
-    Fields stand between the delimiters that the header has. A line without any sign is no row, but has a number. A
-    quoted field may hold ends of lines; where the quotation mark is not closed as it must be, the line that opens it
-    is torn, and the next one is a row of its own.
+    The header decides the delimiter. An empty line is not a row, but has a number. A quoted field may contain ends of
+    lines; where its quotation mark is not closed, the line that opens it is torn and the next line is a row.
 
     Raises:
         LayoutError: there is no header line, or the file cannot be unpacked.
     """
-    names, delimiter = header_of(path)
+    names, delimiter = csv_header(path)
     try:
         with open_text(path, newline=None, errors="surrogateescape") as file:
             next(csv.reader(file, delimiter=delimiter), None)
@@ -65,8 +64,8 @@ def csv_parts(path: Path, size: int = ROWS_A_PART) -> Iterator[CsvPart]:
         raise LayoutError(f"{path} cannot be unpacked: {error}") from None
 
 
-def frame_of(table: pa.Table, path: Path) -> pl.DataFrame:
-    """Give the columns that have a name as a frame; LayoutError where two have the same."""
+def csv_frame(table: pa.Table, path: Path) -> pl.DataFrame:
+    """Give the columns that have a name as a frame; LayoutError where two have the same name."""
     names = [name for name in table.column_names if name]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -75,12 +74,12 @@ def frame_of(table: pa.Table, path: Path) -> pl.DataFrame:
 
 
 def torn_frame(part: CsvPart, path: Path) -> pl.DataFrame:
-    """Give torn rows in the columns of the file: each field by its place, as far as there are columns and fields."""
+    """Give torn rows in the columns of the file: each field by its place, without the fields beyond the columns."""
     names = part.table.column_names
     fields = [[*row.fields, *[""] * len(names)][: len(names)] for row in part.torn]
     columns = zip(*fields, strict=True) if fields else [()] * len(names)
     arrays = [pa.array([text or None for text in column], pa.string()) for column in columns]
-    return frame_of(pa.Table.from_arrays(arrays, names), path)
+    return csv_frame(pa.Table.from_arrays(arrays, names), path)
 
 
 class _Reader:
@@ -98,7 +97,7 @@ class _Reader:
         self._next_row = FIRST_ROW
 
     def part(self, size: int) -> CsvPart:
-        """Read the rows of the next *size* lines, and of those into which the last of them reaches."""
+        """Read the rows of the next *size* lines, and further lines where the last row continues."""
         lines = list(islice(self._lines, size))
         self.is_open = len(lines) == size
         rows = self._rows(lines)
@@ -116,7 +115,7 @@ class _Reader:
         return CsvPart(table, np.delete(numbers, short), tuple(sorted(torn, key=lambda one: one.row)))
 
     def _rows(self, lines: list[str]) -> "_Rows":
-        """Put lines together that are one row, and tell which cannot be read at all."""
+        """Join the lines that are one row, and mark the rows that cannot be read."""
         rows = _Rows(lines)
         text = "".join(lines)
         if '"' in text and any(line.count('"') % 2 for line in lines):
@@ -141,9 +140,9 @@ class _Reader:
         return rows
 
     def _end(self, lines: list[str], place: int) -> int:
-        """Find where a row ends whose first line does not close a quotation mark; 0 where no end gives a row.
+        """Find the end of a row whose first line does not close a quotation mark; 0 where no end gives a row.
 
-        Lines are read on where they are needed; they are of the same part, whatever row they are of.
+        Further lines are read where needed, and belong to the same part.
         """
         end = place + 1
         while end - place < MOST_LINES_OF_A_ROW:
@@ -160,16 +159,16 @@ class _Reader:
     def _fields(self, row: str, *, strict: bool = False) -> list[str] | None:
         """Read the fields of a row; None where it does not close its last quotation mark.
 
-        *strict* wants one that is closed at the end of its field, too; else what follows it is of the field as well.
+        With *strict* a quotation mark must be closed at the end of its field; otherwise text may follow it there.
         """
         try:
-            found = list(csv.reader([row, _AFTER], delimiter=self._delimiter, strict=strict))
+            rows = list(csv.reader([row, _AFTER], delimiter=self._delimiter, strict=strict))
         except csv.Error:
             return None
-        return found[0] if len(found) == 2 else None
+        return rows[0] if len(rows) == 2 else None
 
     def _parsed(self, rows: list[str]) -> tuple[pa.Table, list[int]]:
-        """Read rows; tell the places of those that do not have a field for each column."""
+        """Read rows; also give the places of the rows that do not have a field for each column."""
         places: list[int] = []
 
         def note(row: pyarrow.csv.InvalidRow) -> str:
@@ -197,7 +196,7 @@ class _Reader:
         return self._parsed_by_one(rows)
 
     def _parsed_by_one(self, rows: list[str]) -> tuple[pa.Table, list[int]]:
-        """Do the same row by row, as where a quotation mark that is not closed would swallow the row after it."""
+        """Do the same row by row, for rows where an unclosed quotation mark would swallow the row after it."""
         read = [self._fields(row) for row in rows]
         short = [place for place, fields in enumerate(read) if fields is None or len(fields) != len(self._names)]
         sound = [fields for fields in read if fields is not None and len(fields) == len(self._names)]
@@ -216,7 +215,7 @@ class _Reader:
 
 @dataclass
 class _Rows:
-    """Rows as text, each with its end of line, and by their places what is wrong with those that cannot be read."""
+    """Rows as text, each with its end of line, and by their places the problems of those that cannot be read."""
 
     texts: list[str]
     torn: dict[int, str] = field(default_factory=dict)

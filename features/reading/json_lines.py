@@ -1,4 +1,4 @@
-"""JSON lines, one row each: rows that are objects, and apart from them the torn ones."""
+"""JSON lines, one row each: rows that are objects, and the torn rows apart from them."""
 
 import gzip
 import json
@@ -27,8 +27,8 @@ class JsonLine:
 
     Attributes:
         row: its number; the first line is row 1.
-        text: as it stands in the file, without its end.
-        values: of the object; of a torn line those before it tears.
+        text: the line in the file, without its end.
+        values: of the object; of a torn line the values before the error.
         torn: what is wrong with a torn line.
     """
 
@@ -43,8 +43,8 @@ class JsonRows:
     """A whole file.
 
     Attributes:
-        rows: of the lines that are objects.
-        numbers: theirs; the first line is row 1.
+        rows: the lines that are objects.
+        numbers: their row numbers; the first line is row 1.
         torn: the other lines.
     """
 
@@ -54,9 +54,9 @@ class JsonRows:
 
 
 def json_lines(path: Path, *, finite: bool = False) -> Iterator[JsonLine]:
-    """Read JSON lines, gzipped or not; blank ones are no rows, but have a number.
+    """Read JSON lines, gzipped or not; blank lines are not rows, but have a number.
 
-    With *finite* a line is torn that has a number without an end, such as NaN or 1e400: Python takes it, JSON does not.
+    With *finite* a line is torn that has a number such as NaN or 1e400: Python reads it, JSON has no such number.
 
     Raises:
         LayoutError: the file cannot be unpacked.
@@ -67,7 +67,7 @@ def json_lines(path: Path, *, finite: bool = False) -> Iterator[JsonLine]:
 
 
 def has_blank_line(path: Path) -> bool:
-    """Tell whether the number of a line may be another than that of its row; LayoutError as for `json_lines`."""
+    """Tell whether a file has a blank line, so that numbers of lines and rows differ; errors as of `json_lines`."""
     return any(line.isspace() for line in _lines(path))
 
 
@@ -113,19 +113,19 @@ def _line(number: int, text: str, reading: Mapping[str, Any]) -> JsonLine:
         problem = f"is not valid JSON: {error.msg} at sign {error.pos + 1}"
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and endless nesting
         problem = f"is not valid JSON: {error}"
-    shown = text.encode(errors="surrogateescape").decode(errors="replace")
-    return JsonLine(number, text, _legible(shown), TornRow(number, shown, (), problem, ALLOWED))
+    legible = text.encode(errors="surrogateescape").decode(errors="replace")
+    return JsonLine(number, text, _legible(legible), TornRow(number, legible, (), problem, ALLOWED))
 
 
 def _legible(text: str) -> dict[str, Any]:
-    """Read the values of an object up to where its text tears; the last one may have been cut, and is left out.
+    """Read the values of an object up to the error in its text; the last value may be cut off and is left out.
 
     >>> _legible('{"entity_id": "a", "found": true, "screening": "sanc')
     {'entity_id': 'a', 'found': True}
     >>> _legible('{"entity_id": 12')
     {}
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     place = _after(text, 0, "{")
     try:
         while place and _after(text, place, '"'):
@@ -135,19 +135,19 @@ def _legible(text: str) -> dict[str, Any]:
                 break
             value, place = _DECODER.raw_decode(text, begin + _blank(text, begin))
             if text[place + _blank(text, place) :][:1] in {",", "}"}:
-                found[name] = value
+                values[name] = value
             place = _after(text, place, ",")
     except (ValueError, RecursionError):
         pass
-    return found
+    return values
 
 
 def _blank(text: str, place: int) -> int:
-    found = _SPACE.match(text, place)
-    return 0 if found is None else found.end() - place
+    match = _SPACE.match(text, place)
+    return 0 if match is None else match.end() - place
 
 
 def _after(text: str, place: int, sign: str) -> int:
-    """Give the place after a sign and the blanks before it; 0 where another one stands there."""
+    """Give the place after a sign and the blanks before it; 0 where another sign follows."""
     place += _blank(text, place)
     return place + 1 if text[place : place + 1] == sign else 0

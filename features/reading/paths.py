@@ -1,4 +1,4 @@
-"""Which files transactions are read from."""
+"""Paths of files of transactions, and the names of their columns."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
 
 
 def suffix_of(path: Path) -> str:
-    """Tell the format of *path*: '' for a folder of Parquet files; LayoutError if it is none that is read."""
+    """Give the format of *path*: '' for a folder of Parquet files; LayoutError where it cannot be read."""
     if not path.exists():
         raise LayoutError(f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}, or a folder of Parquet")
     if path.is_dir():
@@ -30,14 +30,14 @@ class MappedFile:
 
     Attributes:
         path: the file, or a folder of Parquet.
-        names: what its columns are called here.
+        names: the API's names of its columns.
     """
 
     path: Path
     names: ColumnMap = field(default_factory=ColumnMap)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where a column is to get a name that nothing reads, but to make way for another."""
+        """Raise ConfigError where a column gets a name that is not read, unless it frees its own for another column."""
         for theirs, own in self.names.ours.items():
             if own not in COLUMNS and theirs not in COLUMNS:
                 near = perhaps(own, COLUMNS, cutoff=0.8)

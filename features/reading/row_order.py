@@ -1,7 +1,7 @@
-"""The one order of rows: by customer and time; ties by transaction_id, then by what the rows say.
+"""The order of rows: by customer and time; ties by transaction_id, then by the other columns.
 
-Ties without an identifier order by amount (largest first), balance, state and currency, and last by category
-and creation, so that no two different rows are ever left in the order of the file.
+Ties without an identifier are sorted by amount (largest first), balance, state, currency, category and creation, so
+that the order of the file never decides between two different rows.
 """
 
 from collections.abc import Callable
@@ -15,21 +15,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.reading.columns import Findings, Mask, shown
+from fivefold.features.reading.columns import Findings, Mask, short_text
 from fivefold.features.reading.compiled_loops import TIED, UNORDERED
-from fivefold.features.reading.string_columns import Texts, fast
+from fivefold.features.reading.fast_columns import StringColumn, column_loops
 from fivefold.features.schema import TRANSACTION_ID
 
 
 @dataclass(frozen=True)
-class Rows:
+class CheckedRows:
     """Checked rows, not yet in order: parallel arrays, money still in the transaction's currency.
 
     Attributes:
         customer: position of each row's customer in order of first appearance.
-        transaction_id: identifiers (text, missing allowed); None where the source has no such column. `Texts` where
-            all of them are there and none is there twice, so that no row repeats another.
-        missing: what each row does not say of `features.schema.NULLABLE`; None where that is not allowed.
+        transaction_id: identifiers (text, missing allowed); None where the source has no such column. A
+            `StringColumn` where all rows have one and all are different.
+        missing: marks the columns of `features.schema.NULLABLE` that each row lacks; None where none may.
     """
 
     customer: Integers
@@ -44,41 +44,41 @@ class Rows:
     missing: Mask | None = None
 
     def tie_keys(self) -> tuple[npt.NDArray[Any], ...]:
-        """Give what orders rows of one customer and moment that have no identifier."""
+        """Give the keys that sort rows of one customer and moment without identifiers."""
         return -self.amount, self.balance, self.state, self.currency, self.category, self.created
 
 
-def positions_in_order(rows: Rows, findings: Findings) -> Integers:
+def sorted_row_numbers(rows: CheckedRows, findings: Findings) -> Integers:
     """Give the row numbers in order, exact repeats of a transaction_id left out.
 
     A transaction_id that a customer has twice with different content is noted in *findings*.
     """
     order = np.arange(len(rows.time))
-    found = fast().disorder(rows.customer, rows.time, order)
-    if found == UNORDERED:
+    state = column_loops().disorder(rows.customer, rows.time, order)
+    if state == UNORDERED:
         order = np.lexsort((rows.time, rows.customer))
-        found = fast().disorder(rows.customer, rows.time, order)
-    if found == TIED:
+        state = column_loops().disorder(rows.customer, rows.time, order)
+    if state == TIED:
         order = _break_ties(rows, order, _ties(rows, order))
-    if rows.transaction_id is not None and not isinstance(rows.transaction_id, Texts):
-        order = order[~_repeats(rows, order, findings)]
+    if rows.transaction_id is not None and not isinstance(rows.transaction_id, StringColumn):
+        order = order[~_duplicates(rows, order, findings)]
     return order
 
 
-def _ties(rows: Rows, order: Integers) -> Mask:
-    """Tell, for each place but the first, whether its row ties with the one before."""
+def _ties(rows: CheckedRows, order: Integers) -> Mask:
+    """Mark each place but the first whose row ties with the row before."""
     customer, time = rows.customer[order], rows.time[order]
     return np.asarray((customer[1:] == customer[:-1]) & (time[1:] == time[:-1]))
 
 
-def _break_ties(rows: Rows, order: Integers, tied: Mask) -> Integers:
-    """Sort inside the runs of tied rows, key after key; each key sees only what the ones before left tied."""
+def _break_ties(rows: CheckedRows, order: Integers, tied: Mask) -> Integers:
+    """Sort inside the runs of tied rows, key after key; each key sorts only the rows that are still tied."""
     keys: list[Callable[[Integers], npt.NDArray[Any]]] = [key.__getitem__ for key in rows.tie_keys()]
     identifiers = rows.transaction_id
     if identifiers is not None:
-        keys.insert(0, lambda at: _ranks(_taken(identifiers, at)))
+        keys.insert(0, lambda at: _ranks(_identifiers_at(identifiers, at)))
     order = order.copy()
-    # Only the tied rows are looked at: places in the order, and whether each begins a run of its own.
+    # Only the tied rows are sorted: places in the order, and whether each begins a new run.
     places = np.flatnonzero(np.concatenate([[False], tied]) | np.concatenate([tied, [False]]))
     begins = ~np.concatenate([[False], tied])[places]
     for key in keys:
@@ -95,12 +95,12 @@ def _break_ties(rows: Rows, order: Integers, tied: Mask) -> Integers:
     return order
 
 
-def _taken(identifiers: pa.Array | Texts, at: Integers) -> pa.Array:
-    return identifiers.take(at if isinstance(identifiers, Texts) else pa.array(at))
+def _identifiers_at(identifiers: pa.Array | StringColumn, at: Integers) -> pa.Array:
+    return identifiers.take(at if isinstance(identifiers, StringColumn) else pa.array(at))
 
 
 def _ranks(identifiers: pa.Array) -> Integers:
-    """Rank text by length, then alphabet, so that 9 comes before 10; missing ones come last."""
+    """Rank text by length, then alphabet, so that 9 comes before 10; missing texts come last."""
     uniques = pc.unique(identifiers.drop_null())
     lengths = pc.utf8_length(uniques)
     table = pa.table({"length": lengths, "text": uniques})
@@ -109,23 +109,23 @@ def _ranks(identifiers: pa.Array) -> Integers:
     return np.asarray(ranks.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
+def _duplicates(rows: CheckedRows, order: Integers, findings: Findings) -> Mask:
     """Mark, by place in *order*, rows that repeat an earlier one of the same customer and transaction_id.
 
-    Rows with another problem are left out: what stands in for their bad values says nothing.
+    Rows with another problem are left out: their bad values were replaced.
     """
     assert rows.transaction_id is not None
     repeated = np.zeros(len(order), dtype=np.bool_)
-    suspects = _suspects(rows, order)
+    suspects = _candidates(rows, order)
     suspects = suspects[~findings.noted(len(order))[order[suspects]]]
     if not len(suspects):
         return repeated
     fields = (rows.time, *rows.tie_keys())
-    seen: dict[tuple[int, str], int] = {}
+    first_rows: dict[tuple[int, str], int] = {}
     differs: dict[int, int] = {}
     for place in suspects.tolist():
         row = int(order[place])
-        first = seen.setdefault((int(rows.customer[row]), rows.transaction_id[row].as_py()), row)
+        first = first_rows.setdefault((int(rows.customer[row]), rows.transaction_id[row].as_py()), row)
         if first != row:
             repeated[place] = True
             if any(field[first] != field[row] for field in fields):
@@ -136,7 +136,7 @@ def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
         bad,
         TRANSACTION_ID,
         lambda row: (
-            f"{shown(rows.transaction_id[row].as_py())} stands in row "
+            f"{short_text(rows.transaction_id[row].as_py())} stands in row "
             f"{findings.first_row + differs[row]} with other values"
         ),
         "one row for each transaction, or exact repeats",
@@ -144,11 +144,11 @@ def _repeats(rows: Rows, order: Integers, findings: Findings) -> Mask:
     return repeated
 
 
-def _suspects(rows: Rows, order: Integers) -> Integers:
+def _candidates(rows: CheckedRows, order: Integers) -> Integers:
     """Find the places whose customer and transaction_id occur more than once."""
     assert rows.transaction_id is not None
     hashes = pl.Series(rows.transaction_id).hash()
-    if not rows.transaction_id.null_count and hashes.n_unique() == len(hashes):  # nearly always, and quickly told
+    if not rows.transaction_id.null_count and hashes.n_unique() == len(hashes):  # nearly always, and a cheap test
         return np.empty(0, dtype=np.int64)
     known = np.asarray(rows.transaction_id.is_valid().to_numpy(zero_copy_only=False))
     encoded = rows.transaction_id if isinstance(rows.transaction_id, pa.DictionaryArray) else None

@@ -1,4 +1,4 @@
-"""Histories of those all whose rows can be read; of the others, what is wrong with the first that cannot."""
+"""Histories of the customers whose rows can all be read; for the others, the first problem."""
 
 import polars as pl
 
@@ -11,24 +11,24 @@ from fivefold.features.reading.tables import table_from_rows
 from fivefold.features.reading.validate import Doorway
 
 
-def sound_histories(
+def readable_histories(
     rows: pl.DataFrame, rates: RateTable, source: str, *, text: bool = False, absent: tuple[str, ...] | None = None
 ) -> tuple[Histories, dict[str, str]]:
     """Read the rows of a file as `features.reading.sources.read_histories` does, without customers who have a bad one.
 
-    A history with holes would say something wrong, so such a customer is left out with all rows. Rows without a
-    customer are nobody's, and are left out too. A row that does not say its balance, account or channel is none: what
-    reads that is unknown of its customer from then on.
+    A history with gaps would give wrong values, so such a customer is left out with all rows. Rows without a customer
+    are left out too. A row without a balance, a creation or a channel is no error: indicators that read it are
+    undefined for its customer from then on.
 
     Args:
         rows: the columns of transactions.
         rates: converts money.
         source: what is being read, for errors.
         text: numbers may be written as text, as in CSV.
-        absent: what a model does not read, see `Doorway`.
+        absent: columns that the model does not read, see `Doorway`.
 
     Returns:
-        The histories, and by customer what is wrong with the first bad row of those who were left out.
+        The histories, and by customer the first problem of those who were left out.
 
     Raises:
         LayoutError: a column that all rows need is missing.
@@ -38,7 +38,7 @@ def sound_histories(
         rows = rows.with_columns(pl.col(c.USER_ID).cast(pl.String)).filter(pl.col(c.USER_ID) != "")
     wrong: dict[str, str] = {}
     while len(rows):
-        # What a file has nothing of is completed, as where it lacks the column.
+        # An empty column gets the defaults of a missing one.
         empty = [name for name in c.ABSENT if name in rows.columns and rows[name].null_count() == len(rows)]
         table = rows.drop(empty).to_arrow(compat_level=pl.CompatLevel.oldest())
         try:

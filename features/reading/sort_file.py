@@ -1,4 +1,4 @@
-"""Grouping by customer out of core: rows are dealt into buckets by customer, and each bucket is sorted alone."""
+"""Grouping by customer out of core: rows are partitioned into buckets by customer, and each bucket is sorted alone."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,18 +24,18 @@ from fivefold.features.reading.tables import parquet_files, read_json
 from fivefold.features.reading.text_files import TornRow
 
 ROWS_A_BUCKET = 2_000_000
-"""Rows that are sorted at once: what the memory needed depends on, whatever the size of the file."""
+"""Rows that are sorted at once: the memory needed depends on this, not on the size of the file."""
 
 
 def sort_by_customer(source: Path, output: Path) -> int:
     """Write the rows of *source* to the Parquet file *output*, each customer's together and in time order.
 
-    All columns are kept; of CSV the money becomes numbers. Gives the number of rows; *output* is only there once it
-    is whole.
+    All columns are kept; in CSV money becomes numbers. Returns the number of rows; *output* appears only when it is
+    complete.
 
     Raises:
         LayoutError: the source cannot be read, has no column to sort by, or files whose columns differ.
-        DataNotValid: money in CSV that is no number, or torn lines.
+        DataNotValid: money in CSV that is not a number, or torn lines.
     """
     rows = _count(source)
     buckets = max(1, -(-rows // ROWS_A_BUCKET))
@@ -43,7 +43,7 @@ def sort_by_customer(source: Path, output: Path) -> int:
         unfinished = stack.enter_context(replacing(output))
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=output.absolute().parent))
         files = [Path(folder) / f"{number}.parquet" for number in range(buckets)]
-        _deal(source, files, rows)
+        _partition(source, files, rows)
         writer: pyarrow.parquet.ParquetWriter | None = None
         for file in tqdm(files, desc="sorting", unit=" buckets", disable=None, leave=False):
             if not file.exists():
@@ -79,7 +79,7 @@ def _batches(source: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _refuse(torn: Sequence[TornRow], source: Path) -> None:
-    """Raise DataNotValid that names the torn rows, where there are any."""
+    """Raise DataNotValid with the torn rows, if there are any."""
     if torn:
         first = first_row_of(str(source))
         problems = [replace(row.as_problem(), row=row.row - first) for row in torn[:MOST_NAMED_IN_FILES]]
@@ -117,7 +117,7 @@ def _rows_of(file: Path) -> int:
 
 
 def _with_numbers(batch: pa.RecordBatch, findings: Findings, source: Path) -> pa.RecordBatch:
-    """Turn money from text to numbers: in Parquet, unlike in CSV, text is not taken for a number."""
+    """Turn money from text to numbers: Parquet is read later, where text is not accepted as a number."""
     for place, name in enumerate(batch.schema.names):
         if name in {c.AMOUNT, c.BALANCE}:
             numbers = read_numbers(batch.column(place), name, findings, text=True)
@@ -126,15 +126,15 @@ def _with_numbers(batch: pa.RecordBatch, findings: Findings, source: Path) -> pa
     return batch
 
 
-def _deal(source: Path, files: list[Path], rows: int) -> None:
+def _partition(source: Path, files: list[Path], rows: int) -> None:
     """Put every row into the bucket of its customer."""
-    with ExitStack() as stack, tqdm(total=rows, desc="dealing", unit=" rows", disable=None, leave=False) as bar:
+    with ExitStack() as stack, tqdm(total=rows, desc="partitioning", unit=" rows", disable=None, leave=False) as bar:
         writers: dict[int, pyarrow.parquet.ParquetWriter] = {}
         text = suffix_of(source) == ".csv"
-        dealt = 0
-        for taken in _batches(source):
-            batch = _with_numbers(taken, Findings(dealt), source) if text else taken
-            dealt += batch.num_rows
+        first_row = 0
+        for raw in _batches(source):
+            batch = _with_numbers(raw, Findings(first_row), source) if text else raw
+            first_row += batch.num_rows
             for name in (c.USER_ID, c.DATE):
                 if name not in batch.schema.names:
                     raise LayoutError(f"{source} has no column {name}; it has {', '.join(batch.schema.names)}")

@@ -31,7 +31,7 @@ from fivefold.features.reading.tables import (
     table_from_rows,
     too_large,
 )
-from fivefold.features.reading.text_files import TornRow, header_of
+from fivefold.features.reading.text_files import TornRow, csv_header
 from fivefold.features.reading.validate import FEW_VALUES, Doorway
 
 ROWS_A_BATCH = 1 << 19
@@ -115,7 +115,7 @@ def _header(file: MappedFile) -> list[str] | None:
     """Give the names of a file's columns under ours; None for JSON, which has no header, and a folder without files."""
     suffix = suffix_of(file.path)
     if suffix == ".csv":
-        theirs = header_of(file.path)[0]
+        theirs = csv_header(file.path)[0]
     elif suffix in {"", ".parquet"}:
         first = next(iter(parquet_files(file.path)), None)
         if first is None:

@@ -1,4 +1,4 @@
-"""Everything that can hold transactions, read as one Arrow table: rows, JSON, CSV, Arrow, Polars, pandas."""
+"""Sources of transactions read as one Arrow table: rows, JSON, CSV, Arrow, Polars, pandas."""
 
 import json
 import shlex
@@ -14,18 +14,18 @@ import pyarrow.parquet
 
 from fivefold.domain.errors import LayoutError
 from fivefold.features import schema as c
-from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, shown
+from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, short_text
 from fivefold.features.reading.csv_file import CsvPart, csv_parts
 from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.text_files import open_text
 
-if TYPE_CHECKING:  # it is asked for only where a frame of pandas is given
+if TYPE_CHECKING:  # pandas is imported only where a caller passes a pandas frame
     import pandas as pd
 
     Source = Path | str | MappedFile | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame | pd.DataFrame
 else:
     Source = Path | str | MappedFile | Sequence[Mapping[str, Any]] | pa.Table | pl.DataFrame
-"""What histories can be read from."""
+"""The sources that histories can be read from."""
 
 _FIELDS: dict[str, tuple[pa.DataType, str]] = {
     name: (pa.float64(), ALLOWED_NUMBER)
@@ -44,15 +44,16 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def table_from_rows(rows: Sequence[Any], findings: Findings) -> pa.Table:
-    """Turn rows as a request or a JSON file has them into a table; values of a wrong type are noted.
+    """Turn the rows of a request or a JSON file into a table; values of a wrong type are collected.
 
-    Unknown fields are ignored. Missing optional fields are missing values; missing required ones are found at
-    the doorway.
+    Unknown fields are ignored. Missing fields become missing values; `TransactionReader` refuses the required ones.
     """
     rows = list(rows)
     if not set(map(type, rows)) <= {dict}:
         bad = np.array([not isinstance(row, Mapping) for row in rows], dtype=np.bool_)
-        findings.add(bad, "row", lambda row: f"is {shown(rows[row])}", "an object with the fields of a transaction")
+        findings.add(
+            bad, "row", lambda row: f"is {short_text(rows[row])}", "an object with the fields of a transaction"
+        )
         findings.raise_if_any()
     columns = {}
     for name, (kind, allowed) in _FIELDS.items():
@@ -65,14 +66,14 @@ def table_from_rows(rows: Sequence[Any], findings: Findings) -> pa.Table:
 
 def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, findings: Findings) -> pa.Array:
     number = kind == pa.float64()
-    if set(map(type, values)) <= (_NUMBERS if number else _TEXTS):  # nearly always: one look at the types tells
+    if set(map(type, values)) <= (_NUMBERS if number else _TEXTS):  # nearly always: the types are enough
         try:
             return pa.array(values, kind)
         except (pa.ArrowInvalid, UnicodeEncodeError, OverflowError):  # whole numbers beyond 64 bits, half a surrogate
             pass
     accepts: Callable[[Any], bool] = _is_number if number else _is_text
     bad = np.array([not (value is None or accepts(value)) for value in values], dtype=np.bool_)
-    findings.add(bad, name, lambda row: f"is {shown(values[row])}", allowed)
+    findings.add(bad, name, lambda row: f"is {short_text(values[row])}", allowed)
     sound = [None if wrong else value for value, wrong in zip(values, bad, strict=True)]
     return pa.array([None if value is None else _float(value) for value in sound] if number else sound, kind)
 
@@ -90,7 +91,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """Tell whether no half of a surrogate pair is in it, which JSON can write but no Unicode text has."""
+    """Tell whether a text has no lone surrogate, which JSON can write but UTF-8 cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -136,7 +137,7 @@ def read_csv(path: Path) -> CsvPart:
 
 
 def too_large(source: str) -> LayoutError:
-    """Make the error of a source that is too large to be sorted in memory, saying how to sort it."""
+    """Create the error for a source that is too large to sort in memory; it names the command that sorts it."""
     return LayoutError(
         f"{source} has more than {c.ROWS_SORTED_IN_MEMORY:,} rows that are not grouped by customer; group them first: "
         f"fivefold sort {shlex.quote(source)} --output grouped.parquet"
@@ -147,7 +148,7 @@ def table_from_frame(source: "pa.Table | pl.DataFrame | pd.DataFrame", findings:
     """View a data frame as an Arrow table; NaN in pandas is a missing value."""
     if isinstance(source, pl.DataFrame):
         return source.to_arrow()
-    pandas = sys.modules.get("pandas")  # nothing is a frame of pandas where that was never imported
+    pandas = sys.modules.get("pandas")  # where pandas was never imported, no value is a pandas frame
     if pandas is not None and isinstance(source, pandas.DataFrame):
         known = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
         names = [str(source.columns[position]) for position in known]

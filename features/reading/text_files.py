@@ -1,4 +1,4 @@
-"""Files as people have them: CSV with commas, semicolons or tabs, perhaps gzipped; columns under names of their own."""
+"""Text files of any common form: CSV with commas, semicolons or tabs, gzipped or not, with any column names."""
 
 import csv
 import gzip
@@ -19,13 +19,13 @@ LINE: Final = "line"
 
 @dataclass(frozen=True)
 class TornRow:
-    """A line that is no row: of CSV without a field for each column, of JSON lines without an object.
+    """A line that is not a row: in CSV without a field for each column, in JSON lines without an object.
 
     Attributes:
-        row: its number as people count; the header of CSV is row 1.
-        line: as it stands in the file.
-        fields: what it has, as far as that can be told; of JSON none.
-        problem: what is wrong with it, in the words of `domain.errors.Problem`.
+        row: its number from 1; the header of CSV is row 1.
+        line: its text in the file.
+        fields: its fields, as far as they can be read; empty for JSON.
+        problem: what is wrong with it, in the form of `domain.errors.Problem`.
         allowed: what would be right.
     """
 
@@ -36,12 +36,12 @@ class TornRow:
     allowed: str
 
     def as_problem(self) -> Problem:
-        """Give it as a problem of its row."""
+        """Give the problem of this row."""
         return Problem(self.row, LINE, self.problem, self.allowed)
 
 
 def suffix_of_name(path: Path) -> str:
-    """Tell the format of a file by its name, whether it is gzipped or not.
+    """Give the format of a file by its name, without a suffix for gzip.
 
     >>> suffix_of_name(Path("rows.CSV.gz"))
     '.csv'
@@ -62,17 +62,17 @@ def is_gzipped(path: Path) -> bool:
 def open_text(path: Path, newline: str | None = "", errors: str = "strict") -> IO[str]:
     """Open a text file in UTF-8, gzipped or not; a byte order mark is left out.
 
-    *newline* and *errors* are those of `open`: how ends of lines, and bytes that are not UTF-8, are read.
+    *newline* and *errors* are those of `open`: they decide how ends of lines and bytes that are not UTF-8 are read.
     """
     if is_gzipped(path):
         return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8-sig", newline=newline, errors=errors))
     return path.open(encoding="utf-8-sig", newline=newline, errors=errors)
 
 
-def header_of(path: Path) -> tuple[list[str], str]:
-    """Read the header line of a CSV file: the names of its columns, and what stands between them.
+def csv_header(path: Path) -> tuple[list[str], str]:
+    """Read the header line of a CSV file: the names of its columns, and the delimiter.
 
-    That is the sign which gives the most columns; a comma where none does. LayoutError where there is no such line.
+    The delimiter is the sign that gives the most columns, or else a comma. LayoutError where there is no header line.
     """
     try:
         with open_text(path, errors="surrogateescape") as file:
@@ -92,10 +92,10 @@ def header_of(path: Path) -> tuple[list[str], str]:
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """What the columns of a file are called here.
+    """The API's names for the columns of a file.
 
     Attributes:
-        ours: our name by that of the file.
+        ours: the API's name by the name in the file.
     """
 
     ours: Mapping[str, str] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class ColumnMap:
         """Read pairs such as customer_id=user_id: the file's name, then ours.
 
         Raises:
-            ConfigError: a pair has another form, or a name stands in two of them.
+            ConfigError: a pair has another form, or a name is in two pairs.
         """
         ours: dict[str, str] = {}
         for pair in pairs:
@@ -124,7 +124,7 @@ class ColumnMap:
         """Give the pairs for the columns of one file.
 
         Raises:
-            LayoutError: the file lacks a column, or has one of the name that another is to get.
+            LayoutError: the file lacks a column, or already has a column of the new name.
         """
         missing = [theirs for theirs in self.ours if theirs not in names]
         if missing:

@@ -26,8 +26,8 @@ from fivefold.features.reading.columns import (
     read_times,
     read_words,
 )
-from fivefold.features.reading.row_order import Rows, positions_in_order
-from fivefold.features.reading.string_columns import Texts, Words, fast, texts_of
+from fivefold.features.reading.fast_columns import CodedWords, StringColumn, column_loops, string_column
+from fivefold.features.reading.row_order import CheckedRows, sorted_row_numbers
 
 FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
 """Columns that may come as dictionaries: whoever repeats is stored and checked once."""
@@ -46,7 +46,7 @@ _KINDS = np.array(
     dtype=np.int8,
 )
 """By state (settled, pending, failed) and sign (negative, zero, positive): amounts count only when settled."""
-_STATES, _CATEGORIES = Words(c.STATES), Words(c.CATEGORIES)
+_STATES, _CATEGORIES = CodedWords(c.STATES), CodedWords(c.CATEGORIES)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Doorway:
         user_ids, customer = _numbered(source[c.USER_ID], findings)
         rows = self._rows(source, customer, findings)
         self._check_times(rows, len(user_ids), findings)
-        order = positions_in_order(rows, findings)
+        order = sorted_row_numbers(rows, findings)
         findings.raise_if_any(self.source)
         absent = tuple(name for name in c.ABSENT if name not in source)
         return self._build(user_ids, rows, order, absent)
@@ -108,12 +108,12 @@ class Doorway:
         """Leave out what a model does not read; an amount without a currency is in the base."""
         if not self.absent:
             return source
-        kept = {name: column for name, column in source.items() if name not in self.absent or name == c.CURRENCY}
-        currency = kept.get(c.CURRENCY)
+        columns = {name: column for name, column in source.items() if name not in self.absent or name == c.CURRENCY}
+        currency = columns.get(c.CURRENCY)
         if c.CURRENCY in self.absent and isinstance(currency, pa.Array) and currency.null_count:
             plain = currency.dictionary_decode() if pa.types.is_dictionary(currency.type) else currency
-            kept[c.CURRENCY] = plain.fill_null(self.rates.base)
-        return kept
+            columns[c.CURRENCY] = plain.fill_null(self.rates.base)
+        return columns
 
     def require_columns(self, names: Sequence[str]) -> None:
         """Raise LayoutError where a table of columns of these names cannot be read."""
@@ -137,12 +137,12 @@ class Doorway:
         if twice:
             raise LayoutError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
 
-    def _rows(self, chunk: Columns, customer: Integers, findings: Findings) -> Rows:
+    def _rows(self, chunk: Columns, customer: Integers, findings: Findings) -> CheckedRows:
         state, identifiers = chunk.get(c.STATE), chunk.get(c.TRANSACTION_ID)
         state = pa.nulls(len(customer)) if state is None else state
         missing = self._missing(chunk, len(customer), findings) if self.nullable else None
         times = read_times(chunk[c.DATE], c.DATE, findings)
-        return Rows(
+        return CheckedRows(
             customer,
             times,
             read_numbers(chunk[c.AMOUNT], c.AMOUNT, findings, text=self.text),
@@ -170,7 +170,7 @@ class Doorway:
                 findings.excuse(missing[:, place], name)
         return missing
 
-    def _check_times(self, rows: Rows, customers: int, findings: Findings) -> None:
+    def _check_times(self, rows: CheckedRows, customers: int, findings: Findings) -> None:
         if not findings.count and self._times_hold(rows, customers):
             return
         if self.latest is not None:
@@ -185,13 +185,13 @@ class Doorway:
             late = whose & (rows.created > first[rows.customer] + self.created_slack_us)
             findings.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
 
-    def _times_hold(self, rows: Rows, customers: int) -> bool:
+    def _times_hold(self, rows: CheckedRows, customers: int) -> bool:
         latest = _FOREVER if self.latest is None else self.latest
         slack = _FOREVER // 2 if self.created_slack_us is None else self.created_slack_us
         first = np.full(customers, _FOREVER - slack)
-        return bool(fast().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
+        return bool(column_loops().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
 
-    def _build(self, user_ids: pa.Array, rows: Rows, order: Integers, absent: tuple[str, ...]) -> Histories:
+    def _build(self, user_ids: pa.Array, rows: CheckedRows, order: Integers, absent: tuple[str, ...]) -> Histories:
         many = len(order)
         offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
         time, created = np.empty(many, dtype=np.int64), np.empty(many, dtype=np.int64)
@@ -199,7 +199,9 @@ class Doorway:
         currency = np.empty(many, dtype=np.int16)
         checked = (rows.customer, rows.time, rows.created, rows.amount, rows.balance, rows.state, rows.currency)
         units = _units(self.rates.units)
-        fast().lay_out(order, *checked, rows.category, units, _KINDS, offsets, time, created, money, small, currency)
+        column_loops().lay_out(
+            order, *checked, rows.category, units, _KINDS, offsets, time, created, money, small, currency
+        )
         columns = (time, money[0], money[1], small[0], currency, small[1], created)
         unknown_from = _unknown_from(rows, len(user_ids), absent)
         return Histories(user_ids, offsets, *columns, self.rates.base, absent, unknown_from)
@@ -207,13 +209,13 @@ class Doorway:
 
 def _mapping(names: Sequence[str]) -> str:
     """Write the options that map what columns of a file are probably meant to be; an example where none is near."""
-    wanted = [own for own in c.COLUMNS if own not in names]
-    near = {nearest(name, wanted, cutoff=0.8): name for name in reversed(names) if name not in c.COLUMNS}
-    options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in wanted if own in near]
+    missing = [own for own in c.COLUMNS if own not in names]
+    near = {nearest(name, missing, cutoff=0.8): name for name in reversed(names) if name not in c.COLUMNS}
+    options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in missing if own in near]
     return " ".join(options) or "--map customer_id=user_id"
 
 
-def _unknown_from(rows: Rows, customers: int, absent: tuple[str, ...]) -> Integers | None:
+def _unknown_from(rows: CheckedRows, customers: int, absent: tuple[str, ...]) -> Integers | None:
     """Find from when on each customer's balance, category and creation are unknown; None where all must be known."""
     if rows.missing is None and c.BALANCE not in absent:
         return None
@@ -263,8 +265,8 @@ def _is_proper(dictionary: pa.Array) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _currencies(codes: tuple[str, ...]) -> Words:
-    return Words({code: number for number, code in enumerate(codes)})
+def _currencies(codes: tuple[str, ...]) -> CodedWords:
+    return CodedWords({code: number for number, code in enumerate(codes)})
 
 
 @lru_cache(maxsize=64)
@@ -272,9 +274,9 @@ def _units(units: tuple[float, ...]) -> Floats:
     return np.array(units)
 
 
-def _identifiers(column: Column, findings: Findings) -> pa.Array | Texts:
-    """Read transaction_ids; as `Texts` where all are there and none is there twice."""
-    texts = texts_of(column)
+def _identifiers(column: Column, findings: Findings) -> pa.Array | StringColumn:
+    """Read transaction_ids; as `StringColumn` where all are there and none is there twice."""
+    texts = string_column(column)
     numbered = None if texts is None else texts.numbered()
     if texts is not None and numbered is not None and len(numbered[1]) == len(texts):
         return texts
@@ -283,7 +285,7 @@ def _identifiers(column: Column, findings: Findings) -> pa.Array | Texts:
 
 def _numbered(column: Column, findings: Findings) -> tuple[pa.Array, Integers]:
     """Number the customers in order of first appearance; give their identifiers, and the number of each row."""
-    texts = texts_of(column)
+    texts = string_column(column)
     numbered = None if texts is None else texts.numbered()
     if texts is not None and numbered is not None:
         return texts.take(numbered[1]), numbered[0]

@@ -1,1 +1,1 @@
-"""The fast path of a request's JSON body: scanned straight into columns."""
+"""A request's JSON body: counted, then scanned straight into columns."""

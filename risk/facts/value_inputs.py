@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.features.histories import Histories
-from fivefold.features.indicator_matrix import catalogue, indicators
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.models.scoring import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY
@@ -15,7 +15,7 @@ def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:
 
     Customers without a row by *as_of* (microseconds) are left out.
     """
-    matrix, seen = indicators(histories, as_of)
+    matrix, seen = indicator_matrix(histories, as_of)
     known = seen > 0
     columns = {name: matrix[known, number] for number, name in enumerate(catalogue().names)}
     user_ids = pl.Series(ENTITY, histories.user_ids.filter(np.asarray(known)), dtype=pl.String)

@@ -13,9 +13,8 @@ from fivefold.domain.errors import PROBLEMS_LISTED, Problem
 from fivefold.domain.segments import segment_of
 from fivefold.domain.settings import Limits
 from fivefold.features import schema as c
-from fivefold.features.reading.columns import shown
-from fivefold.features.request_body.scan import Scanned, scan
-from fivefold.features.request_body.shape import shape_of
+from fivefold.features.reading.columns import short_text
+from fivefold.features.request_body.body import BodyColumns, measure_body, scan_body
 from fivefold.models.explain import explanation_content
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.responses import UNPROCESSABLE, Refusal
@@ -72,13 +71,13 @@ def form_of(absent: tuple[str, ...]) -> Form:
     return Form(TypeAdapter(Annotated[list[row], FailFast()]), TypeAdapter(row))
 
 
-def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> Scanned | list[Row]:
+def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> BodyColumns | list[Row]:
     """Read a body; Refusal 413 beyond the server's limits, 422 where it is no array of rows.
 
     A plain body with every field is scanned into columns; `form_of(absent)` reads any other, and says what is wrong.
     """
     form = form_of(absent)
-    scanned = scan(body, min(limits.rows, limits.users))  # as many rows cannot have more users
+    scanned = scan_body(body, min(limits.rows, limits.users))  # as many rows cannot have more users
     if scanned is not None:
         return scanned
     require_shape(body, limits.rows)
@@ -101,7 +100,7 @@ def require_shape(body: bytes, most_rows: int | None, rows_worth: int | None = N
         most_rows: elements that the outermost array may have; None where it is to be no array of rows.
         rows_worth: it may have as many values as so many rows; *most_rows* where it is not given.
     """
-    shape = shape_of(body)
+    shape = measure_body(body)
     if most_rows is not None and shape.rows > most_rows:
         raise _too_large(most_rows, "body", f"has {shape.rows} rows", f"{most_rows} rows")
     if shape.widest > WIDEST:
@@ -146,11 +145,11 @@ def _problem(found: Mapping[str, Any], row: int | None = None) -> Problem:
     if found["type"] == "json_invalid":
         return Problem(0, "body", "is not JSON", "a JSON array of objects")
     if row is None:
-        return Problem(0, "body", f"is {shown(found['input'])}", "a JSON array of objects")
+        return Problem(0, "body", f"is {short_text(found['input'])}", "a JSON array of objects")
     if not found["loc"]:
-        return Problem(row, "row", f"is {shown(found['input'])}", "an object with the fields of a transaction")
+        return Problem(row, "row", f"is {short_text(found['input'])}", "an object with the fields of a transaction")
     field = str(found["loc"][0])
-    what = "is missing" if found["type"] == "missing" else f"is {shown(found['input'])}"
+    what = "is missing" if found["type"] == "missing" else f"is {short_text(found['input'])}"
     return Problem(row, field, what, _ALLOWED.get(field, "text"))
 
 

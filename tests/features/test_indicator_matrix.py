@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.features import indicator_matrix as matrix
-from fivefold.features.catalogue.kernel import Walk, compiled, interpreted
+from fivefold.features.catalogue.kernel import Walk
 from fivefold.features.histories import Histories, Integers
-from fivefold.features.indicator_matrix import Snapshots, catalogue, indicators, snapshots, warm
+from fivefold.features.indicator_matrix import Snapshots, catalogue, indicator_matrix, snapshots, warm
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
 from tests.features.events import microseconds
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
+from tests.features.walks import bounds_checked, interpreted
 
 AS_OF = AS_OFS[1]
 MOMENTS = np.array([AS_OF - 365 * DAY_US, AS_OF - 30 * DAY_US - 1, AS_OF, AS_OF, AS_OF + 90 * DAY_US])
@@ -26,7 +27,7 @@ INTERPRETED = interpreted(CATALOGUE)
 @pytest.fixture(scope="module")
 def checked() -> Walk:
     """The build that raises IndexError on a read out of bounds."""
-    return compiled(CATALOGUE, checked=True)
+    return bounds_checked(CATALOGUE)
 
 
 def bits(values: np.ndarray) -> list[int]:
@@ -39,7 +40,7 @@ def same(one: Snapshots, other: Snapshots) -> bool:
 
 def bits_by_user(ledger: list[Row], as_of: int = AS_OF) -> dict[str, list[int]]:
     histories = read_histories(ledger, RATES)
-    values, _ = indicators(histories, as_of)
+    values, _ = indicator_matrix(histories, as_of)
     return {user: bits(found) for user, found in zip(histories.user_ids.to_pylist(), values, strict=True)}
 
 
@@ -77,7 +78,7 @@ def test_many_moments_in_one_pass_are_each_alone_bitwise(ledger: list[Row]) -> N
     histories = read_histories(ledger, RATES)
     whole = snapshots(histories, MOMENTS)
     for s, moment in enumerate(MOMENTS.tolist()):
-        values, seen = indicators(histories, moment)
+        values, seen = indicator_matrix(histories, moment)
         assert bits(values) == bits(np.ascontiguousarray(whole.values[:, s]))
         assert seen.tolist() == whole.seen[:, s].tolist()
 
@@ -214,7 +215,7 @@ def test_it_is_compiled_once_in_a_process() -> None:
 
 
 def column(name: str, ledger: list[Row], as_of: int = AS_OF) -> float:
-    values, _ = indicators(read_histories(ledger, RATES), as_of)
+    values, _ = indicator_matrix(read_histories(ledger, RATES), as_of)
     return float(values[0, CATALOGUE.names.index(name)])
 
 
@@ -262,6 +263,6 @@ def test_the_earliest_creation_and_the_latest_category_up_to_as_of_hold() -> Non
 @given(ledgers(AS_OF, max_rows=40))
 def test_every_customer_is_a_row_and_every_row_is_seen(ledger: list[Row]) -> None:
     histories = read_histories(ledger, RATES)
-    values, seen = indicators(histories, 1 << 62)
+    values, seen = indicator_matrix(histories, 1 << 62)
     assert values.shape == (len({taken["user_id"] for taken in ledger}), len(CATALOGUE.indicators))
     assert seen.sum() == len(ledger) == histories.rows

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.features.catalogue.indicator import FAMILIES, UNITS
-from fivefold.features.catalogue.kernel import interpreted
-from fivefold.features.indicator_matrix import indicators, snapshots
+from fivefold.features.indicator_matrix import indicator_matrix, snapshots
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
 from tests.features.events import History, history_of
 from tests.features.reference import DAY, REFERENCES
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
+from tests.features.walks import interpreted
 
 AS_OF = AS_OFS[1]
 
@@ -25,7 +25,7 @@ AS_OF = AS_OFS[1]
 def computed(rows: list[Row], as_of: int) -> dict[str, dict[str, float]]:
     """Indicators by customer and name."""
     histories = read_histories(rows, RATES)
-    values, _ = indicators(histories, as_of)
+    values, _ = indicator_matrix(histories, as_of)
     users = histories.user_ids.to_pylist()
     return {
         user: dict(zip(CATALOGUE.names, found, strict=True)) for user, found in zip(users, values.tolist(), strict=True)
@@ -77,7 +77,7 @@ def test_agrees_with_the_oracle_on_a_regular_history(count: int, gap_us: int, da
 
 
 def test_a_customer_without_a_row_by_then_has_the_declared_empty_values() -> None:
-    values, seen = indicators(read_histories([row(transaction_date=iso(AS_OF + 1))], RATES), AS_OF)
+    values, seen = indicator_matrix(read_histories([row(transaction_date=iso(AS_OF + 1))], RATES), AS_OF)
     declared = np.array([made.empty for made in CATALOGUE.indicators])
     assert seen.tolist() == [0]
     assert (values[0].view(np.int64) == declared.view(np.int64)).all()

@@ -12,22 +12,22 @@ import pytest
 
 from fivefold.domain import settings
 from fivefold.features import numba_cache as compiling
-from fivefold.features.numba_cache import compiled_loops, key_of, module_of
+from fivefold.features.numba_cache import cache_key, cached_module, compile_loops
 from fivefold.features.reading import compiled_loops as loops
 
 
 def test_the_key_covers_text_sources_and_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = [key_of("a"), key_of("b"), key_of("a", ("b",))]
+    keys = [cache_key("a"), cache_key("b"), cache_key("a", ("b",))]
     monkeypatch.setattr(compiling.np, "__version__", "0.0")
-    assert len({*keys, key_of("a")}) == 4
+    assert len({*keys, cache_key("a")}) == 4
 
 
 def test_a_module_is_written_once_and_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
-    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert cached_module("made", "FOUND = 5\n").FOUND == 5
     (path,) = (tmp_path / "kernels").glob("made_*.py")
     before = path.stat().st_mtime_ns
-    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert cached_module("made", "FOUND = 5\n").FOUND == 5
     assert path.stat().st_mtime_ns == before
 
 
@@ -38,7 +38,7 @@ def test_threads_that_need_the_same_module_at_once_all_get_it(tmp_path: Path, mo
 
     def ask(text: str) -> int:
         together.wait()
-        found: int = module_of("shared", text).FOUND
+        found: int = cached_module("shared", text).FOUND
         return found
 
     with ThreadPoolExecutor(threads) as pool:
@@ -52,10 +52,10 @@ def test_threads_that_need_the_same_module_at_once_all_get_it(tmp_path: Path, mo
 def test_what_another_wrote_into_the_cache_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytecode, Numba's pickles and the text itself: what is not as it was compiled is compiled again."""
     monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
-    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert cached_module("made", "FOUND = 5\n").FOUND == 5
     (path,) = (tmp_path / "kernels").glob("made_*.py")
     path.write_text("FOUND = 6\n")
-    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert cached_module("made", "FOUND = 5\n").FOUND == 5
     evil = tmp_path / "evil.py"
     evil.write_text("FOUND = 7\n")
     bytecode = Path(cache_from_source(str(path)))
@@ -63,10 +63,10 @@ def test_what_another_wrote_into_the_cache_is_never_run(tmp_path: Path, monkeypa
     stamp = path.stat()
     os.utime(evil, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     py_compile.compile(str(evil), cfile=str(bytecode), dfile=str(path))
-    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert cached_module("made", "FOUND = 5\n").FOUND == 5
     planted = bytecode.with_name(f"{path.stem}.found-1.py311.nbi")
     planted.write_bytes(b"a pickle that runs something")
-    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert cached_module("made", "FOUND = 5\n").FOUND == 5
     assert not planted.exists()
 
 
@@ -76,7 +76,7 @@ def test_what_was_planted_while_the_folder_was_open_is_never_run(
 ) -> None:
     """Whoever could write there once has put bytecode of their own, and hashes that fit it, beside the text."""
     monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path / "var"))
-    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert cached_module("made", "FOUND = 5\n").FOUND == 5
     kernels = tmp_path / "var" / "kernels"
     (path,) = kernels.glob("made_*.py")
     evil, bytecode = tmp_path / "evil.py", Path(cache_from_source(str(path)))
@@ -84,7 +84,7 @@ def test_what_was_planted_while_the_folder_was_open_is_never_run(
     stamp = path.stat()
     os.utime(evil, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     py_compile.compile(str(evil), cfile=str(bytecode), dfile=str(path))
-    compiling._keep_sums(path)
+    compiling._record_sums(path)
     if planted_as == "a link":
         bytecode.rename(tmp_path / "elsewhere")
         bytecode.symlink_to(tmp_path / "elsewhere")
@@ -95,20 +95,20 @@ def test_what_was_planted_while_the_folder_was_open_is_never_run(
             pytest.skip("only root can give a file to another account")
         for each in (bytecode, path.with_suffix(".sha256.json")):
             os.chown(each, 12345, -1)
-    assert module_of("made", "FOUND = 5\n").FOUND == 5
+    assert cached_module("made", "FOUND = 5\n").FOUND == 5
 
 
 def test_the_cache_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path / "var"))
-    module_of("made", "FOUND = 5\n")
+    cached_module("made", "FOUND = 5\n")
     for folder in (tmp_path / "var", tmp_path / "var" / "kernels"):
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_loops_are_compiled_once_and_loaded_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
-    first = compiled_loops.__wrapped__(loops)
-    again = compiled_loops.__wrapped__(loops)
+    first = compile_loops.__wrapped__(loops)
+    again = compile_loops.__wrapped__(loops)
     for made in (first, again):
         assert made.read_plain_numbers(np.array([1.0]), 2.0, np.empty(1))
     assert sum(first.disorder.stats.cache_misses.values()) == 1

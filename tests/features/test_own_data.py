@@ -13,8 +13,8 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, DataNotValid, LayoutError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features import schema as c
-from fivefold.features.histories import Histories, gaps
-from fivefold.features.indicator_matrix import catalogue, columns_of, indicators
+from fivefold.features.histories import Histories, missing_values
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading import sources
 from fivefold.features.reading.paths import MappedFile
@@ -91,7 +91,7 @@ READ_BALANCES = [made.name for made in CATALOGUE.indicators if "balance" in made
 
 
 def values_of(histories: Histories, as_of: int = JULY) -> pl.DataFrame:
-    values, _ = indicators(histories, as_of)
+    values, _ = indicator_matrix(histories, as_of)
     return pl.DataFrame(values, schema=list(CATALOGUE.names)).with_columns(user_id=pl.Series(histories.user_ids))
 
 
@@ -113,8 +113,8 @@ def test_customer_date_and_amount_are_enough_and_what_reads_a_balance_is_undefin
     assert values.select(others).equals(values_of(whole).select(others))
     assert values.select(pl.col(READ_BALANCES).is_nan().all()).row(0) == (True,) * len(READ_BALANCES)
     assert list(catalogue(found.absent).names) == others
-    assert columns_of(indicators(found, JULY)[0], found.absent).shape == (2, len(others))
-    assert gaps(found, JULY) == []  # a column that is not there at all is told once, elsewhere
+    assert select_columns(indicator_matrix(found, JULY)[0], found.absent).shape == (2, len(others))
+    assert missing_values(found, JULY) == []  # a column that is not there at all is told once, elsewhere
 
 
 def test_a_missing_balance_hides_from_its_moment_on_what_reads_balances_and_nothing_else() -> None:
@@ -132,15 +132,17 @@ def test_a_missing_balance_hides_from_its_moment_on_what_reads_balances_and_noth
     assert [str(value) for value in late["balance_last"]] == ["nan", "5.0"]
     assert late["deposit_sum_90d"].to_list() == [10.0, 5.0]
     assert late["account_age"].is_finite().all()
-    assert gaps(found, JULY) == ["user_balance is missing in rows of 1 customer, such as that of 'a' at 2024-06-01"]
-    assert gaps(found, parse_moment("2024-05-31")) == gaps(found, JULY, [c.CREATED]) == []
-    assert gaps(found.take(np.array([1])), JULY) == gaps(found.select(1, 2), JULY) == []
+    assert missing_values(found, JULY) == [
+        "user_balance is missing in rows of 1 customer, such as that of 'a' at 2024-06-01"
+    ]
+    assert missing_values(found, parse_moment("2024-05-31")) == missing_values(found, JULY, [c.CREATED]) == []
+    assert missing_values(found.take(np.array([1])), JULY) == missing_values(found.select(1, 2), JULY) == []
 
 
 def test_a_value_that_cannot_be_read_is_wrong_where_nothing_would_not_be() -> None:
     row = {"user_id": "a", "transaction_date": "2024-05-01", "transaction_amount": 5.0, "transaction_currency": "EUR"}
     rows = [{**row, "user_balance": None, "user_category": None, "user_created": None}]
-    assert len(gaps(read_histories(rows, RATES, nullable=True), JULY)) == 3
+    assert len(missing_values(read_histories(rows, RATES, nullable=True), JULY)) == 3
     for wrong in ({"user_balance": "much"}, {"user_category": "FAX"}, {"user_created": "soon"}):
         with pytest.raises(DataNotValid, match=next(iter(wrong))):
             read_histories([{**rows[0], **wrong}], RATES, nullable=True)
@@ -172,9 +174,9 @@ def test_what_is_half_a_microsecond_after_as_of_does_not_count(form: str) -> Non
         user_created=pl.lit("2024-01-01"),
     )  # fmt: skip
     found = read_histories(frame, RATES)
-    _, seen = indicators(found, JULY)
+    _, seen = indicator_matrix(found, JULY)
     assert seen.tolist() == [1]
-    assert indicators(found, JULY + 1)[1].tolist() == [2]
+    assert indicator_matrix(found, JULY + 1)[1].tolist() == [2]
 
 
 def test_rows_of_a_call_must_still_be_whole() -> None:

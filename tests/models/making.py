@@ -17,7 +17,7 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.domain.settings import Settings
 from fivefold.features.histories import Floats, Histories
-from fivefold.features.indicator_matrix import catalogue, columns_of, indicators, snapshots
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns, snapshots
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
 from fivefold.models.curve import ScoreCurve
@@ -55,7 +55,7 @@ def known_matrix() -> Floats:
 @cache
 def reference_matrix() -> Floats:
     """Indicators of the customers known at `AS_OF`."""
-    matrix, seen = indicators(simulated(), AS_OF)
+    matrix, seen = indicator_matrix(simulated(), AS_OF)
     return matrix[seen > 0]
 
 
@@ -105,10 +105,10 @@ def value_model(objective: str = "tweedie") -> ValueModel:
 @cache
 def model_of_amounts() -> ValueModel:
     """A model whose training data had customer, date and amount alone."""
-    matrix, names = columns_of(known_matrix(), ABSENT), catalogue(ABSENT).names
+    matrix, names = select_columns(known_matrix(), ABSENT), catalogue(ABSENT).names
     regressor = fitted(matrix, later_values(known_matrix()))
     return replace(
-        model_of(regressor, regressor.predict(columns_of(reference_matrix(), ABSENT))),
+        model_of(regressor, regressor.predict(select_columns(reference_matrix(), ABSENT))),
         indicators=names,
         fingerprint=catalogue(ABSENT).fingerprint,
         reference=DriftReference.of(names, matrix, np.linspace(1, 5, len(matrix))),

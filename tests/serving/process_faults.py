@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fivefold.features.request_body.scan import Scanned
+from fivefold.features.request_body.body import BodyColumns
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.champion import loader as holder
 from fivefold.serving.service import Fivefold
@@ -23,9 +23,9 @@ holder.POLL_SECONDS = 1.0
 _sound = scoring.check_rows
 
 
-def check_rows(model: ValueModel, rows: Scanned | Sequence[Mapping[str, Any]], **more: Any) -> Checked:
+def check_rows(model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], **more: Any) -> Checked:
     """Check, unless the first user asks for something else."""
-    seen = told(rows) if isinstance(rows, Scanned) else rows
+    seen = told(rows) if isinstance(rows, BodyColumns) else rows
     asked = str(seen[0]["user_id"]) if seen else ""
     if asked.startswith(BREAKS):
         raise RuntimeError(f"cannot score {seen}") from ValueError(f"cannot read {seen[0]}")

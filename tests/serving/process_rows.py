@@ -3,10 +3,10 @@
 from typing import Any
 
 from fivefold.features.reading.fast_columns import as_arrow
-from fivefold.features.request_body.scan import Scanned
+from fivefold.features.request_body.body import BodyColumns
 
 
-def told(scanned: Scanned) -> list[dict[str, Any]]:
+def told(scanned: BodyColumns) -> list[dict[str, Any]]:
     """Give the rows, as the ordinary reader of JSON would."""
     lists = {name: as_arrow(column).to_pylist() for name, column in scanned.columns.items()}
     return [{name: values[place] for name, values in lists.items()} for place in range(len(scanned))]

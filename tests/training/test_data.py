@@ -13,7 +13,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import DataNotValid, NotEnoughData
-from fivefold.features.indicator_matrix import catalogue, indicators
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
 from fivefold.training.config import Snapshots, TrainingConfig
@@ -137,7 +137,7 @@ def test_a_row_for_each_customer_known_at_each_date(file: Path, config: Training
     assert len(found.matrix) == len(found.values) == len(found.as_of)
     assert found.matrix.shape[1] == len(catalogue().names)
     for date in dates.training.tolist():
-        matrix, seen = indicators(histories, date)
+        matrix, seen = indicator_matrix(histories, date)
         at_date = found.as_of == date
         assert found.matrix[at_date].tobytes() == matrix[seen > 0].tobytes()
         values = realised_values(histories, np.array([date]), 90, config.value)[seen > 0, 0]

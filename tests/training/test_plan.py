@@ -12,7 +12,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import ConfigError, DataNotValid, NotEnoughData
-from fivefold.features.indicator_matrix import catalogue, indicators
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading.sources import read_histories
 from fivefold.training.config import Checks, TrainingConfig, Value
 from fivefold.training.data import Portfolio, has_identifiers, learning_rows
@@ -193,7 +193,7 @@ def test_a_settlement_lag_leaves_the_last_days_out_of_windows_and_indicators(
     found = learning_rows(portfolio, late, lagged, overview)
     histories = read_histories(file, config.rate_table())
     for moment in late.training.tolist():
-        matrix, seen = indicators(histories, moment - 5 * DAY_US)
+        matrix, seen = indicator_matrix(histories, moment - 5 * DAY_US)
         values = realised_values(histories, np.array([moment]), 90, config.value)[seen > 0, 0]
         at = found.as_of == moment
         assert found.matrix[at].tobytes() == matrix[seen > 0].tobytes()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fivefold import training
-from fivefold.features.indicator_matrix import indicators
+from fivefold.features.indicator_matrix import indicator_matrix
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import explain
 from fivefold.training.config import read_config
@@ -89,7 +89,7 @@ def test_everybody_is_judged_and_value_rises_from_segment_to_segment(name: str, 
 def test_the_explanations_of_thousands_of_customers_add_up(file_of: Path, outcome: Outcome) -> None:
     model = outcome.model
     histories = read_histories(file_of, model.rates)
-    matrix, seen = indicators(histories.select(0, EXPLAINED_CUSTOMERS), model.test_as_of)
+    matrix, seen = indicator_matrix(histories.select(0, EXPLAINED_CUSTOMERS), model.test_as_of)
     found = explain(model, matrix[seen > 0])
     sums = [fsum((found.base, *row)) for row in found.points.tolist()]
     assert np.abs(np.array(sums) - found.scores.score).max() <= 1e-9

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from fivefold.domain.errors import NotEnoughData
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.indicator_matrix import catalogue, columns_of, snapshots
+from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.models.prediction import expected_value
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
@@ -124,7 +124,7 @@ def _judge_part(
     windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
     values = realised_values(part, windows, dates.horizon_days, config.value)[known]
     column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
-    matrix, earlier = columns_of(matrix, absent), columns_of(earlier, absent)
+    matrix, earlier = select_columns(matrix, absent), select_columns(earlier, absent)
     found = {
         "predicted": expected_value(booster, matrix),
         "before": np.where(taken.seen[known, 1] > 0, expected_value(booster, earlier), np.nan),

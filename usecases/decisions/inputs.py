@@ -16,7 +16,7 @@ from fivefold.domain.clock import DAY_US, from_microseconds, iso_text
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
-from fivefold.features.reading.columns import shown
+from fivefold.features.reading.columns import short_text
 from fivefold.risk.compiler.policy_checks import inputs_of_policy
 from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.assessments import Status
@@ -104,7 +104,7 @@ def _refuse_strange(given: Mapping[str, Any], declared: Mapping[str, FieldType],
         if given.get(name) is None
     ]
     problems += [
-        Problem(0, name, f"is {shown(given[name])}", f"{external_id}, whom it is decided on, or nothing")
+        Problem(0, name, f"is {short_text(given[name])}", f"{external_id}, whom it is decided on, or nothing")
         for name in OWNERS
         if given.get(name) is not None and given[name] != external_id
     ]

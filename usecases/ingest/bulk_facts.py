@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.features.reading.columns import shown
+from fivefold.features.reading.columns import short_text
 from fivefold.store.audit.bound_rows import digests, new_ids
 from fivefold.store.audit.history import new_salts
 from fivefold.store.ingest import bulk_facts
@@ -208,7 +208,9 @@ def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], 
     named = numbered(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
     numbers = dict(named.select("external_id", "entity_id").iter_rows())
     problems += [
-        Problem(number, "entity_id", f"is {shown(row.external_id)}: there is no such {type_name}", "one that was added")
+        Problem(
+            number, "entity_id", f"is {short_text(row.external_id)}: there is no such {type_name}", "one that was added"
+        )
         for number, row in enumerate(rows)
         if row.external_id not in numbers
     ]
@@ -277,7 +279,9 @@ def _refuse_others(
     rows: Sequence[RecordRow], kind: str, numbers: Mapping[str, int], there: Mapping[str, bulk_facts.StoredRecord]
 ) -> None:
     problems = [
-        Problem(number, "number", f"is {shown(row.given.external_id)}, which is about another entity", f"a new {kind}")
+        Problem(
+            number, "number", f"is {short_text(row.given.external_id)}, which is about another entity", f"a new {kind}"
+        )
         for number, row in enumerate(rows)
         if row.given.external_id in there and there[row.given.external_id].entity_id != numbers[row.external_id]
     ]
@@ -342,4 +346,4 @@ def _problems_of_record(number: int, row: RecordRow, now: int) -> list[Problem]:
 def _problem_of_word(number: int, field: str, word: str, most: int = MOST_WORD_CHARACTERS) -> list[Problem]:
     if 1 <= len(word) <= most and storable(word):
         return []
-    return [Problem(number, field, f"is {shown(word)}", WORD if most == MOST_WORD_CHARACTERS else NUMBER)]
+    return [Problem(number, field, f"is {short_text(word)}", WORD if most == MOST_WORD_CHARACTERS else NUMBER)]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.features.reading.columns import shown
+from fivefold.features.reading.columns import short_text
 from fivefold.features.schema import TRANSACTION_ID
 from fivefold.store.audit.history import CORRECTION as SEALED
 from fivefold.store.audit.history import VALUES, correction_lines, new_batch
@@ -123,7 +123,7 @@ def _problems(
     """Name rows that are about nothing that is there, or about something else than they say."""
     first: dict[str, _Row] = {}
     for row in rows:
-        number, place = shown(row.number), row.place
+        number, place = short_text(row.number), row.place
         if not first.setdefault(row.number, row).says(row.said) or (
             row.number in there and not row.says(there[row.number])
         ):
@@ -141,7 +141,7 @@ def _wrong_target(
     there: Mapping[str, Mapping[str, Any]],
     kind: EntityType,
 ) -> Problem | None:
-    name, user = shown(row.names), row.said["user"]
+    name, user = short_text(row.names), row.said["user"]
     if target is None and (row.names in there or row.names in first):
         about = there[row.names]["transaction_id"] if row.names in there else first[row.names].names
         return Problem(row.place, row.field, f"is {name}, itself a correction", f"{about!r}, the transaction")
@@ -150,7 +150,7 @@ def _wrong_target(
         return Problem(row.place, row.field, f"is {name}: no {kind.name} has such a transaction", allowed)
     if user is not None and user != target.external_id:
         return Problem(
-            row.place, OWNERS[0], f"is {shown(user)}, whose it is not", "whose the transaction is, or nothing"
+            row.place, OWNERS[0], f"is {short_text(user)}, whose it is not", "whose the transaction is, or nothing"
         )
     return None
 
@@ -165,7 +165,7 @@ def _reversed_twice(rows: list[_Row], before: list[tuple[str, int, str]]) -> Ite
         last: _Fact | None = None
         for fact in group:
             if fact.place is not None and fact.kind == REVERSAL and last is not None and last.kind == REVERSAL:
-                said = f"is {shown(name)}, which is reversed since {day_text(last.known_us)}"
+                said = f"is {short_text(name)}, which is reversed since {day_text(last.known_us)}"
                 yield Problem(fact.place, REVERSES, said, "one that counts; a correction lets it count again")
             else:
                 last = fact

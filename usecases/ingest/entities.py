@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.features.reading.columns import shown
+from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation_lock import hold_organisation
 from fivefold.store.audit.bound_rows import Digests, digests, joined
@@ -101,7 +101,9 @@ def put_owners(
         kind = type_named(session, actor.organisation_id, type_name, locked=True)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         problems = [
-            Problem(row.row, ENTITY, f"is {shown(row.external_id)}: there is no such {type_name}", "one that was added")
+            Problem(
+                row.row, ENTITY, f"is {short_text(row.external_id)}: there is no such {type_name}", "one that was added"
+            )
             for row in rows
             if row.external_id not in there
         ]

@@ -13,10 +13,10 @@ from typing import Final
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, LayoutError, Problem, first_row_of
-from fivefold.features.reading.csv_file import csv_parts, frame_of, torn_frame
-from fivefold.features.reading.formulas import inert_frame, restored_frame
+from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
+from fivefold.features.reading.formulas import escape_formulas_of_frame, unescape_formulas_of_frame
 from fivefold.features.reading.json_lines import JsonLine, has_blank_line, json_lines
-from fivefold.features.reading.text_files import GZIP, ColumnMap, TornRow, header_of, is_gzipped, suffix_of_name
+from fivefold.features.reading.text_files import GZIP, ColumnMap, TornRow, csv_header, is_gzipped, suffix_of_name
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 REFUSED_ROW: Final = "refused_row"
@@ -157,7 +157,7 @@ def _torn_beside(part: ImportPart, torn: Sequence[JsonLine]) -> ImportPart:
 
 def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
     for read in csv_parts(path, size):
-        rows, torn = _as_refused(frame_of(read.table, path)), _as_refused(torn_frame(read, path))
+        rows, torn = _as_refused(csv_frame(read.table, path)), _as_refused(torn_frame(read, path))
         part = ImportPart(rows, read.rows.tolist(), torn, read.torn)
         if len(part) > skip:
             yield part.after(skip)
@@ -166,7 +166,7 @@ def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
 
 def _as_refused(rows: pl.DataFrame) -> pl.DataFrame:
     """Give the texts of a file of refused rows as they were before `RefusedRows` wrote them; others as they are."""
-    return restored_frame(rows) if set(_ADDED) <= set(rows.columns) else rows
+    return unescape_formulas_of_frame(rows) if set(_ADDED) <= set(rows.columns) else rows
 
 
 def named(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
@@ -200,8 +200,8 @@ class RefusedRows:
             file.truncate(self.size)
             file.seek(self.size)
             if format_of(self.path) == ".csv":
-                separator = header_of(self.source)[1]
-                text = inert_frame(frame).write_csv(include_header=not self.size, separator=separator)
+                separator = csv_header(self.source)[1]
+                text = escape_formulas_of_frame(frame).write_csv(include_header=not self.size, separator=separator)
                 file.write(text.encode())
             else:
                 lines = (json.dumps(row, ensure_ascii=False, default=str) for row in frame.iter_rows(named=True))

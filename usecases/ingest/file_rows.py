@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import DataNotValid, LayoutError, Problem
-from fivefold.features.reading.columns import shown
+from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.fields import read_field
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
@@ -134,7 +134,7 @@ class _Reading:
         found = values.to_list()
         for row, (text, value) in enumerate(zip(texts, found, strict=True)):
             if text is not None:
-                self._problems.append(Problem(row, name, f"is {shown(text)}", allowed))
+                self._problems.append(Problem(row, name, f"is {short_text(text)}", allowed))
             elif value is None and needed:
                 self._problems.append(Problem(row, name, "is missing", allowed))
         return found

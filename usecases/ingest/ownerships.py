@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.features.reading.columns import shown
+from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import entities_named, type_named
 from fivefold.store.ingest.facts import name_of
 from fivefold.store.ingest.ownerships import Span, spans_of, write_spans
@@ -114,7 +114,7 @@ def find_owners(
         for owner in row.owners:
             named = (owner.type_name, owner.external_id)
             if named not in found:
-                problem = f"{owner.type_name} {shown(owner.external_id)} is not there"
+                problem = f"{owner.type_name} {short_text(owner.external_id)} is not there"
                 problems.append(Problem(row.row, field, problem, "an entity that was added before"))
             elif named == (own_type, row.external_id):  # it would count everything about itself twice
                 problems.append(Problem(row.row, field, "is the entity itself", "another entity, or none"))
@@ -195,7 +195,7 @@ class _Spans:
             if given[0].owner_id in present:
                 return _Did.SAME
             if len(present) > 1:
-                names = " and ".join(f"{kind} {shown(name)}" for kind, name in self._names(present))
+                names = " and ".join(f"{kind} {short_text(name)}" for kind, name in self._names(present))
                 raise _Refused(f"is another than the owners {names}", "one of them, or owners, which names all")
         did = [self._put(entity, span, row.row) for span in given]
         if row.scope is not Scope.SOME:

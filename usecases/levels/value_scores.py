@@ -6,7 +6,7 @@ import polars as pl
 import structlog
 from sqlalchemy.orm import Session
 
-from fivefold.features.histories import gaps
+from fivefold.features.histories import missing_values
 from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.value_inputs import value_frame
@@ -47,7 +47,7 @@ class Valuer:
         That somebody has no value is said too, of whoever has transactions or had a value: it ends what was said last.
         """
         histories = histories_of(transactions, self.model.rates, self.model.absent)
-        for gap in gaps(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
+        for gap in missing_values(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
             log.info("no value", why=gap)
         found = value_frame(self.model, histories, as_of_us)
         kept = loading.values(session, entity_ids)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from fivefold.domain.characters import control_in
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.features.reading.columns import shown
+from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.fields import entities_from_rows, read_field
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.fields import FieldType
@@ -62,7 +62,7 @@ def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType])
     first: dict[str, int] = {}
     for number, row in enumerate(rows):
         if first.setdefault(row.external_id, number) != number:
-            problems.append(Problem(number, ENTITY, f"{shown(row.external_id)} came before", "each once"))
+            problems.append(Problem(number, ENTITY, f"{short_text(row.external_id)} came before", "each once"))
         problems += [
             Problem(number, name, "is no field of this type", ", ".join(fields) or "none")
             for name in row.attributes
@@ -75,17 +75,19 @@ def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType])
 def _problems_of_name(number: int, name: Any) -> list[Problem]:
     allowed = f"text of 1 to {MOST_CHARACTERS} characters"
     if not isinstance(name, str) or not 1 <= len(name) <= MOST_CHARACTERS or not storable(name):
-        return [Problem(number, ENTITY, f"is {shown(name)}", allowed)]
+        return [Problem(number, ENTITY, f"is {short_text(name)}", allowed)]
     if ERASED_NAME.fullmatch(name):
         other = "any name but erased- and a number"
-        return [Problem(number, ENTITY, f"is {shown(name)}, as those are called who were erased", other)]
+        return [Problem(number, ENTITY, f"is {short_text(name)}, as those are called who were erased", other)]
     return []
 
 
 def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[Problem]:
     """Name new identifiers, by their rows, that have a control character; what has one already is found by it."""
     return [
-        Problem(number, field, f"is {shown(name)}, with the control character {found}", "text without such characters")
+        Problem(
+            number, field, f"is {short_text(name)}, with the control character {found}", "text without such characters"
+        )
         for number, name in names
         if (found := control_in(name))
     ]
@@ -112,7 +114,7 @@ def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldTyp
         read = read_field(frame[name], declared[name])[1]
         for bad in [*wrong, *([] if read is None else [read])]:
             problems += [
-                Problem(number, name, f"is {shown(text)}", allowed_values(declared[name]))
+                Problem(number, name, f"is {short_text(text)}", allowed_values(declared[name]))
                 for number, text in enumerate(bad.to_list())
                 if text is not None
             ]

@@ -21,9 +21,9 @@ from fivefold.features.reading.columns import (
     read_numbers,
     read_times,
     read_words,
-    shown,
+    short_text,
 )
-from fivefold.features.reading.string_columns import Words
+from fivefold.features.reading.fast_columns import CodedWords
 from fivefold.risk.facts.fields import LIST_SEPARATOR, read_field
 from fivefold.risk.language.fields import FieldType, Kind, kind_of
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, allowed_values, storable
@@ -51,8 +51,8 @@ _PLAIN = "text, a number below 2^63 or null"
 AHEAD_US = DAY_US
 """How far ahead of now a transaction may be dated: clocks differ, and so do zones. It counts from its own moment."""
 
-_STATES = Words({word: number for number, word in enumerate(c.STATES)})
-_CATEGORIES = Words(c.CATEGORIES)
+_STATES = CodedWords({word: number for number, word in enumerate(c.STATES)})
+_CATEGORIES = CodedWords(c.CATEGORIES)
 
 
 def read_columns(
@@ -134,7 +134,7 @@ class TransactionColumns:
         bad = pc.or_(pc.match_substring(found, "\0"), pc.greater(pc.utf8_length(found), most))
         allowed = f"{ALLOWED_TEXT}, at most {most} characters, none of them NUL"
         wrong = bad.fill_null(False).to_numpy(zero_copy_only=False)
-        self.findings.add(wrong, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
+        self.findings.add(wrong, name, lambda row: f"is {short_text(found[row].as_py())}", allowed)
         return pl.Series(found, dtype=pl.String)
 
     def new_names(self, name: str) -> pl.Series:
@@ -143,7 +143,9 @@ class TransactionColumns:
         bad = found.str.contains(f"[{CONTROL}]").fill_null(value=False).to_numpy()
         described = "is {}, with the control character {}"
         allowed = "text without such characters"
-        self.findings.add(bad, name, lambda row: described.format(shown(found[row]), control_in(found[row])), allowed)
+        self.findings.add(
+            bad, name, lambda row: described.format(short_text(found[row]), control_in(found[row])), allowed
+        )
         return found
 
     def currencies(self, name: str, *, optional: bool = False) -> pl.Series:
@@ -155,7 +157,7 @@ class TransactionColumns:
         wrong = pc.invert(pc.match_substring_regex(found, "^[A-Z]{3}$")).fill_null(False)
         allowed = "three capital letters, ISO 4217, such as EUR"
         bad = wrong.to_numpy(zero_copy_only=False)
-        self.findings.add(bad, name, lambda row: f"is {shown(found[row].as_py())}", allowed)
+        self.findings.add(bad, name, lambda row: f"is {short_text(found[row].as_py())}", allowed)
         return self._without(pl.Series(found, dtype=pl.String), nothing)
 
     def times(self, name: str, latest: int, *, optional: bool = False) -> pl.Series:
@@ -174,7 +176,7 @@ class TransactionColumns:
         column, nothing = self._filled(name, optional=optional)
         return self._without(pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)), nothing)
 
-    def words(self, name: str, known: Words, *, optional: bool = False) -> pl.Series:
+    def words(self, name: str, known: CodedWords, *, optional: bool = False) -> pl.Series:
         """Read words of a fixed list."""
         if optional and self._nothing(name):
             return self._nulls(pl.String)
@@ -209,7 +211,7 @@ class TransactionColumns:
         values, wrong = read_field(column, declared)
         if wrong is not None:
             bad = wrong.is_not_null().to_numpy()
-            self.findings.add(bad, name, lambda row: f"is {shown(wrong[row])}", allowed_values(declared))
+            self.findings.add(bad, name, lambda row: f"is {short_text(wrong[row])}", allowed_values(declared))
         if kind_of(declared) is not Kind.MOMENT:
             return values.alias(name)
         texts = column if column.dtype == pl.String else values.cast(pl.Datetime("us")).dt.to_string("iso:strict")
@@ -277,7 +279,7 @@ def plain_frame(
     names = dict.fromkeys(chain.from_iterable(rows))
     columns = {name: [row.get(name) for row in rows] for name in names if name in known or name in own}
     problems = [
-        Problem(number, name, f"is {shown(value)}", allowed_values(own[name]) if name in own else _PLAIN)
+        Problem(number, name, f"is {short_text(value)}", allowed_values(own[name]) if name in own else _PLAIN)
         for name, values in columns.items()
         if not _all_plain(values)
         for number, value in enumerate(values)
@@ -296,7 +298,7 @@ def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
     if not {int, float} & set(map(type, values)):
         return []
     return [
-        Problem(number, name, f"is {shown(value)}", ALLOWED_NUMBER)
+        Problem(number, name, f"is {short_text(value)}", ALLOWED_NUMBER)
         for number, value in enumerate(values)
         if isinstance(value, str)
     ]

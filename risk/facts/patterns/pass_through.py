@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 
-from fivefold.features.numba_cache import compiled_loops
+from fivefold.features.numba_cache import compile_loops
 from fivefold.risk.facts.patterns import loops
 from fivefold.risk.facts.patterns.rows import (
     AMOUNT,
@@ -56,6 +56,6 @@ def _followed(rows: pl.DataFrame, pattern: PassThrough) -> pl.DataFrame:
     _, offsets = offsets_of(ordered)
     columns = (ordered[name].to_numpy() for name in (TIME, AMOUNT, _NEEDED, _DEADLINE))
     passed, latest = np.zeros(len(ordered), np.int64), np.zeros(len(ordered), np.int64)
-    compiled_loops(loops).pass_on(offsets, *columns, passed, latest)
+    compile_loops(loops).pass_on(offsets, *columns, passed, latest)
     followed = ordered.select(ROW, _NEEDED, pl.Series(_PASSED, passed), pl.Series(LATEST, latest))
     return followed.filter((pl.col(_NEEDED) > 0) & (pl.col(_PASSED) >= pl.col(_NEEDED)))

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
-from fivefold.features.numba_cache import compiled_loops
+from fivefold.features.numba_cache import compile_loops
 from fivefold.risk.facts.patterns import loops
 from fivefold.risk.facts.patterns.rows import COUNTERPARTY, LATEST, NUMBER, ROW, TIME, answered, linked, offsets_of
 from fivefold.risk.language.patterns import Velocity
@@ -32,6 +32,6 @@ def _busiest(rows: pl.DataFrame, pattern: Velocity) -> pl.DataFrame:
     times, counterparties = (ordered[name].to_numpy() for name in (TIME, _NUMBERED))
     held, most, latest = (np.zeros(size, np.int64) for size in (len(names), len(places), len(places)))
     limits = (DAY_US, pattern.more_than, pattern.counterparties)
-    compiled_loops(loops).busiest(offsets, times, counterparties, *limits, held, most, latest)
+    compile_loops(loops).busiest(offsets, times, counterparties, *limits, held, most, latest)
     found = pl.DataFrame({ROW: places, NUMBER: most, LATEST: latest})
     return found.filter(pl.col(NUMBER) > 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import ConfigError, FingerprintMismatch
-from fivefold.features.catalogue.indicator import Catalogue, collect, indicator, source_of
+from fivefold.features.catalogue.indicator import Catalogue, code_of, collect, indicator
 from fivefold.features.indicators import CATALOGUE
 from tests.features.modules import INDICATORS, load
 
@@ -88,8 +88,8 @@ def test_the_order_of_the_columns_changes_the_fingerprint() -> None:
 )
 def test_shared_code_changes_the_fingerprint(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = CATALOGUE.fingerprint
-    changed = lambda thing: source_of(thing) + ("\npass" if thing.__name__ == name else "")  # noqa: E731 (one line)
-    monkeypatch.setattr("fivefold.features.catalogue.indicator.source_of", changed)
+    changed = lambda thing: code_of(thing) + ("\npass" if thing.__name__ == name else "")  # noqa: E731 (one line)
+    monkeypatch.setattr("fivefold.features.catalogue.indicator.code_of", changed)
     assert Catalogue(CATALOGUE.indicators).fingerprint != before
 
 

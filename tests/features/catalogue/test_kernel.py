@@ -13,11 +13,12 @@ from numba.extending import register_jitable
 from fivefold.features import numba_cache as compiling
 from fivefold.features.catalogue import kernel
 from fivefold.features.catalogue.indicator import Catalogue, Indicator, collect
-from fivefold.features.catalogue.kernel import Walk, compiled, interpreted, walk_source
+from fivefold.features.catalogue.kernel import Walk, compile_walk, walk_source
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.indicators import CATALOGUE
-from fivefold.features.numba_cache import key_of
+from fivefold.features.numba_cache import cache_key
 from tests.features.modules import INDICATORS, load
+from tests.features.walks import bounds_checked, interpreted
 
 HELPER = """
 from numba.extending import register_jitable
@@ -40,9 +41,9 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np, made_of_text
 from fivefold.features.catalogue.indicator import collect
-from fivefold.features.catalogue.kernel import compiled
+from fivefold.features.catalogue.kernel import compile_walk
 from tests.features.catalogue.test_kernel import run
-walk = compiled(collect(made_of_text))
+walk = compile_walk(collect(made_of_text))
 out, _ = run(walk, 1)
 print(json.dumps([out, sum(walk.stats.cache_hits.values()), sum(walk.stats.cache_misses.values())]))
 """
@@ -60,7 +61,7 @@ def run(walk: Walk, columns: int, rows: int = 4, used: int = 2) -> tuple[list[fl
 
 
 def key(catalogue: Catalogue) -> str:
-    return key_of(kernel._module_source(catalogue), kernel._sources(catalogue))
+    return cache_key(kernel._module_source(catalogue), kernel._sources(catalogue))
 
 
 def only(function: object) -> Catalogue:
@@ -141,7 +142,7 @@ print(sum(stats.cache_hits.values()), len(stats.cache_misses))
 def test_the_cache_is_kept_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "deep" / "var"))
     catalogue = collect(load(INDICATORS, tmp_path, monkeypatch))
-    walk = compiled(catalogue)
+    walk = compile_walk(catalogue)
     assert run(walk, 3) == run(interpreted(catalogue), 3) == ([4.0, 4.0, 1.0], 2)
     files = sorted(path.suffix for path in (tmp_path / "deep" / "var" / "kernels").rglob("*") if path.is_file())
     assert files == ["", ".json", ".nbc", ".nbi", ".py"]  # nothing half-written is left, and nothing is anywhere else
@@ -174,12 +175,12 @@ def test_a_read_of_the_future_is_caught(function: object) -> None:
     with pytest.raises(IndexError):
         run(interpreted(catalogue), 1)
     with pytest.raises(IndexError):
-        run(compiled(catalogue, checked=True), 1)
+        run(bounds_checked(catalogue), 1)
 
 
 def test_the_switch_for_bounds_checks_is_put_back() -> None:
     from numba import config
 
     before = config.BOUNDSCHECK
-    compiled(only(reads_past_the_end), checked=True)
+    bounds_checked(only(reads_past_the_end))
     assert before == config.BOUNDSCHECK

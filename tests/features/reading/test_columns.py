@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.features.reading.columns import Findings, read_numbers, read_times, shown
+from fivefold.features.reading.columns import Findings, read_numbers, read_times, short_text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = "2024-06-30T12:00:00"
@@ -255,6 +255,6 @@ def test_findings_hold_one_problem_for_a_field_of_a_row() -> None:
 
 @given(st.text(max_size=200) | st.lists(st.integers()) | st.floats() | st.binary())
 def test_whatever_is_shown_is_short_and_printable(value: object) -> None:
-    text = shown(value)
+    text = short_text(value)
     assert len(text) <= 42
     assert text.isprintable()

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.features.reading import compiled_loops as loops
-from fivefold.features.reading.string_columns import Texts, Words, fast
-from tests.features.reading.test_fast_columns import texts
+from fivefold.features.reading.fast_columns import CodedWords, StringColumn, column_loops
+from tests.features.reading.test_fast_columns import ODD_TIMES, PLAIN_TIMES, TIMES, texts
 
-WORDS = Words({"NO": 7, "YES": 4, "NOT": 5}).table
+WORDS = CodedWords({"NO": 7, "YES": 4, "NOT": 5}).table
 small_texts = st.lists(st.sampled_from(["", "a", "b", "ab", "ba", "aa", "Yes", "NO", "not", "é"]), max_size=12)
 
 
 def both(name: str, given_: tuple[Any, ...], outs: Callable[[], tuple[np.ndarray, ...]]) -> list[Any]:
     """Give what a loop returns and writes, which is the same interpreted and compiled."""
     found = []
-    for function in (getattr(loops, name), getattr(fast(), name)):
+    for function in (getattr(loops, name), getattr(column_loops(), name)):
         written = outs()
         with np.errstate(over="ignore"):  # hashes overflow on purpose
             returned = function(*given_, *written)
@@ -28,7 +28,7 @@ def both(name: str, given_: tuple[Any, ...], outs: Callable[[], tuple[np.ndarray
     return found[0]
 
 
-def parts(of: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def parts(of: StringColumn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return of.data, of.begins, of.ends
 
 
@@ -110,3 +110,34 @@ def test_buckets(value: float) -> None:
     )
     bucket = 0 if np.isnan(value) else 1 + int((value > edges[0]).sum())
     assert found[1] == [[int(place == bucket) for place in range(4)], [0, 0, 1, 0]]
+
+
+def both_times(times: list[str | None]) -> tuple[bool, list[int]]:
+    """Read interpreted and compiled."""
+    found = []
+    for module in (loops, column_loops()):
+        of, out = texts(times), np.zeros(len(times), dtype=np.int64)
+        read = module.read_plain_times(of.data, of.begins, of.ends, -(10**18), 10**18, out)
+        found.append((bool(read), out.tolist()))
+    assert found[0] == found[1]
+    return found[0]
+
+
+@given(st.lists(TIMES, max_size=4))
+def test_any_times(times: list[str | None]) -> None:
+    both_times(times)
+
+
+def test_plain_and_odd_ones() -> None:
+    assert both_times([*PLAIN_TIMES])[0]
+    assert not any(both_times([time])[0] for time in ODD_TIMES if time[:1] != "1" or len(time) != 10)
+
+
+def test_bounds_count() -> None:
+    of, out = texts(["1970-01-01"]), np.zeros(1, dtype=np.int64)
+    data = (of.data, of.begins, of.ends)
+    assert [loops.read_plain_times(*data, *bounds, out) for bounds in ((0, 0), (1, 2), (-2, -1))] == [
+        True,
+        False,
+        False,
+    ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.errors import LayoutError
 from fivefold.features.reading import csv_file
-from fivefold.features.reading.csv_file import CsvPart, csv_parts, frame_of, torn_frame
+from fivefold.features.reading.csv_file import CsvPart, csv_frame, csv_parts, torn_frame
 
 
 def parts_of(folder: Path, text: str | bytes, size: int = 1000) -> list[CsvPart]:
@@ -82,7 +82,7 @@ def test_the_fields_of_torn_rows_stand_in_their_columns_as_far_as_there_are_some
     assert [row.line for row in part.torn] == ["1", "2,x,3,4", "5,\ufffd,6"]
     (twice,) = parts_of(tmp_path, "a,a\n1,2\n")
     with pytest.raises(LayoutError, match="more than one column a"):
-        frame_of(twice.table, tmp_path)
+        csv_frame(twice.table, tmp_path)
 
 
 def test_a_file_without_rows_has_one_part_and_a_column_of_one_is_read(tmp_path: Path) -> None:

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 
 from fivefold.features.reading import columns as values
 from fivefold.features.reading.columns import Findings, read_numbers, read_times, read_words
-from fivefold.features.reading.fast_columns import as_arrow, plain_numbers, plain_times, plain_words
-from fivefold.features.reading.string_columns import Texts, Words, texts_of
+from fivefold.features.reading.fast_columns import (
+    CodedWords,
+    StringColumn,
+    as_arrow,
+    coded_words,
+    read_plain_numbers,
+    read_plain_times,
+    read_plain_words,
+    string_column,
+)
 from fivefold.features.schema import LARGEST_MAGNITUDE, STATES
 
 EARLIEST, LATEST = values._EARLIEST_US, values._LATEST_US
@@ -81,20 +89,20 @@ moments = st.datetimes(datetime(1890, 1, 1), datetime(9999, 12, 31)).map(datetim
 TIMES = st.sampled_from([*PLAIN_TIMES, *ODD_TIMES]) | changed_times() | moments | st.none()
 
 
-def texts(of: list[str | None]) -> Texts:
+def texts(of: list[str | None]) -> StringColumn:
     """Texts as a scanned body has them."""
     spelled = [b"" if text is None else text.encode() for text in of]
     ends = np.cumsum([len(text) for text in spelled], dtype=np.int64)
     begins = np.array([end - len(text) for end, text in zip(ends.tolist(), spelled, strict=True)], dtype=np.int64)
     missing = np.array([text is None for text in of], dtype=np.bool_)
-    return Texts(np.frombuffer(b"".join(spelled) or b" ", np.uint8), np.where(missing, -1, begins), ends)
+    return StringColumn(np.frombuffer(b"".join(spelled) or b" ", np.uint8), np.where(missing, -1, begins), ends)
 
 
 def slowly(read: Callable[[Findings], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> np.ndarray | None:
     """What a reader says without the quick look; None where it notes anything."""
     findings = Findings()
     with monkeypatch.context() as patch:
-        for name in ("plain_times", "plain_words", "plain_numbers"):
+        for name in ("read_plain_times", "read_plain_words", "read_plain_numbers"):
             patch.setattr(values, name, lambda *_, **__: None)
         found = read(findings)
     return None if findings.count else found
@@ -114,12 +122,12 @@ def test_times_mean_what_the_slow_reader_says(times: list[str | None]) -> None:
         column = pa.array(times, pa.string())
         slow = slowly(lambda findings: read_times(column, "time", findings), monkeypatch)
         for form in (column, texts(times), column.cast(pa.large_string())):
-            agree(plain_times(form, EARLIEST, LATEST), slow)
+            agree(read_plain_times(form, EARLIEST, LATEST), slow)
 
 
 @pytest.mark.parametrize("time", PLAIN_TIMES)
 def test_times_as_systems_write_them_are_plain(time: str) -> None:
-    (found,) = plain_times(texts([time]), EARLIEST, LATEST)
+    (found,) = read_plain_times(texts([time]), EARLIEST, LATEST)
     told = datetime.fromisoformat(time[:26] if "." in time and len(time) == 29 else time)
     told = told if told.tzinfo else told.replace(tzinfo=UTC)
     finer = int("." in time and time[26:29].isdecimal() and int(time[26:29]) > 0)  # what is finer goes up
@@ -128,7 +136,7 @@ def test_times_as_systems_write_them_are_plain(time: str) -> None:
 
 @pytest.mark.parametrize("time", ODD_TIMES)
 def test_times_of_other_forms_are_left_to_the_slow_reader(time: str) -> None:
-    assert plain_times(texts(["2024-06-30", time]), EARLIEST, LATEST) is None
+    assert read_plain_times(texts(["2024-06-30", time]), EARLIEST, LATEST) is None
 
 
 words = st.sampled_from(
@@ -143,11 +151,11 @@ def test_words_mean_what_the_slow_reader_says(of: list[str | None], any_case: bo
         options: dict[str, Any] = {"any_case": any_case, "absent": absent}
         slow = slowly(lambda findings: read_words(column, "word", findings, STATES, **options), monkeypatch)
         for form in (column, texts(of)):
-            agree(plain_words(form, Words(STATES), **options), slow)
+            agree(read_plain_words(form, CodedWords(STATES), **options), slow)
 
 
 def test_words_of_any_case_are_plain() -> None:
-    found = plain_words(texts(["Pending", "", None, "FAILED"]), Words(STATES), any_case=True, absent=0)
+    found = read_plain_words(texts(["Pending", "", None, "FAILED"]), CodedWords(STATES), any_case=True, absent=0)
     assert found.tolist() == [1, 0, 0, 2]
 
 
@@ -157,20 +165,72 @@ def test_numbers_mean_what_the_slow_reader_says(numbers: list[float]) -> None:
         column = pa.array(numbers, pa.float64())
         slow = slowly(lambda findings: read_numbers(column, "number", findings, text=False), monkeypatch)
         for form in (column, np.array(numbers, dtype=np.float64)):
-            quick = plain_numbers(form, LARGEST_MAGNITUDE)
+            quick = read_plain_numbers(form, LARGEST_MAGNITUDE)
             agree(quick, slow)
             assert (quick is None) == (slow is None)
 
 
 @pytest.mark.parametrize("column", [pa.array([5]), pa.array(["a"]).dictionary_encode(), pa.array([1.5, None])])
 def test_columns_of_other_types_are_left_to_the_slow_reader(column: pa.Array) -> None:
-    assert plain_times(column, EARLIEST, LATEST) is None
-    assert plain_words(column, Words(STATES), any_case=True, absent=None) is None
-    assert plain_numbers(column, LARGEST_MAGNITUDE) is None
+    assert read_plain_times(column, EARLIEST, LATEST) is None
+    assert read_plain_words(column, CodedWords(STATES), any_case=True, absent=None) is None
+    assert read_plain_numbers(column, LARGEST_MAGNITUDE) is None
     assert as_arrow(column) is column
 
 
 def test_every_column_can_be_given_as_arrow() -> None:
     assert as_arrow(texts(["a", None])).to_pylist() == ["a", None]
     assert as_arrow(np.array([1.5, nan])).to_pylist()[0] == 1.5
-    assert texts_of(np.array([1.5])) is None
+    assert string_column(np.array([1.5])) is None
+
+
+any_texts = st.lists(st.text(max_size=3) | st.none(), max_size=8)
+
+
+@given(any_texts, st.integers(0, 3), st.sampled_from([pa.string(), pa.large_string()]))
+def test_views_and_copies_give_the_texts_back(of: list[str | None], skipped: int, kind: pa.DataType) -> None:
+    column = pa.array(of, kind)[skipped:]
+    view = string_column(column)
+    assert texts(of).arrow().to_pylist() == of
+    if view is not None:
+        assert len(view) == len(column)
+        assert view.arrow().to_pylist() == column.to_pylist()
+        known = np.flatnonzero(view.begins >= 0)
+        assert view.take(known).to_pylist() == [text for text in column.to_pylist() if text is not None]
+
+
+@given(any_texts)
+def test_numbers_are_those_of_a_dictionary(of: list[str | None]) -> None:
+    numbered = texts(of).numbered()
+    if not all(of):
+        assert numbered is None
+        return
+    assert numbered is not None
+    wanted = list(dict.fromkeys(of))
+    assert ([wanted[number] for number in numbered[0]], [of[row] for row in numbered[1]]) == (of, wanted)
+
+
+def test_many_texts_are_numbered_too() -> None:
+    of: list[str | None] = [f"user_{number % 7_919}" for number in range(40_000)]
+    numbered = texts(of).numbered()
+    assert numbered is not None
+    assert numbered[0].tolist() == [number % 7_919 for number in range(40_000)]
+
+
+@pytest.mark.parametrize("column", [pa.nulls(2), pa.array([], pa.string()), pa.array(["a"]).dictionary_encode(), [1]])
+def test_what_is_no_column_of_texts_has_no_view(column: object) -> None:
+    assert string_column(column) is None
+
+
+def test_a_view_is_its_own() -> None:
+    view = texts(["a"])
+    assert string_column(view) is view
+
+
+def test_words_are_spelled_as_bytes() -> None:
+    words = coded_words(STATES)
+    data, begins, ends, codes = words.table
+    spelled = [bytes(data[begin:end]).decode() for begin, end in zip(begins, ends, strict=True)]
+    assert dict(zip(spelled, codes.tolist(), strict=True)) == words == STATES
+    assert coded_words(words) is words
+    assert isinstance(words, CodedWords)

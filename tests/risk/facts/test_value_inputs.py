@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.features.indicator_matrix import catalogue, indicators
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading.sources import read_histories
 from fivefold.risk.facts import value_inputs as under_test
 from tests.features.strategies import RATES, row
@@ -23,7 +23,7 @@ def test_indicators_of_customers_seen_by_as_of() -> None:
     frame = under_test.indicator_frame(histories, JULY)
     assert frame.columns == ["entity_id", *catalogue().names]
     assert sorted(frame["entity_id"].to_list()) == ["a", "b"]
-    matrix, _ = indicators(histories, JULY)
+    matrix, _ = indicator_matrix(histories, JULY)
     ids = histories.user_ids.to_pylist()
     for found in frame.iter_rows(named=True):
         wanted = matrix[ids.index(found["entity_id"])]

@@ -14,7 +14,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Problem
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, segments_of
 from fivefold.domain.settings import Limits
-from fivefold.features.request_body.scan import Scanned
+from fivefold.features.request_body.body import BodyColumns
 from fivefold.serving.responses import Refusal
 from fivefold.serving.v4.contract import read_rows, rounded, written
 from fivefold.usecases.scoring import score_rows
@@ -32,7 +32,7 @@ NOT_JSON = [Problem(0, "body", "is not JSON", "a JSON array of objects")]
 def read(rows: Any, limits: Limits = LIMITS) -> list[Any]:
     """Read a body; give its rows, whether it was scanned or not, without what is null."""
     found = read_rows(rows if isinstance(rows, bytes) else json.dumps(rows).encode(), limits)
-    return known(told(found) if isinstance(found, Scanned) else found)
+    return known(told(found) if isinstance(found, BodyColumns) else found)
 
 
 def known(rows: Any) -> list[dict[str, Any]]:

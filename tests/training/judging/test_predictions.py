@@ -9,7 +9,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import NotEnoughData
-from fivefold.features.indicator_matrix import catalogue, indicators
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.prediction import expected_value
@@ -37,7 +37,7 @@ def test_everybody_known_at_the_test_as_of_is_judged(
     judged: Judged, runs: Runs, portfolio: Portfolio, config: TrainingConfig, dates: Dates
 ) -> None:
     histories = read_histories(portfolio.source, portfolio.rates)
-    matrix, seen = indicators(histories, dates.test)
+    matrix, seen = indicator_matrix(histories, dates.test)
     known = seen > 0
     assert 0 < known.sum() < histories.customers
     assert judged.predicted.tobytes() == expected_value(runs.first.model.booster, matrix[known]).tobytes()
@@ -53,8 +53,8 @@ def test_the_score_before_is_one_spacing_earlier_and_undefined_for_newcomers(
     judged: Judged, runs: Runs, portfolio: Portfolio, dates: Dates
 ) -> None:
     histories = read_histories(portfolio.source, portfolio.rates)
-    earlier, seen_then = indicators(histories, dates.test - 30 * DAY_US)
-    _, seen_now = indicators(histories, dates.test)
+    earlier, seen_then = indicator_matrix(histories, dates.test - 30 * DAY_US)
+    _, seen_now = indicator_matrix(histories, dates.test)
     wanted = np.where(seen_then > 0, expected_value(runs.first.model.booster, earlier), np.nan)[seen_now > 0]
     assert np.isnan(judged.before).any()
     assert np.array_equal(judged.before, wanted, equal_nan=True)

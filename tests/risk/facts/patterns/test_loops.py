@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.features.numba_cache import compiled_loops
+from fivefold.features.numba_cache import compile_loops
 from fivefold.risk.facts.patterns import loops
 
 rows = st.lists(
@@ -22,7 +22,7 @@ def arrays(groups: list[list[tuple[int, int, int]]]) -> tuple[np.ndarray, ...]:
     return (offsets, *(np.ascontiguousarray(column) for column in flat.T))
 
 
-@pytest.mark.parametrize("module", [loops, compiled_loops(loops)], ids=["interpreted", "compiled"])
+@pytest.mark.parametrize("module", [loops, compile_loops(loops)], ids=["interpreted", "compiled"])
 def test_the_busiest_span(module: object) -> None:
     offsets, time, who, _ = arrays([[(0, 0, 0), (5, 1, 0), (9, 0, 0), (10, 2, 0)], [(0, 2, 0), (1, 2, 0)]])
     held, most, latest = np.zeros(3, np.int64), np.zeros(2, np.int64), np.zeros(2, np.int64)
@@ -30,7 +30,7 @@ def test_the_busiest_span(module: object) -> None:
     assert (most.tolist(), latest.tolist(), held.tolist()) == ([3, 0], [10, 0], [0, 0, 0])
 
 
-@pytest.mark.parametrize("module", [loops, compiled_loops(loops)], ids=["interpreted", "compiled"])
+@pytest.mark.parametrize("module", [loops, compile_loops(loops)], ids=["interpreted", "compiled"])
 def test_withdrawals_go_to_the_earliest(module: object) -> None:
     offsets, time, needed, amount = arrays([[(0, 3, 5), (2, 4, 4), (3, 0, 7), (9, 0, 9)]])
     passed, latest = np.zeros(4, np.int64), np.zeros(4, np.int64)
@@ -44,7 +44,7 @@ def test_busiest_is_the_same_compiled(
 ) -> None:
     offsets, time, who, _ = arrays(groups)
     seen = []
-    for module in (loops, compiled_loops(loops)):
+    for module in (loops, compile_loops(loops)):
         out = [np.zeros(size, np.int64) for size in (4, len(groups), len(groups))]
         module.busiest(offsets, time, who, span, more_than, least, *out)
         seen.append([column.tolist() for column in out])
@@ -58,7 +58,7 @@ def test_pass_on_is_the_same_compiled(groups: list[list[tuple[int, int, int]]], 
     needed = np.where(kind > 0, np.maximum(1, amount - kind), 0)
     amount = np.maximum(amount, 1)
     seen = []
-    for module in (loops, compiled_loops(loops)):
+    for module in (loops, compile_loops(loops)):
         out = [np.zeros(len(time), np.int64) for _ in range(2)]
         module.pass_on(offsets, time, amount, needed, time + within, *out)
         seen.append([column.tolist() for column in out])

@@ -1,7 +1,7 @@
-"""Loops over a JSON body, compiled like the kernel: an array of plain objects is scanned straight into columns.
+"""Loops over a JSON body, compiled like the kernel: one counts its values, one scans plain objects into columns.
 
-What is not plain (escapes in texts, nested values, fields twice, another type than the field has) ends the scan, and
-the body is left to the ordinary reader of JSON. Tests compare the two: what is scanned here means the same there.
+A body that is not plain (escapes in texts, nested values, a field twice, a value of another type) ends the scan, and
+the ordinary reader of JSON reads it. Tests compare the two: a scanned body means the same there.
 """
 
 import numpy as np
@@ -13,12 +13,20 @@ _BYTES, _INTEGERS = "Array(uint8,1,'C',True)", "Array(int64,1,'C',True)"
 _GRID = "int64[:,::1]"
 SIGNATURES = {
     "scan_rows": f"UniTuple(int64,3)({_BYTES}, {_BYTES}, {_INTEGERS}, {_INTEGERS}, {_INTEGERS}, {_GRID}, {_GRID}, "
-    "float64[:,::1])"
+    "float64[:,::1])",
+    "measure": f"void({_BYTES}, int64[::1])",
 }
 
 TEXT, TEXT_OR_NOTHING, NUMBER = 0, 1, 2
 """What a field may hold."""
 NOT_PLAIN = -1
+
+OUTER, VALUES, WIDEST, WIDEST_AT, DEEP = range(5)
+"""The place of each count."""
+
+DEEPEST = 256
+"""Deeper nesting is not counted: every reader of JSON here fails before it."""
+
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _PLUS, _POINT = 34, 92, 44, 58, 45, 43, 46
 _OPEN_ARRAY, _CLOSE_ARRAY, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
@@ -40,7 +48,7 @@ def _at(body: Bytes, at: int, byte: int) -> bool:
 
 def _text_end(body: Bytes, at: int) -> int:
     """Find the quote that ends a text; NOT_PLAIN where an escape, a control character or the end comes before."""
-    if at < 0:  # it never is; but so the compiler knows, and spares a test for each byte
+    if at < 0:  # it never is; this tells the compiler so, which saves a test for each byte
         return NOT_PLAIN
     while at < len(body):
         byte = body[at]
@@ -115,7 +123,7 @@ def _is_literal(body: Bytes, at: int, letters: tuple[int, ...]) -> bool:
 
 
 def _other_end(body: Bytes, at: int) -> int:
-    """Find the end of a value of a field that nobody reads; NOT_PLAIN for arrays and objects."""
+    """Find the end of a value of a field that is not read; NOT_PLAIN for arrays and objects."""
     if at >= len(body):
         return NOT_PLAIN
     if body[at] == _QUOTE:
@@ -129,7 +137,7 @@ def _other_end(body: Bytes, at: int) -> int:
 
 
 def _is_key(body: Bytes, at: int, names: Bytes, first: int, stop: int) -> bool:
-    """Tell whether a name, and the quote that ends it, stand here; a name has nothing that JSON would escape."""
+    """Tell whether a name and the quote that ends it follow; names have no character that JSON would escape."""
     size = stop - first
     if at < 0 or first < 0 or at + size >= len(body) or body[at + size] != _QUOTE:
         return False
@@ -140,7 +148,7 @@ def _is_key(body: Bytes, at: int, names: Bytes, first: int, stop: int) -> bool:
 
 
 def _field(body: Bytes, at: int, names: Bytes, firsts: Integers, stops: Integers) -> int:
-    """Find which field the key that begins here names; len(firsts) for one that nobody reads."""
+    """Find the field whose key begins here; len(firsts) for a field that is not read."""
     for field in range(len(firsts)):
         if _is_key(body, at, names, firsts[field], stops[field]):
             return field
@@ -148,7 +156,7 @@ def _field(body: Bytes, at: int, names: Bytes, firsts: Integers, stops: Integers
 
 
 def _key(body: Bytes, at: int, usual: int, names: Bytes, firsts: Integers, stops: Integers) -> tuple[int, int]:
-    """Find which field a key names, trying the *usual* one first, and where its value begins; NOT_PLAIN without one."""
+    """Find the field of a key, trying the *usual* one first, and where its value begins; NOT_PLAIN without a key."""
     if not _at(body, at, _QUOTE):
         return 0, NOT_PLAIN
     field = usual
@@ -166,7 +174,7 @@ def _key(body: Bytes, at: int, usual: int, names: Bytes, firsts: Integers, stops
 def _known_end(
     body: Bytes, at: int, kind: int, field: int, row: int, begins: Integers, ends: Integers, numbers: Floats
 ) -> int:
-    """Note a value of a field that is read, and find where it ends; NOT_PLAIN where it is none of the kind."""
+    """Record a value of a field that is read, and find its end; NOT_PLAIN where it is of another kind."""
     if kind == NUMBER:
         end = _number_end(body, at)
         if end == NOT_PLAIN:
@@ -198,21 +206,21 @@ def _row_end(
     ends: Integers,
     numbers: Floats,
 ) -> int:
-    """Note the fields of the object that begins here, and find where it ends; NOT_PLAIN where one is missing.
+    """Record the fields of the object that begins here, and find its end; NOT_PLAIN where a field is missing.
 
-    *usual* is the order of the fields in the rows before: most rows have the same, so that one look tells a key.
+    *usual* is the order of the fields in the rows before: most rows have the same, so one comparison finds a key.
     """
     if not _at(body, at, _OPEN_OBJECT):
         return NOT_PLAIN
-    seen = place = 0
+    present = place = 0
     while True:
         field, at = _key(body, _after_space(body, at + 1), usual[place], names, firsts, stops)
         if at != NOT_PLAIN:
             known = field < len(firsts)
             usual[place] = field
-            if known and seen & (1 << field):
+            if known and present & (1 << field):
                 return NOT_PLAIN
-            seen |= known << field
+            present |= known << field
             at = (
                 _known_end(body, at, kinds[field], field, row, begins, ends, numbers) if known else _other_end(body, at)
             )
@@ -222,12 +230,12 @@ def _row_end(
         at = _after_space(body, at)
         if not _at(body, at, _COMMA):
             break
-    return at + 1 if _at(body, at, _CLOSE_OBJECT) and _has_all(seen, kinds) else NOT_PLAIN
+    return at + 1 if _at(body, at, _CLOSE_OBJECT) and _has_all(present, kinds) else NOT_PLAIN
 
 
-def _has_all(seen: int, kinds: Integers) -> bool:
+def _has_all(present: int, kinds: Integers) -> bool:
     for field in range(len(kinds)):  # noqa: SIM110 (as above)
-        if kinds[field] != TEXT_OR_NOTHING and not seen & (1 << field):
+        if kinds[field] != TEXT_OR_NOTHING and not present & (1 << field):
             return False
     return True
 
@@ -242,16 +250,16 @@ def scan_rows(
     ends: Integers,
     numbers: Floats,
 ) -> tuple[int, int, int]:
-    """Scan a JSON array of objects: how many there are, how many of their numbers were not read, which fields are met.
+    """Scan a JSON array of objects: their count, the count of their numbers that were not read, and their fields.
 
-    The first is NOT_PLAIN where the body is anything else, is empty, or has more rows than there is room for.
+    The first is NOT_PLAIN where the body is anything else, is empty, or has more rows than the arrays.
 
     The name of field f is names[firsts[f]:stops[f]]. Its value in row r goes to begins[f, r] and ends[f, r], which
-    come filled with -1; what a number is worth, to numbers[f, r], NaN where that takes more than one division. The
-    fields that are there are bits of one number.
+    come filled with -1; the number itself goes to numbers[f, r], NaN where it takes more than one division. The fields
+    of the rows are bits of one number.
     """
     at, row, usual = _after_space(body, 0), 0, np.zeros(16, dtype=np.int64)
-    unread = found = 0
+    unread = fields = 0
     if not _at(body, at, _OPEN_ARRAY):
         return NOT_PLAIN, 0, 0
     while True:
@@ -262,7 +270,7 @@ def scan_rows(
         if at == NOT_PLAIN:
             return NOT_PLAIN, 0, 0
         for field in range(len(firsts)):
-            found |= (begins[field, row] >= 0) << field
+            fields |= (begins[field, row] >= 0) << field
         for field in range(len(numbers)):
             unread += np.isnan(numbers[field, row])
         row += 1
@@ -273,4 +281,53 @@ def scan_rows(
         return NOT_PLAIN, 0, 0
     if _after_space(body, at + 1) != len(body):
         return NOT_PLAIN, 0, 0
-    return row, unread, found
+    return row, unread, fields
+
+
+def _behind_text(body: Bytes, at: int) -> int:
+    """Find what follows the text that begins behind its quote at *at*."""
+    while at < len(body) and body[at] != _QUOTE:
+        at += 2 if body[at] == _BACKSLASH else 1
+    return at + 1
+
+
+def _end_one(depth: int, sizes: Integers, objects: Integers, counts: Integers) -> None:
+    """Add the array or object that is open at a depth to the counts."""
+    size = sizes[depth]
+    counts[VALUES] += size
+    if depth == 1:
+        counts[OUTER] = size
+    if objects[depth] and size > counts[WIDEST]:
+        counts[WIDEST], counts[WIDEST_AT] = size, max(sizes[1] - 1, 0)
+
+
+def measure(body: Bytes, counts: Integers) -> None:
+    """Count what a JSON text holds, in one pass; where it is not JSON, the counts are only rough.
+
+    *counts* comes as five zeros and is filled with: elements of the outermost array or object, values in all, members
+    of the object with the most members, the element that this object is in, and the deepest nesting; the count stops
+    at DEEPEST + 1.
+    """
+    sizes, objects = np.zeros(DEEPEST + 1, dtype=np.int64), np.zeros(DEEPEST + 1, dtype=np.int64)
+    at = depth = 0
+    while at < len(body) and depth <= DEEPEST:
+        byte = body[at]
+        at += 1
+        if byte in (_SPACE, _LINE, _RETURN, _TAB):
+            continue
+        if byte in (_CLOSE_ARRAY, _CLOSE_OBJECT):
+            if depth == 0:
+                break
+            _end_one(depth, sizes, objects, counts)
+            depth -= 1
+            continue
+        sizes[depth] = max(sizes[depth], 1) + (byte == _COMMA)
+        if byte == _QUOTE:
+            at = _behind_text(body, at)
+        elif byte in (_OPEN_ARRAY, _OPEN_OBJECT):
+            depth += 1
+            counts[DEEP] = max(counts[DEEP], depth)
+            if depth <= DEEPEST:
+                sizes[depth], objects[depth] = 0, byte == _OPEN_OBJECT
+    for still_open in range(min(depth, DEEPEST), 0, -1):  # a text that ends too early
+        _end_one(still_open, sizes, objects, counts)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from fivefold.features.request_body.shape import DEEPEST, Shape, shape_of
+from fivefold.features.request_body.body import DEEPEST, BodyShape, measure_body
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.just('a,"{[\\'),
@@ -17,7 +17,7 @@ VALUES = st.recursive(
 )
 
 
-def counted(value: Any) -> Shape:
+def counted(value: Any) -> BodyShape:
     """The same, of what was read."""
 
     def look(value: Any, row: int, depth: int) -> None:
@@ -33,13 +33,13 @@ def counted(value: Any) -> Shape:
 
     values, widest, deepest = 0, (0, 0), 0
     look(value, 0, 1)
-    return Shape(len(value) if isinstance(value, list | dict) else 0, values, *widest, deepest)
+    return BodyShape(len(value) if isinstance(value, list | dict) else 0, values, *widest, deepest)
 
 
 @given(VALUES, st.sampled_from([None, 2]), st.booleans())
 def test_what_is_counted_is_what_is_there(value: Any, indent: int | None, plain: bool) -> None:
     body = json.dumps(value, indent=indent, ensure_ascii=plain).encode()
-    found, expected = shape_of(body), counted(value)
+    found, expected = measure_body(body), counted(value)
     if isinstance(value, dict) and expected.widest == len(value):  # the outermost one has no row of its own
         assert (found.rows, found.values, found.widest, found.depth) == (
             expected.rows,
@@ -57,19 +57,19 @@ def test_what_is_counted_is_what_is_there(value: Any, indent: int | None, plain:
     [(b'[1, {"a":1,"b":2}]', 1), (b'[{"a":1},{"a":1},{"a":[{"b":1,"c":1}]}]', 2), (b'{"a":{"b":1}}', 0)],
 )
 def test_the_row_of_the_widest_object_is_named(body: bytes, row: int) -> None:
-    assert shape_of(body).widest_row == row
+    assert measure_body(body).widest_row == row
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"]", b'"', b'"\\', b"[", b"{,", b"nothing", b"\xff", b"[1]]]]"])
 def test_what_is_no_json_is_counted_all_the_same(body: bytes) -> None:
-    assert shape_of(body).values <= 2
+    assert measure_body(body).values <= 2
 
 
 def test_a_body_that_ends_too_early_is_counted_as_far_as_it_goes() -> None:
-    assert shape_of(b'[{"a":1,"b":2},{"a":[1,2,3') == Shape(2, 8, 2, 0, 3)
+    assert measure_body(b'[{"a":1,"b":2},{"a":[1,2,3') == BodyShape(2, 8, 2, 0, 3)
 
 
 def test_endless_nesting_ends_the_look() -> None:
-    assert shape_of(b"[" * 100_000).depth == DEEPEST + 1
+    assert measure_body(b"[" * 100_000).depth == DEEPEST + 1
     with pytest.raises(ValueError, match="recursion"):
         from_json(b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1))

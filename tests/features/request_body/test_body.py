@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fivefold.features import schema as c
-from fivefold.features.request_body.scan import scan
+from fivefold.features.request_body.body import scan_body
 from fivefold.serving.v4.contract import ROWS
 from tests.features.strategies import AS_OFS, Row, ledgers, row
 from tests.serving.process_rows import told
@@ -41,7 +41,7 @@ def plain(value: object) -> str:
 
 def means_the_same(body: bytes) -> bool:
     """Tell whether a body was scanned; where it was, assert that it means the same."""
-    scanned = scan(body, MANY)
+    scanned = scan_body(body, MANY)
     if scanned is None:
         return False
     wanted, found = read(body), told(scanned)
@@ -69,7 +69,7 @@ def test_numbers_are_the_nearest_floats(numbers: list[str], after: bool) -> None
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_any_float_is_read_as_it_was_written(number: float) -> None:
     body = json.dumps([row(user_balance=number)]).encode()
-    scanned = scan(body, MANY)
+    scanned = scan_body(body, MANY)
     assert scanned is not None
     assert scanned.columns[c.BALANCE].tobytes() == np.array([number]).tobytes()
 
@@ -125,7 +125,7 @@ _FIRST, _REST = b'"user_id": "ann", ', json.dumps(row(user_id=...))[1:].encode()
     ],
 )
 def test_what_is_not_plain_is_left_to_the_ordinary_reader(body: bytes) -> None:
-    assert scan(body, MANY) is None
+    assert scan_body(body, MANY) is None
 
 
 def test_spaces_fields_in_any_order_and_absent_ones_are_plain() -> None:
@@ -133,20 +133,20 @@ def test_spaces_fields_in_any_order_and_absent_ones_are_plain() -> None:
     turned = [dict(fields), dict(fields[::-1]), row(transaction_state=...), row(transaction_id="")]
     body = b"\r\n\t " + json.dumps(turned, separators=(" ,\n", " : ")).encode() + b" \n"
     assert means_the_same(body)
-    scanned = scan(body, MANY)
+    scanned = scan_body(body, MANY)
     assert scanned is not None
     assert scanned.columns[c.TRANSACTION_ID].arrow().to_pylist() == [None, None, None, ""]  # type: ignore[union-attr]  # texts
 
 
 def test_an_optional_field_that_is_nowhere_is_no_column() -> None:
-    scanned = scan(json.dumps([row(transaction_state=..., transaction_id=None)]).encode(), MANY)
+    scanned = scan_body(json.dumps([row(transaction_state=..., transaction_id=None)]).encode(), MANY)
     assert scanned is not None
     assert set(scanned.columns) == set(c.REQUIRED)
 
 
 def test_more_rows_than_asked_for_are_left_alone() -> None:
     body = json.dumps([row()] * 5).encode()
-    assert (scan(body, 4), len(scan(body, 5) or [])) == (None, 5)
+    assert (scan_body(body, 4), len(scan_body(body, 5) or [])) == (None, 5)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,6 @@ def test_more_rows_than_asked_for_are_left_alone() -> None:
 )
 def test_numbers_beyond_floats_are_infinite(number: str, value: float) -> None:
     """Of thousands of digits too, which Python's own reader of JSON refuses."""
-    scanned = scan(json.dumps([row(), row(user_balance=777)]).replace("777", number).encode(), MANY)
+    scanned = scan_body(json.dumps([row(), row(user_balance=777)]).replace("777", number).encode(), MANY)
     assert scanned is not None
     assert scanned.columns[c.BALANCE].tolist() == [120.5, value]  # type: ignore[union-attr]  # numbers

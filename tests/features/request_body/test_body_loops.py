@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from fivefold.features.numba_cache import compiled_loops
-from fivefold.features.request_body import scan as scanned
-from fivefold.features.request_body import scan_loops as json_loops
-from tests.features.request_body.test_scan import changed_bodies
+from fivefold.features.numba_cache import compile_loops
+from fivefold.features.request_body import body as scanned
+from fivefold.features.request_body import body_loops
+from tests.features.request_body.test_body import changed_bodies
 
 
 def both(body: bytes, capacity: int = 3) -> tuple[int, int, int]:
     """Scan interpreted and compiled, and give what both return."""
     found = []
-    for loops in (json_loops, compiled_loops(json_loops)):
+    for loops in (body_loops, compile_loops(body_loops)):
         outs = (np.full((9, capacity), -1), np.zeros((9, capacity), dtype=np.int64), np.zeros((2, capacity)))
         names = (scanned._NAMES, scanned._FIRSTS, scanned._STOPS, scanned._KINDS)
         returned = [int(number) for number in loops.scan_rows(np.frombuffer(body, np.uint8), *names, *outs)]
@@ -46,8 +46,8 @@ def test_a_body_that_ends_anywhere_is_not_plain(rows: int) -> None:
     body = ("[" + ",".join([ROW] * rows) + "]").encode()
     assert both(body)[0] == rows
     for end in range(len(body) - len(ROW) if rows > 1 else 0, len(body)):
-        assert both(body[:end] or b" ")[0] == json_loops.NOT_PLAIN
+        assert both(body[:end] or b" ")[0] == body_loops.NOT_PLAIN
 
 
 def test_more_rows_than_there_is_room_for_are_not_plain() -> None:
-    assert both(("[" + ",".join([ROW] * 4) + "]").encode())[0] == json_loops.NOT_PLAIN
+    assert both(("[" + ",".join([ROW] * 4) + "]").encode())[0] == body_loops.NOT_PLAIN
