@@ -18,15 +18,15 @@ DEFAULT_NAME = "fivefold-value"
 Positive = Annotated[int, Field(gt=0)]
 Checked = TypeVar("Checked")
 _LEAST_MICROSECONDS = 30 * DAY_US
-"""No moment is so close to 1970 as a date in digits, or one in seconds or milliseconds, would be in microseconds."""
+"""No moment is this close to 1970; a date written in digits, or a time in seconds, would be, in microseconds."""
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
-class Value(_Section):
-    """What a customer is worth over (as-of, as-of + horizon]; coefficients may be negative, as a refund costs.
+class ValueSettings(_Section):
+    """The value of a customer over (as-of, as-of + horizon]; coefficients may be negative, as for refunds.
 
     Attributes:
         deposit_fee: share of the settled deposits.
@@ -39,7 +39,7 @@ class Value(_Section):
     yearly_margin: float = 0.02
 
 
-class Snapshots(_Section):
+class SnapshotSettings(_Section):
     """The as-of dates that training learns from.
 
     Attributes:
@@ -53,7 +53,7 @@ class Snapshots(_Section):
     most_rows: Positive = 1_000_000
 
 
-class Trees(_Section):
+class TreeSettings(_Section):
     """LightGBM's parameters under full names; `rounds: null` finds their number on the last training dates.
 
     The defaults won out of time in the trials of docs/decisions/0003-objective.md.
@@ -73,8 +73,8 @@ class Trees(_Section):
     threads: Positive = 2
 
 
-class Checks(_Section):
-    """What the data must hold before anything is learnt from them.
+class CheckSettings(_Section):
+    """What the data must have before anything is learnt from them.
 
     Attributes:
         least_customers: customers known at the test as-of; with fewer a percentile says little.
@@ -90,8 +90,8 @@ class Checks(_Section):
     most_repeated_share: Annotated[float, Field(ge=0, le=1)] = 0.25
 
 
-class Gate(_Section):
-    """What a new model must show before it is promoted without a person's word.
+class GateSettings(_Section):
+    """What a new model must show before it is promoted without a person's decision.
 
     Attributes:
         margin: by how much normalised Gini must beat every baseline and the champion.
@@ -115,11 +115,11 @@ class TrainingConfig(_Section):
         rates: the operator's own table, CSV with currency, date and rate (1 unit of the currency = rate units of the
             base), or the ECB's own file eurofxref-hist.csv; the ECB's shipped history where there is none.
         rates_on: the day whose last known rates hold; today where it is not given.
-        columns: what the columns of the data are called here, such as {customer_id: user_id}.
+        columns: the API's names for the columns of the data, such as {customer_id: user_id}.
         horizon_days: length of the value window.
         test_as_of: the test window begins here; by default the latest moment whose window the data cover.
-        settlement_lag_days: rows may arrive so many days late. The last days of the data are not judged on, and no
-            indicator sees the last days before its as-of, neither in training nor in serving.
+        settlement_lag_days: rows may arrive so many days late. The last days of the data are not used for judging, and
+            indicators leave out the last days before their as-of, in training and in serving.
         cut_points: scores between low, medium, high and top.
         seed: of everything random.
     """
@@ -132,11 +132,11 @@ class TrainingConfig(_Section):
     horizon_days: Annotated[int, Field(gt=0, le=3650)] = 90
     test_as_of: int | None = None
     settlement_lag_days: Annotated[int, Field(ge=0, le=365)] = 0
-    snapshots: Snapshots = Snapshots()
-    value: Value = Value()
-    trees: Trees = Trees()
-    checks: Checks = Checks()
-    gate: Gate = Gate()
+    snapshots: SnapshotSettings = SnapshotSettings()
+    value: ValueSettings = ValueSettings()
+    trees: TreeSettings = TreeSettings()
+    checks: CheckSettings = CheckSettings()
+    gate: GateSettings = GateSettings()
     cut_points: tuple[float, float, float] = DEFAULT_CUT_POINTS
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 
@@ -158,9 +158,9 @@ class TrainingConfig(_Section):
         return _or_value_error(check_cut_points, value)
 
     def definition(self) -> dict[str, Any]:
-        """Say what is predicted: two models are comparable only where this is equal."""
-        said = {"horizon_days": self.horizon_days, "currency": self.base_currency, **self.value.model_dump()}
-        return {**said, "settlement_lag_days": self.settlement_lag_days} if self.settlement_lag_days else said
+        """Give the definition of the value: two models are comparable only where it is equal."""
+        fields = {"horizon_days": self.horizon_days, "currency": self.base_currency, **self.value.model_dump()}
+        return {**fields, "settlement_lag_days": self.settlement_lag_days} if self.settlement_lag_days else fields
 
     def rate_table(self) -> RateTable:
         """Build the rate table of the training day."""
@@ -171,14 +171,14 @@ class TrainingConfig(_Section):
 
 
 def _no_date_as_number(value: Any) -> Any:
-    """Refuse a number of a day's size: `20240101` was meant as a date, and is 20 s after 1970 in microseconds."""
+    """Refuse a small number: `20240101` was meant as a date, and in microseconds is 20 s after 1970."""
     if isinstance(value, int | float) and abs(value) < _LEAST_MICROSECONDS:
         raise ValueError(f"{value} is a number; write a date as 2024-01-01")
     return value
 
 
 def _or_value_error(check: Callable[[Any], Checked], value: Any) -> Checked:
-    """Let pydantic collect what a check of ours refuses, beside everything else that is wrong."""
+    """Turn the errors of our checks into ValueError, so that pydantic collects them with all others."""
     try:
         return check(value)
     except (ConfigError, TypeError) as error:
@@ -195,7 +195,9 @@ def read_config(path: Path | None) -> TrainingConfig:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, found['loc'])) or 'the file'}: {found['msg']}" for found in error.errors()]
+        lines = [
+            f"  {'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}" for problem in error.errors()
+        ]
         raise ConfigError("\n".join([f"{path} is not a training configuration:", *lines])) from None
     except (yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a date such as 2024-13-45
         raise ConfigError(f"{path} is not YAML: {error}") from None

@@ -1,4 +1,4 @@
-"""The two passes over the data: one to learn from, one to judge by; both stream and hold only what they need."""
+"""The passes over the data: a summary, and the rows to learn from; they stream, and keep only what is needed."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -21,26 +21,46 @@ from fivefold.features.reading.tables import Source, parquet_files
 from fivefold.features.reading.text_files import open_text
 from fivefold.features.schema import TRANSACTION_ID
 from fivefold.training.config import TrainingConfig
-from fivefold.training.dates import Dates, Period
+from fivefold.training.dates import DataPeriod, Dates
 from fivefold.training.quality import Quality
-from fivefold.training.sample import places
 from fivefold.training.target import realised_values
 from fivefold.training.windows import Windows
 
 CELLS_AT_ONCE = 1 << 23
-"""Indicators computed at once, 64 MB: what training needs beyond the rows that it keeps does not grow with the data."""
+"""Indicators computed at once, 64 MB: beyond the rows that it keeps, the memory of training does not grow."""
+
+_KEY_BYTES = 8
+
+
+def sampling_keys(user_ids: pa.Array, seed: int) -> Floats:
+    """Give each customer a key between 0 and 1, evenly spread; the customers below a share are a sample of that size.
+
+    A key depends on the identifier and the seed alone: on no order, library or machine.
+
+    >>> sampling_keys(pa.array(["user_1", "user_2"]), seed=1).round(4).tolist()
+    [0.0835, 0.2445]
+    """
+    start = hashlib.blake2b(digest_size=_KEY_BYTES, salt=seed.to_bytes(_KEY_BYTES, "big"))
+
+    def digest(user_id: str) -> bytes:
+        content = start.copy()
+        content.update(user_id.encode())
+        return content.digest()
+
+    numbers = np.frombuffer(b"".join(map(digest, user_ids.to_pylist())), dtype=">u8")
+    return numbers.astype(np.float64) / 2.0 ** (8 * _KEY_BYTES)
 
 
 @dataclass(frozen=True)
-class LearningRows:
-    """What the model learns from: one row for each customer and training date with a history by then.
+class TrainingRows:
+    """The rows that the model learns from: one for each customer and training date with a history up to it.
 
     Attributes:
         matrix: m x F indicators.
         values: m realised values, money, not floored.
         as_of: m dates, microseconds.
-        share: share of the customers that were taken.
-        windows: what stands behind each date, of all customers.
+        share: share of the customers in the sample.
+        windows: counts of customers and rows for each date, of all customers.
     """
 
     matrix: Floats
@@ -51,28 +71,28 @@ class LearningRows:
 
 
 @dataclass(frozen=True)
-class Overview:
-    """What a first look at the source says.
+class SourceSummary:
+    """A summary of the source from a first pass.
 
     Attributes:
         first_rows: each customer's first moment, microseconds.
-        digest: BLAKE2 over everything that was read, amounts as they were given, however it was batched.
-        places: each customer's place for sampling, see `training.sample`.
-        quality: what the rows hold, and what is doubtful about them.
+        digest: BLAKE2 over everything that was read, with unconverted amounts; batches make no difference.
+        sampling_keys: of each customer, see `sampling_keys`.
+        quality: counts of the rows, for warnings.
         absent: columns that the source lacks (`features.schema.ABSENT`).
     """
 
-    period: Period
+    period: DataPeriod
     first_rows: Integers
     rows: int
     digest: str
-    places: Floats
+    sampling_keys: Floats
     quality: Quality
     absent: tuple[str, ...] = ()
 
     @property
     def customers(self) -> int:
-        """How many customers there are."""
+        """Number of customers."""
         return len(self.first_rows)
 
     def known_at(self, moments: Integers) -> int:
@@ -80,21 +100,21 @@ class Overview:
         return int(np.searchsorted(np.sort(self.first_rows), moments, side="right").sum())
 
     def sampled_below(self, moments: Integers, most_rows: int) -> float:
-        """Find the place below which customers give at most *most_rows* rows, one for each moment they are known at."""
-        order = np.argsort(self.places, kind="stable")
+        """Find the key below which customers give at most *most_rows* rows, one for each moment they are known at."""
+        order = np.argsort(self.sampling_keys, kind="stable")
         rows = np.cumsum((self.first_rows[order][:, None] <= moments).sum(axis=1))
-        kept = int(np.searchsorted(rows, most_rows, side="right"))
-        return 1.0 if kept == len(order) else float(self.places[order[kept]])
+        count = int(np.searchsorted(rows, most_rows, side="right"))
+        return 1.0 if count == len(order) else float(self.sampling_keys[order[count]])
 
 
 def _path_of(source: Source) -> Path | None:
-    """Give the file or folder of a source; None of what is in memory."""
+    """Give the file or folder of a source; None where it is in memory."""
     if isinstance(source, MappedFile):
         return source.path
     return Path(source) if isinstance(source, Path | str) else None
 
 
-class Portfolio:
+class TransactionSource:
     """A source that can be read again and again, in batches of whole customers, with progress shown."""
 
     def __init__(
@@ -103,7 +123,7 @@ class Portfolio:
         """Read nothing yet: Parquet is streamed at each pass, everything else is kept after the first.
 
         Rows dated more than a day after *now* (microseconds; the present by default) are refused, as in serving.
-        *absent* is what a model that is there does not read; None where one is to be learnt.
+        *absent* are the columns that an existing model does not read; None where a new model is to be learnt.
         """
         self.source = source
         self.rates = rates
@@ -130,39 +150,39 @@ class Portfolio:
         if self._streamed:
             return read_ahead(stream_histories(self.source, rates, self._latest, absent=self._absent))
         if self._kept is None:
-            given = _as_given(self.rates)
-            self._kept = list(stream_histories(self.source, given, self._latest, absent=self._absent))
+            rates_of_one = _unconverted(self.rates)
+            self._kept = list(stream_histories(self.source, rates_of_one, self._latest, absent=self._absent))
         units = np.array(rates.units)
         return (_converted(part, units) for part in self._kept)
 
-    def overview(self, seed: int = 1) -> Overview:
+    def summary(self, seed: int = 1) -> SourceSummary:
         """Look through all rows once: everything is checked here, before anything is learnt."""
-        firsts, lasts, found = [np.empty(0, dtype=np.int64)], [], [np.empty(0)]
+        firsts, lasts, keys = [np.empty(0, dtype=np.int64)], [], [np.empty(0)]
         digests = {name: hashlib.blake2b(digest_size=16) for name in _DIGESTED}
         quality = Quality(has_identifiers(self.source))
-        given = _as_given(self.rates)
+        rates_of_one = _unconverted(self.rates)
         absent: tuple[str, ...] = ()
         with tqdm(desc="checking rows", unit=" customers", disable=None, leave=False) as bar:
-            for part in self._parts(given):
+            for part in self._parts(rates_of_one):
                 absent = part.absent
                 firsts.append(part.time[part.offsets[:-1]])
-                found.append(places(part.user_ids, seed))
+                keys.append(sampling_keys(part.user_ids, seed))
                 if part.rows:
                     lasts.append(int(part.time.max()))
-                quality.add(part, given.codes)
+                quality.add(part, rates_of_one.codes)
                 for name, digest in digests.items():
-                    digest.update(_bytes(part, name, given.codes))
+                    digest.update(_bytes(part, name, rates_of_one.codes))
                 bar.update(part.customers)
         if not quality.rows:
             raise NotEnoughData("the source has no rows")
         whole = hashlib.blake2b(b"".join(digest.digest() for digest in digests.values()), digest_size=16)
         first_rows = np.concatenate(firsts)
-        period = Period(int(first_rows.min()), max(lasts))
-        return Overview(period, first_rows, quality.rows, whole.hexdigest(), np.concatenate(found), quality, absent)
+        period = DataPeriod(int(first_rows.min()), max(lasts))
+        return SourceSummary(period, first_rows, quality.rows, whole.hexdigest(), np.concatenate(keys), quality, absent)
 
 
-def _as_given(rates: RateTable) -> RateTable:
-    """Make the table that leaves every amount as it stands in the source, so that a digest is of that alone."""
+def _unconverted(rates: RateTable) -> RateTable:
+    """Make the table that leaves every amount unconverted, so that a digest does not depend on rates."""
     return replace(rates, rates={code: Rate(1.0, rate.known_on) for code, rate in rates.rates.items()})
 
 
@@ -181,48 +201,50 @@ def has_identifiers(source: Source) -> bool:
         return any(TRANSACTION_ID in row for row in source)
     path = _path_of(source) or Path()
     ours = source.names.ours if isinstance(source, MappedFile) else {}
-    named = next((theirs for theirs, own in ours.items() if own == TRANSACTION_ID), TRANSACTION_ID)
+    column = next((theirs for theirs, own in ours.items() if own == TRANSACTION_ID), TRANSACTION_ID)
     if suffix_of(path) in {"", ".parquet"}:
-        return any(named in pyarrow.parquet.read_schema(file).names for file in parquet_files(path))
+        return any(column in pyarrow.parquet.read_schema(file).names for file in parquet_files(path))
     with open_text(path) as file:  # the header of a CSV, or the keys of a first object
-        return named in file.read(1 << 16)
+        return column in file.read(1 << 16)
 
 
 _DIGESTED = ("user_ids", "counts", "time", "amount", "balance", "kind", "currency", "category", "created")
 
 
 def _bytes(part: Histories, name: str, codes: tuple[str, ...]) -> bytes:
-    """Give one column so that the bytes of all batches together do not depend on where they were cut."""
+    """Give the bytes of one column, so that the joined bytes of all batches do not depend on their bounds."""
     if name == "user_ids":
         return "".join(f"{len(user_id)} {user_id}" for user_id in part.user_ids.to_pylist()).encode()
-    if name == "currency":  # by its code: the position depends on which other currencies a table has
+    if name == "currency":  # by its code: its position depends on the other currencies of the table
         return np.array(codes, dtype="S3")[part.currency].tobytes()
     column = np.diff(part.offsets) if name == "counts" else getattr(part, name)
     return bytes(column.tobytes())
 
 
-def learning_rows(portfolio: Portfolio, dates: Dates, config: TrainingConfig, overview: Overview) -> LearningRows:
-    """Take the snapshots at every training date, of a sample of the customers where there are very many."""
-    seen = dates.training - dates.lag_us
-    below = overview.sampled_below(seen, config.snapshots.most_rows)
-    sampled = overview.places < below if below < 1 else np.ones(overview.customers, dtype=np.bool_)
-    rows = int((overview.first_rows[sampled][:, None] <= seen).sum())
-    columns = len(catalogue(overview.absent).names)
+def training_rows(
+    portfolio: TransactionSource, dates: Dates, config: TrainingConfig, summary: SourceSummary
+) -> TrainingRows:
+    """Compute the rows at every training date; of a sample of the customers where there are very many."""
+    moments = dates.training - dates.lag_us
+    share = summary.sampled_below(moments, config.snapshots.most_rows)
+    sampled = summary.sampling_keys < share if share < 1 else np.ones(summary.customers, dtype=np.bool_)
+    rows = int((summary.first_rows[sampled][:, None] <= moments).sum())
+    columns = len(catalogue(summary.absent).names)
     matrix, values = np.empty((rows, columns)), np.empty(rows)
     as_ofs, windows = np.empty(rows, dtype=np.int64), Windows.empty(dates)
     first = end = 0
-    for piece in portfolio.pieces("training snapshots", len(seen), columns):
+    for piece in portfolio.pieces("training snapshots", len(moments), columns):
         windows.add(piece, dates.lag_us)
         chosen = np.flatnonzero(sampled[first : first + piece.customers])
         first += piece.customers
         part = piece if len(chosen) == piece.customers else piece.take(chosen)
-        taken = snapshots(part, seen)
-        known = taken.seen > 0
+        at_dates = snapshots(part, moments)
+        known = at_dates.seen > 0
         start, end = end, end + int(known.sum())
-        matrix[start:end] = select_columns(taken.values[known], overview.absent)
-        of_windows = realised_values(part, dates.training, dates.horizon_days, config.value)
-        values[start:end] = of_windows[known]
+        matrix[start:end] = select_columns(at_dates.values[known], summary.absent)
+        window_values = realised_values(part, dates.training, dates.horizon_days, config.value)
+        values[start:end] = window_values[known]
         as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]
     if not rows:
         raise NotEnoughData("no customer has a history at any training date")
-    return LearningRows(matrix, values, as_ofs, rows / overview.known_at(seen), windows)
+    return TrainingRows(matrix, values, as_ofs, rows / summary.known_at(moments), windows)

@@ -1,4 +1,4 @@
-"""Which as-of dates a training run learns from and is judged on, so that no target overlaps the test window."""
+"""The as-of dates that a training run learns from and is judged on; no target overlaps the test window."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ from fivefold.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class Period:
-    """When the data begin and end, microseconds."""
+class DataPeriod:
+    """The first and the last moment of the data, microseconds."""
 
     first: int
     last: int
@@ -26,7 +26,7 @@ class Dates:
         training: rising; every value window ends at the test as-of or before.
         test: the as-of of the test window; its customers are the reference portfolio.
         horizon_days: length of every value window.
-        lag_days: indicators see nothing of so many days before their as-of: rows may still arrive.
+        lag_days: indicators leave out so many days before their as-of, because rows may still arrive.
     """
 
     training: Integers
@@ -41,7 +41,7 @@ class Dates:
 
     @property
     def lag_us(self) -> int:
-        """What indicators leave out before their as-of, in microseconds."""
+        """The time before an as-of that indicators leave out, in microseconds."""
         return self.lag_days * DAY_US
 
     @property
@@ -56,16 +56,16 @@ class Dates:
 
 
 def choose_test(
-    config: TrainingConfig, period: Period, advice: str = "give an earlier test_as_of or a shorter horizon_days"
+    config: TrainingConfig, period: DataPeriod, advice: str = "give an earlier test_as_of or a shorter horizon_days"
 ) -> int:
-    """Choose the test as-of (microseconds): the one that was asked for, or the last whose window the data cover.
+    """Choose the test as-of (microseconds): that of the settings, or the last whose window the data cover.
 
-    NotEnoughData, with the *advice*, where they do not cover the window that was asked for.
+    NotEnoughData, with the *advice*, where the data do not cover the window of the settings.
     """
     horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
     complete = period.last - lag_us
     test = config.test_as_of if config.test_as_of is not None else (complete - horizon_us) // DAY_US * DAY_US
-    # A day's slack: data by the day have their last rows at midnight, and the day after is not theirs to cover.
+    # A day's slack: daily data have their last rows at midnight and cover the day before it.
     if test + horizon_us > complete + DAY_US:
         late = f", the last {config.settlement_lag_days} of them incomplete (settlement_lag_days)" if lag_us else ""
         raise NotEnoughData(
@@ -75,8 +75,8 @@ def choose_test(
     return test
 
 
-def choose_dates(config: TrainingConfig, period: Period) -> Dates:
-    """Lay out the dates; NotEnoughData where the data do not cover a test window and one training window."""
+def choose_dates(config: TrainingConfig, period: DataPeriod) -> Dates:
+    """Choose all dates; NotEnoughData where the data do not cover a test window and one training window."""
     horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
     test = choose_test(config, period)
     spacing_us = config.snapshots.spacing_days * DAY_US
@@ -91,5 +91,5 @@ def choose_dates(config: TrainingConfig, period: Period) -> Dates:
     return Dates(training, test, config.horizon_days, config.settlement_lag_days)
 
 
-def _covered(period: Period) -> str:
+def _covered(period: DataPeriod) -> str:
     return f"{day_text(period.first)} to {day_text(period.last)}"

@@ -1,4 +1,4 @@
-"""The plan of a run: what it will learn from and be judged on, said and checked before anything is fitted."""
+"""The plan of a run: what it will learn from and be judged on, checked before anything is fitted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,66 +9,66 @@ from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.tables import Source
 from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
 from fivefold.training.config import TrainingConfig
-from fivefold.training.data import LearningRows, Overview, Portfolio, learning_rows
+from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a run is about to do.
+class TrainingPlan:
+    """The data, dates and settings of a run.
 
     Attributes:
-        source: the data, as the operator named them.
-        overview: what the data hold.
-        dates: what is learnt from and judged on.
-        rows: what is learnt from.
-        config: the settings, less what columns that the data lack leave without a meaning.
-        assumptions: what stands in for those columns.
-        warnings: what is doubtful, and is no obstacle.
-        refusals: why nothing must be learnt from these data; empty where all is well.
+        source: the name of the data, for people.
+        summary: of the data.
+        dates: training dates and the test as-of.
+        rows: the rows to learn from.
+        config: the settings, without those that need columns which the data lack.
+        assumptions: what replaces these columns.
+        warnings: doubts that do not prevent learning.
+        refusals: reasons why nothing may be learnt from these data; empty where there are none.
     """
 
     source: str
-    overview: Overview
+    summary: SourceSummary
     dates: Dates
-    rows: LearningRows
+    rows: TrainingRows
     config: TrainingConfig
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
     refusals: tuple[str, ...]
 
     def check(self) -> None:
-        """Go no further where the data do not allow it; NotEnoughData names every reason."""
+        """Raise NotEnoughData with every reason, where the data do not allow learning."""
         if self.refusals:
             raise NotEnoughData("\n".join(["nothing was learnt from these data:", *self.refusals]))
 
 
-def make_plan(portfolio: Portfolio, config: TrainingConfig) -> Plan:
-    """Look through the data, choose the dates, take the rows to learn from, and say what is doubtful."""
-    overview = portfolio.overview(config.seed)
-    assumptions = assumed(overview.absent, config)
-    config = adapted(config, overview.absent)
-    dates = choose_dates(config, overview.period)
-    rows = learning_rows(portfolio, dates, config, overview)
-    found: tuple[tuple[list[str], list[str]], ...] = (
-        overview.quality.doubts(config.checks, config.base_currency, overview.absent),
-        ([], one_sided(overview, config)),
-        rows.windows.doubts(config.checks, overview.quality),
+def make_plan(portfolio: TransactionSource, config: TrainingConfig) -> TrainingPlan:
+    """Summarise the data, choose the dates, compute the rows to learn from, and collect warnings."""
+    summary = portfolio.summary(config.seed)
+    assumptions = assumptions_for(summary.absent, config)
+    config = adapt_config(config, summary.absent)
+    dates = choose_dates(config, summary.period)
+    rows = training_rows(portfolio, dates, config, summary)
+    checks: tuple[tuple[list[str], list[str]], ...] = (
+        summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent),
+        ([], one_sided_warnings(summary, config)),
+        rows.windows.refusals_and_warnings(config.checks, summary.quality),
     )
-    return Plan(
-        name_of(portfolio.source),
-        overview,
+    return TrainingPlan(
+        source_name(portfolio.source),
+        summary,
         dates,
         rows,
         config,
         assumptions,
-        tuple(warning for _, warnings in found for warning in warnings),
-        tuple(refusal for refusals, _ in found for refusal in refusals),
+        tuple(warning for _, warnings in checks for warning in warnings),
+        tuple(refusal for refusals, _ in checks for refusal in refusals),
     )
 
 
-def adapted(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingConfig:
-    """Take out of the value what data without balances cannot say; ConfigError where nothing is left of it."""
+def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingConfig:
+    """Remove the margin from the value where balances are absent; ConfigError where no other part remains."""
     if BALANCE not in absent or not config.value.yearly_margin:
         return config
     value = config.value.model_copy(update={"yearly_margin": 0.0})
@@ -80,23 +80,23 @@ def adapted(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingConfig:
     return config.model_copy(update={"value": value})
 
 
-def assumed(absent: tuple[str, ...], config: TrainingConfig) -> tuple[str, ...]:
-    """Say what stands in for the columns that the data lack."""
+def assumptions_for(absent: tuple[str, ...], config: TrainingConfig) -> tuple[str, ...]:
+    """Write what replaces the columns that the data lack."""
     fewer = len(catalogue().names) - len(catalogue(absent).names)
     margin = config.value.yearly_margin
     left_out = f", and the yearly margin of {margin:g} is left out of the value" if margin else ""
-    said = {
+    texts = {
         BALANCE: f"no {BALANCE}: trained without {fewer} balance indicators{left_out}",
         CURRENCY: f"no {CURRENCY}: every amount is taken as {config.base_currency}",
         CATEGORY: f"no {CATEGORY}: every row is taken as WEB",
         CREATED: f"no {CREATED}: an account is taken as opened with its first row",
     }
-    return tuple(text for name, text in said.items() if name in absent)
+    return tuple(text for name, text in texts.items() if name in absent)
 
 
-def one_sided(overview: Overview, config: TrainingConfig) -> list[str]:
-    """Warn where every amount has one sign, and the value has a fee on the other: the sign tells what a row is."""
-    kinds, value = overview.quality.kinds, config.value
+def one_sided_warnings(summary: SourceSummary, config: TrainingConfig) -> list[str]:
+    """Warn where every amount has the same sign and the value has a fee on the other: signs were probably lost."""
+    kinds, value = summary.quality.kinds, config.value
     if value.withdrawal_fee and kinds["deposits"] and not kinds["withdrawals"]:
         return ["no amount is below 0, so every row is a deposit: a withdrawal is a negative amount"]
     if value.deposit_fee and kinds["withdrawals"] and not kinds["deposits"]:
@@ -104,6 +104,6 @@ def one_sided(overview: Overview, config: TrainingConfig) -> list[str]:
     return []
 
 
-def name_of(source: Source) -> str:
+def source_name(source: Source) -> str:
     """Name a source for people."""
     return str(source) if isinstance(source, str | Path | MappedFile) else f"a {type(source).__name__} in memory"

@@ -1,4 +1,4 @@
-"""Quality: what a source holds and what is doubtful about it, summed up before anything is learnt from it."""
+"""Quality: counts of a source, and the warnings and refusals that follow, before anything is learnt from it."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.percent import percent
 from fivefold.features.histories import Histories
 from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
-from fivefold.training.config import Checks
+from fivefold.training.config import CheckSettings
 
 WARN_REPEATED_SHARE = 0.01
 WARN_UNSETTLED_SHARE = 0.5
@@ -28,12 +28,12 @@ class Quality:
     """Counts of a source, added up batch by batch.
 
     Attributes:
-        identified: rows have a transaction_id, so that repeats were taken out and equal rows are different ones.
+        identified: rows have a transaction_id, so that repeats were removed and equal rows are different transactions.
         rows: in all.
         kinds: settled deposits and withdrawals, amounts of 0, pending and failed rows.
         currencies: rows by currency code.
         days: rows by day, counted from 1970-01-01.
-        repeated: rows that say in everything what another row of their customer says.
+        repeated: rows that are equal in every column to another row of their customer.
         balances: rows whose balance is not 0.
         created_late: customers whose account was created more than a day after their first row.
         most_rows: of any one customer.
@@ -68,40 +68,42 @@ class Quality:
         self.created_late += int((created > part.time[firsts] + DAY_US).sum())
         self.most_rows = max(self.most_rows, int(np.diff(part.offsets).max()))
 
-    def doubts(self, checks: Checks, base: str, absent: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
-        """Say what is doubtful, but for *absent* columns: what is refused, and what is only a warning."""
-        refused: list[str] = []
-        doubtful: list[str] = []
+    def refusals_and_warnings(
+        self, checks: CheckSettings, base: str, absent: tuple[str, ...] = ()
+    ) -> tuple[list[str], list[str]]:
+        """Give the reasons to refuse the data, and the warnings; *absent* columns are left out."""
+        refusals: list[str] = []
+        warnings: list[str] = []
         share = self.repeated / self.rows if self.rows else 0.0
         if share >= WARN_REPEATED_SHARE:
-            said = (
+            text = (
                 f"{self.repeated:,} of {self.rows:,} rows ({percent(share)}) repeat another row of their customer in "
                 "everything, and no transaction_id tells a repeat from a second payment"
             )
             if share > checks.most_repeated_share:
-                refused.append(f"{said}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
+                refusals.append(f"{text}: remove the repeats, add transaction_id, or raise checks.most_repeated_share")
             else:
-                doubtful.append(said)
+                warnings.append(text)
         unsettled = self.kinds["pending"] + self.kinds["failed"]
         if unsettled > WARN_UNSETTLED_SHARE * self.rows:
-            doubtful.append(f"{percent(unsettled / self.rows)} of the rows are pending or failed, and move no money")
+            warnings.append(f"{percent(unsettled / self.rows)} of the rows are pending or failed, and move no money")
         if not self.balances and BALANCE not in absent:
-            doubtful.append("every balance is 0: indicators of balances say nothing")
+            warnings.append("every balance is 0: indicators of balances say nothing")
         if self.created_late:
-            doubtful.append(
+            warnings.append(
                 f"{self.created_late:,} customers have user_created more than a day after their first row: the service "
                 "would refuse them"
             )
         if self.most_rows > WARN_CUSTOMER_SHARE * self.rows:
-            doubtful.append(f"one customer has {percent(self.most_rows / self.rows)} of all rows")
+            warnings.append(f"one customer has {percent(self.most_rows / self.rows)} of all rows")
         if base not in self.currencies:
-            found = ", ".join(code for code, _ in self.currencies.most_common(3))
-            doubtful.append(f"no amount is in the base currency {base}; the most frequent are {found}")
-        return refused, doubtful
+            codes = ", ".join(code for code, _ in self.currencies.most_common(3))
+            warnings.append(f"no amount is in the base currency {base}; the most frequent are {codes}")
+        return refusals, warnings
 
 
 def _repeated(part: Histories) -> int:
-    """Count rows that equal the row before them, of the same customer; the order puts equal rows together."""
+    """Count rows that equal the row before, of the same customer; equal rows are neighbours."""
     columns = (part.time, part.amount, part.balance, part.kind, part.currency, part.category, part.created)
     same = np.ones(part.rows - 1, dtype=np.bool_)
     for column in columns:

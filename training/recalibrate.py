@@ -1,4 +1,4 @@
-"""A recalibration, from top to bottom: a new score curve for the trees of a version, judged."""
+"""A recalibration, from top to bottom: a new score curve for the trees of a version, judged on a later window."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,23 +18,23 @@ from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
 from fivefold.models.registry import PARENT_TAG, RegisteredVersion, Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.training.config import TrainingConfig, Value
-from fivefold.training.data import Overview, Portfolio
+from fivefold.training.config import TrainingConfig, ValueSettings
+from fivefold.training.data import SourceSummary, TransactionSource
 from fivefold.training.dates import Dates, choose_test
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import Verdict, decide
 from fivefold.training.judging.metrics import calibration_error, segment_table
 from fivefold.training.judging.predictions import Judged, judge
-from fivefold.training.plan import name_of
-from fivefold.training.register import Record, log_version, version_tags
-from fivefold.training.report.recalibration_card import Change, RecalibrationLineage, recalibration_card
+from fivefold.training.plan import source_name
+from fivefold.training.register import RunRecord, log_version, version_tags
+from fivefold.training.report.recalibration_card import CurveChange, RecalibrationLineage, recalibration_card
 from fivefold.training.windows import Windows
 
 
 @dataclass(frozen=True)
 class Recalibration:
-    """What a recalibration came to.
+    """The result of a recalibration.
 
     Attributes:
         version: the number under which the model is registered; it is not champion.
@@ -43,7 +43,7 @@ class Recalibration:
     version: int
     model: ValueModel
     evaluation: Evaluation
-    change: Change
+    change: CurveChange
     verdict: Verdict
     lineage: RecalibrationLineage
 
@@ -61,13 +61,13 @@ def recalibrate(
     Args:
         source: the transactions.
         registry: where the version with the trees is, and where the new one goes.
-        uri: the version whose trees are kept, as `Registry.find` takes it; the champion by default.
+        uri: the address of the version whose trees are kept, see `Registry.find`; the champion by default.
         as_of: microseconds; by default the latest moment whose value window the data cover.
         now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
         DataNotValid, LayoutError: the source cannot be read; nothing was registered.
-        NotEnoughData: the data do not cover the window, too little stands behind it, or nothing would change.
+        NotEnoughData: the data do not cover the window, have too few customers or rows, or nothing would change.
         ConfigError: the as-of lies before that of the version whose trees are kept.
         ModelNotFound, ModelError: there is no such version, or it cannot be judged.
     """
@@ -75,33 +75,33 @@ def recalibrate(
     model = registry.load(parent.number)
     require_columns(source, model.rates, absent=model.absent)
     warm()
-    config = config_of(model, registry, parent).model_copy(update={"test_as_of": as_of})
-    portfolio = Portfolio(source, model.rates, now, absent=model.absent)
-    overview = portfolio.overview(config.seed)
-    dates = _dates(config, overview, parent, model)
-    windows, warnings = _window(portfolio, dates, config, overview)
+    config = config_of_version(model, registry, parent).model_copy(update={"test_as_of": as_of})
+    portfolio = TransactionSource(source, model.rates, now, absent=model.absent)
+    summary = portfolio.summary(config.seed)
+    dates = _dates(config, summary, parent, model)
+    windows, warnings = _window(portfolio, dates, config, summary)
     judged = judge(portfolio, dates, config, model.booster, None, model.absent)
-    made = recalibrated(model, judged, dates)
-    if made.content_hash == model.content_hash:
+    new = with_new_curve(model, judged, dates)
+    if new.content_hash == model.content_hash:
         raise NotEnoughData(
             f"nothing would change: version {parent.number} has the curve of the customers known on "
             f"{day_text(dates.test)} in these data already; give later data"
         )
-    evaluation = evaluate(judged, made, config, times_judged(registry, dates))
+    evaluation = evaluate(judged, new, config, times_judged(registry, dates))
     verdict = _verdict(evaluation, config, parent, champion)
-    change = compare_curves(model, made, judged, evaluation, parent)
+    change = compare_curves(model, new, judged, evaluation, parent)
     lineage = RecalibrationLineage(
-        parent.number, model.content_hash, model.test_as_of, name_of(source), overview, windows, config, release(),
+        parent.number, model.content_hash, model.test_as_of, source_name(source), summary, windows, config, release(),
         warnings,
     )  # fmt: skip
     against = champion.number if champion is not None and champion.number == parent.number else None
-    record = _record(made, evaluation, change, verdict, lineage, against)
+    record = _record(new, evaluation, change, verdict, lineage, against)
     return Recalibration(
-        log_version(registry, made, judged, evaluation, record), made, evaluation, change, verdict, lineage
+        log_version(registry, new, judged, evaluation, record), new, evaluation, change, verdict, lineage
     )
 
 
-def recalibrated(model: ValueModel, judged: Judged, dates: Dates) -> ValueModel:
+def with_new_curve(model: ValueModel, judged: Judged, dates: Dates) -> ValueModel:
     """Give the trees of a model another reference portfolio: everything else stays as it is."""
     curve = ScoreCurve.of(judged.predicted)
     reference = DriftReference.of(model.catalogue.names, judged.matrix, curve.score(judged.predicted[judged.kept]))
@@ -110,8 +110,8 @@ def recalibrated(model: ValueModel, judged: Judged, dates: Dates) -> ValueModel:
 
 def compare_curves(
     before: ValueModel, after: ValueModel, judged: Judged, evaluation: Evaluation, parent: RegisteredVersion
-) -> Change:
-    """Put the same customers into the segments of both curves, beside what they were then worth."""
+) -> CurveChange:
+    """Compare the segments of the same customers by both curves, with their realised values."""
     categories = [model.segments_of(model.curve.score(judged.predicted)) for model in (before, after)]
     tables = [
         segment_table(category, judged.realised).select(
@@ -123,7 +123,7 @@ def compare_curves(
     segments = pl.DataFrame({"segment": list(SEGMENTS)})
     for table in tables:
         segments = segments.join(table, on="segment", how="left", maintain_order="left")
-    return Change(
+    return CurveChange(
         segments.with_columns(pl.col("share_before", "share_after").fill_null(0.0)),
         float((categories[0] != categories[1]).mean()),
         float(judged.predicted.mean()),
@@ -133,28 +133,28 @@ def compare_curves(
     )
 
 
-def config_of(model: ValueModel, registry: Registry, parent: RegisteredVersion) -> TrainingConfig:
-    """Rebuild what a version was judged by: its definition from the model, checks and gate from its run.
+def config_of_version(model: ValueModel, registry: Registry, parent: RegisteredVersion) -> TrainingConfig:
+    """Rebuild the settings of a version: its definition from the model, checks and gate from its run.
 
-    ModelError where the definition is not one that this program can compute values of.
+    ModelError where this program cannot compute values by that definition.
     """
-    kept = registry.client.get_run(parent.run_id).data.params if parent.run_id else {}
+    parameters = registry.client.get_run(parent.run_id).data.params if parent.run_id else {}
     content: dict[str, Any] = {
         "name": registry.name,
         "base_currency": model.currency,
         "horizon_days": model.horizon_days,
         "settlement_lag_days": model.definition.get("settlement_lag_days", 0),
-        "value": {name: model.definition[name] for name in Value.model_fields if name in model.definition},
+        "value": {name: model.definition[name] for name in ValueSettings.model_fields if name in model.definition},
         "cut_points": model.cut_points,
-        **({"seed": kept["seed"]} if "seed" in kept else {}),
+        **({"seed": parameters["seed"]} if "seed" in parameters else {}),
     }
     for section in ("snapshots", "checks", "gate"):
-        found = {name.partition(".")[2]: text for name, text in kept.items() if name.startswith(f"{section}.")}
-        content |= {section: found} if found else {}
+        fields = {name.partition(".")[2]: text for name, text in parameters.items() if name.startswith(f"{section}.")}
+        content |= {section: fields} if fields else {}
     try:
         config = TrainingConfig.model_validate(content)
     except ValidationError as error:
-        wrong = ", ".join(".".join(map(str, found["loc"])) for found in error.errors())
+        wrong = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
         raise ModelError(
             f"version {parent.number} was trained with settings that are not valid here: {wrong}"
         ) from None
@@ -177,9 +177,9 @@ def _parent(registry: Registry, uri: str | None) -> RegisteredVersion:
     return champion
 
 
-def _dates(config: TrainingConfig, overview: Overview, parent: RegisteredVersion, model: ValueModel) -> Dates:
+def _dates(config: TrainingConfig, summary: SourceSummary, parent: RegisteredVersion, model: ValueModel) -> Dates:
     """Choose the window; ConfigError where the trees may have learnt from it."""
-    test = choose_test(config, overview.period, "give an earlier --as-of, or later data")
+    test = choose_test(config, summary.period, "give an earlier --as-of, or later data")
     if test < model.test_as_of:
         raise ConfigError(
             f"the as-of is {day_text(test)}, before {day_text(model.test_as_of)}, that of version {parent.number}: "
@@ -189,28 +189,28 @@ def _dates(config: TrainingConfig, overview: Overview, parent: RegisteredVersion
 
 
 def _window(
-    portfolio: Portfolio, dates: Dates, config: TrainingConfig, overview: Overview
+    portfolio: TransactionSource, dates: Dates, config: TrainingConfig, summary: SourceSummary
 ) -> tuple[Windows, tuple[str, ...]]:
-    """Count what stands behind the window; NotEnoughData names every reason why that is too little."""
+    """Count the customers and rows of the window; NotEnoughData with every reason where they are too few."""
     windows = Windows.empty(dates)
     for part in portfolio.batches("counting the window"):
         windows.add(part, dates.lag_us)
-    found = (
-        overview.quality.doubts(config.checks, config.base_currency, overview.absent),
-        windows.doubts(config.checks, overview.quality, "--as-of"),
+    checks = (
+        summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent),
+        windows.refusals_and_warnings(config.checks, summary.quality, "--as-of"),
     )
-    refusals = [refusal for refused, _ in found for refusal in refused]
+    refusals = [refusal for refused, _ in checks for refusal in refused]
     if refusals:
         raise NotEnoughData("\n".join(["nothing was recalibrated from these data:", *refusals]))
-    return windows, tuple(warning for _, doubtful in found for warning in doubtful)
+    return windows, tuple(warning for _, doubtful in checks for warning in doubtful)
 
 
 def _verdict(
     evaluation: Evaluation, config: TrainingConfig, parent: RegisteredVersion, champion: RegisteredVersion | None
 ) -> Verdict:
-    """Judge the trees anew on this window, but for the comparison with the trees themselves.
+    """Judge the trees again on this window, without a comparison with themselves.
 
-    A new curve silences what warns of drift: trees that no longer hold are not passed on with it.
+    A new curve silences warnings of drift, so trees that no longer predict well must not pass with it.
     """
     other = champion is not None and champion.number != parent.number
     incomparable = f"the trees are those of version {parent.number}" if other else None
@@ -222,26 +222,26 @@ def _verdict(
 def _record(
     model: ValueModel,
     evaluation: Evaluation,
-    change: Change,
+    change: CurveChange,
     verdict: Verdict,
     lineage: RecalibrationLineage,
     against: int | None,
-) -> Record:
+) -> RunRecord:
     config = lineage.config
     sections = {name: getattr(config, name).model_dump() for name in ("snapshots", "value", "checks", "gate")}
     flat = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
-    shown = config.model_dump(
+    top_level = config.model_dump(
         include={"name", "base_currency", "horizon_days", "settlement_lag_days", "cut_points", "seed"}
     )
     times = evaluation.comparisons.times_judged
-    return Record(
+    return RunRecord(
         lineage.source,
-        lineage.overview,
+        lineage.summary,
         recalibration_card(model, evaluation, lineage, change, verdict),
-        {**shown, **flat, "test_as_of": day_text(model.test_as_of), PARENT_TAG: lineage.parent},
+        {**top_level, **flat, "test_as_of": day_text(model.test_as_of), PARENT_TAG: lineage.parent},
         evaluation.registered_metrics() | change.figures(),
         {
-            **version_tags(model, lineage.overview, lineage.code, verdict, against, times),
+            **version_tags(model, lineage.summary, lineage.code, verdict, against, times),
             PARENT_TAG: str(lineage.parent),
             "parent_content_hash": lineage.parent_hash,
         },

@@ -1,4 +1,4 @@
-"""Registering: everything about a training run goes to MLflow, and the model becomes a version."""
+"""Registration: everything about a training run is logged to MLflow, and the model becomes a version."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.models import pyfunc_entry
 from fivefold.models.registry import ABSENT_TAG, Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.training.data import Overview
+from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import Verdict
 from fivefold.training.judging.predictions import Judged
@@ -30,7 +30,7 @@ from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import write_pictures
 
 SHIPPED = ("domain", "features", "models")
-"""The rooms that go with a registered model: it loads where fivefold is not installed."""
+"""The packages stored with a registered model, so that it loads where fivefold is not installed."""
 REQUIREMENTS = (
     "currencyconverter",
     "filelock",
@@ -44,7 +44,7 @@ REQUIREMENTS = (
     "scikit-learn",
     "tqdm",
 )
-"""What a registered model needs to be loaded and to predict, pinned to what it was trained with."""
+"""The libraries that a registered model needs to load and predict, pinned to the versions of its training."""
 
 
 def register(
@@ -58,42 +58,44 @@ def register(
 ) -> int:
     """Log the run and register the model as challenger; give the version's number.
 
-    *judged_against* is the champion that the verdict compares with; None where there was none.
+    *judged_against* is the champion that the verdict compares with; None without a champion.
     """
-    record = Record(
+    record = RunRecord(
         lineage.source,
-        lineage.overview,
+        lineage.summary,
         model_card(model, evaluation, lineage, verdict),
         _parameters(lineage),
         evaluation.registered_metrics(),
         version_tags(
-            model, lineage.overview, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
+            model, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
         ),
     )
     return log_version(registry, model, judged, evaluation, record)
 
 
 @dataclass(frozen=True)
-class Record:
-    """What goes to MLflow beside the model and its pictures.
+class RunRecord:
+    """What is logged to MLflow beside the model and its pictures.
 
     Attributes:
-        source: the data, as the operator named them.
-        overview: what the data hold.
+        source: the name of the data, for people.
+        summary: of the data.
         card: in Markdown.
         parameters, metrics: of the run.
         tags: of the run and of the version.
     """
 
     source: str
-    overview: Overview
+    summary: SourceSummary
     card: str
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
 
 
-def log_version(registry: Registry, model: ValueModel, judged: Judged, evaluation: Evaluation, record: Record) -> int:
+def log_version(
+    registry: Registry, model: ValueModel, judged: Judged, evaluation: Evaluation, record: RunRecord
+) -> int:
     """Log a run and register its model as challenger; give the version's number. A run that fails gives no version."""
     registry.use()
     with (
@@ -103,7 +105,7 @@ def log_version(registry: Registry, model: ValueModel, judged: Judged, evaluatio
         folder = Path(temporary)
         mlflow.log_params(dict(record.parameters))
         mlflow.log_metrics(dict(record.metrics))
-        mlflow.log_input(_Transactions(record.source, record.overview), context="training")
+        mlflow.log_input(_TransactionsDataset(record.source, record.summary), context="training")
         for picture in write_pictures(folder / "plots", model, evaluation, judged):
             mlflow.log_artifact(str(picture), "plots")
         mlflow.log_text(record.card, "model_card.md")
@@ -115,8 +117,8 @@ def log_version(registry: Registry, model: ValueModel, judged: Judged, evaluatio
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
 
 
-def signature(model: ValueModel) -> ModelSignature:
-    """Spell the signature out: inference would make every column with a NaN in it optional."""
+def model_signature(model: ValueModel) -> ModelSignature:
+    """Write the signature explicitly: inference would make every column with a NaN optional."""
     inputs = Schema([ColSpec("double", name, required=True) for name in model.indicators])
     money = [ColSpec("double", name) for name in ("expected_value", "percentile", "score")]
     return ModelSignature(inputs=inputs, outputs=Schema([*money, ColSpec("string", "category")]))
@@ -140,7 +142,7 @@ def _log_model(model: ValueModel, judged: Judged, folder: Path) -> Any:
         python_model=str(Path(pyfunc_entry.__file__)),
         artifacts={"value_model": (folder / "value_model").as_uri()},
         code_paths=[str(copy_shipped_code(folder))],
-        signature=signature(model),
+        signature=model_signature(model),
         input_example=pd.DataFrame(judged.matrix[:2], columns=list(model.indicators)),
         pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
         metadata={"fingerprint": model.fingerprint, "cut_points": list(model.cut_points)},
@@ -160,18 +162,18 @@ def _parameters(lineage: Lineage) -> dict[str, Any]:
     return {**config, **flat, "test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}
 
 
-class _Transactions(Dataset):
-    """The data of a run as MLflow keeps them: where they were, what they hold, and their digest."""
+class _TransactionsDataset(Dataset):
+    """The data of a run as MLflow records them: their source, a profile and their digest."""
 
-    def __init__(self, source: str, overview: Overview) -> None:
-        self._overview = overview
+    def __init__(self, source: str, summary: SourceSummary) -> None:
+        self._summary = summary
         super().__init__(source=CodeDatasetSource({"mlflow.source.name": source}), name="transactions")
 
     def to_dict(self) -> dict[str, str]:
         return {**super().to_dict(), "profile": json.dumps(self.profile)}
 
     def _compute_digest(self) -> str:
-        return self._overview.digest
+        return self._summary.digest
 
     @property
     def schema(self) -> None:
@@ -179,25 +181,30 @@ class _Transactions(Dataset):
 
     @property
     def profile(self) -> dict[str, Any]:
-        period = self._overview.period
+        period = self._summary.period
         return {
-            "num_rows": self._overview.rows,
-            "customers": self._overview.customers,
+            "num_rows": self._summary.rows,
+            "customers": self._summary.customers,
             "first": day_text(period.first),
             "last": day_text(period.last),
         }
 
 
 def version_tags(
-    model: ValueModel, overview: Overview, code: str, verdict: Verdict, judged_against: int | None, times_judged: int
+    model: ValueModel,
+    summary: SourceSummary,
+    code: str,
+    verdict: Verdict,
+    judged_against: int | None,
+    times_judged: int,
 ) -> dict[str, str]:
-    """Give the tags by which the registry knows a version without loading it."""
+    """Give the tags that describe a version without loading it."""
     return {
         "fingerprint": model.fingerprint,
         "definition": json.dumps(dict(model.definition), sort_keys=True),
         "test_as_of": str(model.test_as_of),
         "content_hash": model.content_hash,
-        "data_digest": overview.digest,
+        "data_digest": summary.digest,
         "rates_date": model.rates.as_known_on.isoformat(),
         "code_version": code,
         "gate_promote": str(verdict.promote).lower(),

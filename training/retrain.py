@@ -15,22 +15,22 @@ from fivefold.models.promotions import Promotion, promote
 from fivefold.models.registry import RegisteredVersion, Registry, absent_columns_text
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
-from fivefold.training.data import Portfolio
+from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.fit import find_rounds, fit, validation_fold
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import Verdict, decide
 from fivefold.training.judging.predictions import Judged, judge
-from fivefold.training.plan import Plan, make_plan
+from fivefold.training.plan import TrainingPlan, make_plan
 from fivefold.training.register import register
 from fivefold.training.report.model_card import Lineage
 from fivefold.training.tune import tune
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run came to.
+class TrainingResult:
+    """The result of a run.
 
     Attributes:
         version: the number under which the model is registered.
@@ -51,10 +51,10 @@ def retrain(
     registry: Registry,
     *,
     tune_trials: int = 0,
-    show: Callable[[Plan], None] | None = None,
+    show: Callable[[TrainingPlan], None] | None = None,
     promote_by: Callable[[Registry, int], Promotion | None] = promote,
     now: int | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
 
     Args:
@@ -62,51 +62,51 @@ def retrain(
         config: everything else that the run depends on.
         registry: where the version goes.
         tune_trials: so many configurations are tried first.
-        show: is given the plan before anything is fitted.
-        promote_by: makes a version champion, where the gate allows it; gives None where a person has to approve it.
+        show: called with the plan before anything is fitted.
+        promote_by: makes a version champion, where the gate allows it; returns None where a person has to approve it.
         now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
         DataNotValid, LayoutError: the source cannot be read; nothing was learnt or written.
-        NotEnoughData: the data do not cover a training window and a test window, or too little stands behind them.
+        NotEnoughData: the data do not cover a training window and a test window, or have too few customers or rows.
     """
     rates = config.rate_table()
     require_columns(source, rates)
     warm()
-    portfolio = Portfolio(source, rates, now)
+    portfolio = TransactionSource(source, rates, now)
     plan = make_plan(portfolio, config)
     if show is not None:
         show(plan)
     plan.check()
-    config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.overview.absent
+    config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.summary.absent
     fold = validation_fold(rows, dates)
     trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
     trees = trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
     fitted = fit(rows, trees, config.seed, trees.rounds or 0)
     champion = registry.champion()
-    rival, incomparable = load_rival(registry, champion, incomparability(champion, config, dates, absent))
-    judged = judge(portfolio, dates, config, fitted.booster_, rival, absent)
+    comparable, incomparable = load_comparable_champion(
+        registry, champion, incomparability(champion, config, dates, absent)
+    )
+    judged = judge(portfolio, dates, config, fitted.booster_, comparable, absent)
     model = build_model(fitted, judged, portfolio, config, dates, absent)
     evaluation = evaluate(judged, model, config, times_judged(registry, dates))
     verdict = decide(evaluation, config.gate, incomparable)
-    lineage = Lineage(
-        plan.source, plan.overview, dates, rows, config, trees, release(), plan.warnings, plan.assumptions
-    )
+    lineage = Lineage(plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions)
     number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
     promoted = verdict.promote and promote_by(registry, number) is not None
-    return Outcome(number, promoted, model, evaluation, verdict, lineage)
+    return TrainingResult(number, promoted, model, evaluation, verdict, lineage)
 
 
 def build_model(
     fitted: ValueRegressor,
     judged: Judged,
-    portfolio: Portfolio,
+    portfolio: TransactionSource,
     config: TrainingConfig,
     dates: Dates,
     absent: tuple[str, ...] = (),
 ) -> ValueModel:
     """Put together everything that travels with the trees."""
-    used = catalogue(absent)
+    indicators = catalogue(absent)
     curve = ScoreCurve.of(judged.predicted)
     scores = curve.score(judged.predicted[judged.kept])
     return ValueModel(
@@ -116,11 +116,11 @@ def build_model(
         config.cut_points,
         portfolio.rates,
         config.horizon_days,
-        used.names,
-        used.fingerprint,
+        indicators.names,
+        indicators.fingerprint,
         config.definition(),
         dates.test,
-        DriftReference.of(used.names, judged.matrix, scores),
+        DriftReference.of(indicators.names, judged.matrix, scores),
         absent,
     )
 
@@ -128,7 +128,7 @@ def build_model(
 def incomparability(
     champion: RegisteredVersion | None, config: TrainingConfig, dates: Dates, absent: tuple[str, ...] = ()
 ) -> str | None:
-    """Say why the champion cannot fairly be judged on this test window; None where it can, or there is none."""
+    """Give the reason why the champion cannot fairly be judged on this test window; None where it can, or is absent."""
     if champion is None:
         return None
     if champion.absent != absent:
@@ -143,10 +143,10 @@ def incomparability(
     return None
 
 
-def load_rival(
+def load_comparable_champion(
     registry: Registry, champion: RegisteredVersion | None, incomparable: str | None
 ) -> tuple[ValueModel | None, str | None]:
-    """Load the champion where it is comparable; one that cannot be loaded is not."""
+    """Load the champion where it is comparable; a champion that cannot be loaded is not."""
     if champion is None or incomparable:
         return None, incomparable
     try:

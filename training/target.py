@@ -1,4 +1,4 @@
-"""The target: what a customer turned out to be worth over a window that lies after the as-of."""
+"""The target: the value of a customer over a window after the as-of."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,12 +11,12 @@ from fivefold.domain.clock import DAY_US
 from fivefold.features.catalogue.statistics import held_days, held_from, rows_until
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.schema import DEPOSIT, WITHDRAWAL
-from fivefold.training.config import Value
+from fivefold.training.config import ValueSettings
 
 DAYS_A_YEAR = 365
 
 
-def realised_values(histories: Histories, starts: Integers, horizon_days: int, value: Value) -> Floats:
+def realised_values(histories: Histories, starts: Integers, horizon_days: int, value: ValueSettings) -> Floats:
     """Compute each customer's value (money, n x k) over (start, start + horizon] for k starts (microseconds).
 
     deposit fee x deposits + withdrawal fee x withdrawals by size + yearly margin x days / 365 x time-weighted mean
@@ -41,8 +41,8 @@ def realised_values(histories: Histories, starts: Integers, horizon_days: int, v
     return weighted
 
 
-def floored(values: Floats) -> Floats:
-    """Raise values below 0 to 0, as fitting and metrics see them."""
+def floor_at_zero(values: Floats) -> Floats:
+    """Raise values below 0 to 0, as fitting and metrics need them."""
     return np.maximum(values, 0.0)
 
 
@@ -64,12 +64,12 @@ def window_sums(
                     deposits += amount[i]
                 elif kind[i] == WITHDRAWAL:
                     withdrawals -= amount[i]
-            held = 0.0
+            balance_days = 0.0
             for i in range(held_from(times, first, starts[s]), end - begin):
-                held += max(balance[begin + i], 0.0) * held_days(times, i, starts[s], stop)
+                balance_days += max(balance[begin + i], 0.0) * held_days(times, i, starts[s], stop)
             sums[c, s, 0] = deposits
             sums[c, s, 1] = withdrawals
-            sums[c, s, 2] = held
+            sums[c, s, 2] = balance_days
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Tuning: Optuna looks for better tree parameters on the last training date, never on the test window."""
+"""Tuning: Optuna searches for better tree parameters on the last training date, never on the test window."""
 
 import logging
 import sys
@@ -6,34 +6,36 @@ import sys
 import optuna
 
 from fivefold.domain.errors import NotEnoughData
-from fivefold.training.config import Trees
+from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
 
 
-def tune(fold: Fold | None, trees: Trees, seed: int, trials: int) -> Trees:
+def tune(fold: Fold | None, trees: TreeSettings, seed: int, trials: int) -> TreeSettings:
     """Try *trials* configurations, the given one first, and give the one with the best held-out Gini.
 
     The number of rounds is found for each and fixed in the result. NotEnoughData where the history is too short.
     """
     if fold is None:
         raise NotEnoughData("the history is too short to tune: it needs a training date a horizon before the last one")
-    held: Fold = fold
-    tried: list[tuple[float, Trees]] = []
+    validation: Fold = fold
+    trials_done: list[tuple[float, TreeSettings]] = []
 
-    def gini(found: Trees) -> float:
-        rounds = find_rounds(held, found, seed)
-        tried.append((fold_gini(held, found, seed, rounds), found.model_copy(update={"rounds": rounds})))
-        return tried[-1][0]
+    def gini(candidate: TreeSettings) -> float:
+        rounds = find_rounds(validation, candidate, seed)
+        trials_done.append(
+            (fold_gini(validation, candidate, seed, rounds), candidate.model_copy(update={"rounds": rounds}))
+        )
+        return trials_done[-1][0]
 
-    gini(trees)  # not by way of the study, which would refuse what lies outside of its ranges
+    gini(trees)  # outside the study, which would refuse values beyond its ranges
     optuna.logging.set_verbosity(logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    shown = sys.stderr.isatty()
-    study.optimize(lambda trial: gini(_suggested(trial, trees)), n_trials=trials - 1, show_progress_bar=shown)
-    return max(tried, key=lambda one: one[0])[1]
+    show_progress = sys.stderr.isatty()
+    study.optimize(lambda trial: gini(_suggested(trial, trees)), n_trials=trials - 1, show_progress_bar=show_progress)
+    return max(trials_done, key=lambda one: one[0])[1]
 
 
-def _suggested(trial: optuna.Trial, trees: Trees) -> Trees:
+def _suggested(trial: optuna.Trial, trees: TreeSettings) -> TreeSettings:
     return trees.model_copy(
         update={
             "leaves": trial.suggest_int("leaves", 4, 128, log=True),

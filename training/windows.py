@@ -1,4 +1,4 @@
-"""Windows: how many customers and rows stand behind every as-of date, and which of them are too thin to learn from."""
+"""Windows: counts of customers and rows for every as-of date, and the windows that are too thin to learn from."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features.histories import Histories, Integers
-from fivefold.training.config import Checks
+from fivefold.training.config import CheckSettings
 from fivefold.training.dates import Dates
 from fivefold.training.quality import Quality
 
@@ -14,7 +14,7 @@ WARN_SHARE = 0.25
 """A test window with fewer rows than this share of the busiest one is worth a warning."""
 
 HARDLY_SHARE = 0.05
-"""Training windows with fewer are named: the model learns from them that customers stop."""
+"""Training windows below this share are named: from them the model would learn that customers stop."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Windows:
 
     @classmethod
     def empty(cls, dates: Dates) -> "Windows":
-        """Begin to count."""
+        """Give windows with counts of 0."""
         as_of = np.append(dates.training, dates.test)
         zeros = (np.zeros(len(as_of), dtype=np.int64) for _ in range(3))
         return cls(as_of, dates.horizon_days, *zeros)
@@ -54,48 +54,52 @@ class Windows:
             self.rows[number] += int(within.sum())
             self.active[number] += int(np.logical_or.reduceat(within, starts).sum())
 
-    def words(self, number: int) -> str:
+    def days_text(self, number: int) -> str:
         """Name a window by its days."""
         ends = int(self.as_of[number]) + self.horizon_days * DAY_US
         return f"{day_text(int(self.as_of[number]))} to {day_text(ends)}"
 
-    def doubts(self, checks: Checks, quality: Quality, option: str = "test_as_of:") -> tuple[list[str], list[str]]:
-        """Say which windows are thin: what is refused, and what is only a warning.
+    def refusals_and_warnings(
+        self, checks: CheckSettings, quality: Quality, option: str = "test_as_of:"
+    ) -> tuple[list[str], list[str]]:
+        """Give the reasons to refuse the windows, and the warnings.
 
-        *option* is what an operator gives another test as-of with.
+        *option* is the option or setting by which an operator gives another test as-of.
         """
-        refused: list[str] = []
-        doubtful: list[str] = []
+        refusals: list[str] = []
+        warnings: list[str] = []
         busiest, ended = _busiest(quality, self.horizon_days)
         known, active, rows = (int(counts[-1]) for counts in (self.known, self.active, self.rows))
-        test = f"the test window {self.words(-1)}"
+        test = f"the test window {self.days_text(-1)}"
         if known < checks.least_customers:
-            refused.append(
+            refusals.append(
                 f"{known:,} customers are known at the test as-of {day_text(int(self.as_of[-1]))}; a percentile needs "
                 f"{checks.least_customers:,} (checks.least_customers)"
             )
         if active < checks.least_active:
-            refused.append(
+            refusals.append(
                 f"{active:,} customers have a row in {test}; it needs {checks.least_active:,} (checks.least_active)"
             )
         if rows < max(checks.thin_share, WARN_SHARE) * busiest:
             at = (ended + 1 - self.horizon_days) * DAY_US
-            said = (
+            text = (
                 f"{test} has {rows:,} rows, and the busiest {self.horizon_days} days of the data have {busiest:,}. The "
                 f"bulk of the data ends on {day_text(ended * DAY_US)}: look for rows with a wrong date after it, or "
                 f"give {option} {day_text(at)}"
             )
-            (refused if rows < checks.thin_share * busiest else doubtful).append(said)
+            (refusals if rows < checks.thin_share * busiest else warnings).append(text)
         thin = [
-            self.words(number) for number in range(len(self.rows) - 1) if self.rows[number] < HARDLY_SHARE * busiest
+            self.days_text(number) for number in range(len(self.rows) - 1) if self.rows[number] < HARDLY_SHARE * busiest
         ]
         if thin and len(thin) < len(self.rows):
-            doubtful.append(f"{len(thin)} of {len(self.rows) - 1} training windows have hardly a row: {_listed(thin)}")
-        return refused, doubtful
+            warnings.append(
+                f"{len(thin)} of {len(self.rows) - 1} training windows have hardly a row: {_list_text(thin)}"
+            )
+        return refusals, warnings
 
 
 def _busiest(quality: Quality, horizon_days: int) -> tuple[int, int]:
-    """Give the rows of the busiest window of so many days, and the last day (from 1970) that ends one worth a look."""
+    """Give the rows of the busiest window, and the last day (from 1970) that ends a window of a usual size."""
     days = np.array(sorted(quality.days), dtype=np.int64)
     cumulated = np.cumsum([quality.days[day] for day in days.tolist()])
     before = np.searchsorted(days, days - horizon_days, side="right")
@@ -104,6 +108,6 @@ def _busiest(quality: Quality, horizon_days: int) -> tuple[int, int]:
     return busiest, int(days[np.flatnonzero(rows >= WARN_SHARE * busiest)[-1]])
 
 
-def _listed(words: list[str], most: int = 3) -> str:
+def _list_text(words: list[str], most: int = 3) -> str:
     rest = len(words) - most
     return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -20,11 +20,11 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.estimator import expected_value
 from fivefold.training.config import TrainingConfig, read_config
-from fivefold.training.data import LearningRows, Portfolio, learning_rows
+from fivefold.training.data import TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
 from fivefold.training.fit import find_rounds, fit, validation_fold
 from fivefold.training.judging.metrics import normalised_gini
-from fivefold.training.target import floored, realised_values
+from fivefold.training.target import floor_at_zero, realised_values
 
 SENT_DAYS = (30, 90, 180, 365, 730)
 WINDOWS = 2
@@ -52,21 +52,21 @@ def main() -> None:
     warm()
     config = read_config(asked.config)
     histories = read_histories(asked.data, config.rate_table())
-    portfolio = Portfolio(asked.data, config.rate_table())
-    overview = portfolio.overview()
-    last = choose_dates(config, overview.period).test
+    portfolio = TransactionSource(asked.data, config.rate_table())
+    summary = portfolio.summary()
+    last = choose_dates(config, summary.period).test
     for number in range(WINDOWS):
         at = config.model_copy(update={"test_as_of": last - number * config.horizon_days * DAY_US})
-        dates = choose_dates(at, overview.period)
-        measure(histories, learning_rows(portfolio, dates, at, overview), dates, at)
+        dates = choose_dates(at, summary.period)
+        measure(histories, training_rows(portfolio, dates, at, summary), dates, at)
 
 
-def measure(histories: Histories, rows: LearningRows, dates: Dates, config: TrainingConfig) -> None:
+def measure(histories: Histories, rows: TrainingRows, dates: Dates, config: TrainingConfig) -> None:
     """Train both models and print what each loses."""
     rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
     both = with_short_copies(histories, rows, dates, config)
     sent = {0: sent_days(histories, dates.test, None), **{d: sent_days(histories, dates.test, d) for d in SENT_DAYS}}
-    realised = floored(realised_values(histories, np.array([dates.test]), dates.horizon_days, config.value)[:, 0])
+    realised = floor_at_zero(realised_values(histories, np.array([dates.test]), dates.horizon_days, config.value)[:, 0])
     for name, learnt in (("all rows whole", rows), ("and short copies", both)):
         booster = fit(learnt, config.trees, config.seed, rounds).booster_
         predicted = {days: expected_value(booster, one.matrix) for days, one in sent.items()}
@@ -89,7 +89,7 @@ def cut_short(histories: Histories, after: int) -> Histories:
     return replace(histories, offsets=counts[histories.offsets].astype(np.int64), **columns)
 
 
-def with_short_copies(histories: Histories, rows: LearningRows, dates: Dates, config: TrainingConfig) -> LearningRows:
+def with_short_copies(histories: Histories, rows: TrainingRows, dates: Dates, config: TrainingConfig) -> TrainingRows:
     """Add a copy of every customer and date with a history of 30 to 730 days, drawn for each date."""
     random = np.random.default_rng(config.seed)
     matrices, values, as_ofs = [rows.matrix], [rows.values], [rows.as_of]
@@ -100,7 +100,7 @@ def with_short_copies(histories: Histories, rows: LearningRows, dates: Dates, co
         values.append(found)
         as_ofs.append(np.full(len(found), moment))
     joined = (np.concatenate(matrices), np.concatenate(values), np.concatenate(as_ofs))
-    return LearningRows(*joined, rows.share, rows.windows)
+    return TrainingRows(*joined, rows.share, rows.windows)
 
 
 def show(name: str, test: str, sent: Mapping[int, Sent], predicted: Mapping[int, Floats], realised: Floats) -> None:

@@ -23,15 +23,15 @@ from fivefold.domain.errors import NotEnoughData
 from fivefold.features.histories import Floats
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.schema import ABSENT, BALANCE
-from fivefold.training.config import TrainingConfig, Trees, read_config
-from fivefold.training.data import Overview, Portfolio, learning_rows
+from fivefold.training.config import TrainingConfig, TreeSettings, read_config
+from fivefold.training.data import SourceSummary, TransactionSource, training_rows
 from fivefold.training.dates import choose_dates
 from fivefold.training.fit import find_rounds, fit, validation_fold
 from fivefold.training.judging import baselines
 from fivefold.training.judging.bootstrap import draws, interval, resample
 from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
 from fivefold.training.judging.predictions import Judged, judge
-from fivefold.training.plan import adapted
+from fivefold.training.plan import adapt_config
 
 WINDOWS = 4
 CONFIDENCE = 0.95
@@ -81,27 +81,29 @@ def main() -> None:
     asked = arguments.parse_args()
     warm()
     config = read_config(asked.config)
-    portfolio = Portfolio(asked.data, config.rate_table(), absent=ABSENT if asked.amounts_only else None)
-    overview = portfolio.overview()
-    config = adapted(config, (BALANCE,) if asked.fees_only else overview.absent)
-    windows = read_windows(portfolio, overview, config, asked.windows)
-    found = summary(windows, overview.customers, config.seed, asked.resamples, asked.windows)
+    portfolio = TransactionSource(asked.data, config.rate_table(), absent=ABSENT if asked.amounts_only else None)
+    summary = portfolio.summary()
+    config = adapt_config(config, (BALANCE,) if asked.fees_only else summary.absent)
+    windows = read_windows(portfolio, summary, config, asked.windows)
+    found = summary_table(windows, summary.customers, config.seed, asked.resamples, asked.windows)
     asked.output.write_text(json.dumps(found, indent=1), encoding="utf-8")
     print(markdown(found))
 
 
-def read_windows(portfolio: Portfolio, overview: Overview, config: TrainingConfig, wanted: int) -> list[Window]:
+def read_windows(
+    portfolio: TransactionSource, summary: SourceSummary, config: TrainingConfig, wanted: int
+) -> list[Window]:
     """Judge every candidate on the last *wanted* windows, and on one before them to choose on; the oldest first."""
-    last = choose_dates(config, overview.period).test
+    last = choose_dates(config, summary.period).test
     tests = [last - number * config.horizon_days * DAY_US for number in range(wanted + 1)]
     found = []
     for test in tests:
         try:
-            judged = {name: _judged(portfolio, overview, config, test, CANDIDATES[name]) for name in CANDIDATES}
+            judged = {name: _judged(portfolio, summary, config, test, CANDIDATES[name]) for name in CANDIDATES}
         except NotEnoughData:
             break
         print(day_text(test), {name: round(_gini(one), 4) for name, one in judged.items()}, flush=True)
-        found.append(Window(test, overview.first_rows <= test, judged))
+        found.append(Window(test, summary.first_rows <= test, judged))
     return found[::-1]
 
 
@@ -110,17 +112,17 @@ def _gini(judged: Judged) -> float:
 
 
 def _judged(
-    portfolio: Portfolio, overview: Overview, config: TrainingConfig, test: int, changes: Mapping[str, Any]
+    portfolio: TransactionSource, summary: SourceSummary, config: TrainingConfig, test: int, changes: Mapping[str, Any]
 ) -> Judged:
-    trees: Trees = config.trees.model_copy(update=dict(changes))
+    trees: TreeSettings = config.trees.model_copy(update=dict(changes))
     changed = config.model_copy(update={"test_as_of": test, "trees": trees})
-    dates = choose_dates(changed, overview.period)
-    rows = learning_rows(portfolio, dates, changed, overview)
+    dates = choose_dates(changed, summary.period)
+    rows = training_rows(portfolio, dates, changed, summary)
     rounds = find_rounds(validation_fold(rows, dates), trees, changed.seed)
-    return judge(portfolio, dates, changed, fit(rows, trees, changed.seed, rounds).booster_, None, overview.absent)
+    return judge(portfolio, dates, changed, fit(rows, trees, changed.seed, rounds).booster_, None, summary.absent)
 
 
-def summary(windows: list[Window], customers: int, seed: int, resamples: int, wanted: int) -> dict[str, Any]:
+def summary_table(windows: list[Window], customers: int, seed: int, resamples: int, wanted: int) -> dict[str, Any]:
     """Take the last *wanted* windows, each by the candidate that was best on the window before it."""
     lines, gini = [], {name: [] for name in (MODEL, PERSISTENCE, RFM)}
     for number, window in list(enumerate(windows))[-wanted:]:

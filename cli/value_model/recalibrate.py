@@ -57,7 +57,7 @@ def recalibrate(
 
 def show(outcome: "Recalibration", name: str) -> None:
     """Print what the new curve changes, the verdict, and the command that makes the version champion."""
-    from fivefold.training.report.recalibration_card import sentences  # noqa: PLC0415 (imports Polars)
+    from fivefold.training.report.recalibration_card import change_sentences  # noqa: PLC0415 (imports Polars)
 
     lineage, model, change = outcome.lineage, outcome.model, outcome.change
     for text in lineage.warnings:
@@ -69,7 +69,7 @@ def show(outcome: "Recalibration", name: str) -> None:
         f"{customers:,} customers known on {day}: curve of version {lineage.parent}, and new", columns, change.rows()
     )
     say()
-    for sentence in sentences(lineage, change):
+    for sentence in change_sentences(lineage, change):
         say(sentence)
     say()
     say(f"Registered as {name} version {outcome.version}; model hash {model.content_hash[:12]}.")

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from fivefold.features.reading.paths import MappedFile
     from fivefold.models.promotions import Promotion
     from fivefold.models.registry import Registry
-    from fivefold.training.plan import Plan
-    from fivefold.training.retrain import Outcome
+    from fivefold.training.plan import TrainingPlan
+    from fivefold.training.retrain import TrainingResult
     from fivefold.usecases.shared.actors import Actor
 
 DEMO_CUSTOMERS = 5_000
@@ -81,7 +81,7 @@ def _proposer(organisation: str, token: str) -> "Actor | None":
     return person(engine, organisation, token)[0] if need_of_two_people(engine) else None
 
 
-def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Outcome":
+def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "TrainingResult":
     """Run the training with the registry of the settings."""
     from fivefold.training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
 
@@ -95,16 +95,16 @@ def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Ou
     return retrain(path, config, registry, tune_trials=tune, show=show_plan, promote_by=promote)
 
 
-def show_plan(plan: "Plan") -> None:
+def show_plan(plan: "TrainingPlan") -> None:
     """Print what a run is about to learn from, and warn of what is doubtful, before anything is fitted."""
-    overview, dates, windows, quality = plan.overview, plan.dates, plan.rows.windows, plan.overview.quality
+    summary, dates, windows, quality = plan.summary, plan.dates, plan.rows.windows, plan.summary.quality
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in quality.kinds.most_common())
     currencies = ", ".join(
         f"{code} {percent(count / quality.rows, 0)}" for code, count in quality.currencies.most_common(5)
     )
     say(
-        f"Data: {plan.source}, {overview.rows:,} rows of {overview.customers:,} customers, "
-        f"{day_text(overview.period.first)[:10]} to {day_text(overview.period.last)[:10]}"
+        f"Data: {plan.source}, {summary.rows:,} rows of {summary.customers:,} customers, "
+        f"{day_text(summary.period.first)[:10]} to {day_text(summary.period.last)[:10]}"
     )
     say(f"Rows: {kinds}; {currencies}")
     for text in plan.assumptions:
@@ -117,7 +117,7 @@ def show_plan(plan: "Plan") -> None:
     shown = {0: "first training", int(windows.rows[:last].argmin()): "thinnest training", last - 1: "last training"}
     counted = (windows.known, windows.active, windows.rows)
     rows = [
-        [name, windows.words(number), *(f"{counts[number]:,}" for counts in counted)]
+        [name, windows.days_text(number), *(f"{counts[number]:,}" for counts in counted)]
         for number, name in sorted((shown | {last: "test"}).items())
     ]
     columns = ("window", "days", "customers known before", "active in it", "rows in it")
@@ -137,7 +137,7 @@ def simulated_file() -> Path:
     return path
 
 
-def show_outcome(outcome: "Outcome", config: TrainingConfig) -> None:
+def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     """Print what a run came to: metrics, segments, the gate's verdict."""
     evaluation = outcome.evaluation
     rows = [

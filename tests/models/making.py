@@ -136,7 +136,7 @@ def new_registry(var: Path, name: str = "value") -> Registry:
 def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str) -> int:
     """Register *model* as a run of training would, but with nothing beside it; *tags* are what the gate said."""
     from fivefold.models import pyfunc_entry
-    from fivefold.training.register import copy_shipped_code, signature
+    from fivefold.training.register import copy_shipped_code, model_signature
 
     registry.use()
     model.save(folder / "value_model")
@@ -147,7 +147,7 @@ def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str
             python_model=str(Path(pyfunc_entry.__file__)),
             artifacts={"value_model": (folder / "value_model").as_uri()},
             code_paths=[str(copy_shipped_code(folder))],
-            signature=signature(model),
+            signature=model_signature(model),
             input_example=pd.DataFrame(reference_matrix()[:2], columns=list(model.indicators)),
             pip_requirements=["mlflow"],
         )

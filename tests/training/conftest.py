@@ -11,17 +11,17 @@ import pytest
 import fivefold.training.retrain as retraining
 from fivefold.features.reading.tables import Source
 from fivefold.models.registry import Registry
-from fivefold.training.config import Snapshots, TrainingConfig, Trees
-from fivefold.training.data import Portfolio
-from fivefold.training.retrain import Outcome, retrain
+from fivefold.training.config import SnapshotSettings, TrainingConfig, TreeSettings
+from fivefold.training.data import TransactionSource
+from fivefold.training.retrain import TrainingResult, retrain
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.mlflow_address import kept_address
 from tests.models.making import new_registry
 
 RATES = "currency,date,rate\nUSD,2024-01-01,0.92\nGBP,2024-01-01,1.16\nSEK,2024-01-01,0.088\nPLN,2024-01-01,0.23\n"
-FAST = Trees(threads=1, rounds=40, leaves=15, min_rows_in_leaf=20)
+FAST = TreeSettings(threads=1, rounds=40, leaves=15, min_rows_in_leaf=20)
 
-Learn = Callable[..., Outcome]
+Learn = Callable[..., TrainingResult]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Runs:
     """The same training, run twice on one registry: the first is champion, the second ties with it."""
 
     registry: Registry
-    first: Outcome
-    second: Outcome
+    first: TrainingResult
+    second: TrainingResult
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +62,12 @@ def file(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def config(folder: Path) -> TrainingConfig:
-    return TrainingConfig(rates=folder / "rates.csv", snapshots=Snapshots(most=6), trees=FAST)
+    return TrainingConfig(rates=folder / "rates.csv", snapshots=SnapshotSettings(most=6), trees=FAST)
 
 
 @pytest.fixture(scope="session")
-def portfolio(file: Path, config: TrainingConfig) -> Portfolio:
-    return Portfolio(file, config.rate_table())
+def portfolio(file: Path, config: TrainingConfig) -> TransactionSource:
+    return TransactionSource(file, config.rate_table())
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +89,7 @@ def learn(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> Learn:
     monkeypatch.setattr(retraining, "register", lambda *_: 1)
     monkeypatch.setattr(retraining, "times_judged", lambda *_: 1)
 
-    def run(source: Source, tune_trials: int = 0, **changes: object) -> Outcome:
+    def run(source: Source, tune_trials: int = 0, **changes: object) -> TrainingResult:
         return retrain(
             source, config.model_copy(update=changes), NoRegistry(), tune_trials=tune_trials, promote_by=lambda *_: None
         )

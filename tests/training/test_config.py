@@ -11,7 +11,16 @@ from pydantic import ValidationError
 from fivefold import training
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import ConfigError
-from fivefold.training.config import DEFAULT_NAME, Checks, Gate, Snapshots, TrainingConfig, Trees, Value, read_config
+from fivefold.training.config import (
+    DEFAULT_NAME,
+    CheckSettings,
+    GateSettings,
+    SnapshotSettings,
+    TrainingConfig,
+    TreeSettings,
+    ValueSettings,
+    read_config,
+)
 
 CONFIGS = Path(training.__file__).parent / "configs"
 
@@ -42,14 +51,14 @@ def test_an_empty_file_gives_the_defaults(written: Any, text: str) -> None:
 
 def test_the_berka_configuration_is_as_the_trial_was() -> None:
     config = read_config(CONFIGS / "berka.yaml")
-    assert config.value == Value(deposit_fee=0.005, withdrawal_fee=0.005, yearly_margin=0.02)
+    assert config.value == ValueSettings(deposit_fee=0.005, withdrawal_fee=0.005, yearly_margin=0.02)
     assert (config.base_currency, config.horizon_days) == ("CZK", 90)
     assert config.test_as_of == to_microseconds(date(1998, 10, 2))
 
 
 def test_the_cdnow_configuration_is_as_the_trial_was() -> None:
     config = read_config(CONFIGS / "cdnow.yaml")
-    assert config.value == Value(deposit_fee=1, withdrawal_fee=0, yearly_margin=0)
+    assert config.value == ValueSettings(deposit_fee=1, withdrawal_fee=0, yearly_margin=0)
     assert (config.base_currency, config.horizon_days) == ("USD", 90)
     assert config.test_as_of == to_microseconds(date(1998, 4, 1))
 
@@ -131,7 +140,13 @@ def test_every_wrong_field_is_named_at_once(written: Any, tmp_path: Path) -> Non
 
 
 def test_the_fields_that_are_tried_are_all_that_there_are() -> None:
-    sections = {"snapshots": Snapshots, "value": Value, "trees": Trees, "checks": Checks, "gate": Gate}
+    sections = {
+        "snapshots": SnapshotSettings,
+        "value": ValueSettings,
+        "trees": TreeSettings,
+        "checks": CheckSettings,
+        "gate": GateSettings,
+    }
     flat = [name for name in TrainingConfig.model_fields if name not in sections and name != "rates"]
     flat += [f"{section}.{name}" for section, model in sections.items() for name in model.model_fields]
     assert sorted(flat) == sorted(WRONG)
@@ -230,13 +245,15 @@ def test_without_rates_of_one_s_own_the_central_bank_s_hold(written: Any) -> Non
 
 def test_the_definition_tells_what_is_predicted_and_nothing_else() -> None:
     config = TrainingConfig()
-    same = config.model_copy(update={"seed": 5, "name": "other", "trees": Trees(leaves=3), "cut_points": (1.5, 3, 4)})
+    same = config.model_copy(
+        update={"seed": 5, "name": "other", "trees": TreeSettings(leaves=3), "cut_points": (1.5, 3, 4)}
+    )
     assert same.definition() == config.definition()
     others = [
         config.model_copy(update={"horizon_days": 30}),
         config.model_copy(update={"settlement_lag_days": 3}),
         config.model_copy(update={"base_currency": "CZK"}),
-        *[config.model_copy(update={"value": Value(**{name: 0.5})}) for name in Value.model_fields],
+        *[config.model_copy(update={"value": ValueSettings(**{name: 0.5})}) for name in ValueSettings.model_fields],
     ]
     definitions = [str(other.definition()) for other in (config, *others)]
     assert len(set(definitions)) == len(definitions)

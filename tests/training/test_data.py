@@ -16,8 +16,8 @@ from fivefold.domain.errors import DataNotValid, NotEnoughData
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
-from fivefold.training.config import Snapshots, TrainingConfig
-from fivefold.training.data import LearningRows, Overview, Portfolio, learning_rows
+from fivefold.training.config import SnapshotSettings, TrainingConfig
+from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
 from fivefold.training.target import realised_values
 
@@ -31,17 +31,17 @@ def frame(rows: pa.Table) -> pl.DataFrame:
 
 @pytest.fixture
 def overview_of(config: TrainingConfig) -> Any:
-    def overview(source: Any) -> Overview:
-        return Portfolio(source, config.rate_table()).overview()
+    def summary(source: Any) -> SourceSummary:
+        return TransactionSource(source, config.rate_table()).summary()
 
-    return overview
+    return summary
 
 
-def taken(source: Any, config: TrainingConfig) -> tuple[LearningRows, Dates, Overview]:
-    portfolio = Portfolio(source, config.rate_table())
-    overview = portfolio.overview(config.seed)
-    dates = choose_dates(config, overview.period)
-    return learning_rows(portfolio, dates, config, overview), dates, overview
+def taken(source: Any, config: TrainingConfig) -> tuple[TrainingRows, Dates, SourceSummary]:
+    portfolio = TransactionSource(source, config.rate_table())
+    summary = portfolio.summary(config.seed)
+    dates = choose_dates(config, summary.period)
+    return training_rows(portfolio, dates, config, summary), dates, summary
 
 
 def test_the_overview_tells_what_there_is(overview_of: Any, file: Path, frame: pl.DataFrame) -> None:
@@ -168,14 +168,14 @@ def test_a_source_in_memory_is_read_once_and_a_file_at_each_pass(
     monkeypatch.setattr(data, "stream_histories", counted)
     for source, times in ((frame, 1), (file, 3)):
         reads.clear()
-        portfolio = Portfolio(source, config.rate_table())
+        portfolio = TransactionSource(source, config.rate_table())
         counts = [sum(part.customers for part in portfolio.batches("again")) for _ in range(3)]
         assert counts == [400] * 3
         assert len(reads) == times
 
 
 def sampled(source: Any, config: TrainingConfig, most_rows: int, seed: int = 1) -> set[tuple[int, bytes]]:
-    few = config.model_copy(update={"snapshots": Snapshots(most=6, most_rows=most_rows), "seed": seed})
+    few = config.model_copy(update={"snapshots": SnapshotSettings(most=6, most_rows=most_rows), "seed": seed})
     found, _, _ = taken(source, few)
     return {(date, row.tobytes()) for date, row in zip(found.as_of.tolist(), found.matrix, strict=True)}
 
@@ -190,7 +190,7 @@ def test_the_sample_does_not_depend_on_the_order_of_the_customers(frame: pl.Data
 
 def test_the_sample_is_of_whole_customers_and_about_as_large_as_asked(file: Path, config: TrainingConfig) -> None:
     everything, _, _ = taken(file, config)
-    few = config.model_copy(update={"snapshots": Snapshots(most=6, most_rows=800)})
+    few = config.model_copy(update={"snapshots": SnapshotSettings(most=6, most_rows=800)})
     found, dates, _ = taken(file, few)
     assert found.share == pytest.approx(800 / len(everything.values))
     assert 0.8 * 800 < len(found.values) < 1.2 * 800

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import NotEnoughData
-from fivefold.training.config import Snapshots, TrainingConfig
-from fivefold.training.dates import Dates, Period, choose_dates
+from fivefold.training.config import SnapshotSettings, TrainingConfig
+from fivefold.training.dates import DataPeriod, Dates, choose_dates
 
 
 def day(year: int, month: int, number: int) -> int:
@@ -22,12 +22,12 @@ configs = st.builds(
     TrainingConfig,
     horizon_days=st.integers(1, 400),
     test_as_of=st.none() | moments,
-    snapshots=st.builds(Snapshots, spacing_days=st.integers(1, 400), most=st.integers(1, 40)),
+    snapshots=st.builds(SnapshotSettings, spacing_days=st.integers(1, 400), most=st.integers(1, 40)),
 )
-periods = st.tuples(moments, moments).map(lambda ends: Period(min(ends), max(ends)))
+periods = st.tuples(moments, moments).map(lambda ends: DataPeriod(min(ends), max(ends)))
 
 
-def chosen(config: TrainingConfig, period: Period) -> Dates:
+def chosen(config: TrainingConfig, period: DataPeriod) -> Dates:
     try:
         return choose_dates(config, period)
     except NotEnoughData:
@@ -36,14 +36,16 @@ def chosen(config: TrainingConfig, period: Period) -> Dates:
 
 
 @given(configs, periods)
-def test_no_target_overlaps_the_test_window(config: TrainingConfig, period: Period) -> None:
+def test_no_target_overlaps_the_test_window(config: TrainingConfig, period: DataPeriod) -> None:
     dates = chosen(config, period)
     assert (dates.training + dates.horizon_us <= dates.test).all()
     assert dates.training[-1] + dates.horizon_us == dates.test
 
 
 @given(configs, periods)
-def test_every_date_has_a_history_before_it_and_the_window_is_covered(config: TrainingConfig, period: Period) -> None:
+def test_every_date_has_a_history_before_it_and_the_window_is_covered(
+    config: TrainingConfig, period: DataPeriod
+) -> None:
     dates = chosen(config, period)
     assert (dates.training > period.first).all()
     assert dates.test + dates.horizon_us <= period.last + DAY_US
@@ -51,7 +53,7 @@ def test_every_date_has_a_history_before_it_and_the_window_is_covered(config: Tr
 
 
 @given(configs, periods)
-def test_dates_are_evenly_spaced_and_the_latest_ones(config: TrainingConfig, period: Period) -> None:
+def test_dates_are_evenly_spaced_and_the_latest_ones(config: TrainingConfig, period: DataPeriod) -> None:
     dates = chosen(config, period)
     spacing = config.snapshots.spacing_days * DAY_US
     assert 1 <= len(dates.training) <= config.snapshots.most
@@ -61,7 +63,7 @@ def test_dates_are_evenly_spaced_and_the_latest_ones(config: TrainingConfig, per
 
 
 @given(configs, periods)
-def test_no_target_of_what_validates_overlaps_what_it_learns_from(config: TrainingConfig, period: Period) -> None:
+def test_no_target_of_what_validates_overlaps_what_it_learns_from(config: TrainingConfig, period: DataPeriod) -> None:
     dates = chosen(config, period)
     assert dates.validation == dates.training[-1]
     assert (dates.before_validation + dates.horizon_us <= dates.validation).all()
@@ -70,7 +72,9 @@ def test_no_target_of_what_validates_overlaps_what_it_learns_from(config: Traini
 
 
 @given(st.builds(TrainingConfig, horizon_days=st.integers(1, 400)), periods)
-def test_the_default_is_the_latest_midnight_whose_window_the_data_cover(config: TrainingConfig, period: Period) -> None:
+def test_the_default_is_the_latest_midnight_whose_window_the_data_cover(
+    config: TrainingConfig, period: DataPeriod
+) -> None:
     dates = chosen(config, period)
     assert dates.test % DAY_US == 0
     assert dates.test + dates.horizon_us <= period.last < dates.test + dates.horizon_us + DAY_US
@@ -78,7 +82,7 @@ def test_the_default_is_the_latest_midnight_whose_window_the_data_cover(config: 
 
 def test_the_dates_of_berka() -> None:
     config = TrainingConfig(test_as_of=day(1998, 10, 2))
-    dates = choose_dates(config, Period(day(1993, 1, 1), day(1998, 12, 31)))
+    dates = choose_dates(config, DataPeriod(day(1993, 1, 1), day(1998, 12, 31)))
     assert dates.test == day(1998, 10, 2)
     assert dates.validation == day(1998, 7, 4)
     assert len(dates.training) == 24
@@ -87,7 +91,7 @@ def test_the_dates_of_berka() -> None:
 
 
 def test_a_window_may_end_at_midnight_after_the_last_day_but_not_later() -> None:
-    period = Period(day(2024, 1, 1), day(2024, 12, 31))  # rows by the day: the last ones are at midnight
+    period = DataPeriod(day(2024, 1, 1), day(2024, 12, 31))  # rows by the day: the last ones are at midnight
     ends_with_the_year = TrainingConfig(horizon_days=31, test_as_of=day(2024, 12, 1))
     assert choose_dates(ends_with_the_year, period).test == day(2024, 12, 1)
     with pytest.raises(NotEnoughData, match="give an earlier test_as_of or a shorter horizon_days"):
@@ -96,7 +100,7 @@ def test_a_window_may_end_at_midnight_after_the_last_day_but_not_later() -> None
 
 def test_data_that_do_not_reach_through_the_window_are_refused_with_both_dates() -> None:
     with pytest.raises(NotEnoughData) as caught:
-        choose_dates(TrainingConfig(test_as_of=day(2024, 12, 1)), Period(day(2023, 1, 1), day(2024, 12, 31)))
+        choose_dates(TrainingConfig(test_as_of=day(2024, 12, 1)), DataPeriod(day(2023, 1, 1), day(2024, 12, 31)))
     assert "test as-of 2024-12-01 plus 90 days ends 2025-03-01" in str(caught.value)
     assert "the data cover 2023-01-01 to 2024-12-31" in str(caught.value)
 
@@ -105,23 +109,23 @@ def test_data_that_do_not_reach_through_the_window_are_refused_with_both_dates()
 def test_data_shorter_than_two_horizons_are_refused(days: int) -> None:
     first = day(2024, 1, 1)
     with pytest.raises(NotEnoughData, match=r"nothing can be learnt before the test window|ends"):
-        choose_dates(TrainingConfig(), Period(first, first + days * DAY_US))
+        choose_dates(TrainingConfig(), DataPeriod(first, first + days * DAY_US))
 
 
 def test_two_horizons_and_a_day_are_enough() -> None:
     first = day(2024, 1, 1)
-    dates = choose_dates(TrainingConfig(), Period(first, first + 181 * DAY_US))
+    dates = choose_dates(TrainingConfig(), DataPeriod(first, first + 181 * DAY_US))
     assert dates.training.tolist() == [first + DAY_US]
     assert len(dates.before_validation) == 0
 
 
 def test_a_test_as_of_before_the_data_is_refused() -> None:
     with pytest.raises(NotEnoughData, match="nothing can be learnt"):
-        choose_dates(TrainingConfig(test_as_of=day(2020, 1, 1)), Period(day(2023, 1, 1), day(2024, 12, 31)))
+        choose_dates(TrainingConfig(test_as_of=day(2020, 1, 1)), DataPeriod(day(2023, 1, 1), day(2024, 12, 31)))
 
 
 def test_a_test_as_of_within_a_day_is_kept_to_the_microsecond() -> None:
     moment = to_microseconds(datetime(2024, 7, 1, 17, 4, 31, 5))  # noqa: DTZ001 (no zone means UTC)
-    dates = choose_dates(TrainingConfig(test_as_of=moment), Period(day(2023, 1, 1), day(2024, 12, 31)))
+    dates = choose_dates(TrainingConfig(test_as_of=moment), DataPeriod(day(2023, 1, 1), day(2024, 12, 31)))
     assert dates.test == moment
     assert ((dates.training - moment) % DAY_US == 0).all()

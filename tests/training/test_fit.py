@@ -7,21 +7,21 @@ import pytest
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import NotEnoughData
-from fivefold.training.config import Trees
-from fivefold.training.data import LearningRows
+from fivefold.training.config import TreeSettings
+from fivefold.training.data import TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.fit import FALLBACK_ROUNDS, Fold, find_rounds, fit, fold_gini, regressor, validation_fold
 from fivefold.training.windows import Windows
 
 DATES = Dates(np.arange(0, 181, 30, dtype=np.int64) * DAY_US, 270 * DAY_US, 90)
-FEW = Trees(threads=1, leaves=7, min_rows_in_leaf=5, rounds=None, most_rounds=120, learning_rate=0.2)
+FEW = TreeSettings(threads=1, leaves=7, min_rows_in_leaf=5, rounds=None, most_rounds=120, learning_rate=0.2)
 
 
-def learning_rows(customers: int = 150, seed: int = 0) -> LearningRows:
+def learning_rows(customers: int = 150, seed: int = 0) -> TrainingRows:
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(customers * len(DATES.training), 4))
     values = np.exp(matrix[:, 0] + 0.5 * random.normal(size=len(matrix))) - 0.2
-    return LearningRows(matrix, values, np.repeat(DATES.training, customers), 1.0, Windows.empty(DATES))
+    return TrainingRows(matrix, values, np.repeat(DATES.training, customers), 1.0, Windows.empty(DATES))
 
 
 def test_the_last_date_is_held_out_with_a_horizon_s_gap_before_it() -> None:
@@ -31,9 +31,9 @@ def test_the_last_date_is_held_out_with_a_horizon_s_gap_before_it() -> None:
     learnt = rows.as_of <= 90 * DAY_US  # 180 days less a horizon: the dates of 120 and 150 days are in neither part
     held = rows.as_of == 180 * DAY_US
     assert fold.matrix.tobytes() == rows.matrix[learnt].tobytes()
-    assert fold.held_matrix.tobytes() == rows.matrix[held].tobytes()
+    assert fold.validation_matrix.tobytes() == rows.matrix[held].tobytes()
     assert fold.values.tolist() == np.maximum(rows.values[learnt], 0).tolist()
-    assert fold.held_values.tolist() == np.maximum(rows.values[held], 0).tolist()
+    assert fold.validation_values.tolist() == np.maximum(rows.values[held], 0).tolist()
     assert fold.values.min() == 0.0
 
 
@@ -79,7 +79,9 @@ def test_rounds_never_exceed_the_most(fold: Fold) -> None:
 
 
 def test_every_tree_parameter_reaches_the_estimator() -> None:
-    trees = Trees(objective="poisson", leaves=9, l2=3.0, path_smooth=0.5, row_share=0.7, feature_share=0.6, threads=1)
+    trees = TreeSettings(
+        objective="poisson", leaves=9, l2=3.0, path_smooth=0.5, row_share=0.7, feature_share=0.6, threads=1
+    )
     made = regressor(trees, seed=5, rounds=12)
     wanted = trees.model_dump(exclude={"rounds", "most_rounds"}) | {"seed": 5, "rounds": 12}
     assert made.get_params() == wanted
@@ -107,7 +109,7 @@ def test_nothing_is_learnt_where_nobody_was_ever_worth_anything(objective: str) 
 
 def test_one_row_is_not_enough() -> None:
     rows = learning_rows()
-    one = LearningRows(rows.matrix[:1], np.array([5.0]), rows.as_of[:1], 1.0, Windows.empty(DATES))
+    one = TrainingRows(rows.matrix[:1], np.array([5.0]), rows.as_of[:1], 1.0, Windows.empty(DATES))
     with pytest.raises(NotEnoughData, match="one customer at one training date"):
         fit(one, FEW, 1, 5)
 
@@ -115,5 +117,5 @@ def test_one_row_is_not_enough() -> None:
 def test_the_gini_of_a_fold_is_of_the_held_out_date(fold: Fold) -> None:
     good = fold_gini(fold, FEW, 1, 30)
     assert 0.5 < good <= 1
-    blind = replace(fold, held_matrix=np.zeros_like(fold.held_matrix))
+    blind = replace(fold, validation_matrix=np.zeros_like(fold.validation_matrix))
     assert fold_gini(blind, FEW, 1, 30) == pytest.approx(0.0, abs=1e-9)

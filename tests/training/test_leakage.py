@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
-from fivefold.training.config import Snapshots
-from fivefold.training.retrain import Outcome
+from fivefold.training.config import SnapshotSettings
+from fivefold.training.retrain import TrainingResult
 from tests.training.conftest import Learn
 
 TEST = to_microseconds(pl.date_range(pl.date(2024, 7, 1), pl.date(2024, 7, 1), eager=True)[0])
@@ -28,16 +28,16 @@ def before(moment: int) -> pl.Expr:
 
 
 @pytest.fixture
-def outcome(learn: Learn, file: Path) -> Outcome:
+def outcome(learn: Learn, file: Path) -> TrainingResult:
     return learn(file, test_as_of=TEST)
 
 
-def figures(outcome: Outcome) -> dict[str, float]:
+def figures(outcome: TrainingResult) -> dict[str, float]:
     return outcome.evaluation.registered_metrics()
 
 
 def test_rows_after_the_test_window_change_neither_the_model_nor_a_figure(
-    outcome: Outcome, learn: Learn, frame: pl.DataFrame
+    outcome: TrainingResult, learn: Learn, frame: pl.DataFrame
 ) -> None:
     cut = learn(frame.filter(before(ENDS)), test_as_of=TEST)
     assert len(frame.filter(~before(ENDS))) > 1_000
@@ -62,7 +62,7 @@ def garbage(frame: pl.DataFrame, after: int) -> pl.DataFrame:
 def test_garbage_after_the_test_window_changes_neither_the_model_nor_a_figure(
     learn: Learn, frame: pl.DataFrame, most_rows: int
 ) -> None:
-    snapshots = Snapshots(most=6, most_rows=most_rows)
+    snapshots = SnapshotSettings(most=6, most_rows=most_rows)
     clean = learn(frame, test_as_of=TEST, snapshots=snapshots)
     spoilt = learn(garbage(frame, ENDS), test_as_of=TEST, snapshots=snapshots)
     assert spoilt.model.content_hash == clean.model.content_hash
@@ -70,7 +70,7 @@ def test_garbage_after_the_test_window_changes_neither_the_model_nor_a_figure(
 
 
 def test_rows_inside_the_test_window_change_the_figures_only(
-    outcome: Outcome, learn: Learn, frame: pl.DataFrame
+    outcome: TrainingResult, learn: Learn, frame: pl.DataFrame
 ) -> None:
     spoilt = learn(garbage(frame.filter(before(TEST) | ~before(ENDS)), TEST), test_as_of=TEST)
     assert spoilt.model.booster.model_to_string() == outcome.model.booster.model_to_string()
@@ -81,13 +81,15 @@ def test_rows_inside_the_test_window_change_the_figures_only(
     assert not kept & changed
 
 
-def test_rows_before_the_test_as_of_do_change_the_model(outcome: Outcome, learn: Learn, frame: pl.DataFrame) -> None:
+def test_rows_before_the_test_as_of_do_change_the_model(
+    outcome: TrainingResult, learn: Learn, frame: pl.DataFrame
+) -> None:
     spoilt = learn(garbage(frame, TEST - 100 * DAY_US), test_as_of=TEST)
     assert spoilt.model.content_hash != outcome.model.content_hash
 
 
 def test_the_order_of_rows_within_customers_changes_nothing(
-    outcome: Outcome, learn: Learn, frame: pl.DataFrame
+    outcome: TrainingResult, learn: Learn, frame: pl.DataFrame
 ) -> None:
     shuffled = frame.sample(fraction=1, shuffle=True, seed=1).sort("user_id", maintain_order=True)
     assert learn(shuffled, test_as_of=TEST).model.content_hash == outcome.model.content_hash

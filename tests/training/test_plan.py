@@ -14,17 +14,16 @@ from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import ConfigError, DataNotValid, NotEnoughData
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading.sources import read_histories
-from fivefold.training.config import Checks, TrainingConfig, Value
-from fivefold.training.data import Portfolio, has_identifiers, learning_rows
+from fivefold.training.config import CheckSettings, TrainingConfig, ValueSettings
+from fivefold.training.data import TransactionSource, has_identifiers, sampling_keys, training_rows
 from fivefold.training.dates import choose_dates
-from fivefold.training.plan import Plan, make_plan
-from fivefold.training.sample import places
+from fivefold.training.plan import TrainingPlan, make_plan
 from fivefold.training.target import realised_values
 from tests.training.conftest import Learn
 
 NOW = to_microseconds(datetime(2025, 1, 10))  # noqa: DTZ001 (no zone means UTC)
 
-Planned = Callable[..., Plan]
+Planned = Callable[..., TrainingPlan]
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +35,9 @@ def frame(rows: pa.Table) -> pl.DataFrame:
 
 @pytest.fixture
 def plan(config: TrainingConfig) -> Planned:
-    def planned(source: Any, **changes: Any) -> Plan:
+    def planned(source: Any, **changes: Any) -> TrainingPlan:
         changed = config.model_copy(update=changes)
-        return make_plan(Portfolio(source, changed.rate_table(), NOW), changed)
+        return make_plan(TransactionSource(source, changed.rate_table(), NOW), changed)
 
     return planned
 
@@ -58,7 +57,7 @@ def test_one_row_dated_2029_is_refused_by_number_and_moves_no_window(frame: pl.D
 
 def test_a_row_of_tomorrow_is_taken_as_in_serving(frame: pl.DataFrame, plan: Planned) -> None:
     tomorrow = from_microseconds(NOW + DAY_US).replace(tzinfo=None).isoformat()
-    assert plan(with_row(frame, tomorrow)).overview.period.last == NOW + DAY_US
+    assert plan(with_row(frame, tomorrow)).summary.period.last == NOW + DAY_US
 
 
 def test_a_file_is_refused_as_well_and_names_every_row(frame: pl.DataFrame, plan: Planned, tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ def test_one_late_row_that_is_not_in_the_future_is_refused_with_the_day_on_which
 ) -> None:
     """The data end with 2024; a single row of April 2026 would have moved the test window to January 2026."""
     changed = with_row(frame, "2026-04-01")
-    later = make_plan(Portfolio(changed, config.rate_table(), to_microseconds(datetime(2026, 5, 1))), config)  # noqa: DTZ001 (as above)
+    later = make_plan(TransactionSource(changed, config.rate_table(), to_microseconds(datetime(2026, 5, 1))), config)  # noqa: DTZ001 (as above)
     with pytest.raises(NotEnoughData) as caught:
         later.check()
     said = str(caught.value)
@@ -95,25 +94,25 @@ def test_a_handful_of_customers_is_no_portfolio(frame: pl.DataFrame, plan: Plann
 def test_the_least_can_be_set(frame: pl.DataFrame, plan: Planned) -> None:
     some = frame.filter(pl.col("user_id").is_in(frame["user_id"].unique(maintain_order=True).head(60)))
     assert plan(some).refusals
-    assert plan(some, checks=Checks(least_customers=10, least_active=5)).refusals == ()
+    assert plan(some, checks=CheckSettings(least_customers=10, least_active=5)).refusals == ()
 
 
 def test_every_row_twice_without_an_identifier_is_refused(frame: pl.DataFrame, plan: Planned) -> None:
     bare = frame.drop("transaction_id")
     twice = pl.concat([bare, bare]).sort("user_id", "transaction_date", maintain_order=True)
     found = plan(twice)
-    assert found.overview.quality.repeated == len(frame)
+    assert found.summary.quality.repeated == len(frame)
     assert "(50.0 %) repeat another row of their customer in everything" in found.refusals[0]
     assert "remove the repeats, add transaction_id" in found.refusals[0]
-    allowed = plan(twice, checks=Checks(most_repeated_share=0.6))
+    allowed = plan(twice, checks=CheckSettings(most_repeated_share=0.6))
     assert allowed.refusals == ()
     assert "repeat another row" in allowed.warnings[0]
-    assert plan(bare).overview.quality.repeated == 0
+    assert plan(bare).summary.quality.repeated == 0
 
 
 def test_every_row_twice_with_identifiers_counts_once(frame: pl.DataFrame, plan: Planned) -> None:
     found = plan(pl.concat([frame, frame]).sort("user_id", "transaction_date", maintain_order=True))
-    assert found.overview.rows == len(frame)
+    assert found.summary.rows == len(frame)
     assert found.refusals == found.warnings == ()
 
 
@@ -166,7 +165,7 @@ def test_the_plan_is_shown_before_anything_is_fitted(
 ) -> None:
     from fivefold.training import retrain as retraining
 
-    seen: list[Plan] = []
+    seen: list[TrainingPlan] = []
 
     def fitting(*_: object) -> None:
         raise AssertionError("fitted before the plan was shown" if not seen else "fitted")
@@ -186,11 +185,11 @@ def test_a_settlement_lag_leaves_the_last_days_out_of_windows_and_indicators(
     file: Path, frame: pl.DataFrame, config: TrainingConfig
 ) -> None:
     lagged = config.model_copy(update={"settlement_lag_days": 5})
-    portfolio = Portfolio(file, config.rate_table())
-    overview = portfolio.overview()
-    plain, late = (choose_dates(one, overview.period) for one in (config, lagged))
+    portfolio = TransactionSource(file, config.rate_table())
+    summary = portfolio.summary()
+    plain, late = (choose_dates(one, summary.period) for one in (config, lagged))
     assert plain.test - late.test == 5 * DAY_US
-    found = learning_rows(portfolio, late, lagged, overview)
+    found = training_rows(portfolio, late, lagged, summary)
     histories = read_histories(file, config.rate_table())
     for moment in late.training.tolist():
         matrix, seen = indicator_matrix(histories, moment - 5 * DAY_US)
@@ -217,10 +216,10 @@ def test_rows_that_are_still_to_arrive_change_nothing_under_a_settlement_lag(lea
 def test_a_sample_depends_on_identifiers_and_seed_alone() -> None:
     """Known answers: no library's hash, no order and no machine may change who is sampled."""
     ids = ["user_1", "user_2", "größer", ""]
-    assert places(pa.array(ids), 1)[:2].round(6).tolist() == [0.083482, 0.244517]
-    backwards = places(pa.array(ids[::-1]), 1)[::-1]
-    assert places(pa.array(ids), 1).tolist() == backwards.tolist()
-    assert places(pa.array(ids), 2).tolist() != backwards.tolist()
+    assert sampling_keys(pa.array(ids), 1)[:2].round(6).tolist() == [0.083482, 0.244517]
+    backwards = sampling_keys(pa.array(ids[::-1]), 1)[::-1]
+    assert sampling_keys(pa.array(ids), 1).tolist() == backwards.tolist()
+    assert sampling_keys(pa.array(ids), 2).tolist() != backwards.tolist()
 
 
 def amounts(frame: pl.DataFrame) -> pl.DataFrame:
@@ -243,14 +242,14 @@ def test_customer_date_and_amount_are_enough_and_what_is_taken_for_the_rest_is_s
     )
     assert made.config.definition()["yearly_margin"] == 0
     assert made.warnings == ()
-    assert made.rows.matrix.shape[1] == len(catalogue().names) - 16 == len(catalogue(made.overview.absent).names)
+    assert made.rows.matrix.shape[1] == len(catalogue().names) - 16 == len(catalogue(made.summary.absent).names)
     assert not np.isnan(made.rows.matrix).all(axis=0).any()
     assert (made.rows.values >= 0).all()
 
 
 def test_nothing_is_assumed_of_a_whole_file(file: Path, plan: Planned, config: TrainingConfig) -> None:
     made = plan(file)
-    assert (made.assumptions, made.overview.absent, made.config) == ((), (), config)
+    assert (made.assumptions, made.summary.absent, made.config) == ((), (), config)
 
 
 def test_a_value_that_is_a_margin_on_balances_alone_needs_balances(
@@ -258,7 +257,7 @@ def test_a_value_that_is_a_margin_on_balances_alone_needs_balances(
 ) -> None:
     amounts(frame).write_csv(tmp_path / "own.csv")
     with pytest.raises(ConfigError, match="the data have no user_balance; give deposit_fee or withdrawal_fee"):
-        plan(tmp_path / "own.csv", value=Value(deposit_fee=0, withdrawal_fee=0))
+        plan(tmp_path / "own.csv", value=ValueSettings(deposit_fee=0, withdrawal_fee=0))
 
 
 @pytest.mark.parametrize(("sign", "said"), [(1, "every row is a deposit"), (-1, "every row is a withdrawal")])
@@ -268,4 +267,6 @@ def test_amounts_of_one_sign_are_doubted(
     amounts(frame).with_columns(pl.col("transaction_amount").abs() * sign).write_csv(tmp_path / "own.csv")
     assert [said in warning for warning in plan(tmp_path / "own.csv").warnings].count(True) == 1
     without = {"deposit_fee": 0.0} if sign < 0 else {"withdrawal_fee": 0.0}
-    assert not [said in warning for warning in plan(tmp_path / "own.csv", value=Value(**without)).warnings].count(True)
+    assert not [
+        said in warning for warning in plan(tmp_path / "own.csv", value=ValueSettings(**without)).warnings
+    ].count(True)

@@ -12,7 +12,7 @@ from fivefold.features.indicator_matrix import indicator_matrix
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.explain import explain
 from fivefold.training.config import read_config
-from fivefold.training.retrain import Outcome
+from fivefold.training.retrain import TrainingResult
 from tests.training.conftest import Learn
 
 ROOT = Path(training.__file__).parent.parent
@@ -42,7 +42,7 @@ KNOWN = {
     "cdnow": Known(23_570, 0.786, 0.658, {"BG/NBD with Gamma-Gamma": 0.763}),
 }
 EXPLAINED_CUSTOMERS = 2_000
-OUTCOMES: dict[str, Outcome] = {}
+OUTCOMES: dict[str, TrainingResult] = {}
 
 
 @pytest.fixture(params=KNOWN)
@@ -59,14 +59,14 @@ def file_of(name: str) -> Path:
 
 
 @pytest.fixture
-def outcome(name: str, file_of: Path, learn: Learn) -> Outcome:
+def outcome(name: str, file_of: Path, learn: Learn) -> TrainingResult:
     """Train once for all tests of a data set."""
     if name not in OUTCOMES:
         OUTCOMES[name] = learn(file_of, **dict(read_config(CONFIGS / f"{name}.yaml")))
     return OUTCOMES[name]
 
 
-def test_the_model_beats_the_baselines_the_other_models_and_the_trial(name: str, outcome: Outcome) -> None:
+def test_the_model_beats_the_baselines_the_other_models_and_the_trial(name: str, outcome: TrainingResult) -> None:
     found, known = outcome.evaluation.by_name, KNOWN[name]
     model = found["model"]
     assert model.normalised_gini > max(known.gini, *known.others.values())
@@ -77,7 +77,7 @@ def test_the_model_beats_the_baselines_the_other_models_and_the_trial(name: str,
     assert outcome.verdict.promote, outcome.verdict
 
 
-def test_everybody_is_judged_and_value_rises_from_segment_to_segment(name: str, outcome: Outcome) -> None:
+def test_everybody_is_judged_and_value_rises_from_segment_to_segment(name: str, outcome: TrainingResult) -> None:
     assert outcome.evaluation.customers == outcome.model.curve.customers == KNOWN[name].customers
     assert outcome.evaluation.floored_share == 0
     shares = outcome.evaluation.segments["value_share"].to_list()
@@ -86,7 +86,7 @@ def test_everybody_is_judged_and_value_rises_from_segment_to_segment(name: str, 
     assert outcome.evaluation.segments_rise
 
 
-def test_the_explanations_of_thousands_of_customers_add_up(file_of: Path, outcome: Outcome) -> None:
+def test_the_explanations_of_thousands_of_customers_add_up(file_of: Path, outcome: TrainingResult) -> None:
     model = outcome.model
     histories = read_histories(file_of, model.rates)
     matrix, seen = indicator_matrix(histories.select(0, EXPLAINED_CUSTOMERS), model.test_as_of)

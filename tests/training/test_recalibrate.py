@@ -13,8 +13,8 @@ from fivefold.domain.errors import ConfigError, ModelError, ModelNotFound, NotEn
 from fivefold.domain.settings import Settings
 from fivefold.models.promotions import promote, promotion_history
 from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
-from fivefold.training.config import Checks, Gate, TrainingConfig
-from fivefold.training.data import Portfolio
+from fivefold.training.config import CheckSettings, GateSettings, TrainingConfig
+from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.predictions import judge
 from fivefold.training.recalibrate import Recalibration, recalibrate
@@ -24,7 +24,7 @@ from tests.training.conftest import FAST
 
 EARLY_END = "2024-07-01"
 """The champion is trained on rows until then; the whole file has half a year more."""
-UNSURE = Gate(confidence=0.6, most_calibration_error=1.0)
+UNSURE = GateSettings(confidence=0.6, most_calibration_error=1.0)
 """Few customers: to be surely better than a baseline needs thousands of them."""
 
 
@@ -43,7 +43,9 @@ def trained(
     folder = tmp_path_factory.mktemp("early")
     early = frame.filter(pl.col("transaction_date") < pl.lit(EARLY_END).str.to_datetime(time_unit="us"))
     registry = new_registry(folder / "var", config.name)
-    settings = config.model_copy(update={"gate": UNSURE, "checks": Checks(least_active=20), "trees": FAST, "seed": 5})
+    settings = config.model_copy(
+        update={"gate": UNSURE, "checks": CheckSettings(least_active=20), "trees": FAST, "seed": 5}
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
         assert retrain(early.to_arrow(), settings, registry).promoted
@@ -69,7 +71,7 @@ def outcome(registry: Registry, file: Path) -> Recalibration:
 
 
 def test_the_curve_and_the_drift_reference_are_new_and_everything_else_is_kept(
-    registry: Registry, outcome: Recalibration, file: Path, portfolio: Portfolio
+    registry: Registry, outcome: Recalibration, file: Path, portfolio: TransactionSource
 ) -> None:
     parent, model = registry.load(1), registry.load(2)
     assert model.content_hash == outcome.model.content_hash != parent.content_hash
@@ -78,7 +80,7 @@ def test_the_curve_and_the_drift_reference_are_new_and_everything_else_is_kept(
         assert getattr(model, name) == getattr(parent, name), name
     assert (day_text(parent.test_as_of), day_text(model.test_as_of)) == ("2024-04-01", "2024-10-02")
     dates = Dates(np.empty(0, dtype=np.int64), model.test_as_of, 90)
-    judged = judge(Portfolio(file, parent.rates), dates, outcome.lineage.config, parent.booster, None)
+    judged = judge(TransactionSource(file, parent.rates), dates, outcome.lineage.config, parent.booster, None)
     assert model.curve.customers == len(judged.predicted) > parent.curve.customers
     assert model.curve.percentile(judged.predicted).mean() == pytest.approx(0.5, abs=1e-12)
     assert model.reference.counts.sum(axis=1).tolist() == [len(judged.predicted)] * len(model.reference.names)
@@ -109,7 +111,7 @@ def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(registry: Regi
     assert len(promotion_history(registry)) == 1
     tags = version.tags
     assert tags["parent_content_hash"] == parent.tags["content_hash"]
-    assert tags["data_digest"] == outcome.lineage.overview.digest != parent.tags["data_digest"]
+    assert tags["data_digest"] == outcome.lineage.summary.digest != parent.tags["data_digest"]
     assert tags["test_as_of"] == str(outcome.model.test_as_of)
     assert tags["gate_champion"] == "1"
     card = Path(registry.client.download_artifacts(version.run_id, "model_card.md")).read_text(encoding="utf-8")
@@ -122,7 +124,7 @@ def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(registry: Regi
 
 def test_the_gate_of_the_parent_judges_and_a_word_makes_it_champion(registry: Registry, outcome: Recalibration) -> None:
     assert outcome.lineage.config.gate == UNSURE
-    assert outcome.lineage.config.checks == Checks(least_active=20)
+    assert outcome.lineage.config.checks == CheckSettings(least_active=20)
     assert outcome.lineage.config.seed == 5
     assert outcome.verdict.promote, outcome.verdict
     assert outcome.verdict.reasons[0].startswith("ranking is that of version 1 by construction")

@@ -15,7 +15,7 @@ from fivefold.domain.clock import day_text
 from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.training.config import TrainingConfig
-from fivefold.training.register import REQUIREMENTS, signature
+from fivefold.training.register import REQUIREMENTS, model_signature
 from fivefold.training.report.model_card import CAUTION
 from tests.training.conftest import Runs
 
@@ -56,15 +56,15 @@ def test_every_metric_is_kept(run: Run, runs: Runs) -> None:
 
 def test_the_data_are_kept_with_their_digest(run: Run, runs: Runs, file: Path) -> None:
     (given,) = run.inputs.dataset_inputs
-    overview = runs.first.lineage.overview
+    summary = runs.first.lineage.summary
     assert given.dataset.name == "transactions"
-    assert given.dataset.digest == overview.digest
+    assert given.dataset.digest == summary.digest
     assert json.loads(given.dataset.source)["tags"]["mlflow.source.name"] == str(file)
     assert json.loads(given.dataset.profile) == {
-        "num_rows": overview.rows,
+        "num_rows": summary.rows,
         "customers": 400,
-        "first": day_text(overview.period.first),
-        "last": day_text(overview.period.last),
+        "first": day_text(summary.period.first),
+        "last": day_text(summary.period.last),
     }
     assert {tag.key: tag.value for tag in given.tags} == {"mlflow.data.context": "training"}
 
@@ -93,7 +93,7 @@ def test_run_and_version_carry_the_same_tags(run: Run, runs: Runs, config: Train
         "definition": json.dumps(config.definition(), sort_keys=True),
         "test_as_of": str(model.test_as_of),
         "content_hash": model.content_hash,
-        "data_digest": runs.first.lineage.overview.digest,
+        "data_digest": runs.first.lineage.summary.digest,
         "rates_date": model.rates.as_known_on.isoformat(),
         "code_version": runs.first.lineage.code,
         "gate_promote": "true",
@@ -119,7 +119,7 @@ def logged(runs: Runs) -> mlflow.pyfunc.PyFuncModel:
 
 def test_the_signature_requires_every_indicator(logged: mlflow.pyfunc.PyFuncModel, runs: Runs) -> None:
     found = logged.metadata.signature
-    assert found == signature(runs.first.model)
+    assert found == model_signature(runs.first.model)
     assert found.inputs.required_input_names() == list(catalogue().names)
     assert set(found.inputs.input_types()) == {DataType.double}
     assert found.outputs.input_names() == ["expected_value", "percentile", "score", "category"]

@@ -16,8 +16,8 @@ from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.models.promotions import promote, promotion_history, rollback
 from fivefold.models.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
-from fivefold.training.config import Gate, TrainingConfig, Trees, Value
-from fivefold.training.data import Portfolio
+from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings, ValueSettings
+from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.baselines import rfm
 from fivefold.training.judging.metrics import rank_metrics
@@ -64,7 +64,7 @@ def test_another_seed_gives_another_model(runs: Runs, file: Path, learn: Learn) 
 
 
 def test_the_curve_is_of_every_customer_known_at_the_test_as_of(
-    runs: Runs, portfolio: Portfolio, config: TrainingConfig
+    runs: Runs, portfolio: TransactionSource, config: TrainingConfig
 ) -> None:
     first = runs.first
     judged = judge(portfolio, first.lineage.dates, config, first.model.booster, None)
@@ -86,7 +86,7 @@ def test_everything_that_a_model_needs_travels_in_it(runs: Runs, config: Trainin
 
 
 def test_the_rounds_that_were_found_are_the_ones_that_were_used(learn: Learn, file: Path) -> None:
-    open_ended = Trees(threads=1, leaves=15, min_rows_in_leaf=20, rounds=None, most_rounds=25)
+    open_ended = TreeSettings(threads=1, leaves=15, min_rows_in_leaf=20, rounds=None, most_rounds=25)
     outcome = learn(file, trees=open_ended)
     assert outcome.lineage.trees.rounds == outcome.model.booster.num_trees()
     assert 1 <= outcome.model.booster.num_trees() <= 25
@@ -117,7 +117,7 @@ def registered(file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: 
 
 def test_a_better_model_takes_the_champion_s_place_and_can_be_rolled_back(registered: Registered) -> None:
     # Few customers: to be surely better, in rank or money, needs thousands of them.
-    unsure = Gate(confidence=0.6, most_calibration_error=1.0)
+    unsure = GateSettings(confidence=0.6, most_calibration_error=1.0)
     weak = registered.train(trees=FAST.model_copy(update={"rounds": 30}), gate=unsure)
     strong = registered.train(gate=unsure)
     gini = strong.evaluation.by_name
@@ -133,7 +133,7 @@ def test_a_better_model_takes_the_champion_s_place_and_can_be_rolled_back(regist
 
 def test_another_definition_of_value_is_not_comparable_and_needs_force(registered: Registered) -> None:
     assert registered.train().promoted
-    other = registered.train(value=Value(yearly_margin=0.1))
+    other = registered.train(value=ValueSettings(yearly_margin=0.1))
     assert not other.promoted
     assert not other.verdict.comparable
     assert "not comparable with the champion: champion 1 has another definition of value" in str(other.verdict)
@@ -151,7 +151,7 @@ def test_a_champion_that_trained_inside_the_window_is_not_comparable(registered:
 
 
 def test_a_model_that_loses_to_a_baseline_is_registered_and_does_not_serve(registered: Registered) -> None:
-    poor = registered.train(trees=Trees(threads=1, rounds=1, learning_rate=0.001))
+    poor = registered.train(trees=TreeSettings(threads=1, rounds=1, learning_rate=0.001))
     assert not poor.promoted
     assert "does not beat persistence" in str(poor.verdict)
     assert registered.registry.champion() is None

@@ -12,9 +12,9 @@ from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import DEPOSIT, WITHDRAWAL
-from fivefold.training.config import Value
+from fivefold.training.config import ValueSettings
 from fivefold.training.target import _sums as compiled_sums
-from fivefold.training.target import floored, realised_values, window_sums
+from fivefold.training.target import floor_at_zero, realised_values, window_sums
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
 
 Events = list[tuple[int, Fraction, Fraction, int]]
@@ -32,7 +32,7 @@ def balance_at(events: Events, moment: int) -> Fraction:
     return next((balance for time, _, balance, _ in reversed(events) if time <= moment), Fraction(0))
 
 
-def worth(events: Events, start: int, days: int, value: Value) -> Fraction:
+def worth(events: Events, start: int, days: int, value: ValueSettings) -> Fraction:
     """Fees on what was moved in (start, start + days], and the margin on the mean positive balance over that time."""
     stop = start + days * DAY_US
     inside = [event for event in events if start < event[0] <= stop]
@@ -53,7 +53,7 @@ def size(events: Events) -> float:
 
 
 values = st.builds(
-    Value,
+    ValueSettings,
     deposit_fee=st.floats(-1, 1),
     withdrawal_fee=st.floats(-1, 1),
     yearly_margin=st.floats(-1, 1),
@@ -63,7 +63,9 @@ values = st.builds(
 @pytest.mark.parametrize("as_of", AS_OFS)
 @settings(max_examples=40)
 @given(data=st.data(), days=st.integers(1, 400), value=values)
-def test_a_customer_is_worth_what_the_words_say(as_of: int, data: st.DataObject, days: int, value: Value) -> None:
+def test_a_customer_is_worth_what_the_words_say(
+    as_of: int, data: st.DataObject, days: int, value: ValueSettings
+) -> None:
     histories = read_histories(data.draw(ledgers(as_of)), RATES)
     starts = np.array([as_of - days * DAY_US, as_of - 30 * DAY_US, as_of], dtype=np.int64)
     found = realised_values(histories, starts, days, value)
@@ -92,7 +94,7 @@ def test_interpreted_and_compiled_give_the_same_bits(rows: list[Row], days: int,
 @settings(max_examples=40)
 @given(ledgers(AS_OFS[0]), st.integers(1, 200))
 def test_persistence_is_the_same_value_one_horizon_earlier(rows: list[Row], days: int) -> None:
-    histories, value = read_histories(rows, RATES), Value()
+    histories, value = read_histories(rows, RATES), ValueSettings()
     test = AS_OFS[0]
     windows = np.array([test, test - days * DAY_US], dtype=np.int64)
     both = realised_values(histories, windows, days, value)
@@ -111,7 +113,7 @@ def test_rows_after_the_window_change_nothing(rows: list[Row], days: int) -> Non
     values_of = []
     for some in (rows, kept):
         histories = read_histories(some, RATES)
-        found = realised_values(histories, np.array([start]), days, Value())[:, 0]
+        found = realised_values(histories, np.array([start]), days, ValueSettings())[:, 0]
         values_of.append(dict(zip(histories.user_ids.to_pylist(), found.tolist(), strict=True)))
     whole, cut = values_of
     assert {user: whole[user] for user in cut} == cut
@@ -119,9 +121,9 @@ def test_rows_after_the_window_change_nothing(rows: list[Row], days: int) -> Non
 
 
 START = AS_OFS[0]
-ONLY_DEPOSITS = Value(deposit_fee=1, withdrawal_fee=0, yearly_margin=0)
-ONLY_WITHDRAWALS = Value(deposit_fee=0, withdrawal_fee=1, yearly_margin=0)
-ONLY_BALANCE = Value(deposit_fee=0, withdrawal_fee=0, yearly_margin=365)
+ONLY_DEPOSITS = ValueSettings(deposit_fee=1, withdrawal_fee=0, yearly_margin=0)
+ONLY_WITHDRAWALS = ValueSettings(deposit_fee=0, withdrawal_fee=1, yearly_margin=0)
+ONLY_BALANCE = ValueSettings(deposit_fee=0, withdrawal_fee=0, yearly_margin=365)
 """A margin of 365 a year is 1 a day."""
 
 
@@ -130,7 +132,7 @@ def at(days: float, amount: float, balance: float, state: str = "SUCCEEDED") -> 
     return row(transaction_date=moment, transaction_amount=amount, user_balance=balance, transaction_state=state)
 
 
-def value_of(rows: list[Row], value: Value, days: int = 10) -> float:
+def value_of(rows: list[Row], value: ValueSettings, days: int = 10) -> float:
     (found,) = realised_values(read_histories(rows, RATES), np.array([START]), days, value)[:, 0]
     return float(found)
 
@@ -182,7 +184,7 @@ def test_withdrawals_count_by_their_size() -> None:
 
 
 def test_a_refund_costs_and_the_value_is_not_floored_here() -> None:
-    value = Value(deposit_fee=0.5, withdrawal_fee=-1, yearly_margin=0)
+    value = ValueSettings(deposit_fee=0.5, withdrawal_fee=-1, yearly_margin=0)
     assert value_of([at(1, 20, 20), at(2, -50, 0)], value) == pytest.approx(10 - 50)
 
 
@@ -193,7 +195,7 @@ def test_money_in_another_currency_is_converted() -> None:
 
 
 def test_a_year_s_margin_on_a_balance_that_never_moves() -> None:
-    value = Value(deposit_fee=0, withdrawal_fee=0, yearly_margin=0.02)
+    value = ValueSettings(deposit_fee=0, withdrawal_fee=0, yearly_margin=0.02)
     assert value_of([at(-1, 1000, 1000)], value, days=365) == pytest.approx(20)
 
 
@@ -205,8 +207,8 @@ def test_each_start_has_its_own_window() -> None:
 
 
 def test_nobody_is_worth_nothing() -> None:
-    assert realised_values(read_histories([], RATES), np.array([START]), 5, Value()).shape == (0, 1)
+    assert realised_values(read_histories([], RATES), np.array([START]), 5, ValueSettings()).shape == (0, 1)
 
 
 def test_values_below_0_are_raised_to_0() -> None:
-    assert floored(np.array([-3.5, 0.0, 2.5])).tolist() == [0.0, 0.0, 2.5]
+    assert floor_at_zero(np.array([-3.5, 0.0, 2.5])).tolist() == [0.0, 0.0, 2.5]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from fivefold.domain.errors import NotEnoughData
-from fivefold.training.config import Trees
+from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
 from fivefold.training.tune import tune
 from tests.training.conftest import Learn
 
-TREES = Trees(threads=1, rounds=None, most_rounds=40, leaves=7, min_rows_in_leaf=10, learning_rate=0.1)
+TREES = TreeSettings(threads=1, rounds=None, most_rounds=40, leaves=7, min_rows_in_leaf=10, learning_rate=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def fold() -> Fold:
     return Fold(matrix, values(matrix), held, values(held))
 
 
-def gini(fold: Fold, trees: Trees) -> float:
+def gini(fold: Fold, trees: TreeSettings) -> float:
     return fold_gini(fold, trees, 1, find_rounds(fold, trees, 1))
 
 
@@ -76,12 +76,12 @@ def test_a_history_too_short_to_hold_a_date_out_cannot_be_tuned_on() -> None:
 
 def test_undefined_indicators_are_no_obstacle(fold: Fold) -> None:
     holes = np.where(np.abs(fold.matrix) > 1, nan, fold.matrix)
-    found = tune(Fold(holes, fold.values, fold.held_matrix, fold.held_values), TREES, 1, 2)
+    found = tune(Fold(holes, fold.values, fold.validation_matrix, fold.validation_values), TREES, 1, 2)
     assert found.rounds is not None
 
 
 def test_a_run_is_tuned_where_that_is_asked(learn: Learn, file: object) -> None:
-    few = Trees(threads=1, rounds=None, most_rounds=20, leaves=7, min_rows_in_leaf=20)
+    few = TreeSettings(threads=1, rounds=None, most_rounds=20, leaves=7, min_rows_in_leaf=20)
     tuned = learn(file, trees=few, tune_trials=2)
     assert tuned.lineage.trees.rounds == tuned.model.booster.num_trees()
     assert tuned.model.content_hash == learn(file, trees=few, tune_trials=2).model.content_hash

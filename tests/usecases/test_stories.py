@@ -22,7 +22,7 @@ from fivefold.risk.facts.portfolio import Portfolio as PortfolioOfRules
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.rulesets import Activation, RulesetVersion
 from fivefold.training.config import TrainingConfig
-from fivefold.training.data import Portfolio
+from fivefold.training.data import TransactionSource
 from fivefold.training.plan import make_plan
 from fivefold.training.simulation.simulator import Simulation, write_simulation
 from fivefold.usecases.accounts.settings import SettingsGiven, read_settings
@@ -279,7 +279,7 @@ class TestOneRow:
         ).write_parquet(path)
         config = TrainingConfig()
         with pytest.raises(DataNotValid, match="row 8: transaction_date is in the future"):
-            make_plan(Portfolio(path, config.rate_table()), config)
+            make_plan(TransactionSource(path, config.rate_table()), config)
 
     def test_one_tag_that_nobody_can_read_fails_its_customer_alone(self) -> None:
         ruleset = read_ruleset(banks.document({"watch": banks.WATCH}))

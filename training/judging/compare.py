@@ -8,7 +8,7 @@ import numpy as np
 from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
 from fivefold.models.registry import Registry
-from fivefold.training.config import Gate
+from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
 from fivefold.training.judging.bootstrap import Resamples, draws, resample
 from fivefold.training.judging.metrics import Metrics, calibration_error, calibration_table
@@ -63,7 +63,7 @@ def compare(
     realised: Floats,
     metrics: Mapping[str, Metrics],
     names: tuple[str, str],
-    gate: Gate,
+    gate: GateSettings,
     times_judged: int,
     seed: int,
 ) -> Comparisons:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fivefold.domain.percent import percent
-from fivefold.training.config import Gate
+from fivefold.training.config import GateSettings
 from fivefold.training.judging.compare import Comparison, Comparisons
 from fivefold.training.judging.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
 
@@ -26,7 +26,7 @@ class Verdict:
         return "; ".join(self.reasons)
 
 
-def decide(evaluation: Evaluation, gate: Gate, incomparable: str | None) -> Verdict:
+def decide(evaluation: Evaluation, gate: GateSettings, incomparable: str | None) -> Verdict:
     """Decide by normalised Gini and calibration on the same out-of-time window.
 
     The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
@@ -58,7 +58,7 @@ def _difference(found: Comparison, margin: float, sure: str, *, beaten: bool) ->
     return said if beaten else f"{said}, which must be above {margin:g}"
 
 
-def _calibrated(compared: Comparisons, gate: Gate, sure: str, reasons: list[str]) -> bool:
+def _calibrated(compared: Comparisons, gate: GateSettings, sure: str, reasons: list[str]) -> bool:
     """Say how predicted money holds; a bound that cannot be computed is no proof of anything wrong."""
     off = compared.calibration > gate.most_calibration_error
     reasons.append(

@@ -12,10 +12,9 @@ from fivefold.features.indicator_matrix import catalogue, select_columns, snapsh
 from fivefold.models.prediction import expected_value
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
-from fivefold.training.data import Portfolio
+from fivefold.training.data import TransactionSource, sampling_keys
 from fivefold.training.dates import Dates
-from fivefold.training.sample import places
-from fivefold.training.target import floored, realised_values
+from fivefold.training.target import floor_at_zero, realised_values
 
 KEPT_CUSTOMERS = 20_000
 """Customers whose indicators are kept, for the drift reference and the SHAP picture: a seeded sample by identifier."""
@@ -51,7 +50,7 @@ class Judged:
 
 
 def judge(
-    portfolio: Portfolio,
+    portfolio: TransactionSource,
     dates: Dates,
     config: TrainingConfig,
     booster: lightgbm.Booster,
@@ -78,7 +77,7 @@ def judge(
         predicted=joined["predicted"],
         before=joined["before"],
         champion=joined.get("champion"),
-        realised=floored(realised),
+        realised=floor_at_zero(realised),
         floored_share=float((realised < 0).mean()),
         persistence=joined["persistence"],
         recency=joined["recency"],
@@ -101,7 +100,7 @@ class _Sample:
 
     def add(self, matrix: Floats, user_ids: pa.Array) -> None:
         """Take in a batch of customers."""
-        found = np.concatenate([self._places, places(user_ids, self._seed)])
+        found = np.concatenate([self._places, sampling_keys(user_ids, self._seed)])
         positions = np.concatenate([self.positions, self._met + np.arange(len(matrix))])
         order = np.argsort(found, kind="stable")[:KEPT_CUSTOMERS]
         self.matrix = np.concatenate([self.matrix, matrix])[order]

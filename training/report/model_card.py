@@ -1,4 +1,4 @@
-"""The model card: what a version is, what it was learnt from, how well it does, and what it must not be used for."""
+"""The model card: what a version predicts, its data, its quality, and its limits."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.percent import percent
 from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
 from fivefold.models.value_model import ValueModel
-from fivefold.training.config import TrainingConfig, Trees, Value
-from fivefold.training.data import LearningRows, Overview
+from fivefold.training.config import TrainingConfig, TreeSettings, ValueSettings
+from fivefold.training.data import SourceSummary, TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import Verdict
@@ -30,11 +30,11 @@ class Lineage:
     """
 
     source: str
-    overview: Overview
+    summary: SourceSummary
     dates: Dates
-    rows: LearningRows
+    rows: TrainingRows
     config: TrainingConfig
-    trees: Trees
+    trees: TreeSettings
     code: str
     warnings: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
     )
 
 
-def purpose(model: ValueModel, value: Value) -> list[str]:
+def purpose(model: ValueModel, value: ValueSettings) -> list[str]:
     """Write what a model predicts, and what its score means."""
     cuts = ", ".join(f"{cut:g}" for cut in model.cut_points)
     return [
@@ -78,14 +78,14 @@ def purpose(model: ValueModel, value: Value) -> list[str]:
 
 
 def _data(model: ValueModel, lineage: Lineage) -> list[str]:
-    overview, dates = lineage.overview, lineage.dates
+    summary, dates = lineage.summary, lineage.dates
     sampled = "" if lineage.rows.share >= 1 else f", {percent(lineage.rows.share)} of the customers"
     return [
         "## What it was learnt from",
         "",
         (
-            f"- Data: {lineage.source}, {overview.rows:,} rows of {overview.customers:,} customers, "
-            f"{day_text(overview.period.first)} to {day_text(overview.period.last)}, digest `{overview.digest}`."
+            f"- Data: {lineage.source}, {summary.rows:,} rows of {summary.customers:,} customers, "
+            f"{day_text(summary.period.first)} to {day_text(summary.period.last)}, digest `{summary.digest}`."
         ),
         (
             f"- {len(lineage.rows.values):,} rows at {len(dates.training)} dates, "
@@ -108,7 +108,7 @@ def _windows(lineage: Lineage) -> list[str]:
     lag = lineage.dates.lag_days
     lines = [
         (
-            f"- Test window {windows.words(-1)}: {windows.known[-1]:,} customers known before it, "
+            f"- Test window {windows.days_text(-1)}: {windows.known[-1]:,} customers known before it, "
             f"{windows.active[-1]:,} active in it, {windows.rows[-1]:,} rows; training windows have "
             f"{min(windows.rows[:-1]):,} to {max(windows.rows[:-1]):,} rows."
         )
@@ -121,8 +121,8 @@ def _windows(lineage: Lineage) -> list[str]:
 def quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> list[str]:
     """Write what was measured on the test window, and the verdict on it."""
     rows = [
-        f"| {name} | {found.normalised_gini:.4f} | {found.top_decile_capture:.4f} | {found.spearman:.4f} |"
-        for name, found in evaluation.by_name.items()
+        f"| {name} | {metrics.normalised_gini:.4f} | {metrics.top_decile_capture:.4f} | {metrics.spearman:.4f} |"
+        for name, metrics in evaluation.by_name.items()
     ]
     stability = evaluation.stability
     return [

@@ -30,7 +30,7 @@ _LOOK: Any = {
     "font.size": TEXT_SIZE * _POINTS_PER_PIXEL,
     "text.color": INK,
 }
-"""What SHAP's picture shares with all others; it is drawn by another library."""
+"""The style of all other pictures, for SHAP's picture, which another library draws."""
 
 
 def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judged: Judged) -> list[Path]:
@@ -54,7 +54,7 @@ def write_beeswarm(path: Path, model: ValueModel, judged: Judged) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415  (after the backend is chosen)
 
     values = shap.TreeExplainer(model.booster)(judged.matrix[:SHOWN_CUSTOMERS])
-    values.feature_names = [made.label for made in model.catalogue.indicators]
+    values.feature_names = [indicator.label for indicator in model.catalogue.indicators]
     shades = list(SEGMENT_COLOURS.values())
     colours = mpl.colors.LinearSegmentedColormap.from_list("fivefold", [shades[0], shades[-1]])
     with mpl.rc_context(_LOOK):

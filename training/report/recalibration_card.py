@@ -7,7 +7,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
-from fivefold.training.data import Overview
+from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import Verdict
 from fivefold.training.report.model_card import CAUTION, exchange_rates, limits, purpose, quality
@@ -22,18 +22,18 @@ class RecalibrationLineage:
         parent: the number of the version whose trees it has.
         parent_hash: of that version's content.
         parent_as_of: the moment (microseconds) whose customers were that version's reference.
-        source: the data, as the operator named them.
-        windows: what stands behind the one window that it was judged on.
+        source: the name of the data, for people.
+        windows: counts of customers and rows of the window that it was judged on.
         config: the definition, checks and gate of the parent.
         code: the program's version.
-        warnings: what is doubtful about the data.
+        warnings: doubts about the data.
     """
 
     parent: int
     parent_hash: str
     parent_as_of: int
     source: str
-    overview: Overview
+    summary: SourceSummary
     windows: Windows
     config: TrainingConfig
     code: str
@@ -41,16 +41,16 @@ class RecalibrationLineage:
 
 
 @dataclass(frozen=True)
-class Change:
-    """What the new curve changes, and what it leaves, for the customers known at the as-of.
+class CurveChange:
+    """The changes by the new curve, for the customers known at the as-of.
 
     Attributes:
         segments: one row a segment, lowest first: share of the customers and mean realised value by the parent's curve
             (`share_before`, `value_before`) and by the new one (`share_after`, `value_after`); null where it is empty.
-        moved_share: share of the customers whose segment is another one.
+        moved_share: share of the customers whose segment changes.
         predicted_mean, realised_mean: money by customer over the window.
         calibration_error: see `metrics.calibration_error`; on this window.
-        calibration_error_before: of the parent on the window that it was judged on; None where it was not kept.
+        calibration_error_before: of the parent on the window that it was judged on; None where it was not recorded.
     """
 
     segments: pl.DataFrame
@@ -82,7 +82,7 @@ _SHARES = ("share_before", "share_after")
 
 
 def recalibration_card(
-    model: ValueModel, evaluation: Evaluation, lineage: RecalibrationLineage, change: Change, verdict: Verdict
+    model: ValueModel, evaluation: Evaluation, lineage: RecalibrationLineage, change: CurveChange, verdict: Verdict
 ) -> str:
     """Write the card in Markdown."""
     return "\n".join(
@@ -102,7 +102,7 @@ def recalibration_card(
 
 
 def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> list[str]:
-    overview, windows = lineage.overview, lineage.windows
+    summary, windows = lineage.summary, lineage.windows
     return [
         "## A recalibration",
         "",
@@ -114,12 +114,12 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> list[str]:
         ),
         "",
         (
-            f"- Data: {lineage.source}, {overview.rows:,} rows of {overview.customers:,} customers, "
-            f"{day_text(overview.period.first)} to {day_text(overview.period.last)}, digest `{overview.digest}`."
+            f"- Data: {lineage.source}, {summary.rows:,} rows of {summary.customers:,} customers, "
+            f"{day_text(summary.period.first)} to {day_text(summary.period.last)}, digest `{summary.digest}`."
         ),
         (
-            f"- Window {windows.words(-1)}: {windows.known[-1]:,} customers known before it, {windows.active[-1]:,} "
-            f"active in it, {windows.rows[-1]:,} rows."
+            f"- Window {windows.days_text(-1)}: {windows.known[-1]:,} customers known before it, "
+            f"{windows.active[-1]:,} active in it, {windows.rows[-1]:,} rows."
         ),
         f"- Catalogue `{model.fingerprint[:12]}`; fivefold {lineage.code}.",
         *(f"- Doubtful: {warning}." for warning in lineage.warnings),
@@ -127,11 +127,11 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> list[str]:
     ]
 
 
-def _change(lineage: RecalibrationLineage, change: Change) -> list[str]:
+def _change(lineage: RecalibrationLineage, change: CurveChange) -> list[str]:
     return [
         "## What changes",
         "",
-        *(f"- {sentence}" for sentence in sentences(lineage, change)),
+        *(f"- {sentence}" for sentence in change_sentences(lineage, change)),
         "",
         "| segment | share before | share after | mean value before | mean value after |",
         "|---|---|---|---|---|",
@@ -140,8 +140,8 @@ def _change(lineage: RecalibrationLineage, change: Change) -> list[str]:
     ]
 
 
-def sentences(lineage: RecalibrationLineage, change: Change) -> list[str]:
-    """Say what the new curve changes and what it cannot change, for the card and the terminal."""
+def change_sentences(lineage: RecalibrationLineage, change: CurveChange) -> list[str]:
+    """Write what the new curve changes and what it cannot change, for the card and the terminal."""
     currency, before = lineage.config.base_currency, change.calibration_error_before
     earlier = "was not kept" if before is None else f"was {before:.1%}"
     return [

@@ -42,7 +42,7 @@ _CASH_DEPOSITS = (9500.0, 9900.0, 9100.0, 9700.0)
 
 @dataclass(frozen=True)
 class SamplePortfolio:
-    """Where the tables of a sample portfolio are, and who is worth a look.
+    """The tables of a sample portfolio, and the customers with a story.
 
     Attributes:
         customers: `entity_id` and the fields of `fatf-retail`.
@@ -161,12 +161,14 @@ def _transactions(
     home = rows.select("user_id").join(people, left_on="user_id", right_on="entity_id", how="left")["country"]
     payers = [f"payer-{number}" for number in rng.integers(1, 4, count)]
     shops = [f"payee-{number}" for number in rng.integers(1, 400, count)]
-    named = [payer if is_in else shop for payer, shop, is_in in zip(payers, shops, incoming, strict=True)]
+    counterparties = [payer if is_in else shop for payer, shop, is_in in zip(payers, shops, incoming, strict=True)]
     purpose = np.where(incoming, "salary", rng.choice(["rent", "household", "savings"], count))
     enriched = rows.with_columns(
         operation=pl.Series(np.where(cash, "cash", np.where(incoming, "transfer", "card"))),
         purpose=pl.Series(purpose),
-        counterparty_id=pl.Series(named).zip_with(~pl.Series(cash), pl.Series([None] * count, dtype=pl.String)),
+        counterparty_id=pl.Series(counterparties).zip_with(
+            ~pl.Series(cash), pl.Series([None] * count, dtype=pl.String)
+        ),
         counterparty_country=home.zip_with(~pl.Series(cash), pl.Series([None] * count, dtype=pl.String)),
     )
     return pl.concat([enriched, _split_deposits(enriched, structuring, last)]).sort("user_id", "transaction_date")

@@ -55,7 +55,7 @@ CHUNK_CUSTOMERS_MOST = 20_000
 
 PILOT_CUSTOMERS = 20_000
 PILOT_CHUNK = 2**32 - 1
-"""A chunk never written: it tells how many rows the mean customer gets, whatever the simulated time."""
+"""A chunk that is never written: it measures how many rows the mean customer gets in the simulated time."""
 
 STATES = ("SUCCEEDED", "COMPLETED", "PENDING", "FAILED", "REJECTED", "EXPIRED", "CANCELLED")
 SUCCEEDED, COMPLETED, PENDING, FAILED = range(4)
@@ -72,7 +72,7 @@ DRAWN_DOWN_SHARE = 0.12
 """Each withdrawal takes so much of what lies above the customer's target: large deposits melt away."""
 
 WORTH_WITHDRAWING_SHARE = 0.2
-"""Who could take out less than this share of what they want tops the account up instead."""
+"""A customer who could withdraw less than this share of the wanted amount makes a deposit instead."""
 
 DAY_MS = 86_400_000
 
@@ -145,7 +145,7 @@ def simulate(simulation: Simulation) -> Iterator[pa.Table]:
 
 
 def write_simulation(simulation: Simulation, path: Path) -> int:
-    """Write the transactions to one Parquet file, grouped by customer, and tell how many rows it has.
+    """Write the transactions to one Parquet file, grouped by customer; return the number of rows.
 
     The file appears whole or not at all: it is written under another name beside *path* and renamed at the end.
     Missing folders are made; OSError if that or the writing fails.
@@ -165,7 +165,7 @@ def write_simulation(simulation: Simulation, path: Path) -> int:
 
 
 def _weekly_rows(simulation: Simulation) -> float:
-    """Tell how many unscheduled rows a week the mean customer needs to reach the rows asked for."""
+    """Compute the unscheduled rows a week that the mean customer needs to reach `rows_per_customer_mean`."""
     draws = Draws(simulation.seed, PILOT_CHUNK)
     traits = draw_traits(draws, PILOT_CUSTOMERS, simulation.start_day, simulation.end_day)
     dated = scheduled_events(draws, traits, simulation.mondays)
@@ -178,7 +178,7 @@ def _weekly_rows(simulation: Simulation) -> float:
 
 
 def _draw_chunk(draws: Draws, simulation: Simulation, weekly_rows: float, first: int, customers: int) -> pa.Table:
-    """Draw one chunk: what customers set out to do, what came of it, and the rows that show it."""
+    """Draw one chunk: what customers want to do, whether it succeeds, and the rows that result."""
     traits = draw_traits(draws, customers, simulation.start_day, simulation.end_day)
     everyday = everyday_events(draws, traits, simulation.mondays, weekly_rows)
     scheduled = scheduled_events(draws, traits, simulation.mondays)
@@ -190,7 +190,7 @@ def _draw_chunk(draws: Draws, simulation: Simulation, weekly_rows: float, first:
     second = draws.chosen(len(cents), SECOND_CURRENCY_SHARE) & ~_first_rows(events.customer)
     currency = np.where(second, traits.second_currency[events.customer], traits.currency[events.customer])
     units = UNITS_PER_EURO[currency] / UNITS_PER_EURO[traits.currency[events.customer]]
-    user_id = _numbered("user_", np.arange(first + 1, first + customers + 1), 6)
+    user_id = _number_texts("user_", np.arange(first + 1, first + customers + 1), 6)
     columns = [
         user_id.take(pa.array(events.customer)),
         _transaction_ids(user_id, events.customer),
@@ -213,17 +213,17 @@ def _possible(events: Events, traits: Traits, simulation: Simulation) -> Flags:
 
 def _in_order(draws: Draws, traits: Traits, simulation: Simulation, everyday: Events, scheduled: Events) -> Events:
     """Merge the possible events by customer and time, tie some times and make some amounts zero."""
-    kept = [np.flatnonzero(_possible(events, traits, simulation)) for events in (everyday, scheduled)]
+    rows = [np.flatnonzero(_possible(events, traits, simulation)) for events in (everyday, scheduled)]
     customer, day, withdrawal, size = (
-        np.concatenate([getattr(everyday, name)[kept[0]], getattr(scheduled, name)[kept[1]]])
+        np.concatenate([getattr(everyday, name)[rows[0]], getattr(scheduled, name)[rows[1]]])
         for name in ("customer", "day", "withdrawal", "size")
     )
     order = np.lexsort((day, customer))
     customer, day = customer[order], day[order]
     tied = draws.chosen(len(order), TIED_SHARE) & ~_first_rows(customer)
     origin = np.maximum.accumulate(np.where(tied, 0, np.arange(len(order))))
-    nothing = draws.chosen(len(order), ZERO_SHARE)
-    return Events(customer, day[origin], withdrawal[order], np.where(nothing, 0.0, size[order]))
+    is_zero = draws.chosen(len(order), ZERO_SHARE)
+    return Events(customer, day[origin], withdrawal[order], np.where(is_zero, 0.0, size[order]))
 
 
 def _first_rows(customer: Integers) -> Flags:
@@ -253,24 +253,24 @@ def _move_money(traits: Traits, events: Events, settled: Flags) -> tuple[Floats,
     still_active = np.searchsorted(np.sort(counts), np.arange(counts.max()), side="right")
     cents = np.rint([traits.opening_balance, traits.target_balance, traits.overdraft, traits.deposit_size])
     balance, target, overdraft, usual = 100 * cents[:, busiest_first]
-    wanted_cents = 100 * events.size
+    requested_cents = 100 * events.size
     amounts, balances = np.empty(len(settled)), np.empty(len(settled))
-    for step, done in enumerate(still_active):
-        active = slice(0, len(counts) - done)
+    for step, finished in enumerate(still_active):
+        active = slice(0, len(counts) - finished)
         row = first_row[active] + step
-        held, wanted, withdrawal = balance[active], wanted_cents[row], events.withdrawal[row]
-        room = held + overdraft[active]
-        able = withdrawal & ((room >= WORTH_WITHDRAWING_SHARE * wanted) | np.isinf(wanted))
-        above = np.maximum(held - target[active], 0.0) * (wanted > 0)
-        paid_out = np.rint(np.minimum(wanted + DRAWN_DOWN_SHARE * above, room))
-        paid_in = np.rint(np.minimum(wanted, np.where(withdrawal, usual[active], np.inf)))
+        current, requested, withdrawal = balance[active], requested_cents[row], events.withdrawal[row]
+        room = current + overdraft[active]
+        able = withdrawal & ((room >= WORTH_WITHDRAWING_SHARE * requested) | np.isinf(requested))
+        above = np.maximum(current - target[active], 0.0) * (requested > 0)
+        paid_out = np.rint(np.minimum(requested + DRAWN_DOWN_SHARE * above, room))
+        paid_in = np.rint(np.minimum(requested, np.where(withdrawal, usual[active], np.inf)))
         moved = np.where(able, 0.0 - paid_out, paid_in)
-        held += moved * settled[row]
-        amounts[row], balances[row] = moved, held
+        current += moved * settled[row]
+        amounts[row], balances[row] = moved, current
     return amounts, balances
 
 
-def _numbered(prefix: str, numbers: Integers, digits: int) -> pa.Array:
+def _number_texts(prefix: str, numbers: Integers, digits: int) -> pa.Array:
     """Write numbers with leading zeros after a prefix.
 
     >>> _numbered("user_", np.array([7]), 6).to_pylist()
@@ -284,7 +284,7 @@ def _transaction_ids(user_id: pa.Array, customer: Integers) -> pa.Array:
     """Name each row after its customer and its place among the customer's rows, so that ids sort as rows do."""
     counts = np.bincount(customer, minlength=len(user_id))
     place = np.arange(len(customer)) - np.repeat(np.cumsum(counts) - counts, counts)
-    places = _numbered("_", np.arange(1, counts.max() + 1), 5)
+    places = _number_texts("_", np.arange(1, counts.max() + 1), 5)
     return pc.binary_join_element_wise(user_id.take(pa.array(customer)), places.take(pa.array(place)), "")
 
 

@@ -1,7 +1,7 @@
-"""Who the simulated customers are: traits that never change, and what customers set out to do because of them.
+"""The simulated customers: traits that never change, and the transactions that customers want to make.
 
-Every number here is a choice, not a measurement: it is set so that the simulated portfolio has what real ones have,
-heavy tails, churn with warning signs, seasons, trends, pauses and large amounts that come once.
+Every number here is a choice, not a measurement. Together they give the simulated portfolio what real portfolios have:
+heavy tails, churn with warning signs, seasons, trends, pauses and single large amounts.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ BUSINESS_WEEKDAYS = np.array([1.2, 1.1, 1.0, 1.0, 1.0, 0.1, 0.05])
 
 SIZE_SPREAD = 0.7
 ROUND_SHARE = 0.4
-"""So many amounts of people are typed as a multiple of ten."""
+"""The share of people's amounts that are a multiple of ten."""
 
 
 class Draws:
@@ -126,7 +126,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Events:
-    """What customers set out to do; each array has shape (events,)."""
+    """The transactions that customers want to make; each array has shape (events,)."""
 
     customer: Integers  # position in the chunk
     day: Floats  # since 1970-01-01 UTC
@@ -184,7 +184,7 @@ def draw_traits(draws: Draws, customers: int, start_day: int, end_day: int) -> T
 
 
 def month_pace(day: Floats) -> Floats:
-    """Tell how busy the month of each day is against a common one; any shape, days since 1970.
+    """Give the activity of the month of each day against a common month; any shape, days since 1970.
 
     >>> month_pace(np.array([0.0, 340.0])).tolist()
     [0.86, 1.36]
@@ -199,7 +199,7 @@ def growth(trend_per_year: Floats, day: Floats, middle_day: float) -> Floats:
 
 
 def weekly_pace(draws: Draws, traits: Traits, mondays: Integers) -> Floats:
-    """Tell how busy each customer is in each week.
+    """Give the activity of each customer in each week.
 
     Args:
         draws: the chunk's random numbers.
@@ -239,7 +239,7 @@ def everyday_events(draws: Draws, traits: Traits, mondays: Integers, weekly_even
     withdrawal = draws.uniform(count) >= traits.deposit_share[customer]
     paid_in = traits.pace * weekly_events * traits.deposit_share * traits.deposit_size
     spent = (paid_in + traits.salaried * traits.salary * (12 * WEEK_DAYS / YEAR_DAYS)) * (1 - traits.saved_share)
-    # Who rarely withdraws would take a fortune at once; nobody takes more than some deposits or a month's salary.
+    # A customer who rarely withdraws would take a fortune at once: the limit is some deposits or a month's salary.
     withdrawal_size = np.minimum(
         spent / (traits.pace * weekly_events * (1 - traits.deposit_share)),
         4 * traits.deposit_size + traits.salaried * traits.salary,
@@ -282,7 +282,7 @@ def scheduled_events(draws: Draws, traits: Traits, mondays: Integers) -> Events:
 
 
 def _paydays(draws: Draws, traits: Traits, mondays: Integers) -> tuple[Integers, Floats]:
-    """List who gets a salary and when: once a month, on the Friday before if that falls on a weekend."""
+    """List salaried customers and their paydays: once a month, on the Friday before where it falls on a weekend."""
     months = np.unique(mondays.astype("datetime64[D]").astype("datetime64[M]"))
     month_day = months.astype("datetime64[D]").astype(np.int64)
     everyone = np.flatnonzero(traits.salaried)

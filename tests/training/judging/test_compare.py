@@ -8,7 +8,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
-from fivefold.training.config import Gate
+from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
 from fivefold.training.judging.bootstrap import draws, interval, resample
 from fivefold.training.judging.compare import Comparisons, compare, times_judged
@@ -55,7 +55,7 @@ def test_draws_in_which_all_are_worth_the_same_say_nothing() -> None:
 def compared(model: Floats, champion: Floats, realised: Floats, times: int = 1, **gate: Any) -> Comparisons:
     predictions = {"model": model, "champion": champion}
     metrics = {name: rank_metrics(predicted, realised) for name, predicted in predictions.items()}
-    return compare(predictions, realised, metrics, ("model", "champion"), Gate(**gate), times, 1)
+    return compare(predictions, realised, metrics, ("model", "champion"), GateSettings(**gate), times, 1)
 
 
 def test_the_same_model_with_other_noise_is_not_surely_better() -> None:

@@ -9,7 +9,7 @@ import pytest
 from fivefold.domain.segments import SEGMENTS
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
-from fivefold.training.data import Portfolio
+from fivefold.training.data import TransactionSource
 from fivefold.training.judging.baselines import rfm
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.metrics import rank_metrics
@@ -23,7 +23,7 @@ def model(runs: Runs) -> ValueModel:
 
 
 @pytest.fixture(scope="module")
-def judged(runs: Runs, portfolio: Portfolio, config: TrainingConfig, model: ValueModel) -> Judged:
+def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig, model: ValueModel) -> Judged:
     return judge(portfolio, runs.first.lineage.dates, config, model.booster, None)
 
 

@@ -13,12 +13,11 @@ from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.prediction import expected_value
-from fivefold.training.config import TrainingConfig, Value
-from fivefold.training.data import Portfolio
+from fivefold.training.config import TrainingConfig, ValueSettings
+from fivefold.training.data import TransactionSource, sampling_keys
 from fivefold.training.dates import Dates
 from fivefold.training.judging import predictions as judging
 from fivefold.training.judging.predictions import Judged, judge
-from fivefold.training.sample import places
 from fivefold.training.target import realised_values
 from tests.training.conftest import Runs
 
@@ -29,19 +28,19 @@ def dates(runs: Runs) -> Dates:
 
 
 @pytest.fixture(scope="module")
-def judged(runs: Runs, portfolio: Portfolio, config: TrainingConfig, dates: Dates) -> Judged:
+def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig, dates: Dates) -> Judged:
     return judge(portfolio, dates, config, runs.first.model.booster, None)
 
 
 def test_everybody_known_at_the_test_as_of_is_judged(
-    judged: Judged, runs: Runs, portfolio: Portfolio, config: TrainingConfig, dates: Dates
+    judged: Judged, runs: Runs, portfolio: TransactionSource, config: TrainingConfig, dates: Dates
 ) -> None:
     histories = read_histories(portfolio.source, portfolio.rates)
     matrix, seen = indicator_matrix(histories, dates.test)
     known = seen > 0
     assert 0 < known.sum() < histories.customers
     assert judged.predicted.tobytes() == expected_value(runs.first.model.booster, matrix[known]).tobytes()
-    places_of_known = places(histories.user_ids.filter(pa.array(known)), config.seed)
+    places_of_known = sampling_keys(histories.user_ids.filter(pa.array(known)), config.seed)
     assert judged.kept.tolist() == np.argsort(places_of_known, kind="stable").tolist()
     assert judged.matrix.tobytes() == matrix[known][judged.kept].tobytes()
     values = realised_values(histories, np.array([dates.test, dates.test - dates.horizon_us]), 90, config.value)
@@ -50,7 +49,7 @@ def test_everybody_known_at_the_test_as_of_is_judged(
 
 
 def test_the_score_before_is_one_spacing_earlier_and_undefined_for_newcomers(
-    judged: Judged, runs: Runs, portfolio: Portfolio, dates: Dates
+    judged: Judged, runs: Runs, portfolio: TransactionSource, dates: Dates
 ) -> None:
     histories = read_histories(portfolio.source, portfolio.rates)
     earlier, seen_then = indicator_matrix(histories, dates.test - 30 * DAY_US)
@@ -60,7 +59,9 @@ def test_the_score_before_is_one_spacing_earlier_and_undefined_for_newcomers(
     assert np.array_equal(judged.before, wanted, equal_nan=True)
 
 
-def test_recency_frequency_and_money_are_of_the_last_year(judged: Judged, portfolio: Portfolio, dates: Dates) -> None:
+def test_recency_frequency_and_money_are_of_the_last_year(
+    judged: Judged, portfolio: TransactionSource, dates: Dates
+) -> None:
     rows = pl.from_arrow(sources.pyarrow.parquet.read_table(portfolio.source))
     assert isinstance(rows, pl.DataFrame)
     moment = pl.col("transaction_date").dt.epoch("us")
@@ -79,7 +80,7 @@ def test_streaming_judges_the_same(
     judged: Judged,
     runs: Runs,
     config: TrainingConfig,
-    portfolio: Portfolio,
+    portfolio: TransactionSource,
     dates: Dates,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -90,7 +91,7 @@ def test_streaming_judges_the_same(
 
 
 def test_the_champion_predicts_for_the_same_customers(
-    judged: Judged, runs: Runs, config: TrainingConfig, portfolio: Portfolio, dates: Dates
+    judged: Judged, runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
     assert judged.champion is None
     both = judge(portfolio, dates, config, runs.first.model.booster, runs.second.model)
@@ -101,7 +102,7 @@ def test_the_champion_predicts_for_the_same_customers(
 def test_no_more_indicators_are_kept_than_of_so_many_customers(
     runs: Runs,
     config: TrainingConfig,
-    portfolio: Portfolio,
+    portfolio: TransactionSource,
     dates: Dates,
     judged: Judged,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,9 +117,11 @@ def test_no_more_indicators_are_kept_than_of_so_many_customers(
 
 
 def test_values_below_0_are_raised_and_their_share_is_told(
-    runs: Runs, config: TrainingConfig, portfolio: Portfolio, dates: Dates
+    runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
-    refunds = config.model_copy(update={"value": Value(deposit_fee=0.01, withdrawal_fee=-0.01, yearly_margin=0)})
+    refunds = config.model_copy(
+        update={"value": ValueSettings(deposit_fee=0.01, withdrawal_fee=-0.01, yearly_margin=0)}
+    )
     found = judge(portfolio, dates, refunds, runs.first.model.booster, None)
     assert found.realised.min() == 0
     assert 0 < found.floored_share < 1
@@ -127,15 +130,15 @@ def test_values_below_0_are_raised_and_their_share_is_told(
 
 
 def test_nobody_at_the_test_as_of_is_not_enough(
-    runs: Runs, config: TrainingConfig, portfolio: Portfolio, dates: Dates
+    runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
     with pytest.raises(NotEnoughData, match="no customer has a history at the test as-of"):
         judge(portfolio, replace(dates, test=0), config, runs.first.model.booster, None)
 
 
 def test_a_window_in_which_nobody_is_worth_anything_judges_nothing(
-    runs: Runs, config: TrainingConfig, portfolio: Portfolio, dates: Dates
+    runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
-    costs = config.model_copy(update={"value": Value(deposit_fee=-1, withdrawal_fee=-1, yearly_margin=0)})
+    costs = config.model_copy(update={"value": ValueSettings(deposit_fee=-1, withdrawal_fee=-1, yearly_margin=0)})
     with pytest.raises(NotEnoughData, match="no customer is worth anything in the test window"):
         judge(portfolio, dates, costs, runs.first.model.booster, None)

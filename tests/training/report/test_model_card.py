@@ -38,8 +38,8 @@ def test_it_says_what_the_score_means(card: str, runs: Runs) -> None:
 def test_it_says_what_was_learnt_from(card: str, runs: Runs) -> None:
     lineage = runs.first.lineage
     assert lineage.source in card
-    assert f"{lineage.overview.rows:,} rows of 400 customers" in card
-    assert f"digest `{lineage.overview.digest}`" in card
+    assert f"{lineage.summary.rows:,} rows of 400 customers" in card
+    assert f"digest `{lineage.summary.digest}`" in card
     assert f"{len(lineage.rows.values):,} rows at 6 dates" in card
     assert "of the customers;" not in card
     assert "no value window reaches into the test window" in card

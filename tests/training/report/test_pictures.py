@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.training.config import TrainingConfig
-from fivefold.training.data import Portfolio
+from fivefold.training.data import TransactionSource
 from fivefold.training.judging.predictions import Judged, judge
 from fivefold.training.report import pictures as report
 from fivefold.training.report.pictures import write_beeswarm, write_pictures
@@ -20,7 +20,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(scope="module")
-def judged(runs: Runs, portfolio: Portfolio, config: TrainingConfig) -> Judged:
+def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig) -> Judged:
     found = judge(portfolio, runs.first.lineage.dates, config, runs.first.model.booster, None)
     return replace(found, matrix=found.matrix[:60])
 
