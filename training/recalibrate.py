@@ -23,9 +23,9 @@ from fivefold.training.data import SourceSummary, TransactionSource
 from fivefold.training.dates import Dates, choose_test
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
-from fivefold.training.judging.gate import Verdict, decide
+from fivefold.training.judging.gate import GateVerdict, gate_verdict
 from fivefold.training.judging.metrics import calibration_error, segment_table
-from fivefold.training.judging.predictions import Judged, judge
+from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from fivefold.training.plan import source_name
 from fivefold.training.register import RunRecord, log_version, version_tags
 from fivefold.training.report.recalibration_card import CurveChange, RecalibrationLineage, recalibration_card
@@ -44,7 +44,7 @@ class Recalibration:
     model: ValueModel
     evaluation: Evaluation
     change: CurveChange
-    verdict: Verdict
+    verdict: GateVerdict
     lineage: RecalibrationLineage
 
 
@@ -80,7 +80,7 @@ def recalibrate(
     summary = portfolio.summary(config.seed)
     dates = _dates(config, summary, parent, model)
     windows, warnings = _window(portfolio, dates, config, summary)
-    judged = judge(portfolio, dates, config, model.booster, None, model.absent)
+    judged = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
     new = with_new_curve(model, judged, dates)
     if new.content_hash == model.content_hash:
         raise NotEnoughData(
@@ -101,7 +101,7 @@ def recalibrate(
     )
 
 
-def with_new_curve(model: ValueModel, judged: Judged, dates: Dates) -> ValueModel:
+def with_new_curve(model: ValueModel, judged: WindowPredictions, dates: Dates) -> ValueModel:
     """Give the trees of a model another reference portfolio: everything else stays as it is."""
     curve = ScoreCurve.of(judged.predicted)
     reference = DriftReference.of(model.catalogue.names, judged.matrix, curve.score(judged.predicted[judged.kept]))
@@ -109,7 +109,7 @@ def with_new_curve(model: ValueModel, judged: Judged, dates: Dates) -> ValueMode
 
 
 def compare_curves(
-    before: ValueModel, after: ValueModel, judged: Judged, evaluation: Evaluation, parent: RegisteredVersion
+    before: ValueModel, after: ValueModel, judged: WindowPredictions, evaluation: Evaluation, parent: RegisteredVersion
 ) -> CurveChange:
     """Compare the segments of the same customers by both curves, with their realised values."""
     categories = [model.segments_of(model.curve.score(judged.predicted)) for model in (before, after)]
@@ -207,14 +207,14 @@ def _window(
 
 def _verdict(
     evaluation: Evaluation, config: TrainingConfig, parent: RegisteredVersion, champion: RegisteredVersion | None
-) -> Verdict:
+) -> GateVerdict:
     """Judge the trees again on this window, without a comparison with themselves.
 
     A new curve silences warnings of drift, so trees that no longer predict well must not pass with it.
     """
     other = champion is not None and champion.number != parent.number
     incomparable = f"the trees are those of version {parent.number}" if other else None
-    verdict = decide(evaluation, config.gate, incomparable)
+    verdict = gate_verdict(evaluation, config.gate, incomparable)
     same = f"ranking is that of version {parent.number} by construction: the trees are the same"
     return replace(verdict, reasons=(same, *verdict.reasons))
 
@@ -223,7 +223,7 @@ def _record(
     model: ValueModel,
     evaluation: Evaluation,
     change: CurveChange,
-    verdict: Verdict,
+    verdict: GateVerdict,
     lineage: RecalibrationLineage,
     against: int | None,
 ) -> RunRecord:

@@ -24,8 +24,8 @@ from fivefold.models.registry import ABSENT_TAG, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
-from fivefold.training.judging.gate import Verdict
-from fivefold.training.judging.predictions import Judged
+from fivefold.training.judging.gate import GateVerdict
+from fivefold.training.judging.predictions import WindowPredictions
 from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import write_pictures
 
@@ -50,10 +50,10 @@ REQUIREMENTS = (
 def register(
     registry: Registry,
     model: ValueModel,
-    judged: Judged,
+    judged: WindowPredictions,
     evaluation: Evaluation,
     lineage: Lineage,
-    verdict: Verdict,
+    verdict: GateVerdict,
     judged_against: int | None,
 ) -> int:
     """Log the run and register the model as challenger; give the version's number.
@@ -94,7 +94,7 @@ class RunRecord:
 
 
 def log_version(
-    registry: Registry, model: ValueModel, judged: Judged, evaluation: Evaluation, record: RunRecord
+    registry: Registry, model: ValueModel, judged: WindowPredictions, evaluation: Evaluation, record: RunRecord
 ) -> int:
     """Log a run and register its model as challenger; give the version's number. A run that fails gives no version."""
     registry.use()
@@ -135,7 +135,7 @@ def copy_shipped_code(folder: Path) -> Path:
     return target
 
 
-def _log_model(model: ValueModel, judged: Judged, folder: Path) -> Any:
+def _log_model(model: ValueModel, judged: WindowPredictions, folder: Path) -> Any:
     """Log a model whose files are in *folder*/value_model."""
     return mlflow.pyfunc.log_model(
         name="model",
@@ -194,7 +194,7 @@ def version_tags(
     model: ValueModel,
     summary: SourceSummary,
     code: str,
-    verdict: Verdict,
+    verdict: GateVerdict,
     judged_against: int | None,
     times_judged: int,
 ) -> dict[str, str]:

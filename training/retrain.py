@@ -20,8 +20,8 @@ from fivefold.training.dates import Dates
 from fivefold.training.fit import find_rounds, fit, validation_fold
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
-from fivefold.training.judging.gate import Verdict, decide
-from fivefold.training.judging.predictions import Judged, judge
+from fivefold.training.judging.gate import GateVerdict, gate_verdict
+from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from fivefold.training.plan import TrainingPlan, make_plan
 from fivefold.training.register import register
 from fivefold.training.report.model_card import Lineage
@@ -41,7 +41,7 @@ class TrainingResult:
     promoted: bool
     model: ValueModel
     evaluation: Evaluation
-    verdict: Verdict
+    verdict: GateVerdict
     lineage: Lineage
 
 
@@ -87,10 +87,10 @@ def retrain(
     comparable, incomparable = load_comparable_champion(
         registry, champion, incomparability(champion, config, dates, absent)
     )
-    judged = judge(portfolio, dates, config, fitted.booster_, comparable, absent)
+    judged = predict_test_window(portfolio, dates, config, fitted.booster_, comparable, absent)
     model = build_model(fitted, judged, portfolio, config, dates, absent)
     evaluation = evaluate(judged, model, config, times_judged(registry, dates))
-    verdict = decide(evaluation, config.gate, incomparable)
+    verdict = gate_verdict(evaluation, config.gate, incomparable)
     lineage = Lineage(plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions)
     number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
     promoted = verdict.promote and promote_by(registry, number) is not None
@@ -99,7 +99,7 @@ def retrain(
 
 def build_model(
     fitted: ValueRegressor,
-    judged: Judged,
+    judged: WindowPredictions,
     portfolio: TransactionSource,
     config: TrainingConfig,
     dates: Dates,

@@ -27,10 +27,10 @@ from fivefold.training.config import TrainingConfig, TreeSettings, read_config
 from fivefold.training.data import SourceSummary, TransactionSource, training_rows
 from fivefold.training.dates import choose_dates
 from fivefold.training.fit import find_rounds, fit, validation_fold
-from fivefold.training.judging import baselines
-from fivefold.training.judging.bootstrap import draws, interval, resample
+from fivefold.training.judging.bootstrap import draws, resample
+from fivefold.training.judging.evaluate import rfm
 from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
-from fivefold.training.judging.predictions import Judged, judge
+from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from fivefold.training.plan import adapt_config
 
 WINDOWS = 4
@@ -60,7 +60,7 @@ class Window:
 
     test: int
     known: np.ndarray
-    judged: Mapping[str, Judged]
+    judged: Mapping[str, WindowPredictions]
 
     def gini(self, candidate: str) -> float:
         """Give a candidate's normalised Gini."""
@@ -107,19 +107,21 @@ def read_windows(
     return found[::-1]
 
 
-def _gini(judged: Judged) -> float:
+def _gini(judged: WindowPredictions) -> float:
     return rank_metrics(judged.predicted, judged.realised).normalised_gini
 
 
 def _judged(
     portfolio: TransactionSource, summary: SourceSummary, config: TrainingConfig, test: int, changes: Mapping[str, Any]
-) -> Judged:
+) -> WindowPredictions:
     trees: TreeSettings = config.trees.model_copy(update=dict(changes))
     changed = config.model_copy(update={"test_as_of": test, "trees": trees})
     dates = choose_dates(changed, summary.period)
     rows = training_rows(portfolio, dates, changed, summary)
     rounds = find_rounds(validation_fold(rows, dates), trees, changed.seed)
-    return judge(portfolio, dates, changed, fit(rows, trees, changed.seed, rounds).booster_, None, summary.absent)
+    return predict_test_window(
+        portfolio, dates, changed, fit(rows, trees, changed.seed, rounds).booster_, None, summary.absent
+    )
 
 
 def summary_table(windows: list[Window], customers: int, seed: int, resamples: int, wanted: int) -> dict[str, Any]:
@@ -152,9 +154,9 @@ def _on(before: Window | None) -> str:
 
 
 def _line(
-    window: Window, judged: Judged, customers: int, seed: int, resamples: int
+    window: Window, judged: WindowPredictions, customers: int, seed: int, resamples: int
 ) -> tuple[dict[str, Any], Mapping[str, Floats]]:
-    predictions = {MODEL: judged.predicted, PERSISTENCE: baselines.persistence(judged), RFM: baselines.rfm(judged)}
+    predictions = {MODEL: judged.predicted, PERSISTENCE: judged.persistence, RFM: rfm(judged)}
     # The same draws in every window, by the customers of the whole file: one who is drawn twice is so everywhere.
     drawn = (times[window.known] for times in draws(customers, seed, resamples))
     found = resample(predictions, judged.realised, drawn)
@@ -175,8 +177,11 @@ def _line(
 
 
 def _of(estimate: float, drawn: Floats) -> list[float]:
-    found = interval(float(estimate), drawn, CONFIDENCE)
-    return [found.estimate, found.low, found.high]
+    """Give an estimate and the interval of its resamples; NaN ends where none has a value."""
+    known = drawn[~np.isnan(drawn)]
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    low, high = np.quantile(known, tails) if len(known) else (float("nan"), float("nan"))
+    return [float(estimate), float(low), float(high)]
 
 
 def markdown(found: Mapping[str, Any]) -> str:

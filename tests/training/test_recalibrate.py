@@ -16,7 +16,7 @@ from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
 from fivefold.training.config import CheckSettings, GateSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
-from fivefold.training.judging.predictions import judge
+from fivefold.training.judging.predictions import predict_test_window
 from fivefold.training.recalibrate import Recalibration, recalibrate
 from fivefold.training.retrain import retrain
 from tests.models.making import add_version, new_registry, value_model
@@ -80,7 +80,9 @@ def test_the_curve_and_the_drift_reference_are_new_and_everything_else_is_kept(
         assert getattr(model, name) == getattr(parent, name), name
     assert (day_text(parent.test_as_of), day_text(model.test_as_of)) == ("2024-04-01", "2024-10-02")
     dates = Dates(np.empty(0, dtype=np.int64), model.test_as_of, 90)
-    judged = judge(TransactionSource(file, parent.rates), dates, outcome.lineage.config, parent.booster, None)
+    judged = predict_test_window(
+        TransactionSource(file, parent.rates), dates, outcome.lineage.config, parent.booster, None
+    )
     assert model.curve.customers == len(judged.predicted) > parent.curve.customers
     assert model.curve.percentile(judged.predicted).mean() == pytest.approx(0.5, abs=1e-12)
     assert model.reference.counts.sum(axis=1).tolist() == [len(judged.predicted)] * len(model.reference.names)

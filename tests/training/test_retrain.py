@@ -19,9 +19,9 @@ from fivefold.models.registry import CHALLENGER, CHAMPION, RegisteredVersion, Re
 from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings, ValueSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
-from fivefold.training.judging.baselines import rfm
+from fivefold.training.judging.evaluate import rfm
 from fivefold.training.judging.metrics import rank_metrics
-from fivefold.training.judging.predictions import judge
+from fivefold.training.judging.predictions import predict_test_window
 from fivefold.training.retrain import incomparability, retrain
 from tests.models.making import new_registry
 from tests.training.conftest import FAST, Learn, Runs
@@ -67,7 +67,7 @@ def test_the_curve_is_of_every_customer_known_at_the_test_as_of(
     runs: Runs, portfolio: TransactionSource, config: TrainingConfig
 ) -> None:
     first = runs.first
-    judged = judge(portfolio, first.lineage.dates, config, first.model.booster, None)
+    judged = predict_test_window(portfolio, first.lineage.dates, config, first.model.booster, None)
     assert first.model.curve.customers == len(judged.predicted)
     assert first.model.curve.values.tolist() == sorted(set(judged.predicted.tolist()))
     assert first.model.curve.percentile(judged.predicted).mean() == pytest.approx(0.5, abs=1e-12)

@@ -15,33 +15,8 @@ RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
-class Interval:
-    """An estimate, and between which values it lies at a confidence.
-
-    Attributes:
-        estimate: on the customers as they are.
-        low: lower end of the two-sided interval.
-        high: upper end.
-        confidence: of the interval, such as 0.95.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    confidence: float
-
-    def __str__(self) -> str:
-        """Write it for people.
-
-        >>> print(Interval(0.0123, -0.001, 0.02, 0.95))
-        +0.0123 (95 %: -0.0010 to +0.0200)
-        """
-        return f"{self.estimate:+.4f} ({100 * self.confidence:.4g} %: {self.low:+.4f} to {self.high:+.4f})"
-
-
-@dataclass(frozen=True)
 class Resamples:
-    """What each draw of customers gave.
+    """The figures of each draw of customers.
 
     Attributes:
         gini: normalised Gini by name, one figure for each draw; NaN where all drawn customers are worth the same.
@@ -53,7 +28,7 @@ class Resamples:
 
 
 def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
-    """Draw n customers with replacement: how often each of them comes, once for each resample.
+    """Draw n customers with replacement; yields for each resample how often each customer was drawn.
 
     >>> [int(times.sum()) for times in draws(5, seed=1, resamples=2)]
     [5, 5]
@@ -71,7 +46,7 @@ def resample(
     Args:
         predictions: by name, one for each of n customers, on any scale.
         realised: what the n customers were worth, 0 or more.
-        drawn: how often each customer comes, an array of n for each resample.
+        drawn: how often each customer was drawn, an array of n for each resample.
         money: names of predictions in money, whose calibration is judged too.
     """
     best = _Ranking(realised, realised)
@@ -89,7 +64,7 @@ def resample(
 
 
 def _arrays(lists: Mapping[str, list[float]]) -> dict[str, Floats]:
-    return {name: np.array(found) for name, found in lists.items()}
+    return {name: np.array(figures) for name, figures in lists.items()}
 
 
 class _Ranking:
@@ -134,12 +109,3 @@ class _Tenths:
         off = np.abs(np.bincount(self._group, weights=times * self._off, minlength=self._groups)).sum()
         total = float((times * self._realised).sum())
         return float(off) / total if total else float("nan")
-
-
-def interval(estimate: float, drawn: Floats, confidence: float) -> Interval:
-    """Give an estimate with the interval between the percentiles of its resamples; NaN ends where there are none."""
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
-        return Interval(estimate, float("nan"), float("nan"), confidence)
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(estimate, float(low), float(high), confidence)

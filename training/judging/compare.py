@@ -1,4 +1,4 @@
-"""Comparing a model with its rivals on one window: by how much it is better, and how surely that is not chance."""
+"""Comparison of a model with its rivals on one window: the differences, and their lower bounds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from fivefold.training.judging.bootstrap import Resamples, draws, resample
 from fivefold.training.judging.metrics import Metrics, calibration_error, calibration_table
 
 LEAST_BELOW = 10
-"""So many draws must lie below a bound, or it says more about the draws than about the customers."""
+"""At least so many draws must lie below a bound; with fewer it depends more on the draws than on the customers."""
 MOST_RESAMPLES = 20_000
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RivalComparison:
     """A model less a rival, both judged on the same draws of the customers.
 
     Attributes:
@@ -33,7 +33,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """A model against everything else on one window.
+    """A model compared with all its rivals on one window.
 
     Attributes:
         times_judged: how often the window, or a part of it, was judged on under this name, this time included.
@@ -41,24 +41,24 @@ class Comparisons:
             window was judged on (Bonferroni): the best of many tries is above the others by chance alone.
         gini: normalised Gini of the model less that of each rival, by the rival's name.
         calibration: the model's calibration error is at least this.
-        calibration_worse: its error less the champion's; None where there is no champion to compare with.
+        calibration_worse: its error less the champion's; None without a champion.
     """
 
     times_judged: int
     confidence: float
-    gini: Mapping[str, Comparison]
+    gini: Mapping[str, RivalComparison]
     calibration: float
-    calibration_worse: Comparison | None
+    calibration_worse: RivalComparison | None
 
     def figures(self) -> dict[str, float]:
-        """Give every figure under the name that the registry keeps."""
-        found = {"window_times_judged": float(self.times_judged), "gate_confidence": self.confidence}
-        for name, one in self.gini.items():
-            found |= {f"gini_over_{name}": one.difference, f"gini_over_{name}_low": one.low}
-        return found | {"calibration_error_low": self.calibration}
+        """Give every figure by its name in the registry."""
+        figures = {"window_times_judged": float(self.times_judged), "gate_confidence": self.confidence}
+        for name, comparison in self.gini.items():
+            figures |= {f"gini_over_{name}": comparison.difference, f"gini_over_{name}_low": comparison.low}
+        return figures | {"calibration_error_low": self.calibration}
 
 
-def compare(
+def compare_with_rivals(
     predictions: Mapping[str, Floats],
     realised: Floats,
     metrics: Mapping[str, Metrics],
@@ -80,30 +80,32 @@ def compare(
     """
     model, champion = names
     error = (1.0 - gate.confidence) / times_judged
-    resamples = min(max(gate.resamples, int(np.ceil(LEAST_BELOW / error))), max(MOST_RESAMPLES, gate.resamples))
+    count = min(max(gate.resamples, int(np.ceil(LEAST_BELOW / error))), max(MOST_RESAMPLES, gate.resamples))
     money = tuple(name for name in names if name in predictions)
-    found = resample(predictions, realised, draws(len(realised), seed, resamples), money=money)
+    drawn = resample(predictions, realised, draws(len(realised), seed, count), money=money)
     gini = {
-        name: Comparison(
+        name: RivalComparison(
             metrics[model].normalised_gini - metrics[name].normalised_gini,
-            _low(found.gini[model] - found.gini[name], error),
+            _low(drawn.gini[model] - drawn.gini[name], error),
         )
         for name in predictions
         if name != model
     }
-    worse = _calibration_worse(predictions, realised, found, names, error) if champion in predictions else None
-    return Comparisons(times_judged, 1.0 - error, gini, _low(found.calibration[model], error), worse)
+    worse = _calibration_worse(predictions, realised, drawn, names, error) if champion in predictions else None
+    return Comparisons(times_judged, 1.0 - error, gini, _low(drawn.calibration[model], error), worse)
 
 
 def _calibration_worse(
-    predictions: Mapping[str, Floats], realised: Floats, found: Resamples, names: tuple[str, str], error: float
-) -> Comparison:
+    predictions: Mapping[str, Floats], realised: Floats, resamples: Resamples, names: tuple[str, str], error: float
+) -> RivalComparison:
     mine, theirs = (calibration_error(calibration_table(predictions[name], realised)) for name in names)
-    return Comparison(mine - theirs, _low(found.calibration[names[0]] - found.calibration[names[1]], error))
+    return RivalComparison(
+        mine - theirs, _low(resamples.calibration[names[0]] - resamples.calibration[names[1]], error)
+    )
 
 
 def _low(drawn: Floats, error: float) -> float:
-    """Give the bound that so small a share of the draws lies below; NaN where no draw says anything."""
+    """Give the quantile of the draws at the error probability; NaN where no draw has a value."""
     known = drawn[~np.isnan(drawn)]
     return float(np.quantile(known, error)) if len(known) else float("nan")
 

@@ -9,8 +9,7 @@ from scipy import stats
 from fivefold.features.histories import Floats
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
-from fivefold.training.judging import baselines
-from fivefold.training.judging.compare import Comparisons, compare
+from fivefold.training.judging.compare import Comparisons, compare_with_rivals
 from fivefold.training.judging.metrics import (
     Metrics,
     calibration_error,
@@ -20,12 +19,12 @@ from fivefold.training.judging.metrics import (
     rises,
     segment_table,
 )
-from fivefold.training.judging.predictions import Judged
+from fivefold.training.judging.predictions import WindowPredictions
 
 
 @dataclass(frozen=True)
-class Stability:
-    """How much scores move from one as-of date to the next, one snapshot spacing later.
+class ScoreStability:
+    """The movement of scores between two as-of dates that are one snapshot spacing apart.
 
     Attributes:
         same_segment_share: share of the customers whose segment stayed.
@@ -40,7 +39,7 @@ class Stability:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that the report, the registry and the gate need to know about a test window.
+    """The measures of a test window, for the report, the registry and the gate.
 
     Attributes:
         by_name: metrics of the model, of the champion where it is comparable, and of each baseline.
@@ -49,25 +48,25 @@ class Evaluation:
         lift: curves by name, see `metrics.lift_curve`.
         customers: in the test window.
         floored_share: share of them whose value was below 0 and was raised to it.
-        comparisons: how surely the model is better than the champion and the baselines.
+        comparisons: of the model with the champion and the baselines, with lower bounds.
     """
 
     by_name: dict[str, Metrics]
     calibration: pl.DataFrame
     segments: pl.DataFrame
     lift: pl.DataFrame
-    stability: Stability
+    stability: ScoreStability
     customers: int
     floored_share: float
     comparisons: Comparisons
 
     @property
     def segments_rise(self) -> bool:
-        """Tell whether the mean realised value rises from segment to segment."""
+        """Whether the mean realised value rises from segment to segment."""
         return rises(self.segments)
 
     def registered_metrics(self) -> dict[str, float]:
-        """Give every figure under the name that the registry keeps; undefined ones are left out."""
+        """Give every figure by its name in the registry; undefined figures are left out."""
         figures = {
             "calibration_error": calibration_error(self.calibration),
             "floored_share": self.floored_share,
@@ -76,21 +75,23 @@ class Evaluation:
             **{f"segment_{row['segment']}_value_mean": row["value_mean"] for row in self.segments.to_dicts()},
         }
         for name, metrics in self.by_name.items():
-            figures |= metrics.named(name)
+            figures |= metrics.with_prefix(name)
         figures |= self.comparisons.figures()
         return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
 MODEL, CHAMPION, PERSISTENCE, RFM = "model", "champion", "persistence", "rfm"
 BASELINES = (PERSISTENCE, RFM)
+"""Predictions without a model; a model that does not beat them is not promoted."""
+QUINTILES = 5
 
 
-def evaluate(judged: Judged, model: ValueModel, config: TrainingConfig, times_judged: int = 1) -> Evaluation:
-    """Judge every prediction of the test window, which was judged on so many times, this time included."""
+def evaluate(judged: WindowPredictions, model: ValueModel, config: TrainingConfig, times_judged: int = 1) -> Evaluation:
+    """Compute all measures of a test window, which was judged on *times_judged* times, this time included."""
     predictions: dict[str, Floats] = {MODEL: judged.predicted}
     if judged.champion is not None:
         predictions[CHAMPION] = judged.champion
-    predictions |= {PERSISTENCE: baselines.persistence(judged), RFM: baselines.rfm(judged)}
+    predictions |= {PERSISTENCE: judged.persistence, RFM: rfm(judged)}
     scores = model.curve.score(judged.predicted)
     category = model.segments_of(scores)
     curves = [lift_curve(name, predicted, judged.realised) for name, predicted in predictions.items()]
@@ -103,15 +104,31 @@ def evaluate(judged: Judged, model: ValueModel, config: TrainingConfig, times_ju
         _stability(judged, model, scores),
         len(judged.realised),
         judged.floored_share,
-        compare(predictions, judged.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed),
+        compare_with_rivals(
+            predictions, judged.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed
+        ),
     )
 
 
-def _stability(judged: Judged, model: ValueModel, scores: Floats) -> Stability:
+def _stability(judged: WindowPredictions, model: ValueModel, scores: Floats) -> ScoreStability:
     both = ~np.isnan(judged.before)
     now, before = scores[both], model.curve.score(judged.before[both])
     if len(now) < 2:
-        return Stability(float("nan"), float("nan"), float("nan"))
+        return ScoreStability(float("nan"), float("nan"), float("nan"))
     same = model.segments_of(now) == model.segments_of(before)
     correlation = stats.spearmanr(now, before).statistic if np.ptp(now) and np.ptp(before) else float("nan")
-    return Stability(float(same.mean()), float(np.abs(now - before).mean()), float(correlation))
+    return ScoreStability(float(same.mean()), float(np.abs(now - before).mean()), float(correlation))
+
+
+def rfm(judged: WindowPredictions) -> Floats:
+    """Add up the quintiles (1 to 5) of recency, frequency and money over the last year: 3 to 15.
+
+    Source: the marketing classic, Hughes, "Strategic Database Marketing" (1994).
+    """
+    return _quintile(-judged.recency) + _quintile(judged.frequency) + _quintile(judged.money)
+
+
+def _quintile(values: Floats) -> Floats:
+    """Rank into five equal groups, 5 best; equal values fall in the same group."""
+    ranks = (stats.rankdata(values, method="average") - 0.5) / len(values)
+    return np.asarray(np.floor(ranks * QUINTILES) + 1.0)

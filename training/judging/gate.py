@@ -1,21 +1,21 @@
-"""The gate: whether a new model may take the champion's place. A pure function of what was measured."""
+"""The gate: whether a new model may replace the champion. A pure function of the evaluation."""
 
 from dataclasses import dataclass
 
 from fivefold.domain.percent import percent
 from fivefold.training.config import GateSettings
-from fivefold.training.judging.compare import Comparison, Comparisons
+from fivefold.training.judging.compare import Comparisons, RivalComparison
 from fivefold.training.judging.evaluate import BASELINES, CHAMPION, MODEL, Evaluation
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the gate says.
+class GateVerdict:
+    """The verdict of the gate.
 
     Attributes:
-        promote: the challenger may become champion without anyone's word.
-        comparable: champion and challenger were judged on the same window in a way that is fair to both.
-        reasons: one sentence for each thing that was looked at.
+        promote: the challenger may become champion without a person's decision.
+        comparable: champion and challenger were judged on the same window, fairly to both.
+        reasons: one sentence for each criterion.
     """
 
     promote: bool
@@ -26,13 +26,13 @@ class Verdict:
         return "; ".join(self.reasons)
 
 
-def decide(evaluation: Evaluation, gate: GateSettings, incomparable: str | None) -> Verdict:
+def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str | None) -> GateVerdict:
     """Decide by normalised Gini and calibration on the same out-of-time window.
 
     The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
-    margin: what chance could have given keeps the champion. Predicted money must not surely be off by more than the
+    margin: a difference that may be chance keeps the champion. Predicted money must not surely be off by more than the
     gate allows, nor surely further off than the champion's. The mean realised value must rise from segment to segment.
-    *incomparable* says why the champion cannot be compared.
+    *incomparable* is the reason why the champion cannot be compared.
     """
     gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}
     compared, sure = evaluation.comparisons, _percent(evaluation.comparisons.confidence)
@@ -50,16 +50,16 @@ def decide(evaluation: Evaluation, gate: GateSettings, incomparable: str | None)
         reasons.append(f"not comparable with the champion: {incomparable}")
     reasons.append(_times(compared.times_judged))
     promote = all(beaten.values()) and calibrated and rises and not incomparable
-    return Verdict(promote, incomparable is None, tuple(reasons))
+    return GateVerdict(promote, incomparable is None, tuple(reasons))
 
 
-def _difference(found: Comparison, margin: float, sure: str, *, beaten: bool) -> str:
-    said = f"{found.difference:+.4f}, at least {found.low:+.4f} with {sure} confidence"
-    return said if beaten else f"{said}, which must be above {margin:g}"
+def _difference(comparison: RivalComparison, margin: float, confidence: str, *, beaten: bool) -> str:
+    text = f"{comparison.difference:+.4f}, at least {comparison.low:+.4f} with {confidence} confidence"
+    return text if beaten else f"{text}, which must be above {margin:g}"
 
 
 def _calibrated(compared: Comparisons, gate: GateSettings, sure: str, reasons: list[str]) -> bool:
-    """Say how predicted money holds; a bound that cannot be computed is no proof of anything wrong."""
+    """Add the reasons about predicted money; a bound that cannot be computed counts as calibrated."""
     off = compared.calibration > gate.most_calibration_error
     reasons.append(
         f"predicted money is off by at least {percent(compared.calibration)} of the realised ({sure} confidence); "

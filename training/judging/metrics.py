@@ -1,4 +1,4 @@
-"""Metrics of a ranking of customers by predicted value against what they turned out to be worth.
+"""Metrics of a ranking of customers by predicted value against their realised value.
 
 Customers with equal predictions share their value evenly, so that no metric depends on the order of the rows.
 """
@@ -31,8 +31,8 @@ class Metrics:
     top_decile_capture: float
     spearman: float
 
-    def named(self, prefix: str) -> dict[str, float]:
-        """Give the metrics under the names that the registry keeps."""
+    def with_prefix(self, prefix: str) -> dict[str, float]:
+        """Give the metrics by their names in the registry."""
         return {f"{prefix}_{name}": value for name, value in vars(self).items()}
 
 
@@ -43,7 +43,7 @@ def rank_metrics(predicted: Floats, realised: Floats) -> Metrics:
     1.0
     """
     with warnings.catch_warnings():
-        # A constant prediction has no rank correlation: the metric is NaN, and so says enough.
+        # A constant prediction has no rank correlation: the metric is NaN, and a warning would add nothing.
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         spearman = float(stats.spearmanr(predicted, realised).statistic)
     return Metrics(normalised_gini(predicted, realised), top_decile_capture(predicted, realised), spearman)
@@ -51,7 +51,7 @@ def rank_metrics(predicted: Floats, realised: Floats) -> Metrics:
 
 def normalised_gini(predicted: Floats, realised: Floats) -> float:
     """Gini of realised value in predicted order over the Gini in its own order; NaN where all are worth the same."""
-    best = _gini(realised, realised) if np.ptp(realised) else 0.0  # rounding would make something of nothing
+    best = _gini(realised, realised) if np.ptp(realised) else 0.0  # rounding would give a Gini that is not 0
     return _gini(predicted, realised) / best if best else float("nan")
 
 
@@ -73,13 +73,13 @@ def lift_curve(name: str, predicted: Floats, realised: Floats, points: int = 101
 def calibration_table(predicted: Floats, realised: Floats) -> pl.DataFrame:
     """Predicted against realised money in ten equal groups of customers by prediction."""
     sides = (np.sort(predicted), _in_predicted_order(predicted, realised)[::-1])
-    guessed, came = ([tenth for tenth in np.array_split(side, DECILES) if len(tenth)] for side in sides)
+    predictions, values = ([tenth for tenth in np.array_split(side, DECILES) if len(tenth)] for side in sides)
     return pl.DataFrame(
         {
-            "decile": range(1, len(guessed) + 1),
-            "customers": [len(tenth) for tenth in guessed],
-            "predicted_mean": [float(tenth.mean()) for tenth in guessed],
-            "realised_mean": [float(tenth.mean()) for tenth in came],
+            "decile": range(1, len(predictions) + 1),
+            "customers": [len(tenth) for tenth in predictions],
+            "predicted_mean": [float(tenth.mean()) for tenth in predictions],
+            "realised_mean": [float(tenth.mean()) for tenth in values],
         }
     )
 

@@ -1,4 +1,4 @@
-"""The second pass: what the model, the champion and the baselines say about the test window, and what came true."""
+"""The second pass: predictions by the model, the champion and the baselines, and the realised values of the window."""
 
 from dataclasses import dataclass
 
@@ -17,17 +17,17 @@ from fivefold.training.dates import Dates
 from fivefold.training.target import floor_at_zero, realised_values
 
 KEPT_CUSTOMERS = 20_000
-"""Customers whose indicators are kept, for the drift reference and the SHAP picture: a seeded sample by identifier."""
+"""Size of the seeded sample of customers whose indicators are kept, for the drift reference and the SHAP picture."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Every customer known at the test as-of; parallel arrays, money where not said otherwise.
+class WindowPredictions:
+    """Predictions for every customer known at the test as-of; parallel arrays, money unless another unit is given.
 
     Attributes:
         predicted: by the model.
         before: by the model, one snapshot spacing earlier; NaN for customers not yet known then.
-        champion: by the champion; None where there is none that can be compared.
+        champion: by the champion; None where no comparable champion exists.
         realised: value over the test window, floored at 0.
         floored_share: share of the customers whose value was below 0.
         persistence: value over the horizon before the as-of.
@@ -49,23 +49,23 @@ class Judged:
     kept: Integers
 
 
-def judge(
+def predict_test_window(
     portfolio: TransactionSource,
     dates: Dates,
     config: TrainingConfig,
     booster: lightgbm.Booster,
     champion: ValueModel | None,
     absent: tuple[str, ...] = (),
-) -> Judged:
-    """Predict for every customer known at the test as-of, and compute what each was then worth.
+) -> WindowPredictions:
+    """Predict for every customer known at the test as-of, and compute the realised values.
 
-    *absent* is what neither model reads (`features.schema.ABSENT`).
+    *absent* are the columns that neither model reads (`features.schema.ABSENT`).
     """
     columns: list[dict[str, Floats]] = []
     sample = _Sample(config.seed, len(catalogue(absent).names))
     for part in portfolio.pieces("judging on the test window", len(catalogue().names), 2):
-        matrix, found, user_ids = _judge_part(part, dates, config, booster, champion, absent)
-        columns.append(found)
+        matrix, part_columns, user_ids = _predict_part(part, dates, config, booster, champion, absent)
+        columns.append(part_columns)
         sample.add(matrix, user_ids)
     joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     realised = joined.pop("realised")
@@ -73,7 +73,7 @@ def judge(
         raise NotEnoughData("no customer has a history at the test as-of")
     if not (realised > 0).any():
         raise NotEnoughData("no customer is worth anything in the test window, so no model can be judged on it")
-    return Judged(
+    return WindowPredictions(
         predicted=joined["predicted"],
         before=joined["before"],
         champion=joined.get("champion"),
@@ -89,26 +89,26 @@ def judge(
 
 
 class _Sample:
-    """Keeps the indicators of the customers whose places come first, in the order of these."""
+    """Keeps the indicators of the customers with the smallest sampling keys, in the order of the keys."""
 
     def __init__(self, seed: int, columns: int) -> None:
         self._seed = seed
-        self._met = 0
-        self._places = np.empty(0)
+        self._count = 0
+        self._keys = np.empty(0)
         self.positions = np.empty(0, dtype=np.int64)
         self.matrix = np.empty((0, columns))
 
     def add(self, matrix: Floats, user_ids: pa.Array) -> None:
-        """Take in a batch of customers."""
-        found = np.concatenate([self._places, sampling_keys(user_ids, self._seed)])
-        positions = np.concatenate([self.positions, self._met + np.arange(len(matrix))])
-        order = np.argsort(found, kind="stable")[:KEPT_CUSTOMERS]
+        """Add a batch of customers."""
+        keys = np.concatenate([self._keys, sampling_keys(user_ids, self._seed)])
+        positions = np.concatenate([self.positions, self._count + np.arange(len(matrix))])
+        order = np.argsort(keys, kind="stable")[:KEPT_CUSTOMERS]
         self.matrix = np.concatenate([self.matrix, matrix])[order]
-        self._places, self.positions = found[order], positions[order]
-        self._met += len(matrix)
+        self._keys, self.positions = keys[order], positions[order]
+        self._count += len(matrix)
 
 
-def _judge_part(
+def _predict_part(
     part: Histories,
     dates: Dates,
     config: TrainingConfig,
@@ -117,16 +117,16 @@ def _judge_part(
     absent: tuple[str, ...],
 ) -> tuple[Floats, dict[str, Floats], pa.Array]:
     spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
-    taken = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us)
-    known = taken.seen[:, 0] > 0
-    matrix, earlier = taken.values[known, 0], taken.values[known, 1]
+    at_dates = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us)
+    known = at_dates.seen[:, 0] > 0
+    matrix, earlier = at_dates.values[known, 0], at_dates.values[known, 1]
     windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
     values = realised_values(part, windows, dates.horizon_days, config.value)[known]
     column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
     matrix, earlier = select_columns(matrix, absent), select_columns(earlier, absent)
-    found = {
+    part_columns = {
         "predicted": expected_value(booster, matrix),
-        "before": np.where(taken.seen[known, 1] > 0, expected_value(booster, earlier), np.nan),
+        "before": np.where(at_dates.seen[known, 1] > 0, expected_value(booster, earlier), np.nan),
         "realised": values[:, 0],
         "persistence": values[:, 1],
         "recency": column["event_recency"],
@@ -134,5 +134,5 @@ def _judge_part(
         "money": column["deposit_sum_365d"] + column["withdrawal_sum_365d"],
     }
     if champion is not None:
-        found["champion"] = expected_value(champion.booster, matrix)
-    return matrix, found, part.user_ids.filter(pa.array(known))
+        part_columns["champion"] = expected_value(champion.booster, matrix)
+    return matrix, part_columns, part.user_ids.filter(pa.array(known))

@@ -12,7 +12,7 @@ from fivefold.training.config import TrainingConfig, TreeSettings, ValueSettings
 from fivefold.training.data import SourceSummary, TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import Evaluation
-from fivefold.training.judging.gate import Verdict
+from fivefold.training.judging.gate import GateVerdict
 
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
 
@@ -40,7 +40,7 @@ class Lineage:
     assumptions: tuple[str, ...] = ()
 
 
-def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: Verdict) -> str:
+def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: GateVerdict) -> str:
     """Write the card in Markdown."""
     return "\n".join(
         [
@@ -118,7 +118,7 @@ def _windows(lineage: Lineage) -> list[str]:
     return lines + [f"- Doubtful: {warning}." for warning in lineage.warnings]
 
 
-def quality(model: ValueModel, evaluation: Evaluation, verdict: Verdict) -> list[str]:
+def quality(model: ValueModel, evaluation: Evaluation, verdict: GateVerdict) -> list[str]:
     """Write what was measured on the test window, and the verdict on it."""
     rows = [
         f"| {name} | {metrics.normalised_gini:.4f} | {metrics.top_decile_capture:.4f} | {metrics.spearman:.4f} |"

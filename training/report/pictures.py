@@ -16,7 +16,7 @@ from fivefold.domain.clock import day_text
 from fivefold.models.prediction import LOG_LINK
 from fivefold.models.value_model import ValueModel
 from fivefold.training.judging.evaluate import Evaluation
-from fivefold.training.judging.predictions import Judged
+from fivefold.training.judging.predictions import WindowPredictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ _LOOK: Any = {
 """The style of all other pictures, for SHAP's picture, which another library draws."""
 
 
-def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judged: Judged) -> list[Path]:
+def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judged: WindowPredictions) -> list[Path]:
     """Draw calibration, lift, segments and the SHAP beeswarm as files in *folder*; give their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, alt.TopLevelMixin] = {
@@ -47,7 +47,7 @@ def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judg
     return [folder / name for name in (*pictures, "shap.png")]
 
 
-def write_beeswarm(path: Path, model: ValueModel, judged: Judged) -> None:
+def write_beeswarm(path: Path, model: ValueModel, judged: WindowPredictions) -> None:
     """Draw what each indicator does to the margin, one dot a customer, by SHAP's own picture."""
     mpl.use("Agg")
     import shap  # noqa: PLC0415  (seconds to import, and only this picture needs it)

@@ -9,7 +9,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
-from fivefold.training.judging.gate import Verdict
+from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.report.model_card import CAUTION, exchange_rates, limits, purpose, quality
 from fivefold.training.windows import Windows
 
@@ -82,7 +82,7 @@ _SHARES = ("share_before", "share_after")
 
 
 def recalibration_card(
-    model: ValueModel, evaluation: Evaluation, lineage: RecalibrationLineage, change: CurveChange, verdict: Verdict
+    model: ValueModel, evaluation: Evaluation, lineage: RecalibrationLineage, change: CurveChange, verdict: GateVerdict
 ) -> str:
     """Write the card in Markdown."""
     return "\n".join(

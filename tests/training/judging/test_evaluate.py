@@ -10,10 +10,9 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import TransactionSource
-from fivefold.training.judging.baselines import rfm
-from fivefold.training.judging.evaluate import Evaluation, evaluate
+from fivefold.training.judging.evaluate import Evaluation, evaluate, rfm
 from fivefold.training.judging.metrics import rank_metrics
-from fivefold.training.judging.predictions import Judged, judge
+from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from tests.training.conftest import Runs
 
 
@@ -23,16 +22,18 @@ def model(runs: Runs) -> ValueModel:
 
 
 @pytest.fixture(scope="module")
-def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig, model: ValueModel) -> Judged:
-    return judge(portfolio, runs.first.lineage.dates, config, model.booster, None)
+def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig, model: ValueModel) -> WindowPredictions:
+    return predict_test_window(portfolio, runs.first.lineage.dates, config, model.booster, None)
 
 
 @pytest.fixture(scope="module")
-def found(judged: Judged, model: ValueModel) -> Evaluation:
+def found(judged: WindowPredictions, model: ValueModel) -> Evaluation:
     return evaluate(judged, model, TrainingConfig())
 
 
-def test_the_model_and_the_baselines_are_judged_on_the_same_customers(found: Evaluation, judged: Judged) -> None:
+def test_the_model_and_the_baselines_are_judged_on_the_same_customers(
+    found: Evaluation, judged: WindowPredictions
+) -> None:
     assert found.by_name == {
         "model": rank_metrics(judged.predicted, judged.realised),
         "persistence": rank_metrics(judged.persistence, judged.realised),
@@ -45,7 +46,7 @@ def test_the_registered_evaluation_is_this_one(found: Evaluation, runs: Runs) ->
     assert found.registered_metrics() == runs.first.evaluation.registered_metrics()
 
 
-def test_a_champion_is_judged_beside_them(judged: Judged, model: ValueModel) -> None:
+def test_a_champion_is_judged_beside_them(judged: WindowPredictions, model: ValueModel) -> None:
     with_champion = evaluate(replace(judged, champion=judged.realised), model, TrainingConfig())
     assert list(with_champion.by_name) == ["model", "champion", "persistence", "rfm"]
     assert with_champion.by_name["champion"].normalised_gini == 1.0
@@ -67,7 +68,7 @@ def test_the_tables_hold_every_customer_once(found: Evaluation) -> None:
 
 
 def test_stability_compares_the_two_scores_of_customers_known_at_both_dates(
-    found: Evaluation, judged: Judged, model: ValueModel
+    found: Evaluation, judged: WindowPredictions, model: ValueModel
 ) -> None:
     both = ~np.isnan(judged.before)
     now, before = (model.curve.score(side[both]) for side in (judged.predicted, judged.before))
@@ -81,7 +82,7 @@ def test_stability_compares_the_two_scores_of_customers_known_at_both_dates(
 
 @pytest.mark.parametrize("known_before", [0, 1])
 def test_without_two_customers_at_both_dates_stability_is_undefined_and_not_registered(
-    judged: Judged, model: ValueModel, known_before: int
+    judged: WindowPredictions, model: ValueModel, known_before: int
 ) -> None:
     before = np.full_like(judged.before, np.nan)
     before[:known_before] = 5.0
@@ -90,7 +91,7 @@ def test_without_two_customers_at_both_dates_stability_is_undefined_and_not_regi
     assert not [name for name in found.registered_metrics() if name.startswith("stability")]
 
 
-def test_a_constant_score_has_no_rank_correlation(judged: Judged, model: ValueModel) -> None:
+def test_a_constant_score_has_no_rank_correlation(judged: WindowPredictions, model: ValueModel) -> None:
     same = np.full_like(judged.predicted, 5.0)
     found = evaluate(replace(judged, predicted=same, before=same), model, TrainingConfig())
     assert isnan(found.stability.spearman)

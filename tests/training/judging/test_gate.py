@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from fivefold.training.config import GateSettings
-from fivefold.training.judging.compare import Comparison, Comparisons
-from fivefold.training.judging.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation, Stability
-from fivefold.training.judging.gate import decide
+from fivefold.training.judging.compare import Comparisons, RivalComparison
+from fivefold.training.judging.evaluate import CHAMPION, MODEL, PERSISTENCE, RFM, Evaluation, ScoreStability
+from fivefold.training.judging.gate import gate_verdict
 from fivefold.training.judging.metrics import Metrics
 
 RISING = (1.0, 2.0, 3.0, 4.0)
@@ -30,11 +30,11 @@ def evaluation(
     comparisons = Comparisons(
         times_judged,
         1 - 0.05 / times_judged,
-        {name: Comparison(value, value - noise) for name, value in differences.items()},
+        {name: RivalComparison(value, value - noise) for name, value in differences.items()},
         calibration,
-        Comparison(worse + 0.01, worse) if CHAMPION in gini else None,
+        RivalComparison(worse + 0.01, worse) if CHAMPION in gini else None,
     )
-    stability = Stability(1.0, 0.0, 1.0)
+    stability = ScoreStability(1.0, 0.0, 1.0)
     return Evaluation(by_name, pl.DataFrame(), segments, pl.DataFrame(), stability, 100, 0.0, comparisons)
 
 
@@ -79,7 +79,7 @@ def test_the_gate(name: str) -> None:
     gini = {MODEL: case.model, PERSISTENCE: case.persistence, RFM: case.rfm}
     if case.champion is not None:
         gini[CHAMPION] = case.champion
-    verdict = decide(evaluation(gini, case.means), GateSettings(), case.incomparable)
+    verdict = gate_verdict(evaluation(gini, case.means), GateSettings(), case.incomparable)
     assert verdict.promote is case.promote
     assert verdict.comparable is (case.incomparable is None)
     assert case.says in str(verdict)
@@ -87,7 +87,7 @@ def test_the_gate(name: str) -> None:
 
 def test_the_reasons_tell_of_everything_that_was_looked_at() -> None:
     gini = {MODEL: 0.9, PERSISTENCE: 0.8, RFM: 0.95, CHAMPION: 0.85}
-    verdict = decide(evaluation(gini, (2.0, 1.0), noise=0.01), GateSettings(), None)
+    verdict = gate_verdict(evaluation(gini, (2.0, 1.0), noise=0.01), GateSettings(), None)
     assert verdict.reasons == (
         "normalised Gini 0.9000 beats persistence 0.8000: +0.1000, at least +0.0900 with 95 % confidence",
         (
@@ -106,7 +106,7 @@ def test_a_champion_that_is_beaten_by_what_chance_could_give_stays() -> None:
     """Two other seeds became champion by +0.00005 and +0.0002; chance moves the difference by ten times as much."""
     for better in (0.00005, 0.0002):
         gini = {MODEL: 0.9410 + better, PERSISTENCE: 0.91, RFM: 0.76, CHAMPION: 0.9410}
-        verdict = decide(evaluation(gini, noise=0.002), GateSettings(), None)
+        verdict = gate_verdict(evaluation(gini, noise=0.002), GateSettings(), None)
         assert not verdict.promote
         assert "does not beat champion 0.9410" in str(verdict)
         assert "which must be above 0" in str(verdict)
@@ -114,31 +114,31 @@ def test_a_champion_that_is_beaten_by_what_chance_could_give_stays() -> None:
 
 def test_a_margin_asks_for_more_than_being_better() -> None:
     gini = {MODEL: 0.91, PERSISTENCE: 0.8, RFM: 0.7, CHAMPION: 0.9}
-    assert decide(evaluation(gini, noise=0.002), GateSettings(), None).promote
-    verdict = decide(evaluation(gini, noise=0.002), GateSettings(margin=0.009), None)
+    assert gate_verdict(evaluation(gini, noise=0.002), GateSettings(), None).promote
+    verdict = gate_verdict(evaluation(gini, noise=0.002), GateSettings(margin=0.009), None)
     assert not verdict.promote
     assert "at least +0.0080 with 95 % confidence, which must be above 0.009" in str(verdict)
 
 
 def test_money_that_is_surely_off_is_not_promoted_however_well_it_ranks() -> None:
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
-    off = decide(evaluation(gini, calibration=0.31), GateSettings(), None)
+    off = gate_verdict(evaluation(gini, calibration=0.31), GateSettings(), None)
     assert not off.promote
     assert "predicted money is off by at least 31.0 % of the realised (95 % confidence); 25 % is allowed" in str(off)
-    assert decide(evaluation(gini, calibration=0.31), GateSettings(most_calibration_error=0.4), None).promote
-    unknown = decide(evaluation(gini, calibration=nan), GateSettings(), None)
+    assert gate_verdict(evaluation(gini, calibration=0.31), GateSettings(most_calibration_error=0.4), None).promote
+    unknown = gate_verdict(evaluation(gini, calibration=nan), GateSettings(), None)
     assert unknown.promote
 
 
 def test_money_that_is_surely_further_off_than_the_champion_s_is_not_promoted() -> None:
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7, CHAMPION: 0.9}
-    verdict = decide(evaluation(gini, worse=0.002), GateSettings(), None)
+    verdict = gate_verdict(evaluation(gini, worse=0.002), GateSettings(), None)
     assert not verdict.promote
     assert "further off than the champion's: calibration error +0.0120, at least +0.0020" in str(verdict)
 
 
 def test_the_verdict_says_how_often_the_window_was_judged_on() -> None:
     gini = {MODEL: 0.95, PERSISTENCE: 0.8, RFM: 0.7}
-    verdict = decide(evaluation(gini, times_judged=4), GateSettings(), None)
+    verdict = gate_verdict(evaluation(gini, times_judged=4), GateSettings(), None)
     assert "with 98.8 % confidence" in str(verdict)
     assert "this window was judged on 4 times, and the confidence asked for grows with each" in str(verdict)

@@ -176,7 +176,7 @@ def test_metrics_of_few_customers_are_defined_or_nan() -> None:
 
 
 def test_metrics_are_registered_under_the_name_of_who_made_the_prediction() -> None:
-    assert Metrics(0.9, 0.8, 0.7).named("rfm") == {
+    assert Metrics(0.9, 0.8, 0.7).with_prefix("rfm") == {
         "rfm_normalised_gini": 0.9,
         "rfm_top_decile_capture": 0.8,
         "rfm_spearman": 0.7,

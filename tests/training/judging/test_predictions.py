@@ -17,7 +17,7 @@ from fivefold.training.config import TrainingConfig, ValueSettings
 from fivefold.training.data import TransactionSource, sampling_keys
 from fivefold.training.dates import Dates
 from fivefold.training.judging import predictions as judging
-from fivefold.training.judging.predictions import Judged, judge
+from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from fivefold.training.target import realised_values
 from tests.training.conftest import Runs
 
@@ -28,12 +28,12 @@ def dates(runs: Runs) -> Dates:
 
 
 @pytest.fixture(scope="module")
-def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig, dates: Dates) -> Judged:
-    return judge(portfolio, dates, config, runs.first.model.booster, None)
+def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig, dates: Dates) -> WindowPredictions:
+    return predict_test_window(portfolio, dates, config, runs.first.model.booster, None)
 
 
 def test_everybody_known_at_the_test_as_of_is_judged(
-    judged: Judged, runs: Runs, portfolio: TransactionSource, config: TrainingConfig, dates: Dates
+    judged: WindowPredictions, runs: Runs, portfolio: TransactionSource, config: TrainingConfig, dates: Dates
 ) -> None:
     histories = read_histories(portfolio.source, portfolio.rates)
     matrix, seen = indicator_matrix(histories, dates.test)
@@ -49,7 +49,7 @@ def test_everybody_known_at_the_test_as_of_is_judged(
 
 
 def test_the_score_before_is_one_spacing_earlier_and_undefined_for_newcomers(
-    judged: Judged, runs: Runs, portfolio: TransactionSource, dates: Dates
+    judged: WindowPredictions, runs: Runs, portfolio: TransactionSource, dates: Dates
 ) -> None:
     histories = read_histories(portfolio.source, portfolio.rates)
     earlier, seen_then = indicator_matrix(histories, dates.test - 30 * DAY_US)
@@ -60,7 +60,7 @@ def test_the_score_before_is_one_spacing_earlier_and_undefined_for_newcomers(
 
 
 def test_recency_frequency_and_money_are_of_the_last_year(
-    judged: Judged, portfolio: TransactionSource, dates: Dates
+    judged: WindowPredictions, portfolio: TransactionSource, dates: Dates
 ) -> None:
     rows = pl.from_arrow(sources.pyarrow.parquet.read_table(portfolio.source))
     assert isinstance(rows, pl.DataFrame)
@@ -77,7 +77,7 @@ def test_recency_frequency_and_money_are_of_the_last_year(
 
 
 def test_streaming_judges_the_same(
-    judged: Judged,
+    judged: WindowPredictions,
     runs: Runs,
     config: TrainingConfig,
     portfolio: TransactionSource,
@@ -85,16 +85,16 @@ def test_streaming_judges_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 800)
-    streamed = judge(portfolio, dates, config, runs.first.model.booster, None)
+    streamed = predict_test_window(portfolio, dates, config, runs.first.model.booster, None)
     for name in ("predicted", "realised", "persistence", "recency", "frequency", "money", "before", "matrix"):
         assert getattr(streamed, name).tobytes() == getattr(judged, name).tobytes(), name
 
 
 def test_the_champion_predicts_for_the_same_customers(
-    judged: Judged, runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
+    judged: WindowPredictions, runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
     assert judged.champion is None
-    both = judge(portfolio, dates, config, runs.first.model.booster, runs.second.model)
+    both = predict_test_window(portfolio, dates, config, runs.first.model.booster, runs.second.model)
     assert both.champion is not None
     assert both.champion.tobytes() == judged.predicted.tobytes()
 
@@ -104,13 +104,13 @@ def test_no_more_indicators_are_kept_than_of_so_many_customers(
     config: TrainingConfig,
     portfolio: TransactionSource,
     dates: Dates,
-    judged: Judged,
+    judged: WindowPredictions,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(judging, "KEPT_CUSTOMERS", 10)
     for rows_a_batch in (200, 10**6):
         monkeypatch.setattr(sources, "ROWS_A_BATCH", rows_a_batch)
-        few = judge(portfolio, dates, config, runs.first.model.booster, None)
+        few = predict_test_window(portfolio, dates, config, runs.first.model.booster, None)
         assert few.matrix.tobytes() == judged.matrix[:10].tobytes()
         assert len(few.predicted) == len(judged.predicted)
         assert few.matrix.shape[1] == len(catalogue().names)
@@ -122,7 +122,7 @@ def test_values_below_0_are_raised_and_their_share_is_told(
     refunds = config.model_copy(
         update={"value": ValueSettings(deposit_fee=0.01, withdrawal_fee=-0.01, yearly_margin=0)}
     )
-    found = judge(portfolio, dates, refunds, runs.first.model.booster, None)
+    found = predict_test_window(portfolio, dates, refunds, runs.first.model.booster, None)
     assert found.realised.min() == 0
     assert 0 < found.floored_share < 1
     assert (found.realised == 0).mean() >= found.floored_share
@@ -133,7 +133,7 @@ def test_nobody_at_the_test_as_of_is_not_enough(
     runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
     with pytest.raises(NotEnoughData, match="no customer has a history at the test as-of"):
-        judge(portfolio, replace(dates, test=0), config, runs.first.model.booster, None)
+        predict_test_window(portfolio, replace(dates, test=0), config, runs.first.model.booster, None)
 
 
 def test_a_window_in_which_nobody_is_worth_anything_judges_nothing(
@@ -141,4 +141,4 @@ def test_a_window_in_which_nobody_is_worth_anything_judges_nothing(
 ) -> None:
     costs = config.model_copy(update={"value": ValueSettings(deposit_fee=-1, withdrawal_fee=-1, yearly_margin=0)})
     with pytest.raises(NotEnoughData, match="no customer is worth anything in the test window"):
-        judge(portfolio, dates, costs, runs.first.model.booster, None)
+        predict_test_window(portfolio, dates, costs, runs.first.model.booster, None)

@@ -8,8 +8,8 @@ import pytest
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.money import Rate, RateTable
-from fivefold.training.judging.evaluate import Stability
-from fivefold.training.judging.gate import Verdict
+from fivefold.training.judging.evaluate import ScoreStability
+from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.report.model_card import CAUTION, Lineage, markdown_table, model_card
 from tests.training.conftest import Runs
 
@@ -83,8 +83,8 @@ def test_rates_older_than_a_year_are_marked_stale(runs: Runs, card: str) -> None
 def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
     first = runs.first
     nan = float("nan")
-    bare = replace(first.evaluation, stability=Stability(nan, nan, nan), floored_share=0.25)
-    card = model_card(first.model, bare, first.lineage, Verdict(False, True, ("it lost",)))
+    bare = replace(first.evaluation, stability=ScoreStability(nan, nan, nan), floored_share=0.25)
+    card = model_card(first.model, bare, first.lineage, GateVerdict(False, True, ("it lost",)))
     assert "The gate: it lost." in card
     assert "25.0 % of the customers in the test window" in card
 

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import TransactionSource
-from fivefold.training.judging.predictions import Judged, judge
+from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from fivefold.training.report import pictures as report
 from fivefold.training.report.pictures import write_beeswarm, write_pictures
 from tests.training.conftest import Runs
@@ -20,12 +20,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(scope="module")
-def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig) -> Judged:
-    found = judge(portfolio, runs.first.lineage.dates, config, runs.first.model.booster, None)
+def judged(runs: Runs, portfolio: TransactionSource, config: TrainingConfig) -> WindowPredictions:
+    found = predict_test_window(portfolio, runs.first.lineage.dates, config, runs.first.model.booster, None)
     return replace(found, matrix=found.matrix[:60])
 
 
-def test_four_pictures_are_drawn(runs: Runs, judged: Judged, tmp_path: Path) -> None:
+def test_four_pictures_are_drawn(runs: Runs, judged: WindowPredictions, tmp_path: Path) -> None:
     paths = write_pictures(tmp_path / "new" / "plots", runs.first.model, runs.first.evaluation, judged)
     assert [path.name for path in paths] == ["calibration.png", "lift.png", "segments.png", "shap.png"]
     for path in paths:
@@ -50,7 +50,7 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ("objective", "wanted"), [("tweedie", "logarithm of the expected value"), ("regression", "expected value")]
 )
 def test_the_beeswarm_says_what_the_margin_is(
-    runs: Runs, judged: Judged, tmp_path: Path, labels: list[str], objective: str, wanted: str
+    runs: Runs, judged: WindowPredictions, tmp_path: Path, labels: list[str], objective: str, wanted: str
 ) -> None:
     write_beeswarm(tmp_path / "shap.png", replace(runs.first.model, objective=objective), judged)
     (label,) = labels
@@ -59,7 +59,7 @@ def test_the_beeswarm_says_what_the_margin_is(
 
 
 def test_a_figure_is_closed_even_when_drawing_fails(
-    runs: Runs, judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, judged: WindowPredictions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: Any, **__: Any) -> None:
         raise OSError("disk full")
@@ -71,7 +71,7 @@ def test_a_figure_is_closed_even_when_drawing_fails(
 
 
 def test_the_beeswarm_has_labels_and_the_look_of_the_others(
-    runs: Runs, judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, judged: WindowPredictions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[tuple[str, list[str], list[str]]] = []
 
@@ -97,7 +97,7 @@ def test_the_beeswarm_has_labels_and_the_look_of_the_others(
 
 
 def test_only_so_many_customers_are_drawn(
-    runs: Runs, judged: Judged, tmp_path: Path, labels: list[str], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, judged: WindowPredictions, tmp_path: Path, labels: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shap
 

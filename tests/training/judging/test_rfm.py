@@ -1,6 +1,4 @@
-"""The baselines: the last horizon once more, and quintiles of recency, frequency and money."""
-
-from dataclasses import replace
+"""The baseline RFM: quintiles of recency, frequency and money."""
 
 import numpy as np
 import pandas as pd
@@ -8,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.training.judging.baselines import persistence, rfm
-from fivefold.training.judging.predictions import Judged
+from fivefold.training.judging.evaluate import rfm
+from fivefold.training.judging.predictions import WindowPredictions
 
 
-def judged(recency: list[float], frequency: list[float], money: list[float]) -> Judged:
+def judged(recency: list[float], frequency: list[float], money: list[float]) -> WindowPredictions:
     nothing = np.zeros(len(recency))
-    return Judged(
+    return WindowPredictions(
         predicted=nothing,
         before=nothing,
         champion=None,
@@ -27,11 +25,6 @@ def judged(recency: list[float], frequency: list[float], money: list[float]) -> 
         matrix=np.empty((0, 0)),
         kept=np.empty(0, dtype=np.int64),
     )
-
-
-def test_persistence_is_the_value_of_the_horizon_before() -> None:
-    found = replace(judged([1], [1], [1]), persistence=np.array([7.0]))
-    assert persistence(found).tolist() == [7.0]
 
 
 def test_the_best_customer_has_15_and_the_worst_3() -> None:
