@@ -1,4 +1,4 @@
-"""Time: 64-bit integers of microseconds since 1970-01-01 UTC, everywhere behind the doorway."""
+"""Time: 64-bit integers of microseconds since 1970-01-01 UTC, in everything but files and messages."""
 
 import re
 from datetime import UTC, date, datetime, time, timedelta

@@ -10,10 +10,10 @@ from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.features import schema as c
 from fivefold.features.histories import Floats, Histories
-from fivefold.features.reading.columns import Findings
+from fivefold.features.reading.columns import ErrorCollector
 from fivefold.features.reading.fast_columns import as_arrow
 from fivefold.features.reading.tables import table_from_rows
-from fivefold.features.reading.validate import Doorway
+from fivefold.features.reading.validate import TransactionReader
 from fivefold.features.request_body.body import BodyColumns
 from fivefold.models.explain import Explanations, explain
 from fivefold.models.reach import HistoryReach, history_reaches
@@ -71,14 +71,14 @@ def check_rows(
     Raises:
         DataNotValid: rows with bad values, or a customer without a row by *as_of*; everything wrong is named.
     """
-    findings = Findings()
+    errors = ErrorCollector()
     if not len(rows):
-        findings.add(np.ones(1, dtype=np.bool_), "body", lambda _: "is an empty array", "at least one row")
-        findings.raise_if_any()
+        errors.add(np.ones(1, dtype=np.bool_), "body", lambda _: "is an empty array", "at least one row")
+        errors.raise_if_any()
     latest = now + CLOCK_SLACK_US if as_of is None else None
-    doorway = Doorway(model.rates, latest=latest, created_slack_us=DAY_US, absent=model.absent)
-    source = rows.columns if isinstance(rows, BodyColumns) else table_from_rows(rows, findings)
-    histories = doorway.checked(source, findings)
+    reader = TransactionReader(model.rates, latest=latest, created_slack_us=DAY_US, absent=model.absent)
+    source = rows.columns if isinstance(rows, BodyColumns) else table_from_rows(rows, errors)
+    histories = reader.read(source, errors)
     if as_of is None:
         histories = replace(histories, time=np.minimum(histories.time, now))
     moment = now if as_of is None else as_of

@@ -20,8 +20,8 @@ from fivefold.cli.terminal import open_registry
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.settings import Limits
 from fivefold.features.indicator_matrix import indicator_matrix
-from fivefold.features.reading.columns import Findings
-from fivefold.features.reading.validate import Doorway
+from fivefold.features.reading.columns import ErrorCollector
+from fivefold.features.reading.validate import TransactionReader
 from fivefold.features.request_body.body import BodyColumns
 from fivefold.serving.v4.contract import ROWS as ORDINARY
 from fivefold.serving.v4.contract import read_rows, written
@@ -51,8 +51,8 @@ def stages() -> dict[str, float]:
     body = json.dumps(customer(ROWS)).encode()
     rows = read_rows(body, Limits())
     assert isinstance(rows, BodyColumns)
-    doorway = Doorway(model.rates, created_slack_us=DAY_US)
-    histories = doorway.checked(rows.columns, Findings())
+    reader = TransactionReader(model.rates, created_slack_us=DAY_US)
+    histories = reader.read(rows.columns, ErrorCollector())
     matrix, _ = indicator_matrix(histories, AS_OF_US)
     answer = score_rows(model, rows, as_of=AS_OF_US, now=AS_OF_US, explained=False)
     counts = model.reference.empty()
@@ -66,7 +66,7 @@ def stages() -> dict[str, float]:
             "the floor's own json.loads": microseconds(lambda: json.loads(body)),
             "pydantic, were the body not plain": microseconds(lambda: ORDINARY.validate_json(body)),
             "scan of the body": microseconds(lambda: read_rows(body, Limits())),
-            "doorway": microseconds(lambda: doorway.checked(rows.columns, Findings())),
+            "validating rows": microseconds(lambda: reader.read(rows.columns, ErrorCollector())),
             "kernel": microseconds(lambda: indicator_matrix(histories, AS_OF_US)),
             "prediction, score and segment": microseconds(lambda: model.scores(matrix)),
             "charge, alone in its commit": microseconds(lambda: charge_all(till, [cost])),

@@ -44,41 +44,41 @@ MOST_NAMED_IN_FILES = 10_000
 """Problems of one kind whose rows are named for a file, so that equal problems share one line of the message."""
 
 
-class Findings:
-    """Collects what is wrong with the rows of one source, up to the first hundred by name.
+class ErrorCollector:
+    """Collects the problems of the rows of one source; of each kind the first are kept with their rows.
 
     Attributes:
-        count: how many problems were found in all.
+        count: number of problems in all.
     """
 
     def __init__(self, first_row: int = 0, most_named: int | None = PROBLEMS_LISTED) -> None:
-        """Start with nothing found; rows are numbered from *first_row*.
+        """Begin without problems; rows are numbered from *first_row*.
 
-        *most_named* is how many problems of one kind are kept by name; None for all of them.
+        *most_named* problems of one kind are kept with their rows; None for all.
         """
         self.first_row = first_row
         self.most_named = most_named
         self.count = 0
         self._problems: list[Problem] = []
         self._beyond: Counter[Kind] = Counter()
-        self._noted: dict[str, Mask] = {}
+        self._bad: dict[str, Mask] = {}
         self._excused: dict[str, Mask] = {}
 
     def excuse(self, rows: Mask, field: str) -> None:
-        """Note nothing about a field of these rows: they need not say it."""
+        """Ignore problems with a field of these rows: they may lack it."""
         self._excused[field] = rows
 
     def add(self, bad: Mask, field: str, describe: Callable[[int], str], allowed: str) -> None:
-        """Note each row where *bad* is true; *describe* tells what is wrong with a row of this table.
+        """Add a problem for each row where *bad* is true; *describe* writes the problem of a row of this table.
 
-        The first finding about a field of a row holds: later checks see only what stood in for the bad value.
+        Only the first problem with a field of a row counts: later checks see the value that replaced the bad one.
         """
         if field in self._excused:
             bad = bad & ~self._excused[field]
         if not bad.any():
             return
-        before = self._noted.get(field, np.zeros_like(bad))
-        self._noted[field] = before | bad
+        before = self._bad.get(field, np.zeros_like(bad))
+        self._bad[field] = before | bad
         rows = np.flatnonzero(bad & ~before)
         self.count += len(rows)
         self._problems += [
@@ -87,19 +87,19 @@ class Findings:
         if self.most_named is not None and len(rows) > self.most_named:
             self._beyond[kind_of(self._problems[-1])[0]] += len(rows) - self.most_named
 
-    def noted_in(self, field: str, rows: int) -> Mask:
-        """Tell which of that many rows have a problem in a field."""
-        return self._noted.get(field, np.zeros(rows, dtype=np.bool_))
+    def rows_with_error(self, field: str, rows: int) -> Mask:
+        """Mark which of *rows* rows have a problem in a field."""
+        return self._bad.get(field, np.zeros(rows, dtype=np.bool_))
 
-    def noted(self, rows: int) -> Mask:
-        """Tell which of that many rows have a problem."""
+    def rows_with_any_error(self, rows: int) -> Mask:
+        """Mark which of *rows* rows have any problem."""
         marked = np.zeros(rows, dtype=np.bool_)
-        for bad in self._noted.values():
+        for bad in self._bad.values():
             marked |= bad
         return marked
 
     def raise_if_any(self, source: str = "") -> None:
-        """Raise DataNotValid with everything that was noted."""
+        """Raise DataNotValid with all problems, if there are any."""
         if self.count:
             raise DataNotValid(self._problems, self.count, source, self._beyond)
 
@@ -114,7 +114,7 @@ def short_text(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "..."
 
 
-def read_numbers(column: Column, field: str, findings: Findings, *, text: bool) -> Floats:
+def read_numbers(column: Column, field: str, errors: ErrorCollector, *, text: bool) -> Floats:
     """Read money; with *text* numbers may be written as text, as in CSV.
 
     Bad rows are collected and get the value 0, so that later checks pass them.
@@ -124,7 +124,7 @@ def read_numbers(column: Column, field: str, findings: Findings, *, text: bool) 
         return plain
     column = as_arrow(column)
     missing = _nulls(column)
-    findings.add(missing, field, lambda _: "is missing", ALLOWED_NUMBER)
+    errors.add(missing, field, lambda _: "is missing", ALLOWED_NUMBER)
     kind = column.type
     if pa.types.is_decimal(kind):  # by way of text: Arrow's own cast misses the nearest float (0.35 by one bit)
         numbers, unread = column.cast(pa.string()).cast(pa.float64()), np.zeros(len(column), dtype=np.bool_)
@@ -136,29 +136,29 @@ def read_numbers(column: Column, field: str, findings: Findings, *, text: bool) 
         numbers, unread = column.cast(pa.float64(), safe=False), np.zeros(len(column), dtype=np.bool_)
     else:
         numbers, unread = pa.nulls(len(column), pa.float64()), ~missing
-    findings.add(unread, field, lambda row: f"is {short_text(column[row].as_py())}", ALLOWED_NUMBER)
+    errors.add(unread, field, lambda row: f"is {short_text(column[row].as_py())}", ALLOWED_NUMBER)
     values = _plain(_filled(numbers, 0.0), np.float64)
     bad = ~(np.abs(values) <= LARGEST_MAGNITUDE)
     if bad.any():
-        findings.add(bad, field, lambda row: f"is {column[row].as_py()}", ALLOWED_NUMBER)
+        errors.add(bad, field, lambda row: f"is {column[row].as_py()}", ALLOWED_NUMBER)
         values = np.where(bad, 0.0, values)
     return values + 0.0  # -0.0 becomes 0.0, so that equal rows have equal bits
 
 
-def read_times(column: Column, field: str, findings: Findings) -> Integers:
+def read_times(column: Column, field: str, errors: ErrorCollector) -> Integers:
     """Read moments as microseconds since 1970 UTC; bad rows are collected and get the value 0."""
     plain = read_plain_times(column, _EARLIEST_US, _LATEST_US)
     if plain is not None:
         return plain
     column = as_arrow(column)
     missing = _nulls(column)
-    findings.add(missing, field, lambda _: "is missing", ALLOWED_TIME)
+    errors.add(missing, field, lambda _: "is missing", ALLOWED_TIME)
     times, unread = _as_microseconds(column, missing)
-    findings.add(unread, field, lambda row: f"is {short_text(_python(column, row))}", ALLOWED_TIME)
+    errors.add(unread, field, lambda row: f"is {short_text(_python(column, row))}", ALLOWED_TIME)
     values = _plain(_filled(times, 0), np.int64)
     bad = (values < _EARLIEST_US) | (values > _LATEST_US)
     if bad.any():
-        findings.add(bad, field, lambda row: f"is {short_text(_python(column, row))}", ALLOWED_TIME)
+        errors.add(bad, field, lambda row: f"is {short_text(_python(column, row))}", ALLOWED_TIME)
         values = np.where(bad, 0, values)
     return values
 
@@ -166,7 +166,7 @@ def read_times(column: Column, field: str, findings: Findings) -> Integers:
 def read_words(
     column: Column,
     field: str,
-    findings: Findings,
+    errors: ErrorCollector,
     codes: Mapping[str, int],
     *,
     any_case: bool = False,
@@ -178,11 +178,11 @@ def read_words(
         return plain
     column = as_arrow(column)
     if absent is None and column.null_count:
-        findings.add(_mask(column.is_null()), field, lambda _: "is missing", _words_allowed(codes, any_case, absent))
+        errors.add(_mask(column.is_null()), field, lambda _: "is missing", _words_allowed(codes, any_case, absent))
     missing_code = 0 if absent is None else absent
     if not is_text(column.type.value_type if pa.types.is_dictionary(column.type) else column.type):
         wrong, allowed = _mask(column.is_valid()), _words_allowed(codes, any_case, absent)
-        findings.add(wrong, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
+        errors.add(wrong, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
         return np.full(len(column), missing_code, dtype=np.int16)
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     words = encoded.dictionary.to_pylist()
@@ -191,12 +191,12 @@ def read_words(
     bad = values < 0
     if bad.any():
         allowed = _words_allowed(codes, any_case, absent)
-        findings.add(bad, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
+        errors.add(bad, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
         values[bad] = 0
     return values
 
 
-def read_identifiers(column: Column, field: str, findings: Findings, *, required: bool = True) -> pa.Array:
+def read_identifiers(column: Column, field: str, errors: ErrorCollector, *, required: bool = True) -> pa.Array:
     """Read identifiers as text; whole numbers in a typed column become their digits.
 
     Where identifiers are not *required*, empty text is a missing identifier.
@@ -209,9 +209,9 @@ def read_identifiers(column: Column, field: str, findings: Findings, *, required
     else:
         texts, unread = pa.nulls(len(column), pa.string()), ~_mask(column.is_null())
     if required:
-        findings.add(_nulls(column), field, lambda _: "is missing", ALLOWED_TEXT)
-        findings.add(_empty(texts), field, lambda _: "is empty", ALLOWED_TEXT)
-    findings.add(unread, field, lambda row: f"is {short_text(column[row].as_py())}", ALLOWED_TEXT)
+        errors.add(_nulls(column), field, lambda _: "is missing", ALLOWED_TEXT)
+        errors.add(_empty(texts), field, lambda _: "is empty", ALLOWED_TEXT)
+    errors.add(unread, field, lambda row: f"is {short_text(column[row].as_py())}", ALLOWED_TEXT)
     return texts if required else pc.if_else(pc.equal(texts, ""), None, texts)
 
 

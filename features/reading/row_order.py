@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.features.histories import Floats, Integers
-from fivefold.features.reading.columns import Findings, Mask, short_text
+from fivefold.features.reading.columns import ErrorCollector, Mask, short_text
 from fivefold.features.reading.compiled_loops import TIED, UNORDERED
 from fivefold.features.reading.fast_columns import StringColumn, column_loops
 from fivefold.features.schema import TRANSACTION_ID
@@ -48,10 +48,10 @@ class CheckedRows:
         return -self.amount, self.balance, self.state, self.currency, self.category, self.created
 
 
-def sorted_row_numbers(rows: CheckedRows, findings: Findings) -> Integers:
+def sorted_row_numbers(rows: CheckedRows, errors: ErrorCollector) -> Integers:
     """Give the row numbers in order, exact repeats of a transaction_id left out.
 
-    A transaction_id that a customer has twice with different content is noted in *findings*.
+    A transaction_id that a customer has twice with different content is noted in *errors*.
     """
     order = np.arange(len(rows.time))
     state = column_loops().disorder(rows.customer, rows.time, order)
@@ -61,7 +61,7 @@ def sorted_row_numbers(rows: CheckedRows, findings: Findings) -> Integers:
     if state == TIED:
         order = _break_ties(rows, order, _ties(rows, order))
     if rows.transaction_id is not None and not isinstance(rows.transaction_id, StringColumn):
-        order = order[~_duplicates(rows, order, findings)]
+        order = order[~_duplicates(rows, order, errors)]
     return order
 
 
@@ -109,7 +109,7 @@ def _ranks(identifiers: pa.Array) -> Integers:
     return np.asarray(ranks.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _duplicates(rows: CheckedRows, order: Integers, findings: Findings) -> Mask:
+def _duplicates(rows: CheckedRows, order: Integers, errors: ErrorCollector) -> Mask:
     """Mark, by place in *order*, rows that repeat an earlier one of the same customer and transaction_id.
 
     Rows with another problem are left out: their bad values were replaced.
@@ -117,7 +117,7 @@ def _duplicates(rows: CheckedRows, order: Integers, findings: Findings) -> Mask:
     assert rows.transaction_id is not None
     repeated = np.zeros(len(order), dtype=np.bool_)
     suspects = _candidates(rows, order)
-    suspects = suspects[~findings.noted(len(order))[order[suspects]]]
+    suspects = suspects[~errors.rows_with_any_error(len(order))[order[suspects]]]
     if not len(suspects):
         return repeated
     fields = (rows.time, *rows.tie_keys())
@@ -132,12 +132,12 @@ def _duplicates(rows: CheckedRows, order: Integers, findings: Findings) -> Mask:
                 differs[row] = first
     bad = np.zeros(len(rows.time), dtype=np.bool_)
     bad[list(differs)] = True
-    findings.add(
+    errors.add(
         bad,
         TRANSACTION_ID,
         lambda row: (
             f"{short_text(rows.transaction_id[row].as_py())} stands in row "
-            f"{findings.first_row + differs[row]} with other values"
+            f"{errors.first_row + differs[row]} with other values"
         ),
         "one row for each transaction, or exact repeats",
     )

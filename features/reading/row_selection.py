@@ -6,9 +6,9 @@ from fivefold.domain.errors import DataNotValid
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
-from fivefold.features.reading.columns import Findings
+from fivefold.features.reading.columns import ErrorCollector
 from fivefold.features.reading.tables import table_from_rows
-from fivefold.features.reading.validate import Doorway
+from fivefold.features.reading.validate import TransactionReader
 
 
 def readable_histories(
@@ -25,7 +25,7 @@ def readable_histories(
         rates: converts money.
         source: what is being read, for errors.
         text: numbers may be written as text, as in CSV.
-        absent: columns that the model does not read, see `Doorway`.
+        absent: columns that the model does not read, see `TransactionReader`.
 
     Returns:
         The histories, and by customer the first problem of those who were left out.
@@ -33,7 +33,7 @@ def readable_histories(
     Raises:
         LayoutError: a column that all rows need is missing.
     """
-    doorway = Doorway(rates, text, source, completes=True, absent=absent, nullable=True)
+    reader = TransactionReader(rates, text, source, completes=True, absent=absent, nullable=True)
     if c.USER_ID in rows.columns:
         rows = rows.with_columns(pl.col(c.USER_ID).cast(pl.String)).filter(pl.col(c.USER_ID) != "")
     wrong: dict[str, str] = {}
@@ -42,10 +42,10 @@ def readable_histories(
         empty = [name for name in c.ABSENT if name in rows.columns and rows[name].null_count() == len(rows)]
         table = rows.drop(empty).to_arrow(compat_level=pl.CompatLevel.oldest())
         try:
-            return doorway.checked(table, Findings(most_named=None)), wrong
+            return reader.read(table, ErrorCollector(most_named=None)), wrong
         except DataNotValid as error:
             whose = rows[c.USER_ID]
             for problem in error.every:
                 wrong.setdefault(whose[problem.row], f"{problem.field} {problem.problem}; allowed: {problem.allowed}")
             rows = rows.filter(~whose.is_in(list(wrong)))
-    return Doorway(rates).histories(table_from_rows([], Findings())), wrong
+    return TransactionReader(rates).histories(table_from_rows([], ErrorCollector())), wrong

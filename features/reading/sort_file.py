@@ -16,7 +16,7 @@ from tqdm import tqdm
 from fivefold.domain.errors import DataNotValid, LayoutError, first_row_of
 from fivefold.domain.files import replacing
 from fivefold.features import schema as c
-from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, Findings, read_numbers
+from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, read_numbers
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.paths import suffix_of
@@ -116,13 +116,13 @@ def _rows_of(file: Path) -> int:
         raise LayoutError(f"{file} cannot be read as Parquet: {error}") from None
 
 
-def _with_numbers(batch: pa.RecordBatch, findings: Findings, source: Path) -> pa.RecordBatch:
+def _with_numbers(batch: pa.RecordBatch, errors: ErrorCollector, source: Path) -> pa.RecordBatch:
     """Turn money from text to numbers: Parquet is read later, where text is not accepted as a number."""
     for place, name in enumerate(batch.schema.names):
         if name in {c.AMOUNT, c.BALANCE}:
-            numbers = read_numbers(batch.column(place), name, findings, text=True)
+            numbers = read_numbers(batch.column(place), name, errors, text=True)
             batch = batch.set_column(place, name, pa.array(numbers))
-    findings.raise_if_any(str(source))
+    errors.raise_if_any(str(source))
     return batch
 
 
@@ -133,7 +133,7 @@ def _partition(source: Path, files: list[Path], rows: int) -> None:
         text = suffix_of(source) == ".csv"
         first_row = 0
         for raw in _batches(source):
-            batch = _with_numbers(raw, Findings(first_row), source) if text else raw
+            batch = _with_numbers(raw, ErrorCollector(first_row), source) if text else raw
             first_row += batch.num_rows
             for name in (c.USER_ID, c.DATE):
                 if name not in batch.schema.names:

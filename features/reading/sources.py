@@ -18,7 +18,7 @@ from fivefold.domain.errors import DataNotValid, Kind, LayoutError, Problem, fir
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
-from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, Findings
+from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.paths import MappedFile, suffix_of
@@ -32,7 +32,7 @@ from fivefold.features.reading.tables import (
     too_large,
 )
 from fivefold.features.reading.text_files import TornRow, csv_header
-from fivefold.features.reading.validate import FEW_VALUES, Doorway
+from fivefold.features.reading.validate import FEW_VALUES, TransactionReader
 
 ROWS_A_BATCH = 1 << 19
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
@@ -46,7 +46,7 @@ Item = TypeVar("Item")
 def read_histories(
     source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None, nullable: bool = False
 ) -> Histories:
-    """Read a whole source at once; *absent* and *nullable* are those of `Doorway`.
+    """Read a whole source at once; *absent* and *nullable* are those of `TransactionReader`.
 
     >>> from datetime import date
     >>> from fivefold.domain.money import base_only
@@ -60,7 +60,7 @@ def read_histories(
         LayoutError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
     """
     parts = [part for part in stream_histories(source, rates, absent=absent, nullable=nullable) if part.rows]
-    return concatenate(parts) if parts else Doorway(rates).histories(table_from_rows([], Findings()))
+    return concatenate(parts) if parts else TransactionReader(rates).histories(table_from_rows([], ErrorCollector()))
 
 
 def stream_histories(
@@ -76,39 +76,41 @@ def stream_histories(
     Parquet comes a few hundred thousand rows at a time, and its customers' rows must be adjacent. That no
     customer is met twice is known for certain only at the end, so results are not final before that.
     Rows dated after *latest* (microseconds) are refused; None for no such limit. *absent* and *nullable* are those of
-    `Doorway`.
+    `TransactionReader`.
     """
     if isinstance(source, Path | str | MappedFile):
         file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
         suffix = suffix_of(file.path)
         text = suffix == ".csv"
-        doorway = Doorway(rates, text, str(file.path), latest=latest, completes=True, absent=absent, nullable=nullable)
-        if suffix in {"", ".parquet"} and not _few_in_no_order(file):
-            yield from _stream_parquet(file, doorway)
+        reader = TransactionReader(
+            rates, text, str(file.path), latest=latest, completes=True, absent=absent, nullable=nullable
+        )
+        if suffix in {"", ".parquet"} and not _is_small_and_ungrouped(file):
+            yield from _stream_parquet(file, reader)
         elif suffix in {"", ".parquet"}:
-            yield _in_memory(_whole(file), doorway)
+            yield _in_memory(_whole(file), reader)
         elif text:
-            yield _of_csv(file, doorway)
+            yield _of_csv(file, reader)
         elif suffix == ".json":
-            yield _in_memory(_renamed_rows(read_json(file.path), file), doorway)
+            yield _in_memory(_renamed_rows(read_json(file.path), file), reader)
         else:
-            yield _of_json_lines(file, doorway)
+            yield _of_json_lines(file, reader)
         return
-    yield _in_memory(source, Doorway(rates, latest=latest, absent=absent, nullable=nullable))
+    yield _in_memory(source, TransactionReader(rates, latest=latest, absent=absent, nullable=nullable))
 
 
 def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None) -> None:
-    """Look at the header of a file alone, before anything is compiled for its rows; JSON and memory have none.
+    """Check the header of a file, before anything is compiled for its rows; JSON and sources in memory have none.
 
     Raises:
         LayoutError: a required column is missing, a column is there twice, or the file cannot be read.
     """
     if isinstance(source, Path | str | MappedFile):
         file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
-        doorway = Doorway(rates, source=str(file.path), completes=True, absent=absent)
+        reader = TransactionReader(rates, source=str(file.path), completes=True, absent=absent)
         names = _header(file)
         if names is not None:
-            doorway.require_columns(names)
+            reader.require_columns(names)
 
 
 def _header(file: MappedFile) -> list[str] | None:
@@ -151,7 +153,7 @@ def _tables(file: MappedFile, columns: tuple[str, ...]) -> Iterator[pa.Table]:
 
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Give the same items, the next one being made in a second thread while the caller works on the present one.
+    """Give the same items; a second thread makes the next item while the caller works on the present one.
 
     >>> list(read_ahead(range(3)))
     [0, 1, 2]
@@ -165,26 +167,26 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
             yield item  # type: ignore[misc]  # the end is no item
 
 
-def _of_csv(file: MappedFile, doorway: Doorway) -> Histories:
+def _of_csv(file: MappedFile, reader: TransactionReader) -> Histories:
     read = read_csv(file.path)
-    return _of_lines(lambda: _renamed(read.table, file), read.rows, read.torn, doorway)
+    return _of_lines(lambda: _renamed(read.table, file), read.rows, read.torn, reader)
 
 
-def _of_json_lines(file: MappedFile, doorway: Doorway) -> Histories:
+def _of_json_lines(file: MappedFile, reader: TransactionReader) -> Histories:
     read = read_json_lines(file.path)
-    return _of_lines(lambda: _renamed_rows(read.rows, file), read.numbers, read.torn, doorway)
+    return _of_lines(lambda: _renamed_rows(read.rows, file), read.numbers, read.torn, reader)
 
 
 def _of_lines(
-    table: Callable[[], pa.Table | list[Any]], rows: Integers, torn: Sequence[TornRow], doorway: Doorway
+    table: Callable[[], pa.Table | list[Any]], rows: Integers, torn: Sequence[TornRow], reader: TransactionReader
 ) -> Histories:
-    """Read rows of text; torn ones are refused together with whatever else is wrong, each by its number in the file."""
-    first = first_row_of(doorway.source)
+    """Read rows of text; errors of torn rows and of all others are raised together, with their numbers in the file."""
+    first = first_row_of(reader.source)
     problems = [replace(one.as_problem(), row=one.row - first) for one in torn]
     count = len(problems)
     beyond: Mapping[Kind, int] = {}
     try:
-        found = _in_memory(table(), doorway)
+        histories = _in_memory(table(), reader)
     except DataNotValid as error:
         problems += [replace(problem, row=int(rows[problem.row]) - first) for problem in error.every]
         count += error.count
@@ -193,23 +195,23 @@ def _of_lines(
         if len(rows) or not problems:
             raise
     if count:
-        raise DataNotValid(problems, count, doorway.source, beyond)
-    return found
+        raise DataNotValid(problems, count, reader.source, beyond)
+    return histories
 
 
-def _in_memory(source: Source, doorway: Doorway) -> Histories:
-    findings = doorway.findings()
+def _in_memory(source: Source, reader: TransactionReader) -> Histories:
+    errors = reader.collector()
     if isinstance(source, pa.Table | pl.DataFrame) or hasattr(source, "iloc"):
-        table = table_from_frame(source, findings)
+        table = table_from_frame(source, errors)
     else:
-        table = table_from_rows(source, findings)
-    if doorway.completes and table.num_rows:
+        table = table_from_rows(source, errors)
+    if reader.completes and table.num_rows:
         nothing = [name for name in c.ABSENT if name in table.column_names]
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
-    ids = table.column_names.count(c.USER_ID)  # any number but one is refused at the doorway
+    ids = table.column_names.count(c.USER_ID)  # the reader refuses any number but one
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not _grouped(table[c.USER_ID]):
-        raise too_large(doorway.source or "the table")
-    return doorway.checked(table, findings)
+        raise too_large(reader.source or "the table")
+    return reader.read(table, errors)
 
 
 def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
@@ -234,14 +236,14 @@ def _whole(file: MappedFile) -> pa.Table:
         raise LayoutError(f"all files of a folder must have their columns in the same types: {error}") from None
 
 
-def _few_in_no_order(file: MappedFile) -> bool:
+def _is_small_and_ungrouped(file: MappedFile) -> bool:
     """Tell whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
     rows = 0
     for part in parquet_files(file.path):
         try:
             rows += pyarrow.parquet.read_metadata(part).num_rows
         except (pa.ArrowInvalid, OSError):
-            return False  # said by whoever reads it
+            return False  # the reader of the file raises the error
         if rows > PARQUET_ROWS_SORTED:
             return False
     tables = [table for table in _parquet_tables(file, (c.USER_ID,)) if table.column_names == [c.USER_ID]]
@@ -251,29 +253,29 @@ def _few_in_no_order(file: MappedFile) -> bool:
         return False  # as above
 
 
-def _stream_parquet(file: MappedFile, doorway: Doorway) -> Iterator[Histories]:
+def _stream_parquet(file: MappedFile, reader: TransactionReader) -> Iterator[Histories]:
     path = file.path
-    met = _Met(file)
+    customers = _SeenCustomers(file)
     problems: list[Problem] = []
     beyond: Counter[Kind] = Counter()
     count = first_row = 0
     for table in _whole_customers(_parquet_tables(file)):
         try:
-            part = doorway.histories(table, first_row)
-        except DataNotValid as error:  # go on: every bad row is to be named, not only the first batch's
+            part = reader.histories(table, first_row)
+        except DataNotValid as error:  # goes on: the error names all bad rows, not only those of the first batch
             room = max(0, MOST_NAMED_IN_FILES - len(problems))
             problems += error.every[:room]
             beyond.update(kind_of(problem)[0] for problem in error.every[room:])
             beyond.update(error.beyond)
             count += error.count
         else:
-            met.add(table[c.USER_ID], part.user_ids)
+            customers.add(table[c.USER_ID], part.user_ids)
             if not count:
                 yield part
         first_row += table.num_rows
     if count:
         raise DataNotValid(problems, count, str(path), beyond)
-    met.check()
+    customers.check()
 
 
 def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
@@ -298,20 +300,20 @@ def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) ->
 
 def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Move the last customer's rows of each table to the next, so that no customer is cut in two."""
-    held: pa.Table | None = None
+    carry_over: pa.Table | None = None
     for table in tables:
-        joined = table if held is None else _joined(held, table)
+        joined = table if carry_over is None else _join(carry_over, table)
         cut = _last_customer(joined)
-        held = joined.slice(cut)
+        carry_over = joined.slice(cut)
         if cut:
             yield joined.slice(0, cut)
-    if held is not None:
-        yield held
+    if carry_over is not None:
+        yield carry_over
 
 
-def _joined(held: pa.Table, table: pa.Table) -> pa.Table:
+def _join(carry_over: pa.Table, table: pa.Table) -> pa.Table:
     try:
-        return pa.concat_tables([held, table], promote_options="permissive")
+        return pa.concat_tables([carry_over, table], promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise LayoutError(f"all files of a folder must have their columns in the same types: {error}") from None
 
@@ -337,8 +339,8 @@ def _grouped(column: pa.ChunkedArray) -> bool:
     return len(np.unique(codes)) == np.count_nonzero(np.diff(codes)) + bool(len(codes))
 
 
-class _Met:
-    """Remembers the customers of a stream as 64-bit hashes, and refuses one that comes twice."""
+class _SeenCustomers:
+    """Remembers the customers of a stream as 64-bit hashes, and raises an error for a customer who comes twice."""
 
     def __init__(self, file: MappedFile) -> None:
         self._file = file
@@ -356,13 +358,13 @@ class _Met:
             return
         # Two identifiers may share a hash: only the text itself decides.
         twice = hashes[counts > 1]
-        seen: set[str] = set()
+        user_ids: set[str] = set()
         for table in _whole_customers(_parquet_tables(self._file, (c.USER_ID,))):
             ids = pl.Series(table[c.USER_ID].cast(pa.string()).unique())
             for user_id in ids.filter(pl.Series(np.isin(ids.hash().to_numpy(), twice))).to_list():
-                if user_id in seen:
+                if user_id in user_ids:
                     raise self._refusal(user_id)
-                seen.add(user_id)
+                user_ids.add(user_id)
 
     def _refusal(self, user_id: str) -> LayoutError:
         return LayoutError(

@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from fivefold.domain.errors import LayoutError
 from fivefold.features import schema as c
-from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, Findings, short_text
+from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, ErrorCollector, short_text
 from fivefold.features.reading.csv_file import CsvPart, csv_parts
 from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.text_files import open_text
@@ -43,7 +43,7 @@ def parquet_files(path: Path) -> list[Path]:
     return files
 
 
-def table_from_rows(rows: Sequence[Any], findings: Findings) -> pa.Table:
+def table_from_rows(rows: Sequence[Any], errors: ErrorCollector) -> pa.Table:
     """Turn the rows of a request or a JSON file into a table; values of a wrong type are collected.
 
     Unknown fields are ignored. Missing fields become missing values; `TransactionReader` refuses the required ones.
@@ -51,20 +51,18 @@ def table_from_rows(rows: Sequence[Any], findings: Findings) -> pa.Table:
     rows = list(rows)
     if not set(map(type, rows)) <= {dict}:
         bad = np.array([not isinstance(row, Mapping) for row in rows], dtype=np.bool_)
-        findings.add(
-            bad, "row", lambda row: f"is {short_text(rows[row])}", "an object with the fields of a transaction"
-        )
-        findings.raise_if_any()
+        errors.add(bad, "row", lambda row: f"is {short_text(rows[row])}", "an object with the fields of a transaction")
+        errors.raise_if_any()
     columns = {}
     for name, (kind, allowed) in _FIELDS.items():
         values = [row.get(name) for row in rows]
         if name in c.OPTIONAL and values.count(None) == len(values):
             continue
-        columns[name] = _column(values, name, kind, allowed, findings)
+        columns[name] = _column(values, name, kind, allowed, errors)
     return pa.table(columns)
 
 
-def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, findings: Findings) -> pa.Array:
+def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, errors: ErrorCollector) -> pa.Array:
     number = kind == pa.float64()
     if set(map(type, values)) <= (_NUMBERS if number else _TEXTS):  # nearly always: the types are enough
         try:
@@ -73,7 +71,7 @@ def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, findi
             pass
     accepts: Callable[[Any], bool] = _is_number if number else _is_text
     bad = np.array([not (value is None or accepts(value)) for value in values], dtype=np.bool_)
-    findings.add(bad, name, lambda row: f"is {short_text(values[row])}", allowed)
+    errors.add(bad, name, lambda row: f"is {short_text(values[row])}", allowed)
     sound = [None if wrong else value for value, wrong in zip(values, bad, strict=True)]
     return pa.array([None if value is None else _float(value) for value in sound] if number else sound, kind)
 
@@ -144,7 +142,7 @@ def too_large(source: str) -> LayoutError:
     )
 
 
-def table_from_frame(source: "pa.Table | pl.DataFrame | pd.DataFrame", findings: Findings) -> pa.Table:
+def table_from_frame(source: "pa.Table | pl.DataFrame | pd.DataFrame", errors: ErrorCollector) -> pa.Table:
     """View a data frame as an Arrow table; NaN in pandas is a missing value."""
     if isinstance(source, pl.DataFrame):
         return source.to_arrow()
@@ -152,11 +150,11 @@ def table_from_frame(source: "pa.Table | pl.DataFrame | pd.DataFrame", findings:
     if pandas is not None and isinstance(source, pandas.DataFrame):
         known = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
         names = [str(source.columns[position]) for position in known]
-        return pa.table([_from_series(source.iloc[:, position], findings) for position in known], names)
+        return pa.table([_from_series(source.iloc[:, position], errors) for position in known], names)
     return source
 
 
-def _from_series(series: "pd.Series[Any]", findings: Findings) -> pa.Array:
+def _from_series(series: "pd.Series[Any]", errors: ErrorCollector) -> pa.Array:
     import pandas as pd  # noqa: PLC0415 (see above)
 
     if isinstance(series.dtype, pd.DatetimeTZDtype):
@@ -167,7 +165,7 @@ def _from_series(series: "pd.Series[Any]", findings: Findings) -> pa.Array:
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError):
             pass  # objects of more than one type
     values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
-    return _column(values, str(series.name), *_FIELDS[str(series.name)], findings)
+    return _column(values, str(series.name), *_FIELDS[str(series.name)], errors)
 
 
 def _is_truth(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""The one doorway: a table of raw rows is checked, ordered, converted and becomes `Histories`."""
+"""Validation: a table of raw rows is checked, sorted and converted to `Histories`; there is no other way to them."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.reading.columns import (
     MOST_NAMED_IN_FILES,
     Column,
-    Findings,
+    ErrorCollector,
     Mask,
     is_text,
     read_identifiers,
@@ -30,7 +30,7 @@ from fivefold.features.reading.fast_columns import CodedWords, StringColumn, col
 from fivefold.features.reading.row_order import CheckedRows, sorted_row_numbers
 
 FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
-"""Columns that may come as dictionaries: whoever repeats is stored and checked once."""
+"""Columns that may come as dictionaries: a repeated value is stored and checked once."""
 
 
 Columns = Mapping[str, Column]
@@ -50,18 +50,19 @@ _STATES, _CATEGORIES = CodedWords(c.STATES), CodedWords(c.CATEGORIES)
 
 
 @dataclass(frozen=True)
-class Doorway:
-    """How rows are taken in.
+class TransactionReader:
+    """Checks raw rows and turns them into histories.
 
     Attributes:
         rates: converts money; a currency that it lacks is an error.
         text: numbers may be written as text, as in CSV.
-        source: what is being read, for errors.
+        source: the name of the source, for errors.
         latest: moments after it (microseconds) are refused; None for no such limit.
-        completes: columns that a file may lack (`features.schema.ABSENT`) need not be there.
-        absent: such columns that a model does not read: they need not be there, and only the currency is looked at
-            where it is. The balance must be there where it is not one of them. None where no model reads the rows.
-        nullable: a row may say nothing of `features.schema.NULLABLE`: what reads that is undefined from then on.
+        completes: columns of `features.schema.ABSENT` may be missing, as in files.
+        absent: columns that the model does not read: they may be missing, and only their currency is read. A balance
+            that is not one of them is required. None where no model reads the rows.
+        nullable: a row may lack a value of `features.schema.NULLABLE`: indicators that read it are undefined from then
+            on.
         created_slack_us: an account created more than this after its customer's first row is refused; None for no
             such limit.
     """
@@ -82,30 +83,30 @@ class Doorway:
             DataNotValid: rows with bad values, every one of them named.
             LayoutError: a required column is missing, or a column is there twice.
         """
-        findings = self.findings(first_row)
-        return self.checked(table, findings)
+        errors = self.collector(first_row)
+        return self.read(table, errors)
 
-    def findings(self, first_row: int = 0) -> Findings:
-        """Start to look through a source, whose rows are numbered from *first_row*."""
-        return Findings(first_row, MOST_NAMED_IN_FILES if self.source else PROBLEMS_LISTED)
+    def collector(self, first_row: int = 0) -> ErrorCollector:
+        """Create the collector for the errors of a source, whose rows are numbered from *first_row*."""
+        return ErrorCollector(first_row, MOST_NAMED_IN_FILES if self.source else PROBLEMS_LISTED)
 
-    def checked(self, source: pa.Table | Columns, findings: Findings) -> Histories:
-        """Do the same with *findings* that already hold what an earlier step found."""
+    def read(self, source: pa.Table | Columns, errors: ErrorCollector) -> Histories:
+        """Do the same with *errors* that an earlier step may have added to."""
         if isinstance(source, pa.Table):
             self.require_columns(source.column_names)
             table = _one_chunk(source)
             source = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
-        source = self._looked_at(source)
-        user_ids, customer = _numbered(source[c.USER_ID], findings)
-        rows = self._rows(source, customer, findings)
-        self._check_times(rows, len(user_ids), findings)
-        order = sorted_row_numbers(rows, findings)
-        findings.raise_if_any(self.source)
+        source = self._columns_read(source)
+        user_ids, customer = _number_customers(source[c.USER_ID], errors)
+        rows = self._rows(source, customer, errors)
+        self._check_times(rows, len(user_ids), errors)
+        order = sorted_row_numbers(rows, errors)
+        errors.raise_if_any(self.source)
         absent = tuple(name for name in c.ABSENT if name not in source)
         return self._build(user_ids, rows, order, absent)
 
-    def _looked_at(self, source: Columns) -> Columns:
-        """Leave out what a model does not read; an amount without a currency is in the base."""
+    def _columns_read(self, source: Columns) -> Columns:
+        """Leave out the columns that the model does not read; an amount without a currency is in the base."""
         if not self.absent:
             return source
         columns = {name: column for name, column in source.items() if name not in self.absent or name == c.CURRENCY}
@@ -126,7 +127,7 @@ class Doorway:
                 f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
                 f"{', '.join(names)}; needed are {', '.join(name for name in c.REQUIRED if name not in completed)}, "
                 f"and {' and '.join([*completed, *c.OPTIONAL])} may be there"
-                + (f". A column of another name is given by --map, such as {_mapping(names)}" if completed else "")
+                + (f". A column of another name is given by --map, such as {_map_options(names)}" if completed else "")
                 + (
                     f". This model reads {c.BALANCE}; one that `fivefold train` makes of data without it does not"
                     if missing == [c.BALANCE] and self.absent is not None
@@ -137,53 +138,55 @@ class Doorway:
         if twice:
             raise LayoutError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
 
-    def _rows(self, chunk: Columns, customer: Integers, findings: Findings) -> CheckedRows:
+    def _rows(self, chunk: Columns, customer: Integers, errors: ErrorCollector) -> CheckedRows:
         state, identifiers = chunk.get(c.STATE), chunk.get(c.TRANSACTION_ID)
         state = pa.nulls(len(customer)) if state is None else state
-        missing = self._missing(chunk, len(customer), findings) if self.nullable else None
-        times = read_times(chunk[c.DATE], c.DATE, findings)
+        missing = self._missing(chunk, len(customer), errors) if self.nullable else None
+        times = read_times(chunk[c.DATE], c.DATE, errors)
         return CheckedRows(
             customer,
             times,
-            read_numbers(chunk[c.AMOUNT], c.AMOUNT, findings, text=self.text),
-            read_numbers(chunk[c.BALANCE], c.BALANCE, findings, text=self.text)
+            read_numbers(chunk[c.AMOUNT], c.AMOUNT, errors, text=self.text),
+            read_numbers(chunk[c.BALANCE], c.BALANCE, errors, text=self.text)
             if c.BALANCE in chunk
             else np.zeros(len(customer)),
-            read_words(state, c.STATE, findings, _STATES, any_case=True, absent=c.SETTLED),
-            read_words(chunk[c.CURRENCY], c.CURRENCY, findings, _currencies(self.rates.codes))
+            read_words(state, c.STATE, errors, _STATES, any_case=True, absent=c.SETTLED),
+            read_words(chunk[c.CURRENCY], c.CURRENCY, errors, _currencies(self.rates.codes))
             if c.CURRENCY in chunk
             else np.full(len(customer), self.rates.positions[self.rates.base], dtype=np.int16),
-            read_words(chunk[c.CATEGORY], c.CATEGORY, findings, _CATEGORIES)
+            read_words(chunk[c.CATEGORY], c.CATEGORY, errors, _CATEGORIES)
             if c.CATEGORY in chunk
             else np.full(len(customer), _CATEGORIES["WEB"], dtype=np.int16),
-            read_times(chunk[c.CREATED], c.CREATED, findings) if c.CREATED in chunk else _firsts(customer, times),
-            None if identifiers is None else _identifiers(identifiers, findings),
+            read_times(chunk[c.CREATED], c.CREATED, errors) if c.CREATED in chunk else _firsts(customer, times),
+            None if identifiers is None else _read_identifiers(identifiers, errors),
             missing,
         )
 
-    def _missing(self, chunk: Columns, count: int, findings: Findings) -> Mask:
-        """Tell, for n rows, which of `features.schema.NULLABLE` each does not say; that is no fault of theirs."""
+    def _missing(self, chunk: Columns, count: int, errors: ErrorCollector) -> Mask:
+        """Mark, for n rows, the values of `features.schema.NULLABLE` that each lacks; that is no error here."""
         missing = np.zeros((count, len(c.NULLABLE)), dtype=np.bool_)
         for place, name in enumerate(c.NULLABLE):
             if name in chunk:
                 missing[:, place] = chunk[name].is_null().to_numpy(zero_copy_only=False)
-                findings.excuse(missing[:, place], name)
+                errors.excuse(missing[:, place], name)
         return missing
 
-    def _check_times(self, rows: CheckedRows, customers: int, findings: Findings) -> None:
-        if not findings.count and self._times_hold(rows, customers):
+    def _check_times(self, rows: CheckedRows, customers: int, errors: ErrorCollector) -> None:
+        if not errors.count and self._times_hold(rows, customers):
             return
         if self.latest is not None:
             for field, times in ((c.DATE, rows.time), (c.CREATED, rows.created)):
                 allowed = f"a time up to {day_text(self.latest)}"
-                findings.add(times > self.latest, field, lambda _: "is in the future", allowed)
+                errors.add(times > self.latest, field, lambda _: "is in the future", allowed)
         if self.created_slack_us is not None and len(rows.time):
             first = np.full(int(rows.customer.max()) + 1, np.iinfo(np.int64).max - self.created_slack_us)
-            whose = ~findings.noted_in(c.USER_ID, len(rows.time))  # the others only stand with the first customer
-            known = whose & ~findings.noted_in(c.DATE, len(rows.time))
+            whose = ~errors.rows_with_error(
+                c.USER_ID, len(rows.time)
+            )  # rows without a customer are numbered as the first customer's
+            known = whose & ~errors.rows_with_error(c.DATE, len(rows.time))
             np.minimum.at(first, rows.customer[known], rows.time[known])
             late = whose & (rows.created > first[rows.customer] + self.created_slack_us)
-            findings.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
+            errors.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
 
     def _times_hold(self, rows: CheckedRows, customers: int) -> bool:
         latest = _FOREVER if self.latest is None else self.latest
@@ -207,8 +210,8 @@ class Doorway:
         return Histories(user_ids, offsets, *columns, self.rates.base, absent, unknown_from)
 
 
-def _mapping(names: Sequence[str]) -> str:
-    """Write the options that map what columns of a file are probably meant to be; an example where none is near."""
+def _map_options(names: Sequence[str]) -> str:
+    """Write the options that map columns of a file to similar names of the API; an example where none is similar."""
     missing = [own for own in c.COLUMNS if own not in names]
     near = {nearest(name, missing, cutoff=0.8): name for name in reversed(names) if name not in c.COLUMNS}
     options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in missing if own in near]
@@ -216,32 +219,32 @@ def _mapping(names: Sequence[str]) -> str:
 
 
 def _unknown_from(rows: CheckedRows, customers: int, absent: tuple[str, ...]) -> Integers | None:
-    """Find from when on each customer's balance, category and creation are unknown; None where all must be known."""
+    """Find the first moment at which a customer's balance, category or creation is missing; None where none may be."""
     if rows.missing is None and c.BALANCE not in absent:
         return None
     unknown = np.full((customers, len(c.NULLABLE)), _FOREVER)
     if rows.missing is not None:
         for place in range(len(c.NULLABLE)):
-            said_nothing = rows.missing[:, place]
-            np.minimum.at(unknown[:, place], rows.customer[said_nothing], rows.time[said_nothing])
+            is_missing = rows.missing[:, place]
+            np.minimum.at(unknown[:, place], rows.customer[is_missing], rows.time[is_missing])
     if c.BALANCE in absent:
         unknown[:, c.NULLABLE.index(c.BALANCE)] = np.iinfo(np.int64).min
     return unknown
 
 
 def _firsts(customer: Integers, times: Integers) -> Integers:
-    """Give each row the first moment of its customer."""
+    """Give for each row the first moment of its customer."""
     first = np.full(int(customer.max(initial=0)) + 1, _FOREVER)
     np.minimum.at(first, customer, times)
     return first[customer]
 
 
 _PLAIN = (pa.string(), pa.float64())
-"""Types of columns that need no preparation: those of rows, which come a few at a time and must be quick."""
+"""Types of columns that need no preparation: those of requests, which have few rows and must be fast."""
 
 
 def _one_chunk(table: pa.Table) -> pa.Table:
-    """Keep the known columns, each in one piece, as the readers of values want them."""
+    """Keep the known columns, each in one chunk, as the readers of values need them."""
     if table.num_rows and all(column.num_chunks == 1 and column.type in _PLAIN for column in table.itercolumns()):
         return table
     known = table.select([name for name in table.column_names if name in c.COLUMNS]).unify_dictionaries()
@@ -252,7 +255,7 @@ def _one_chunk(table: pa.Table) -> pa.Table:
 
 
 def _plain_text(column: pa.Array, name: str) -> pa.Array:
-    """Give text of any type as one that all readers know; a dictionary only where it is of use, and has no repeats."""
+    """Convert text to a type that all readers know; a dictionary only where it helps and has no repeats."""
     if pa.types.is_dictionary(column.type) and not (name in FEW_VALUES and _is_proper(column.dictionary)):
         column = column.dictionary_decode()
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
@@ -274,31 +277,31 @@ def _units(units: tuple[float, ...]) -> Floats:
     return np.array(units)
 
 
-def _identifiers(column: Column, findings: Findings) -> pa.Array | StringColumn:
-    """Read transaction_ids; as `StringColumn` where all are there and none is there twice."""
+def _read_identifiers(column: Column, errors: ErrorCollector) -> pa.Array | StringColumn:
+    """Read transaction_ids; as a `StringColumn` where no row lacks one and all are different."""
     texts = string_column(column)
     numbered = None if texts is None else texts.numbered()
     if texts is not None and numbered is not None and len(numbered[1]) == len(texts):
         return texts
-    return read_identifiers(column, c.TRANSACTION_ID, findings, required=False)
+    return read_identifiers(column, c.TRANSACTION_ID, errors, required=False)
 
 
-def _numbered(column: Column, findings: Findings) -> tuple[pa.Array, Integers]:
+def _number_customers(column: Column, errors: ErrorCollector) -> tuple[pa.Array, Integers]:
     """Number the customers in order of first appearance; give their identifiers, and the number of each row."""
     texts = string_column(column)
     numbered = None if texts is None else texts.numbered()
     if texts is not None and numbered is not None:
         return texts.take(numbered[1]), numbered[0]
-    return _customers(read_identifiers(column, c.USER_ID, findings))
+    return _customers(read_identifiers(column, c.USER_ID, errors))
 
 
 def _customers(user_ids: pa.Array) -> tuple[pa.Array, Integers]:
     """Number the customers of a dictionary, or of a column that lacks some."""
     encoded = user_ids if isinstance(user_ids, pa.DictionaryArray) else user_ids.dictionary_encode()
     codes = np.asarray(encoded.indices.fill_null(0).to_numpy(zero_copy_only=False))
-    if not len(encoded.dictionary):  # no row, or none with an identifier, which was noted
+    if not len(encoded.dictionary):  # no rows, or none with an identifier, which is an error already
         return pa.array([], pa.string()), np.zeros(len(codes), dtype=np.int64)
-    if encoded is not user_ids and not encoded.indices.null_count:  # just numbered, in order of first appearance
+    if encoded is not user_ids and not encoded.indices.null_count:  # numbered just now, in order of first appearance
         return encoded.dictionary.cast(pa.string()), codes.astype(np.int64)
     begins = np.concatenate([[True], codes[1:] != codes[:-1]])
     of_runs = codes[begins]

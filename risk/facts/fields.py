@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import LayoutError
-from fivefold.features.reading.columns import Findings, read_times
+from fivefold.features.reading.columns import ErrorCollector, read_times
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.countries import COUNTRIES, described
 from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of
@@ -98,10 +98,10 @@ def read_moments(column: pl.Series) -> pl.Series:
         return column.to_frame().select(whole_microseconds(pl.first(), column.dtype)).to_series()
     if column.dtype != pl.String:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
-    findings = Findings()
-    times = read_times(column.to_arrow(compat_level=pl.CompatLevel.oldest()), column.name, findings)
+    errors = ErrorCollector()
+    times = read_times(column.to_arrow(compat_level=pl.CompatLevel.oldest()), column.name, errors)
     read = pl.Series(column.name, times, dtype=pl.Int64)
-    return read.set(pl.Series(findings.noted(len(column))), None) if findings.count else read
+    return read.set(pl.Series(errors.rows_with_any_error(len(column))), None) if errors.count else read
 
 
 def whole_microseconds(moment: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -6,14 +6,14 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from fivefold.features.reading.columns import Findings, read_identifiers, read_words
+from fivefold.features.reading.columns import ErrorCollector, read_identifiers, read_words
 from tests.features.reading.test_columns import problems_of
 
 
 def words(column: pa.Array, **options: object) -> tuple[list[int], list[str]]:
-    findings = Findings()
-    found = read_words(column, "word", findings, {"YES": 4, "NO": 7}, **options)
-    return found.tolist(), [f"{problem.row} {problem.problem}" for problem in problems_of(findings)]
+    errors = ErrorCollector()
+    found = read_words(column, "word", errors, {"YES": 4, "NO": 7}, **options)
+    return found.tolist(), [f"{problem.row} {problem.problem}" for problem in problems_of(errors)]
 
 
 @pytest.mark.parametrize("make", [lambda column: column, lambda column: column.dictionary_encode()])
@@ -38,9 +38,9 @@ def test_words_that_are_not_there_at_all() -> None:
 
 
 def identifiers(column: pa.Array, *, required: bool = True) -> tuple[list[str | None], list[str]]:
-    findings = Findings()
-    found = read_identifiers(column, "user_id", findings, required=required)
-    return found.to_pylist(), [f"{problem.row} {problem.problem}" for problem in problems_of(findings)]
+    errors = ErrorCollector()
+    found = read_identifiers(column, "user_id", errors, required=required)
+    return found.to_pylist(), [f"{problem.row} {problem.problem}" for problem in problems_of(errors)]
 
 
 def test_identifiers_are_text_or_whole_numbers_in_a_column_of_that_type() -> None:

@@ -221,7 +221,7 @@ def test_rows_are_not_changed_and_nothing_of_them_is_shared(model: ValueModel) -
 
 
 def _created_in_time(rows: list[Row]) -> None:
-    """Make every account at least as old as its first transaction, as the doorway asks."""
+    """Make every account at least as old as its first transaction, as validation requires."""
     for taken in rows:
         first = min(one["transaction_date"] for one in rows if one["user_id"] == taken["user_id"])
         taken["user_created"] = min(taken["user_created"], first)

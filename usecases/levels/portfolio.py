@@ -15,7 +15,7 @@ from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue
-from fivefold.features.reading.validate import Doorway
+from fivefold.features.reading.validate import TransactionReader
 from fivefold.risk.engine.dependencies import inputs_of_ruleset, signals_of_ruleset
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
@@ -210,7 +210,9 @@ def histories_of(transactions: pl.DataFrame, rates: RateTable, absent: tuple[str
         pl.col("category").alias(c.CATEGORY),
         pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
     )
-    return Doorway(rates, absent=absent, nullable=True).histories(table.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return TransactionReader(rates, absent=absent, nullable=True).histories(
+        table.to_arrow(compat_level=pl.CompatLevel.oldest())
+    )
 
 
 def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from fivefold.features import schema as c
 from fivefold.features.reading.columns import (
     ALLOWED_NUMBER,
     ALLOWED_TEXT,
-    Findings,
+    ErrorCollector,
     Mask,
     read_identifiers,
     read_numbers,
@@ -96,8 +96,8 @@ def _owner_among(names: Sequence[str]) -> str:
     return owner
 
 
-class _FindingsOfGiven(Findings):
-    """Findings that leave out rows which say nothing: what is wrong is with what stands in for them."""
+class _FindingsOfGiven(ErrorCollector):
+    """Collects errors, but none of rows that lack the value: only a value that replaces it would be wrong."""
 
     absent: Any = None
 

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.features.reading.columns import Findings, read_numbers, read_times, short_text
+from fivefold.features.reading.columns import ErrorCollector, read_numbers, read_times, short_text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = "2024-06-30T12:00:00"
 NOON_US = 1_719_748_800_000_000
 
 
-def problems_of(findings: Findings) -> tuple[Problem, ...]:
+def problems_of(errors: ErrorCollector) -> tuple[Problem, ...]:
     try:
-        findings.raise_if_any()
+        errors.raise_if_any()
     except DataNotValid as error:
         return error.problems
     return ()
@@ -28,17 +28,17 @@ def problems_of(findings: Findings) -> tuple[Problem, ...]:
 
 def times(column: pa.Array) -> tuple[list[int], list[int]]:
     """Read moments; give them, and the rows that are wrong."""
-    findings = Findings()
-    values = read_times(column, "transaction_date", findings)
+    errors = ErrorCollector()
+    values = read_times(column, "transaction_date", errors)
     assert values.dtype == np.int64
-    return values.tolist(), [problem.row for problem in problems_of(findings)]
+    return values.tolist(), [problem.row for problem in problems_of(errors)]
 
 
 def numbers(column: pa.Array, *, text: bool = False) -> tuple[list[float], list[int]]:
-    findings = Findings()
-    values = read_numbers(column, "user_balance", findings, text=text)
+    errors = ErrorCollector()
+    values = read_numbers(column, "user_balance", errors, text=text)
     assert values.dtype == np.float64
-    return values.tolist(), [problem.row for problem in problems_of(findings)]
+    return values.tolist(), [problem.row for problem in problems_of(errors)]
 
 
 def microseconds(moment: datetime) -> int:
@@ -230,12 +230,12 @@ def test_a_missing_number_is_wrong(kind: pa.DataType) -> None:
 
 
 def test_findings_list_the_first_hundred_rows_and_count_all() -> None:
-    findings = Findings(first_row=1000)
-    findings.add(np.arange(500) % 2 == 1, "b", lambda row: f"is {row}", "even")
-    findings.add(np.arange(500) >= 0, "a", lambda row: f"is {row}", "nothing")
+    errors = ErrorCollector(first_row=1000)
+    errors.add(np.arange(500) % 2 == 1, "b", lambda row: f"is {row}", "even")
+    errors.add(np.arange(500) >= 0, "a", lambda row: f"is {row}", "nothing")
     with pytest.raises(DataNotValid) as caught:
-        findings.raise_if_any("file.csv")
-    assert caught.value.count == findings.count == 750
+        errors.raise_if_any("file.csv")
+    assert caught.value.count == errors.count == 750
     listed = [(problem.row, problem.field) for problem in caught.value.problems]
     assert len(listed) == 100
     assert listed[:5] == [(1000, "a"), (1001, "b"), (1001, "a"), (1002, "a"), (1003, "b")]
@@ -243,14 +243,14 @@ def test_findings_list_the_first_hundred_rows_and_count_all() -> None:
 
 
 def test_findings_hold_one_problem_for_a_field_of_a_row() -> None:
-    findings = Findings()
-    findings.add(np.array([True, False]), "a", lambda _: "is missing", "text")
-    findings.add(np.array([True, True]), "a", lambda _: "is empty", "text")
-    assert [str(problem) for problem in problems_of(findings)] == [
+    errors = ErrorCollector()
+    errors.add(np.array([True, False]), "a", lambda _: "is missing", "text")
+    errors.add(np.array([True, True]), "a", lambda _: "is empty", "text")
+    assert [str(problem) for problem in problems_of(errors)] == [
         "row 0: a is missing; allowed: text",
         "row 1: a is empty; allowed: text",
     ]
-    assert findings.noted(2).tolist() == [True, True]
+    assert errors.rows_with_any_error(2).tolist() == [True, True]
 
 
 @given(st.text(max_size=200) | st.lists(st.integers()) | st.floats() | st.binary())

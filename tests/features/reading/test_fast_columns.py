@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fivefold.features.reading import columns as values
-from fivefold.features.reading.columns import Findings, read_numbers, read_times, read_words
+from fivefold.features.reading.columns import ErrorCollector, read_numbers, read_times, read_words
 from fivefold.features.reading.fast_columns import (
     CodedWords,
     StringColumn,
@@ -98,14 +98,14 @@ def texts(of: list[str | None]) -> StringColumn:
     return StringColumn(np.frombuffer(b"".join(spelled) or b" ", np.uint8), np.where(missing, -1, begins), ends)
 
 
-def slowly(read: Callable[[Findings], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> np.ndarray | None:
+def slowly(read: Callable[[ErrorCollector], np.ndarray], monkeypatch: pytest.MonkeyPatch) -> np.ndarray | None:
     """What a reader says without the quick look; None where it notes anything."""
-    findings = Findings()
+    errors = ErrorCollector()
     with monkeypatch.context() as patch:
         for name in ("read_plain_times", "read_plain_words", "read_plain_numbers"):
             patch.setattr(values, name, lambda *_, **__: None)
-        found = read(findings)
-    return None if findings.count else found
+        found = read(errors)
+    return None if errors.count else found
 
 
 def agree(quick: np.ndarray | None, slow: np.ndarray | None) -> None:
@@ -120,7 +120,7 @@ def agree(quick: np.ndarray | None, slow: np.ndarray | None) -> None:
 def test_times_mean_what_the_slow_reader_says(times: list[str | None]) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         column = pa.array(times, pa.string())
-        slow = slowly(lambda findings: read_times(column, "time", findings), monkeypatch)
+        slow = slowly(lambda errors: read_times(column, "time", errors), monkeypatch)
         for form in (column, texts(times), column.cast(pa.large_string())):
             agree(read_plain_times(form, EARLIEST, LATEST), slow)
 
@@ -149,7 +149,7 @@ def test_words_mean_what_the_slow_reader_says(of: list[str | None], any_case: bo
     with pytest.MonkeyPatch.context() as monkeypatch:
         column = pa.array(of, pa.string())
         options: dict[str, Any] = {"any_case": any_case, "absent": absent}
-        slow = slowly(lambda findings: read_words(column, "word", findings, STATES, **options), monkeypatch)
+        slow = slowly(lambda errors: read_words(column, "word", errors, STATES, **options), monkeypatch)
         for form in (column, texts(of)):
             agree(read_plain_words(form, CodedWords(STATES), **options), slow)
 
@@ -163,7 +163,7 @@ def test_words_of_any_case_are_plain() -> None:
 def test_numbers_mean_what_the_slow_reader_says(numbers: list[float]) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         column = pa.array(numbers, pa.float64())
-        slow = slowly(lambda findings: read_numbers(column, "number", findings, text=False), monkeypatch)
+        slow = slowly(lambda errors: read_numbers(column, "number", errors, text=False), monkeypatch)
         for form in (column, np.array(numbers, dtype=np.float64)):
             quick = read_plain_numbers(form, LARGEST_MAGNITUDE)
             agree(quick, slow)

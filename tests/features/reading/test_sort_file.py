@@ -104,7 +104,7 @@ def test_nothing_to_sort_says_so(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet"]
 
 
-def test_rows_without_a_customer_are_kept_for_the_doorway_to_name(tmp_path: Path) -> None:
+def test_rows_without_a_customer_are_kept_for_validation_to_name(tmp_path: Path) -> None:
     pq.write_table(arrow([row(user_id=None), row(), row(user_id=None)]), tmp_path / "a.parquet")
     assert sort_by_customer(tmp_path / "a.parquet", tmp_path / "b.parquet") == 3
     assert pq.read_metadata(tmp_path / "b.parquet").num_rows == 3

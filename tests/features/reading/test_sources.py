@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import DataNotValid, LayoutError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, concatenate
-from fivefold.features.reading import sources
-from fivefold.features.reading import validate as doorway
+from fivefold.features.reading import sources, validate
 from fivefold.features.reading.sources import read_histories, stream_histories
 from tests.features.equality import same
 from tests.features.reading.test_tables import arrow, as_csv, grouped, written
@@ -151,7 +150,7 @@ def test_a_file_in_german_is_two_lines_however_long_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     """Every number and every date cannot be read; few of them are kept by name, all of them are counted."""
-    for module in (sources, doorway):
+    for module in (sources, validate):
         monkeypatch.setattr(module, "MOST_NAMED_IN_FILES", 20)
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 7)
     rows = [

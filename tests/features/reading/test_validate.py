@@ -1,4 +1,4 @@
-"""The one doorway: whatever is wrong is named, all of it, and nothing is dropped."""
+"""Validation: every problem is named, and no row is dropped."""
 
 import random
 from datetime import date, datetime
@@ -17,7 +17,7 @@ from fivefold.domain.errors import DataNotValid, LayoutError, Problem
 from fivefold.domain.money import Rate, RateTable, base_only
 from fivefold.features import schema as c
 from fivefold.features.reading.sources import read_histories
-from fivefold.features.reading.validate import Doorway
+from fivefold.features.reading.validate import TransactionReader
 from tests.features.equality import same
 from tests.features.events import history_of, microseconds
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
@@ -214,7 +214,7 @@ def test_no_row_is_dropped(ledger: list[Row], chance: random.Random) -> None:
 def test_rows_are_numbered_from_where_the_caller_says() -> None:
     table = pa.Table.from_pylist([row(), row(user_category="APP")])
     with pytest.raises(DataNotValid, match="row 1002: user_category is 'APP'") as caught:
-        Doorway(RATES, source="part.parquet").histories(table, first_row=1000)
+        TransactionReader(RATES, source="part.parquet").histories(table, first_row=1000)
     assert caught.value.source == "part.parquet"
     assert "1 problem in part.parquet (rows count from 1)" in str(caught.value)
 
@@ -233,7 +233,7 @@ def test_nothing_in_a_dictionary_is_a_missing_value() -> None:
     assert refused(table).problems == (Problem(1, "user_id", "is missing", "text that is not empty"),)
 
 
-def refused_at(door: Doorway, *rows: Row) -> list[tuple[int, str, str]]:
+def refused_at(door: TransactionReader, *rows: Row) -> list[tuple[int, str, str]]:
     try:
         door.histories(pa.Table.from_pylist(list(rows)))
     except DataNotValid as error:
@@ -242,7 +242,7 @@ def refused_at(door: Doorway, *rows: Row) -> list[tuple[int, str, str]]:
 
 
 def test_a_time_after_the_latest_is_refused_where_there_is_one() -> None:
-    latest = Doorway(RATES, latest=microseconds("2024-06-30"))
+    latest = TransactionReader(RATES, latest=microseconds("2024-06-30"))
     now, later = row(transaction_date="2024-06-30"), row(transaction_date="2024-06-30T00:00:00.000001")
     assert refused_at(latest, now, later, row(transaction_date="2024-06-30T02:00+02:00")) == [
         (1, c.DATE, "is in the future")
@@ -250,23 +250,23 @@ def test_a_time_after_the_latest_is_refused_where_there_is_one() -> None:
     assert refused_at(latest, row(user_created="2024-07-01", transaction_date="2024-06-30")) == [
         (0, c.CREATED, "is in the future")
     ]
-    assert refused_at(Doorway(RATES), row(transaction_date="9999-12-31", user_created="9999-12-31")) == []
+    assert refused_at(TransactionReader(RATES), row(transaction_date="9999-12-31", user_created="9999-12-31")) == []
 
 
 def test_an_account_made_after_its_first_transaction_is_refused_where_that_is_checked() -> None:
-    door = Doorway(RATES, created_slack_us=DAY_US)
+    door = TransactionReader(RATES, created_slack_us=DAY_US)
     first, later = row(transaction_date="2024-01-10"), row(transaction_date="2024-03-01", user_created="2024-01-11")
     after = row(transaction_date="2024-03-01", user_created="2024-01-11T00:00:00.000001")
     other = row(user_id="bob", transaction_date="2024-03-01", user_created="2024-03-02")
     assert refused_at(door, later, first, other) == []
     assert refused_at(door, after, first, other) == [(0, c.CREATED, "is after the user's first transaction")]
-    assert refused_at(Doorway(RATES), after, first) == []
+    assert refused_at(TransactionReader(RATES), after, first) == []
     assert door.histories(pa.Table.from_pylist([first]).slice(0, 0)).rows == 0
 
 
 @pytest.mark.parametrize("bad", [{"transaction_date": "soon"}, {"user_id": None}, {"user_id": ""}])
 def test_a_row_whose_time_or_customer_is_unknown_makes_no_account_late(bad: Row) -> None:
-    door = Doorway(RATES, created_slack_us=0)
+    door = TransactionReader(RATES, created_slack_us=0)
     unknown = row(transaction_date="1999-01-01", user_created="1999-01-01") | bad
     assert [field for _, field, _ in refused_at(door, row(), unknown, row(user_id="bob"))] == [*bad]
     assert [field for _, field, _ in refused_at(door, row(user_created="1999-01-01"), row() | bad)] == [*bad]

@@ -35,7 +35,7 @@ def read(body: bytes) -> list[Row] | None:
 
 
 def plain(value: object) -> str:
-    """Write a value with its type; the doorway knows one zero."""
+    """Write a value with its type; the reader turns -0.0 into 0.0."""
     return repr(value + 0.0 if isinstance(value, float) else value)
 
 

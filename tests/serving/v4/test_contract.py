@@ -119,13 +119,13 @@ def test_a_number_must_be_a_number(field: str, value: Any) -> None:
         ("-Infinity", -inf),
     ],
 )
-def test_any_number_can_be_read_and_the_doorway_decides(field: str, literal: str, number: float) -> None:
+def test_any_number_can_be_read_and_validation_decides(field: str, literal: str, number: float) -> None:
     (row,) = read(with_literal(field, literal))
     assert row[field] == number
     assert type(row[field]) is float
 
 
-def test_nan_can_be_read_and_the_doorway_decides() -> None:
+def test_nan_can_be_read_and_validation_decides() -> None:
     assert isnan(read(with_literal("user_balance", "NaN"))[0]["user_balance"])
 
 
