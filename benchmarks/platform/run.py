@@ -22,9 +22,9 @@ from benchmarks.platform import data
 from benchmarks.platform.lag import measure_lag
 from benchmarks.platform.page import page
 from fivefold.domain.clock import now_microseconds
+from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
-from fivefold.risk.language.reading import read_ruleset
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.portfolio import read_portfolio
 from fivefold.usecases.levels.read import view_profile
@@ -206,17 +206,17 @@ def _highest(engine: Engine) -> dict[str, int]:
 
 def _floor(engine: Engine, actor: Actor, customers: int, before: dict[str, int]) -> dict[str, Taken]:
     """Time the three things that a backfill cannot do without, on the same entities and the same rows."""
-    ruleset = read_ruleset(data.RULESET)
+    analysed = analyse_text(data.RULESET)
     ids = list(range(1, customers + 1))
     now = now_microseconds()
     found: list[Any] = []
     with Session(engine) as session:
         kind = session.execute(text("SELECT id FROM entity_types")).scalar_one()
         portfolios = [
-            read_portfolio(session, actor.organisation_id, kind, ids[begin : begin + BATCH], [ruleset], now)
+            read_portfolio(session, actor.organisation_id, kind, ids[begin : begin + BATCH], [analysed], now)
             for begin in range(0, customers, BATCH)
         ]
-    assessed = clocked(lambda: found.extend(assess(ruleset, portfolio, now) for portfolio in portfolios))
+    assessed = clocked(lambda: found.extend(assess(analysed, portfolio, now) for portfolio in portfolios))
     explained = clocked(lambda: [[as_json_text(explanation) for explanation in explain_all(one)] for one in found])
     clocks, processors = zip(*(_copy_of(engine, table, before) for table in STORED), strict=True)
     return {"engine": assessed, "breakdown": explained, "copy": (sum(clocks), sum(processors))}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.language.inputs import FieldInput, key_of
@@ -70,7 +71,7 @@ def as_inputs(frame: pl.DataFrame) -> pl.DataFrame:
 
 def compiled() -> Program:
     """Compile the ruleset."""
-    return compile_ruleset(ruleset(), {}, "EUR")
+    return compile_ruleset(AnalysedRuleset(ruleset()), {}, "EUR")
 
 
 def by_hand() -> tuple[list[pl.Expr], list[pl.Expr], pl.Expr]:

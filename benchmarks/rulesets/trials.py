@@ -13,6 +13,7 @@ from tqdm import tqdm
 from benchmarks.rulesets.data import Trial, part_of
 from benchmarks.rulesets.tuning import only, tune, without
 from fivefold.features.histories import Floats
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments, assess_inputs
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
@@ -70,18 +71,18 @@ class Trials:
         self.trial = trial
         self.first_seed = first_seed
         self.shape = read_ruleset(trial.ruleset.read_text(encoding="utf-8"))
-        refuse_leaks(self.shape, trial.banned)
+        refuse_leaks(AnalysedRuleset(self.shape), trial.banned)
         self.judged = halves(trial.confirmed, splits, first_seed)
 
     @cached_property
     def tuning(self) -> Assessments:
         """Everyone as of the moment of tuning, by the ruleset as it is written."""
-        return assess(self.shape, self.trial.tuning, self.trial.tuning_as_of)
+        return assess(AnalysedRuleset(self.shape), self.trial.tuning, self.trial.tuning_as_of)
 
     @cached_property
     def judging(self) -> Assessments:
         """Everyone as of the moment of judging."""
-        return assess(self.shape, self.trial.judging, self.trial.judging_as_of)
+        return assess(AnalysedRuleset(self.shape), self.trial.judging, self.trial.judging_as_of)
 
     @cached_property
     def alone(self) -> Floats:
@@ -129,7 +130,11 @@ class Trials:
 
     def split(self, judged: Marks, ruleset: Ruleset, resamples: int) -> Split:
         """Judge one split."""
-        found = assess(ruleset, part_of(self.trial.judging, judged), self.trial.judging_as_of.filter(pl.Series(judged)))
+        found = assess(
+            AnalysedRuleset(ruleset),
+            part_of(self.trial.judging, judged),
+            self.trial.judging_as_of.filter(pl.Series(judged)),
+        )
         options = Options(banned=self.trial.banned, undated_are_later=True, resamples=resamples)
         labels = self.trial.labels().filter(pl.Series(judged))
         total = found.outcomes[TOTAL].to_numpy()
@@ -144,7 +149,8 @@ class Trials:
             (self.trial.judging, self.trial.judging_as_of),
         )
         before, after = (
-            assess(ruleset, part_of(known, judged), as_of.filter(pl.Series(judged))) for known, as_of in sides
+            assess(AnalysedRuleset(ruleset), part_of(known, judged), as_of.filter(pl.Series(judged)))
+            for known, as_of in sides
         )
         return stability(before, after)
 
@@ -166,5 +172,5 @@ def key_of_rule(ruleset: Ruleset, rule: str) -> str:
 
 def reassessed(found: Assessments, ruleset: Ruleset) -> Assessments:
     """Assess the same inputs by another ruleset that reads no others."""
-    program = compile_ruleset(ruleset, {}, found.base)
+    program = compile_ruleset(AnalysedRuleset(ruleset), {}, found.base)
     return Assessments(program, found.inputs, assess_inputs(program, found.inputs), found.versions, found.base)

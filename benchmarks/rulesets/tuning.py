@@ -19,6 +19,7 @@ import polars as pl
 from scipy import optimize
 
 from fivefold.features.histories import Floats
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import Assessments, assess_inputs
 from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
@@ -168,7 +169,7 @@ def _is_for(step: _Step, rule: CompiledRule, slot: int) -> bool:
 
 def _with_thresholds(ruleset: Ruleset, found: Assessments, held: Marks) -> Ruleset:
     """Cut the totals of those held so that the shares of levels are near the guide's middles."""
-    program = compile_ruleset(ruleset, {}, found.base)
+    program = compile_ruleset(AnalysedRuleset(ruleset), {}, found.base)
     total = assess_inputs(program, found.inputs)[TOTAL].to_numpy()[held] / POINT_UNITS
     cuts: list[Decimal] = []
     for above in (1 - LOW, 1 - LOW - MEDIUM, 1 - LOW - MEDIUM - HIGH):

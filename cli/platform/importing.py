@@ -64,7 +64,6 @@ def setup(
 ) -> None:
     """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
     from fivefold.cli.portfolio.bundled import lists_with  # noqa: PLC0415 (imports the engine)
-    from fivefold.risk.engine.dependencies import lists_of_ruleset  # noqa: PLC0415 (as above)
     from fivefold.risk.language.canonical import canonical_json  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
@@ -72,8 +71,8 @@ def setup(
     from fivefold.usecases.accounts.settings import SettingsGiven, choose_levels  # noqa: PLC0415 (as above)
     from fivefold.usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
 
-    ruleset = load_ruleset(path)
-    names, known = lists_of_ruleset(ruleset), lists_with(lists)
+    analysed = load_ruleset(path)
+    ruleset, names, known = analysed.ruleset, analysed.lists, lists_with(lists)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"{path} reads the list {unknown[0]}, which nobody has; give a folder that has it by --lists")

@@ -22,6 +22,7 @@ from fivefold.domain.rate_files import read_rates
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, Portfolio, error_of
@@ -29,7 +30,6 @@ from fivefold.risk.facts.reading import refuse_link
 from fivefold.risk.facts.records import KNOWN_AT
 from fivefold.risk.facts.transactions import CONTRADICTS
 from fivefold.risk.language.fields import FieldType
-from fivefold.risk.language.ruleset import Ruleset
 
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
 SHOWN = 5
@@ -181,7 +181,7 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def read_entities(path: Path, *rulesets: Ruleset, rename: Rename = _as_it_is) -> pl.DataFrame:
+def read_entities(path: Path, *rulesets: AnalysedRuleset, rename: Rename = _as_it_is) -> pl.DataFrame:
     """Read entities; in JSON a value may be of any type, and one of a wrong type fails its own entity alone.
 
     A field is of the type that the first of the *rulesets* declares.
@@ -201,7 +201,7 @@ def read_entities(path: Path, *rulesets: Ruleset, rename: Rename = _as_it_is) ->
     rows = [read[number] for number in _with_names([row[ENTITY] for row in read], path)]
     there = {name for row in rows for name in row}
     dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in there else {}
-    declared = {name: form for ruleset in reversed(rulesets) for name, form in ruleset.fields.items()}
+    declared = {name: form for each in reversed(rulesets) for name, form in each.ruleset.fields.items()}
     fields = {name: form for name, form in declared.items() if name in there}
     entities = entities_from_rows(rows, {**fields, **dated})
     return _with_errors(pl.concat([entities, unread.drop_nulls(ENTITY)], how="diagonal"))
@@ -280,7 +280,7 @@ def without_repeats(transactions: pl.DataFrame) -> pl.DataFrame:
 
 def read_portfolio(
     files: PortfolioFiles,
-    rulesets: Sequence[Ruleset],
+    rulesets: Sequence[AnalysedRuleset],
     lists: Mapping[str, NamedList],
     as_of: int,
     model: str | None,

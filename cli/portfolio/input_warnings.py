@@ -9,16 +9,15 @@ import polars as pl
 
 from fivefold.cli.portfolio.files import PortfolioFiles
 from fivefold.cli.terminal import warn
-from fivefold.risk.engine.dependencies import inputs_of_ruleset
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.language.inputs import ScreeningInput, TagInput
-from fivefold.risk.language.ruleset import Ruleset
 
 _LINKED = ("transactions", "cases", "alerts", "tags", "screenings")
 _WORDS: dict[Any, str] = {TagInput: "tag", ScreeningInput: "screening"}
 
 
-def warn_of_doubts(files: PortfolioFiles, portfolio: Portfolio, *rulesets: Ruleset) -> None:
+def warn_of_doubts(files: PortfolioFiles, portfolio: Portfolio, *rulesets: AnalysedRuleset) -> None:
     """Warn of everything that makes a file say nothing, where it was probably meant to say something."""
     paths = {field.name: getattr(files, field.name) for field in fields(files)}
     for part in _LINKED:
@@ -53,9 +52,10 @@ SHOWN = 5
 """How many identifiers a warning names."""
 
 
-def _words_apart(portfolio: Portfolio, ruleset: Ruleset) -> Iterator[str]:
+def _words_apart(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[str]:
     """Tell of tags and screenings that the files have in other letters than the ruleset."""
-    for made in inputs_of_ruleset(ruleset):
+    name = analysed.ruleset.name
+    for made in analysed.inputs:
         column = _WORDS.get(type(made))
         frame = None if column is None else getattr(portfolio, f"{column}s")
         if column is not None and frame is not None and column in frame.columns:
@@ -63,7 +63,7 @@ def _words_apart(portfolio: Portfolio, ruleset: Ruleset) -> Iterator[str]:
             there = frame[column].cast(pl.String).unique().drop_nulls().sort()
             for word in there.filter(there != asked):
                 if _plain(word) == _plain(asked):
-                    yield f"there are {column}s called {word!r}; ruleset {ruleset.name} asks for {asked!r} alone"
+                    yield f"there are {column}s called {word!r}; ruleset {name} asks for {asked!r} alone"
 
 
 def _plain(word: str) -> str:

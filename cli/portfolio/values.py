@@ -12,11 +12,10 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable
 from fivefold.features.reading.text_files import suffix_of_name
 from fivefold.features.schema import DATE, NULLABLE, USER_ID
-from fivefold.risk.engine.dependencies import simple_inputs_of
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.fields import read_moments
 from fivefold.risk.facts.portfolio import ENTITY, NOT_READ
 from fivefold.risk.language.inputs import IndicatorInput, ValueInput
-from fivefold.risk.language.ruleset import Ruleset
 
 if TYPE_CHECKING:
     from fivefold.features.histories import Histories
@@ -38,7 +37,7 @@ class ValueSide:
         name: of the registered model.
     """
 
-    rulesets: Sequence[Ruleset]
+    rulesets: Sequence[AnalysedRuleset]
     rates: RateTable
     as_of: int
     model: str | None
@@ -49,7 +48,7 @@ class ValueSide:
 
         Nothing is computed of an entity with a row that cannot be read; the reason stands beside it.
         """
-        kinds = {type(made): ruleset.name for ruleset in reversed(self.rulesets) for made in simple_inputs_of(ruleset)}
+        kinds = {type(made): each.ruleset.name for each in reversed(self.rulesets) for made in each.simple_inputs}
         wants_indicators, wants_value = IndicatorInput in kinds, ValueInput in kinds
         if not (wants_indicators or wants_value):
             return None, None

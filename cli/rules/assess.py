@@ -73,19 +73,19 @@ def assess_files(
     breakdowns: Annotated[Path | None, typer.Option("--breakdowns", help="Every breakdown, as JSON lines.")] = None,
 ) -> None:
     """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason."""
-    ruleset = load_ruleset(path)
+    analysed = load_ruleset(path)
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(
         entities, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
     )
-    portfolio = read_portfolio(files, [ruleset], lists_with(lists), at, model, name)
-    warn_of_doubts(files, portfolio, ruleset)
-    levels = ruleset.levels
+    portfolio = read_portfolio(files, [analysed], lists_with(lists), at, model, name)
+    warn_of_doubts(files, portfolio, analysed)
+    levels = analysed.ruleset.levels
     set_by_hand = None if overrides is None else read_overrides(overrides, levels)
     if overrides is not None and set_by_hand is not None:
         warn_of_strangers(overrides, set_by_hand, portfolio.entities)
     found = assess(
-        ruleset,
+        analysed,
         portfolio,
         at,
         None if previous is None else read_standings(previous, levels, at),

@@ -82,7 +82,7 @@ def backtest_files(
     portfolio = read_portfolio(files, [draft, *before], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, draft, *before)
     standing = Standing(
-        None if previous is None else read_standings(previous, draft.levels, at),
+        None if previous is None else read_standings(previous, draft.ruleset.levels, at),
         None if entered is None else _since(entered, at),
     )
     with tqdm(total=None, desc="assessed", file=errors.file, disable=not errors.is_terminal, leave=False) as bar:

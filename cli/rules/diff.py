@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.rules.evidence import JsonOption, write_json
-from fivefold.cli.rules.options import load_ruleset
+from fivefold.cli.rules.options import ruleset_text
 from fivefold.cli.terminal import say
 
 BeforeArgument = Annotated[str, typer.Argument(metavar="A", help="A ruleset's file, or the name of one that ships.")]
@@ -24,8 +24,9 @@ def diff_files(
 ) -> None:
     """Tell everything that changes from A to B: rules, cases, points, floors, thresholds, weights, wording."""
     from fivefold.risk.governance.diff.compare import diff  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.language.reading import read_ruleset  # noqa: PLC0415 (imports Polars)
 
-    found = diff(load_ruleset(before), load_ruleset(after))
+    found = diff(*(read_ruleset(ruleset_text(given), given) for given in (before, after)))
     for line in found.lines():
         say(line)
     if json is not None:

@@ -1,14 +1,15 @@
 """What several `fivefold rules` commands are asked: which ruleset, which lists, which portfolio."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fivefold.cli.portfolio.bundled import shipped_rulesets, shipped_text
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.ruleset import Ruleset
+
+if TYPE_CHECKING:
+    from fivefold.risk.compiler.analysis import AnalysedRuleset
 
 RulesetArgument = Annotated[
     str, typer.Argument(metavar="RULESET", help="A ruleset's file, or the name of one that ships.")
@@ -48,6 +49,8 @@ def ruleset_text(given: str) -> str:
         raise ConfigError(f"{given} is not text in UTF-8") from None
 
 
-def load_ruleset(given: str) -> Ruleset:
+def load_ruleset(given: str) -> "AnalysedRuleset":
     """Read a ruleset; RulesetNotValid names everything that is wrong with it."""
-    return read_ruleset(ruleset_text(given), given)
+    from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars and the indicators)
+
+    return analyse_text(ruleset_text(given), given)

@@ -25,8 +25,8 @@ def run_tests(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every example's arithmetic.")] = False,
 ) -> None:
     """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
-    ruleset = load_ruleset(path)
-    tested = run_examples(ruleset, lists_with(lists), moment(as_of, "--as-of"))
+    analysed = load_ruleset(path)
+    ruleset, tested = analysed.ruleset, run_examples(analysed, lists_with(lists), moment(as_of, "--as-of"))
     for result in tested.results:
         if result.differences or verbose:
             _show(result)

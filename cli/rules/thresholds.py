@@ -60,24 +60,24 @@ def propose_files(
     json: JsonOption = None,
 ) -> None:
     """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force."""
+    from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.governance.thresholds.draft import draft_text  # noqa: PLC0415 (as the first)
     from fivefold.risk.governance.thresholds.propose import propose  # noqa: PLC0415 (as the first)
-    from fivefold.risk.language.reading import read_ruleset  # noqa: PLC0415 (as the first)
 
     if output.exists() and Path(path).exists() and output.samefile(path):
         raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
     text = ruleset_text(path)
-    ruleset = read_ruleset(text, path)
+    analysed = analyse_text(text, path)
     at = moment(as_of, "--as-of")
     files = PortfolioFiles(
         data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
     )
-    portfolio = read_portfolio(files, [ruleset], lists_with(lists), at, model, name)
-    warn_of_doubts(files, portfolio, ruleset)
-    found = assess(ruleset, portfolio, at)
+    portfolio = read_portfolio(files, [analysed], lists_with(lists), at, model, name)
+    warn_of_doubts(files, portfolio, analysed)
+    found = assess(analysed, portfolio, at)
     proposal = propose(found, None if shares is None else _shares(shares))
-    draft = draft_text(text, ruleset, proposal)
+    draft = draft_text(text, analysed.ruleset, proposal)
     with replacing(output) as unfinished:
         unfinished.write_text(draft, encoding="utf-8")
     if json is not None:

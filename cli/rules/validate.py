@@ -30,9 +30,9 @@ from fivefold.domain.errors import ConfigError
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from fivefold.risk.compiler.analysis import AnalysedRuleset
     from fivefold.risk.engine.assessments import Assessments
     from fivefold.risk.facts.portfolio import Portfolio
-    from fivefold.risk.language.ruleset import Ruleset
 
 LEAST_RESAMPLES = 100
 
@@ -106,7 +106,7 @@ def validate_files(
 
 def _assessed(
     files: PortfolioFiles,
-    rulesets: "list[Ruleset]",
+    rulesets: "list[AnalysedRuleset]",
     named: Any,
     at: int,
     before: int | None,
@@ -124,7 +124,7 @@ def _assessed(
     from fivefold.risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.governance.validate.dates import dated_only  # noqa: PLC0415 (as above)
 
-    def read(of: "list[Ruleset]", when: int) -> "tuple[Portfolio, tuple[str, ...]]":
+    def read(of: "list[AnalysedRuleset]", when: int) -> "tuple[Portfolio, tuple[str, ...]]":
         read = read_portfolio(files, of, named, when, model, name)
         entities = read.entities.filter(~read.entities["entity_id"].cast(pl.String).is_in(aside.implode()))
         return dated_only(replace(read, entities=entities), undated_known=known)

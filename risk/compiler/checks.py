@@ -1,18 +1,15 @@
-"""What makes a ruleset unusable, found before anyone is assessed: wrong names, types and structure."""
+"""What no condition can be compiled with: names that are not declared, and tests that do not fit their input."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fivefold.domain.errors import Finding
 from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.suggestions import perhaps
-from fivefold.risk.compiler.diagnostics import Fault, findings
+from fivefold.risk.compiler.diagnostics import Fault
 from fivefold.risk.compiler.literals import literal_faults
-from fivefold.risk.compiler.locations import Place, conditions_of, inputs_at, tests_at, wheres_in, word_at
-from fivefold.risk.compiler.structure import structure_faults
-from fivefold.risk.compiler.value_types import Misnamed, Vocabulary, kind_of_input, vocabulary
+from fivefold.risk.compiler.locations import Place, tests_at, wheres_in, word_at
+from fivefold.risk.compiler.value_types import Misnamed, Vocabulary, kind_of_input
 from fivefold.risk.compiler.values import named
-from fivefold.risk.compiler.weights import weight_faults
 from fivefold.risk.language.base import Part
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.expressions import subject_of
@@ -20,24 +17,13 @@ from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, Kind, OneOf, 
 from fivefold.risk.language.inputs import FieldInput, ValueInput
 from fivefold.risk.language.operators import OPERATOR_KINDS, Operators
 from fivefold.risk.language.policy_inputs import SOURCES_OF_LEVELS, STATUSES, LevelInput, TransactionInput
-from fivefold.risk.language.ruleset import Ruleset
 
 
-def check(ruleset: Ruleset) -> list[Finding]:
-    """Find what makes a ruleset unusable; nothing where it can be compiled and run."""
-    return findings(fatal_faults(ruleset), ruleset)
-
-
-def fatal_faults(ruleset: Ruleset) -> list[Fault]:
-    """Find the same, each with its path."""
-    return [*structure_faults(ruleset), *weight_faults(ruleset), *_type_faults(ruleset)]
-
-
-def _type_faults(ruleset: Ruleset) -> Iterator[Fault]:
-    names = vocabulary(ruleset)
-    for path, made in inputs_at(ruleset):
+def type_faults(inputs: Iterable[tuple[Path, Part]], conditions: Iterable[Place], names: Vocabulary) -> Iterator[Fault]:
+    """Find inputs, each with its path, that name what is not there, and tests that do not fit what they are of."""
+    for path, made in inputs:
         yield from input_faults(path, made, names)
-    for place in conditions_of(ruleset):
+    for place in conditions:
         yield from condition_faults(place, names)
 
 

@@ -1,6 +1,6 @@
 """Where in a ruleset its conditions and inputs stand: each with the path that leads to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,14 +56,14 @@ def conditions_of_policy(policy: Policy) -> Iterator[Place]:
             yield Place(("rules", position, "unless"), rule.unless)
 
 
-def inputs_at(ruleset: Ruleset) -> Iterator[tuple[Path, Part]]:
-    """Give every input, those of rules and of decay and those that tests name."""
+def inputs_at(ruleset: Ruleset, conditions: Iterable[Place]) -> Iterator[tuple[Path, Part]]:
+    """Give every input, those of rules and of decay and those that tests in *conditions* name."""
     for position, rule in enumerate(ruleset.rules):
         if rule.input is not None:
             yield ("rules", position, "input"), rule.input
         if rule.decay is not None and rule.decay.signal is not None:
             yield ("rules", position, "decay", "signal"), rule.decay.signal
-    for place in conditions_of(ruleset):
+    for place in conditions:
         yield from inputs_named(place)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from fivefold.domain.errors import Finding
-from fivefold.risk.compiler.checks import condition_faults, input_faults
+from fivefold.risk.compiler.checks import type_faults
 from fivefold.risk.compiler.diagnostics import Fault, findings
 from fivefold.risk.compiler.locations import conditions_of_policy, inputs_named
 from fivefold.risk.compiler.structure import taken_names, twice
@@ -44,11 +44,9 @@ def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
 
 
 def _type_faults(policy: Policy) -> Iterator[Fault]:
-    names = vocabulary(policy)
-    for place in conditions_of_policy(policy):
-        for path, made in inputs_named(place):
-            yield from input_faults(path, made, names)
-        yield from condition_faults(place, names)
+    places = list(conditions_of_policy(policy))
+    inputs = [at for place in places for at in inputs_named(place)]
+    yield from type_faults(inputs, places, vocabulary(policy))
 
 
 def inputs_of_policy(policy: Policy) -> list[Part]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fivefold.domain.suggestions import perhaps
 from fivefold.risk.compiler.diagnostics import Fault
-from fivefold.risk.compiler.value_types import SOURCES, Misnamed, Vocabulary, kind_of_input, source_of, vocabulary
+from fivefold.risk.compiler.value_types import SOURCES, Misnamed, Vocabulary, kind_of_input, source_of
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
 from fivefold.risk.language.inputs import FieldInput, Window
@@ -28,7 +28,7 @@ TAKEN: dict[str, frozenset[str]] = {
 """Names of fields that have a meaning already."""
 
 
-def structure_faults(ruleset: Ruleset) -> Iterator[Fault]:
+def structure_faults(ruleset: Ruleset, names: Vocabulary) -> Iterator[Fault]:
     """Find what no form can tell by itself."""
     yield from taken_names(ruleset)
     yield from twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
@@ -39,7 +39,6 @@ def structure_faults(ruleset: Ruleset) -> Iterator[Fault]:
         yield from _tiers(ruleset.score, ruleset)
     else:
         yield from _cuts(("score", "weighted", "bands"), ruleset.score.weighted.bands, ruleset)
-    names = vocabulary(ruleset)
     for position, rule in enumerate(ruleset.rules):
         yield from _floors(("rules", position), rule, ruleset)
         yield from _signal(("rules", position), rule, names)

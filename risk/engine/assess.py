@@ -5,25 +5,19 @@ from functools import lru_cache
 
 import polars as pl
 
-from fivefold.domain.errors import LayoutError, RulesetNotValid
-from fivefold.risk.compiler.checks import check
-from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.domain.errors import LayoutError
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
-from fivefold.risk.engine.dependencies import inputs_of_ruleset, lists_of_ruleset, signals_of_ruleset
 from fivefold.risk.engine.held_levels import refuse_levels
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.lists import ListVersion, NamedList, members_at
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.facts.records import known_entities
-from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.ruleset import Ruleset
-
-_PROGRAMS_KEPT = 64
 
 
 def assess(
-    ruleset: Ruleset,
+    analysed: AnalysedRuleset,
     portfolio: Portfolio,
     as_of: int | pl.Series,
     previous: pl.DataFrame | None = None,
@@ -32,7 +26,7 @@ def assess(
     """Assess every entity of a portfolio; one entity is a batch of one.
 
     Args:
-        ruleset: what decides.
+        analysed: the ruleset that decides.
         portfolio: what is known.
         as_of: one moment for all (microseconds), or one for each row of the portfolio's entities.
         previous: `entity_id`, `level` (number), `entered` (microseconds): the rules levels held until now.
@@ -45,7 +39,8 @@ def assess(
             is missing or of another type, an entity has two of them, a level that the ruleset lacks, or one without
             the moment at which it was entered.
     """
-    refuse_faulty(ruleset.canonical)
+    analysed.require_usable()
+    ruleset = analysed.ruleset
     if previous is not None:
         refuse_levels("levels held until now", previous, len(ruleset.levels), "entered", needed=True)
     if overrides is not None:
@@ -55,17 +50,17 @@ def assess(
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]
         raise LayoutError(f"entity {timeless!r} has no moment of assessment; every row needs one")
     portfolio = portfolio.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
-    needs = Needs(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset), vocabulary(ruleset))
-    parts = list(_parts(entities, portfolio.lists, lists_of_ruleset(ruleset)))
+    needs = Needs(analysed.inputs, analysed.signals, analysed.names)
+    parts = list(_parts(entities, portfolio.lists, analysed.lists))
     sources = sources_of(needs, portfolio)
     inputs, outcomes = [], []
     for number, (part, versions) in enumerate(parts):
         members = {name: version.members for name, version in versions.items()}
         inputs.append(resolve(needs, portfolio, sources, members, part))
-        program = program_for(ruleset, versions, portfolio.rates.base)
+        program = program_for(analysed, versions, portfolio.rates.base)
         made = assess_inputs(program, inputs[-1], previous, overrides)
         outcomes.append(made.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
-    program = program_for(ruleset, parts[0][1], portfolio.rates.base)
+    program = program_for(analysed, parts[0][1], portfolio.rates.base)
     versions_used = tuple(versions for _, versions in parts)
     base = portfolio.rates.base
     return Assessments(program, _joined(entities, inputs), _joined(entities, outcomes), versions_used, base)
@@ -96,21 +91,12 @@ def _parts(
             yield part, members_at(lists, needed, cut)
 
 
-def program_for(ruleset: Ruleset, versions: Mapping[str, ListVersion], base: str) -> Program:
-    """Compile a ruleset for some versions of its lists, once."""
+def program_for(analysed: AnalysedRuleset, versions: Mapping[str, ListVersion], base: str) -> Program:
+    """Compile a ruleset for some versions of its lists, once for the same content."""
     members = tuple((name, version.members) for name, version in sorted(versions.items()))
-    return _compiled(ruleset.canonical, members, base)
+    return _compiled(analysed, members, base)
 
 
-@lru_cache(maxsize=_PROGRAMS_KEPT)
-def refuse_faulty(content: str) -> None:
-    """Look for faults, once for the same content; RulesetNotValid names them all."""
-    ruleset = read_ruleset(content)
-    problems = check(ruleset)
-    if problems:
-        raise RulesetNotValid(problems, f"ruleset {ruleset.name}")
-
-
-@lru_cache(maxsize=_PROGRAMS_KEPT)
-def _compiled(content: str, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Program:
-    return compile_ruleset(read_ruleset(content), dict(members), base)
+@lru_cache(maxsize=VERSIONS_KEPT)
+def _compiled(analysed: AnalysedRuleset, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Program:
+    return compile_ruleset(analysed, dict(members), base)

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.policy_checks import check_policy, inputs_of_policy
 from fivefold.risk.compiler.value_types import column_for, vocabulary
@@ -17,12 +18,10 @@ from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.facts.lists import ListVersion
 from fivefold.risk.language.base import Part
 from fivefold.risk.language.inputs import key_of
-from fivefold.risk.language.policy import Policy, PolicyRule, read_policy
+from fivefold.risk.language.policy import Policy, PolicyRule, read_canonical_policy
 
 ACTION, DECIDED = "action", "decided"
 """Columns beside the rules' outcomes: the position of the action, and of the rule that gave it; null for none."""
-
-_PROGRAMS_KEPT = 64
 
 
 class Outcome(IntEnum):
@@ -147,7 +146,7 @@ def policy_program_for(canonical: str, versions: Mapping[str, ListVersion], base
     return _compiled(canonical, members, base)
 
 
-@lru_cache(maxsize=_PROGRAMS_KEPT)
+@lru_cache(maxsize=VERSIONS_KEPT)
 def _compiled(canonical: str, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> PolicyProgram:
     policy = kept_policy(canonical)
     problems = check_policy(policy)
@@ -156,7 +155,7 @@ def _compiled(canonical: str, members: tuple[tuple[str, tuple[str, ...]], ...], 
     return compile_policy(policy, dict(members), base)
 
 
-@lru_cache(maxsize=_PROGRAMS_KEPT)
+@lru_cache(maxsize=VERSIONS_KEPT)
 def kept_policy(canonical: str) -> Policy:
     """Read a policy from its canonical form, once."""
-    return read_policy(canonical)
+    return read_canonical_policy(canonical)

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset, signal_of_rule
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.value_types import column_for, vocabulary
+from fivefold.risk.compiler.value_types import column_for
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.engine.dependencies import inputs_of_ruleset, signal_of_rule
 from fivefold.risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
 from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.rules import CompiledRule, compile_rule
@@ -40,7 +40,7 @@ class Program:
     """A compiled ruleset.
 
     Attributes:
-        ruleset: as it was written.
+        analysed: the ruleset.
         inputs: the column of every input that it reads, by its key.
         signals: the columns of moments from which decay counts, by rule.
         rules: compiled, in their order.
@@ -50,7 +50,7 @@ class Program:
         weights_reads: the columns that the choice of weights reads.
     """
 
-    ruleset: Ruleset
+    analysed: AnalysedRuleset
     inputs: Mapping[str, Column]
     signals: Mapping[str, str]
     rules: tuple[CompiledRule, ...]
@@ -58,6 +58,11 @@ class Program:
     applies: pl.Expr | None
     applies_reads: tuple[str, ...]
     weights_reads: tuple[str, ...]
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """The ruleset that is compiled."""
+        return self.analysed.ruleset
 
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Evaluate every rule for every row.
@@ -184,15 +189,15 @@ def floor_of(rule: CompiledRule) -> pl.Expr:
     return made
 
 
-def compile_ruleset(ruleset: Ruleset, lists: Mapping[str, Sequence[str]], base: str) -> Program:
+def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]], base: str) -> Program:
     """Compile a ruleset that was checked before.
 
     Args:
-        ruleset: what is compiled.
+        analysed: the ruleset.
         lists: the members of every list that it names.
         base: the currency that money is in.
     """
-    names = vocabulary(ruleset)
+    ruleset, names = analysed.ruleset, analysed.names
     inputs: dict[str, Column] = {}
 
     def resolve(made: Part) -> Column:
@@ -203,7 +208,7 @@ def compile_ruleset(ruleset: Ruleset, lists: Mapping[str, Sequence[str]], base: 
 
     signals = {rule.id: key_of(signal_of_rule(rule)) for rule in ruleset.rules if rule.decay is not None}
     rules = []
-    for made in inputs_of_ruleset(ruleset):
+    for made in analysed.inputs:
         resolve(made)
     for rule in ruleset.rules:
         own = None if rule.input is None else resolve(rule.input)
@@ -212,4 +217,4 @@ def compile_ruleset(ruleset: Ruleset, lists: Mapping[str, Sequence[str]], base: 
     applies = None if ruleset.applies_to is None else entity.condition(ruleset.applies_to)
     total = total_of(ruleset, choice.condition)
     moments = {rule: signal_of(key) for rule, key in signals.items()}
-    return Program(ruleset, inputs, moments, tuple(rules), total, applies, tuple(entity.reads), tuple(choice.reads))
+    return Program(analysed, inputs, moments, tuple(rules), total, applies, tuple(entity.reads), tuple(choice.reads))

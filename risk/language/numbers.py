@@ -28,10 +28,10 @@ WEIGHT_UNITS = 10**4
 
 
 def exact(value: Any) -> Decimal:
-    """Read a number exactly as it was written; a float counts as its shortest decimal form.
+    """Read a number exactly, in its one form; a float counts as its shortest decimal form.
 
-    >>> exact(0.1), exact(Decimal("12.50"))
-    (Decimal('0.1'), Decimal('12.50'))
+    >>> exact(0.1), exact(Decimal("12.50")), exact(Decimal("31.0"))
+    (Decimal('0.1'), Decimal('12.5'), Decimal('31'))
 
     Raises:
         ValueError: it is no finite number.
@@ -50,7 +50,7 @@ def exact(value: Any) -> Decimal:
     _, digits, exponent = number.normalize().as_tuple()
     if len(digits) > MOST_DIGITS or int(exponent) < -MOST_DIGITS:
         raise ValueError(f"{shown(value)} has too many digits; at most {MOST_DIGITS}")
-    return number
+    return Decimal(str(plain(number)))
 
 
 def shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from fivefold.risk.language.expressions import TESTS, All, Any_, Not, any_of, te
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.hashed import Hashed
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS, PolicyNumber, PolicyRatio
-from fivefold.risk.language.reading import checked
+from fivefold.risk.language.reading import checked, read_canonical
 
 
 class PolicyAll(All):
@@ -97,6 +97,11 @@ class Policy(Hashed):
 def read_policy(text: str, source: str = "the policy") -> Policy:
     """Read a policy from YAML or JSON; RulesetNotValid, with the lines, names everything that does not fit."""
     return policy_of(Document(text, source), source)
+
+
+def read_canonical_policy(canonical: str, source: str = "the policy") -> Policy:
+    """Read a policy from its canonical form, as `read_policy` does; RulesetNotValid as above."""
+    return read_canonical(Policy, canonical) or read_policy(canonical, source)
 
 
 def policy_of(document: Document, source: str = "the policy") -> Policy:

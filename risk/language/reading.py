@@ -1,6 +1,8 @@
 """From a document to a ruleset, with errors that name the rule, the case and the line."""
 
+import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -25,6 +27,27 @@ def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
     return ruleset_of(Document(text, source), source)
 
 
+def read_canonical_ruleset(canonical: str, source: str = "the ruleset") -> Ruleset:
+    """Read a ruleset from its canonical form: what `read_ruleset` reads from it, in a fraction of the time.
+
+    Raises:
+        RulesetNotValid: everything that does not fit the language.
+    """
+    return read_canonical(Ruleset, canonical) or read_ruleset(canonical, source)
+
+
+def read_canonical(form: type[Made], canonical: str) -> Made | None:
+    """Read a document from its canonical form, which is JSON; None where it is not in the form."""
+    try:
+        return _validated(form, json.loads(canonical, parse_float=Decimal))
+    except ValueError:  # neither JSON nor the form; the reader of documents says what is wrong
+        return None
+
+
+def _validated(form: type[Made], data: Any) -> Made:
+    return form.model_validate(data, by_alias=True, by_name=False, context=WRITTEN)
+
+
 def ruleset_of(document: Document, source: str = "the ruleset") -> Ruleset:
     """Make a ruleset of a document that was read; RulesetNotValid as above."""
     if not isinstance(document.data, dict):
@@ -40,7 +63,7 @@ def checked(form: type[Made], document: Document, source: str) -> Made:
     """
     empty = [] if not isinstance(document.data, dict) else list(_empty(document.data, ()))
     try:
-        made = form.model_validate(document.data, by_alias=True, by_name=False, context=WRITTEN)
+        made = _validated(form, document.data)
     except ValidationError as error:
         raise RulesetNotValid(findings_of(error, document), source) from None
     if empty:

@@ -14,6 +14,7 @@ from benchmarks.rulesets.data import AMLGENTEX_BANNED, RULESETS, Trial, read_tri
 from benchmarks.rulesets.trials import Trials
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.features.schema import DATE, USER_ID
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.risk.governance.validate.labels import refuse_leaks
@@ -68,17 +69,17 @@ def test_transfers_between_customers_alone_are_kept_and_a_first_one_is_told_from
 
 def test_what_gives_the_label_away_is_refused() -> None:
     text = (RULESETS / "amlgentex.yaml").read_text(encoding="utf-8")
-    refuse_leaks(read_ruleset(text), AMLGENTEX_BANNED)
+    refuse_leaks(AnalysedRuleset(read_ruleset(text)), AMLGENTEX_BANNED)
     for banned in ("{count: transactions, over: 180 days}", "{min: user_balance, over: 180 days}"):
         changed = text.replace("input: {max: amount, over: 180 days}", f"input: {banned}")
         changed = changed.replace("met_before: flag}", "met_before: flag, user_balance: number}")
         with pytest.raises(RulesetNotValid, match="is banned from this validation"):
-            refuse_leaks(read_ruleset(changed), AMLGENTEX_BANNED)
+            refuse_leaks(AnalysedRuleset(read_ruleset(changed)), AMLGENTEX_BANNED)
 
 
 @pytest.mark.parametrize("name", ["amlgentex", "berka-loans"])
 def test_the_rulesets_are_lint_clean_but_for_examples(name: str) -> None:
-    found = lint(read_ruleset((RULESETS / f"{name}.yaml").read_text(encoding="utf-8")))
+    found = lint(AnalysedRuleset(read_ruleset((RULESETS / f"{name}.yaml").read_text(encoding="utf-8"))))
     assert [finding.problem for finding in found] == ["has no examples, so nobody sees what it comes to"]
 
 
@@ -105,7 +106,7 @@ def test_tuning_does_not_see_what_comes_later(trial: Trial) -> None:
     early = transactions.join(days, on=USER_ID).filter(pl.col(DATE).cast(pl.Int64) <= pl.col("at")).drop("at")
     assert (len(early) < len(transactions)) == (trial.name == "amlgentex")
     known = replace(trial.tuning, transactions=early)
-    assert_frame_equal(assess(trials.shape, known, trial.tuning_as_of).inputs, trials.tuning.inputs)
+    assert_frame_equal(assess(AnalysedRuleset(trials.shape), known, trial.tuning_as_of).inputs, trials.tuning.inputs)
 
 
 def test_the_first_split_comes_out_again(trial: Trial) -> None:

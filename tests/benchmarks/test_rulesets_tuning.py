@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.rulesets.tuning import only, tune, without, written
 from fivefold.domain.money import base_only
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.portfolio import Portfolio
@@ -57,7 +58,7 @@ def found() -> Assessments:
     columns = {name: random.integers(0, 4, COUNT).astype(float) for name in ("risky", "safe", "noise")}
     columns["risky"][:100] = np.nan
     entities = pl.DataFrame({"entity_id": [str(number) for number in range(COUNT)], **columns})
-    return assess(read_ruleset(TEXT), Portfolio(entities, base_only("EUR", date(2026, 1, 1))), 0)
+    return assess(AnalysedRuleset(read_ruleset(TEXT)), Portfolio(entities, base_only("EUR", date(2026, 1, 1))), 0)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_nothing_is_learnt_from_the_judged(tuned: Ruleset, found: Assessments, h
 
 def test_levels_have_the_shares_that_are_asked_for(tuned: Ruleset, found: Assessments, held: Marks) -> None:
     entities = found.inputs.rename({f'{{"field":"{name}"}}': name for name in ("risky", "safe", "noise")})
-    again = assess(tuned, Portfolio(entities.drop("as_of"), base_only("EUR", date(2026, 1, 1))), 0)
+    again = assess(AnalysedRuleset(tuned), Portfolio(entities.drop("as_of"), base_only("EUR", date(2026, 1, 1))), 0)
     shares = [float((again.outcomes["level"].to_numpy()[held] >= level).mean()) for level in (2, 3, 4)]
     assert shares[0] == pytest.approx(0.35, abs=0.1)
     assert shares[1] == pytest.approx(0.125, abs=0.08)

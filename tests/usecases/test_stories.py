@@ -17,6 +17,7 @@ from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
 from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid
 from fivefold.domain.money import base_only
 from fivefold.domain.paging import Part
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio as PortfolioOfRules
 from fivefold.risk.language.reading import read_ruleset
@@ -286,7 +287,9 @@ class TestOneRow:
         tags = pl.DataFrame({"entity_id": ["a", "b"], "tag": ["watch", "watch"], "from": ["yesterday", "2020-01-01"]})
         fields = {name: [None, None] for name in ("country", "occupation", "income", "opened_on", "pep")}
         entities = pl.DataFrame({"entity_id": ["a", "b"], **fields})
-        found = assess(ruleset, PortfolioOfRules(entities, base_only("EUR", date(2024, 1, 1)), tags=tags), NOW)
+        found = assess(
+            AnalysedRuleset(ruleset), PortfolioOfRules(entities, base_only("EUR", date(2024, 1, 1)), tags=tags), NOW
+        )
         assert found.table()["status"].to_list() == ["failed", "assessed"]
         assert found.table()["level"].to_list()[1] == "high"
 
@@ -304,4 +307,4 @@ class TestOneRow:
         )
         entities = pl.DataFrame({"entity_id": ["a"]})
         portfolio = PortfolioOfRules(entities, base_only("EUR", date(2024, 1, 1)), transactions=rows)
-        assert assess(read_ruleset(document), portfolio, NOW).table()["level"].to_list() == ["low"]
+        assert assess(AnalysedRuleset(read_ruleset(document)), portfolio, NOW).table()["level"].to_list() == ["low"]

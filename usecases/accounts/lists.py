@@ -19,11 +19,10 @@ from fivefold.domain.characters import control_in
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.risk.engine.dependencies import lists_of_ruleset
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.lists import ListVersion, NamedList
 from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.documents.reader import MOST_NODES
-from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.organisation_lock import hold_organisation
 from fivefold.store.audit.chain import digest_of
@@ -185,7 +184,7 @@ def _types_reading(session: Session, organisation_id: int, name: str) -> list[in
     found = {
         type_id
         for type_id, version in all_active_versions(session, organisation_id)
-        if name in lists_of_ruleset(read_ruleset(version.canonical))
+        if name in analyse_canonical(version.canonical).lists
     }
     return sorted(found)
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, FivefoldError, NotThere, StoreError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.rulesets.backtests import (
@@ -127,7 +127,7 @@ def request_backtest(
 def _content(session: Session, family: Family, version: int | None) -> Ruleset:
     if version is None:
         return read_fitting(draft_of(session, family).document, surroundings_of(session, family))
-    return read_ruleset(version_numbered(session, family, version).canonical)
+    return analyse_canonical(version_numbered(session, family, version).canonical).ruleset
 
 
 def _record(session: Session, backtest: Backtest, action: str, actor: str, after: dict[str, str] | None = None) -> None:

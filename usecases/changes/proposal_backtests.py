@@ -9,6 +9,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ActionRefused
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.backtest.compositions import Before, Comparison, Composition, compare, joined
@@ -21,7 +22,7 @@ from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
 from fivefold.usecases.changes.contents import read_content
 from fivefold.usecases.changes.effects import rehearse
 from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
-from fivefold.usecases.levels.assess import held_before, released, ruleset_of
+from fivefold.usecases.levels.assess import held_before, released
 from fivefold.usecases.levels.portfolio import read_portfolio
 from fivefold.usecases.rulesets.deciding import Deciding, Reached
 from fivefold.usecases.rulesets.run_backtest import Progress, parts_of_type, validity
@@ -77,7 +78,7 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
     RulesetNotValid where a ruleset lacks something that it needs.
     """
     before, after = _composition(setting.reached.before), _composition(setting.reached.after)
-    rulesets = list({made.content_hash: made for side in (before, after) for made in side.rulesets.values()}.values())
+    rulesets = list(dict.fromkeys(analysed for side in (before, after) for analysed in side.rulesets.values()))
     found: Comparison | None = None
     counted = _Released()
     of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
@@ -126,7 +127,7 @@ def _going_on(session: Session, ids: Sequence[int], standing: Before, rows: pl.D
 
 
 def _composition(what: Deciding) -> Composition:
-    return Composition({made.family: ruleset_of(made.canonical) for made in what.versions})
+    return Composition({made.family: analyse_canonical(made.canonical) for made in what.versions})
 
 
 def before_of(session: Session, ids: Sequence[int]) -> Before:

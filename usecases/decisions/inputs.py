@@ -17,10 +17,10 @@ from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import short_text
+from fivefold.risk.compiler.analysis import lists_of_policy
 from fivefold.risk.compiler.policy_checks import inputs_of_policy
 from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.engine.dependencies import lists_of_policy
 from fivefold.risk.engine.policy_program import kept_policy
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.lists import ListVersion, members_at
@@ -209,7 +209,7 @@ class _Reads:
     """What a policy reads; `parts` of a portfolio are those that are not made for each decision."""
 
     needs: Needs
-    lists: list[str]
+    lists: tuple[str, ...]
     parts: set[str]
 
 

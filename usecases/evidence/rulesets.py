@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.governance.diff.compare import diff
-from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
 from fivefold.store.rulesets.rulesets import editors_of
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
@@ -74,7 +74,7 @@ def _files_of(
     yield text_file(f"{place}.yaml", version.document)
     before = versions.get((family.name, version.number - 1))
     if before is not None:
-        found = diff(read_ruleset(before.canonical), read_ruleset(version.canonical))
+        found = diff(*(analyse_canonical(each.canonical).ruleset for each in (before, version)))
         numbers = {"before_version": before.number, "after_version": version.number}
         yield json_file(f"{place}-diff.json", {**found.to_dict(), **numbers})
         yield text_file(f"{place}-diff.txt", "".join(f"{line}\n" for line in found.lines()))

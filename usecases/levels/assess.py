@@ -2,20 +2,18 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
 from sqlalchemy.orm import Session
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import DECIDES, deciders
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
 from fivefold.risk.engine.lost_floors import from_text
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import active_versions, families_of_versions
 from fivefold.store.sql import clocks
@@ -103,7 +101,7 @@ def levels_by_rules(
     Those that cannot be assessed in full are left out. None where no active ruleset of the type reads *part*.
     """
     versions = active_versions(session, organisation_id, type_id)
-    rulesets = [ruleset_of(version.canonical) for version in versions]
+    rulesets = [analyse_canonical(version.canonical) for version in versions]
     if not any(part in parts_of(ruleset) for ruleset in rulesets):
         return None
     portfolio = read_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us)
@@ -131,7 +129,7 @@ def _assess_at(
     ids = sorted(reasons)
     overrides = loading.overrides(session, ids)
     versions = active_versions(session, organisation_id, type_id)
-    rulesets = [ruleset_of(version.canonical) for version in versions]
+    rulesets = [analyse_canonical(version.canonical) for version in versions]
     read = {part for ruleset in rulesets for part in parts_of(ruleset)}
     stored = to_come = None
     if valuer is not None or read & {"transactions", "indicators"}:
@@ -169,12 +167,6 @@ def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:
     return frame.filter(pl.col("entity").is_in(list(entities)))
 
 
-@lru_cache(maxsize=64)
-def ruleset_of(canonical: str) -> Ruleset:
-    """Read a committed ruleset, once."""
-    return read_ruleset(canonical)
-
-
 def _decided_before(session: Session, versions: Sequence[RulesetVersion], standing: pl.DataFrame) -> Mapping[str, int]:
     """Tell which of the rulesets decided on each entity before, by the entity's number as text: its place in order."""
     families = families_of_versions(session, standing["version_id"].drop_nulls().unique().to_list())
@@ -184,7 +176,7 @@ def _decided_before(session: Session, versions: Sequence[RulesetVersion], standi
 
 
 def _decided(
-    rulesets: Sequence[Ruleset],
+    rulesets: Sequence[AnalysedRuleset],
     portfolio: Portfolio,
     as_of: int,
     standing: pl.DataFrame,

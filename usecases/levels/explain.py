@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import input_words, value_words
@@ -23,7 +24,6 @@ from fivefold.risk.language.ruleset import Case, Rule, Ruleset
 from fivefold.store.sql.database import reading
 from fivefold.store.tables.levels import AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.assess import ruleset_of
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.actors import Actor
 
@@ -89,7 +89,7 @@ def read_reasons(engine: Engine, actor: Actor, assessment: str) -> Reasons | Non
             return Reasons(shown_line(breakdown["status"], breakdown["line"]), "", ())
         version = session.get_one(RulesetVersion, found.version_id)
         kept = session.get_one(AssessmentInputs, (found.entity_id, found.number)).content
-        return cut(breakdown, ruleset_of(version.canonical), None if kept is None else json.loads(kept))
+        return cut(breakdown, analyse_canonical(version.canonical).ruleset, None if kept is None else json.loads(kept))
 
 
 def cut(breakdown: Mapping[str, Any], ruleset: Ruleset, kept: Mapping[str, Any] | None) -> Reasons:

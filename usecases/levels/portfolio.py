@@ -16,13 +16,12 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading.validate import TransactionReader
-from fivefold.risk.engine.dependencies import inputs_of_ruleset, signals_of_ruleset
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.base import Part
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
-from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.tables.entities import EntityType
@@ -88,7 +87,7 @@ def read_portfolio(
     organisation_id: int,
     type_id: int,
     entity_ids: Sequence[int],
-    rulesets: Sequence[Ruleset],
+    rulesets: Sequence[AnalysedRuleset],
     as_of_us: int,
     *,
     stored: pl.DataFrame | None = None,
@@ -106,7 +105,7 @@ def read_portfolio(
         stored: `transactions_of` them, where those were read already, with all that the rulesets need.
         values: what the value model says now, instead of what it said last.
     """
-    parts = {part for ruleset in rulesets for part in parts_of(ruleset)}
+    parts = {part for analysed in rulesets for part in parts_of(analysed)}
     whose = (organisation_id, type_id, entity_ids)
     return read_parts(session, *whose, parts, as_of_us, stored=stored, values=values)
 
@@ -156,9 +155,9 @@ def read_parts(
     return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {})
 
 
-def parts_of(ruleset: Ruleset) -> set[str]:
+def parts_of(analysed: AnalysedRuleset) -> set[str]:
     """Name the parts of a portfolio that a ruleset reads, beside the entities."""
-    return parts_read(inputs_of_ruleset(ruleset), signals_of_ruleset(ruleset))
+    return parts_read(analysed.inputs, analysed.signals)
 
 
 def parts_read(inputs: Sequence[Part], signals: Sequence[Part] = ()) -> set[str]:

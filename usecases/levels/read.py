@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import HOUR_US, from_microseconds, now_microseconds
 from fivefold.domain.errors import NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import Status
 from fivefold.store.accounts.settings import base_currency_of, levels_of
 from fivefold.store.ingest.entities import entity_named, subject_of
@@ -24,7 +25,6 @@ from fivefold.store.sql.clocks import dated_ahead, latest_us, said_ahead
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.assess import ruleset_of
 from fivefold.usecases.levels.portfolio import parts_of
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.levels.value_scores import Valuer
@@ -240,7 +240,7 @@ def _stale_rates_days(session: Session, standing: Standing) -> int | None:
     if standing.version_id is None:
         return None
     version = session.get_one(RulesetVersion, standing.version_id)
-    if not parts_of(ruleset_of(version.canonical)) & {"transactions", "indicators"}:
+    if not parts_of(analyse_canonical(version.canonical)) & {"transactions", "indicators"}:
         return None
     day = from_microseconds(standing.assessed_us).date()
     base = base_currency_of(session, standing.organisation_id)

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from fivefold.domain.canonical import canonical_json
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments
-from fivefold.risk.engine.dependencies import lists_of_ruleset
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR
 from fivefold.risk.engine.lost_floors import FLOORS_LOST, as_text, from_text
 from fivefold.risk.engine.next_change import NEXT, WHY, Change, next_changes
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels.assessment_queue import Reason
 
 _LETTERS: Mapping[str, Any] = {
@@ -196,7 +195,7 @@ class Moment:
     dated: Mapping[int, int]
 
     def made(
-        self, found: Assessments, version_id: int | None, portfolio: Portfolio, passed: Sequence[Ruleset]
+        self, found: Assessments, version_id: int | None, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]
     ) -> list[Made]:
         """Bring assessments into the form that is stored; *passed* are the rulesets that did not apply before."""
         if not len(found):
@@ -292,9 +291,9 @@ class Moment:
             return made._replace(digest=digest)
         return made._replace(digest=digest, same=True, number=int(before["number"]), source=before["source"])
 
-    def _next_version(self, portfolio: Portfolio, passed: Sequence[Ruleset]) -> int | None:
+    def _next_version(self, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]) -> int | None:
         """Tell when a ruleset that did not apply may: when a list begins that it asks for."""
-        names = {name for ruleset in passed for name in lists_of_ruleset(ruleset)}.intersection(portfolio.lists)
+        names = {name for analysed in passed for name in analysed.lists}.intersection(portfolio.lists)
         begins = (version.since for name in names for version in portfolio.lists[name].versions)
         return min((begin for begin in begins if begin > self.as_of), default=None)
 

@@ -10,17 +10,16 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ActionRefused
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import program_for
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain
 from fivefold.risk.facts.lists import ListVersion
 from fivefold.risk.facts.portfolio import ENTITY
-from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.sql.database import reading
 from fivefold.store.tables.levels import AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.assess import ruleset_of
 from fivefold.usecases.levels.persist import ENGINE
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.levels.records import previous_of, read_inputs
@@ -70,7 +69,7 @@ def replay(engine: Engine, actor: Actor, name: str) -> Replayed:
         ).one()
         inputs, kept = read_inputs(content, found.as_of_us, str(found.entity_id))
         versions = list_versions_used(session, actor.organisation_id, kept["lists"])
-        made = _assessed(ruleset_of(canonical), versions, inputs, kept)
+        made = _assessed(analyse_canonical(canonical), versions, inputs, kept)
         return Replayed(name, made == found.breakdown, found.breakdown, made, found.engine)
 
 
@@ -83,8 +82,10 @@ def list_versions_used(session: Session, organisation_id: int, used: Mapping[str
     }
 
 
-def _assessed(ruleset: Ruleset, versions: dict[str, ListVersion], inputs: pl.DataFrame, kept: dict[str, Any]) -> str:
-    program = program_for(ruleset, versions, kept["base"])
+def _assessed(
+    analysed: AnalysedRuleset, versions: dict[str, ListVersion], inputs: pl.DataFrame, kept: dict[str, Any]
+) -> str:
+    program = program_for(analysed, versions, kept["base"])
     previous = previous_of(kept["previous"], inputs[ENTITY][0])
     override = _override(inputs, kept["override"])
     outcomes = assess_inputs(program, inputs, previous, override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))

@@ -6,13 +6,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.risk.engine.dependencies import lists_of_ruleset
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.lists import NamedList
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.rulesets.rulesets import all_active_versions, families_of
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.lists import named_lists
-from fivefold.usecases.levels.assess import ruleset_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def deciding(session: Session, organisation_id: int) -> dict[int, Deciding]:
 
 
 def _read_by(versions: Sequence[ActiveVersion], lists: Mapping[str, NamedList]) -> dict[str, NamedList]:
-    names = {name for version in versions for name in lists_of_ruleset(ruleset_of(version.canonical))}
+    names = {name for version in versions for name in analyse_canonical(version.canonical).lists}
     return {name: lists[name] for name in sorted(names) if name in lists}
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.governance.diff.compare import Difference, diff
-from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import (
     draft_of,
@@ -127,8 +127,8 @@ def compare_versions(engine: Engine, actor: Actor, family: str, number: int, bef
     """Tell what changed between two versions of a family; NotThere where there is no such family or version."""
     with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)
-        old, new = (read_ruleset(version_numbered(session, found, each).canonical) for each in (before, number))
-    return diff(old, new)
+        texts = [version_numbered(session, found, each).canonical for each in (before, number)]
+    return diff(*(analyse_canonical(text).ruleset for text in texts))
 
 
 def _said(version: RulesetVersion, family: Family) -> dict[str, Any]:

@@ -99,16 +99,17 @@ def surroundings_of_type(session: Session, kind: EntityType) -> Surroundings:
 
 def review(draft: Draft, name: str, around: Surroundings, now_us: int) -> tuple[Review, Ruleset | None]:
     """Look through a draft; give the ruleset too, where it can be read."""
-    ruleset, findings = lint_text(draft.document, around.lists)
+    analysed, findings = lint_text(draft.document, around.lists)
     errors = [finding for finding in findings if finding.fatal]
     warnings = tuple(finding for finding in findings if not finding.fatal)
-    if ruleset is None:
+    if analysed is None:
         return Review(name, draft.revision, None, tuple(errors), warnings, (), "0.0", "0.0", ()), None
+    ruleset = analysed.ruleset
     errors += misfits(ruleset, around)
     tested = None
     if not errors:
         try:
-            tested = run_examples(ruleset, around.lists, now_us)
+            tested = run_examples(analysed, around.lists, now_us)
         except RulesetNotValid as wrong:
             errors += wrong.findings
         except FivefoldError as wrong:  # such as a moment that is none
@@ -191,9 +192,9 @@ def _strange_fields(part: str, declared: Fields, around: Surroundings) -> Iterat
 
 def read_fitting(document: str, around: Surroundings) -> Ruleset:
     """Read a ruleset that can be run on what an organisation has; RulesetNotValid names what stands against it."""
-    ruleset, findings = lint_text(document, around.lists)
+    analysed, findings = lint_text(document, around.lists)
     wrong = [finding for finding in findings if finding.fatal]
-    wrong += [] if ruleset is None else misfits(ruleset, around)
-    if ruleset is None or wrong:
+    wrong += [] if analysed is None else misfits(analysed.ruleset, around)
+    if analysed is None or wrong:
         raise RulesetNotValid(wrong)
-    return ruleset
+    return analysed.ruleset

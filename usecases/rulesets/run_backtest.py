@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.errors import ActionRefused, NotEnoughData
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.facts.lists import ListVersion, NamedList
@@ -27,7 +28,6 @@ from fivefold.risk.governance.backtest.moves import Cell
 from fivefold.risk.governance.backtest.parts import joined
 from fivefold.risk.governance.backtest.run import Backtest, Standing, backtest
 from fivefold.risk.governance.examples.facts import example_portfolio, previous_levels
-from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.backfills import count_of_type, entities_after
@@ -122,10 +122,10 @@ class Setting:
 
     organisation_id: int
     type_id: int
-    draft: Ruleset
+    draft: AnalysedRuleset
     reached: Reached
     present: RulesetVersion | None
-    before: tuple[tuple[str, Ruleset], ...]
+    before: tuple[tuple[str, AnalysedRuleset], ...]
     lists: dict[str, NamedList]
     customers: int
     until_id: int
@@ -144,7 +144,7 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, 
             if other.id == family.id:
                 present = version
             elif other.position < family.position:
-                before.append((other.name, read_ruleset(version.canonical)))
+                before.append((other.name, analyse_canonical(version.canonical)))
     until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == family.type_id)) or 0
     standing = select(StandingRow.entity_id).where(
         StandingRow.type_id == family.type_id, StandingRow.rules_level.is_not(None)
@@ -152,7 +152,7 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, 
     return Setting(
         family.organisation_id,
         family.type_id,
-        read_ruleset(canonical),
+        analyse_canonical(canonical),
         reached,
         present,
         tuple(before),
@@ -172,7 +172,7 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
         RulesetNotValid: a ruleset lacks something that it needs.
         NotEnoughData: there are neither customers whom it reaches nor examples.
     """
-    total = setting.customers or len(setting.draft.examples)
+    total = setting.customers or len(setting.draft.ruleset.examples)
     progress(0, total, "")
     found, decided_before = _on_customers(engine, setting, progress)
     on = "customers"
@@ -182,13 +182,13 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
     report = {
         "basis": on,
         "as_of_us": setting.as_of_us,
-        "content_hash": setting.draft.content_hash,
+        "content_hash": setting.draft.ruleset.content_hash,
         "validity": validity(setting.reached, setting.until_id),
         "present_version": None if setting.present is None else setting.present.number,
         "customers": setting.customers,
         "decided_before": decided_before,
         "changed": {"alone": _changed(found.alone), "later": None if found.later is None else _changed(found.later)},
-        "backtest": _named(asdict(found), setting.draft) if on == "examples" else asdict(found),
+        "backtest": _named(asdict(found), setting.draft.ruleset) if on == "examples" else asdict(found),
     }
     return json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
 
@@ -200,7 +200,7 @@ def _changed(cells: tuple[Cell, ...]) -> int:
 def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple[Backtest | None, dict[str, int]]:
     found: Backtest | None = None
     decided = dict.fromkeys((name for name, _ in setting.before), 0)
-    present = None if setting.present is None else read_ruleset(setting.present.canonical)
+    present = None if setting.present is None else analyse_canonical(setting.present.canonical)
     rulesets = [setting.draft, *([] if present is None else [present]), *(ruleset for _, ruleset in setting.before)]
     for part in parts_of_type(engine, setting.type_id, setting.until_id, setting.customers, setting.attempt):
         progress(part.done, setting.customers, part.words)
@@ -272,14 +272,14 @@ def _left(portfolio: Portfolio, setting: Setting, decided: dict[str, int]) -> Po
 
 
 def _on_examples(setting: Setting) -> Backtest:
-    draft = setting.draft
+    draft = setting.draft.ruleset
     if not draft.examples:
         raise NotEnoughData(f"{draft.name} reaches no customer, and has no examples to run on; give it some")
     moments = [setting.as_of_us if example.as_of is None else example.as_of for example in draft.examples]
     previous = previous_levels(draft)
     return backtest(
-        draft,
-        example_portfolio(draft, setting.lists, setting.as_of_us),
+        setting.draft,
+        example_portfolio(setting.draft, setting.lists, setting.as_of_us),
         pl.Series("as_of", moments, dtype=pl.Int64),
         standing=Standing(previous if len(previous) else None),
     )

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from fivefold.risk.compiler.analysis import signal_of_rule
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.engine.dependencies import inputs_of_ruleset, signal_of_rule
 from fivefold.risk.engine.explain.describe import condition_words, input_words
 from fivefold.risk.engine.explain.failures import EntityFailures, Misfit, entity_failures, misfit_words, misfits_of
 from fivefold.risk.engine.explain.inputs import SeenInput, cuts_of, seen_inputs
@@ -161,7 +161,7 @@ def teller_of(program: Program, base: str) -> Teller:
 
     Nothing that is told depends on the members of lists, so the program may be that of other versions.
     """
-    words = {key_of(made): input_words(made) for made in inputs_of_ruleset(program.ruleset)}
+    words = {key_of(made): input_words(made) for made in program.analysed.inputs}
     return Teller(
         tuple(_rule_teller(compiled, program, base) for compiled in program.rules),
         entity_failures(program, base),

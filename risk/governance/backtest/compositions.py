@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from fivefold.domain.errors import PROBLEMS_LISTED
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import DECIDES, deciders
@@ -14,7 +15,6 @@ from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.hits import Failure, failures
 from fivefold.risk.governance.backtest.moves import Cell
 from fivefold.risk.governance.backtest.run import MOVERS
-from fivefold.risk.language.ruleset import Ruleset
 
 NOBODY = "(no ruleset)"
 """Where an entity stands, and what decides for it, where no ruleset applies."""
@@ -25,7 +25,7 @@ ALONE, LATER = "alone", "later"
 class Composition:
     """What decides: rulesets by the names of their families, in the order in which they are tried."""
 
-    rulesets: Mapping[str, Ruleset]
+    rulesets: Mapping[str, AnalysedRuleset]
 
 
 @dataclass(frozen=True)
@@ -167,11 +167,11 @@ def decided(
     names = list(what.rulesets)
     places = {entity: names.index(family) for entity, family in before.families.items() if family in what.rulesets}
     left, tried = portfolio.entities, list[Assessments]()
-    for ruleset in what.rulesets.values():
+    for analysed in what.rulesets.values():
         if not len(left):
             break
         moments = as_of if isinstance(as_of, int) else _moments_of(left, portfolio, as_of)
-        found = assess(ruleset, replace(portfolio, entities=left), moments, before.standing)
+        found = assess(analysed, replace(portfolio, entities=left), moments, before.standing)
         tried.append(found)
         left = left.filter(~found.outcomes[STATUS].is_in(DECIDES))
     deciding = deciders(tried, places) if tried else {}

@@ -8,6 +8,7 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL, WITHHELD
@@ -107,10 +108,10 @@ class Standing:
 
 
 def backtest(
-    draft: Ruleset,
+    draft: AnalysedRuleset,
     portfolio: Portfolio,
     as_of: int | pl.Series,
-    present: Ruleset | None = None,
+    present: AnalysedRuleset | None = None,
     standing: Standing | None = None,
     size: int | None = None,
     seed: int = 0,
@@ -133,7 +134,7 @@ def backtest(
         ConfigError: the sample or the standing levels are none.
     """
     standing = standing or Standing()
-    _check(standing, [draft] if present is None else [draft, present])
+    _check(standing, [each.ruleset for each in (draft, present) if each is not None])
     part = draw(portfolio, as_of, size, seed)
     rounds = part.drawn * (1 + (present is not None))
     tell = progress or (lambda *_: None)
@@ -141,7 +142,7 @@ def backtest(
     before = None if present is None else assess(present, part.portfolio, part.as_of, standing.given)
     if before is not None:
         tell(part.drawn, rounds)
-    levels, told, cautions = _standing(standing, before, draft)
+    levels, told, cautions = _standing(standing, before, draft.ruleset)
     after = assess(draft, part.portfolio, part.as_of, levels)
     tell(rounds, rounds)
     has_standing = levels is not None

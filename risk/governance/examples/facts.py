@@ -9,10 +9,11 @@ from fivefold.domain.clock import from_microseconds, parse_moment
 from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.domain.money import base_only
 from fivefold.features.indicator_matrix import catalogue
-from fivefold.risk.engine.dependencies import inputs_of_ruleset
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.base import Part
 from fivefold.risk.language.inputs import ScreeningInput
 from fivefold.risk.language.numbers import shown
 from fivefold.risk.language.ruleset import Example, Ruleset
@@ -88,12 +89,12 @@ def _is_level(level: str | int, ruleset: Ruleset) -> bool:
     return True
 
 
-def example_portfolio(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
+def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
     """Make the portfolio whose entities are the examples, numbered from 0.
 
     RulesetNotValid where an example gives something in a form that cannot be read.
     """
-    examples = ruleset.examples
+    ruleset, examples = analysed.ruleset, analysed.ruleset.examples
     rows = [{ENTITY: str(number), **example.given} for number, example in enumerate(examples)]
     return Portfolio(
         entities_from_rows(rows, ruleset.fields),
@@ -102,7 +103,7 @@ def example_portfolio(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: i
         cases=_records(examples, "cases", ruleset),
         alerts=_records(examples, "alerts", ruleset),
         tags=_frame([(number, {"tag": tag}) for number, tag in _each(examples, "tags")], ("tag",)),
-        screenings=_screenings(examples, ruleset),
+        screenings=_screenings(examples, analysed.inputs),
         indicators=_values(examples, "indicators", catalogue().names),
         values=_values(examples, "value", ("score", "segment", "expected_value")),
         lists=lists,
@@ -170,9 +171,9 @@ def _records(examples: Sequence[Example], part: str, ruleset: Ruleset) -> pl.Dat
     return _frame(rows, (*_RECORD, *ruleset.case_fields))
 
 
-def _screenings(examples: Sequence[Example], ruleset: Ruleset) -> pl.DataFrame:
-    """Whoever was screened at all was screened for everything that the ruleset asks of."""
-    kinds = [made.screening for made in inputs_of_ruleset(ruleset) if isinstance(made, ScreeningInput)]
+def _screenings(examples: Sequence[Example], inputs: Sequence[Part]) -> pl.DataFrame:
+    """Make the screenings of examples: one of any kind is one of every kind that the ruleset reads."""
+    kinds = [made.screening for made in inputs if isinstance(made, ScreeningInput)]
     _each(examples, "screening")
     rows = [
         {ENTITY: str(number), "screening": kind, "found": kind in example.given["screening"]}

@@ -7,6 +7,7 @@ from decimal import Decimal
 import polars as pl
 
 from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.breakdown import Explanation, explain_all
@@ -80,17 +81,18 @@ def _percent(part: int, whole: int) -> Decimal:
     return Decimal(100) * part / whole if whole else Decimal(100)
 
 
-def run_examples(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -> Tested:
+def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> Tested:
     """Assess all examples of a ruleset at once and compare.
 
     Args:
-        ruleset: with its examples.
+        analysed: the ruleset, with its examples.
         lists: the named lists.
         as_of: for examples that name no moment of their own (microseconds).
 
     Raises:
         RulesetNotValid: an example gives something that the ruleset does not know.
     """
+    ruleset = analysed.ruleset
     problems = check_examples(ruleset)
     if problems:
         raise RulesetNotValid(problems, f"the examples of {ruleset.name}")
@@ -98,7 +100,7 @@ def run_examples(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -
     expected: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     results = []
     if ruleset.examples:
-        found = assess_examples(ruleset, lists, as_of)
+        found = assess_examples(analysed, lists, as_of)
         explained = list(explain_all(found))
         for example, explanation in zip(ruleset.examples, explained, strict=True):
             for outcome in explanation.rules:
@@ -115,11 +117,11 @@ def _frozen(numbers: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
     return {rule: frozenset(of) for rule, of in numbers.items()}
 
 
-def assess_examples(ruleset: Ruleset, lists: Mapping[str, NamedList], as_of: int) -> Assessments:
+def assess_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> Assessments:
     """Assess the examples as a portfolio of their own, each as of its own moment."""
-    moments = [as_of if example.as_of is None else example.as_of for example in ruleset.examples]
-    portfolio = example_portfolio(ruleset, lists, as_of)
-    return assess(ruleset, portfolio, pl.Series("as_of", moments, dtype=pl.Int64), previous=previous_levels(ruleset))
+    moments = [as_of if example.as_of is None else example.as_of for example in analysed.ruleset.examples]
+    portfolio, previous = example_portfolio(analysed, lists, as_of), previous_levels(analysed.ruleset)
+    return assess(analysed, portfolio, pl.Series("as_of", moments, dtype=pl.Int64), previous)
 
 
 def _differences(expect: Expectation, found: Explanation, ruleset: Ruleset) -> tuple[str, ...]:

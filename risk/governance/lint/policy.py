@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.compiler.analysis import lists_of_policy
 from fivefold.risk.compiler.diagnostics import Fault, Severity, findings
 from fivefold.risk.compiler.locations import Place, conditions_of_policy, inputs_named, wheres_in
 from fivefold.risk.compiler.policy_checks import actions_at, inputs_of_policy_rule, policy_faults
 from fivefold.risk.compiler.value_types import vocabulary
-from fivefold.risk.engine.dependencies import lists_of_policy
 from fivefold.risk.governance.lint.reachability import Scope, tried
 from fivefold.risk.governance.lint.ruleset import Lists, list_faults, scope_of
 from fivefold.risk.language.documents.reader import Document, Path

@@ -3,13 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from fivefold.domain.errors import Finding, RulesetNotValid
-from fivefold.risk.compiler.checks import fatal_faults
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.diagnostics import Fault, Severity, findings
-from fivefold.risk.compiler.locations import Place, conditions_of, inputs_at, tests_at, wheres_in
-from fivefold.risk.compiler.structure import structure_faults
-from fivefold.risk.compiler.value_types import Vocabulary, vocabulary
-from fivefold.risk.compiler.weights import weight_faults
-from fivefold.risk.engine.dependencies import lists_of_ruleset
+from fivefold.risk.compiler.locations import Place, tests_at
+from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.governance.examples.facts import check_examples
 from fivefold.risk.governance.lint.doubts import doubt_faults
@@ -25,35 +22,40 @@ from fivefold.risk.language.scoring import WeightedScore
 Lists = Mapping[str, NamedList]
 
 
-def lint(ruleset: Ruleset, lists: Lists | None = None, *, notes: bool = False) -> list[Finding]:
+def lint(
+    analysed: AnalysedRuleset, lists: Lists | None = None, document: Document | None = None, *, notes: bool = False
+) -> list[Finding]:
     """Find everything that is wrong or doubtful in a ruleset.
 
     Args:
-        ruleset: what is looked at.
+        analysed: the ruleset.
         lists: the named lists; without them, what depends on them is not decided, and that is said.
+        document: what it was read from; without it the findings have no lines.
         notes: tell also what could not be decided.
     """
-    return findings(_faults(ruleset, lists, notes=notes), ruleset)
+    return findings(_faults(analysed, lists, notes=notes), analysed.ruleset, document)
 
 
-def lint_text(text: str, lists: Lists | None = None, *, notes: bool = False) -> tuple[Ruleset | None, list[Finding]]:
+def lint_text(
+    text: str, lists: Lists | None = None, *, notes: bool = False
+) -> tuple[AnalysedRuleset | None, list[Finding]]:
     """Read a ruleset and find the same, with lines; no ruleset where it cannot be read."""
     try:
         document = Document(text)
-        ruleset = ruleset_of(document)
+        analysed = AnalysedRuleset(ruleset_of(document))
     except RulesetNotValid as error:
         return None, list(error.findings)
-    return ruleset, findings(_faults(ruleset, lists, notes=notes), ruleset, document)
+    return analysed, lint(analysed, lists, document, notes=notes)
 
 
-def _faults(ruleset: Ruleset, lists: Lists | None, *, notes: bool) -> list[Fault]:
-    fatal = fatal_faults(ruleset)
-    missing = list(_list_faults(ruleset, lists))
+def _faults(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool) -> list[Fault]:
+    ruleset, fatal = analysed.ruleset, analysed.faults
+    missing = list_faults([*analysed.conditions, *analysed.wheres], lists)
     members = {name: held.versions[-1].members for name, held in (lists or {}).items()}
-    found = [*fatal, *missing, *style_faults(ruleset), *doubt_faults(ruleset, members), *_example_faults(ruleset)]
-    if not [*structure_faults(ruleset), *weight_faults(ruleset)]:
+    found = [*fatal, *missing, *style_faults(analysed), *doubt_faults(ruleset, members), *_example_faults(ruleset)]
+    if not analysed.structural_faults:
         found += level_faults(ruleset)
-    found += _reach_faults(ruleset, _scope(ruleset, lists), [fault.path for fault in fatal])
+    found += _reach_faults(analysed, scope_of(analysed.names, analysed.lists, lists), [fault.path for fault in fatal])
     return [fault for fault in found if notes or fault.severity is not Severity.NOTE]
 
 
@@ -67,21 +69,14 @@ def _example_faults(ruleset: Ruleset) -> Iterator[Fault]:
         yield Fault(path, finding.problem, Severity.WARNING)
 
 
-def _scope(ruleset: Ruleset, lists: Lists | None) -> Scope:
-    """Give the members of every list as it is now; where it is not there, a word that is in no other list."""
-    return scope_of(vocabulary(ruleset), lists_of_ruleset(ruleset), lists)
-
-
 def scope_of(names: Vocabulary, read: Sequence[str], lists: Lists | None) -> Scope:
-    """Give what conditions may speak of, where they read some named lists."""
+    """Give what conditions may speak of, where they read some named lists.
+
+    A list that is not there has one member, a word that is in no other list.
+    """
     there = lists or {}
     members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in read}
     return Scope(names, members, all(name in there for name in read))
-
-
-def _list_faults(ruleset: Ruleset, lists: Lists | None) -> Iterator[Fault]:
-    places = [*conditions_of(ruleset), *(place for path, made in inputs_at(ruleset) for place in wheres_in(path, made))]
-    yield from list_faults(places, lists)
 
 
 def list_faults(places: Sequence[Place], lists: Lists | None) -> Iterator[Fault]:
@@ -104,14 +99,14 @@ def _lists_named(place: Place) -> Iterator[tuple[Path, str]]:
                 yield (*path, operator, "list"), value.list
 
 
-def _reach_faults(ruleset: Ruleset, scope: Scope, wrong: Sequence[Path]) -> Iterator[Fault]:
+def _reach_faults(analysed: AnalysedRuleset, scope: Scope, wrong: Sequence[Path]) -> Iterator[Fault]:
     """Find what is never reached, where nothing is *wrong*."""
 
     def right(place: Place) -> bool:
         within = place.path[:2] if place.path[0] == "rules" else place.path
         return not any(path[: len(within)] == within for path in wrong)
 
-    places = list(filter(right, conditions_of(ruleset)))
+    ruleset, places = analysed.ruleset, list(filter(right, analysed.conditions))
     for position, rule in enumerate(ruleset.rules):
         path: Path = ("rules", position)
         cases = [place for place in places if place.path[:2] == path]
@@ -126,8 +121,7 @@ def _reach_faults(ruleset: Ruleset, scope: Scope, wrong: Sequence[Path]) -> Iter
         if place.path == ("applies_to",):
             yield from _never([place], scope, "so the ruleset applies to nobody")
     yield from order_faults([place for place in places if "weights_by" in place.path], scope, "choice")
-    wheres = [place for path, made in inputs_at(ruleset) for place in wheres_in(path, made)]
-    for place in wheres:
+    for place in analysed.wheres:
         if right(place):
             yield from _never([place], scope, "so no fact is ever counted")
 

@@ -3,26 +3,27 @@
 from collections.abc import Iterator
 from typing import Any
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.diagnostics import Fault, Severity
 from fivefold.risk.compiler.structure import outcomes_of
-from fivefold.risk.engine.dependencies import simple_inputs_of
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.durations import Duration
-from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.ruleset import Rule
 from fivefold.risk.language.scoring import WeightedScore
 
 HALF_LIVES = 2
 """A decaying rule sees its facts for at least so many half-lives: points should fade before they vanish."""
 
 
-def style_faults(ruleset: Ruleset) -> Iterator[Fault]:
+def style_faults(analysed: AnalysedRuleset) -> Iterator[Fault]:
     """Find missing reasons and examples, and parts without effect."""
+    ruleset = analysed.ruleset
     if ruleset.rationale is None:
         yield _warning(("ruleset",), "has no written rationale")
     if not ruleset.examples:
         yield _warning(("ruleset",), "has no examples, so nobody sees what it comes to")
-    read = {part_of(made) for made in simple_inputs_of(ruleset)}
+    read = {part_of(made) for made in analysed.simple_inputs}
     for number, table in enumerate(ruleset.optional_tables):
         if table not in read:
             yield _warning(("optional_tables", number), f"names {table}, which no rule reads")

@@ -7,15 +7,14 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import Finding, LayoutError, RulesetNotValid
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import inputs_of_rule
-from fivefold.risk.engine.dependencies import inputs_of_ruleset
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.fields import read_field, read_moments
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.validate.ranking import Marks
 from fivefold.risk.language.base import Part
 from fivefold.risk.language.inputs import key_of
-from fivefold.risk.language.ruleset import Ruleset
 
 CONFIRMED, AT = "confirmed", "at"
 LABELS_ARE = ("cases", "alerts")
@@ -94,11 +93,11 @@ def _read(labels: pl.DataFrame, name: str, otherwise: pl.Series) -> pl.Series:
     return read_field(labels[name], "flag")[0] if name in labels.columns else otherwise
 
 
-def refuse_leaks(ruleset: Ruleset, banned: Sequence[str] = (), made_of: Sequence[str] = LABELS_ARE) -> None:
+def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of: Sequence[str] = LABELS_ARE) -> None:
     """Refuse a ruleset that reads what the label was made of.
 
     Args:
-        ruleset: what is to be validated.
+        analysed: the ruleset that is to be validated.
         banned: names that no input may have: fields (of the entity, transactions or cases), indicators, tags,
             screenings, patterns, and what is counted: transactions, cases, alerts.
         made_of: the sources that the label itself was made of; none where it comes from elsewhere.
@@ -106,7 +105,7 @@ def refuse_leaks(ruleset: Ruleset, banned: Sequence[str] = (), made_of: Sequence
     Raises:
         RulesetNotValid: each such input, with the rule that reads it.
     """
-    wanted = {*banned, *made_of}
+    ruleset, wanted = analysed.ruleset, {*banned, *made_of}
     found = [
         Finding(f"rule {rule.id}", f"reads {input_words(made)}: {name} {_why(name, made_of)}")
         for rule in ruleset.rules
@@ -116,7 +115,7 @@ def refuse_leaks(ruleset: Ruleset, banned: Sequence[str] = (), made_of: Sequence
     in_rules = {key_of(made) for rule in ruleset.rules for made in inputs_of_rule(rule)}
     found += [
         Finding("applies_to, weights_by", f"reads {input_words(made)}: {name} {_why(name, made_of)}")
-        for made in inputs_of_ruleset(ruleset)
+        for made in analysed.inputs
         if key_of(made) not in in_rules
         for name in sorted(wanted & set(names_in(made)))
     ]

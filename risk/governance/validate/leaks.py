@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.engine.dependencies import inputs_of_ruleset
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.governance.validate.ranking import Marks, Numbers, Paired, auc, compare_all
 from fivefold.risk.language.inputs import key_of
@@ -65,7 +64,7 @@ def singles(
 
 def input_names(found: Assessments) -> dict[str, str]:
     """Name the columns of inputs in words."""
-    return {key_of(made): input_words(made) for made in inputs_of_ruleset(found.program.ruleset)}
+    return {key_of(made): input_words(made) for made in found.program.analysed.inputs}
 
 
 def columns_alone(inputs: pl.DataFrame, names: Mapping[str, str]) -> Iterator[tuple[str, Numbers]]:

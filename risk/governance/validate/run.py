@@ -160,7 +160,7 @@ def validate(
         NotEnoughData: nobody is judged, or the other assessments are of other entities.
     """
     options = options or Options()
-    refuse_leaks(found.program.ruleset, options.banned, options.made_of)
+    refuse_leaks(found.program.analysed, options.banned, options.made_of)
     marked = mark(labels, found.outcomes, options.until, undated_are_later=options.undated_are_later)
     judged = found.outcomes[APPLIES].to_numpy() & ~marked.known
     if not judged.any():
@@ -246,7 +246,7 @@ def _compared(
     same = other.outcomes.select(ENTITY, AS_OF).equals(found.outcomes.select(ENTITY, AS_OF))
     if not same:
         raise NotEnoughData("the two rulesets were not assessed for the same entities and moments, in the same order")
-    refuse_leaks(other.program.ruleset, options.banned, options.made_of)
+    refuse_leaks(other.program.analysed, options.banned, options.made_of)
     both = ranked & (other.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     first, second = (side.outcomes[TOTAL].to_numpy()[both] for side in (found, other))
     return other.program.ruleset.name, compare(first, second, confirmed[both], options.seed, options.resamples)

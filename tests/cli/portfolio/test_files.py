@@ -8,10 +8,10 @@ import pytest
 
 from fivefold.cli.portfolio.files import read_entities, read_frame, read_linked, without_repeats
 from fivefold.domain.errors import ConfigError, LayoutError
-from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.compiler.analysis import analyse_text
 from tests.cli.rules.test_assess import RULES
 
-RULESET = read_ruleset(RULES)
+RULESET = analyse_text(RULES)
 ROWS = [{"user_id": "a", "kind": "person", "age": 5}, {"user_id": "b", "kind": 7, "age": "old"}]
 
 

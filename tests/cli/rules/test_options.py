@@ -10,7 +10,7 @@ from fivefold.domain.errors import ConfigError
 
 def test_a_name_that_ships_is_a_ruleset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert load_ruleset("fatf-retail").name == "fatf-retail"
+    assert load_ruleset("fatf-retail").ruleset.name == "fatf-retail"
 
 
 def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

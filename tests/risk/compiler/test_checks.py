@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from fivefold.risk.compiler.checks import check, fatal_faults, kind_at, type_of
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.checks import kind_at, type_of
 from fivefold.risk.compiler.locations import Place
 from fivefold.risk.compiler.value_types import Misnamed, vocabulary
 from fivefold.risk.language.fields import Kind, OneOf
@@ -16,7 +17,7 @@ FIELDS = {"country": "country", "income": "number", "kind": {"one_of": ["a", "b"
 
 def paths(when: Any, **rule: Any) -> list[Any]:
     ruleset = made({"cases": [{"when": when}], **rule}, fields=FIELDS, transaction_fields={"cash": "flag"})
-    return [fault.path[4:] if fault.path[2] == "cases" else fault.path[2:] for fault in fatal_faults(ruleset)]
+    return [fault.path[4:] if fault.path[2] == "cases" else fault.path[2:] for fault in AnalysedRuleset(ruleset).faults]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,8 @@ def test_inputs_of_rules_and_of_decay_are_looked_at() -> None:
 
 
 def test_a_ruleset_without_faults_can_be_used() -> None:
-    assert check(made()) == []
-    (finding,) = check(made(applies_to="present"))
+    assert AnalysedRuleset(made()).errors == ()
+    (finding,) = AnalysedRuleset(made(applies_to="present")).errors
     assert (finding.where, finding.fatal) == ("applies_to", True)
 
 

@@ -28,7 +28,11 @@ def test_every_place_leads_to_what_is_written_there() -> None:
     """The paths are those of the file, where it is written out."""
     data = Document(canonical_json(RULESET)).data
     places = list(conditions_of(RULESET))
-    places += [place for path, made_input in inputs_at(RULESET) for place in wheres_in(path, made_input)]
+    places += [
+        place
+        for path, made_input in inputs_at(RULESET, conditions_of(RULESET))
+        for place in wheres_in(path, made_input)
+    ]
     for path, _ in ((path, test) for place in places for path, test in all_tests_at(place)):
         at = data
         for step in path:
@@ -41,7 +45,11 @@ def test_what_a_place_can_speak_of() -> None:
     predicate, choice, first, _ = conditions_of(RULESET)
     assert (predicate.path, predicate.own, choice.path[-2:]) == (("applies_to",), None, (0, "when"))
     assert first.own == RULESET.rules[0].input
-    wheres = [place for path, made_input in inputs_at(RULESET) for place in wheres_in(path, made_input)]
+    wheres = [
+        place
+        for path, made_input in inputs_at(RULESET, conditions_of(RULESET))
+        for place in wheres_in(path, made_input)
+    ]
     assert [(place.path[2:], place.source, place.currency) for place in wheres] == [
         (("input", "ratio", 1, "where"), "transactions", None),
         (("cases", 0, "when", "all", 1, "any", 0, "where"), "transactions", "USD"),
@@ -49,7 +57,7 @@ def test_what_a_place_can_speak_of() -> None:
 
 
 def test_inputs_are_found_with_their_words() -> None:
-    assert [path[2:] for path, _ in inputs_at(RULESET) if path[0] == "rules"] == [
+    assert [path[2:] for path, _ in inputs_at(RULESET, conditions_of(RULESET)) if path[0] == "rules"] == [
         ("input",),
         ("decay", "signal"),
         ("cases", 0, "when", "all", 1, "any", 0),

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from fivefold.risk.compiler.structure import outcomes_of, structure_faults
+from fivefold.risk.compiler.value_types import vocabulary
 from tests.risk.columns.rulesets_made import made
 
 
 def paths(ruleset: Any) -> list[Any]:
-    return [fault.path for fault in structure_faults(ruleset)]
+    return [fault.path for fault in structure_faults(ruleset, vocabulary(ruleset))]
 
 
 def test_what_is_right_has_no_fault() -> None:

@@ -8,6 +8,7 @@ import polars as pl
 
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.money import base_only
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.fields import entities_from_rows
@@ -72,4 +73,4 @@ def assessed(made: Ruleset, *rows: Data, previous: Any = None, overrides: Any = 
         held = pl.DataFrame(
             [{"entity_id": f"e{number}", "level": previous, "entered": 0} for number in range(len(rows))]
         )
-    return assess(made, portfolio(list(rows), **parts), DAY, held, overrides)
+    return assess(AnalysedRuleset(made), portfolio(list(rows), **parts), DAY, held, overrides)

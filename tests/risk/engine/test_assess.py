@@ -1,5 +1,8 @@
 """The engine against the slow, obvious reference, over rulesets and data drawn at random; and what is refused."""
 
+import json
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -13,20 +16,25 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import from_microseconds, parse_moment
 from fivefold.domain.errors import LayoutError, RulesetNotValid
 from fivefold.domain.money import base_only
-from fivefold.risk.engine.assess import assess, program_for, refuse_faulty
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, analyse_text
+from fivefold.risk.engine.assess import _compiled, assess, program_for
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.engine.explain.breakdown import explain
+from fivefold.risk.engine.explain.breakdown import as_json_text, explain, explain_all
 from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.language import reading
 from tests.risk.engine.reference import Answer, assess_slowly
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.rulesets_drawn import read, rulesets
 from tests.risk.engine.worlds import (
     BAD_FIELDS,
+    as_ofs,
+    levels_before,
     moment,
     named_list,
     only,
     people_drawn,
+    portfolio_of,
     run,
     worlds,
 )
@@ -150,9 +158,9 @@ def portfolio(rows: list[Data], **parts: Any) -> Portfolio:
 
 def test_no_list_nobody_is_assessed() -> None:
     with pytest.raises(RulesetNotValid, match="list watched: is missing; there are none"):
-        assess(read(ruleset_with(LISTED)), portfolio([{"entity_id": "a", "country": "NO"}]), DAY)
+        assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([{"entity_id": "a", "country": "NO"}]), DAY)
     with pytest.raises(RulesetNotValid, match="list watched: is missing"):
-        assess(read(ruleset_with(LISTED)), portfolio([]), DAY)
+        assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([]), DAY)
 
 
 @pytest.mark.parametrize(
@@ -171,13 +179,13 @@ def test_no_list_nobody_is_assessed() -> None:
 def test_no_frame_nobody_is_assessed(made: Data, missing: str) -> None:
     asking = read(ruleset_with(rule("asks", "present", input=made)))
     with pytest.raises(RulesetNotValid, match=missing):
-        assess(asking, portfolio([{"entity_id": "a"}]), DAY)
+        assess(AnalysedRuleset(asking), portfolio([{"entity_id": "a"}]), DAY)
 
 
 def test_no_column_nobody_is_assessed() -> None:
     bare = Portfolio(pl.DataFrame({"entity_id": ["a"]}), base_only("EUR", date(2024, 7, 1)))
     with pytest.raises(RulesetNotValid, match="field kind: is no column of the entities; they have entity_id"):
-        assess(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}))), bare, DAY)
+        assess(AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"})))), bare, DAY)
 
 
 def test_list_is_that_of_each_rows_moment() -> None:
@@ -186,7 +194,7 @@ def test_list_is_that_of_each_rows_moment() -> None:
     )
     rows = [{"entity_id": f"e{number}", "country": country} for number, country in enumerate(["NO", "NO", "SE", "SE"])]
     moments = pl.Series([DAY - 1, DAY, DAY - 1, DAY])
-    found = assess(read(ruleset_with(LISTED)), portfolio(rows, lists={"watched": held}), moments)
+    found = assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio(rows, lists={"watched": held}), moments)
     assert found.outcomes["entity_id"].to_list() == found.inputs["entity_id"].to_list() == ["e0", "e1", "e2", "e3"]
     assert found.table()["level"].to_list() == ["medium", "low", "low", "medium"]
     assert [explain(found, row).lists["watched"] for row in range(4)] == ["2024-01-01", "2024-07-01"] * 2
@@ -195,12 +203,12 @@ def test_list_is_that_of_each_rows_moment() -> None:
 def test_list_that_had_no_version_yet_is_refused() -> None:
     held = {"watched": named_list("watched", [(datetime(2024, 7, 1, tzinfo=UTC), ["NO"])])}
     with pytest.raises(RulesetNotValid, match="has no version before 2024-07-01; as-of is 2024-06-30"):
-        assess(read(ruleset_with(LISTED)), portfolio([{"entity_id": "a"}], lists=held), DAY - 1)
+        assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([{"entity_id": "a"}], lists=held), DAY - 1)
 
 
 def test_nobody_is_a_portfolio_too() -> None:
     held = {"watched": named_list("watched", [(datetime(2024, 7, 1, tzinfo=UTC), ["NO"])])}
-    found = assess(read(ruleset_with(LISTED)), portfolio([], lists=held), DAY)
+    found = assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([], lists=held), DAY)
     assert len(found) == 0
     assert found.table().is_empty()
 
@@ -208,7 +216,7 @@ def test_nobody_is_a_portfolio_too() -> None:
 def test_every_row_needs_its_moment() -> None:
     with pytest.raises(LayoutError, match="entity 'b' has no moment"):
         assess(
-            read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}))),
+            AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"})))),
             portfolio([{"entity_id": "a"}, {"entity_id": "b"}]),
             pl.Series([DAY, None], dtype=pl.Int64),
         )
@@ -217,14 +225,77 @@ def test_every_row_needs_its_moment() -> None:
 def test_faulty_ruleset_is_refused() -> None:
     with pytest.raises(RulesetNotValid, match="there is no level 9"):
         assess(
-            read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}, otherwise={"floor": 9}))),
+            AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}, otherwise={"floor": 9})))),
             portfolio([]),
             DAY,
         )
 
 
+def backwards(data: Any) -> Any:
+    """The same document, every mapping in the opposite order."""
+    if isinstance(data, dict):
+        return {name: backwards(data[name]) for name in reversed(data)}
+    return list(map(backwards, data)) if isinstance(data, list) else data
+
+
+@settings(max_examples=20)
+@given(rulesets(), worlds(), people_drawn)
+def test_a_text_and_its_stored_form_give_the_same_breakdowns(ruleset: Data, world: World, people: list[Data]) -> None:
+    """A ruleset is read from text once: the engine runs on it as it was written, in any order of names."""
+    written = AnalysedRuleset(read(backwards(ruleset)))
+    stored = analyse_canonical(written.ruleset.canonical)
+    of = portfolio_of(world, people, stored.ruleset), as_ofs(people), levels_before(people)
+    made = [compile_anew(analysed, *of) for analysed in (written, stored)]
+    assert made[0] == made[1]
+
+
+def compile_anew(analysed: AnalysedRuleset, *of: Any) -> list[str]:
+    """Breakdowns by a program of this ruleset's own, not by one that is kept of an equal ruleset."""
+    _compiled.cache_clear()
+    return [as_json_text(explanation) for explanation in explain_all(assess(analysed, *of))]
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often documents are read that people wrote, and canonical forms."""
+    counted: Counter[str] = Counter()
+
+    def counting(name: str, reader: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*given: Any, **named: Any) -> Any:
+            counted[name] += 1
+            return reader(*given, **named)
+
+        return count
+
+    monkeypatch.setattr(reading, "Document", counting("document", reading.Document))
+    monkeypatch.setattr(reading, "read_canonical", counting("canonical", reading.read_canonical))
+    return counted
+
+
+def test_a_text_is_read_once_on_its_way_to_a_level(readings: Counter[str]) -> None:
+    text, people = json.dumps(ruleset_with(rule("read-once", {"field": "kind", "equals": "x"}))), two_people()
+    readings.clear()
+    analysed = analyse_text(text)
+    assert len(list(explain_all(assess(analysed, people, DAY)))) == 2
+    assert readings == {"document": 1}
+
+
+def test_a_stored_version_is_read_once_and_never_as_a_document(readings: Counter[str]) -> None:
+    canonical = read(ruleset_with(rule("stored-once", {"field": "kind", "equals": "x"}))).canonical
+    people = two_people()
+    readings.clear()
+    for _ in range(3):
+        assert len(list(explain_all(assess(analyse_canonical(canonical), people, DAY)))) == 2
+    assert readings == {"canonical": 1}
+
+
+def two_people() -> Portfolio:
+    return portfolio([{"entity_id": "a", "kind": "x"}, {"entity_id": "b", "kind": "y"}])
+
+
 def test_program_is_compiled_once_for_the_same_lists() -> None:
     made = read(ruleset_with(LISTED))
     versions = {"watched": named_list("watched", [(datetime(2024, 1, 1, tzinfo=UTC), ["NO"])]).versions[0]}
-    assert program_for(made, versions, "EUR") is program_for(read(ruleset_with(LISTED)), versions, "EUR")
-    refuse_faulty(made.canonical)
+    assert program_for(AnalysedRuleset(made), versions, "EUR") is program_for(
+        AnalysedRuleset(read(ruleset_with(LISTED))), versions, "EUR"
+    )

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Status, assess_inputs
 from tests.risk.engine.small import DAY, assessed, case, exactly, portfolio, rule, ruleset
@@ -25,7 +26,7 @@ def overriding(level: int, until: int | None = None) -> pl.DataFrame:
 
 
 def one(made: Any, row: Data, previous: Any = None, overrides: Any = None) -> Data:
-    found: Data = assess(made, portfolio([row]), DAY, previous, overrides).table().row(0, named=True)
+    found: Data = assess(AnalysedRuleset(made), portfolio([row]), DAY, previous, overrides).table().row(0, named=True)
     return found
 
 

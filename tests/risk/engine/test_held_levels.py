@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.domain.errors import LayoutError
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from tests.risk.engine.small import DAY, exactly, portfolio, ruleset
 
@@ -29,7 +30,7 @@ def test_levels_held_before_that_cannot_be_used_are_refused(
     rows: list[tuple[str, int | None, int | None]], problem: str
 ) -> None:
     with pytest.raises(LayoutError, match=problem):
-        assess(ruleset(exactly(0)), portfolio([{"n0": 0.0}]), DAY, given(*rows, moment="entered"))
+        assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, given(*rows, moment="entered"))
 
 
 @pytest.mark.parametrize(
@@ -43,12 +44,16 @@ def test_overrides_that_cannot_be_used_are_refused(
     rows: list[tuple[str, int | None, int | None]], problem: str
 ) -> None:
     with pytest.raises(LayoutError, match=problem):
-        assess(ruleset(exactly(0)), portfolio([{"n0": 0.0}]), DAY, None, given(*rows, moment="until"))
+        assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, None, given(*rows, moment="until"))
 
 
 def test_no_level_needs_no_moment_and_an_override_no_end() -> None:
     nobody, forever = given(("e0", None, None), moment="entered"), given(("e0", 3, None), moment="until")
-    found = assess(ruleset(exactly(0)), portfolio([{"n0": 0.0}]), DAY, nobody, forever).table().row(0, named=True)
+    found = (
+        assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, nobody, forever)
+        .table()
+        .row(0, named=True)
+    )
     assert (found["level"], found["rules_level"]) == ("high", "low")
 
 
@@ -63,4 +68,4 @@ def test_no_level_needs_no_moment_and_an_override_no_end() -> None:
 )
 def test_other_columns_are_refused_instead_of_being_taken_for_1970(columns: Any, problem: str) -> None:
     with pytest.raises(LayoutError, match=problem):
-        assess(ruleset(exactly(0)), portfolio([{"n0": 0.0}]), DAY, pl.DataFrame(columns))
+        assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, pl.DataFrame(columns))

@@ -8,6 +8,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.money import base_only
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.next_change import Change, next_changes
@@ -42,7 +43,7 @@ def assessed(
 
     set_by_hand = held(override, "until")
     portfolio = Portfolio(entities, base_only("EUR", date(2024, 7, 1)), alerts=alerts, lists=LISTS)
-    return assess(ruleset, portfolio, at, held(previous, "entered"), set_by_hand), set_by_hand
+    return assess(AnalysedRuleset(ruleset), portfolio, at, held(previous, "entered"), set_by_hand), set_by_hand
 
 
 def looked_at(*given: Any, **named: Any) -> tuple[float, str]:

@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import program_for
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, compile_ruleset
@@ -89,12 +90,12 @@ def test_money_is_in_minor_units_of_its_currency() -> None:
         rule("yen", case({"at_least": 1}, 1), input={"sum": "amount", "in_currency": "JPY"}),
         rule("kind", case({"field": "kind", "equals": "person"}, 1)),
     )
-    columns = list(program_for(made, {}, "EUR").inputs.values())
+    columns = list(program_for(AnalysedRuleset(made), {}, "EUR").inputs.values())
     assert [(column.kind, column.units) for column in columns] == [(Kind.MONEY, 100), (Kind.MONEY, 1), (Kind.TEXT, 1)]
 
 
 def test_program_runs_on_a_frame_of_inputs() -> None:
-    program = compile_ruleset(ruleset(exactly(0)), {}, "EUR")
+    program = compile_ruleset(AnalysedRuleset(ruleset(exactly(0))), {}, "EUR")
     key = key_of(FieldInput(field="n0"))
     made = program.run(pl.DataFrame({key: [31.0, None], AS_OF: [DAY, DAY]}))
     assert made.columns == program.outputs

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import program_for
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.totals import Total
@@ -140,7 +141,7 @@ scales = st.sampled_from(["points", "tiers", "open", "weighted"])
 def test_shown_total_has_the_level_of_the_exact_one(scale: str, data: st.DataObject) -> None:
     scores = {"points": {"points": {"thresholds": [31, 61]}}, "tiers": GAP, "open": tiers((None, None, "low"))}
     made = weighted({"a": (1, 100)}) if scale == "weighted" else ruleset(exactly(0), score=scores[scale])
-    total = program_for(made, {}, "EUR").total
+    total = program_for(AnalysedRuleset(made), {}, "EUR").total
     cut = data.draw(st.sampled_from([0, 30, 31, 61, 70, 71, 100]), "cut")
     units = cut * total.scale + data.draw(st.integers(-3 * total.scale // 100, 3 * total.scale // 100), "beside it")
     shown = Decimal(total.shown(units))
@@ -151,7 +152,7 @@ def test_shown_total_has_the_level_of_the_exact_one(scale: str, data: st.DataObj
 
 
 def test_shown_total_is_rounded_to_two_decimals_where_no_cut_is_near() -> None:
-    total = program_for(weighted({"a": (1, 100)}), {}, "EUR").total
+    total = program_for(AnalysedRuleset(weighted({"a": (1, 100)})), {}, "EUR").total
     assert total.shown(20_004_900) == "20"
     assert total.shown(20_005_000) == "20"  # half to even
     assert total.shown(20_015_000) == "20.02"
@@ -162,7 +163,7 @@ def test_shown_total_is_rounded_to_two_decimals_where_no_cut_is_near() -> None:
 @given(st.lists(st.integers(-(10**8), 10**8), max_size=20))
 def test_totals_are_shown_together_as_one_by_one(totals: list[int]) -> None:
     for made in (weighted({"a": (1, 100)}), ruleset(exactly(0)), ruleset(exactly(0), score=tiers((0, 30, "low")))):
-        total = program_for(made, {}, "EUR").total
+        total = program_for(AnalysedRuleset(made), {}, "EUR").total
         assert total.shown_of(totals) == [total.shown(one) for one in totals]
 
 

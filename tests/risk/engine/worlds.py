@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.domain.money import Rate, RateTable
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.fields import entities_from_rows
@@ -237,7 +238,7 @@ def run(ruleset: Data, world: World, people: list[Data]) -> Assessments:
     """Assess drawn people by a drawn ruleset."""
     made = read(ruleset)
     return assess(
-        made,
+        AnalysedRuleset(made),
         portfolio_of(world, people, made),
         as_ofs(people),
         levels_before(people),

@@ -8,11 +8,11 @@ import pytest
 
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.domain.money import ecb_rates
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.lint.ruleset import lint
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.ruleset import Ruleset
 
 AS_OF = 1_800_000_000_000_000
 RULE = """
@@ -40,8 +40,8 @@ rules:
 """  # noqa: E501 (a line of YAML)
 
 
-def ruleset(optional: str) -> Ruleset:
-    return read_ruleset(RULE % optional)
+def ruleset(optional: str) -> AnalysedRuleset:
+    return analyse_text(RULE % optional)
 
 
 def portfolio(**tables: pl.DataFrame) -> Portfolio:

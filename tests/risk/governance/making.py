@@ -8,6 +8,7 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.money import base_only
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
@@ -78,6 +79,10 @@ WEIGHTED_TEXT = (
 
 def ruleset(text: str = TEXT) -> Ruleset:
     return read_ruleset(text)
+
+
+def analysed(text: str = TEXT) -> AnalysedRuleset:
+    return AnalysedRuleset(ruleset(text))
 
 
 def portfolio(rows: Sequence[Mapping[str, Any]], **parts: Any) -> Portfolio:

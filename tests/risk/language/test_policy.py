@@ -7,7 +7,7 @@ import pytest
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.risk.language.expressions import subject_of
 from fivefold.risk.language.expressions import tests_in as all_tests_in
-from fivefold.risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_policy
+from fivefold.risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_canonical_policy, read_policy
 from fivefold.risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
 from fivefold.risk.language.reading import read_ruleset
 
@@ -65,7 +65,8 @@ def test_everything_that_is_written_is_read() -> None:
 
 def test_what_it_says_is_what_it_is() -> None:
     policy = read_policy(WRITTEN)
-    same = read_policy(policy.canonical)
+    same = read_canonical_policy(policy.canonical)
+    assert repr(read_policy(policy.canonical)) == repr(same)
     assert (same, same.canonical, same.content_hash) == (policy, policy.canonical, policy.content_hash)
     assert read_policy(f"# a remark\n{WRITTEN}").content_hash == policy.content_hash
     assert read_policy(WRITTEN.replace("above: 1000", "above: 1001")).content_hash != policy.content_hash

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from fivefold.domain.errors import RulesetNotValid
-from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset
 from tests.risk.language.documents_made import Data, as_json, as_yaml, rulesets
 
 TEXT = """\
@@ -74,6 +75,30 @@ def test_the_canonical_form_reads_back_as_the_same_ruleset(data: Data) -> None:
     assert again == made
     assert again.canonical == made.canonical
     assert made.canonical.isascii()
+
+
+@given(rulesets)
+def test_a_text_and_its_canonical_form_are_one_ruleset_to_the_form_of_numbers(data: Data) -> None:
+    """So the engine needs no second reading: what it says of 31.00 is what it says of 31."""
+    written = read_ruleset(as_yaml(numbers_spelled(data), backwards=True))
+    stored = read_canonical_ruleset(written.canonical)
+    assert repr(in_order(written)) == repr(in_order(stored))
+    assert repr(stored) == repr(read_ruleset(written.canonical))
+
+
+def in_order(value: Any) -> Any:
+    """Everything that a ruleset says, whatever the order in which it declares names."""
+    if isinstance(value, BaseModel):
+        return type(value).__name__, [in_order(getattr(value, name)) for name in type(value).model_fields]
+    if isinstance(value, dict):
+        return {name: in_order(value[name]) for name in sorted(value)}
+    return list(map(in_order, value)) if isinstance(value, tuple | list) else value
+
+
+@pytest.mark.parametrize(("stored", "wrong"), [("{", "bracket that is never closed"), ("{}", "ruleset: is missing")])
+def test_a_canonical_form_that_was_damaged_is_refused_with_what_is_wrong(stored: str, wrong: str) -> None:
+    with pytest.raises(RulesetNotValid, match=wrong):
+        read_canonical_ruleset(stored, "version 3")
 
 
 @given(rulesets, st.booleans())

@@ -11,6 +11,7 @@ import pytest
 
 from fivefold.cli.portfolio.bundled import shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
 from fivefold.domain.clock import parse_moment
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.governance.examples import run as examples
 from fivefold.risk.governance.lint.ruleset import lint
@@ -28,7 +29,7 @@ every_ruleset = pytest.mark.parametrize("name", shipped_rulesets())
 
 @cache
 def run(name: str) -> examples.Tested:
-    return examples.run_examples(shipped_ruleset(name), shipped_lists(), TODAY)
+    return examples.run_examples(AnalysedRuleset(shipped_ruleset(name)), shipped_lists(), TODAY)
 
 
 @every_ruleset
@@ -45,11 +46,13 @@ def test_examples_reach_every_rule_and_what_the_ruleset_asks_of_cases(name: str)
 
 @every_ruleset
 def test_lint_finds_nothing(name: str) -> None:
-    assert not list(map(str, lint(shipped_ruleset(name), shipped_lists())))
+    assert not list(map(str, lint(AnalysedRuleset(shipped_ruleset(name)), shipped_lists())))
 
 
 def test_lint_notes_that_an_unknown_kind_fails_which_is_meant() -> None:
-    notes = {name: lint(shipped_ruleset(name), shipped_lists(), notes=True) for name in shipped_rulesets()}
+    notes = {
+        name: lint(AnalysedRuleset(shipped_ruleset(name)), shipped_lists(), notes=True) for name in shipped_rulesets()
+    }
     assert [note.problem for note in notes[WEIGHTED]] == [
         "has no choice without a condition: an entity for which none holds fails, visibly"
     ]
@@ -206,11 +209,8 @@ def busy(count: int) -> str:
 )
 def test_more_than_fifty_transactions_a_day_is_the_highest_velocity(count: int, case: Any, total: str) -> None:
     head = shipped_text(WEIGHTED).split("\nexamples:\n")[0]
-    found = (
-        examples.run_examples(read_ruleset(f"{head}\nexamples:{busy(count)}"), shipped_lists(), TODAY)
-        .results[0]
-        .explanation
-    )
+    made = analyse_text(f"{head}\nexamples:{busy(count)}")
+    found = examples.run_examples(made, shipped_lists(), TODAY).results[0].explanation
     assert {outcome.rule: outcome.case for outcome in found.rules}["velocity"] == case
     assert found.total == Decimal(total)
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.domain.money import ecb_rates
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain
 from fivefold.risk.facts.lists import ListVersion, NamedList
@@ -145,7 +146,7 @@ def test_what_is_stored_is_what_the_engine_says_of_the_same_facts(engine: Engine
     facts = Facts(bank, seed)
     facts.make()
     bank.settle()
-    found = assess(read_ruleset(document), facts.portfolio(), bank.now)
+    found = assess(AnalysedRuleset(read_ruleset(document)), facts.portfolio(), bank.now)
     names = {name: str(bank.id_of(name)) for name in facts.names}
     for position, row in enumerate(found.outcomes.iter_rows(named=True)):
         standing = bank.standing(row["entity_id"])

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
+from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
-from fivefold.risk.language.reading import read_ruleset
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.levels.portfolio import _own_fields, histories_of, parts_of, read_portfolio, transactions_of
 from fivefold.usecases.shared.rates import rates_of
@@ -53,7 +53,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def read(bank: Bank, name: str, *rules: str) -> Portfolio:
-    ruleset = read_ruleset(banks.document({rule: READS[rule][0] for rule in rules}))
+    ruleset = analyse_text(banks.document({rule: READS[rule][0] for rule in rules}))
     with Session(bank.engine) as session:
         return read_portfolio(session, bank.of, 1, [bank.id_of(name)], [ruleset], bank.now)
 
@@ -67,7 +67,7 @@ def frame(portfolio: Portfolio, part: str) -> pl.DataFrame:
 @pytest.mark.parametrize("rule", READS)
 def test_what_a_ruleset_does_not_read_is_not_read(bank: Bank, rule: str) -> None:
     form, reads = READS[rule]
-    assert parts_of(read_ruleset(banks.document({rule: form}))) == reads
+    assert parts_of(analyse_text(banks.document({rule: form}))) == reads
     portfolio = read(bank, "a", rule)
     assert {part for part in PARTS if getattr(portfolio, part) is not None} == reads
 
@@ -82,7 +82,7 @@ def test_facts_about_what_is_owned_count_for_the_owner_and_tags_and_screenings_d
 
 
 def test_what_an_owner_has_does_not_count_for_what_it_owns(bank: Bank) -> None:
-    ruleset = read_ruleset(banks.document({"cash": banks.CASH}))
+    ruleset = analyse_text(banks.document({"cash": banks.CASH}))
     with Session(bank.engine) as session:
         portfolio = read_portfolio(session, bank.of, 2, [bank.id_of("x")], [ruleset], bank.now)
     assert frame(portfolio, "transactions")["transaction_id"].to_list() == ["t1"]
@@ -90,7 +90,7 @@ def test_what_an_owner_has_does_not_count_for_what_it_owns(bank: Bank) -> None:
 
 def test_two_who_are_read_together_keep_their_own(bank: Bank) -> None:
     """One of whom owns the other."""
-    ruleset = read_ruleset(banks.document({"cash": banks.CASH}))
+    ruleset = analyse_text(banks.document({"cash": banks.CASH}))
     ids = [bank.id_of("a"), bank.id_of("x")]
     with Session(bank.engine) as session:
         portfolio = read_portfolio(session, bank.of, 1, ids, [ruleset], bank.now)

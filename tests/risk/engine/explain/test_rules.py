@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.domain.money import base_only
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess, program_for
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain import rules as tellers
@@ -25,7 +26,7 @@ FIELDS: Data = {"name": "text", "income": "number", "products": ["text"]}
 def assessed(made: Ruleset, *rows: Data, **parts: Any) -> Assessments:
     named = [{"entity_id": f"e{number}", **row} for number, row in enumerate(rows)]
     entities = entities_from_rows(named, made.fields)
-    return assess(made, Portfolio(entities, base_only("EUR", date(2024, 7, 1)), **parts), DAY)
+    return assess(AnalysedRuleset(made), Portfolio(entities, base_only("EUR", date(2024, 7, 1)), **parts), DAY)
 
 
 def told(made: Data, *rows: Data) -> list[RuleOutcome]:
@@ -38,13 +39,13 @@ def test_words_are_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("input_words", "condition_words", "key_of", "seen_inputs", "misfits_of"):
         monkeypatch.delattr(tellers, name)
     assert list(explain_all(found)) == before
-    program = program_for(ruleset(ASKS, fields=FIELDS), {}, "EUR")
+    program = program_for(AnalysedRuleset(ruleset(ASKS, fields=FIELDS)), {}, "EUR")
     assert teller_of(program, "EUR") is teller_of(found.program, "EUR")
 
 
 def test_money_is_in_the_base_currency() -> None:
     made = ruleset(rule("asks", case({"at_least": 1}, 1), input={"sum": "amount"}))
-    program = program_for(made, {}, "EUR")
+    program = program_for(AnalysedRuleset(made), {}, "EUR")
     words = [teller_of(program, base).rules[0].seen[0].words(150, None) for base in ("EUR", "USD")]
     assert words == ["sum of amount is 1.50 EUR", "sum of amount is 1.50 USD"]
 

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain, explain_all
 from tests.risk.engine.small import DAY, Data, assessed, case, exactly, portfolio, rule, ruleset
@@ -45,18 +46,20 @@ def overridden(level: int) -> pl.DataFrame:
 
 def test_line_tells_what_withholds_and_what_overrides() -> None:
     cooled = ruleset(exactly(0), flagged("floored", 0, "medium"), cooldown="30 days")
-    found = explain(assess(cooled, portfolio([{"n0": 1}]), DAY, held(3, 10)), 0)
+    found = explain(assess(AnalysedRuleset(cooled), portfolio([{"n0": 1}]), DAY, held(3, 10)), 0)
     assert found.line == "Score 1: N0 1; Low; held at High until 2024-07-21 by the cooldown"
     assert (found.level, found.withheld, found.score_level) == ("high", "low", "low")
-    found = explain(assess(cooled, portfolio([{"n0": 61}]), DAY, None, overridden(1)), 0)
+    found = explain(assess(AnalysedRuleset(cooled), portfolio([{"n0": 61}]), DAY, None, overridden(1)), 0)
     assert found.line == "Score 61: N0 61; High; Low by an override, the rules say High"
-    found = explain(assess(cooled, portfolio([{"n0": 61, **YES}]), DAY, None, overridden(1)), 0)
+    found = explain(assess(AnalysedRuleset(cooled), portfolio([{"n0": 61, **YES}]), DAY, None, overridden(1)), 0)
     assert found.line.endswith("; Medium by an override, which a floor raised, the rules say High")
 
 
 def test_line_where_the_ruleset_does_not_apply() -> None:
     made = ruleset(exactly(0), applies_to={"field": "kind", "equals": "person"})
-    found = explain(assess(made, portfolio([{"n0": 61, "kind": "company"}]), DAY, held(3, 10), overridden(2)), 0)
+    found = explain(
+        assess(AnalysedRuleset(made), portfolio([{"n0": 61, "kind": "company"}]), DAY, held(3, 10), overridden(2)), 0
+    )
     wanted = "so it gives no level; Medium by an override, the rules say nothing"
     assert found.line == f"The ruleset does not apply, {wanted}"
     assert (found.score_level, found.floor, found.rules_level) == ("", "", "")
@@ -66,14 +69,14 @@ def test_line_where_it_is_unknown_whether_the_ruleset_applies() -> None:
     made = ruleset(exactly(0), flagged("floored", 0, "high"), applies_to={"field": "kind", "equals": "person"})
     begin = "Score 1: N0 1; it is unknown whether the ruleset applies: "
     people = portfolio([{"n0": 1}])
-    held_high = explain(assess(made, people, DAY, held(3, 10)), 0)
+    held_high = explain(assess(AnalysedRuleset(made), people, DAY, held(3, 10)), 0)
     assert held_high.line == f"{begin}nothing lowers the level, so High stays"
-    found = explain(assess(made, people, DAY, held(3, 10), overridden(2)), 0)
+    found = explain(assess(AnalysedRuleset(made), people, DAY, held(3, 10), overridden(2)), 0)
     assert found.line == f"{begin}nothing lowers what the rules say; Medium by an override, the rules say High"
     assert (found.score_level, found.status) == ("", "undetermined")
     assert found.failures == ("whom the ruleset applies to: kind is unknown",)
-    assert explain(assess(made, people, DAY), 0).line == f"{begin}there is no level yet"
-    floored = explain(assess(made, portfolio([{"n0": 1, **YES}]), DAY), 0)
+    assert explain(assess(AnalysedRuleset(made), people, DAY), 0).line == f"{begin}there is no level yet"
+    floored = explain(assess(AnalysedRuleset(made), portfolio([{"n0": 1, **YES}]), DAY), 0)
     assert floored.line == f"{begin}High by the floor of Floored"
 
 

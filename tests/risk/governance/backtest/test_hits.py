@@ -2,11 +2,11 @@
 
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.backtest.hits import case_hits, failures
-from tests.risk.governance.making import AS_OF, TIERED_TEXT, WEIGHTED_TEXT, mixed, portfolio, ruleset
+from tests.risk.governance.making import AS_OF, TIERED_TEXT, WEIGHTED_TEXT, analysed, mixed, portfolio
 
 
 def test_every_outcome_is_counted_once_for_everyone_the_ruleset_applies_to() -> None:
-    hits = case_hits(assess(ruleset(), mixed(30), AS_OF))
+    hits = case_hits(assess(analysed(), mixed(30), AS_OF))
     for rule in ("country", "income"):
         own = [hit for hit in hits if hit.rule == rule]
         assert [hit.case for hit in own] == [1, 2, "otherwise", "unknown", "failed"]
@@ -22,23 +22,23 @@ def test_every_outcome_is_counted_once_for_everyone_the_ruleset_applies_to() -> 
 
 
 def test_nobody_is_nobody() -> None:
-    hits = case_hits(assess(ruleset(), portfolio([{"kind": "company"}]), AS_OF))
+    hits = case_hits(assess(analysed(), portfolio([{"kind": "company"}]), AS_OF))
     assert {(hit.entities, hit.share) for hit in hits} == {(0, 0.0)}
 
 
 def test_a_total_that_no_tier_owns_is_told() -> None:
     tiers = TIERED_TEXT.replace("min: -50", "min: 0")
-    found = assess(ruleset(tiers), portfolio([{}, {"income": "150"}]), AS_OF)
+    found = assess(analysed(tiers), portfolio([{}, {"income": "150"}]), AS_OF)
     (failure,) = failures(found)
     assert (failure.entity, failure.rule, failure.problem) == ("e0000", "tiers", "no tier owns the total -5")
 
 
 def test_an_entity_without_a_column_of_weights_is_told() -> None:
     text = WEIGHTED_TEXT.replace("{use: all}", "{when: {field: income, above: 1}, use: all}")
-    found = assess(ruleset(text), portfolio([{"income": None}, {}]), AS_OF)
+    found = assess(analysed(text), portfolio([{"income": None}, {}]), AS_OF)
     assert [(failure.entity, failure.rule) for failure in failures(found)] == [("e0000", "applies_to, weights_by")]
 
 
 def test_so_many_are_listed_and_no_more() -> None:
-    found = assess(ruleset(), portfolio([{"income": "?"}] * 9), AS_OF)
+    found = assess(analysed(), portfolio([{"income": "?"}] * 9), AS_OF)
     assert len(failures(found, 4)) == 4

@@ -7,10 +7,11 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.backtest.parts import joined
 from fivefold.risk.governance.backtest.run import NO_REACH, Backtest, Standing, backtest
-from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, portfolio, ruleset
+from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")
 EVERYONE = mixed(240)
@@ -26,8 +27,8 @@ STANDING = pl.DataFrame(
 
 def run(begin: int, end: int, standing: pl.DataFrame | None, *, compared: bool) -> Backtest:
     part = replace(EVERYONE, entities=EVERYONE.entities[begin:end])
-    before = ruleset() if compared else None
-    return backtest(ruleset(DRAFT), part, AS_OF, before, Standing(standing))
+    before = analysed() if compared else None
+    return backtest(analysed(DRAFT), part, AS_OF, before, Standing(standing))
 
 
 @settings(max_examples=15)
@@ -41,10 +42,10 @@ def test_any_parts_come_to_the_whole(cuts: set[int], compared: bool, standing: b
 
 def test_of_failures_the_first_hundred_entities_are_kept() -> None:
     failing = replace(EVERYONE, entities=EVERYONE.entities.with_columns(pl.lit("?").alias("income")))
-    whole = backtest(ruleset(), failing, AS_OF)
+    whole = backtest(analysed(), failing, AS_OF)
     assert whole.draft.failed > 100
     parts = [
-        backtest(ruleset(), replace(failing, entities=failing.entities[begin : begin + 80]), AS_OF)
+        backtest(analysed(), replace(failing, entities=failing.entities[begin : begin + 80]), AS_OF)
         for begin in (0, 80, 160)
     ]
     assert joined(parts) == whole
@@ -54,11 +55,11 @@ def test_of_failures_the_first_hundred_entities_are_kept() -> None:
 def test_a_draft_that_applies_to_none_is_said_first_for_the_whole_alone() -> None:
     applies = "applies_to: {field: income, above: 1000000000}"
     nobody = ruleset(DRAFT.replace("applies_to: {field: kind, equals: person}", applies))
-    everyone = backtest(nobody, portfolio([{}, {}]), AS_OF, ruleset())
+    everyone = backtest(AnalysedRuleset(nobody), portfolio([{}, {}]), AS_OF, analysed())
     assert everyone.cautions[0] == NO_REACH
     one = portfolio([{}])
     rich = portfolio([{"income": "2000000000"}])
-    parts = [backtest(nobody, part, AS_OF, ruleset()) for part in (one, rich)]
+    parts = [backtest(AnalysedRuleset(nobody), part, AS_OF, analysed()) for part in (one, rich)]
     assert [NO_REACH in part.cautions for part in parts] == [True, False]
     assert NO_REACH not in joined(parts).cautions
     assert joined([parts[0], parts[0]]).cautions[0] == NO_REACH

@@ -9,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError, RulesetNotValid
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.governance.backtest.run import Standing, backtest
-from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, portfolio, ruleset
+from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")
 
 
 def test_everyone_is_in_one_place_on_both_sides() -> None:
-    found = backtest(ruleset(DRAFT), mixed(50), AS_OF, ruleset())
+    found = backtest(analysed(DRAFT), mixed(50), AS_OF, analysed())
     assert found.present is not None
     for side in (found.draft, found.present):
         assert sum(side.alone.values()) == 50
@@ -37,8 +38,8 @@ def test_everyone_is_in_one_place_on_both_sides() -> None:
 
 def test_the_matrix_is_that_of_explanations_one_by_one() -> None:
     people = mixed(30)
-    found = backtest(ruleset(DRAFT), people, AS_OF, ruleset(), Standing(entered=AS_OF - 10 * DAY))
-    sides = [assess(ruleset(text), people, AS_OF) for text in (TEXT, DRAFT)]
+    found = backtest(analysed(DRAFT), people, AS_OF, analysed(), Standing(entered=AS_OF - 10 * DAY))
+    sides = [assess(analysed(text), people, AS_OF) for text in (TEXT, DRAFT)]
     made = [[explain(side, place) for place in range(30)] for side in sides]
     places = [[one.level if one.status == "assessed" else f"({one.status})" for one in side] for side in made]
     assert {(cell.before, cell.after): cell.entities for cell in found.alone} == Counter(zip(*places, strict=True))
@@ -46,8 +47,8 @@ def test_the_matrix_is_that_of_explanations_one_by_one() -> None:
 
 def test_the_cooldown_keeps_who_entered_lately() -> None:
     people = mixed(50)
-    young = backtest(ruleset(DRAFT), people, AS_OF, ruleset(), Standing(entered=AS_OF - 10 * DAY))
-    old = backtest(ruleset(DRAFT), people, AS_OF, ruleset(), Standing(entered=AS_OF - 30 * DAY))
+    young = backtest(analysed(DRAFT), people, AS_OF, analysed(), Standing(entered=AS_OF - 10 * DAY))
+    old = backtest(analysed(DRAFT), people, AS_OF, analysed(), Standing(entered=AS_OF - 30 * DAY))
     assert young.draft.later is not None
     assert young.draft.withheld == 10
     assert young.draft.later["low"] == young.draft.alone["low"] - 5
@@ -62,7 +63,7 @@ def test_the_cooldown_keeps_who_entered_lately() -> None:
 def test_standing_levels_may_be_given_without_a_ruleset() -> None:
     people = portfolio([{}, {"country": "ZA"}, {}])
     given = pl.DataFrame({"entity_id": ["e0000", "e0001"], "level": [4, 1], "entered": [AS_OF - DAY, AS_OF - DAY]})
-    found = backtest(ruleset(), people, AS_OF, standing=Standing(given))
+    found = backtest(analysed(), people, AS_OF, standing=Standing(given))
     assert {(cell.before, cell.after) for cell in found.alone} == {
         ("critical", "low"), ("low", "high"), ("(no level before)", "low"),
     }  # fmt: skip
@@ -71,14 +72,14 @@ def test_standing_levels_may_be_given_without_a_ruleset() -> None:
     assert [(mover.entity, mover.steps) for mover in found.movers[:2]] == [("e0000", -3), ("e0001", 2)]
     wrong = given.with_columns(level=pl.lit(5))
     with pytest.raises(ConfigError, match=r"e0000 stands at level 5; retail has levels 1 to 4"):
-        backtest(ruleset(), people, AS_OF, standing=Standing(wrong))
+        backtest(analysed(), people, AS_OF, standing=Standing(wrong))
     three = ruleset(TEXT.replace(", critical]", "]").replace("[20, 40, 60]", "[20, 40]"))
     with pytest.raises(ConfigError, match=r"e0000 stands at level 4; retail has levels 1 to 3"):
-        backtest(ruleset(), people, AS_OF, three, Standing(given))
+        backtest(analysed(), people, AS_OF, AnalysedRuleset(three), Standing(given))
 
 
 def test_a_draft_alone_shows_where_everyone_would_be() -> None:
-    found = backtest(ruleset(), mixed(20), AS_OF)
+    found = backtest(analysed(), mixed(20), AS_OF)
     assert (found.present, found.alone, found.later, found.movers) == (None, (), None, ())
     assert sum(found.draft.alone.values()) == 20
 
@@ -86,7 +87,7 @@ def test_a_draft_alone_shows_where_everyone_would_be() -> None:
 def test_who_changes_most_comes_first_with_the_reasons() -> None:
     people = portfolio([{"country": "ZW"}, {"country": "ZA"}, {}, {"income": "150"}])
     draft = ruleset(TEXT.replace("points: 45, floor: high", "points: 1").replace("10.5", "12"))
-    found = backtest(draft, people, AS_OF, ruleset())
+    found = backtest(AnalysedRuleset(draft), people, AS_OF, analysed())
     first, second = found.movers
     assert (first.entity, first.before, first.after, first.steps) == ("e0001", "high", "low", -2)
     assert (first.points_before, first.points_after) == ("40", "-4")
@@ -95,7 +96,7 @@ def test_who_changes_most_comes_first_with_the_reasons() -> None:
 
 
 def test_failures_are_counted_and_named_with_rule_and_value() -> None:
-    found = backtest(ruleset(), mixed(20), AS_OF)
+    found = backtest(analysed(), mixed(20), AS_OF)
     assert found.draft.failed == 2
     assert [(failure.entity, failure.rule) for failure in found.draft.failures] == [
         ("e0008", "income"),
@@ -106,7 +107,7 @@ def test_failures_are_counted_and_named_with_rule_and_value() -> None:
 
 def test_rulesets_with_other_levels_have_no_common_cooldown() -> None:
     three = ruleset(TEXT.replace("[low, medium, high, critical]", "[a, b, high]").replace("[20, 40, 60]", "[20, 40]"))
-    found = backtest(three, mixed(20), AS_OF, ruleset(), Standing(entered=AS_OF - DAY))
+    found = backtest(AnalysedRuleset(three), mixed(20), AS_OF, analysed(), Standing(entered=AS_OF - DAY))
     assert found.later is None
     assert [caution.partition(":")[0] for caution in found.cautions] == [
         "The cooldown is left out",
@@ -116,14 +117,21 @@ def test_rulesets_with_other_levels_have_no_common_cooldown() -> None:
 
 def test_progress_ends_at_all_of_a_small_portfolio() -> None:
     told: list[tuple[int, int]] = []
-    backtest(ruleset(DRAFT), mixed(7), AS_OF, ruleset(), size=5_000, progress=lambda *step: told.append(step))
+    backtest(
+        analysed(DRAFT),
+        mixed(7),
+        AS_OF,
+        analysed(),
+        size=5_000,
+        progress=lambda *step: told.append(step),
+    )
     assert told == [(0, 14), (7, 14), (14, 14)]
 
 
 def test_every_row_may_have_its_own_as_of() -> None:
     people = mixed(20)
     moments = pl.Series([AS_OF + number * DAY for number in range(20)])
-    found = backtest(ruleset(), people, moments, size=5, seed=3)
+    found = backtest(analysed(), people, moments, size=5, seed=3)
     assert found.drawn == 5
     assert " to " in found.as_of
 
@@ -131,14 +139,14 @@ def test_every_row_may_have_its_own_as_of() -> None:
 def test_what_is_not_there_is_refused_before_anyone_is_assessed() -> None:
     listed = TEXT.replace("{equals: ZA}", "{in_list: nowhere}")
     with pytest.raises(RulesetNotValid, match="list nowhere"):
-        backtest(ruleset(listed), mixed(5), AS_OF)
+        backtest(analysed(listed), mixed(5), AS_OF)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 5), st.sampled_from([None, 0, 10, 31]))
 def test_it_is_plain_data_whatever_is_compared(size: int, seed: int, days: int | None) -> None:
     standing = None if days is None else Standing(entered=AS_OF - days * DAY)
-    found = backtest(ruleset(DRAFT), mixed(20), AS_OF, ruleset(), standing, size, seed)
+    found = backtest(analysed(DRAFT), mixed(20), AS_OF, analysed(), standing, size, seed)
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["drawn"] == min(size, 20) == sum(plain["draft"]["alone"].values())
     assert plain["draft"]["content_hash"] == ruleset(DRAFT).content_hash

@@ -8,6 +8,7 @@ import pytest
 
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.governance.examples.facts import check_examples, example_portfolio, previous_levels
 from fivefold.risk.governance.examples.run import assess_examples
@@ -55,7 +56,7 @@ def ruleset(*examples: Data) -> Ruleset:
 
 
 def seen(given: Data) -> list[str]:
-    found = assess_examples(ruleset({"given": given}), {}, DAY)
+    found = assess_examples(AnalysedRuleset(ruleset({"given": given})), {}, DAY)
     return [outcome.seen.split(" is ")[-1] for outcome in explain(found, 0).rules]
 
 
@@ -83,7 +84,7 @@ def test_what_is_not_given() -> None:
 
 def test_amount_in_a_currency_without_a_rate_fails_visibly() -> None:
     given = {"transactions": [{"amount": 5, "time": "2024-06-01", "operation": "cash", "currency": "USD"}]}
-    explained = explain(assess_examples(ruleset({"given": given}), {}, DAY), 0)
+    explained = explain(assess_examples(AnalysedRuleset(ruleset({"given": given})), {}, DAY), 0)
     assert explained.status == "failed"
     assert "transaction_currency is USD" in explained.failures[0]
 
@@ -101,7 +102,7 @@ def test_amount_in_a_currency_without_a_rate_fails_visibly() -> None:
 )
 def test_form_that_cannot_be_read(given: Data, problem: str) -> None:
     with pytest.raises(RulesetNotValid, match=problem):
-        example_portfolio(ruleset({"given": given}), {}, DAY)
+        example_portfolio(AnalysedRuleset(ruleset({"given": given})), {}, DAY)
 
 
 @pytest.mark.parametrize(

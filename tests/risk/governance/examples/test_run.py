@@ -8,6 +8,7 @@ import pytest
 
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.lists import read_list
 from fivefold.risk.governance.examples.run import run_examples
 from fivefold.risk.language.reading import read_ruleset
@@ -65,7 +66,7 @@ def example(given: Data, as_of: str | None = None, **expect: Any) -> Data:
 
 
 def differences(*examples: Data) -> list[tuple[str, ...]]:
-    return [result.differences for result in run_examples(ruleset(*examples), LISTS, DAY).results]
+    return [result.differences for result in run_examples(AnalysedRuleset(ruleset(*examples)), LISTS, DAY).results]
 
 
 def test_expectations_that_are_met() -> None:
@@ -142,7 +143,7 @@ def test_a_case_counts_where_an_example_expects_something_of_it(expect: Data, mi
         {**RULES[1], "cases": [{"when": {"at_least": 100}, "points": 31, "floor": "high"}]},
     ]
     made = ruleset(example({"country": "KP", "income": 100}, **expect), rules=rules)
-    tested = run_examples(made, LISTS, DAY)
+    tested = run_examples(AnalysedRuleset(made), LISTS, DAY)
     assert tested.results[0].differences == ()
     assert [rule for rule, cases in tested.rules.items() if not cases] == missing
     said = " (holds in an example that expects nothing of it)"
@@ -151,13 +152,13 @@ def test_a_case_counts_where_an_example_expects_something_of_it(expect: Data, mi
 
 def test_a_level_expects_something_of_the_case_without_which_it_would_be_another() -> None:
     made = ruleset(example({"country": "NO", "income": 100}, level="low"), example({"income": 100}, level="medium"))
-    tested = run_examples(made, LISTS, DAY)
+    tested = run_examples(AnalysedRuleset(made), LISTS, DAY)
     assert tested.rules == {"country": {2}, "income": {1}}  # 31 - 5 is low, and without the first it would be medium
 
 
 def test_coverage_counts_rules_and_cases() -> None:
     made = ruleset(example({"country": "NO", "income": 5}, total=-4), example({"country": "NO"}, total=-4))
-    tested = run_examples(made, LISTS, DAY)
+    tested = run_examples(AnalysedRuleset(made), LISTS, DAY)
     assert (tested.rule_share, round(tested.case_share, 2)) == (Decimal(50), Decimal("33.33"))
     assert tested.missing() == ["rule country, case 1", "rule income, case 1"]
     assert not tested.passed(made)
@@ -166,19 +167,19 @@ def test_coverage_counts_rules_and_cases() -> None:
 def test_ruleset_passes_where_enough_is_covered_and_all_is_as_expected() -> None:
     reaching = [example({"country": "KP"}, level="high"), example({"country": "NO", "income": 100}, total=26)]
     made = ruleset(*reaching)
-    assert run_examples(made, LISTS, DAY).passed(made)
+    assert run_examples(AnalysedRuleset(made), LISTS, DAY).passed(made)
     made = ruleset(*reaching, example({}, level="high"))
-    assert not run_examples(made, LISTS, DAY).passed(made)
+    assert not run_examples(AnalysedRuleset(made), LISTS, DAY).passed(made)
     both = example({"country": "KP", "income": 100}, total=71)
     made = ruleset(both)  # both rules, two of three cases
-    assert not run_examples(made, LISTS, DAY).passed(made)
+    assert not run_examples(AnalysedRuleset(made), LISTS, DAY).passed(made)
     made = ruleset(both, coverage={"cases": 66})
-    assert run_examples(made, LISTS, DAY).passed(made)
+    assert run_examples(AnalysedRuleset(made), LISTS, DAY).passed(made)
 
 
 def test_a_minimum_of_others_holds_whatever_the_ruleset_asks_for() -> None:
     made = ruleset(example({"country": "KP", "income": 100}, total=71), coverage={"rules": 0, "cases": 0})
-    tested = run_examples(made, LISTS, DAY)
+    tested = run_examples(AnalysedRuleset(made), LISTS, DAY)
     assert tested.passed(made)
     assert tested.passed(made, 66)
     assert not tested.passed(made, 67)
@@ -186,10 +187,10 @@ def test_a_minimum_of_others_holds_whatever_the_ruleset_asks_for() -> None:
 
 def test_ruleset_without_examples_reaches_nothing() -> None:
     made = ruleset()
-    tested = run_examples(made, LISTS, DAY)
+    tested = run_examples(AnalysedRuleset(made), LISTS, DAY)
     assert (tested.results, tested.rule_share, tested.passed(made)) == ((), 0, False)
 
 
 def test_example_that_gives_what_is_unknown_is_refused() -> None:
     with pytest.raises(RulesetNotValid, match="example 0: gives contry"):
-        run_examples(ruleset(example({"contry": "NO"})), LISTS, DAY)
+        run_examples(AnalysedRuleset(ruleset(example({"contry": "NO"}))), LISTS, DAY)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.governance.lint.ruleset import lint, lint_text
 from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.linted import HERE, LISTS, changed, clean
@@ -65,7 +66,7 @@ def test_without_lists_they_could_not_be_looked_up() -> None:
 
 def test_a_ruleset_without_a_file_is_linted_without_lines() -> None:
     ruleset = read_ruleset(changed("clean-points", "{at_least: 10000}", "{at_least: 60000}"))
-    (finding,) = lint(ruleset, LISTS)
+    (finding,) = lint(AnalysedRuleset(ruleset), LISTS)
     assert (finding.where, finding.line) == ("rule cash, case 2", None)
 
 

@@ -5,7 +5,7 @@ import pytest
 from fivefold.risk.governance.backtest.run import Standing, backtest
 from fivefold.risk.governance.reports.backtest import backtest_page
 from fivefold.risk.governance.reports.page import Section, as_html
-from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, ruleset
+from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("{equals: ZW}, points: 25}", "{equals: ZM}, points: 22}")
 
@@ -17,7 +17,15 @@ def section(sections: list[Section], title: str) -> list[list[str]]:
 
 
 def test_everything_that_was_found_is_there() -> None:
-    found = backtest(ruleset(DRAFT), mixed(50), AS_OF, ruleset(), Standing(entered=AS_OF - 10 * DAY), size=40, seed=3)
+    found = backtest(
+        analysed(DRAFT),
+        mixed(50),
+        AS_OF,
+        analysed(),
+        Standing(entered=AS_OF - 10 * DAY),
+        size=40,
+        seed=3,
+    )
     page = backtest_page(found)
     sections = list(page.sections)
     assert [each.title for each in sections] == [
@@ -41,7 +49,7 @@ def test_everything_that_was_found_is_there() -> None:
 
 def test_a_rule_that_one_side_lacks_is_not_there() -> None:
     new = TEXT[TEXT.index("  - id: income") :].replace("income", "wealth", 1)
-    found = backtest(ruleset(TEXT + new), mixed(10), AS_OF, ruleset())
+    found = backtest(analysed(TEXT + new), mixed(10), AS_OF, analysed())
     hits = {
         (row[0], row[1]): row[2:]
         for row in section(list(backtest_page(found).sections), "What every rule and case comes to")
@@ -53,14 +61,14 @@ def test_a_rule_that_one_side_lacks_is_not_there() -> None:
 @pytest.mark.parametrize("days", [None, 40])
 def test_a_cooldown_that_keeps_nobody_is_said_and_not_drawn_again(days: int | None) -> None:
     standing = None if days is None else Standing(entered=AS_OF - days * DAY)
-    page = backtest_page(backtest(ruleset(DRAFT), mixed(20), AS_OF, ruleset(), standing))
+    page = backtest_page(backtest(analysed(DRAFT), mixed(20), AS_OF, analysed(), standing))
     after = [each for each in page.sections if each.title == "After the cooldown"]
     assert bool(after) == (days is not None)
     assert bool(page.cautions) == (days is None)
 
 
 def test_a_draft_alone_has_nothing_to_be_compared_with() -> None:
-    page = backtest_page(backtest(ruleset(), mixed(20), AS_OF))
+    page = backtest_page(backtest(analysed(), mixed(20), AS_OF))
     assert dict(page.facts)["In force"] == "none"
     assert not any("From where" in each.title for each in page.sections)
     assert dict(page.facts)["Entities"] == "all 20"

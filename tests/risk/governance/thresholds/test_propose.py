@@ -9,12 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.governance.thresholds import propose as thresholds
 from fivefold.risk.governance.thresholds.propose import LEAST_ENTITIES, Proposal, propose
 from fivefold.risk.language.ruleset import Ruleset
-from tests.risk.governance.making import AS_OF, SCORE, TEXT, TIERED_TEXT, WEIGHTED_TEXT, mixed, portfolio, ruleset
+from tests.risk.governance.making import (
+    AS_OF,
+    SCORE,
+    TEXT,
+    TIERED_TEXT,
+    WEIGHTED_TEXT,
+    analysed,
+    mixed,
+    portfolio,
+    ruleset,
+)
 
 STEPS = ("", "a", "b", "c", "d", "e", "f", "g", "h")
 SPREAD = """
@@ -49,7 +60,7 @@ FLOORED = (
 
 def spread(words: list[str], marks: list[str] | None = None) -> Assessments:
     rows = [{"word": word, "mark": mark} for word, mark in zip(words, marks or [""] * len(words), strict=True)]
-    return assess(ruleset(FLOORED if marks else SPREAD), portfolio(rows), AS_OF)
+    return assess(analysed(FLOORED if marks else SPREAD), portfolio(rows), AS_OF)
 
 
 def moved(text: str, values: tuple[Decimal, ...]) -> Ruleset:
@@ -61,8 +72,8 @@ def test_the_shares_that_are_promised_are_those_that_come() -> None:
     marks = ["high" if number % 10 == 0 else "critical" if number % 33 == 0 else "" for number in range(900)]
     found = propose(spread(words, marks), [0.4, 0.3, 0.2, 0.1])
     people = portfolio([{"word": word, "mark": mark} for word, mark in zip(words, marks, strict=True)])
-    after = assess(moved(FLOORED, found.values), people, AS_OF)
-    before = assess(ruleset(FLOORED), people, AS_OF)
+    after = assess(AnalysedRuleset(moved(FLOORED, found.values)), people, AS_OF)
+    before = assess(analysed(FLOORED), people, AS_OF)
     counts = after.outcomes["computed"].value_counts(normalize=True, name="share").sort("computed")["share"]
     assert [level.proposed for level in found.levels] == pytest.approx(counts.to_list())
     assert found.moved == (after.outcomes["computed"] != before.outcomes["computed"]).sum()
@@ -106,7 +117,7 @@ def test_ties_cannot_be_split_and_it_is_said_what_can_be_reached() -> None:
 
 
 def test_a_threshold_that_parts_them_already_stays() -> None:
-    side = assess(ruleset(SPREAD.replace("[1, 2, 3]", "[3, 10.2, 16.5]")), portfolio(
+    side = assess(analysed(SPREAD.replace("[1, 2, 3]", "[3, 10.2, 16.5]")), portfolio(
         [{"word": STEPS[number % 4]} for number in range(800)]
     ), AS_OF)  # fmt: skip
     found = propose(side, [0.25, 0.25, 0.25, 0.25])
@@ -115,10 +126,10 @@ def test_a_threshold_that_parts_them_already_stays() -> None:
 
 
 def test_weights_are_cut_on_the_scale_that_thresholds_have() -> None:
-    side = assess(ruleset(WEIGHTED_TEXT), mixed(1000), AS_OF)
+    side = assess(analysed(WEIGHTED_TEXT), mixed(1000), AS_OF)
     found = propose(side, [0.55, 0.2, 0.15, 0.1])
     text = WEIGHTED_TEXT.replace("[31, 61, 86]", str([float(value) for value in found.values]))
-    after = assess(ruleset(text), mixed(1000), AS_OF)
+    after = assess(analysed(text), mixed(1000), AS_OF)
     full = after.outcomes.filter(after.outcomes["status"] == "assessed")
     shares = [(full["computed"] == number).sum() / len(full) for number in range(1, 5)]
     assert [level.proposed for level in found.levels] == pytest.approx(shares)
@@ -128,7 +139,7 @@ def test_weights_are_cut_on_the_scale_that_thresholds_have() -> None:
 
 def test_totals_that_no_tier_owns_are_left_out_and_told() -> None:
     narrow = TIERED_TEXT.replace("max: 200", "max: 60")
-    found = propose(assess(ruleset(narrow), mixed(1000), AS_OF), [0.5, 0.2, 0.2, 0.1])
+    found = propose(assess(analysed(narrow), mixed(1000), AS_OF), [0.5, 0.2, 0.2, 0.1])
     assert isinstance(found, Proposal)
     assert found.left_out["unclassified"] == 100
     assert any("200 entities could not be assessed in full" in caution for caution in found.cautions)
@@ -144,12 +155,12 @@ def test_totals_that_no_tier_owns_are_left_out_and_told() -> None:
 )
 def test_targets_that_do_not_fit_are_refused(targets: list[float], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        propose(assess(ruleset(), mixed(1000), AS_OF), targets)
+        propose(assess(analysed(), mixed(1000), AS_OF), targets)
 
 
 def test_too_little_is_refused() -> None:
     with pytest.raises(NotEnoughData, match=f"at least {LEAST_ENTITIES} are needed"):
-        propose(assess(ruleset(), mixed(LEAST_ENTITIES), AS_OF))
+        propose(assess(analysed(), mixed(LEAST_ENTITIES), AS_OF))
     with pytest.raises(NotEnoughData, match="3 different totals for 4 levels"):
         propose(spread([STEPS[number % 3] for number in range(600)]))
 
@@ -157,8 +168,8 @@ def test_too_little_is_refused() -> None:
 def test_levels_of_another_number_need_targets_of_their_own() -> None:
     three = TEXT.replace(SCORE, "score: {points: {thresholds: [20, 40]}}\n").replace(", critical]", "]")
     with pytest.raises(ConfigError, match="4 target shares were given for 3 levels"):
-        propose(assess(ruleset(three), mixed(1000), AS_OF))
-    assert len(propose(assess(ruleset(three), mixed(1000), AS_OF), [0.6, 0.3, 0.1]).cuts) == 2
+        propose(assess(analysed(three), mixed(1000), AS_OF))
+    assert len(propose(assess(analysed(three), mixed(1000), AS_OF), [0.6, 0.3, 0.1]).cuts) == 2
 
 
 def test_a_draft_that_is_further_from_the_targets_than_what_is_says_so() -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.governance.validate.labels import mark, names_in, refuse_leaks
 from fivefold.risk.language.inputs import FieldInput
-from tests.risk.governance.making import AS_OF, DAY, TEXT, ruleset
+from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, ruleset
 
 ENTITIES = pl.DataFrame({"entity_id": ["a", "b", "c", "d"], "as_of": [AS_OF] * 4})
 CASES = """
@@ -84,14 +85,14 @@ def test_what_cannot_be_read_is_refused(columns: dict[str, list[str]], said: str
 def test_inputs_made_of_the_label_are_refused_with_their_rules() -> None:
     reads = ruleset(TEXT + CASES)
     with pytest.raises(RulesetNotValid, match=r"rule before: reads cases .* cases are what the labels are made of"):
-        refuse_leaks(reads)
-    refuse_leaks(reads, made_of=("alerts",))
+        refuse_leaks(AnalysedRuleset(reads))
+    refuse_leaks(AnalysedRuleset(reads), made_of=("alerts",))
     with pytest.raises(RulesetNotValid, match=r"rule before: .* outcome is banned"):
-        refuse_leaks(reads, ["outcome"], ())
+        refuse_leaks(AnalysedRuleset(reads), ["outcome"], ())
     with pytest.raises(RulesetNotValid) as refused:
-        refuse_leaks(ruleset(), ["income", "kind", "city"])
+        refuse_leaks(analysed(), ["income", "kind", "city"])
     assert [finding.where for finding in refused.value.findings] == ["rule income", "applies_to, weights_by"]
-    refuse_leaks(ruleset())
+    refuse_leaks(analysed())
 
 
 def test_names_are_those_of_fields_sources_and_patterns_wherever_they_stand() -> None:

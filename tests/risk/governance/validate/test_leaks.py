@@ -6,13 +6,13 @@ import polars as pl
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.validate.leaks import columns_alone, singles
 from fivefold.risk.governance.validate.ranking import auc
-from tests.risk.governance.making import AS_OF, mixed, portfolio, ruleset
+from tests.risk.governance.making import AS_OF, analysed, mixed, portfolio
 
 
 def test_a_column_made_of_the_label_is_suspected() -> None:
     confirmed = np.arange(100) % 5 == 0
     people = portfolio([{"income": "5000" if mark else str(number)} for number, mark in enumerate(confirmed)])
-    found = assess(ruleset(), people, AS_OF)
+    found = assess(analysed(), people, AS_OF)
     total = found.outcomes["total"].to_numpy()
     best, *others = singles(found, total, np.ones(100, dtype=bool), confirmed, 0, 50)
     assert (best.column, best.auc, best.suspected) == ("income", 1.0, True)
@@ -24,14 +24,14 @@ def test_a_column_made_of_the_label_is_suspected() -> None:
 def test_whether_something_is_known_can_be_a_leak_as_well() -> None:
     confirmed = np.arange(60) % 3 == 0
     people = portfolio([{"country": None if mark else "ZW"} for mark in confirmed])
-    found = assess(ruleset(), people, AS_OF)
+    found = assess(analysed(), people, AS_OF)
     made = singles(found, found.outcomes["total"].to_numpy(), np.ones(60, dtype=bool), confirmed, 0, 50)
     assert {single.column for single in made if single.suspected} == {"country is known", "country is ZW"}
 
 
 def test_a_low_value_may_mean_risk() -> None:
     confirmed = np.arange(100) < 50
-    found = assess(ruleset(), portfolio([{"income": str(number)} for number in range(100)]), AS_OF)
+    found = assess(analysed(), portfolio([{"income": str(number)} for number in range(100)]), AS_OF)
     made = singles(found, found.outcomes["total"].to_numpy(), np.ones(100, dtype=bool), confirmed, 0, 50)
     assert made[0].column == "income"
     assert made[0].auc == 1.0
@@ -60,7 +60,7 @@ def test_every_kind_of_column_becomes_numbers() -> None:
 
 
 def test_only_who_is_held_counts() -> None:
-    found = assess(ruleset(), mixed(40), AS_OF)
+    found = assess(analysed(), mixed(40), AS_OF)
     held = (found.outcomes["status"] == "assessed").to_numpy()
     confirmed = np.arange(40) % 3 == 0
     for single in singles(found, found.outcomes["total"].to_numpy()[held], held, confirmed, 0, 50):

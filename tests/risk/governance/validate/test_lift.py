@@ -9,11 +9,11 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.governance.validate.lift import additions, capture_curve, lifts
 from fivefold.risk.governance.validate.ranking import gini
-from tests.risk.governance.making import AS_OF, TEXT, WEIGHTED_TEXT, mixed, ruleset
+from tests.risk.governance.making import AS_OF, TEXT, WEIGHTED_TEXT, analysed, mixed
 
 
 def test_lift_is_the_share_of_a_case_over_the_share_of_all() -> None:
-    found = assess(ruleset(), mixed(40), AS_OF)
+    found = assess(analysed(), mixed(40), AS_OF)
     held = found.outcomes["applies"].to_numpy()
     confirmed = np.arange(40) % 10 >= 4
     everything = {(lift.rule, lift.case): lift for lift in lifts(found, held, confirmed)}
@@ -38,7 +38,7 @@ def test_lift_is_the_share_of_a_case_over_the_share_of_all() -> None:
 
 @pytest.mark.parametrize("text", [TEXT, WEIGHTED_TEXT])
 def test_a_rule_adds_what_the_total_loses_without_it(text: str) -> None:
-    found = assess(ruleset(text), mixed(60), AS_OF)
+    found = assess(analysed(text), mixed(60), AS_OF)
     held = (found.outcomes["status"] == "assessed").to_numpy()
     confirmed = np.arange(60) % 4 == 0
     places = np.flatnonzero(held)

@@ -14,13 +14,13 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.governance.validate.run import Options, Validation, validate, validate_scores
 from fivefold.risk.governance.validate.verdicts import Answer
-from tests.risk.governance.making import AS_OF, DAY, TEXT, mixed, ruleset
+from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, ruleset
 
 SIZE = 600
 
 
 def found(text: str = TEXT, size: int = SIZE) -> Assessments:
-    return assess(ruleset(text), mixed(size), AS_OF)
+    return assess(analysed(text), mixed(size), AS_OF)
 
 
 def labels(size: int = SIZE, at: date | None = date(2024, 9, 1)) -> pl.DataFrame:
@@ -136,7 +136,7 @@ def test_a_reference_period_gives_drift() -> None:
 
 def test_every_entity_may_have_its_own_moment() -> None:
     moments = pl.Series([AS_OF + number % 2 * 100 * DAY for number in range(SIZE)])
-    side = assess(ruleset(), mixed(SIZE), moments)
+    side = assess(analysed(), mixed(SIZE), moments)
     made = validate(side, labels(), Options(resamples=200))
     assert made.population.known == sum(
         labels()["confirmed"][number] and number % 10 != 7 for number in range(1, SIZE, 2)

@@ -8,7 +8,7 @@ import pytest
 from fivefold.models.drift import LEAST_CUSTOMERS, stability_index
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.validate.stability import stability
-from tests.risk.governance.making import AS_OF, portfolio, ruleset
+from tests.risk.governance.making import AS_OF, analysed, portfolio
 
 
 def people(xb: int, size: int = 1000) -> list[dict[str, str]]:
@@ -16,7 +16,7 @@ def people(xb: int, size: int = 1000) -> list[dict[str, str]]:
 
 
 def test_a_rule_that_moved_is_found_by_its_cases() -> None:
-    before, after = (assess(ruleset(), portfolio(people(count)), AS_OF) for count in (100, 400))
+    before, after = (assess(analysed(), portfolio(people(count)), AS_OF) for count in (100, 400))
     found = {(line.sort, line.factor): line for line in stability(before, after)}
     expected = (0.3 * math.log(0.4 / 0.1)) + (-0.3 * math.log(0.6 / 0.9))
     assert found["rule", "Country"].index == pytest.approx(expected, abs=1e-9)
@@ -30,18 +30,18 @@ def test_a_rule_that_moved_is_found_by_its_cases() -> None:
 
 
 def test_nothing_moves_against_itself() -> None:
-    same = assess(ruleset(), portfolio(people(300)), AS_OF)
+    same = assess(analysed(), portfolio(people(300)), AS_OF)
     assert {(line.index, line.verdict) for line in stability(same, same)} == {(0.0, "stable")}
 
 
 def test_few_entities_on_either_side_are_unknown() -> None:
-    few, many = (assess(ruleset(), portfolio(people(10, size)), AS_OF) for size in (LEAST_CUSTOMERS - 1, 1000))
+    few, many = (assess(analysed(), portfolio(people(10, size)), AS_OF) for size in (LEAST_CUSTOMERS - 1, 1000))
     for pair in ((few, many), (many, few)):
         assert {(line.index, line.verdict) for line in stability(*pair)} == {(None, "unknown")}
 
 
 def test_the_index_is_that_of_models() -> None:
-    before, after = (assess(ruleset(), portfolio(people(count)), AS_OF) for count in (200, 260))
+    before, after = (assess(analysed(), portfolio(people(count)), AS_OF) for count in (200, 260))
     counts = [
         pl.Series([int((side.inputs['{"field":"country"}'] == name).sum()) for name in ("ZW", "ZM")]).to_numpy()
         for side in (before, after)

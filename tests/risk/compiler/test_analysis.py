@@ -1,14 +1,11 @@
-"""What a ruleset reads, wherever in it that is written."""
+"""What follows from a ruleset alone: what it reads, wherever in it that is written, and what is wrong with it."""
 
 from typing import Any
 
-from fivefold.risk.engine.dependencies import (
-    inputs_of_ruleset,
-    lists_of_policy,
-    lists_of_ruleset,
-    signal_of_rule,
-    signals_of_ruleset,
-)
+import pytest
+
+from fivefold.domain.errors import RulesetNotValid
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, lists_of_policy, signal_of_rule
 from fivefold.risk.language.inputs import key_of
 from tests.risk.engine.policies_small import policy
 from tests.risk.engine.small import case, rule, ruleset
@@ -19,7 +16,7 @@ SUMS = [
     {"sum": "amount", "where": {"field": "currency", "in_list": "over"}},
     {"sum": "amount", "where": {"not": LISTED}},
 ]
-EVERYWHERE = ruleset(
+RULESET = ruleset(
     rule("own", case({"in_list": "own"}, 1), input={"field": "country"}),
     rule("nested", case({"any": [{"not": {"field": "kind", "not_in_list": "nested"}}]}, 1)),
     rule("like", case({"field": "kind", "fuzzy": {"list": "like", "scorer": "ratio", "at_least": 90}}, 1)),
@@ -30,11 +27,12 @@ EVERYWHERE = ruleset(
     rule("again", case({"field": "country", "equals": "NO"}, 1)),
     applies_to={"field": "country", "in_list": "predicate"},
 )
+EVERYWHERE = AnalysedRuleset(RULESET)
 
 
 def test_lists_are_found_everywhere() -> None:
     wanted = ["in-where", "like", "nested", "over", "own", "predicate"]
-    assert lists_of_ruleset(EVERYWHERE) == wanted
+    assert list(EVERYWHERE.lists) == wanted
 
 
 def test_those_of_a_policy_are_found_everywhere() -> None:
@@ -42,24 +40,47 @@ def test_those_of_a_policy_are_found_everywhere() -> None:
     when = {"any": [{"field": "country", "in_list": "own"}, ratio]}
     unless = {"not": {"transaction": "operation", "in_list": "unless"}}
     made = policy({"when": when, "unless": unless, "action": "block"})
-    assert lists_of_policy(made) == ["over", "own", "unless"]
+    assert list(lists_of_policy(made)) == ["over", "own", "unless"]
 
 
 def test_inputs_are_found_once() -> None:
-    keys = [key_of(made) for made in inputs_of_ruleset(EVERYWHERE)]
+    keys = [key_of(made) for made in EVERYWHERE.inputs]
     assert len(keys) == len(set(keys)) == 6
     assert sum('"ratio"' in key for key in keys) == 1
     assert '{"count":"cases"}' in keys
 
 
 def test_signal_is_the_rules_own_input_where_none_is_named() -> None:
-    assert [key_of(made) for made in signals_of_ruleset(EVERYWHERE)] == ['{"count":"cases"}']
-    assert key_of(signal_of_rule(EVERYWHERE.rule("fades-too"))) == key_of(signal_of_rule(EVERYWHERE.rule("fades")))
+    assert [key_of(made) for made in EVERYWHERE.signals] == ['{"count":"cases"}']
+    assert key_of(signal_of_rule(RULESET.rule("fades-too"))) == key_of(signal_of_rule(RULESET.rule("fades")))
 
 
 def test_choice_of_weights_is_read_too() -> None:
     choices = [{"when": {"field": "country", "in_list": "choice"}, "use": "all"}, {"use": "all"}]
     score = {"weighted": {"bands": [31, 61], "weights": {"all": {"a": 100}}, "weights_by": choices}}
-    made = ruleset(rule("a", case({"field": "flag", "equals": True}, 1), otherwise={"points": 1}), score=score)
-    assert lists_of_ruleset(made) == ["choice"]
-    assert len(inputs_of_ruleset(made)) == 2
+    made = AnalysedRuleset(
+        ruleset(rule("a", case({"field": "flag", "equals": True}, 1), otherwise={"points": 1}), score=score)
+    )
+    assert made.lists == ("choice",)
+    assert len(made.inputs) == 2
+
+
+def test_a_stored_ruleset_is_read_once_and_is_the_one_that_was_written() -> None:
+    stored = analyse_canonical(RULESET.canonical)
+    assert stored is analyse_canonical(RULESET.canonical)
+    assert (stored, hash(stored)) == (EVERYWHERE, hash(EVERYWHERE))
+    assert stored != analyse_canonical(ruleset(rule("own", case("present", 1), input={"field": "country"})).canonical)
+
+
+def test_each_part_is_computed_once() -> None:
+    """A second walk over a thousand rules, for every assessment, is what this saves."""
+    for name in ("names", "inputs", "simple_inputs", "signals", "lists", "conditions", "wheres", "faults", "errors"):
+        assert getattr(EVERYWHERE, name) is getattr(EVERYWHERE, name), name
+
+
+def test_an_unusable_ruleset_names_everything_that_is_wrong() -> None:
+    broken = AnalysedRuleset(ruleset(rule("a", case({"field": "incone", "above": 1}, 1)), applies_to="present"))
+    with pytest.raises(RulesetNotValid) as refused:
+        broken.require_usable()
+    assert [finding.where for finding in refused.value.findings] == ["rule a, case 1, when, field", "applies_to"]
+    EVERYWHERE.require_usable()

@@ -1,0 +1,158 @@
+"""A ruleset and what follows from it alone: read once, and looked through once."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.risk.compiler.checks import type_faults
+from fivefold.risk.compiler.diagnostics import Fault, findings
+from fivefold.risk.compiler.locations import Place, conditions_of, inputs_at, wheres_in
+from fivefold.risk.compiler.policy_checks import distinct, inputs_of_policy
+from fivefold.risk.compiler.structure import structure_faults
+from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, inputs_of_rule, vocabulary
+from fivefold.risk.compiler.weights import weight_faults
+from fivefold.risk.language.base import Part
+from fivefold.risk.language.documents.reader import Path
+from fivefold.risk.language.expressions import tests_in
+from fivefold.risk.language.inputs import Ratio, Window
+from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset
+from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.scoring import WeightedScore
+
+VERSIONS_KEPT = 64
+"""So many stored versions are kept with their analysis, and as many compiled programs."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysedRuleset:
+    """A ruleset, and what follows from it alone; each part is computed once, when it is first needed.
+
+    Two of them are equal where their rulesets have the same content.
+    """
+
+    ruleset: Ruleset
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AnalysedRuleset) and self.ruleset.content_hash == other.ruleset.content_hash
+
+    def __hash__(self) -> int:
+        return hash(self.ruleset.content_hash)
+
+    @cached_property
+    def names(self) -> Vocabulary:
+        """The fields and levels that conditions may name."""
+        return vocabulary(self.ruleset)
+
+    @cached_property
+    def inputs(self) -> tuple[Part, ...]:
+        """Every input that the ruleset reads, each once."""
+        found = [made for rule in self.ruleset.rules for made in inputs_of_rule(rule)]
+        for condition in self._entity_conditions:
+            found += inputs_of(condition)
+        return tuple(distinct(found))
+
+    @cached_property
+    def simple_inputs(self) -> tuple[Part, ...]:
+        """The same, with both sides of a ratio in its place."""
+        return _without_ratios(self.inputs)
+
+    @cached_property
+    def signals(self) -> tuple[Part, ...]:
+        """The inputs whose latest moments decay counts from, each once."""
+        return tuple(distinct(signal_of_rule(rule) for rule in self.ruleset.rules if rule.decay is not None))
+
+    @cached_property
+    def lists(self) -> tuple[str, ...]:
+        """The named lists that the ruleset needs, in alphabetical order."""
+        cases = [case.when for rule in self.ruleset.rules for case in rule.cases]
+        return _lists_read([*cases, *self._entity_conditions], self.simple_inputs)
+
+    @cached_property
+    def conditions(self) -> tuple[Place, ...]:
+        """The conditions about the entity, each with its path: the predicate, the choices of weights, and the cases."""
+        return tuple(conditions_of(self.ruleset))
+
+    @cached_property
+    def inputs_with_paths(self) -> tuple[tuple[Path, Part], ...]:
+        """Every input wherever it is written, with its path."""
+        return tuple(inputs_at(self.ruleset, self.conditions))
+
+    @cached_property
+    def wheres(self) -> tuple[Place, ...]:
+        """The conditions about linked facts, each with its path."""
+        return tuple(place for path, made in self.inputs_with_paths for place in wheres_in(path, made))
+
+    @cached_property
+    def structural_faults(self) -> tuple[Fault, ...]:
+        """What is wrong with names, levels, cuts, decay and weights."""
+        return (*structure_faults(self.ruleset, self.names), *weight_faults(self.ruleset))
+
+    @cached_property
+    def faults(self) -> tuple[Fault, ...]:
+        """Everything that makes the ruleset unusable; nothing where it can be compiled and run."""
+        return (*self.structural_faults, *type_faults(self.inputs_with_paths, self.conditions, self.names))
+
+    @cached_property
+    def errors(self) -> tuple[Finding, ...]:
+        """The faults as people read them, without lines."""
+        return tuple(findings(self.faults, self.ruleset))
+
+    def require_usable(self) -> None:
+        """Raise RulesetNotValid, which names all errors, where there are any."""
+        if self.errors:
+            raise RulesetNotValid(list(self.errors), f"ruleset {self.ruleset.name}")
+
+    @property
+    def _entity_conditions(self) -> list[Any]:
+        found = [] if self.ruleset.applies_to is None else [self.ruleset.applies_to]
+        if isinstance(self.ruleset.score, WeightedScore):
+            found += [choice.when for choice in self.ruleset.score.weighted.weights_by if choice.when is not None]
+        return found
+
+
+def analyse_text(text: str, source: str = "the ruleset") -> AnalysedRuleset:
+    """Read a ruleset that people wrote; RulesetNotValid, with the lines, names everything that does not fit."""
+    return AnalysedRuleset(read_ruleset(text, source))
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def analyse_canonical(canonical: str) -> AnalysedRuleset:
+    """Read a stored ruleset from its canonical form, once for the same content; RulesetNotValid as above."""
+    return AnalysedRuleset(read_canonical_ruleset(canonical))
+
+
+def signal_of_rule(rule: Rule) -> Part:
+    """Give the input whose latest moment a rule's decay counts from."""
+    assert rule.decay is not None
+    signal = rule.decay.signal or rule.input
+    assert isinstance(signal, Part)  # a decaying rule without a signal is refused before
+    return signal
+
+
+def lists_of_policy(policy: Policy) -> tuple[str, ...]:
+    """List the named lists that a policy needs, in alphabetical order."""
+    conditions = [rule.when for rule in policy.rules]
+    conditions += [rule.unless for rule in policy.rules if rule.unless is not None]
+    return _lists_read(conditions, _without_ratios(inputs_of_policy(policy)))
+
+
+def _without_ratios(inputs: Iterable[Any]) -> tuple[Part, ...]:
+    return tuple(side for each in inputs for side in (each.ratio if isinstance(each, Ratio) else (each,)))
+
+
+def _lists_read(conditions: Sequence[Any], inputs: Sequence[Part]) -> tuple[str, ...]:
+    wheres = [each.where for each in inputs if isinstance(each, Window) and each.where is not None]
+    return tuple(sorted({name for condition in [*conditions, *wheres] for name in _lists_in(condition)}))
+
+
+def _lists_in(condition: Any) -> Iterator[str]:
+    for test in tests_in(condition):
+        for operator, value in test.comparisons():
+            if operator in {"in_list", "not_in_list"}:
+                yield value
+            elif isinstance(value, Fuzzy) and value.list is not None:
+                yield value.list
