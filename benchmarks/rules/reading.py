@@ -1,11 +1,5 @@
 """How long a stored ruleset takes to be read again: its canonical form as JSON, and as a document that people wrote."""
 
-import sys
-from pathlib import Path
-
-if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # this script's own folder hides packages
-
 import argparse
 import time
 from collections.abc import Callable
