@@ -10,7 +10,8 @@ from fivefold.domain.clock import day_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fivefold.store.levels.future_rows import Ahead
+    from fivefold.store.levels.future_rows import FutureRows
+
 
 FOUND = 1
 """Exit code where something is dated after now."""
@@ -51,6 +52,6 @@ def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the au
     say("These are mended, and whoever they concern is due: a worker assesses them again.")
 
 
-def _show(found: "Sequence[Ahead]") -> None:
+def _show(found: "Sequence[FutureRows]") -> None:
     rows = [[str(each.organisation_id), each.kind, f"{each.entries:,}", day_text(each.latest_us)] for each in found]
     show_table("Dated after now", ("organisation", "what", "how many", "the latest"), rows, left=2)

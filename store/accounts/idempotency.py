@@ -48,8 +48,8 @@ def mark_stored(session: Session) -> None:
     attempt = _CURRENT.get()
     if attempt is None:
         return
-    done: Any = session.connection().execute(update(_KEYS).where(*_of(attempt)).values(state=STORED))
-    if not done.rowcount:
+    result: Any = session.connection().execute(update(_KEYS).where(*_of(attempt)).values(state=STORED))
+    if not result.rowcount:
         raise ActionRefused("another attempt with the same Idempotency-Key took over; nothing was done")
 
 
@@ -58,7 +58,7 @@ def _of(attempt: Attempt) -> tuple[Any, ...]:
     return _KEYS.c.token_id == token_id, _KEYS.c.key == key, _KEYS.c.attempt == name
 
 
-def take(
+def begin_attempt(
     session: Session, attempt: Attempt, organisation_id: int, digest: str, now_us: int, moments: tuple[int, int]
 ) -> IdempotencyKey | None:
     """Begin an attempt, or give what stands of an earlier one.
@@ -79,26 +79,26 @@ def take(
     if connection.execute(insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)).rowcount:
         return None
     same = (IdempotencyKey.token_id == attempt.token_id, IdempotencyKey.key == attempt.key)
-    found = session.scalars(select(IdempotencyKey).where(*same).with_for_update()).one()
-    left = found.state == STARTED and found.begun_us <= left_us and found.digest == digest
-    if found.begun_us > forgotten_us and not left:
-        return found
+    row = session.scalars(select(IdempotencyKey).where(*same).with_for_update()).one()
+    is_abandoned = row.state == STARTED and row.begun_us <= left_us and row.digest == digest
+    if row.begun_us > forgotten_us and not is_abandoned:
+        return row
     for name, value in values.items():
-        setattr(found, name, value)
+        setattr(row, name, value)
     return None
 
 
-def keep(session: Session, attempt: Attempt, status: int, answer: str | None) -> None:
+def store_answer(session: Session, attempt: Attempt, status: int, answer: str | None) -> None:
     """Keep what was answered; None where that is told once."""
     session.execute(update(_KEYS).where(*_of(attempt)).values(state=ANSWERED, status=status, answer=answer))
 
 
-def release(session: Session, attempt: Attempt) -> None:
+def release_key(session: Session, attempt: Attempt) -> None:
     """Let the key be used again: nothing was done."""
     session.execute(delete(_KEYS).where(*_of(attempt)))
 
 
-def leave(session: Session, attempt: Attempt) -> None:
+def abandon(session: Session, attempt: Attempt) -> None:
     """Say that the attempt ended without knowing what was stored: unless it was, another one may begin at once."""
     session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STARTED).values(begun_us=1))
 

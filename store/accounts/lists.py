@@ -12,7 +12,7 @@ def list_rows(
     session: Session, organisation_id: int, name: str | None = None, part: Part = WHOLE
 ) -> Page[ListVersionRow]:
     """Read the versions of all lists of an organisation, or of one: by name, the oldest version first."""
-    wanted = select(ListVersionRow).where(ListVersionRow.organisation_id == organisation_id)
+    statement = select(ListVersionRow).where(ListVersionRow.organisation_id == organisation_id)
     if name is not None:
-        wanted = wanted.where(ListVersionRow.name == name)
-    return scalars_of(session, wanted, (ListVersionRow.name, ListVersionRow.since_us), part)
+        statement = statement.where(ListVersionRow.name == name)
+    return scalars_of(session, statement, (ListVersionRow.name, ListVersionRow.since_us), part)

@@ -13,15 +13,15 @@ from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.events import Member
 
 
-def member_held(session: Session, organisation_id: int, member_id: int) -> Member:
+def locked_member(session: Session, organisation_id: int, member_id: int) -> Member:
     """Find a member, and keep others from changing it until the transaction ends.
 
     NotThere where the organisation has none of that number.
     """
-    found = _held(session, organisation_id, Member.id == member_id)
-    if found is None:
+    row = _held(session, organisation_id, Member.id == member_id)
+    if row is None:
         raise NotThere(f"there is no member {member_id}")
-    return found
+    return row
 
 
 def member_named(session: Session, organisation_id: int, name: str) -> Member | None:
@@ -43,10 +43,10 @@ def roles_of(member: Member) -> tuple[str, ...]:
     return tuple(json.loads(member.roles))
 
 
-def written_roles(roles: Iterable[str]) -> str:
+def roles_text(roles: Iterable[str]) -> str:
     """Write roles as a member's row has them.
 
-    >>> written_roles(["publisher", "approver"])
+    >>> roles_text(["publisher", "approver"])
     '["approver", "publisher"]'
     """
     return json.dumps(sorted(set(roles)))

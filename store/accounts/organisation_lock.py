@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.tables.accounts import Organisation
 
 
-def hold_organisation(session: Session, organisation_id: int) -> None:
+def lock_organisation(session: Session, organisation_id: int) -> None:
     """Keep others that hold the same organisation waiting until the transaction ends.
 
     Whoever merely adds rows that belong to it does not wait. On SQLite there is one writer anyway.

@@ -48,7 +48,7 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"plans cannot be read from {source}: {error}") from None
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors()]
+        lines = [f"  {'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
         raise ConfigError("\n".join([f"{source} does not hold plans:", *lines])) from None
     if not plans:
         raise ConfigError(f"{source} holds no plan")

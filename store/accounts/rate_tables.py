@@ -31,21 +31,21 @@ class RateTableRow(Base):
 
 def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
     """Find the table that holds; None where the shipped rates do."""
-    wanted = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
-    return session.scalar(wanted.order_by(RateTableRow.number.desc()).limit(1))
+    statement = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
+    return session.scalar(statement.order_by(RateTableRow.number.desc()).limit(1))
 
 
 def rate_tables(session: Session, organisation_id: int, part: Part) -> Page[RateTableRow]:
     """List the tables of an organisation, the newest first."""
-    wanted = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
-    return scalars_of(session, wanted, (RateTableRow.number,), part, descending=True)
+    statement = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
+    return scalars_of(session, statement, (RateTableRow.number,), part, descending=True)
 
 
 def transactions_by_currency(session: Session, organisation_id: int) -> dict[str, int]:
     """Count an organisation's transactions, and corrections that give a currency, by it; reads all of them."""
-    counted: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for table in (Transaction, Correction):
-        wanted = select(table.currency, func.count()).where(table.organisation_id == organisation_id)
-        found = session.execute(wanted.where(table.currency.is_not(None)).group_by(table.currency))
-        counted.update({str(row[0]): row[1] for row in found})
-    return dict(counted)
+        statement = select(table.currency, func.count()).where(table.organisation_id == organisation_id)
+        rows = session.execute(statement.where(table.currency.is_not(None)).group_by(table.currency))
+        counts.update({str(row[0]): row[1] for row in rows})
+    return dict(counts)

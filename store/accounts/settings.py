@@ -15,10 +15,10 @@ def settings_row(session: Session, organisation_id: int, *, locked: bool = False
 
     *locked* keeps others that lock them waiting until the transaction ends.
     """
-    found = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
-    if found is None:
+    row = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
+    if row is None:
         raise ActionRefused("the organisation has not chosen its levels yet; that comes first")
-    return found
+    return row
 
 
 def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
@@ -34,5 +34,7 @@ def base_currency_of(session: Session, organisation_id: int) -> str:
 def where_two_people_promote(session: Session) -> dict[int, str]:
     """Name the organisations, by number, that want a second person before a value model becomes champion."""
     of = OrganisationSettings.organisation_id == Organisation.id
-    wanted = select(Organisation.id, Organisation.name).join(OrganisationSettings, of)
-    return dict(session.execute(wanted.where(OrganisationSettings.two_people_promote).order_by(Organisation.id)).all())
+    statement = select(Organisation.id, Organisation.name).join(OrganisationSettings, of)
+    return dict(
+        session.execute(statement.where(OrganisationSettings.two_people_promote).order_by(Organisation.id)).all()
+    )

@@ -93,12 +93,12 @@ def every_organisation(session: Session) -> Sequence[int]:
 
 def organisation_named(session: Session, name: str, now_us: int) -> Organisation:
     """Find an organisation, or make it."""
-    found = organisation_of(session, name)
-    if found is None:
-        found = Organisation(name=name, created_us=now_us)
-        session.add(found)
+    organisation = organisation_of(session, name)
+    if organisation is None:
+        organisation = Organisation(name=name, created_us=now_us)
+        session.add(organisation)
         session.flush()
-    return found
+    return organisation
 
 
 def token_by_hash(session: Session, sha256: str) -> Token | None:
@@ -119,7 +119,7 @@ def tokens(session: Session) -> Sequence[tuple[Token, str, str]]:
 
 def usage_in(session: Session, month: str) -> dict[int, Usage]:
     """Give the usage of one month by token."""
-    return {found.token_id: found for found in session.scalars(select(Usage).where(Usage.month == month))}
+    return {usage.token_id: usage for usage in session.scalars(select(Usage).where(Usage.month == month))}
 
 
 def usage_of(session: Session, token_id: int, month: str) -> Usage | None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.history import line_of
-from fivefold.store.sql.arrays import literal_of
+from fivefold.store.sql.arrays import array_text
 
 ROWS_AT_A_TIME: Final = 1_000
 Digests = Mapping[str, Mapping[str, str]]
@@ -196,7 +196,7 @@ def _rows(session: Session, table: BoundTable, keys: Sequence[tuple[int, ...]]) 
         of = " AND ".join(f"r.{table.primary[n]} = k.k{n}" for n in places)
         arrays, names = ", ".join("%s::bigint[]" for _ in places), ", ".join(f"k{n}" for n in places)
         asked = f"SELECT {table.selected} FROM unnest({arrays}) k({names}) JOIN {table.name} r ON {of}"  # noqa: S608 (our own words)
-        found = driver.cursor(binary=True).execute(asked, [literal_of(key[n] for key in keys) for n in places])
+        found = driver.cursor(binary=True).execute(asked, [array_text(key[n] for key in keys) for n in places])
     rows: list[Sequence[Any]] = found.fetchall()
     return rows
 

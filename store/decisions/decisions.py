@@ -33,7 +33,7 @@ class Parties:
 def parties_of(session: Session, organisation_id: int, type_name: str, external_id: str, policy: str) -> Parties:
     """Find an entity and the active version of a policy, in one question; NotThere where there is no such entity."""
     active = (Policy.organisation_id == organisation_id, Policy.name == policy, Policy.state == ACTIVE)
-    found = session.execute(
+    row = session.execute(
         select(Entity, EntityType, OrganisationSettings, Policy)
         .join(EntityType, EntityType.id == Entity.type_id)
         .outerjoin(OrganisationSettings, OrganisationSettings.organisation_id == EntityType.organisation_id)
@@ -44,9 +44,9 @@ def parties_of(session: Session, organisation_id: int, type_name: str, external_
             Entity.external_id == external_id,
         )
     ).one_or_none()
-    if found is None:
+    if row is None:
         raise NotThere(f"there is no {type_name} {external_id!r}")
-    return Parties(*found)
+    return Parties(*row)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def standpoint_of(session: Session, entity_id: int) -> Standpoint:
     """Find where an entity stands and what it is worth, in one question."""
     latest = select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == entity_id).scalar_subquery()
     valued = (ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest, ValueScore.score.is_not(None))
-    found = session.execute(
+    row = session.execute(
         select(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore)
         .select_from(Entity)
         .outerjoin(Standing, Standing.entity_id == Entity.id)
@@ -81,7 +81,7 @@ def standpoint_of(session: Session, entity_id: int) -> Standpoint:
         .outerjoin(ValueScore, and_(*valued))
         .where(Entity.id == entity_id)
     ).one()
-    return Standpoint(*found)
+    return Standpoint(*row)
 
 
 def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision | None:
@@ -92,23 +92,23 @@ def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision
 
 def decision_numbered(session: Session, organisation_id: int, number: int) -> Decision:
     """Find a decision; NotThere where the organisation has none of that number."""
-    found = session.get(Decision, number)
-    if found is None or found.organisation_id != organisation_id:
+    row = session.get(Decision, number)
+    if row is None or row.organisation_id != organisation_id:
         raise NotThere(f"there is no decision {number}")
-    return found
+    return row
 
 
 def decisions_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Decision, Policy]]:
     """List the decisions on an entity's transactions with the policies that made them, the latest first."""
-    wanted = select(Decision, Policy).join(Policy, Policy.id == Decision.policy_id)
-    wanted = wanted.where(Decision.entity_id == entity_id)
-    return rows_of(session, wanted, (Decision.id,), part, descending=True)
+    statement = select(Decision, Policy).join(Policy, Policy.id == Decision.policy_id)
+    statement = statement.where(Decision.entity_id == entity_id)
+    return rows_of(session, statement, (Decision.id,), part, descending=True)
 
 
 def add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
     """Add a decision, and give its number; None where somebody else added one under its key meanwhile."""
     insert = _INSERT[session.get_bind().dialect.name](Decision)
     keys = ["organisation_id", "decision_key"]
-    added = insert.values(**values).on_conflict_do_nothing(index_elements=keys).returning(Decision.id)
-    number: int | None = session.scalar(added)
+    statement = insert.values(**values).on_conflict_do_nothing(index_elements=keys).returning(Decision.id)
+    number: int | None = session.scalar(statement)
     return number

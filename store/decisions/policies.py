@@ -16,19 +16,19 @@ def policy_versions(
     session: Session, organisation_id: int, name: str | None = None, part: Part = WHOLE
 ) -> Page[Policy]:
     """List the versions of one policy, or of all: by name, the newest first."""
-    wanted = select(Policy).where(Policy.organisation_id == organisation_id)
+    statement = select(Policy).where(Policy.organisation_id == organisation_id)
     if name is not None:
-        wanted = wanted.where(Policy.name == name)
-    return scalars_of(session, wanted, (Policy.name, -Policy.number), part)
+        statement = statement.where(Policy.name == name)
+    return scalars_of(session, statement, (Policy.name, -Policy.number), part)
 
 
 def policy_numbered(session: Session, organisation_id: int, name: str, number: int) -> Policy:
     """Find a version; NotThere where the organisation has none of that name and number."""
     of = (Policy.organisation_id == organisation_id, Policy.name == name, Policy.number == number)
-    found = session.scalar(select(Policy).where(*of))
-    if found is None:
+    row = session.scalar(select(Policy).where(*of))
+    if row is None:
         raise NotThere(f"there is no version {number} of a policy {name!r}")
-    return found
+    return row
 
 
 def active_policy(session: Session, organisation_id: int, name: str) -> Policy | None:

@@ -19,19 +19,19 @@ Versions = Sequence[tuple[RulesetVersion, Family]]
 
 def versions_of_organisation(session: Session, organisation_id: int) -> Versions:
     """List all versions with their families: by name and number."""
-    wanted = (
+    statement = (
         select(RulesetVersion, Family)
         .join(Family, Family.id == RulesetVersion.family_id)
         .where(RulesetVersion.organisation_id == organisation_id)
         .order_by(Family.name, RulesetVersion.number)
     )
-    return [(version, family) for version, family in session.execute(wanted)]
+    return [(version, family) for version, family in session.execute(statement)]
 
 
 def activations_before(session: Session, organisation_id: int, until_us: int) -> Sequence[Activation]:
     """List the changes of what decides that were made before a moment, in their order."""
-    wanted = select(Activation).where(Activation.organisation_id == organisation_id, Activation.at_us < until_us)
-    return session.scalars(wanted.order_by(Activation.id)).all()
+    statement = select(Activation).where(Activation.organisation_id == organisation_id, Activation.at_us < until_us)
+    return session.scalars(statement.order_by(Activation.id)).all()
 
 
 def backtests_in(
@@ -43,13 +43,13 @@ def backtests_in(
         and_(Backtest.finished_us >= from_us, Backtest.finished_us < until_us),
         Backtest.id.in_(numbers),
     )
-    wanted = (
+    statement = (
         select(Backtest, Family.name)
         .join(Family, Family.id == Backtest.family_id)
         .where(Backtest.organisation_id == organisation_id, in_time)
         .order_by(Backtest.id)
     )
-    return [(backtest, name) for backtest, name in session.execute(wanted)]
+    return [(backtest, name) for backtest, name in session.execute(statement)]
 
 
 def validations_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[ValidationRun]:
@@ -58,8 +58,8 @@ def validations_in(session: Session, organisation_id: int, from_us: int, until_u
         and_(ValidationRun.from_us < until_us, ValidationRun.until_us > from_us),
         and_(ValidationRun.made_us >= from_us, ValidationRun.made_us < until_us),
     )
-    wanted = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id, in_time)
-    return session.scalars(wanted.order_by(ValidationRun.id)).all()
+    statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id, in_time)
+    return session.scalars(statement.order_by(ValidationRun.id)).all()
 
 
 def overrides_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[OverrideRow]:
@@ -69,54 +69,54 @@ def overrides_in(session: Session, organisation_id: int, from_us: int, until_us:
         and_(OverrideRow.state == "revoked", OverrideRow.revoked_us < from_us),
         and_(OverrideRow.state == "approved", OverrideRow.until_us.is_not(None), OverrideRow.until_us < from_us),
     )
-    wanted = select(OverrideRow).where(
+    statement = select(OverrideRow).where(
         OverrideRow.organisation_id == organisation_id, OverrideRow.requested_us < until_us, ~over
     )
-    return session.scalars(wanted.order_by(OverrideRow.id)).all()
+    return session.scalars(statement.order_by(OverrideRow.id)).all()
 
 
 def changes_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[MaterialChange]:
     """List the material changes that were registered, open or signed off in a time."""
-    wanted = select(MaterialChange).where(
+    statement = select(MaterialChange).where(
         MaterialChange.organisation_id == organisation_id,
         MaterialChange.registered_us < until_us,
         or_(MaterialChange.signed_us.is_(None), MaterialChange.signed_us >= from_us),
     )
-    return session.scalars(wanted.order_by(MaterialChange.id)).all()
+    return session.scalars(statement.order_by(MaterialChange.id)).all()
 
 
 def proposals_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Proposal]:
     """List the proposals that were made, open or decided in a time."""
-    wanted = select(Proposal).where(
+    statement = select(Proposal).where(
         Proposal.organisation_id == organisation_id,
         Proposal.proposed_us < until_us,
         or_(Proposal.decided_us.is_(None), Proposal.decided_us >= from_us),
     )
-    return session.scalars(wanted.order_by(Proposal.id)).all()
+    return session.scalars(statement.order_by(Proposal.id)).all()
 
 
 def policies_approved_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Policy]:
     """List the policies for decisions that were approved in a time."""
-    wanted = select(Policy).where(
+    statement = select(Policy).where(
         Policy.organisation_id == organisation_id, Policy.approved_us >= from_us, Policy.approved_us < until_us
     )
-    return session.scalars(wanted.order_by(Policy.id)).all()
+    return session.scalars(statement.order_by(Policy.id)).all()
 
 
 def entries_in(
     connection: Connection, organisation_id: int, from_us: int, until_us: int
 ) -> Iterator[Mapping[str, Any]]:
     """Stream the audit entries of a time, without values, in their order."""
-    wanted = (
+    statement = (
         select(_ENTRIES)
         .where(_ENTRIES.c.organisation_id == organisation_id, _ENTRIES.c.at_us >= from_us, _ENTRIES.c.at_us < until_us)
         .order_by(_ENTRIES.c.number)
     )
-    with connection.execute(wanted, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+    with connection.execute(statement, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
         yield from cast("Iterator[Mapping[str, Any]]", rows.mappings())
 
 
 def head_of(session: Session, organisation_id: int) -> tuple[int, str] | None:
     """Give the last entry of an organisation's chain: number and hash; None before the first."""
-    found = session.get(AuditHead, organisation_id)
-    return None if found is None else (found.number, found.hash)
+    row = session.get(AuditHead, organisation_id)
+    return None if row is None else (row.number, row.hash)

@@ -105,20 +105,20 @@ def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Enti
     owned, present = ownerships.owned_numbers(session, entity.id), ownerships.owned_numbers(session, entity.id, now_us)
     others = ownerships.spans_of(session, owned)
     shared = {number for number in owned if any(span.owner_id != entity.id for span in others[number])}
-    wanted = select(Entity).where(among(session, Entity.id, sorted({entity.id, *owned - shared, *present})))
-    wanted = wanted.where(Entity.erased_us.is_(None)).order_by(Entity.id).with_for_update()
-    found = list(session.scalars(wanted.execution_options(populate_existing=True)))
-    return [one for one in found if one.id not in shared], [one for one in found if one.id in shared]
+    statement = select(Entity).where(among(session, Entity.id, sorted({entity.id, *owned - shared, *present})))
+    statement = statement.where(Entity.erased_us.is_(None)).order_by(Entity.id).with_for_update()
+    rows = list(session.scalars(statement.execution_options(populate_existing=True)))
+    return [row for row in rows if row.id not in shared], [row for row in rows if row.id in shared]
 
 
-def name_taken(session: Session, entities: Sequence[Entity]) -> Entity | None:
+def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity | None:
     """Find another entity that has a name which one of these would get: such names could be given once."""
-    left = {(entity.type_id, erased_name(entity.id)): entity for entity in entities}
+    future_names = {(entity.type_id, erased_name(entity.id)): entity for entity in entities}
     types, names = sorted({entity.type_id for entity in entities}), [erased_name(entity.id) for entity in entities]
-    wanted = among(session, Entity.type_id, types), among(session, Entity.external_id, names)
-    for found in session.scalars(select(Entity).where(*wanted)):
-        if left.get((found.type_id, found.external_id), found) is not found:
-            return found
+    conditions = among(session, Entity.type_id, types), among(session, Entity.external_id, names)
+    for other in session.scalars(select(Entity).where(*conditions)):
+        if future_names.get((other.type_id, other.external_id), other) is not other:
+            return other
     return None
 
 
@@ -127,17 +127,17 @@ def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -
 
     A moment that is still to come, such as the end of a tag, does not count yet.
     """
-    found = [
+    latest = [
         session.scalar(select(func.max(moment)).where(among(session, of, entity_ids), moment <= now_us))
         for moment, of in ACTIVITY
     ]
-    return max((moment for moment in found if moment is not None), default=now_us)
+    return max((moment for moment in latest if moment is not None), default=now_us)
 
 
 def open_record(session: Session, entity_ids: Sequence[int]) -> Record | None:
     """Find a case or an alert about entities that is not closed: it is not over, however long ago it began."""
-    wanted = select(Record).where(among(session, Record.entity_id, entity_ids), Record.closed_us.is_(None))
-    return session.scalar(wanted.order_by(Record.id).limit(1))
+    statement = select(Record).where(among(session, Record.entity_id, entity_ids), Record.closed_us.is_(None))
+    return session.scalar(statement.order_by(Record.id).limit(1))
 
 
 def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int]:
@@ -151,15 +151,15 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
     for table in _DELETED:
         session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
     for table, emptied in _EMPTIED:
-        changed = update(table).where(among(session, _of(table), ids)).values(**emptied)
-        session.execute(changed, execution_options=_UNSEEN)
+        statement = update(table).where(among(session, _of(table), ids)).values(**emptied)
+        session.execute(statement, execution_options=_UNSEEN)
     emptied_proposals = _proposals_about(session, ids)
     proposals = update(Proposal).where(among(session, Proposal.id, emptied_proposals))
     session.execute(proposals.values(reason="erased", decision_reason=None), execution_options=_UNSEEN)
     facts = update(Proposal).where(among(session, Proposal.entity_id, ids))
     state = case((Proposal.state == PROPOSED, WITHDRAWN), else_=Proposal.state)
-    said = {"subject": "erased", "content": "{}", "reach": "{}", "state": state}
-    session.execute(facts.values(**said), execution_options=_UNSEEN)
+    values = {"subject": "erased", "content": "{}", "reach": "{}", "state": state}
+    session.execute(facts.values(**values), execution_options=_UNSEEN)
     forget_answers(session, entities[0].organisation_id)
     forget_entities(session, entities[0].organisation_id, ids)
     return emptied_proposals
@@ -171,13 +171,15 @@ _UNSEEN = {"synchronize_session": False}
 
 def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:
     """Number the proposals about entities, their facts or the end of an override: they say why, of a person."""
-    found = list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
+    numbers = list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
     overrides = session.scalars(select(OverrideRow.id).where(among(session, OverrideRow.entity_id, ids)))
     contents = [canonical_json({"override": number}) for number in overrides]
     if not contents:
-        return found
-    wanted = select(Proposal.id).where(Proposal.kind == "override.revoke", among(session, Proposal.content, contents))
-    return found + list(session.scalars(wanted))
+        return numbers
+    statement = select(Proposal.id).where(
+        Proposal.kind == "override.revoke", among(session, Proposal.content, contents)
+    )
+    return numbers + list(session.scalars(statement))
 
 
 def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
@@ -199,17 +201,17 @@ def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) ->
     if proposals:
         of_proposals = among(session, AuditEntry.subject_id, proposals)
         is_about = or_(is_about, (AuditEntry.subject_kind == "proposal") & of_proposals)
-    wanted = select(AuditEntry.number).where(AuditEntry.organisation_id == organisation_id, is_about)
-    return list(session.scalars(wanted.order_by(AuditEntry.number)))
+    statement = select(AuditEntry.number).where(AuditEntry.organisation_id == organisation_id, is_about)
+    return list(session.scalars(statement.order_by(AuditEntry.number)))
 
 
-def numbered(session: Session, organisation_id: int, entity_id: int) -> Entity | None:
+def entity_by_id(session: Session, organisation_id: int, entity_id: int) -> Entity | None:
     """Find an entity by its number."""
-    found = session.get(Entity, entity_id)
-    return found if found is not None and found.organisation_id == organisation_id else None
+    row = session.get(Entity, entity_id)
+    return row if row is not None and row.organisation_id == organisation_id else None
 
 
-def owners_of(session: Session, entities: Sequence[Entity]) -> list[Subject]:
+def remaining_owners(session: Session, entities: Sequence[Entity]) -> list[Subject]:
     """Name the owners that remain: what counted for them is gone."""
     ids = {entity.id for entity in entities}
     return subjects(session, ownerships.owner_numbers(session, ids) - ids)

@@ -18,7 +18,7 @@ from fivefold.store.tables.entities import COUNTS_FROM, Correction, Entity, Tran
 COLUMNS = (*CORRECTION, "organisation_id", "recorded_us", "batch")
 
 
-class Corrected(NamedTuple):
+class CorrectedTransaction(NamedTuple):
     """A stored transaction, as a correction may name it: whose it is."""
 
     entity_id: int
@@ -26,9 +26,11 @@ class Corrected(NamedTuple):
     type_id: int
 
 
-def transactions_named(session: Session, organisation_id: int, numbers: Sequence[str]) -> dict[str, Corrected]:
+def transactions_named(
+    session: Session, organisation_id: int, numbers: Sequence[str]
+) -> dict[str, CorrectedTransaction]:
     """Find transactions by their numbers; others who ask for them here wait until the transaction ends."""
-    wanted = (
+    statement = (
         select(Transaction.transaction_id, Entity.id, Entity.external_id, Entity.type_id)
         .join(Entity, Entity.id == Transaction.entity_id)
         .where(
@@ -39,30 +41,30 @@ def transactions_named(session: Session, organisation_id: int, numbers: Sequence
         .order_by(Transaction.transaction_id)
         .with_for_update(of=Transaction)
     )
-    return {row[0]: Corrected(row[1], row[2], row[3]) for row in session.execute(wanted)}
+    return {row[0]: CorrectedTransaction(row[1], row[2], row[3]) for row in session.execute(statement)}
 
 
 def corrections_named(session: Session, organisation_id: int, numbers: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Find corrections by their own numbers: `store.audit.history.CORRECTION`, each by its number."""
     columns = [getattr(Correction, name) for name in CORRECTION]
-    wanted = select(*columns).where(
+    statement = select(*columns).where(
         Correction.organisation_id == organisation_id, among(session, Correction.external_id, numbers)
     )
-    return {row["external_id"]: dict(row) for row in session.execute(wanted).mappings()}
+    return {row["external_id"]: dict(row) for row in session.execute(statement).mappings()}
 
 
-def kinds_known(session: Session, entity_ids: Sequence[int]) -> list[tuple[str, int, str]]:
+def correction_kinds(session: Session, entity_ids: Sequence[int]) -> list[tuple[str, int, str]]:
     """List the corrections of entities' transactions: which, from when it counts, its kind; in the order they came."""
-    found = read_rows(
+    frame = read_rows(
         session,
         f"SELECT transaction_id, {COUNTS_FROM}, kind FROM corrections WHERE entity_id IN :ids ORDER BY id",  # noqa: S608 (our own words)
         list(entity_ids),
         {"transaction_id": pl.String, "known_us": pl.Int64, "kind": pl.String},
     )
-    return found.rows()
+    return frame.rows()
 
 
-def add(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
+def add_corrections(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
     """Add corrections, `COLUMNS`; ActionRefused where somebody else takes a number at this moment."""
     try:
         write_rows(session, "corrections", COLUMNS, rows)

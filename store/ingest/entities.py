@@ -24,13 +24,13 @@ def type_named(
     *locked* keeps others that lock it waiting until the transaction ends, such as those who add entities of it;
     *kept* keeps those alone waiting who erase one.
     """
-    asked = select(EntityType).where(EntityType.organisation_id == organisation_id, EntityType.name == name)
+    statement = select(EntityType).where(EntityType.organisation_id == organisation_id, EntityType.name == name)
     if locked or kept:
-        asked = asked.with_for_update(key_share=True, read=kept)
-    found = session.scalar(asked)
-    if found is None:
+        statement = statement.with_for_update(key_share=True, read=kept)
+    row = session.scalar(statement)
+    if row is None:
         raise NotThere(f"there is no entity type {name!r}")
-    return found
+    return row
 
 
 def entity_named(
@@ -42,7 +42,7 @@ def entity_named(
     *kept*, for whoever adds a fact about it, keeps those waiting who erase it; one that was erased is then not there.
     Without it such a one is found by the name that it has now: what is left of it may be read.
     """
-    asked = (
+    statement = (
         select(Entity)
         .join(EntityType, EntityType.id == Entity.type_id)
         .where(
@@ -52,41 +52,43 @@ def entity_named(
         )
     )
     if kept or alone:
-        asked = asked.where(Entity.erased_us.is_(None)).with_for_update(key_share=True, read=not alone, of=Entity)
-    found = session.scalar(asked)
-    if found is None:
+        statement = statement.where(Entity.erased_us.is_(None)).with_for_update(
+            key_share=True, read=not alone, of=Entity
+        )
+    row = session.scalar(statement)
+    if row is None:
         raise NotThere(f"there is no {type_name} {external_id!r}")
-    return found
+    return row
 
 
-def hold_entities(session: Session, entity_ids: Iterable[int]) -> None:
+def lock_entities(session: Session, entity_ids: Iterable[int]) -> None:
     """Keep those waiting who ask for one of these entities alone; in the order of their numbers."""
     if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer
-        wanted = select(Entity.id).where(among(session, Entity.id, sorted(entity_ids))).order_by(Entity.id)
-        session.execute(wanted.with_for_update(key_share=True))
+        statement = select(Entity.id).where(among(session, Entity.id, sorted(entity_ids))).order_by(Entity.id)
+        session.execute(statement.with_for_update(key_share=True))
 
 
-def note(session: Session, entity_ids: Iterable[int], now_us: int) -> None:
+def record_activity(session: Session, entity_ids: Iterable[int], now_us: int) -> None:
     """Keep when something was said of entities, however old it is: a customer of whom one hears is not inactive.
 
     In the order of their numbers: two who note the same entities wait, and do not end each other.
     """
     ids = sorted(entity_ids)
-    hold_entities(session, ids)
-    noted = update(Entity).where(among(session, Entity.id, ids)).values(noted_us=now_us)
-    session.execute(noted, execution_options={"synchronize_session": False})
+    lock_entities(session, ids)
+    statement = update(Entity).where(among(session, Entity.id, ids)).values(noted_us=now_us)
+    session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, Entity]:
     """Find entities of a type by their names; those that are not there, or were erased, are left out."""
-    wanted = sorted(set(external_ids))
+    names = sorted(set(external_ids))
     present = (Entity.type_id == type_id, Entity.erased_us.is_(None))
-    found: dict[str, Entity] = {}
-    for begin in range(0, len(wanted), MOST_IN_ONE):
-        part = wanted[begin : begin + MOST_IN_ONE]
+    entities: dict[str, Entity] = {}
+    for begin in range(0, len(names), MOST_IN_ONE):
+        part = names[begin : begin + MOST_IN_ONE]
         rows = session.scalars(select(Entity).where(*present, Entity.external_id.in_(part)))
-        found |= {entity.external_id: entity for entity in rows}
-    return found
+        entities |= {entity.external_id: entity for entity in rows}
+    return entities
 
 
 def subject_of(entity: Entity) -> Subject:
@@ -96,14 +98,14 @@ def subject_of(entity: Entity) -> Subject:
 
 def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
     """Give entities by their numbers, as due marks name them; who was erased is left out, and never due again."""
-    wanted = sorted(entity_ids)
+    ids = sorted(entity_ids)
     columns = select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.erased_us.is_(None))
-    parts = (wanted[begin : begin + MOST_IN_ONE] for begin in range(0, len(wanted), MOST_IN_ONE))
-    asked = columns.order_by(Entity.id)
-    return [Subject(*row) for part in parts for row in session.execute(asked.where(Entity.id.in_(part)))]
+    parts = (ids[begin : begin + MOST_IN_ONE] for begin in range(0, len(ids), MOST_IN_ONE))
+    statement = columns.order_by(Entity.id)
+    return [Subject(*row) for part in parts for row in session.execute(statement.where(Entity.id.in_(part)))]
 
 
-def numbered(session: Session, type_id: int, external_ids: Iterable[str]) -> pl.DataFrame:
+def entity_numbers(session: Session, type_id: int, external_ids: Iterable[str]) -> pl.DataFrame:
     """Find entities of a type by their names: `external_id`, `entity_id`; those erased or not there are left out."""
     present = f"type_id = {type_id:d} AND erased_us IS NULL"
     return read_rows(

@@ -25,14 +25,14 @@ from fivefold.store.tables.levels import Standing
 
 def attributes_of(session: Session, entity_id: int) -> Attributes | None:
     """Find the latest version of an entity's attributes."""
-    wanted = select(Attributes).where(Attributes.entity_id == entity_id)
-    return session.scalar(wanted.order_by(Attributes.number.desc()).limit(1))
+    statement = select(Attributes).where(Attributes.entity_id == entity_id)
+    return session.scalar(statement.order_by(Attributes.number.desc()).limit(1))
 
 
-def name_of(session: Session, entity_id: int) -> tuple[str, str]:
+def entity_name(session: Session, entity_id: int) -> tuple[str, str]:
     """Give an entity's type and its name outside."""
-    wanted = select(EntityType.name, Entity.external_id).join(Entity, Entity.type_id == EntityType.id)
-    kind, external_id = session.execute(wanted.where(Entity.id == entity_id)).one()
+    statement = select(EntityType.name, Entity.external_id).join(Entity, Entity.type_id == EntityType.id)
+    kind, external_id = session.execute(statement.where(Entity.id == entity_id)).one()
     return kind, external_id
 
 
@@ -43,14 +43,14 @@ def tags_of(session: Session, entity_id: int, part: Part) -> Page[Tag]:
 
 def screenings_of(session: Session, entity_id: int, part: Part) -> Page[Screening]:
     """List an entity's screenings, those that were made last first."""
-    wanted = select(Screening).where(Screening.entity_id == entity_id)
-    return scalars_of(session, wanted, (Screening.at_us, Screening.id), part, descending=True)
+    statement = select(Screening).where(Screening.entity_id == entity_id)
+    return scalars_of(session, statement, (Screening.at_us, Screening.id), part, descending=True)
 
 
 def records_of(session: Session, entity_id: int, kind: str, part: Part) -> Page[Record]:
     """List an entity's cases or alerts, those that were opened last first."""
-    wanted = select(Record).where(Record.entity_id == entity_id, Record.kind == kind)
-    return scalars_of(session, wanted, (Record.opened_us, Record.id), part, descending=True)
+    statement = select(Record).where(Record.entity_id == entity_id, Record.kind == kind)
+    return scalars_of(session, statement, (Record.opened_us, Record.id), part, descending=True)
 
 
 def counted_transactions(
@@ -65,7 +65,7 @@ def counted_transactions(
     owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == entity_id)
     counts = own.union_all(owned).subquery()
     at = Transaction.at_us
-    wanted = (
+    statement = (
         select(Transaction, EntityType.name, Entity.external_id)
         .join(counts, counts.c.entity_id == Transaction.entity_id)
         .join(Entity, Entity.id == Transaction.entity_id)
@@ -76,25 +76,25 @@ def counted_transactions(
         )
     )
     if since_us is not None:
-        wanted = wanted.where(at >= since_us)
-    return wanted if until_us is None else wanted.where(at < until_us)
+        statement = statement.where(at >= since_us)
+    return statement if until_us is None else statement.where(at < until_us)
 
 
 def transactions_of(
-    session: Session, wanted: Select[Transaction, str, str], part: Part
+    session: Session, statement: Select[Transaction, str, str], part: Part
 ) -> Page[tuple[Transaction, str, str]]:
     """List selected transactions, the latest first."""
-    return rows_of(session, wanted, (Transaction.at_us, Transaction.transaction_id), part, descending=True)
+    return rows_of(session, statement, (Transaction.at_us, Transaction.transaction_id), part, descending=True)
 
 
 def corrections_of(session: Session, transactions: Sequence[Transaction]) -> Sequence[Correction]:
     """List the corrections of some transactions, in the order in which they hold."""
-    entity_ids = sorted({found.entity_id for found in transactions})
-    numbers = [found.transaction_id for found in transactions]
-    wanted = select(Correction).where(
+    entity_ids = sorted({transaction.entity_id for transaction in transactions})
+    numbers = [transaction.transaction_id for transaction in transactions]
+    statement = select(Correction).where(
         among(session, Correction.entity_id, entity_ids), among(session, Correction.transaction_id, numbers)
     )
-    return session.scalars(wanted.order_by(Correction.counts_from_us, Correction.id)).all()
+    return session.scalars(statement.order_by(Correction.counts_from_us, Correction.id)).all()
 
 
 def entities_of_type(
@@ -104,11 +104,11 @@ def entities_of_type(
 
     An erased entity is left out.
     """
-    wanted = select(Entity, Standing).where(Entity.erased_us.is_(None))
+    statement = select(Entity, Standing).where(Entity.erased_us.is_(None))
     if level is None:  # by the index of one table or of the other: both have the entities in order
         of_type = (Entity.organisation_id == organisation_id, Entity.type_id == type_id)
-        wanted = wanted.outerjoin(Standing, Standing.entity_id == Entity.id).where(*of_type)
-        return rows_of(session, wanted, (Entity.id,), part)
+        statement = statement.outerjoin(Standing, Standing.entity_id == Entity.id).where(*of_type)
+        return rows_of(session, statement, (Entity.id,), part)
     of_level = (Standing.organisation_id == organisation_id, Standing.type_id == type_id, Standing.level == level)
-    wanted = wanted.join(Standing, Standing.entity_id == Entity.id).where(*of_level)
-    return rows_of(session, wanted, (Standing.entity_id,), part)
+    statement = statement.join(Standing, Standing.entity_id == Entity.id).where(*of_level)
+    return rows_of(session, statement, (Standing.entity_id,), part)

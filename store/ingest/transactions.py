@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.history import new_batch, settled_lines, transaction_lines
-from fivefold.store.sql.arrays import literal_of
+from fivefold.store.sql.arrays import array_text
 from fivefold.store.sql.bulk import write_frame
 
 COLUMNS = (
@@ -67,7 +67,7 @@ _LATER = {"sqlite": _statements("IS NOT"), "postgresql": _statements("IS DISTINC
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedTransactions:
     """What became of staged rows.
 
     Attributes:
@@ -100,7 +100,7 @@ def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us
     """Copy transactions straight into the table, which takes half the time; False where one was taken before."""
     ordered = staged.select(COLUMNS).sort("transaction_id")
     some = ordered["transaction_id"].gather_every(max(1, len(ordered) // LOOKED_FOR)).to_list()
-    if session.scalar(_KNOWN, {"of": organisation_id, "ids": literal_of(some)}):
+    if session.scalar(_KNOWN, {"of": organisation_id, "ids": array_text(some)}):
         return False
     of, now = pl.lit(organisation_id).alias("organisation_id"), pl.lit(now_us).alias("recorded_us")
     in_batch = pl.lit(batch).alias("batch")
@@ -112,7 +112,7 @@ def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us
     return True
 
 
-def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> Added:
+def add_transactions(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> AddedTransactions:
     """Add transactions whose numbers are new, and take over another state of those that were pending.
 
     Args:
@@ -124,7 +124,9 @@ def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: in
     dialect = session.get_bind().dialect.name
     batch = new_batch()
     if dialect == "postgresql" and _copied(session, organisation_id, staged, now_us, batch):
-        return Added(len(staged), 0, set(staged["entity_id"].unique().to_list()), [], batch, transaction_lines(staged))
+        return AddedTransactions(
+            len(staged), 0, set(staged["entity_id"].unique().to_list()), [], batch, transaction_lines(staged)
+        )
     session.execute(text(_STAGED[dialect]))
     if dialect == "sqlite":
         session.execute(_EMPTY)
@@ -132,12 +134,12 @@ def add(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: in
     of = {"of": organisation_id}
     new = session.execute(_ADD[dialect], {**of, "now": now_us, "batch": batch}).all()
     if len(new) == len(staged):
-        return Added(len(new), 0, {row.entity_id for row in new}, [], batch, transaction_lines(staged))
+        return AddedTransactions(len(new), 0, {row.entity_id for row in new}, [], batch, transaction_lines(staged))
     contradicts, change = _LATER[dialect]
     # Changed first: whoever settles the same one at this moment is waited for, and then contradicted.
-    changed = session.execute(change, {**of, "batch": batch}).all()
+    settled_rows = session.execute(change, {**of, "batch": batch}).all()
     conflicts = session.scalars(contradicts, of).all()
-    added = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
-    lines = transaction_lines(added) + settled_lines((row.transaction_id, row.state) for row in changed)
-    touched = {row.entity_id for row in (*new, *changed)}
-    return Added(len(new), len(changed), touched, list(conflicts), batch, lines)
+    new_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
+    lines = transaction_lines(new_rows) + settled_lines((row.transaction_id, row.state) for row in settled_rows)
+    touched = {row.entity_id for row in (*new, *settled_rows)}
+    return AddedTransactions(len(new), len(settled_rows), touched, list(conflicts), batch, lines)

@@ -1,8 +1,9 @@
-"""Due marks: who is to be assessed, from when, and why. Nothing here begins or ends a transaction.
+"""The assessment queue: a due mark names an entity to assess, from when, and why. Begins and ends no transaction.
 
-A mark is set in the transaction of the fact that calls for it, and raises the revision. One that says it all already,
-and that nobody is at, stays; its row is locked all the same, so that nobody claims it before the fact is there.
-Quarantined ones wait until something new happens to them. `store.levels.leases` takes and clears marks.
+A mark is set in the transaction of the fact that causes it, and raises the revision. If the mark already covers the
+reason and is not leased, it stays unchanged, but its row is locked, so that no worker claims it before this
+transaction commits. A quarantined entity waits until something new happens to it. `store.levels.leases` claims and
+clears marks.
 """
 
 from collections.abc import Iterable
@@ -13,15 +14,15 @@ from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.arrays import array_named
+from fivefold.store.sql.arrays import array_parameter
 from fivefold.store.tables.levels import DueMark
 
 EVENT, BULK = 0, 1
-"""Priorities: what just happened to one goes before what happens to many."""
+"""Priorities: an event of one entity goes before changes of many."""
 
 
 class Reason(IntFlag):
-    """Why an entity is due; several may hold at once."""
+    """Why an entity is due; a mark may have several."""
 
     NEW = 1
     ATTRIBUTE = 2
@@ -39,9 +40,9 @@ class Reason(IntFlag):
     LIST = 8192
     ACTIVATION = 16384
     DATED = 32768
-    """Something known before begins or ends now: a tag, a transaction dated ahead."""
+    """Something stored earlier begins or ends now: a tag, a transaction dated ahead."""
     CLOCK = 65536
-    """What a clock that was ahead had written was mended."""
+    """Rows that a clock ahead had written were repaired."""
 
 
 _MARKS = cast("Table", DueMark.__table__)
@@ -49,12 +50,12 @@ NEW = {"revision": 1, "attempts": 0, "quarantined": False}
 
 
 def upsert(new: Any) -> Any:
-    """Complete an insert of marks, so that where there is one already both hold: the earlier moment, all reasons."""
+    """Complete an insert of marks; an existing mark is merged: the earlier moment, the reasons of both."""
     earlier = case(
         (or_(_MARKS.c.due_us.is_(None), _MARKS.c.due_us > new.excluded.due_us), new.excluded.due_us),
         else_=_MARKS.c.due_us,
     )
-    # A mark that lies in the future is of no weight yet: its priority is that of what comes first.
+    # The priority of a mark that is not due yet does not count.
     waiting = and_(_MARKS.c.due_us.is_not(None), _MARKS.c.due_us <= new.excluded.due_us)
     urgent = case(
         (and_(waiting, _MARKS.c.priority < new.excluded.priority), _MARKS.c.priority), else_=new.excluded.priority
@@ -66,12 +67,12 @@ def upsert(new: Any) -> Any:
             "due_us": earlier,
             "priority": urgent,
             "reasons": _MARKS.c.reasons.bitwise_or(new.excluded.reasons),
-            # Whoever was at it may be gone by now: that is for the next claim to find out.
+            # The worker of a lease may be gone: the next claim finds that out.
             "attempts": case((_MARKS.c.lease.is_(None), 0), else_=_MARKS.c.attempts),
             "quarantined": False,
             "error": None,
         },
-        # PostgreSQL locks the others too, as its page of INSERT says.
+        # PostgreSQL locks the other rows too (see its page of INSERT).
         where=or_(
             _MARKS.c.lease.is_not(None),
             _MARKS.c.due_us.is_(None),
@@ -85,22 +86,22 @@ def upsert(new: Any) -> Any:
 
 
 def _of_arrays() -> Any:
-    """Write the insert of PostgreSQL, which takes many rows several times faster as arrays than one by one."""
+    """Build PostgreSQL's insert, which takes many rows several times faster as arrays than one by one."""
     types = {"entity_id": BigInteger, "organisation_id": Integer, "type_id": Integer}
-    arrays = func.unnest(*(array_named(name, kind) for name, kind in types.items()))
+    arrays = func.unnest(*(array_parameter(name, kind) for name, kind in types.items()))
     rows = arrays.table_valued(*types).render_derived("marked")
-    said = {name: bindparam(name, type_=_MARKS.c[name].type) for name in ("due_us", "priority", "reasons")}
-    said |= {name: literal(value) for name, value in NEW.items()}
-    columns = [*types, *said]
-    wanted = select(*(rows.c[name] for name in types), *said.values()).order_by(rows.c.entity_id)
-    return postgresql.insert(_MARKS).from_select(columns, wanted)
+    constants = {name: bindparam(name, type_=_MARKS.c[name].type) for name in ("due_us", "priority", "reasons")}
+    constants |= {name: literal(value) for name, value in NEW.items()}
+    columns = [*types, *constants]
+    statement = select(*(rows.c[name] for name in types), *constants.values()).order_by(rows.c.entity_id)
+    return postgresql.insert(_MARKS).from_select(columns, statement)
 
 
 _UPSERT = {"sqlite": upsert(sqlite.insert(_MARKS)), "postgresql": upsert(_of_arrays())}
 
 
 class Subject(NamedTuple):
-    """An entity as marks name it."""
+    """An entity in a due mark."""
 
     entity_id: int
     organisation_id: int
@@ -108,15 +109,15 @@ class Subject(NamedTuple):
 
 
 def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT) -> None:
-    """Mark entities due, in the order of their numbers: two that took them otherwise would wait for each other."""
+    """Mark entities due, in the order of their numbers, so that concurrent callers do not deadlock."""
     of_each = {subject.entity_id: subject for subject in subjects}
     ordered = [of_each[entity_id] for entity_id in sorted(of_each)]
     if not ordered:
         return
     dialect = session.get_bind().dialect.name
-    said = {"due_us": due_us, "priority": priority, "reasons": int(reason)}
+    values = {"due_us": due_us, "priority": priority, "reasons": int(reason)}
     if dialect == "postgresql":
         columns = dict(zip(Subject._fields, zip(*ordered, strict=True), strict=True))
-        session.connection().execute(_UPSERT[dialect], {**said, **columns})
+        session.connection().execute(_UPSERT[dialect], {**values, **columns})
     else:
-        session.connection().execute(_UPSERT[dialect], [{**subject._asdict(), **said, **NEW} for subject in ordered])
+        session.connection().execute(_UPSERT[dialect], [{**subject._asdict(), **values, **NEW} for subject in ordered])

@@ -1,6 +1,7 @@
-"""What is known of some entities, read as frames; whatever is asked, in one statement. Begins no transaction.
+"""What is known of some entities, as frames; each read is one statement. Begins no transaction.
 
-Past SQLAlchemy, whose rows cost several times as much; and not by COPY, which gives PostgreSQL's rows out one by one.
+Not through SQLAlchemy, whose rows cost several times as much; and not by COPY, which returns PostgreSQL's rows one by
+one.
 """
 
 import json
@@ -10,7 +11,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.arrays import literal_of
+from fivefold.store.sql.arrays import array_text
 from fivefold.store.tables.entities import COUNTS_FROM
 
 _TRANSACTIONS: Mapping[str, Any] = {
@@ -31,7 +32,7 @@ _RECORDS: Mapping[str, Any] = {
     "status": pl.String,
     "content": pl.String,
 }
-_STANDINGS: Mapping[str, Any] = {
+_CURRENT_LEVELS: Mapping[str, Any] = {
     "entity": pl.Int64,
     "number": pl.Int64,
     "assessed_us": pl.Int64,
@@ -67,16 +68,18 @@ _OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl
 def read_rows(
     session: Session, query: str, ids: Sequence[int] | Sequence[str], schema: Mapping[str, Any]
 ) -> pl.DataFrame:
-    """Read what *query* asks, in the columns of *schema*; `IN :ids` in it means to be one of these."""
+    """Run *query*, with the columns of *schema*; `IN :ids` in it matches any of *ids*."""
     connection = session.connection()
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
-        found = driver.execute(query.replace(":ids", "(SELECT value FROM json_each(?))"), (json.dumps(list(ids)),))
+        cursor = driver.execute(query.replace(":ids", "(SELECT value FROM json_each(?))"), (json.dumps(list(ids)),))
     else:
-        # Named outright: compared with an array of a smaller kind, each row would be held against all of them in turn.
+        # An explicit type: against an array of a smaller one, each row would be compared with all elements in turn.
         kind = "text" if ids and isinstance(ids[0], str) else "bigint"
-        found = driver.cursor(binary=True).execute(query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (literal_of(ids),))
-    return pl.DataFrame(found.fetchall(), schema=dict(schema), orient="row", strict=False)
+        cursor = driver.cursor(binary=True).execute(
+            query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (array_text(ids),)
+        )
+    return pl.DataFrame(cursor.fetchall(), schema=dict(schema), orient="row", strict=False)
 
 
 def entities(session: Session, ids: Sequence[int]) -> pl.DataFrame:
@@ -92,12 +95,12 @@ def entities(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read whose facts count for whom: `fact_of`, `entity`; everyone's own, and those of what they own or did.
+    """Read whose facts count for which entity: `fact_of`, `entity`; its own, and those of what it owns or did.
 
-    Facts count from `from_us` until before `until_us`; null is without a beginning, or an end. `type_id` is the type of
-    what is owned, and null for what is everyone's own.
+    Facts count from `from_us` until before `until_us`; null means no beginning, or no end. `type_id` is the type of
+    what is owned, null for an entity's own facts.
     """
-    found = read_rows(
+    frame = read_rows(
         session,
         "SELECT o.entity_id, o.owner_id, e.type_id, o.from_us, o.until_us FROM ownerships o"
         " JOIN entities e ON e.id = o.entity_id WHERE o.owner_id IN :ids",
@@ -105,44 +108,44 @@ def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
         _OWNED,
     )
     own = pl.DataFrame({"fact_of": list(ids), "entity": list(ids)}, schema=dict.fromkeys(_KEYS, pl.Int64))
-    return pl.concat([own, found], how="diagonal")
+    return pl.concat([own, frame], how="diagonal")
 
 
 def transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
-    """Read transactions in the order of their time: `_TRANSACTIONS`, with `_FOR_VALUE` where that is asked for.
+    """Read transactions in the order of their time: `_TRANSACTIONS`, with `_FOR_VALUE` if *for_value*.
 
-    They are put in order here: databases order text each in its own way.
+    They are sorted here: each database orders text in its own way.
     """
     schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
-    asked = f"SELECT entity_id, {_names(schema)} FROM transactions WHERE entity_id IN :ids"  # noqa: S608 (our own words)
-    return read_rows(session, asked, ids, schema).sort("entity", "at_us", "transaction_id")
+    query = f"SELECT entity_id, {_names(schema)} FROM transactions WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    return read_rows(session, query, ids, schema).sort("entity", "at_us", "transaction_id")
 
 
 def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
-    """Read corrections of entities' transactions, in the order in which they hold: the one known last is the last.
+    """Read corrections of entities' transactions, in the order in which they hold: the latest known is the last.
 
-    `_TRANSACTIONS`, with `_FOR_VALUE` where that is asked for, null where a correction leaves what was said; and
-    `kind`, and `known_us`, from when on it counts.
+    `_TRANSACTIONS`, with `_FOR_VALUE` if *for_value*, null where a correction changes nothing; and `kind`, and
+    `known_us`, from when on it counts.
     """
     schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
-    asked = f"SELECT entity_id, {_names(schema)}, id, kind, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    query = f"SELECT entity_id, {_names(schema)}, id, kind, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
     more = {"id": pl.Int64, "kind": pl.String, "known_us": pl.Int64}
-    return read_rows(session, asked, ids, {**schema, **more}).sort("known_us", "id").drop("id")
+    return read_rows(session, query, ids, {**schema, **more}).sort("known_us", "id").drop("id")
 
 
 def corrections_to_come(session: Session, ids: Sequence[int], as_of_us: int) -> pl.DataFrame:
-    """Tell of which entities a correction counts from later on: `entity`, `at_us`, for each correction."""
-    asked = (
+    """Read the corrections that count only after *as_of_us*: `entity`, `at_us`."""
+    query = (
         f"SELECT entity_id, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
         f" AND known_us > {as_of_us:d} AND recorded_us > {as_of_us:d}"
     )
-    return read_rows(session, asked, ids, {"entity": pl.Int64, "at_us": pl.Int64})
+    return read_rows(session, query, ids, {"entity": pl.Int64, "at_us": pl.Int64})
 
 
 def transaction_counts(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Count transactions: `entity`, `count`; who has none is left out."""
-    asked = "SELECT entity_id, count(*) FROM transactions WHERE entity_id IN :ids GROUP BY entity_id"
-    return read_rows(session, asked, ids, {"entity": pl.Int64, "count": pl.Int64})
+    """Count transactions: `entity`, `count`; an entity without any is left out."""
+    query = "SELECT entity_id, count(*) FROM transactions WHERE entity_id IN :ids GROUP BY entity_id"
+    return read_rows(session, query, ids, {"entity": pl.Int64, "count": pl.Int64})
 
 
 def records(session: Session, kind: str, ids: Sequence[int]) -> pl.DataFrame:
@@ -177,8 +180,8 @@ def screenings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def values(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the latest value scores: `entity`, `as_of_us`, what it is, `model`, `model_version`; null for no value."""
+def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read the latest value scores: `entity`, `as_of_us`, the value, `model`, `model_version`; null for no value."""
     return read_rows(
         session,
         "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value, v.model, v.model_version"
@@ -198,24 +201,24 @@ def values(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def standings(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read where entities stand, `_STANDINGS`; those never assessed are not among them."""
-    asked = f"SELECT entity_id, {_names(_STANDINGS)} FROM standings WHERE entity_id IN :ids"  # noqa: S608 (our own words)
-    return read_rows(session, asked, ids, _STANDINGS)
+def current_levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read the current levels of entities, `_CURRENT_LEVELS`; entities never assessed are left out."""
+    query = f"SELECT entity_id, {_names(_CURRENT_LEVELS)} FROM standings WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    return read_rows(session, query, ids, _CURRENT_LEVELS)
 
 
 def releases(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the levels that an approved roll-back releases, `_RELEASES`; each holds for one standing alone."""
-    asked = f"SELECT entity_id, {_names(_RELEASES)} FROM level_releases WHERE entity_id IN :ids AND active ORDER BY id"  # noqa: S608 (our own words)
-    return read_rows(session, asked, ids, _RELEASES)
+    """Read the levels that an approved roll-back releases, `_RELEASES`; each holds for one current level alone."""
+    query = f"SELECT entity_id, {_names(_RELEASES)} FROM level_releases WHERE entity_id IN :ids AND active ORDER BY id"  # noqa: S608 (our own words)
+    return read_rows(session, query, ids, _RELEASES)
 
 
 def runs_of_version(session: Session, ids: Sequence[int], version_id: int) -> pl.DataFrame:
-    """Read the latest assessments of entities as far back as one version made them: `_RUNS`, the oldest first.
+    """Read the latest run of assessments by one version for each entity: `_RUNS`, the oldest first.
 
-    `content` is what the first of a run was made from; of the others it is null, and where it was erased.
+    `content` has the inputs of the first of a run; it is null for the others, and where it was erased.
     """
-    found = read_rows(
+    frame = read_rows(
         session,
         "SELECT a.entity_id, a.number, a.as_of_us, CASE WHEN a.number = s.first THEN i.content END"  # noqa: S608 (ours)
         " FROM assessments a JOIN (SELECT b.entity_id, coalesce(max(CASE WHEN b.version_id IS NULL"
@@ -226,7 +229,7 @@ def runs_of_version(session: Session, ids: Sequence[int], version_id: int) -> pl
         ids,
         _RUNS,
     )
-    return found.sort("entity", "number")
+    return frame.sort("entity", "number")
 
 
 def overrides(session: Session, ids: Sequence[int]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""How the entities of a type are distributed, as they were last assessed. Nothing here begins or ends a transaction."""
+"""Entities of a type by level, as last assessed. Nothing here begins or ends a transaction."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from fivefold.store.tables.levels import DueMark, Standing
 
 
 @dataclass(frozen=True)
-class Group:
-    """Entities that stand alike.
+class LevelGroup:
+    """Entities with the same current state.
 
     Attributes:
         version_id: the ruleset that assessed them; None where none applied.
@@ -26,8 +26,8 @@ class Group:
     entities: int
 
 
-def groups_of(session: Session, type_id: int) -> list[Group]:
-    """Count the entities of a type by how they stand; those never assessed are in none, nor who was erased."""
+def level_groups(session: Session, type_id: int) -> list[LevelGroup]:
+    """Count the entities of a type by current state, without those never assessed and those erased."""
     overridden = Standing.override_id.is_not(None)
     by = (Standing.version_id, Standing.status, overridden, Standing.level, Standing.rules_level)
     rows = session.execute(
@@ -37,12 +37,12 @@ def groups_of(session: Session, type_id: int) -> list[Group]:
         .group_by(*by)
     )
     return [
-        Group(version, status, bool(set_by_hand), level, rules_level, entities)
+        LevelGroup(version, status, bool(set_by_hand), level, rules_level, entities)
         for version, status, set_by_hand, level, rules_level, entities in rows
     ]
 
 
 def count_quarantined(session: Session, type_id: int) -> int:
-    """Count the entities of a type that failed too often to be tried again by themselves."""
-    wanted = select(func.count()).where(DueMark.type_id == type_id, DueMark.quarantined)
-    return session.scalar(wanted) or 0
+    """Count the quarantined entities of a type: they failed too often to be tried again."""
+    statement = select(func.count()).where(DueMark.type_id == type_id, DueMark.quarantined)
+    return session.scalar(statement) or 0

@@ -1,4 +1,4 @@
-"""Who could not be assessed in full. Nothing here begins or ends a transaction."""
+"""Entities that could not be assessed in full. Nothing here begins or ends a transaction."""
 
 from typing import Any, Final, NamedTuple
 
@@ -12,8 +12,8 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import IS_FAILED, DueMark, Standing
 
 
-class Failure(NamedTuple):
-    """An entity and what is wrong with its assessment: one of the last three, which are None otherwise.
+class AssessmentFailure(NamedTuple):
+    """An entity and one thing that is wrong with its assessment: `status`, `assessed_us`, or `attempts` and `error`.
 
     Attributes:
         status: of the assessment, where that is no level in full.
@@ -34,41 +34,41 @@ class Failure(NamedTuple):
 _KINDS: Final = 3
 
 
-def failures_of(session: Session, organisation_id: int, latest_us: int, part: Part) -> Page[Failure]:
+def assessment_failures(session: Session, organisation_id: int, latest_us: int, part: Part) -> Page[AssessmentFailure]:
     """List failures in the order of the entities' numbers; an entity may have several, each of another kind.
 
-    An erased entity is left out. An assessment later than *latest_us* is in the future. ConfigError where the part
-    begins behind what is no key of this list.
+    An erased entity is left out. An assessment later than *latest_us* is in the future. ConfigError if the part
+    begins behind a value that is no key of this list.
     """
     after = part.after
     if after is not None and not (len(after) == 2 and all(type(value) is int for value in after)):
         raise ConfigError(NO_PLACE)
-    found: list[Failure] = []
+    failures: list[AssessmentFailure] = []
     for kind in range(_KINDS):
-        # Of the entity that the page before ended with, the kinds that follow are still to come.
+        # The last entity of the page before may have failures of the kinds that follow.
         behind = None if after is None else (int(after[0]) - (kind > int(after[1])),)
         most = None if part.most is None else part.most + 1
-        wanted, number = _of_kind(kind, organisation_id, latest_us)
-        found += [Failure(*row) for row in rows_of(session, wanted, (number,), Part(most, behind))]
-    found.sort(key=lambda failure: (failure.entity_id, failure.kind))
-    return cut(found, lambda failure: (failure.entity_id, failure.kind), part.most)
+        statement, number = _of_kind(kind, organisation_id, latest_us)
+        failures += [AssessmentFailure(*row) for row in rows_of(session, statement, (number,), Part(most, behind))]
+    failures.sort(key=lambda failure: (failure.entity_id, failure.kind))
+    return cut(failures, lambda failure: (failure.entity_id, failure.kind), part.most)
 
 
 def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*tuple[Any, ...]], Any]:
     """Select the failures of one kind: by status, in the future, quarantined; with the column of their order."""
     table: Any = DueMark if kind == 2 else Standing
-    shown = (
+    details = (
         (Standing.status, null(), null(), null()),
         (null(), Standing.assessed_us, null(), null()),
         (null(), null(), DueMark.attempts, DueMark.error),
     )[kind]
     condition = (IS_FAILED, Standing.assessed_us > latest_us, DueMark.quarantined)[kind]
-    columns = (Entity.id, EntityType.name, Entity.external_id, *shown, literal(kind, Integer))
-    wanted: Select[*tuple[Any, ...]] = (
+    columns = (Entity.id, EntityType.name, Entity.external_id, *details, literal(kind, Integer))
+    statement: Select[*tuple[Any, ...]] = (
         select(*columns)
         .select_from(table)
         .join(Entity, Entity.id == table.entity_id)
         .join(EntityType, EntityType.id == Entity.type_id)
         .where(table.organisation_id == organisation_id, condition, Entity.erased_us.is_(None))
     )
-    return wanted, table.entity_id
+    return statement, table.entity_id

@@ -29,7 +29,7 @@ LONGEST_WAIT_US: Final = 48 * 3_600_000_000
 """No delivery waits longer to be tried again."""
 
 
-class Ahead(NamedTuple):
+class FutureRows(NamedTuple):
     """What of one kind is dated after now, of one organisation: how many, and the latest of them, in microseconds."""
 
     organisation_id: int
@@ -38,7 +38,7 @@ class Ahead(NamedTuple):
     latest_us: int
 
 
-class Concerned(NamedTuple):
+class AffectedEntity(NamedTuple):
     """An entity of whom something is dated after now."""
 
     entity_id: int
@@ -67,33 +67,33 @@ _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
 _PLAIN: Final[dict[str, Any]] = {"synchronize_session": False}
 
 
-def count(session: Session, latest_us: int) -> list[Ahead]:
+def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
     """Count what is dated after a moment, by organisation and kind; goes through whole tables."""
-    found: list[Ahead] = []
+    counts: list[FutureRows] = []
     for kind, table, stamp, _ in _STAMPS:
-        wanted = (
+        statement = (
             select(Entity.organisation_id, literal_column(f"'{kind}'"), func.count(), func.max(stamp))
             .join(table, table.entity_id == Entity.id)
             .where(stamp > latest_us)
             .group_by(Entity.organisation_id)
         )
-        found += [Ahead(*row) for row in session.execute(wanted)]
-    return sorted(found)
+        counts += [FutureRows(*row) for row in session.execute(statement)]
+    return sorted(counts)
 
 
-def concerned(session: Session, organisation_id: int, latest_us: int, most: int) -> list[Concerned]:
+def affected_entities(session: Session, organisation_id: int, latest_us: int, most: int) -> list[AffectedEntity]:
     """List entities of whom anything is dated after a moment, by their numbers; up to *most*."""
     ids = union(*(select(table.entity_id).where(stamp > latest_us) for _, table, stamp, _ in _STAMPS)).subquery()
-    wanted = (
+    statement = (
         select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.erased_us.is_not(None))
         .where(Entity.organisation_id == organisation_id, Entity.id.in_(select(ids.c.entity_id)))
         .order_by(Entity.id)
         .limit(most)
     )
-    return [Concerned(*row) for row in session.execute(wanted)]
+    return [AffectedEntity(*row) for row in session.execute(statement)]
 
 
-def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> dict[str, list[Any]]:
+def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> dict[str, list[Any]]:
     """Let entities stand as before the first assessment that is dated ahead.
 
     Gives by the number of each, as text, that of its newest assessment and where it stands now, for the audit log.
@@ -101,8 +101,8 @@ def restore_standings(session: Session, entity_ids: Sequence[int], latest_us: in
     The level is the one that was announced, since whoever listens must hear of each change; the next assessment moves
     it. What the rules said before, and since when, is what that first assessment was made from.
     """
-    wanted = select(Standing).where(Standing.entity_id.in_(entity_ids), Standing.assessed_us > latest_us)
-    rows = session.scalars(wanted.order_by(Standing.entity_id).with_for_update()).all()
+    statement = select(Standing).where(Standing.entity_id.in_(entity_ids), Standing.assessed_us > latest_us)
+    rows = session.scalars(statement.order_by(Standing.entity_id).with_for_update()).all()
     before = _before(session, [row.entity_id for row in rows], latest_us)
     for row in rows:
         if row.entity_id in before:
@@ -127,21 +127,21 @@ def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict
         .subquery()
     )
     same = and_(AssessmentInputs.entity_id == first.c.entity_id, AssessmentInputs.number == first.c.number)
-    found: dict[int, _Held] = {}
+    states: dict[int, _Held] = {}
     for entity_id, content in session.execute(
         select(AssessmentInputs.entity_id, AssessmentInputs.content).join(first, same)
     ):
-        kept = {} if content is None else json.loads(content)
-        if "previous" in kept:
-            level, entered, *floors = kept["previous"] or (None, None)
-            floor, hard_floor, lost = floors or (0, 0, None)
-            found[entity_id] = (level, entered, floor, hard_floor, lost)
-    return found
+        inputs = {} if content is None else json.loads(content)
+        if "previous" in inputs:
+            level, entered, *floors = inputs["previous"] or (None, None)
+            floor, hard_floor, floors_lost = floors or (0, 0, None)
+            states[entity_id] = (level, entered, floor, hard_floor, floors_lost)
+    return states
 
 
-def date_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> tuple[int, Digests]:
+def redate_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> tuple[int, Digests]:
     """Let facts that are dated ahead be known from now on; tell how many there were, and the digests of bound rows."""
-    changed, written = 0, []
+    fact_count, row_digests = 0, []
     for _, table, stamp, mended in _STAMPS:
         if mended:
             values = {each: case((each > now_us, now_us), else_=each) for each in mended}
@@ -149,22 +149,22 @@ def date_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_
             bound = TABLES.get(table.__tablename__)
             columns = [] if bound is None else [table.__table__.c[name] for name in bound.primary]
             keys = [tuple(row) for row in session.execute(select(*columns).where(*where))] if columns else []
-            done: Any = session.execute(update(table).where(*where).values(values).execution_options(**_PLAIN))
-            changed += done.rowcount
+            result: Any = session.execute(update(table).where(*where).values(values).execution_options(**_PLAIN))
+            fact_count += result.rowcount
             if bound is not None:
-                written.append(digests(session, bound.name, keys))
-    return changed, joined(*written)
+                row_digests.append(digests(session, bound.name, keys))
+    return fact_count, joined(*row_digests)
 
 
-def drop_values(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:
+def delete_value_scores(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:
     """Delete what the value model said of a moment that is still to come; tell how many."""
     where = (ValueScore.entity_id.in_(entity_ids), ValueScore.as_of_us > latest_us)
-    done: Any = session.execute(delete(ValueScore).where(*where))
-    return int(done.rowcount)
+    result: Any = session.execute(delete(ValueScore).where(*where))
+    return int(result.rowcount)
 
 
-def end_waits(session: Session, latest_us: int, now_us: int) -> int:
+def end_long_waits(session: Session, latest_us: int, now_us: int) -> int:
     """Let deliveries be tried now that would wait longer than any may; tell how many. Leases end by themselves."""
     late = and_(Delivery.state == "waiting", Delivery.next_us > latest_us + LONGEST_WAIT_US)
-    done: Any = session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
-    return int(done.rowcount)
+    result: Any = session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
+    return int(result.rowcount)

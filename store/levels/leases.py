@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
-from fivefold.store.sql.arrays import array_named
+from fivefold.store.sql.arrays import array_parameter
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.levels import DueMark
@@ -37,7 +37,7 @@ _COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST)
 
 
 @dataclass(frozen=True)
-class Claim:
+class LeasedEntity:
     """An entity that a worker is to assess.
 
     Attributes:
@@ -66,7 +66,7 @@ class Batch:
     organisation_id: int
     type_id: int
     lease: str
-    claims: tuple[Claim, ...]
+    claims: tuple[LeasedEntity, ...]
     queue: "Queue | None" = None
     of_queue: int = 0
 
@@ -126,14 +126,14 @@ HEAD = (
     .order_by(_MARKS.c.due_us)
     .limit(1)
 )
-LEFT_ALONE = "whoever assessed it ended without a word each time; perhaps it takes more memory than there is"
+ABANDONED = "whoever assessed it ended without a word each time; perhaps it takes more memory than there is"
 _GIVE_UP = (
     update(_MARKS)
     .where(_MARKS.c.entity_id == bindparam("of"), _WAITING, _LEFT)
     .values(
         quarantined=True,
         attempts=_MARKS.c.attempts + 1,
-        error=LEFT_ALONE,
+        error=ABANDONED,
         lease=None,
         lease_until_us=None,
         claimed=None,
@@ -173,17 +173,17 @@ def _claim_of(
     session: Session, queue: Queue, lease: str, moments: tuple[int, int], most: int, most_left: int
 ) -> Batch | None:
     now_us, until_us = moments
-    asked = {"now_us": now_us, "organisation": queue.organisation_id, "of_priority": queue.priority}
-    while (head := session.execute(HEAD, asked).first()) is not None:
+    parameters = {"now_us": now_us, "organisation": queue.organisation_id, "of_priority": queue.priority}
+    while (head := session.execute(HEAD, parameters).first()) is not None:
         if head.left and head.attempts + 1 >= most_left:
             session.connection().execute(_GIVE_UP, {"of": head.entity_id, "now_us": now_us})
             continue
         attempts = head.attempts if head.left else None
         size = max(1, most >> 3 * (head.attempts + 1)) if head.left else most
-        first = _lease(session, waiting(head.type_id, attempts, size), lease, until_us, asked)
+        first = _lease(session, waiting(head.type_id, attempts, size), lease, until_us, parameters)
         rest = size - len(first)
-        asked["of_priority"] = BULK if queue.priority == EVENT else EVENT
-        more = _lease(session, waiting(head.type_id, attempts, rest), lease, until_us, asked) if rest else ()
+        parameters["of_priority"] = BULK if queue.priority == EVENT else EVENT
+        more = _lease(session, waiting(head.type_id, attempts, rest), lease, until_us, parameters) if rest else ()
         if not first and not more:
             return None
         claims = tuple(sorted(first + more, key=lambda claim: claim.entity_id))
@@ -200,8 +200,8 @@ def waiting(type_id: int, attempts: int | None, most: int) -> Any:
 
 def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until_us: int) -> Batch | None:
     """Lease one entity, whether it is due or not; None where somebody else is at it, or it has no mark."""
-    wanted = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
-    claims = _lease(session, wanted, lease, until_us, {"now_us": now_us})
+    statement = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
+    claims = _lease(session, statement, lease, until_us, {"now_us": now_us})
     return Batch(subject.organisation_id, subject.type_id, lease, claims) if claims else None
 
 
@@ -209,10 +209,12 @@ _REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), 
 """Why it is assessed: what lies ahead, such as a decay step, is no reason yet."""
 
 
-def _lease(session: Session, wanted: Any, lease: str, until_us: int, asked: Mapping[str, int]) -> tuple[Claim, ...]:
+def _lease(
+    session: Session, rows_to_lease: Any, lease: str, until_us: int, parameters: Mapping[str, int]
+) -> tuple[LeasedEntity, ...]:
     # A part of its own is looked up once: what stands in the condition may be looked up for each row, and lock more.
-    ready = wanted.with_for_update(skip_locked=True).cte("ready")
-    taken = (
+    ready = rows_to_lease.with_for_update(skip_locked=True).cte("ready")
+    statement = (
         update(_MARKS)
         .where(_MARKS.c.entity_id.in_(select(ready.c.entity_id)))
         .values(
@@ -223,8 +225,8 @@ def _lease(session: Session, wanted: Any, lease: str, until_us: int, asked: Mapp
         )
         .returning(_MARKS.c.entity_id, _MARKS.c.revision, _REASONS_NOW, _MARKS.c.attempts)
     )
-    rows = session.execute(taken, dict(asked)).all()
-    return tuple(sorted((Claim(*row) for row in rows), key=lambda claim: claim.entity_id))
+    rows = session.execute(statement, dict(parameters)).all()
+    return tuple(sorted((LeasedEntity(*row) for row in rows), key=lambda claim: claim.entity_id))
 
 
 # The planner takes nearly nobody to hold a lease, and would try all with each: `coalesce` hides it from it.
@@ -238,7 +240,7 @@ def _held(among: Any) -> Any:
 
 def _one_of_ids() -> Any:
     """Join with the numbers: held against an array, a small table is gone through whole, and the array for each row."""
-    ids = func.unnest(array_named("ids", BigInteger)).table_valued("id").render_derived("asked")
+    ids = func.unnest(array_parameter("ids", BigInteger)).table_valued("id").render_derived("asked")
     return _MARKS.c.entity_id == ids.c.id
 
 
@@ -248,25 +250,25 @@ _HELD = {
 }
 
 
-def still_held(session: Session, batch: Batch) -> set[int]:
+def lock_leased(session: Session, batch: Batch) -> set[int]:
     """Lock the marks of a batch that its lease still holds, and name their entities: what is stored is theirs alone."""
     ids = [claim.entity_id for claim in batch.claims]
-    held = _HELD[session.get_bind().dialect.name]
-    return set(session.connection().scalars(held, {"held": batch.lease, "ids": ids}))
+    statement = _HELD[session.get_bind().dialect.name]
+    return set(session.connection().scalars(statement, {"held": batch.lease, "ids": ids}))
 
 
 _UNCHANGED = _MARKS.c.revision == _MARKS.c.claimed
 _FOLLOWING = {"of": BigInteger, "next_us": BigInteger, "next_reason": Integer, "next_priority": Integer}
 
 
-def _cleared(given: Any) -> Any:
+def _cleared(source: Any) -> Any:
     return (
         update(_MARKS)
-        .where(_MARKS.c.entity_id == given["of"], _OURS)
+        .where(_MARKS.c.entity_id == source["of"], _OURS)
         .values(
-            due_us=case((_UNCHANGED, given["next_us"]), else_=_MARKS.c.due_us),
-            reasons=case((_UNCHANGED, given["next_reason"]), else_=_MARKS.c.reasons),
-            priority=case((_UNCHANGED, given["next_priority"]), else_=_MARKS.c.priority),
+            due_us=case((_UNCHANGED, source["next_us"]), else_=_MARKS.c.due_us),
+            reasons=case((_UNCHANGED, source["next_reason"]), else_=_MARKS.c.reasons),
+            priority=case((_UNCHANGED, source["next_priority"]), else_=_MARKS.c.priority),
             lease=None,
             lease_until_us=None,
             claimed=None,
@@ -280,7 +282,7 @@ def _cleared(given: Any) -> Any:
 _CLEAR = {
     "sqlite": _cleared({name: bindparam(name) for name in _FOLLOWING}),
     "postgresql": _cleared(
-        func.unnest(*(array_named(name, kind) for name, kind in _FOLLOWING.items()))
+        func.unnest(*(array_parameter(name, kind) for name, kind in _FOLLOWING.items()))
         .table_valued(*_FOLLOWING)
         .render_derived("given")
         .c
@@ -305,8 +307,8 @@ def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | No
         columns = {name: list(values) for name, values in zip(_FOLLOWING, zip(*rows, strict=True), strict=True)}
         connection.execute(_CLEAR[dialect], {"held": batch.lease, **columns})
     else:
-        named = [{"held": batch.lease, **dict(zip(_FOLLOWING, row, strict=True))} for row in rows]
-        connection.execute(_CLEAR[dialect], named)
+        parameters = [{"held": batch.lease, **dict(zip(_FOLLOWING, row, strict=True))} for row in rows]
+        connection.execute(_CLEAR[dialect], parameters)
 
 
 _GIVEN_BACK: Mapping[str, Any] = {"error": bindparam("said"), "lease": None, "lease_until_us": None, "claimed": None}
@@ -334,7 +336,7 @@ def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Map
         session.connection().execute(_FAIL, rows)
 
 
-def put_back(session: Session, batch: Batch, errors: Mapping[int, str]) -> None:
+def return_leases(session: Session, batch: Batch, errors: Mapping[int, str]) -> None:
     """Give back the leases of entities that failed when somebody asked for them: it is no attempt of the worker's."""
     rows = [{"of": entity_id, "held": batch.lease, "said": error} for entity_id, error in sorted(errors.items())]
     if rows:

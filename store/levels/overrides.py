@@ -1,4 +1,4 @@
-"""Overrides: levels that people set, beside what the rules say. Nothing here begins or ends a transaction."""
+"""Overrides: levels set by people, beside those of the rules. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from fivefold.store.tables.levels import OverrideRow, Standing
 
 
 def override_numbered(session: Session, organisation_id: int, number: int) -> OverrideRow:
-    """Find an override, whose entity nobody erases until the transaction ends.
+    """Find an override, and lock its entity against erasure until the transaction ends.
 
-    NotThere where the organisation has none of that number, or its entity was erased.
+    NotThere if the organisation has none of that number, or its entity was erased.
     """
-    found = session.scalar(
+    row = session.scalar(
         select(OverrideRow)
         .join(Entity, Entity.id == OverrideRow.entity_id)
         .where(OverrideRow.id == number, OverrideRow.organisation_id == organisation_id, Entity.erased_us.is_(None))
         .with_for_update(key_share=True, of=Entity)
     )
-    if found is None:
+    if row is None:
         raise NotThere(f"there is no override {number}")
-    return found
+    return row
 
 
 def is_live(now_us: int) -> ColumnElement[bool]:
-    """Tell which overrides hold: approved, and the instant at which they end is not reached."""
+    """Select the overrides that hold: approved and not ended."""
     later = or_(OverrideRow.until_us.is_(None), OverrideRow.until_us > now_us)
     return and_(OverrideRow.state == "approved", later)
 
@@ -41,8 +41,8 @@ def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[Ov
 
 
 def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:
-    """Count the overrides that hold below what the rules say, but for those of one entity, and of who was erased."""
-    wanted = (
+    """Count the overrides that hold below the rules' level, without those of one entity and of erased ones."""
+    statement = (
         select(func.count())
         .select_from(OverrideRow)
         .join(Standing, Standing.entity_id == OverrideRow.entity_id)
@@ -55,23 +55,23 @@ def count_below(session: Session, organisation_id: int, now_us: int, without: in
             is_live(now_us),
         )
     )
-    return session.scalar(wanted) or 0
+    return session.scalar(statement) or 0
 
 
 def count_with_level(session: Session, organisation_id: int) -> int:
-    """Count the entities that have a level; who was erased is none of them."""
-    wanted = (
+    """Count the entities that have a level, without erased ones."""
+    statement = (
         select(func.count())
         .select_from(Standing)
         .join(Entity, Entity.id == Standing.entity_id)
         .where(Standing.organisation_id == organisation_id, Standing.level.is_not(None), Entity.erased_us.is_(None))
     )
-    return session.scalar(wanted) or 0
+    return session.scalar(statement) or 0
 
 
 @dataclass(frozen=True)
-class Overridden:
-    """An override, whose it is, and where they stand; no standing where they were never assessed."""
+class OverrideWithLevel:
+    """An override, its entity, and the entity's current level; None if it was never assessed."""
 
     override: OverrideRow
     entity: Entity
@@ -79,18 +79,18 @@ class Overridden:
     standing: Standing | None
 
 
-def overrides_with_standings(
+def overrides_with_levels(
     session: Session,
     organisation_id: int,
     entity_id: int | None = None,
     number: int | None = None,
     part: Part = WHOLE,
-) -> Page[Overridden]:
+) -> Page[OverrideWithLevel]:
     """List overrides, of one entity or of all, or the one of a number; the newest first.
 
     The list of all leaves out those of erased entities.
     """
-    wanted = (
+    statement = (
         select(OverrideRow, Entity, EntityType.name, Standing)
         .join(Entity, Entity.id == OverrideRow.entity_id)
         .join(EntityType, EntityType.id == Entity.type_id)
@@ -98,9 +98,11 @@ def overrides_with_standings(
         .where(OverrideRow.organisation_id == organisation_id)
     )
     if entity_id is not None:
-        wanted = wanted.where(OverrideRow.entity_id == entity_id)
+        statement = statement.where(OverrideRow.entity_id == entity_id)
     elif number is None:
-        wanted = wanted.where(Entity.erased_us.is_(None))
+        statement = statement.where(Entity.erased_us.is_(None))
     if number is not None:
-        wanted = wanted.where(OverrideRow.id == number)
-    return rows_of(session, wanted, (OverrideRow.id,), part, descending=True).map(lambda row: Overridden(*row))
+        statement = statement.where(OverrideRow.id == number)
+    return rows_of(session, statement, (OverrideRow.id,), part, descending=True).map(
+        lambda row: OverrideWithLevel(*row)
+    )

@@ -1,32 +1,34 @@
-"""How much there is to do, and what failed too often to be tried by itself. Nothing here begins a transaction."""
+"""How many entities of an organisation are due, and how many are quarantined. Begins and ends no transaction."""
 
 from dataclasses import dataclass
-from typing import cast
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.tables.levels import DueMark
 
-_MARKS = cast("Table", DueMark.__table__)
-
 
 @dataclass(frozen=True)
-class Backlog:
-    """How much there is to do: how many are due, since when the oldest is, and how many are quarantined."""
+class QueueDepth:
+    """What an organisation's workers have before them.
+
+    Attributes:
+        due: how many entities are to be assessed.
+        oldest_us: since when the first of them is due.
+        quarantined: how many failed too often to be tried again.
+    """
 
     due: int
     oldest_us: int | None
     quarantined: int
 
 
-def backlog(session: Session, now_us: int) -> Backlog:
-    """Count what is due now, in all organisations."""
+def queue_depth(session: Session, organisation_id: int, now_us: int) -> QueueDepth:
+    """Count what is due now in an organisation."""
+    due = DueMark.quarantined.is_(False) & (DueMark.due_us <= now_us)
     row = session.execute(
         select(
-            func.count().filter(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= now_us),
-            func.min(_MARKS.c.due_us).filter(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= now_us),
-            func.count().filter(_MARKS.c.quarantined),
-        )
+            func.count().filter(due), func.min(DueMark.due_us).filter(due), func.count().filter(DueMark.quarantined)
+        ).where(DueMark.organisation_id == organisation_id)
     ).one()
-    return Backlog(*row)
+    return QueueDepth(*row)

@@ -1,4 +1,4 @@
-"""Value scores as they are kept. Nothing here begins or ends a transaction."""
+"""Stored value scores. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from fivefold.store.tables.levels import Standing
 
 
 def valued_otherwise(session: Session, model: str, version: int) -> Sequence[int]:
-    """Name those assessed before of whom something other than this version of the model spoke last.
+    """List assessed entities whose latest value score is not from this model version.
 
-    Where nothing ever did, only those with transactions are named; those of what they own or owned are theirs too.
+    An entity without any score is listed only if it, or what it owns or owned, has transactions.
     """
     later = aliased(ValueScore)
-    kept = exists().where(ValueScore.entity_id == Standing.entity_id)
+    has_score = exists().where(ValueScore.entity_id == Standing.entity_id)
     last = ~exists().where(later.entity_id == ValueScore.entity_id, later.as_of_us > ValueScore.as_of_us)
-    by_it = kept.where(ValueScore.model == model, ValueScore.model_version == version, last)
+    by_it = has_score.where(ValueScore.model == model, ValueScore.model_version == version, last)
     own = exists().where(Transaction.entity_id == Standing.entity_id)
     owned = exists().where(Ownership.owner_id == Standing.entity_id, Transaction.entity_id == Ownership.entity_id)
-    return session.scalars(select(Standing.entity_id).where(~by_it, or_(kept, own, owned))).all()
+    return session.scalars(select(Standing.entity_id).where(~by_it, or_(has_score, own, owned))).all()

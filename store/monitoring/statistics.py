@@ -23,7 +23,7 @@ _DELIVERIES = cast("Table", Delivery.__table__)
 
 
 @dataclass(frozen=True)
-class Counted:
+class LevelCount:
     """Entities of one organisation and type at one level; of none where `level` is None."""
 
     organisation_id: int
@@ -34,21 +34,21 @@ class Counted:
 
 def organisations_with_levels(session: Session) -> list[tuple[int, str]]:
     """List the organisations that chose their levels: number, and the levels' names as they are stored."""
-    wanted = select(OrganisationSettings.organisation_id, OrganisationSettings.levels)
-    return [(number, levels) for number, levels in session.execute(wanted.order_by(wanted.selected_columns[0]))]
+    statement = select(OrganisationSettings.organisation_id, OrganisationSettings.levels)
+    return [(number, levels) for number, levels in session.execute(statement.order_by(statement.selected_columns[0]))]
 
 
-def level_counts(session: Session) -> list[Counted]:
+def level_counts(session: Session) -> list[LevelCount]:
     """Count who stands where; an erased entity stands nowhere."""
     by = (Standing.organisation_id, Standing.type_id, Standing.level)
     present = Standing.entity_id.not_in(_ERASED)
-    counted = select(*by, func.count().label("entities")).where(present).group_by(*by).subquery()
-    wanted = (
-        select(counted.c.organisation_id, EntityType.name, counted.c.level, counted.c.entities)
-        .join(EntityType, EntityType.id == counted.c.type_id)
-        .order_by(counted.c.organisation_id, counted.c.type_id, counted.c.level)
+    counts = select(*by, func.count().label("entities")).where(present).group_by(*by).subquery()
+    statement = (
+        select(counts.c.organisation_id, EntityType.name, counts.c.level, counts.c.entities)
+        .join(EntityType, EntityType.id == counts.c.type_id)
+        .order_by(counts.c.organisation_id, counts.c.type_id, counts.c.level)
     )
-    return [Counted(*row) for row in session.execute(wanted)]
+    return [LevelCount(*row) for row in session.execute(statement)]
 
 
 def ahead_counts(session: Session, latest_us: int) -> list[tuple[int, int]]:
@@ -65,8 +65,8 @@ def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
     of = _MARKS.c.organisation_id + 0
     for priority in (EVENT, BULK):
         is_due = (_MARKS.c.quarantined.is_(False), _MARKS.c.priority == priority, _MARKS.c.due_us <= now_us)
-        wanted = select(of, func.count(), func.min(_MARKS.c.due_us)).where(*is_due).group_by(of)
-        for number, count, oldest_us in session.execute(wanted):
+        statement = select(of, func.count(), func.min(_MARKS.c.due_us)).where(*is_due).group_by(of)
+        for number, count, oldest_us in session.execute(statement):
             before, since_us = counts.get(number, (0, oldest_us))
             counts[number] = (before + count, min(since_us, oldest_us))
     return [(number, count, oldest_us) for number, (count, oldest_us) in sorted(counts.items())]
@@ -82,27 +82,27 @@ def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]
     """Count the overrides that hold: organisation, how many, how many of them below what the rules say."""
     of = OverrideRow.organisation_id
     downward = func.sum(case((OverrideRow.level < Standing.rules_level, 1), else_=0))
-    wanted = (
+    statement = (
         select(of, func.count(), downward)
         .outerjoin(Standing, Standing.entity_id == OverrideRow.entity_id)
         .where(is_live(now_us), OverrideRow.entity_id.not_in(_ERASED))
         .group_by(of)
     )
-    return [(number, live, int(below)) for number, live, below in session.execute(wanted)]
+    return [(number, live, int(below)) for number, live, below in session.execute(statement)]
 
 
 def delivery_counts(session: Session, state: str) -> list[tuple[int, int]]:
     """Count the deliveries that are waiting, or dead: organisation, how many."""
     # The word stands in the statement itself: for a value that comes later no partial index is used.
     is_in = _DELIVERIES.c.state == literal_column({"waiting": "'waiting'", "dead": "'dead'"}[state])
-    counted = (
+    counts = (
         select(_DELIVERIES.c.endpoint_id, func.count().label("deliveries"))
         .where(is_in)
         .group_by(_DELIVERIES.c.endpoint_id)
         .subquery()
     )
     of = Endpoint.organisation_id
-    joined = select(of, func.sum(counted.c.deliveries)).join(counted, counted.c.endpoint_id == Endpoint.id)
+    joined = select(of, func.sum(counts.c.deliveries)).join(counts, counts.c.endpoint_id == Endpoint.id)
     return _pairs(session, joined.group_by(of))
 
 
@@ -112,14 +112,14 @@ def open_change_counts(session: Session) -> list[tuple[int, int]]:
     return _pairs(session, select(of, func.count()).where(MaterialChange.signed_us.is_(None)).group_by(of))
 
 
-def _pairs(session: Session, wanted: Any) -> list[tuple[int, int]]:
-    return [(number, int(count)) for number, count in session.execute(wanted)]
+def _pairs(session: Session, statement: Any) -> list[tuple[int, int]]:
+    return [(number, int(count)) for number, count in session.execute(statement)]
 
 
 def latest_runs(session: Session) -> dict[int, int]:
     """Name the validation of each organisation that looks furthest; of several the one that was made last."""
-    wanted = select(ValidationRun.organisation_id, ValidationRun.id)
-    rows = session.execute(wanted.order_by(ValidationRun.until_us, ValidationRun.id))
+    statement = select(ValidationRun.organisation_id, ValidationRun.id)
+    rows = session.execute(statement.order_by(ValidationRun.until_us, ValidationRun.id))
     return {row.organisation_id: row.id for row in rows}
 
 

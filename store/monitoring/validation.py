@@ -21,7 +21,7 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 ENTITIES_AT_ONCE = 10_000
 """Whose assessments are read together: few enough to be held, many enough for one statement to pay."""
 
-STOOD: Mapping[str, Any] = {
+ASSESSMENTS: Mapping[str, Any] = {
     "entity": pl.Int64,
     "number": pl.Int64,
     "as_of_us": pl.Int64,
@@ -33,8 +33,8 @@ STOOD: Mapping[str, Any] = {
     "late": pl.Boolean,
 }
 """`late` is true of an assessment that was made long after its moment, `late_batches`."""
-_READ: Mapping[str, Any] = {name: kind for name, kind in STOOD.items() if name != "late"} | {"batch": pl.Int64}
-NOBODY = pl.DataFrame(schema=dict(STOOD))
+_READ: Mapping[str, Any] = {name: kind for name, kind in ASSESSMENTS.items() if name != "late"} | {"batch": pl.Int64}
+NO_ASSESSMENTS = pl.DataFrame(schema=dict(ASSESSMENTS))
 """The assessments of nobody."""
 RECORDS: Mapping[str, Any] = {
     "id": pl.Int64,
@@ -78,7 +78,7 @@ def late_batches(session: Session, organisation_id: int, until_us: int, late_us:
     entries = select(AuditEntry.details, AuditEntry.at_us).where(
         AuditEntry.organisation_id == organisation_id, AuditEntry.action == "assessments.made"
     )
-    made = {json.loads(details).get("batch"): at_us for details, at_us in session.execute(entries)}
+    made_us = {json.loads(details).get("batch"): at_us for details, at_us in session.execute(entries)}
     calls = (
         select(Assessment.batch, func.min(Assessment.as_of_us))
         .where(
@@ -89,10 +89,10 @@ def late_batches(session: Session, organisation_id: int, until_us: int, late_us:
         .group_by(Assessment.batch)
     )
     firsts = {batch: first_us for batch, first_us in session.execute(calls) if batch is not None}
-    return sorted(batch for batch, first_us in firsts.items() if made.get(batch, first_us) > first_us + late_us)
+    return sorted(batch for batch, first_us in firsts.items() if made_us.get(batch, first_us) > first_us + late_us)
 
 
-def stood(
+def assessment_frames(
     session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
 ) -> Iterator[pl.DataFrame]:
     """Give the assessments of everybody, some entities at a time: the one that held at first, and all until the end.
@@ -100,15 +100,15 @@ def stood(
     Those of the batches *late* are there and say so; none of them is what held at first.
     In the order of entities and numbers. Who was erased is left out: their cases are gone, so nothing can be said.
     """
-    asked = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
+    query = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
     in_time = _made_in_time(session, table("assessments", column("batch")).alias("b").c.batch, late)
-    written = in_time.compile(session.get_bind(), compile_kwargs={"literal_binds": True}) if late else "1 = 1"
-    asked = asked.replace(":in_time", f"({written})")
+    condition = in_time.compile(session.get_bind(), compile_kwargs={"literal_binds": True}) if late else "1 = 1"
+    query = query.replace(":in_time", f"({condition})")
     is_late = pl.col("batch").is_in(list(late)).fill_null(False).alias("late")
     last = 0
     while ids := _ids_after(session, organisation_id, last):
         last = ids[-1]
-        yield read_rows(session, asked, ids, _READ).with_columns(is_late).select(*STOOD)
+        yield read_rows(session, query, ids, _READ).with_columns(is_late).select(*ASSESSMENTS)
 
 
 def _made_in_time(session: Session, batch: Any, late: Sequence[int]) -> ColumnElement[bool]:
@@ -117,13 +117,13 @@ def _made_in_time(session: Session, batch: Any, late: Sequence[int]) -> ColumnEl
 
 
 def _ids_after(session: Session, organisation_id: int, last: int) -> Sequence[int]:
-    wanted = (
+    statement = (
         select(Standing.entity_id)
         .join(Entity, Entity.id == Standing.entity_id)
         .where(Standing.organisation_id == organisation_id, Standing.entity_id > last, Entity.erased_us.is_(None))
         .order_by(Standing.entity_id)
     )
-    return session.scalars(wanted.limit(ENTITIES_AT_ONCE)).all()
+    return session.scalars(statement.limit(ENTITIES_AT_ONCE)).all()
 
 
 def records_before(session: Session, organisation_id: int, until_us: int, late: Sequence[int] = ()) -> pl.DataFrame:
@@ -157,7 +157,7 @@ def records_before(session: Session, organisation_id: int, until_us: int, late: 
         .limit(1)
         .scalar_subquery()
     )
-    wanted = (
+    statement = (
         select(
             about.c.id, about.c.kind, about.c.entity, about.c.opened_us, about.c.closed_us, about.c.outcome,
             Assessment.number, Assessment.version_id, Assessment.level, Assessment.rules_level,
@@ -165,12 +165,12 @@ def records_before(session: Session, organisation_id: int, until_us: int, late: 
         .outerjoin(Assessment, (Assessment.entity_id == about.c.entity) & (Assessment.number == number))
         .order_by(about.c.id, about.c.entity)
     )  # fmt: skip
-    return _frame(session, wanted, RECORDS)
+    return _frame(session, statement, RECORDS)
 
 
 def overrides_before(session: Session, organisation_id: int, until_us: int) -> pl.DataFrame:
     """Read the overrides that were asked for before a moment, `OVERRIDES`; those of erased entities are left out."""
-    wanted = (
+    statement = (
         select(
             OverrideRow.entity_id, OverrideRow.level, OverrideRow.state, OverrideRow.until_us,
             OverrideRow.requested_us, OverrideRow.decided_us, OverrideRow.revoked_us,
@@ -183,11 +183,11 @@ def overrides_before(session: Session, organisation_id: int, until_us: int) -> p
         )
         .order_by(OverrideRow.id)
     )  # fmt: skip
-    return _frame(session, wanted, OVERRIDES)
+    return _frame(session, statement, OVERRIDES)
 
 
-def _frame(session: Session, wanted: Any, schema: Mapping[str, Any]) -> pl.DataFrame:
-    rows = [tuple(row) for row in session.execute(wanted)]
+def _frame(session: Session, statement: Any, schema: Mapping[str, Any]) -> pl.DataFrame:
+    rows = [tuple(row) for row in session.execute(statement)]
     return pl.DataFrame(rows, schema=dict(schema), orient="row")
 
 
@@ -199,24 +199,26 @@ def transitions_between(
     Those of erased entities are left out, and those reached by assessments of the batches *late*.
     """
     by = (Transition.from_level, Transition.to_level, Transition.source)
-    wanted = select(*by, func.count()).where(
+    statement = select(*by, func.count()).where(
         Transition.organisation_id == organisation_id,
         Transition.at_us >= from_us,
         Transition.at_us < until_us,
         Transition.entity_id.not_in(select(Entity.id).where(Entity.erased_us.is_not(None))),
     )
     if late:
-        made = (Assessment.entity_id == Transition.entity_id) & (Assessment.number == Transition.number)
-        wanted = wanted.outerjoin(Assessment, made).where(_made_in_time(session, Assessment.batch, late))
-    rows = session.execute(wanted.group_by(*by))
+        same_assessment = (Assessment.entity_id == Transition.entity_id) & (Assessment.number == Transition.number)
+        statement = statement.outerjoin(Assessment, same_assessment).where(
+            _made_in_time(session, Assessment.batch, late)
+        )
+    rows = session.execute(statement.group_by(*by))
     return sorted(((a, b, source, count) for a, b, source, count in rows), key=lambda row: (row[0] or 0, row[1] or 0))
 
 
 def versions_named(session: Session, organisation_id: int) -> dict[int, tuple[str, int]]:
     """Name all versions of an organisation by their rows' numbers: the ruleset, and which version of it."""
-    wanted = (
+    statement = (
         select(RulesetVersion.id, Family.name, RulesetVersion.number)
         .join(Family, Family.id == RulesetVersion.family_id)
         .where(RulesetVersion.organisation_id == organisation_id)
     )
-    return {row.id: (row.name, row.number) for row in session.execute(wanted)}
+    return {row.id: (row.name, row.number) for row in session.execute(statement)}

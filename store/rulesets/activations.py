@@ -17,7 +17,7 @@ PER_SECOND = 200
 
 
 @dataclass(frozen=True)
-class Change:
+class ActivationChange:
     """What changed, and how fast everyone is assessed again.
 
     Attributes:
@@ -37,7 +37,7 @@ class Change:
     backtest_id: int | None = None
 
 
-def begin(session: Session, family: Family, change: Change) -> Activation:
+def begin(session: Session, family: Family, change: ActivationChange) -> Activation:
     """Write a change down; everyone of the type becomes due from now on, and what was under way for it ends.
 
     Of a family that is off nobody is assessed otherwise than before, unless it was switched off right now.
@@ -47,7 +47,7 @@ def begin(session: Session, family: Family, change: Change) -> Activation:
         of_type = select(Family.id).where(Family.type_id == family.type_id)
         ended = update(Activation).where(Activation.family_id.in_(of_type), Activation.finished_us.is_(None))
         session.execute(ended.values(finished_us=change.now_us))
-    made = Activation(
+    activation = Activation(
         organisation_id=family.organisation_id,
         family_id=family.id,
         version_id=change.version_id,
@@ -62,9 +62,9 @@ def begin(session: Session, family: Family, change: Change) -> Activation:
         reached_us=change.now_us,
         finished_us=None if matters else change.now_us,
     )
-    session.add(made)
+    session.add(activation)
     session.flush()
-    return made
+    return activation
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Backfill:
 
 def open_backfills(session: Session) -> list[Backfill]:
     """List what is under way, in all organisations."""
-    wanted = (
+    statement = (
         select(
             Activation.id,
             Activation.organisation_id,
@@ -94,10 +94,10 @@ def open_backfills(session: Session) -> list[Backfill]:
         .where(Activation.finished_us.is_(None))
         .order_by(Activation.id)
     )
-    return [Backfill(*row) for row in session.execute(wanted)]
+    return [Backfill(*row) for row in session.execute(statement)]
 
 
-def take(session: Session, backfill: Backfill) -> Activation | None:
+def lock_backfill(session: Session, backfill: Backfill) -> Activation | None:
     """Lock what is under way until the transaction ends; None where somebody else has it, or took it further."""
     return session.scalar(
         select(Activation)
@@ -117,5 +117,5 @@ def was_active(session: Session, version: RulesetVersion) -> bool:
 
 def activations_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Activation]:
     """List what was activated, rolled back and switched in a family, the newest first."""
-    wanted = select(Activation).where(Activation.family_id == family_id)
-    return scalars_of(session, wanted, (Activation.id,), part, descending=True)
+    statement = select(Activation).where(Activation.family_id == family_id)
+    return scalars_of(session, statement, (Activation.id,), part, descending=True)

@@ -20,13 +20,13 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.
 
 def entities_after(session: Session, type_id: int, after_id: int, most: int) -> list[Subject]:
     """List entities of a type in the order of their numbers, those after one; whoever was erased is left out."""
-    wanted = (
+    statement = (
         select(Entity.id, Entity.organisation_id, Entity.type_id)
         .where(Entity.type_id == type_id, Entity.id > after_id, Entity.erased_us.is_(None))
         .order_by(Entity.id)
         .limit(most)
     )
-    return [Subject(*row) for row in session.execute(wanted)]
+    return [Subject(*row) for row in session.execute(statement)]
 
 
 def mark_type(session: Session, type_id: int, reason: Reason, due_us: int) -> int:
@@ -34,19 +34,19 @@ def mark_type(session: Session, type_id: int, reason: Reason, due_us: int) -> in
 
     In one statement: however many there are, nobody waits for a program that takes them one by one.
     """
-    said = {"due_us": due_us, "priority": BULK, "reasons": int(reason), **due.NEW}
+    values = {"due_us": due_us, "priority": BULK, "reasons": int(reason), **due.NEW}
     everyone = (
-        select(Entity.id, Entity.organisation_id, Entity.type_id, *(literal(value) for value in said.values()))
+        select(Entity.id, Entity.organisation_id, Entity.type_id, *(literal(each) for each in values.values()))
         .where(Entity.type_id == type_id, Entity.erased_us.is_(None))
         .order_by(Entity.id)
     )
     insert = _INSERT[session.get_bind().dialect.name]
-    new = insert(DueMark).from_select(["entity_id", "organisation_id", "type_id", *said], everyone)
+    new = insert(DueMark).from_select(["entity_id", "organisation_id", "type_id", *values], everyone)
     session.execute(due.upsert(new))
     return count_of_type(session, type_id)
 
 
 def count_of_type(session: Session, type_id: int, until_id: int | None = None) -> int:
     """Count the entities of a type, perhaps only those up to a number; whoever was erased is left out."""
-    wanted = select(func.count()).where(Entity.type_id == type_id, Entity.erased_us.is_(None))
-    return session.scalar(wanted if until_id is None else wanted.where(Entity.id <= until_id)) or 0
+    statement = select(func.count()).where(Entity.type_id == type_id, Entity.erased_us.is_(None))
+    return session.scalar(statement if until_id is None else statement.where(Entity.id <= until_id)) or 0

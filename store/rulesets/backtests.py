@@ -24,14 +24,14 @@ _BACKTESTS = cast("Table", Backtest.__table__)
 
 def newest_done(session: Session, family_id: int, content_hash: str) -> Backtest | None:
     """Find the backtest of a content that was asked for last, of those that are done."""
-    wanted = _of_content(family_id, content_hash).where(Backtest.state == "done")
-    return session.scalar(wanted.order_by(Backtest.id.desc()).limit(1))
+    statement = _of_content(family_id, content_hash).where(Backtest.state == "done")
+    return session.scalar(statement.order_by(Backtest.id.desc()).limit(1))
 
 
 def under_way(session: Session, family_id: int, content_hash: str) -> Backtest | None:
     """Find a backtest of a content that waits or runs."""
-    wanted = _of_content(family_id, content_hash).where(Backtest.state.in_(("queued", "running")))
-    return session.scalar(wanted.order_by(Backtest.id).limit(1))
+    statement = _of_content(family_id, content_hash).where(Backtest.state.in_(("queued", "running")))
+    return session.scalar(statement.order_by(Backtest.id).limit(1))
 
 
 def _of_content(family_id: int, content_hash: str) -> Select[Backtest]:
@@ -50,54 +50,54 @@ def claim_backtest(session: Session, now_us: int, until_us: int) -> tuple[int, i
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    taken = (
+    statement = (
         update(_BACKTESTS)
         .where(_BACKTESTS.c.id == first.scalar_subquery())  # which is looked up once, and locks one row
         .values(state="running", lease_until_us=until_us, done=0, total=0, attempts=_BACKTESTS.c.attempts + 1)
         .returning(_BACKTESTS.c.id, _BACKTESTS.c.attempts)
     )
-    row = session.execute(taken).one_or_none()
+    row = session.execute(statement).one_or_none()
     return None if row is None else (row.id, row.attempts)
 
 
-def hold_on(session: Session, number: int, held_us: int, **values: Any) -> bool:
+def update_leased(session: Session, number: int, held_us: int, **values: Any) -> bool:
     """Set what is new of a backtest; False, with nothing set, where it is no longer held by who took it until then."""
     mine = (_BACKTESTS.c.id == number, _BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us == held_us)
-    changed: Any = session.execute(update(_BACKTESTS).where(*mine).values(**values))
-    return bool(changed.rowcount)
+    result: Any = session.execute(update(_BACKTESTS).where(*mine).values(**values))
+    return bool(result.rowcount)
 
 
-def waits(session: Session, now_us: int) -> bool:
+def is_waiting(session: Session, now_us: int) -> bool:
     """Tell whether a backtest is to be run by somebody."""
-    wanted = select(_BACKTESTS.c.id).where(_waiting(now_us)).limit(1)
-    return session.scalar(wanted) is not None
+    statement = select(_BACKTESTS.c.id).where(_waiting(now_us)).limit(1)
+    return session.scalar(statement) is not None
 
 
 def _waiting(now_us: int) -> ColumnElement[bool]:
-    gone = and_(_BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us <= now_us)
-    return or_(_BACKTESTS.c.state == "queued", gone)
+    is_expired = and_(_BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us <= now_us)
+    return or_(_BACKTESTS.c.state == "queued", is_expired)
 
 
 def backtest_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Backtest:
     """Find a backtest of an organisation; NotThere where it has none of that number. *locked*: until the end."""
-    found = session.get(Backtest, number, with_for_update=locked or None)
-    if found is None or found.organisation_id != organisation_id:
+    row = session.get(Backtest, number, with_for_update=locked or None)
+    if row is None or row.organisation_id != organisation_id:
         raise NotThere(f"there is no backtest {number}")
-    return found
+    return row
 
 
 def count_transactions(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
     """Count the transactions that may count for each of some entities: their own, and those of what they own or did."""
     whose = loading.owned(session, entity_ids)
-    counted = loading.transaction_counts(session, whose["fact_of"].unique().to_list())
-    of = whose.join(counted, left_on="fact_of", right_on="entity").group_by("entity").agg(pl.col("count").sum())
+    counts = loading.transaction_counts(session, whose["fact_of"].unique().to_list())
+    of = whose.join(counts, left_on="fact_of", right_on="entity").group_by("entity").agg(pl.col("count").sum())
     return dict(of.iter_rows())
 
 
 def backtests_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Backtest]:
     """List the backtests of a family, the newest first."""
-    wanted = select(Backtest).where(Backtest.family_id == family_id)
-    return scalars_of(session, wanted, (Backtest.id,), part, descending=True)
+    statement = select(Backtest).where(Backtest.family_id == family_id)
+    return scalars_of(session, statement, (Backtest.id,), part, descending=True)
 
 
 def forget_entities(session: Session, organisation_id: int, entity_ids: Collection[int]) -> None:
@@ -111,27 +111,30 @@ def forget_entities(session: Session, organisation_id: int, entity_ids: Collecti
 
 def without_erased(session: Session, report: str) -> str:
     """Take out of a report who was erased while it was made; nobody else who is in it is erased until it is kept."""
-    named = {int(line["entity"]) for lines in _lines(json.loads(report)) for line in lines}
-    wanted = select(Entity.id, Entity.erased_us).where(Entity.id.in_(named)).order_by(Entity.id)
-    rows = session.execute(wanted.with_for_update(read=True, key_share=True)).all()
+    numbers = {int(line["entity"]) for lines in _lines(json.loads(report)) for line in lines}
+    statement = select(Entity.id, Entity.erased_us).where(Entity.id.in_(numbers)).order_by(Entity.id)
+    rows = session.execute(statement.with_for_update(read=True, key_share=True)).all()
     return without_entities(report, [entity_id for entity_id, erased_us in rows if erased_us is not None])
 
 
 def without_entities(report: str, entity_ids: Collection[int]) -> str:
     """Give a report without some entities; the same text where none of them is named."""
-    gone = {str(entity_id) for entity_id in entity_ids}
-    read = json.loads(report)
-    named = False
-    for lines in _lines(read):
-        kept = [line for line in lines if line["entity"] not in gone]
-        named = named or len(kept) < len(lines)
-        lines[:] = kept
-    return json.dumps(read, ensure_ascii=False, allow_nan=False, sort_keys=True) if named else report
+    names = {str(entity_id) for entity_id in entity_ids}
+    content = json.loads(report)
+    is_changed = False
+    for lines in _lines(content):
+        remaining = [line for line in lines if line["entity"] not in names]
+        is_changed = is_changed or len(remaining) < len(lines)
+        lines[:] = remaining
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True) if is_changed else report
 
 
 def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """Give the lists in which a report names entities; one on examples names none."""
     if report["basis"] != "customers":
         return []
-    found = report["backtest"]
-    return [found["movers"], *(side["failures"] for side in (found["draft"], found["present"]) if side is not None)]
+    backtest = report["backtest"]
+    return [
+        backtest["movers"],
+        *(side["failures"] for side in (backtest["draft"], backtest["present"]) if side is not None),
+    ]

@@ -17,7 +17,7 @@ PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "wit
 """The states of a proposal."""
 
 
-def anything_decided(session: Session, organisation_id: int) -> bool:
+def needs_two_people(session: Session, organisation_id: int) -> bool:
     """Tell whether changes need two people: a ruleset or a policy ever decided, or two people promote models.
 
     Otherwise one person could take the need for a second one away before promoting alone.
@@ -32,10 +32,10 @@ def anything_decided(session: Session, organisation_id: int) -> bool:
 
 def proposal_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Proposal:
     """Find a proposal of an organisation; NotThere where it has none of that number. *locked*: until the end."""
-    found = session.get(Proposal, number, with_for_update=locked or None, populate_existing=locked)
-    if found is None or found.organisation_id != organisation_id:
+    row = session.get(Proposal, number, with_for_update=locked or None, populate_existing=locked)
+    if row is None or row.organisation_id != organisation_id:
         raise NotThere(f"there is no proposal {number}")
-    return found
+    return row
 
 
 def proposals_of(
@@ -46,15 +46,15 @@ def proposals_of(
     part: Part,
 ) -> Page[Proposal]:
     """List proposals, of one state and some kinds or of all, the newest first."""
-    wanted = select(Proposal).where(Proposal.organisation_id == organisation_id)
+    statement = select(Proposal).where(Proposal.organisation_id == organisation_id)
     if state is not None:
-        wanted = wanted.where(Proposal.state == state)
+        statement = statement.where(Proposal.state == state)
     if kinds is not None:
-        wanted = wanted.where(Proposal.kind.in_(kinds))
-    return scalars_of(session, wanted, (Proposal.id,), part, descending=True)
+        statement = statement.where(Proposal.kind.in_(kinds))
+    return scalars_of(session, statement, (Proposal.id,), part, descending=True)
 
 
 def backtests_of_proposal(session: Session, proposal_id: int) -> Sequence[Backtest]:
     """List the backtests of a proposal, the newest first."""
-    wanted = select(Backtest).where(Backtest.proposal_id == proposal_id)
-    return session.scalars(wanted.order_by(Backtest.id.desc())).all()
+    statement = select(Backtest).where(Backtest.proposal_id == proposal_id)
+    return session.scalars(statement.order_by(Backtest.id.desc())).all()

@@ -19,27 +19,27 @@ def active_versions(session: Session, organisation_id: int, type_id: int) -> lis
 
 def all_active_versions(session: Session, organisation_id: int) -> list[tuple[int, RulesetVersion]]:
     """List the active versions of families that are on with their types, in the order in which they are tried."""
-    wanted = (
+    statement = (
         select(Family.type_id, RulesetVersion)
         .join(RulesetVersion, Family.active_version_id == RulesetVersion.id)
         .where(Family.organisation_id == organisation_id, Family.enabled)
         .order_by(Family.type_id, Family.position, Family.id)
     )
-    return [(type_id, version) for type_id, version in session.execute(wanted)]
+    return [(type_id, version) for type_id, version in session.execute(statement)]
 
 
 def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, int]:
     """Tell to which family each of some versions belongs."""
-    wanted = select(RulesetVersion.id, RulesetVersion.family_id).where(RulesetVersion.id.in_(version_ids))
-    return {row.id: row.family_id for row in session.execute(wanted)} if version_ids else {}
+    statement = select(RulesetVersion.id, RulesetVersion.family_id).where(RulesetVersion.id.in_(version_ids))
+    return {row.id: row.family_id for row in session.execute(statement)} if version_ids else {}
 
 
 def families_of(session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE) -> Page[Family]:
     """List families, of one type or of all, in the order in which they are tried."""
-    wanted = select(Family).where(Family.organisation_id == organisation_id)
+    statement = select(Family).where(Family.organisation_id == organisation_id)
     if type_id is not None:
-        wanted = wanted.where(Family.type_id == type_id)
-    return scalars_of(session, wanted, (Family.type_id, Family.position, Family.id), part)
+        statement = statement.where(Family.type_id == type_id)
+    return scalars_of(session, statement, (Family.type_id, Family.position, Family.id), part)
 
 
 def family_or_none(session: Session, organisation_id: int, name: str) -> Family | None:
@@ -49,46 +49,46 @@ def family_or_none(session: Session, organisation_id: int, name: str) -> Family 
 
 def family_named(session: Session, organisation_id: int, name: str) -> Family:
     """Find a family by the name of its rulesets; NotThere where the organisation has none of that name."""
-    found = family_or_none(session, organisation_id, name)
-    if found is None:
+    row = family_or_none(session, organisation_id, name)
+    if row is None:
         raise NotThere(f"there is no ruleset {name!r}")
-    return found
+    return row
 
 
 def draft_of(session: Session, family: Family) -> Draft:
     """Find the draft of a family; NotThere where it has none."""
-    found = session.get(Draft, family.id)
-    if found is None:
+    row = session.get(Draft, family.id)
+    if row is None:
         raise NotThere(f"there is no draft of {family.name}")
-    return found
+    return row
 
 
 def versions_of(session: Session, family: Family) -> Sequence[RulesetVersion]:
     """List the versions of a family, the first one first."""
-    wanted = select(RulesetVersion).where(RulesetVersion.family_id == family.id)
-    return session.scalars(wanted.order_by(RulesetVersion.number)).all()
+    statement = select(RulesetVersion).where(RulesetVersion.family_id == family.id)
+    return session.scalars(statement.order_by(RulesetVersion.number)).all()
 
 
 def latest_versions(session: Session, family_id: int, part: Part) -> Page[RulesetVersion]:
     """List the versions of a family, the newest first."""
-    wanted = select(RulesetVersion).where(RulesetVersion.family_id == family_id)
-    return scalars_of(session, wanted, (RulesetVersion.number,), part, descending=True)
+    statement = select(RulesetVersion).where(RulesetVersion.family_id == family_id)
+    return scalars_of(session, statement, (RulesetVersion.number,), part, descending=True)
 
 
 def newest_version(session: Session, family_id: int) -> RulesetVersion | None:
     """Find the version of a family that was committed last; None before the first."""
-    wanted = select(RulesetVersion).where(RulesetVersion.family_id == family_id)
-    return session.scalar(wanted.order_by(RulesetVersion.number.desc()).limit(1))
+    statement = select(RulesetVersion).where(RulesetVersion.family_id == family_id)
+    return session.scalar(statement.order_by(RulesetVersion.number.desc()).limit(1))
 
 
 def version_numbered(session: Session, family: Family, number: int) -> RulesetVersion:
     """Find a version of a family; NotThere where it has none of that number."""
-    found = session.scalar(
+    row = session.scalar(
         select(RulesetVersion).where(RulesetVersion.family_id == family.id, RulesetVersion.number == number)
     )
-    if found is None:
+    if row is None:
         raise NotThere(f"there is no version {number} of {family.name}")
-    return found
+    return row
 
 
 def next_position(session: Session, type_id: int) -> int:

@@ -28,18 +28,18 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import Cast
 
 
-def literal_of(values: Iterable[int | None] | Iterable[str]) -> str:
+def array_text(values: Iterable[int | None] | Iterable[str]) -> str:
     r"""Write whole numbers, of which some may be missing, or texts as an array; ValueError for a text with a NUL.
 
-    >>> literal_of([1, None, 3])
+    >>> array_text([1, None, 3])
     '{1,NULL,3}'
-    >>> print(literal_of(["a", 'say "b\\c"']))
+    >>> print(array_text(["a", 'say "b\\c"']))
     {"a","say \"b\\c\""}
     """
     listed = list(values)
     if not listed or not isinstance(listed[0], str):
         return f"{{{','.join(['NULL' if value is None else str(value) for value in listed])}}}"
-    # All at once, with what no text may hold between them.
+    # Escaped in one go: joined by NUL, which no text may hold.
     joined = "\0".join(cast("list[str]", listed))
     if joined.count("\0") != len(listed) - 1:
         raise ValueError("a text has a NUL, which PostgreSQL cannot hold")
@@ -52,13 +52,13 @@ class _Literal(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str:
-        return literal_of(value)
+        return array_text(value)
 
 
-def array_named(name: str, kind: Any) -> Cast[Any]:
-    """Give the parameter of a statement that is an array of a type; its values come as any iterable."""
-    given: BindParameter[Any] = bindparam(name, type_=_Literal)
-    return cast_to(given, ARRAY(kind))
+def array_parameter(name: str, kind: Any) -> Cast[Any]:
+    """Give an array parameter of a statement, of one type; its values come as any iterable."""
+    parameter: BindParameter[Any] = bindparam(name, type_=_Literal)
+    return cast_to(parameter, ARRAY(kind))
 
 
 def among(
@@ -68,4 +68,4 @@ def among(
     if session.get_bind().dialect.name == "sqlite":
         return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
     kind = Text if isinstance(column.type, String) else BigInteger  # by the column: there may be no value
-    return column.in_(select(func.unnest(cast_to(literal(literal_of(values), Text), ARRAY(kind)))))
+    return column.in_(select(func.unnest(cast_to(literal(array_text(values), Text), ARRAY(kind)))))

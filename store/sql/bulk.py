@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.arrays import literal_of
+from fivefold.store.sql.arrays import array_text
 
 
 def write_rows(
@@ -24,7 +24,7 @@ def write_rows(
                 copy.write_row(row)
     else:
         holders = ", ".join("?" * len(columns))
-        connection.exec_driver_sql("SELECT 1")  # begins the transaction, where nothing did yet
+        connection.exec_driver_sql("SELECT 1")  # begins the transaction if nothing has
         driver.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({holders})', rows)  # noqa: S608 (our own words)
 
 
@@ -44,10 +44,10 @@ def write_frame(session: Session, table: str, frame: pl.DataFrame) -> None:
 
 
 def delete_rows(session: Session, table: str, column: str, ids: Iterable[int]) -> None:
-    """Delete the rows of some numbers, in the session's transaction."""
+    """Delete rows by their numbers, in the session's transaction."""
     connection = session.connection()
     if connection.dialect.name == "sqlite":
-        among, given = "IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
+        among, parameter = "IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
     else:
-        among, given = "= ANY(%s::bigint[])", literal_of(ids)
-    connection.exec_driver_sql(f'DELETE FROM "{table}" WHERE "{column}" {among}', (given,))  # noqa: S608 (our own words)
+        among, parameter = "= ANY(%s::bigint[])", array_text(ids)
+    connection.exec_driver_sql(f'DELETE FROM "{table}" WHERE "{column}" {among}', (parameter,))  # noqa: S608 (our own words)

@@ -1,7 +1,7 @@
-"""Which time it is by the database, how far this machine's clock is off it, and what is dated after it.
+"""The database's time, how far this machine's clock is off it, and what is dated after it.
 
-Every instant that is stored is later compared with a clock: leases, due marks, ends of overrides, waits. So whoever
-writes must have the right time. PostgreSQL has a clock of its own, which all machines share; a SQLite file is used on
+Every stored instant is later compared with a clock: leases, due marks, ends of overrides, waits. So every writer
+needs the right time. PostgreSQL has a clock of its own, which all machines share; a SQLite file is used on
 one machine, and that machine's clock is the reference.
 """
 
@@ -17,9 +17,9 @@ from fivefold.domain.errors import ClockNotTrusted
 
 SECOND_US: Final = 1_000_000
 TOLERANCE_SECONDS: Final = 60
-"""How far clocks may differ unless `FIVEFOLD_CLOCK_TOLERANCE_SECONDS` says otherwise: kept ones differ by far less."""
+"""How far clocks may differ by default (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`): synchronised ones do by far less."""
 LOOK_SECONDS: Final = 10.0
-"""So long a comparison that was fine is relied on; one that was not is made again at once."""
+"""How long a comparison that passed is relied on; after one that failed, the next call compares again."""
 LONGEST_LEASE_US: Final = 900 * SECOND_US
 """No lease is longer: one that ends later was written by a clock that was ahead, and holds nothing."""
 
@@ -47,7 +47,7 @@ class DatabaseClock:
         before = now_microseconds()
         there: int = connection.execute(_NOW).scalar_one()
         after = now_microseconds()
-        # The answer was made somewhere between the two: only what no delay explains is a difference.
+        # The database read its clock between the two: only what no delay explains is a difference.
         self.ahead_us = before - there if there < before else min(after - there, 0)
         if abs(self.ahead_us) > self.tolerance_us:
             side = "ahead of" if self.ahead_us > 0 else "behind"
@@ -70,24 +70,24 @@ def options(tolerance_seconds: int) -> dict[str, DatabaseClock]:
 
 def clock_of(engine: Engine) -> DatabaseClock:
     """Give the clock of a database; one of the usual tolerance where it was not opened by `open_database`."""
-    found: DatabaseClock | None = engine.get_execution_options().get(_CLOCK)
-    return found or DatabaseClock()
+    clock: DatabaseClock | None = engine.get_execution_options().get(_CLOCK)
+    return clock or DatabaseClock()
 
 
 def database_now_us(session: Session) -> int:
-    """Tell the present by the database's own clock; on SQLite by that of the machine."""
+    """Return the present by the database's own clock; on SQLite by that of the machine."""
     connection = session.connection()
     if connection.dialect.name == "sqlite":
         return now_microseconds()
-    found: int = connection.execute(_NOW).scalar_one()
-    return found
+    now_us: int = connection.execute(_NOW).scalar_one()
+    return now_us
 
 
 def latest_us(session: Session, now_us: int, newest_us: int | None = None) -> int:
-    """Tell after which moment nothing can have happened yet: the present and the tolerance.
+    """Return the moment after which nothing can have happened yet: the present and the tolerance.
 
-    *now_us* is the present of whoever asks, which histories of the past set back; the database's own counts as well.
-    It is asked only where *newest_us*, the latest instant in question, lies after the former.
+    *now_us* is the caller's present, which histories of the past set back; the database's own counts as well.
+    The database is asked only if *newest_us*, the latest instant in question, lies after the caller's limit.
     """
     tolerance_us = clock_of(session.get_bind().engine).tolerance_us
     if newest_us is not None and newest_us <= now_us + tolerance_us:
@@ -95,13 +95,13 @@ def latest_us(session: Session, now_us: int, newest_us: int | None = None) -> in
     return max(now_us, database_now_us(session)) + tolerance_us
 
 
-def dated_ahead(session: Session, assessed_us: int, now_us: int) -> str | None:
-    """Say what is wrong with an assessment that is dated after now; None where nothing is."""
-    return said_ahead(assessed_us) if assessed_us > latest_us(session, now_us, assessed_us) else None
+def ahead_error(session: Session, assessed_us: int, now_us: int) -> str | None:
+    """Describe an assessment that is dated after now; None if it is not."""
+    return ahead_message(assessed_us) if assessed_us > latest_us(session, now_us, assessed_us) else None
 
 
-def said_ahead(assessed_us: int) -> str:
-    """Say what is wrong with an assessment that is dated after now, and what mends it."""
+def ahead_message(assessed_us: int) -> str:
+    """Describe an assessment that is dated after now, and how to repair it."""
     return (
         f"the last assessment is dated {day_text(assessed_us)}, which is still to come: a clock was ahead;"
         " `fivefold clock repair` mends it"

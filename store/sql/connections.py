@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that do not wait for ever: a network may take what is sent, and bring nothing back."""
+"""Connections to PostgreSQL that do not wait for ever for a network that swallows answers."""
 
 from typing import Any
 
@@ -6,18 +6,18 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import Engine, event
 
-KEPT_ALIVE = {
+KEEPALIVE = {
     "keepalives": 1,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""So the system itself finds out within half a minute that a host is gone, unless the address says otherwise."""
+"""With these the system notices within half a minute that a host is gone; the address may set others."""
 
 
 class AnsweredConnection(psycopg.Connection[Any]):
-    """A connection that is given up where an answer does not come in time.
+    """A connection that is closed when an answer does not come in time.
 
     The system's own time-outs are not enough: a proxy, or a host that hangs, still acknowledges what it takes.
 
@@ -28,23 +28,23 @@ class AnsweredConnection(psycopg.Connection[Any]):
     answer_seconds: float | None = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for an answer; OperationalError, and the connection is closed, where it takes too long."""
+        """Wait for an answer; after too long, close the connection and raise OperationalError."""
         if timeout is not None or self.answer_seconds is None:
             return super().wait(gen, interval, timeout)
         try:
             return super().wait(gen, interval, self.answer_seconds)
         except errors._WaitTimeout:  # noqa: SLF001 (psycopg raises nothing else, and has no other way)
-            self.pgconn.finish()  # whatever comes later is no answer to the next question
+            self.pgconn.finish()  # a late answer must not be read as the next one's
             raise errors.OperationalError(f"the database did not answer within {self.answer_seconds} seconds") from None
 
 
 def give_up_after(engine: Engine, seconds: float) -> None:
-    """Give up the connections of an engine that do not answer in time; its pool opens others."""
+    """Close an engine's connections that do not answer in time; its pool opens others."""
     kind: type[AnsweredConnection] = type(
         AnsweredConnection.__name__, (AnsweredConnection,), {"answer_seconds": seconds}
     )
 
-    def connect(_: Any, __: Any, given: Any, named: Any) -> Any:
-        return kind.connect(*given, **named)
+    def connect(_: Any, __: Any, arguments: Any, options: Any) -> Any:
+        return kind.connect(*arguments, **options)
 
     event.listen(engine, "do_connect", connect)

@@ -1,4 +1,4 @@
-"""The database: SQLite beside everything else generated, or PostgreSQL by one setting; the same code above both."""
+"""The database: a SQLite file by default, PostgreSQL by one setting; the same code above both."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ from fivefold.domain.errors import ActionRefused, ConfigError, OutcomeUnknown, S
 from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks
-from fivefold.store.sql.connections import KEPT_ALIVE, give_up_after
+from fivefold.store.sql.connections import KEEPALIVE, give_up_after
 from fivefold.store.tables.accounts import Base
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
 CONNECT_SECONDS = 10
-"""How long a PostgreSQL that says nothing is waited for, unless its address says `connect_timeout` itself."""
+"""How long a silent PostgreSQL is waited for, unless its address sets `connect_timeout`."""
 _UPGRADING = 5_550_001
 """Number of PostgreSQL's lock that lets one program at a time change the schema; any would do."""
 
@@ -38,11 +38,11 @@ _UPGRADING = 5_550_001
 def open_database(
     url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS, answer_seconds: float | None = None
 ) -> Engine:
-    """Open a database; ConfigError where the address is none that is supported. Connects at first use.
+    """Open a database; ConfigError if the address is not supported. Connects at first use.
 
     Args:
         url: SQLite's or PostgreSQL's.
-        clock_tolerance_seconds: how far this machine's clock may be off the database's, before nothing is written.
+        clock_tolerance_seconds: how far this machine's clock may be off the database's; beyond that nothing is written.
         answer_seconds: how long PostgreSQL is waited for at a time, after which another connection is tried.
     """
     options = clocks.options(clock_tolerance_seconds)
@@ -51,7 +51,7 @@ def open_database(
     except (ArgumentError, ValueError):  # the second for a port that is no number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
     if parsed.get_backend_name() == "postgresql":
-        waiting = {"connect_timeout": CONNECT_SECONDS, **KEPT_ALIVE}
+        waiting = {"connect_timeout": CONNECT_SECONDS, **KEEPALIVE}
         engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
@@ -81,7 +81,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS) -> None:
-    """Bring the schema of the database at *url* to the newest version where it is not; StoreError where that fails.
+    """Bring the schema of the database at *url* to the newest version if it is older; StoreError if that fails.
 
     On a connection of its own: a migration may take longer than a service waits for an answer.
     """
@@ -103,22 +103,22 @@ def require_current(engine: Engine) -> None:
     """Raise SchemaNotCurrent unless the schema is exactly the one that this program knows."""
     newest = ScriptDirectory.from_config(_alembic()).get_current_head()
     with _readable_errors(), engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    if found != newest:
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision != newest:
         raise SchemaNotCurrent(
-            f"the database has schema {found or 'none'}, and this program needs {newest}: run `fivefold serve`"
+            f"the database has schema {revision or 'none'}, and this program needs {newest}: run `fivefold serve`"
             " or `fivefold tokens` of the matching version once to bring it forward"
         )
 
 
 class SchemaWatch:
-    """Tells whether a running process may use the database: one that found its own schema stays with a newer one.
+    """Decides whether a running process may use the database: after its own schema, a newer one is usable too.
 
     Migrations go forward and leave what older programs read and write, so that a rolling upgrade needs no pause.
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Look at nothing yet."""
+        """Check nothing yet."""
         self._engine = engine
         self._was_current = False
 
@@ -132,20 +132,20 @@ class SchemaWatch:
         self._was_current = True
 
     def look(self) -> None:
-        """Note at a start whether the schema is this program's: nobody may ask before it is brought forward."""
-        with suppress(StoreError):  # it is looked at again with every question
+        """Note at the start whether the schema is this program's, in case no request comes before an upgrade."""
+        with suppress(StoreError):  # checked again with every request
             self.require_usable()
 
     def _is_newer(self) -> bool:
         newest = ScriptDirectory.from_config(_alembic()).get_current_head() or ""
         with _readable_errors(), self._engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-        return found is not None and found > newest
+            revision = MigrationContext.configure(connection).get_current_revision()
+        return revision is not None and revision > newest
 
 
 @contextmanager
 def _readable_errors() -> Iterator[None]:
-    """Turn a driver's error into one that says what to look at, without the address's password."""
+    """Turn a driver's error into a StoreError without the address's password."""
     try:
         yield
     except DBAPIError as error:
@@ -158,7 +158,7 @@ def _readable_errors() -> Iterator[None]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
-    """Open the session of a use case that changes nothing; StoreError where the database is out of reach."""
+    """Open the session of a use case that changes nothing; StoreError if the database is out of reach."""
     with reachable(), Session(engine) as session:
         yield session
 
@@ -168,10 +168,14 @@ def writing(engine: Engine) -> Iterator[Session]:
     """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
 
     On SQLite it is the one writer from the beginning: a transaction that read first and wrote then would be refused
-    where another had written in between. StoreError where the database is out of reach: OutcomeUnknown where it goes
-    away at the very end, and ClockNotTrusted where this machine's clock is off, and what it stored would be misdated.
+    if another had written in between.
+
+    Raises:
+        StoreError: the database is out of reach.
+        OutcomeUnknown: it went away during the commit.
+        ClockNotTrusted: this machine's clock is off, so what it stored would be misdated.
     """
-    with reachable(), Session(engine) as session:  # which undoes at its end what was not committed
+    with reachable(), Session(engine) as session:  # rolls back at its end what was not committed
         if engine.dialect.name == "sqlite":
             session.connection().exec_driver_sql("BEGIN IMMEDIATE")
         clocks.clock_of(engine).compare(session.connection())
@@ -187,7 +191,7 @@ def writing(engine: Engine) -> Iterator[Session]:
 
 
 def add_alone(session: Session, row: Base) -> None:
-    """Add a row whose key is free; ActionRefused where somebody else takes it at this moment, and is waited for."""
+    """Add a row whose key was free; ActionRefused if a concurrent transaction, which is waited for, took it."""
     session.add(row)
     try:
         session.flush()
@@ -201,20 +205,20 @@ MAY_BE_DONE = "the database went away while this was stored: it may have been do
 
 
 def _may_be_kept(error: BaseException | None) -> bool:
-    """Tell whether a commit that failed may have been kept: nothing was heard from the database any more.
+    """Tell whether a failed commit may have been kept: the database's answer is missing.
 
-    What it says itself, such as a conflict, is an answer: nothing was kept. Only when it shuts down or breaks off, as
-    the classes 08 and 57 say, its last word may have been said before.
+    An error that the database reports itself, such as a conflict, means that nothing was kept. After a shutdown or a
+    lost connection (classes 08 and 57) the commit may have been done.
     """
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
-    said = getattr(error, "sqlstate", None)
-    return isinstance(error, psycopg.OperationalError) and (said is None or said[:2] in {"08", "57"})
+    code = getattr(error, "sqlstate", None)
+    return isinstance(error, psycopg.OperationalError) and (code is None or code[:2] in {"08", "57"})
 
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Raise StoreError where the database is out of reach for now: gone, not answering, or locked for too long."""
+    """Raise StoreError if the database is out of reach for now: gone, not answering, or locked for too long."""
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
@@ -223,13 +227,13 @@ def reachable() -> Iterator[None]:
 
 
 def raise_if_out_of_reach(error: BaseException | None) -> None:
-    """Raise StoreError where an error says so, whether SQLAlchemy's or the driver's own."""
+    """Raise StoreError for an error, SQLAlchemy's or the driver's, that means the database is out of reach."""
     if isinstance(error, PoolTimeout) or _passes(error.orig if isinstance(error, DBAPIError) else error):
         raise StoreError("the database cannot be reached") from error
 
 
 def _passes(error: BaseException | None) -> bool:
-    """Tell an error that another attempt may not meet from one of the statement or the schema."""
+    """Tell a transient error, which a retry may not meet, from one of the statement or the schema."""
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
     return isinstance(error, psycopg.OperationalError)
@@ -253,16 +257,16 @@ def _make_folder(folder: Path) -> None:
 
 
 def _wait_for_others(connection: Connection) -> None:
-    """Begin a transaction that only one program at a time can be in; on SQLite it also makes a migration one step."""
+    """Begin a transaction that only one program at a time can hold; on SQLite it also makes a migration atomic."""
     on_sqlite = connection.dialect.name == "sqlite"
     connection.exec_driver_sql("BEGIN IMMEDIATE" if on_sqlite else f"SELECT pg_advisory_xact_lock({_UPGRADING})")
 
 
 @contextmanager
 def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
-    """Commit what was done, with every reference whole.
+    """Commit, after a check that every reference is whole.
 
-    SQLite changes a table by making another in its place, and meanwhile its rows are missing to those that refer to it.
+    SQLite changes a table by copying it, and meanwhile the rows that others refer to are missing.
     """
     on_sqlite = connection.dialect.name == "sqlite"
     if on_sqlite:
@@ -296,7 +300,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _write_ahead(cursor: sqlite3.Cursor) -> None:
-    """Switch the file over, once in its life; those that do so together are refused at once, without SQLite's wait."""
+    """Switch the file to WAL, once in its life; concurrent switches fail at once, without SQLite's wait: retry."""
     until = monotonic() + BUSY_SECONDS
     while True:
         try:

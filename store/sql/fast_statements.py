@@ -1,4 +1,4 @@
-"""The till: a few prepared statements run as plain text, because SQLAlchemy takes eight times as long as SQLite."""
+"""A few prepared statements run as plain text, because SQLAlchemy takes eight times as long as SQLite."""
 
 from collections.abc import Mapping
 from typing import Any, Self, cast
@@ -9,28 +9,28 @@ from fivefold.store.sql.database import BUSY_SECONDS, raise_if_out_of_reach, rea
 
 
 class Statement:
-    """A statement of SQLAlchemy as this database's driver takes it."""
+    """A statement of SQLAlchemy, compiled for this database's driver."""
 
     def __init__(self, engine: Engine, statement: ClauseElement) -> None:
         """Compile it."""
-        compiled = cast("Any", statement.compile(dialect=engine.dialect))  # what a compiler has depends on the kind
+        compiled = cast("Any", statement.compile(dialect=engine.dialect))  # its attributes depend on the dialect
         self.text = str(compiled)
         self._fixed: dict[str, Any] = compiled.params
         by_position: list[str] | None = compiled.positiontup
         self._order = None if by_position is None else [(name, self._fixed[name]) for name in by_position]
 
     def bound(self, values: Mapping[str, Any]) -> Any:
-        """Give *values* as the driver takes them: by position or by name."""
+        """Give *values* in the driver's form: by position or by name."""
         if self._order is None:
             return {**self._fixed, **values}
         return [values.get(name, fixed) for name, fixed in self._order]
 
 
 class Till:
-    """Runs statements in transactions; the texts of the statements are made once.
+    """Runs statements in transactions; each statement is compiled once.
 
-    A *quick* one keeps a connection to SQLite of its own, never waits for a lock, and leaves it to others to bring the
-    write-ahead log back into the file: it takes microseconds, or is refused. It is for one thread.
+    A *quick* one keeps its own connection to SQLite, never waits for a lock, and leaves checkpoints of the write-ahead
+    log to others: a transaction takes microseconds, or is refused. It is for one thread.
     """
 
     def __init__(self, engine: Engine, *, quick: bool = False) -> None:
@@ -45,9 +45,9 @@ class Till:
         self._statements: dict[int, tuple[ClauseElement, Statement]] = {}
 
     def transaction(self) -> Self:
-        """Give what begins at `with`, and commits or takes everything back at the end of it.
+        """Give the context manager of a transaction: it commits at the end of `with`, or rolls back after an error.
 
-        StoreError where the database is out of reach.
+        StoreError if the database is out of reach.
         """
         return self
 
@@ -58,12 +58,12 @@ class Till:
             self._connection = self._pooled.driver_connection
             self._connection.execute(self._begins)
         except BaseException as error:
-            self._end(taken_back=True)
+            self._end(rolled_back=True)
             raise_if_out_of_reach(error)
             raise
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Commit, or take everything back."""
+        """Commit, or roll back after an error."""
         try:
             if error is None:
                 self._connection.commit()
@@ -72,32 +72,32 @@ class Till:
             raise_if_out_of_reach(failed)
             raise
         finally:
-            self._end(taken_back=error is not None)
+            self._end(rolled_back=error is not None)
         raise_if_out_of_reach(error)
 
     def run(self, statement: ClauseElement, values: Mapping[str, Any]) -> int:
-        """Run a statement in the transaction that was begun; give the number of rows that it changed."""
+        """Run a statement in the open transaction; give the number of rows that it changed."""
         return int(self._executed(statement, values).rowcount)
 
     def first(self, statement: ClauseElement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Run a statement that returns rows; give the first of them, None where there is none."""
-        rows = self._executed(statement, values).fetchall()  # all: one that is not read to its end is not ended
+        """Run a statement that returns rows; give the first of them, or None."""
+        rows = self._executed(statement, values).fetchall()  # all: a cursor that is not read to its end stays open
         return rows[0] if rows else None
 
     def _executed(self, statement: ClauseElement, values: Mapping[str, Any]) -> Any:
-        _, known = self._statements.get(id(statement), (None, None))
-        if known is None:
-            known = Statement(self.engine, statement)
-            self._statements[id(statement)] = (statement, known)  # kept, so that no other ever has its number
-        return self._connection.execute(known.text, known.bound(values))
+        _, compiled = self._statements.get(id(statement), (None, None))
+        if compiled is None:
+            compiled = Statement(self.engine, statement)
+            self._statements[id(statement)] = (statement, compiled)  # kept alive, so that its id stays unique
+        return self._connection.execute(compiled.text, compiled.bound(values))
 
     def bring_back_log(self) -> None:
-        """Write SQLite's write-ahead log back into the file, as far as nobody reads it."""
+        """Checkpoint SQLite's write-ahead log, as far as no reader needs it."""
         with reachable(), self.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
-        """Close the connection that was kept."""
+        """Close the kept connection."""
         if self._kept is not None:
             self._kept.invalidate()
             self._kept = None
@@ -111,20 +111,20 @@ class Till:
                 self._kept.driver_connection.execute(f"PRAGMA {pragma}")
         return self._kept
 
-    def _end(self, *, taken_back: bool) -> None:
+    def _end(self, *, rolled_back: bool) -> None:
         pooled, self._connection, self._pooled = self._pooled, None, None
         if pooled is None:  # it could not even be opened
             return
-        lost = False
-        if taken_back:
+        is_broken = False
+        if rolled_back:
             try:
                 pooled.driver_connection.rollback()
             except self.engine.dialect.loaded_dbapi.Error:
-                lost = True
+                is_broken = True
         if self._quick:
-            if lost:
+            if is_broken:
                 self.close()
-        elif lost:
+        elif is_broken:
             pooled.invalidate()
         else:
             pooled.close()

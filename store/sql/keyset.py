@@ -1,4 +1,4 @@
-"""Reading a list part by part: in the order of a unique key, from behind the last row on. Begins no transaction."""
+"""Keyset pagination: a list in the order of a unique key, from behind the last row on. Begins no transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,36 +11,36 @@ from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
 
 
 def rows_of(
-    session: Session, wanted: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Part, *, descending: bool = False
+    session: Session, statement: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Part, *, descending: bool = False
 ) -> Page[Any]:
-    """Read a part of what is selected, in the order of *keys*.
+    """Read a part of the selected rows, in the order of *keys*.
 
     Args:
-        session: what reads.
-        wanted: a statement without an order.
-        keys: columns, or expressions of integers or text, none of them null; together no two rows have the same.
+        session: an open session.
+        statement: a statement without an order.
+        keys: columns, or expressions of integers or text, never null; together unique.
         part: which rows.
         descending: from the largest key to the smallest.
 
     Raises:
-        ConfigError: the part begins behind what is no key of this list.
+        ConfigError: the part begins behind a value that is no key of this list.
     """
-    labelled = [key.label(f"key_{number}") for number, key in enumerate(keys)]  # they may be selected beside, too
-    asked = wanted.add_columns(*labelled).order_by(*(key.desc() if descending else key for key in keys))
+    labelled = [key.label(f"key_{number}") for number, key in enumerate(keys)]  # the statement may select them too
+    query = statement.add_columns(*labelled).order_by(*(key.desc() if descending else key for key in keys))
     if part.after is not None:
         place = _place(keys, part.after)
-        asked = asked.where(tuple_(*keys) < place if descending else tuple_(*keys) > place)
+        query = query.where(tuple_(*keys) < place if descending else tuple_(*keys) > place)
     if part.most is not None:
-        asked = asked.limit(part.most + 1)
-    found = session.execute(asked).all()
-    return cut(found, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
+        query = query.limit(part.most + 1)
+    rows = session.execute(query).all()
+    return cut(rows, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
 
 
 def scalars_of(
-    session: Session, wanted: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Part, *, descending: bool = False
+    session: Session, statement: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Part, *, descending: bool = False
 ) -> Page[Any]:
-    """Read a part of what is selected where that is one thing in each row, as `rows_of` does."""
-    return rows_of(session, wanted, keys, part, descending=descending).map(lambda row: row[0])
+    """Read a part of a statement that selects one thing in each row, like `rows_of`."""
+    return rows_of(session, statement, keys, part, descending=descending).map(lambda row: row[0])
 
 
 def _place(keys: Sequence[Any], after: Key) -> Any:

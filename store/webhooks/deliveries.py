@@ -42,7 +42,7 @@ def is_in(state: str, table: Any = _DELIVERIES) -> Any:
 
 
 @dataclass(frozen=True)
-class Behind:
+class PlanningBacklog:
     """An endpoint that is not told yet of the events from *after* on, up to *upto*."""
 
     endpoint_id: int
@@ -52,7 +52,7 @@ class Behind:
     upto: int
 
 
-def behind(session: Session, settled: int, most: int) -> list[Behind]:
+def planning_backlogs(session: Session, settled: int, most: int) -> list[PlanningBacklog]:
     """List enabled endpoints whose organisation has events that they were not told of, up to *most* of each."""
     following = (
         select(_OUTBOX.c.id)
@@ -67,40 +67,42 @@ def behind(session: Session, settled: int, most: int) -> list[Behind]:
         .subquery()
     )
     upto = select(func.max(following.c.id)).scalar_subquery()
-    found = session.execute(select(Endpoint, upto).where(Endpoint.enabled).order_by(Endpoint.id)).all()
+    rows = session.execute(select(Endpoint, upto).where(Endpoint.enabled).order_by(Endpoint.id)).all()
     return [
-        Behind(endpoint.id, endpoint.organisation_id, tuple(json.loads(endpoint.kinds)), endpoint.planned_id, last)
-        for endpoint, last in found
+        PlanningBacklog(
+            endpoint.id, endpoint.organisation_id, tuple(json.loads(endpoint.kinds)), endpoint.planned_id, last
+        )
+        for endpoint, last in rows
         if last is not None
     ]
 
 
-def plan(session: Session, behind: Behind, now_us: int) -> int:
+def plan(session: Session, backlog: PlanningBacklog, now_us: int) -> int:
     """Make the deliveries of one endpoint; tell how many. None where another planner was at it, or it is disabled."""
-    moved = (
+    statement = (
         update(_ENDPOINTS)
-        .where(_ENDPOINTS.c.id == behind.endpoint_id, _ENDPOINTS.c.enabled, _ENDPOINTS.c.planned_id == behind.after)
-        .values(planned_id=behind.upto)
+        .where(_ENDPOINTS.c.id == backlog.endpoint_id, _ENDPOINTS.c.enabled, _ENDPOINTS.c.planned_id == backlog.after)
+        .values(planned_id=backlog.upto)
     )
     connection = session.connection()
-    if not connection.execute(moved).rowcount:
+    if not connection.execute(statement).rowcount:
         return 0
     events = select(
-        literal(behind.endpoint_id), _OUTBOX.c.id, _OUTBOX.c.entity_id, literal("waiting"), literal(0), literal(now_us)
+        literal(backlog.endpoint_id), _OUTBOX.c.id, _OUTBOX.c.entity_id, literal("waiting"), literal(0), literal(now_us)
     ).where(
-        _OUTBOX.c.organisation_id == behind.organisation_id,
-        _OUTBOX.c.id > behind.after,
-        _OUTBOX.c.id <= behind.upto,
+        _OUTBOX.c.organisation_id == backlog.organisation_id,
+        _OUTBOX.c.id > backlog.after,
+        _OUTBOX.c.id <= backlog.upto,
     )
-    if behind.kinds:
-        events = events.where(_OUTBOX.c.kind.in_(behind.kinds))
+    if backlog.kinds:
+        events = events.where(_OUTBOX.c.kind.in_(backlog.kinds))
     columns = ("endpoint_id", "event_number", "entity_id", "state", "attempts", "next_us")
-    made = insert(_DELIVERIES).from_select(columns, events).execution_options(preserve_rowcount=True)
-    return connection.execute(made).rowcount
+    new_deliveries = insert(_DELIVERIES).from_select(columns, events).execution_options(preserve_rowcount=True)
+    return connection.execute(new_deliveries).rowcount
 
 
 @dataclass(frozen=True)
-class Claim:
+class LeasedDelivery:
     """A delivery that is to be sent, with what it tells.
 
     Attributes:
@@ -163,14 +165,16 @@ _LEASE = (
 )
 
 
-def claim(session: Session, endpoint_id: int, lease: str, now_us: int, until_us: int, most: int) -> list[Claim]:
+def claim(
+    session: Session, endpoint_id: int, lease: str, now_us: int, until_us: int, most: int
+) -> list[LeasedDelivery]:
     """Lease up to *most* deliveries of an endpoint that may be sent now, each of another entity, in their order."""
     leased = session.scalars(
         _LEASE, {"endpoint": endpoint_id, "by": lease, "now_us": now_us, "until_us": until_us, "most": most}
     ).all()
     if not leased:
         return []
-    found = session.execute(
+    rows = session.execute(
         select(Delivery, OutboxEvent, EntityType.name, Entity)
         .join(OutboxEvent, OutboxEvent.id == Delivery.event_number)
         .outerjoin(Entity, Entity.id == Delivery.entity_id)
@@ -178,12 +182,12 @@ def claim(session: Session, endpoint_id: int, lease: str, now_us: int, until_us:
         .where(Delivery.endpoint_id == endpoint_id, Delivery.event_number.in_(leased))
         .order_by(Delivery.event_number)
     )
-    return [_claim(delivery, event, named, entity) for delivery, event, named, entity in found]
+    return [_claim(delivery, event, type_name, entity) for delivery, event, type_name, entity in rows]
 
 
-def _claim(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> Claim:
+def _claim(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> LeasedDelivery:
     erased = event.body is None or entity is None or entity.erased_us is not None
-    return Claim(
+    return LeasedDelivery(
         endpoint_id=delivery.endpoint_id,
         event_number=delivery.event_number,
         entity_id=delivery.entity_id,
@@ -233,7 +237,7 @@ _HELD_UP = (
 
 
 @dataclass(frozen=True)
-class Failure:
+class DeliveryFailure:
     """An attempt that failed.
 
     Attributes:
@@ -241,19 +245,19 @@ class Failure:
         next_us: when to try again; None where it is dead.
     """
 
-    claim: Claim
+    claim: LeasedDelivery
     error: str
     next_us: int | None
 
 
-def arrived(session: Session, claims: Iterable[Claim], now_us: int) -> None:
+def record_delivered(session: Session, claims: Iterable[LeasedDelivery], now_us: int) -> None:
     """Note deliveries that arrived, while their lease is held: whoever took one over is sending it again."""
     rows = [{**_held(claim), "at_us": now_us} for claim in claims]
     if rows:
         session.connection().execute(_ARRIVED, rows)
 
 
-def failed(session: Session, failures: Sequence[Failure], now_us: int) -> None:
+def record_failed(session: Session, failures: Sequence[DeliveryFailure], now_us: int) -> None:
     """Note attempts that failed, while their lease is held; a dead one is out of the way of those behind it."""
     connection = session.connection()
     again = [
@@ -276,21 +280,21 @@ def failed(session: Session, failures: Sequence[Failure], now_us: int) -> None:
         connection.execute(_FAILED, rows)
 
 
-def _held(claim: Claim) -> dict[str, Any]:
+def _held(claim: LeasedDelivery) -> dict[str, Any]:
     return {"endpoint": claim.endpoint_id, "numbered": claim.event_number, "held": claim.lease}
 
 
 def endpoints_with_work(session: Session, now_us: int) -> Sequence[int]:
     """List enabled endpoints that have something to be sent now."""
-    due = exists().where(
+    has_due = exists().where(
         _DELIVERIES.c.endpoint_id == _ENDPOINTS.c.id, is_in("waiting"), _DELIVERIES.c.next_us <= now_us
     )
-    return session.scalars(select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.enabled, due).order_by(_ENDPOINTS.c.id)).all()
+    return session.scalars(select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.enabled, has_due).order_by(_ENDPOINTS.c.id)).all()
 
 
 def prune(session: Session, before_us: int, most: int) -> int:
     """Delete up to *most* deliveries that arrived before a moment; tell how many."""
     key = (_DELIVERIES.c.endpoint_id, _DELIVERIES.c.event_number)
-    old = select(*key).where(is_in("delivered"), _DELIVERIES.c.delivered_us < before_us).limit(most)
-    done: Any = session.execute(delete(_DELIVERIES).where(tuple_(*key).in_(old)))
-    return int(done.rowcount)
+    keys = select(*key).where(is_in("delivered"), _DELIVERIES.c.delivered_us < before_us).limit(most)
+    result: Any = session.execute(delete(_DELIVERIES).where(tuple_(*key).in_(keys)))
+    return int(result.rowcount)

@@ -16,28 +16,28 @@ from fivefold.store.webhooks.deliveries import is_in
 _DELIVERIES = cast("Table", Delivery.__table__)
 
 
-def endpoint_of(session: Session, organisation_id: int, endpoint_id: int, *, held: bool = False) -> Endpoint:
-    """Find an endpoint, and lock it until the transaction ends where it is to be *held*.
+def find_endpoint(session: Session, organisation_id: int, endpoint_id: int, *, locked: bool = False) -> Endpoint:
+    """Find an endpoint, and lock it until the transaction ends if *locked*.
 
     NotThere where the organisation has none such.
     """
-    wanted = select(Endpoint).where(Endpoint.id == endpoint_id, Endpoint.organisation_id == organisation_id)
-    found = session.scalar(wanted.with_for_update(key_share=True) if held else wanted)
-    if found is None:
+    statement = select(Endpoint).where(Endpoint.id == endpoint_id, Endpoint.organisation_id == organisation_id)
+    row = session.scalar(statement.with_for_update(key_share=True) if locked else statement)
+    if row is None:
         raise NotThere(f"there is no endpoint {endpoint_id}")
-    return found
+    return row
 
 
 def endpoints_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[tuple[Endpoint, int, int]]:
     """List an organisation's endpoints, with how many deliveries wait and how many are dead."""
-    wanted = select(Endpoint, _count("waiting"), _count("dead")).where(Endpoint.organisation_id == organisation_id)
-    return rows_of(session, wanted, (Endpoint.id,), part)
+    statement = select(Endpoint, _count("waiting"), _count("dead")).where(Endpoint.organisation_id == organisation_id)
+    return rows_of(session, statement, (Endpoint.id,), part)
 
 
 def all_endpoints(session: Session) -> Sequence[Endpoint]:
     """List and lock the endpoints of all organisations, by organisation and number."""
-    wanted = select(Endpoint).order_by(Endpoint.organisation_id, Endpoint.id)
-    return session.scalars(wanted.with_for_update(key_share=True)).all()
+    statement = select(Endpoint).order_by(Endpoint.organisation_id, Endpoint.id)
+    return session.scalars(statement.with_for_update(key_share=True)).all()
 
 
 def _count(state: str) -> Any:
@@ -49,11 +49,11 @@ def _count(state: str) -> Any:
     )
 
 
-def dead_of(
+def dead_deliveries(
     session: Session, organisation_id: int, endpoint_id: int | None, part: Part
 ) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
     """List dead deliveries by endpoint and number: delivery, event, type and entity."""
-    wanted = (
+    statement = (
         select(Delivery, OutboxEvent, EntityType.name, Entity)
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
         .join(OutboxEvent, OutboxEvent.id == Delivery.event_number)
@@ -62,11 +62,11 @@ def dead_of(
         .where(Endpoint.organisation_id == organisation_id, is_in("dead"))
     )
     if endpoint_id is not None:
-        wanted = wanted.where(Delivery.endpoint_id == endpoint_id)
-    return rows_of(session, wanted, (Delivery.endpoint_id, Delivery.event_number), part)
+        statement = statement.where(Delivery.endpoint_id == endpoint_id)
+    return rows_of(session, statement, (Delivery.endpoint_id, Delivery.event_number), part)
 
 
-def put_back(session: Session, endpoint_id: int, numbers: tuple[int, int] | None, now_us: int) -> list[int]:
+def replay(session: Session, endpoint_id: int, numbers: tuple[int, int] | None, now_us: int) -> list[int]:
     """Let deliveries wait again from now on, as if never tried: those of *numbers*, both ends included, or all dead.
 
     Give the numbers of their events, in order. One that is being sent now stays with whoever sends it.
@@ -87,7 +87,7 @@ def put_back(session: Session, endpoint_id: int, numbers: tuple[int, int] | None
 def remove(session: Session, endpoint: Endpoint) -> int:
     """Delete an endpoint with its deliveries; tell how many of them were not delivered."""
     ours = _DELIVERIES.c.endpoint_id == endpoint.id
-    left = session.scalar(select(func.count()).select_from(_DELIVERIES).where(ours, is_in("waiting"))) or 0
+    undelivered = session.scalar(select(func.count()).select_from(_DELIVERIES).where(ours, is_in("waiting"))) or 0
     session.execute(delete(_DELIVERIES).where(ours))
     session.delete(endpoint)
-    return left
+    return undelivered

@@ -56,14 +56,14 @@ def add_events(session: Session, organisation_id: int, rows: Iterable[NewEvent])
     One whose `event_id` is there already is left as it is, so that whoever tries again tells nothing twice. Rows of
     the outbox are never deleted: erasure empties their body.
     """
-    given = list(rows)
-    if not given:
+    events = list(rows)
+    if not events:
         return 0
     connection = session.connection()
-    columns = [row._asdict() for row in given]
+    columns = [row._asdict() for row in events]
     if connection.dialect.name == "sqlite":
-        made = connection.execute(_INSERT, [{"organisation_id": organisation_id, **row} for row in columns])
-        return cast("CursorResult[Any]", made).rowcount
+        result = connection.execute(_INSERT, [{"organisation_id": organisation_id, **row} for row in columns])
+        return cast("CursorResult[Any]", result).rowcount
     connection.execute(_SAY_WHO_WRITES)  # before any number is taken
     return connection.execute(_ALL_OF_THEM, {"of": organisation_id, "given": json.dumps(columns)}).rowcount
 
@@ -85,5 +85,5 @@ def settled_number(session: Session) -> int:
     if session.get_bind().dialect.name == "sqlite":
         return session.scalar(select(func.max(OutboxEvent.id))) or 0
     last: int = session.execute(text(f"SELECT {_LAST}")).scalar_one()
-    held: int | None = session.execute(_HELD, {"writing": _WRITING}).scalar()
-    return last if held is None else min(last, held)
+    first_writing: int | None = session.execute(_HELD, {"writing": _WRITING}).scalar()
+    return last if first_writing is None else min(last, first_writing)

@@ -17,7 +17,7 @@ from fivefold.risk.compiler.structure import TAKEN
 from fivefold.risk.language.base import Identifier, Name
 from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.fields import FieldType, OneOf
-from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.keyset import scalars_of
@@ -68,7 +68,7 @@ def define_type(
         for part, given in zip(PARTS, (fields, transaction_fields or {}, case_fields or {}), strict=True)
     }
     with writing(engine) as session:
-        hold_organisation(session, actor.organisation_id)
+        lock_organisation(session, actor.organisation_id)
         row = session.scalar(_of(actor).where(EntityType.name == name))
         before = None if row is None else vars(_line(row))
         if row is None:

@@ -24,7 +24,7 @@ from fivefold.risk.facts.lists import ListVersion, NamedList
 from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.documents.reader import MOST_NODES
 from fivefold.store.accounts.lists import list_rows
-from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.backfills import mark_type
@@ -133,7 +133,7 @@ def put_list_in(session: Session, actor: Actor, given: NamedList, now_us: int, *
     for member in (member for version in given.versions for member in version.members):
         if found := control_in(member):
             raise ConfigError(f"list {given.name}: {member[:40]!r} has the control character {found}; none may")
-    hold_organisation(session, actor.organisation_id)
+    lock_organisation(session, actor.organisation_id)
     there = list_rows(session, actor.organisation_id, given.name)
     if there and new[0].since_us <= there[-1].since_us:
         raise ActionRefused(

@@ -14,7 +14,7 @@ from fivefold.domain.clock import now_microseconds, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import end_tokens, member_held, member_named, members_of, roles_of, written_roles
+from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of, roles_of, roles_text
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS
 from fivefold.store.tables.events import Member
@@ -85,7 +85,7 @@ def add_member(engine: Engine, actor: Actor, name: str, roles: Sequence[str], no
         back = found is not None
         if found is None:
             found = Member(organisation_id=actor.organisation_id, name=name, created_us=now)
-        found.roles, found.left_us = written_roles(wanted), None
+        found.roles, found.left_us = roles_text(wanted), None
         add_alone(session, found)
         _record(session, actor, found, "member.returned" if back else "member.added", after={"name": name})
         return _line(found)
@@ -109,7 +109,7 @@ def set_roles(
         if wanted == before:
             return _line(found)
         lost = before - wanted
-        found.roles = written_roles(wanted)
+        found.roles = roles_text(wanted)
         ended = end_tokens(session, found.id, lost, now)
         _record(session, actor, found, "member.roles_set", lost=sorted(lost), ended=ended)
         return _line(found)
@@ -148,7 +148,7 @@ def _checked(roles: Iterable[str]) -> set[str]:
 
 
 def _present(session: Session, actor: Actor, member_id: int) -> Member:
-    found = member_held(session, actor.organisation_id, member_id)
+    found = locked_member(session, actor.organisation_id, member_id)
     if found.left_us is not None:
         raise ActionRefused(f"member {member_id} has left; to come back they are added again, by the same name")
     return found

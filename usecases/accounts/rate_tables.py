@@ -12,7 +12,7 @@ from fivefold.domain.clock import from_microseconds, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
-from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.accounts.rate_tables import RateTableRow, newest_rates, rate_tables, transactions_by_currency
 from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.audit.chain import digest_of
@@ -125,7 +125,7 @@ def put_rates_in(
 
     ActionRefused where the base currency is another one by now.
     """
-    hold_organisation(session, actor.organisation_id)
+    lock_organisation(session, actor.organisation_id)
     present = base_currency_of(session, actor.organisation_id)
     if base != present:
         raise ActionRefused(f"the table is into {base}, and the base currency is {present}")

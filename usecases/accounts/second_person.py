@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused
-from fivefold.store.accounts.organisation_lock import hold_organisation
-from fivefold.store.rulesets.proposals import anything_decided
+from fivefold.store.accounts.organisation_lock import lock_organisation
+from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in, settings_of
@@ -78,8 +78,8 @@ def allow_sole_operator(engine: Engine, actor: Actor, reason: str, now_us: int |
     now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
-        hold_organisation(session, actor.organisation_id)
-        if anything_decided(session, actor.organisation_id) and not sole_operator(session, actor.organisation_id):
+        lock_organisation(session, actor.organisation_id)
+        if needs_two_people(session, actor.organisation_id) and not sole_operator(session, actor.organisation_id):
             raise ActionRefused(
                 "two people decided on a ruleset of this organisation; one alone can be chosen only before that"
             )
@@ -90,7 +90,7 @@ def require_two_people(engine: Engine, actor: Actor, reason: str) -> Settings:
     """Need two people from now on; ConfigError where the reason is empty."""
     why = checked_reason(reason)
     with writing(engine) as session:
-        hold_organisation(session, actor.organisation_id)
+        lock_organisation(session, actor.organisation_id)
         settings = settings_of(session, actor.organisation_id)
         if settings.sole_operator_us is None:
             return settings

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ActionRefused, ConfigError
-from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.sql.database import reading, writing
@@ -87,7 +87,7 @@ def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settin
     """
     names = _checked_levels(levels)
     with writing(engine) as session:
-        hold_organisation(session, actor.organisation_id)
+        lock_organisation(session, actor.organisation_id)
         row = session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
         before = None if row is None else _said(row)
         if row is not None and row.levels == canonical_json(list(names)):

@@ -25,9 +25,9 @@ from fivefold.store.rulesets.backtests import (
     backtest_numbered,
     backtests_of,
     claim_backtest,
-    hold_on,
+    is_waiting,
     under_way,
-    waits,
+    update_leased,
     without_erased,
 )
 from fivefold.store.rulesets.rulesets import draft_of, family_named, version_numbered, versions_of
@@ -225,7 +225,7 @@ def run_next_backtest(
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
-        if not waits(session, now):
+        if not is_waiting(session, now):
             return False
     with writing(engine) as session:
         claimed = claim_backtest(session, now, now + LEASE_US)
@@ -279,7 +279,7 @@ class _Lease:
         return self.began_us + (monotonic_ns() - self._start_ns) // 1000
 
     def _set(self, session: Session, **values: Any) -> None:
-        if not hold_on(session, self._number, self._until_us, **values):
+        if not update_leased(session, self._number, self._until_us, **values):
             raise _Lost
 
 

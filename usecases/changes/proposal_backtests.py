@@ -123,7 +123,7 @@ def _releases(
 
 
 def _going_on(session: Session, ids: Sequence[int], standing: Before, rows: pl.DataFrame) -> Before:
-    return replace(standing, standing=held_before(released(loading.standings(session, ids), rows)))
+    return replace(standing, standing=held_before(released(loading.current_levels(session, ids), rows)))
 
 
 def _composition(what: Deciding) -> Composition:
@@ -132,7 +132,7 @@ def _composition(what: Deciding) -> Composition:
 
 def before_of(session: Session, ids: Sequence[int]) -> Before:
     """Read what stands, and which family decided on each entity."""
-    rows = loading.standings(session, ids)
+    rows = loading.current_levels(session, ids)
     versions = rows["version_id"].drop_nulls().unique().to_list()
     wanted = (
         select(RulesetVersion.id, Family.name)

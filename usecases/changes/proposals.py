@@ -18,17 +18,17 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ActionRefused, NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.ingest.entities import note
+from fivefold.store.ingest.entities import record_activity
 from fivefold.store.rulesets.backfills import count_of_type
 from fivefold.store.rulesets.proposals import (
     APPROVED,
     PROPOSED,
     REFUSED,
     WITHDRAWN,
-    anything_decided,
     backtests_of_proposal,
+    needs_two_people,
     proposal_numbered,
     proposals_of,
 )
@@ -159,7 +159,7 @@ def ask_for(
 def _note(session: Session, content: Content, now: int) -> None:
     """Keep when something was said of the entity of an override; other proposals about an entity name it themselves."""
     if isinstance(content, OverrideRevoked):
-        note(session, [session.get_one(OverrideRow, content.override).entity_id], now)
+        record_activity(session, [session.get_one(OverrideRow, content.override).entity_id], now)
 
 
 def _one_person_suffices(session: Session, actor: Actor, content: Content) -> bool:
@@ -168,12 +168,12 @@ def _one_person_suffices(session: Session, actor: Actor, content: Content) -> bo
         return False  # it is asked for once it was seen that two people are needed
     if isinstance(content, OverrideRevoked):
         return raises_without(session, actor, content.override)
-    return not anything_decided(session, actor.organisation_id)
+    return not needs_two_people(session, actor.organisation_id)
 
 
 def _hold(session: Session, actor: Actor) -> None:
     """Keep others that change what decides waiting; a new organisation has no settings yet."""
-    hold_organisation(session, actor.organisation_id)
+    lock_organisation(session, actor.organisation_id)
     session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
 
 

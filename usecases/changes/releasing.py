@@ -55,7 +55,7 @@ def releases_of(
         portfolio: the entities, with lists as they would be, and all that is known of them.
         as_of_us: the present, microseconds.
     """
-    standing = loading.standings(session, ids).filter(
+    standing = loading.current_levels(session, ids).filter(
         pl.col("version_id") == version_id, pl.col("rules_level").is_not_null()
     )
     runs = loading.runs_of_version(session, standing["entity"].to_list(), version_id)

@@ -29,8 +29,8 @@ from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
 from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.decisions.decisions import Parties, Standpoint
-from fivefold.store.levels.levels import refreshing
-from fivefold.store.sql.clocks import dated_ahead
+from fivefold.store.levels.levels import is_refreshing
+from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.levels.portfolio import as_given, parts_read, read_parts
@@ -177,7 +177,7 @@ def gather(
         RulesetNotValid: something that the policy reads is not there, such as a list.
     """
     policy, reads = kept_policy(canonical), _reads(canonical)
-    ahead = point.standing is not None and dated_ahead(session, point.standing.assessed_us, now_us) is not None
+    ahead = point.standing is not None and ahead_error(session, point.standing.assessed_us, now_us) is not None
     entity, value = parties.entity, point.value
     base, today = base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date()
     rates = rates_for(session, entity.organisation_id, base, today)
@@ -263,7 +263,7 @@ def _status(standing: Standing, *, ahead: bool) -> str:
 def _level_said(point: Standpoint, policy: Policy, now_us: int, *, ahead: bool) -> dict[str, Any]:
     """Tell where the entity stands: the level that holds, that of the rules beneath it, and what made it."""
     standing, names = point.standing, (None, *policy.levels)
-    waits = refreshing(point.mark, now_us)
+    waits = is_refreshing(point.mark, now_us)
     if standing is None:
         return {"status": NEVER_ASSESSED, "level": None, "rules_level": None, "assessment": None, "refreshing": waits}
     return {

@@ -230,7 +230,7 @@ def _permitted() -> Iterator[None]:
 
 
 def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int) -> Erased:
-    owners = erasing.owners_of(session, entities)
+    owners = erasing.remaining_owners(session, entities)
     ids = tuple(entity.id for entity in entities)
     about = erasing.entries_about(session, actor.organisation_id, ids)
     batches = history_reading.batches_of(session, ids)
@@ -289,7 +289,7 @@ def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None
 
 
 def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
-    taken = erasing.name_taken(session, entities)
+    taken = erasing.conflicting_entity(session, entities)
     if taken is not None:
         raise ActionRefused(
             f"there is an entity {taken.external_id!r} already, which that of this number would be called;"
@@ -348,7 +348,7 @@ def _present(session: Session, organisation: str, numbers: Sequence[Numbered]) -
     of = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
     if of is None:
         return 0, []
-    found = ((erasing.numbered(session, of, entity_id), created_us) for entity_id, created_us in numbers)
+    found = ((erasing.entity_by_id(session, of, entity_id), created_us) for entity_id, created_us in numbers)
     return of, [
         entity
         for entity, created_us in found

@@ -14,7 +14,7 @@ from fivefold.features.reading.columns import short_text
 from fivefold.store.audit.bound_rows import digests, new_ids
 from fivefold.store.audit.history import new_salts
 from fivefold.store.ingest import bulk_facts
-from fivefold.store.ingest.entities import hold_entities, note, numbered, type_named
+from fivefold.store.ingest.entities import entity_numbers, lock_entities, record_activity, type_named
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.database import writing
@@ -88,7 +88,7 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
     problems += _twice(rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us)
     with writing(engine) as session:
         known = _known(session, actor, type_name, rows, problems)
-        hold_entities(session, known.numbers.values())
+        lock_entities(session, known.numbers.values())
         there = bulk_facts.tags(session, [*known.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
         live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}
@@ -205,7 +205,7 @@ def put_records(
 def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], problems: list[Problem]) -> _Known:
     """Find the entities of the rows; DataNotValid for everything that is wrong, unknown entities among it."""
     kind = type_named(session, actor.organisation_id, type_name, locked=True)
-    named = numbered(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
+    named = entity_numbers(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
     numbers = dict(named.select("external_id", "entity_id").iter_rows())
     problems += [
         Problem(
@@ -243,7 +243,7 @@ def _finish(
         return
     kind = known.kind
     subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched)]
-    note(session, touched, now)
+    record_activity(session, touched, now)
     mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
     rows = digests(session, *written)
     audit.record(

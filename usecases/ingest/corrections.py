@@ -16,7 +16,7 @@ from fivefold.features.schema import TRANSACTION_ID
 from fivefold.store.audit.history import CORRECTION as SEALED
 from fivefold.store.audit.history import VALUES, correction_lines, new_batch
 from fivefold.store.ingest import corrections
-from fivefold.store.ingest.corrections import Corrected
+from fivefold.store.ingest.corrections import CorrectedTransaction
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.correction_columns import CORRECTS, REVERSAL, REVERSES
@@ -98,10 +98,12 @@ def take(session: Session, actor: Actor, kind: EntityType, read: pl.DataFrame, n
         return CorrectionsTaken(repeated=len(rows))
     dated = [row if row.said["known_us"] is not None else _known(row, now) for row in new.values()]
     touched = frozenset(named[row.names].entity_id for row in dated)
-    _refuse(_reversed_twice(dated, corrections.kinds_known(session, sorted(touched))))
+    _refuse(_reversed_twice(dated, corrections.correction_kinds(session, sorted(touched))))
     batch = new_batch()
     stored = [{**row.said, "entity_id": named[row.names].entity_id, "actor": actor.name} for row in dated]
-    corrections.add(session, [(*(each[name] for name in SEALED), kind.organisation_id, now, batch) for each in stored])
+    corrections.add_corrections(
+        session, [(*(each[name] for name in SEALED), kind.organisation_id, now, batch) for each in stored]
+    )
     schema: dict[str, Any] = {**read.schema, "known_us": pl.Int64, "entity_id": pl.Int64, "actor": pl.String}
     return CorrectionsTaken(
         len(new), len(rows) - len(new), touched, batch, correction_lines(pl.DataFrame(stored, schema=schema))
@@ -118,7 +120,10 @@ def _refuse(problems: Iterator[Problem]) -> None:
 
 
 def _problems(
-    rows: list[_Row], named: Mapping[str, Corrected], there: Mapping[str, Mapping[str, Any]], kind: EntityType
+    rows: list[_Row],
+    named: Mapping[str, CorrectedTransaction],
+    there: Mapping[str, Mapping[str, Any]],
+    kind: EntityType,
 ) -> Iterator[Problem]:
     """Name rows that are about nothing that is there, or about something else than they say."""
     first: dict[str, _Row] = {}
@@ -136,7 +141,7 @@ def _problems(
 
 def _wrong_target(
     row: _Row,
-    target: Corrected | None,
+    target: CorrectedTransaction | None,
     first: Mapping[str, _Row],
     there: Mapping[str, Mapping[str, Any]],
     kind: EntityType,

@@ -12,10 +12,17 @@ from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY
-from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.bound_rows import Digests, digests, joined
 from fivefold.store.audit.history import new_salts
-from fivefold.store.ingest.entities import MOST_IN_ONE, entities_named, note, numbered, subjects, type_named
+from fivefold.store.ingest.entities import (
+    MOST_IN_ONE,
+    entities_named,
+    entity_numbers,
+    record_activity,
+    subjects,
+    type_named,
+)
 from fivefold.store.ingest.ownerships import Span
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
@@ -54,7 +61,7 @@ def put_entities(
         said = owners_rows(rows)
         if said:
             # Before any type: circles go through several, and whoever changes types holds the organisation first.
-            hold_organisation(session, actor.organisation_id)
+            lock_organisation(session, actor.organisation_id)
         kind = type_named(session, actor.organisation_id, type_name, locked=True)
         refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
         owners = find_owners(session, actor, type_name, said, "owner", now)
@@ -72,7 +79,7 @@ def put_entities(
             [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
         )
         priority = BULK if len(rows) > AT_ONCE else EVENT
-        note(session, owned.owners | owned.spans.keys(), now)
+        record_activity(session, owned.owners | owned.spans.keys(), now)
         due.mark(session, made, Reason.NEW, now, priority)
         due.mark(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
         taken = Taken(len(made), len(changed), len(rows) - len(made) - len(changed))
@@ -97,7 +104,7 @@ def put_owners(
     """
     now = resolve_now(now_us)
     with writing(engine) as session:
-        hold_organisation(session, actor.organisation_id)  # before any type, as above
+        lock_organisation(session, actor.organisation_id)  # before any type, as above
         kind = type_named(session, actor.organisation_id, type_name, locked=True)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         problems = [
@@ -114,7 +121,7 @@ def put_owners(
         owned = change_owners(session, numbers, rows, owners, "owner_id", now)
         priority = BULK if len(rows) > AT_ONCE else EVENT
         concerned = subjects(session, owned.owners | owned.spans.keys())
-        note(session, (one.entity_id for one in concerned), now)
+        record_activity(session, (one.entity_id for one in concerned), now)
         due.mark(session, concerned, Reason.ATTRIBUTE, now, priority)
         taken = Taken(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
         if owned.spans:
@@ -197,7 +204,7 @@ def _add_new(session: Session, kind: EntityType, rows: Sequence[EntityRow], now:
     of, salts = (kind.organisation_id, kind.id), new_salts(2 * len(rows))
     new = [(*of, row.external_id, now, salts.pop()) for row in rows]
     write_rows(session, "entities", columns, new)
-    numbers = dict(numbered(session, kind.id, [row.external_id for row in rows]).iter_rows())
+    numbers = dict(entity_numbers(session, kind.id, [row.external_id for row in rows]).iter_rows())
     contents = (
         (numbers[row.external_id], 1, now, _content(row.attributes), salt)
         for row, salt in zip(rows, salts, strict=True)

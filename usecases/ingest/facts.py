@@ -12,7 +12,7 @@ from fivefold.domain.characters import control_in
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
 from fivefold.store.audit.bound_rows import Digests, digests
-from fivefold.store.ingest.entities import entity_named, note, subject_of
+from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import clock_of
@@ -318,7 +318,7 @@ def _refuse_future(what: str, at: int, now: int) -> None:
 
 
 def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
-    note(session, [entity.id], now)
+    record_activity(session, [entity.id], now)
     mark_with_owners(session, [subject_of(entity)], reason, now)
 
 

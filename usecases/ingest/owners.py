@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import subjects
-from fivefold.store.ingest.facts import name_of
+from fivefold.store.ingest.facts import entity_name
 from fivefold.store.ingest.ownerships import owner_numbers, owners_above
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
@@ -100,7 +100,7 @@ def _cycle(above: Mapping[int, set[int]], new: NewOwner) -> list[int]:
 def _chain(session: Session, cycle: Sequence[int]) -> str:
     """Write who belongs to whom, from the first entity round to itself."""
     named = cycle if len(cycle) <= MOST_NAMED else [*cycle[: MOST_NAMED - 1], cycle[-1]]
-    names = [f"{kind} {short_text(name)}" for kind, name in (name_of(session, entity) for entity in named)]
+    names = [f"{kind} {short_text(name)}" for kind, name in (entity_name(session, entity) for entity in named)]
     steps = [f"{names[0]} belongs to {names[1]}", *(f"which belongs to {name}" for name in (*names[2:], names[0]))]
     if len(named) < len(cycle):
         steps[-2] = f"which belongs through {len(cycle) - len(named)} others to {names[-1]}"

@@ -14,7 +14,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import DataNotValid, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import entities_named, type_named
-from fivefold.store.ingest.facts import name_of
+from fivefold.store.ingest.facts import entity_name
 from fivefold.store.ingest.ownerships import Span, spans_of, write_spans
 from fivefold.usecases.ingest.owners import NewOwner, refuse_cycles
 from fivefold.usecases.shared.actors import Actor
@@ -240,7 +240,7 @@ class _Spans:
         return None, self._now
 
     def _names(self, numbers: Iterable[int]) -> list[Named]:
-        return [name_of(self._session, number) for number in sorted(numbers)]
+        return [entity_name(self._session, number) for number in sorted(numbers)]
 
     def present(self, entity: int) -> set[int]:
         """Name who owns an entity now."""

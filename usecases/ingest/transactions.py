@@ -15,7 +15,7 @@ from fivefold.risk.language.fields import FieldType
 from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.audit.history_reading import ADDED, CORRECTED
 from fivefold.store.ingest import transactions
-from fivefold.store.ingest.entities import numbered, type_named
+from fivefold.store.ingest.entities import entity_numbers, type_named
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import EntityType
@@ -120,9 +120,9 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
     session, most_named, of = call.session, call.most_named, call.kind.organisation_id
     frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, call.declared)
     read = read_columns(frame, call.declared, call.now, text=call.text, most_named=most_named)
-    named = numbered(session, call.kind.id, read["external_id"].unique().to_list())
+    named = entity_numbers(session, call.kind.id, read["external_id"].unique().to_list())
     staged = _once(_with_entities(read, named, call.kind.name, most_named), most_named).drop("external_id")
-    added = transactions.add(session, of, staged, call.now)
+    added = transactions.add_transactions(session, of, staged, call.now)
     _refuse_conflicts(added.conflicts, read, most_named)
     call.mark(added.touched)
     unknown = int((~read["currency"].is_in(rates.codes)).sum())

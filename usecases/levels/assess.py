@@ -66,10 +66,10 @@ def assess_entities(
     Raises:
         RulesetNotValid: a ruleset lacks something that it reads, such as a list; then nobody is assessed.
     """
-    standing = released(loading.standings(session, sorted(reasons)), loading.releases(session, sorted(reasons)))
+    standing = released(loading.current_levels(session, sorted(reasons)), loading.releases(session, sorted(reasons)))
     last = dict(standing.select("entity", "assessed_us").iter_rows())
     latest = clocks.latest_us(session, now_us, max(last.values(), default=now_us))
-    ahead = {entity: clocks.said_ahead(at) for entity, at in last.items() if at > latest}
+    ahead = {entity: clocks.ahead_message(at) for entity, at in last.items() if at > latest}
     moments: dict[int, dict[int, int]] = {}
     for entity in sorted(set(reasons).difference(ahead)):
         moments.setdefault(max(now_us, last.get(entity, 0)), {})[entity] = reasons[entity]
@@ -105,7 +105,7 @@ def levels_by_rules(
     if not any(part in parts_of(ruleset) for ruleset in rulesets):
         return None
     portfolio = read_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us)
-    nothing = (loading.standings(session, []), loading.overrides(session, []))
+    nothing = (loading.current_levels(session, []), loading.overrides(session, []))
     known = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
     return {
         int(entity): ByRules(level or 0, floor or 0, hard_floor or 0)
@@ -235,7 +235,7 @@ def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
 
 
 def held_before(standing: pl.DataFrame) -> pl.DataFrame:
-    """Give what stands (`store.levels.bulk_reads.standings`) in the columns that the engine goes on from."""
+    """Give what stands (`store.levels.bulk_reads.current_levels`) in the columns that the engine goes on from."""
     previous = standing.select(entity_text(), "floor", "hard_floor", level="rules_level", entered="entered_us")
     return previous.with_columns(from_text(standing["floors_lost"]))
 

@@ -16,7 +16,7 @@ from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import future_rows as ahead
 from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
-from fivefold.store.levels.future_rows import Ahead
+from fivefold.store.levels.future_rows import FutureRows
 from fivefold.store.sql.clocks import database_now_us, latest_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.audit import record as audit
@@ -38,14 +38,14 @@ class Clocks:
 
     machine_us: int
     database_us: int
-    ahead: Sequence[Ahead]
+    ahead: Sequence[FutureRows]
 
 
 def look(engine: Engine) -> Clocks:
     """Compare the clocks, and count what is dated after now."""
     with reading(engine) as session:
         there = database_now_us(session)
-        return Clocks(now_microseconds(), there, ahead.count(session, latest_us(session, there)))
+        return Clocks(now_microseconds(), there, ahead.count_future_rows(session, latest_us(session, there)))
 
 
 def refuse_future(engine: Engine, at_us: int, what: str) -> None:
@@ -59,7 +59,7 @@ def refuse_future(engine: Engine, at_us: int, what: str) -> None:
             )
 
 
-def repair(engine: Engine, actor: str, reason: str) -> Sequence[Ahead]:
+def repair(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows]:
     """Mend what is dated after now, in all organisations; tell what there was.
 
     Each entity concerned stands again as before the first assessment that is dated ahead, as far as that is known, and
@@ -80,8 +80,8 @@ def repair(engine: Engine, actor: str, reason: str) -> Sequence[Ahead]:
     with writing(engine) as session:  # which compares the clocks: one that is ahead must not mend
         now = database_now_us(session)
         latest = latest_us(session, now)
-        found = ahead.count(session, latest)
-        ahead.end_waits(session, latest, now)
+        found = ahead.count_future_rows(session, latest)
+        ahead.end_long_waits(session, latest, now)
     for organisation_id in sorted({each.organisation_id for each in found}):
         while _part(engine, organisation_id, (latest, now), actor, reason):
             pass
@@ -92,18 +92,18 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
     """Mend some entities of an organisation in one transaction; tell how many."""
     latest, now = moments
     with writing(engine) as session:
-        subjects = ahead.concerned(session, organisation_id, latest, PART)
+        subjects = ahead.affected_entities(session, organisation_id, latest, PART)
         if not subjects:
             return 0
         ids = [subject.entity_id for subject in subjects]
         marked = [Subject(*subject[:3]) for subject in subjects if not subject.erased]
         due.mark(session, marked, Reason.CLOCK, now, BULK)
-        facts, written = ahead.date_facts(session, ids, latest, now)
-        stands = ahead.restore_standings(session, ids, latest, now)
+        facts, written = ahead.redate_facts(session, ids, latest, now)
+        stands = ahead.restore_levels(session, ids, latest, now)
         mended = {
             "standings": len(stands),
             "facts": facts,
-            "values": ahead.drop_values(session, ids, latest),
+            "values": ahead.delete_value_scores(session, ids, latest),
         }
         audit.record(
             session,

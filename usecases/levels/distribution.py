@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.risk.engine.assessments import Status
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.levels.distribution import Group, count_quarantined, groups_of
+from fivefold.store.levels.distribution import LevelGroup, count_quarantined, level_groups
 from fivefold.store.rulesets.backfills import count_of_type
 from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
 from fivefold.store.sql.database import reading
@@ -75,7 +75,7 @@ def distribution(engine: Engine, actor: Actor, type_name: str) -> Distribution:
         kind = type_named(session, actor.organisation_id, type_name)
         names = settings_of(session, actor.organisation_id).levels
         everyone = count_of_type(session, kind.id)
-        groups = groups_of(session, kind.id)
+        groups = level_groups(session, kind.id)
         by_rules = [group for group in groups if not group.overridden]
         return Distribution(
             entity_type=type_name,
@@ -90,12 +90,12 @@ def distribution(engine: Engine, actor: Actor, type_name: str) -> Distribution:
         )
 
 
-def _count(groups: Iterable[Group]) -> int:
+def _count(groups: Iterable[LevelGroup]) -> int:
     return sum(group.entities for group in groups)
 
 
 def _versions(
-    session: Session, actor: Actor, type_id: int, groups: list[Group], names: tuple[str, ...]
+    session: Session, actor: Actor, type_id: int, groups: list[LevelGroup], names: tuple[str, ...]
 ) -> Iterable[AtVersion]:
     """Give the versions that somebody stands by, in the order of families, the newest first."""
     for family in families_of(session, actor.organisation_id, type_id):
@@ -106,7 +106,7 @@ def _versions(
                 yield _at_version(family.name, version.number, active, mine, names)
 
 
-def _at_version(ruleset: str, number: int, active: bool, mine: list[Group], names: tuple[str, ...]) -> AtVersion:
+def _at_version(ruleset: str, number: int, active: bool, mine: list[LevelGroup], names: tuple[str, ...]) -> AtVersion:
     assessed = [group for group in mine if group.status == Status.ASSESSED.value]
     levels = {name: _count(group for group in assessed if group.level == level) for level, name in enumerate(names, 1)}
     failed, unclassified, undetermined = (
@@ -116,7 +116,7 @@ def _at_version(ruleset: str, number: int, active: bool, mine: list[Group], name
     return AtVersion(ruleset, number, active, levels, failed, unclassified, undetermined)
 
 
-def _overridden(groups: list[Group], names: tuple[str, ...]) -> tuple[Overridden, ...]:
+def _overridden(groups: list[LevelGroup], names: tuple[str, ...]) -> tuple[Overridden, ...]:
     counts: dict[tuple[int | None, int | None], int] = {}
     for group in groups:
         key = (group.level, group.rules_level)

@@ -17,7 +17,7 @@ from fivefold.store.accounts.settings import levels_of, settings_row
 from fivefold.store.ingest import bulk_facts
 from fivefold.store.ingest.ownerships import owner_numbers
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.rulesets.proposals import anything_decided
+from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.usecases.accounts.second_person import is_member, sole_operator
 from fivefold.usecases.levels.assess import ByRules, levels_by_rules
@@ -142,7 +142,7 @@ class Watch:
                     max(other.at_us for other in others), any(other.takes_back for other in others)
                 )
                 self._through.setdefault(owner, set()).add(owned)
-        standing = loading.standings(self._session, sorted(concerns))
+        standing = loading.current_levels(self._session, sorted(concerns))
         last = dict(standing.select("entity", "assessed_us").iter_rows())
         return {
             entity: Concern(max(concern.at_us, now_us, last[entity]), concern.takes_back)
@@ -197,7 +197,7 @@ def dated_far_back(session: Session, record_ids: Iterable[int]) -> Iterator[None
 def _needs_two(session: Session, actor: Actor) -> bool:
     """Tell whether a change that lowers a level needs a second person, if *actor* makes it."""
     of = actor.organisation_id
-    if not anything_decided(session, of) or sole_operator(session, of):
+    if not needs_two_people(session, of) or sole_operator(session, of):
         return False
     return is_member(actor.name) or not settings_row(session, of).programs_lower_levels
 

@@ -21,12 +21,12 @@ from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.overrides import (
-    Overridden,
+    OverrideWithLevel,
     count_below,
     count_with_level,
     live_overrides,
     override_numbered,
-    overrides_with_standings,
+    overrides_with_levels,
 )
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity
@@ -104,7 +104,7 @@ def overrides_of(
         if type_name is not None and external_id is not None:
             entity_id = entity_named(session, actor.organisation_id, type_name, external_id).id
         settings = settings_of(session, actor.organisation_id)
-        found = overrides_with_standings(session, actor.organisation_id, entity_id, part=part)
+        found = overrides_with_levels(session, actor.organisation_id, entity_id, part=part)
         return found.map(lambda each: _line(each, settings, now))
 
 
@@ -127,11 +127,11 @@ def cap_of(engine: Engine, actor: Actor, now_us: int | None = None) -> OverrideC
 
 def line_of(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
     """Show one override."""
-    (found,) = overrides_with_standings(session, override.organisation_id, number=override.id)
+    (found,) = overrides_with_levels(session, override.organisation_id, number=override.id)
     return _line(found, settings, now_us)
 
 
-def _line(found: Overridden, settings: Settings, now_us: int) -> OverrideLine:
+def _line(found: OverrideWithLevel, settings: Settings, now_us: int) -> OverrideLine:
     override, standing = found.override, found.standing
     return OverrideLine(
         override.id,

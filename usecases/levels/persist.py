@@ -88,7 +88,7 @@ def store_result(session: Session, batch: Batch, result: Result, actor: str) -> 
 
     What somebody else took over since is theirs to store: so nothing is told twice, or twice in a history.
     """
-    held = claims.still_held(session, batch)
+    held = claims.lock_leased(session, batch)
     claims.clear(session, batch, dict.fromkeys(held.intersection(result.absent), (None, Reason(0))))
     made = [each for each in result.made if each.entity_id in held]
     if not made:

@@ -315,7 +315,7 @@ def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
 
 
 def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
-    return loading.values(session, entity_ids).select(entity_text(), "score", "segment", "expected_value")
+    return loading.value_scores(session, entity_ids).select(entity_text(), "score", "segment", "expected_value")
 
 
 def entity_text() -> pl.Expr:

@@ -20,8 +20,8 @@ from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import levels
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.levels.failures import Failure, failures_of
-from fivefold.store.sql.clocks import dated_ahead, latest_us, said_ahead
+from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
+from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
@@ -128,7 +128,7 @@ def view_profile(
     now = clock()
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        standing, mark = levels.standing_of(session, entity.id), levels.mark_of(session, entity.id)
+        standing, mark = levels.current_level(session, entity.id), levels.due_mark(session, entity.id)
         old = standing is None or now - standing.assessed_us > HOUR_US
         subject = subject_of(entity)
     if old or _waits(mark, now):
@@ -151,7 +151,7 @@ def read_level(
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         subject, erased = subject_of(entity), entity.erased_us is not None
-        never = levels.standing_of(session, subject.entity_id) is None
+        never = levels.current_level(session, subject.entity_id) is None
     if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and never):
         assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
     elif freshness is Freshness.REFRESH and not erased:
@@ -206,10 +206,10 @@ def _waits(mark: DueMark | None, now: int) -> bool:
 def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: int) -> LevelShown:
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        standing, mark = levels.standing_of(session, entity.id), levels.mark_of(session, entity.id)
-        waits = levels.refreshing(mark, now)
+        standing, mark = levels.current_level(session, entity.id), levels.due_mark(session, entity.id)
+        waits = levels.is_refreshing(mark, now)
         problem = None if mark is None else mark.error
-        ahead = None if standing is None else dated_ahead(session, standing.assessed_us, now)
+        ahead = None if standing is None else ahead_error(session, standing.assessed_us, now)
         if standing is None:
             nothing = (None, None, NEVER_ASSESSED, None, None, None, None, None, None, None)
             return LevelShown(type_name, external_id, *nothing, waits, problem, None)
@@ -250,7 +250,7 @@ def _stale_rates_days(session: Session, standing: Standing) -> int | None:
 def _override(session: Session, standing: Standing, names: tuple[str | None, ...]) -> OverrideShown | None:
     if standing.override_id is None:
         return None
-    found = levels.override_numbered(session, standing.override_id)
+    found = levels.override_in_force(session, standing.override_id)
     return OverrideShown(
         found.id,
         names[found.level] or "",
@@ -269,11 +269,11 @@ def list_failed(
     That is failed, unclassified, undetermined, quarantined, or an assessment that is dated after now.
     """
     with reading(engine) as session:
-        found = failures_of(session, actor.organisation_id, latest_us(session, clock()), part)
+        found = assessment_failures(session, actor.organisation_id, latest_us(session, clock()), part)
         return found.map(lambda failure: (failure.entity_type, failure.external_id, _said(failure)))
 
 
-def _said(failure: Failure) -> str:
+def _said(failure: AssessmentFailure) -> str:
     if failure.attempts is not None:
         return f"quarantined after {failure.attempts} attempts: {failure.error or ''}"
-    return said_ahead(failure.assessed_us) if failure.assessed_us is not None else str(failure.status)
+    return ahead_message(failure.assessed_us) if failure.assessed_us is not None else str(failure.status)

@@ -50,7 +50,7 @@ class Valuer:
         for gap in missing_values(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
             log.info("no value", why=gap)
         found = value_frame(self.model, histories, as_of_us)
-        kept = loading.values(session, entity_ids)
+        kept = loading.value_scores(session, entity_ids)
         asked = pl.concat([transactions["entity"], kept["entity"]]).unique().sort().to_frame().select(entity_text())
         before = kept.select(
             entity_text(),

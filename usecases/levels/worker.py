@@ -219,7 +219,7 @@ def work_on(
         _put_off(engine, batch, errors, clock())
     elif errors:
         with writing(engine) as session:
-            claims.put_back(session, batch, errors)
+            claims.return_leases(session, batch, errors)
     return Done(stored.assessed, len(errors), stored.with_level, {**stored.levels, **dict.fromkeys(errors)})
 
 

@@ -39,13 +39,13 @@ def counted_as(name: str, model: ValueModel) -> str:
 def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:
     """Keep what one worker counted on one day; called again, it replaces what the worker kept before."""
     with writing(engine) as session:
-        watching.keep(session, worker, model, version, day, json.dumps(counts.tolist()))
+        watching.store_counts(session, worker, model, version, day, json.dumps(counts.tolist()))
 
 
 def measure_drift(engine: Engine, reference: DriftReference, model: str, version: int, since_day: str) -> list[Drift]:
     """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
     with reading(engine) as session:
-        kept = [json.loads(found) for found in watching.kept_since(session, model, version, since_day)]
+        kept = [json.loads(found) for found in watching.counts_since(session, model, version, since_day)]
     total = sum((np.array(counts, dtype=np.int64) for counts in kept), reference.empty())
     found = [
         _drift(name, expected, counted)

@@ -14,7 +14,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.monitoring.validation import NOBODY, late_batches, records_before, stood
+from fivefold.store.monitoring.validation import NO_ASSESSMENTS, assessment_frames, late_batches, records_before
 
 CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME, OPEN = "confirmed", "not confirmed", "without outcome", "open"
 """What came of an alert."""
@@ -74,8 +74,8 @@ class History:
 def read_history(session: Session, organisation_id: int, period: Period, confirmed: Sequence[str]) -> History:
     """Read what happened; outcomes that are among *confirmed* are."""
     batches = late_batches(session, organisation_id, period.until_us, LATE_US)
-    parts, counted = [_picked(NOBODY, period)], []
-    for part in stood(session, organisation_id, period.from_us, period.until_us, batches):
+    parts, counted = [_picked(NO_ASSESSMENTS, period)], []
+    for part in assessment_frames(session, organisation_id, period.from_us, period.until_us, batches):
         parts.append(_picked(part.filter(~pl.col("late")), period))
         counted.append(_counted(part))
     began, ended, first = (pl.concat(frames) for frames in zip(*parts, strict=True))

@@ -143,7 +143,7 @@ class _Found(dict[int, OrganisationFigures]):
         return self[number]
 
 
-def _add_level(found: OrganisationFigures, counted: figures.Counted, names: list[str]) -> None:
+def _add_level(found: OrganisationFigures, counted: figures.LevelCount, names: list[str]) -> None:
     level = NO_LEVEL if counted.level is None else names[counted.level - 1]
     found.levels[counted.type_name, level] = counted.entities
     found.with_level += 0 if counted.level is None else counted.entities

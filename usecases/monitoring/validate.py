@@ -12,7 +12,8 @@ from fivefold.domain.clock import SECOND_US, day_text, resolve_now
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.ranking import RESAMPLES
-from fivefold.store.monitoring.revalidation import count_open_changes, latest_run, run_numbered, runs_of, waiting_in
+from fivefold.store.levels.queue_depth import queue_depth
+from fivefold.store.monitoring.revalidation import count_open_changes, latest_run, run_numbered, runs_of
 from fivefold.store.monitoring.validation import overrides_before, transitions_between, versions_named
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import ValidationRun
@@ -179,7 +180,7 @@ def _transitions(session: Session, organisation_id: int, history: History, setti
 
 def _now(session: Session, organisation_id: int, now_us: int) -> dict[str, Any]:
     """Tell what is known of the present alone: nobody keeps what waited when."""
-    waiting = waiting_in(session, organisation_id, now_us)
+    waiting = queue_depth(session, organisation_id, now_us)
     age = None if waiting.oldest_us is None else (now_us - waiting.oldest_us) // SECOND_US
     return {"due": waiting.due, "oldest_due_seconds": age, "quarantined": waiting.quarantined}
 

@@ -23,12 +23,12 @@ from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.rulesets.activations import (
     PER_SECOND,
+    ActivationChange,
     Backfill,
-    Change,
     activations_of,
     begin,
+    lock_backfill,
     open_backfills,
-    take,
     was_active,
 )
 from fivefold.store.rulesets.backfills import AT_ONCE, count_of_type, entities_after
@@ -100,7 +100,9 @@ def activate(
             f"edited or committed version {version} of {family}: somebody else activates",
         )
         backtest = _backtest(session, found, wanted, now)
-        change = Change("activation", wanted.id, found.active_version_id, why, actor.name, rate, now, backtest.id)
+        change = ActivationChange(
+            "activation", wanted.id, found.active_version_id, why, actor.name, rate, now, backtest.id
+        )
         _switch(session, actor, found, wanted, change)
 
 
@@ -116,7 +118,7 @@ def roll_back_in(
     found, wanted = _held(session, actor, family, version)
     if not was_active(session, wanted):
         raise ActionRefused(f"version {version} of {family} was never active; it needs to be activated")
-    change = Change("rollback", wanted.id, found.active_version_id, why, actor.name, per_second, now_us)
+    change = ActivationChange("rollback", wanted.id, found.active_version_id, why, actor.name, per_second, now_us)
     return _switch(session, actor, found, wanted, change)
 
 
@@ -139,7 +141,9 @@ def _backtest(session: Session, family: Family, version: RulesetVersion, now_us:
     return found
 
 
-def _switch(session: Session, actor: Actor, family: Family, version: RulesetVersion, change: Change) -> Activation:
+def _switch(
+    session: Session, actor: Actor, family: Family, version: RulesetVersion, change: ActivationChange
+) -> Activation:
     before = family.active_version_id
     family.active_version_id = version.id
     made = begin(session, family, change)
@@ -187,7 +191,7 @@ def _mark_part(engine: Engine, backfill: Backfill, now_us: int) -> tuple[int, Ba
     if allowed < 1:
         return None
     with writing(engine) as session:
-        row = take(session, backfill)
+        row = lock_backfill(session, backfill)
         if row is None:
             return None
         part = entities_after(session, backfill.type_id, row.reached_id, allowed)

@@ -19,7 +19,7 @@ from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.documents.reader import Document
 from fivefold.store.audit.bound_rows import Digests, digests, joined
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.rulesets.activations import Change, begin
+from fivefold.store.rulesets.activations import ActivationChange, begin
 from fivefold.store.rulesets.rulesets import (
     editors_of,
     families_of,
@@ -185,7 +185,9 @@ def order_families_in(
     rows = digests(session, "ruleset_families", written)
     if moved is not None:
         active = moved.active_version_id
-        made = begin(session, moved, Change("activation", active, active, why, actor.name, per_second, now_us))
+        made = begin(
+            session, moved, ActivationChange("activation", active, active, why, actor.name, per_second, now_us)
+        )
         rows = joined(rows, digests(session, "activations", [made.id]))
     change = ("rulesets.ordered", kind.id)
     _record_change(session, actor, change, {"order": before}, {"order": list(names)}, why, rows)
@@ -218,7 +220,7 @@ def switch_family_in(
     active = found.active_version_id
     if active is not None:
         kind, version, previous = ("activation", active, None) if on else ("off", None, active)
-        made = begin(session, found, Change(kind, version, previous, why, actor.name, per_second, now_us))
+        made = begin(session, found, ActivationChange(kind, version, previous, why, actor.name, per_second, now_us))
         rows = joined(rows, digests(session, "activations", [made.id]))
     _record_change(session, actor, ("ruleset.switched", found.id), {"on": not on}, {"on": on}, why, rows)
 

@@ -255,7 +255,7 @@ def parts_of_type(
 
 def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read the levels that the rules gave, and since when they are held; overrides lie above them."""
-    return held_before(loading.standings(session, ids).drop_nulls(["rules_level", "entered_us"]))
+    return held_before(loading.current_levels(session, ids).drop_nulls(["rules_level", "entered_us"]))
 
 
 def _left(portfolio: Portfolio, setting: Setting, decided: dict[str, int]) -> Portfolio:

@@ -70,7 +70,7 @@ def answer_once(
     now = clock()
     with writing(engine) as session:
         moments = (now - KEPT_US, now - LEFT_US)
-        found = idempotency.take(session, attempt, request.organisation_id, request.digest, now, moments)
+        found = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, moments)
         before = None if found is None else (found.digest, found.state, found.status, found.answer)
     if before is not None:
         return _answer_of(request, *before)
@@ -98,11 +98,11 @@ def _end(engine: Engine, attempt: Attempt, answer: Answer) -> None:
     """Keep the answer, or let go of the key. What cannot be said now is found out by whoever sends it again."""
     with suppress(StoreError), writing(engine) as session:
         if answer.unknown:
-            idempotency.leave(session, attempt)
+            idempotency.abandon(session, attempt)
         elif answer.status >= BAD:
-            idempotency.release(session, attempt)
+            idempotency.release_key(session, attempt)
         else:
-            idempotency.keep(session, attempt, answer.status, answer.body)
+            idempotency.store_answer(session, attempt, answer.status, answer.body)
 
 
 def prune_keys(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:

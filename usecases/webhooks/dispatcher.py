@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.store.webhooks.deliveries import Claim
+from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks.plan import (
     Attempt,
     Batch,
@@ -152,7 +152,7 @@ class _Courier:
         transport: httpx.AsyncBaseTransport,
         destination: Destination,
         looked_up: asyncio.Task[Found],
-        claim: Claim,
+        claim: LeasedDelivery,
     ) -> Attempt | None:
         """Send, and tell what came of it; None where so little is left of the lease that another may send too."""
         now = self._clock()

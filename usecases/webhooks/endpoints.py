@@ -152,7 +152,7 @@ def rotate_secret(
         raise ConfigError(f"kept_hours is {kept_hours}; it must be from 0 to {KEPT_HOURS}")
     secret = _new_secret()
     with writing(engine) as session:
-        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
+        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
         signing = rotated(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
         endpoint.secrets = written_secrets(signing)
         record(session, actor, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
@@ -163,7 +163,7 @@ def drop_old_secrets(engine: Engine, actor: Actor, endpoint_id: int, now_us: int
     """Let only the newest secret sign from now on; tell how many did so before. NotThere where there is none such."""
     now = resolve_now(now_us)
     with writing(engine) as session:
-        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
+        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
         newest, *older = live(read_secrets(endpoint.secrets), now)
         if not older:
             return 0
@@ -178,7 +178,7 @@ def set_enabled(engine: Engine, actor: Actor, endpoint_id: int, *, enabled: bool
     NotThere where the organisation has no such endpoint. Nothing is changed or recorded where it is so already.
     """
     with writing(engine) as session:
-        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
+        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
         if endpoint.enabled != enabled:
             endpoint.enabled = enabled
             record(
@@ -197,7 +197,7 @@ def remove_endpoint(engine: Engine, actor: Actor, endpoint_id: int) -> int:
     NotThere where the organisation has no such endpoint.
     """
     with writing(engine) as session:
-        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
+        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
         waiting = endpoints.remove(session, endpoint)
         record(session, actor, endpoint, "removed", details={"waiting": waiting})
         return waiting
@@ -290,8 +290,10 @@ def dead_letters(engine: Engine, actor: Actor, endpoint_id: int | None = None, p
     """
     with reading(engine) as session:
         if endpoint_id is not None:
-            endpoints.endpoint_of(session, actor.organisation_id, endpoint_id)
-        return endpoints.dead_of(session, actor.organisation_id, endpoint_id, part).map(lambda row: _letter(*row))
+            endpoints.find_endpoint(session, actor.organisation_id, endpoint_id)
+        return endpoints.dead_deliveries(session, actor.organisation_id, endpoint_id, part).map(
+            lambda row: _letter(*row)
+        )
 
 
 def _letter(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> DeadLetter:
@@ -329,8 +331,8 @@ def replay(
             f"the range begins at {numbers[0]} and ends at {numbers[1]}; it must not end before it begins"
         )
     with writing(engine) as session:
-        endpoint = endpoints.endpoint_of(session, actor.organisation_id, endpoint_id, held=True)
-        again = endpoints.put_back(session, endpoint.id, numbers, now)
+        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
+        again = endpoints.replay(session, endpoint.id, numbers, now)
         if again:
             details = {"first": again[0], "last": again[-1], "dead_only": numbers is None}
             record(session, actor, endpoint, "replayed", details=details, bulk=(len(again), digest_of(again)))

@@ -17,7 +17,7 @@ from fivefold.domain.clock import DAY_US, SECOND_US, resolve_now
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Endpoint
 from fivefold.store.webhooks import deliveries
-from fivefold.store.webhooks.deliveries import Behind, Claim, Failure
+from fivefold.store.webhooks.deliveries import DeliveryFailure, LeasedDelivery, PlanningBacklog
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.webhooks.send import Destination
 from fivefold.usecases.webhooks.signing import live, read_secrets
@@ -76,9 +76,9 @@ def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:
             return pruned
 
 
-def _behind(engine: Engine, settled: int) -> list[Behind]:
+def _behind(engine: Engine, settled: int) -> list[PlanningBacklog]:
     with reading(engine) as session:
-        return deliveries.behind(session, settled, PLANNED_AT_ONCE)
+        return deliveries.planning_backlogs(session, settled, PLANNED_AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Batch:
     """Deliveries to one endpoint that may be sent at once, each of another entity."""
 
     destination: Destination
-    claims: tuple[Claim, ...]
+    claims: tuple[LeasedDelivery, ...]
 
 
 def endpoints_with_work(engine: Engine, now_us: int) -> Sequence[int]:
@@ -111,7 +111,7 @@ def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -
 class Attempt:
     """A delivery that was tried: it arrived, or *error* says why not."""
 
-    claim: Claim
+    claim: LeasedDelivery
     error: str | None
 
 
@@ -121,10 +121,12 @@ def record_attempts(engine: Engine, attempts: Sequence[Attempt], now_us: int) ->
     failures = [_failure(attempt.claim, attempt.error, now_us) for attempt in by_number if attempt.error is not None]
     if by_number:
         with writing(engine) as session:
-            deliveries.arrived(session, [attempt.claim for attempt in by_number if attempt.error is None], now_us)
-            deliveries.failed(session, failures, now_us)
+            deliveries.record_delivered(
+                session, [attempt.claim for attempt in by_number if attempt.error is None], now_us
+            )
+            deliveries.record_failed(session, failures, now_us)
 
 
-def _failure(claim: Claim, error: str, now_us: int) -> Failure:
+def _failure(claim: LeasedDelivery, error: str, now_us: int) -> DeliveryFailure:
     made = claim.attempts + 1
-    return Failure(claim, error, None if made >= MOST_ATTEMPTS else now_us + wait_us(claim.event_id, made))
+    return DeliveryFailure(claim, error, None if made >= MOST_ATTEMPTS else now_us + wait_us(claim.event_id, made))

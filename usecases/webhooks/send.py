@@ -11,7 +11,7 @@ import httpx
 
 from fivefold.domain.clock import utc_text
 from fivefold.domain.errors import ActionRefused
-from fivefold.store.webhooks.deliveries import Claim
+from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks.addresses import addresses_of
 from fivefold.usecases.webhooks.signing import Secret, signature
 
@@ -41,7 +41,7 @@ class Found:
     error: str = ""
 
 
-def body_of(claim: Claim) -> bytes:
+def body_of(claim: LeasedDelivery) -> bytes:
     """Write what a webhook says, as JSON; of what was erased it tells that it happened, and not to whom."""
     entity = {"type": claim.entity_type, "id": claim.external_id}
     told = {
@@ -56,7 +56,7 @@ def body_of(claim: Claim) -> bytes:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def headers_of(claim: Claim, secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> dict[str, str]:
+def headers_of(claim: LeasedDelivery, secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> dict[str, str]:
     """Write the headers of an attempt."""
     return {
         "Content-Type": "application/json",
@@ -96,7 +96,7 @@ async def send(
     transport: httpx.AsyncBaseTransport,
     destination: Destination,
     looked_up: Awaitable[Found],
-    claim: Claim,
+    claim: LeasedDelivery,
     timestamp_s: int,
 ) -> str | None:
     """Bring a webhook to its endpoint; None where it arrived, or else why not, for people.

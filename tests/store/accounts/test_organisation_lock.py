@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.organisation_lock import hold_organisation
+from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import OrganisationSettings
 from tests.store import databases
@@ -21,11 +21,11 @@ def test_who_holds_an_organisation_keeps_others_waiting(engine: Engine) -> None:
 
     def wait() -> None:
         with writing(engine) as session:
-            hold_organisation(session, number)
+            lock_organisation(session, number)
             order.append("second")
 
     with writing(engine) as session:
-        hold_organisation(session, number)
+        lock_organisation(session, number)
         thread = Thread(target=wait)
         thread.start()
         sleep(0.3)
@@ -41,7 +41,7 @@ def test_rows_of_an_organisation_that_is_held_are_added_meanwhile(tmp_path: Path
             number = accounts.organisation_named(session, "acme", 1).id
             other = accounts.organisation_named(session, "other", 1).id
         with writing(engine) as holding:
-            hold_organisation(holding, number)
+            lock_organisation(holding, number)
             with writing(engine) as session:
                 session.add(OrganisationSettings(organisation_id=number, levels="[]"))
-                hold_organisation(session, other)
+                lock_organisation(session, other)

@@ -58,13 +58,13 @@ def test_many_are_found_and_those_that_are_not_there_are_left_out(engine: Engine
         asked = [*names, "nobody", names[0]]
         found = entities.entities_named(session, kind, asked)
         assert found == {entity.external_id: entity for entity in made}
-        numbers = entities.numbered(session, kind, asked)
+        numbers = entities.entity_numbers(session, kind, asked)
         assert dict(numbers.select("external_id", "entity_id").iter_rows()) == {
             entity.external_id: entity.id for entity in made
         }
         subjects = entities.subjects(session, numbers["entity_id"])
         assert subjects == [entities.subject_of(entity) for entity in sorted(made, key=lambda one: one.id)]
-        assert not len(entities.numbered(session, kind + 1, names))
+        assert not len(entities.entity_numbers(session, kind + 1, names))
 
 
 def test_who_was_erased_is_left_to_be_read_and_is_not_there_for_anything_new(engine: Engine, bank: int) -> None:
@@ -77,5 +77,5 @@ def test_who_was_erased_is_left_to_be_read_and_is_not_there_for_anything_new(eng
         with pytest.raises(NotThere, match="there is no customer 'erased-1'"):
             entities.entity_named(session, bank, "customer", "erased-1", kept=True)
         assert entities.entities_named(session, kind, names) == {"here": here}
-        assert entities.numbered(session, kind, names)["entity_id"].to_list() == [here.id]
+        assert entities.entity_numbers(session, kind, names)["entity_id"].to_list() == [here.id]
         assert entities.subjects(session, [gone.id, here.id]) == [entities.subject_of(here)]

@@ -23,7 +23,7 @@ def test_facts_are_those_of_one_entity(engine: Engine) -> None:
         assert latest is not None
         assert (latest.number, latest.content) == (2, '{"country":"SE"}')
         assert facts.attributes_of(session, 999) is None
-        assert facts.name_of(session, b) == ("customer", "b")
+        assert facts.entity_name(session, b) == ("customer", "b")
         wanted = facts.counted_transactions(a)
         found = [(one.transaction_id, name) for one, _, name in facts.transactions_of(session, wanted, Part(5))]
         assert found == [("t4", "b"), ("t3", "a"), ("t2", "a"), ("t1", "a")]

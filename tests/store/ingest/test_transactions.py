@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError
 from fivefold.store.ingest import transactions
-from fivefold.store.ingest.transactions import LOOKED_FOR, Added
+from fivefold.store.ingest.transactions import LOOKED_FOR, AddedTransactions
 from fivefold.store.sql.database import writing
 from tests.store import databases
 
@@ -36,9 +36,9 @@ def frame(*rows: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame([{**dict.fromkeys(SCHEMA), **whole, **row} for row in rows], schema=SCHEMA)
 
 
-def add(engine: Engine, *rows: dict[str, Any], of: int = 1, now_us: int = 9) -> Added:
+def add(engine: Engine, *rows: dict[str, Any], of: int = 1, now_us: int = 9) -> AddedTransactions:
     with Session(engine) as session, session.begin():
-        return transactions.add(session, of, frame(*rows), now_us)
+        return transactions.add_transactions(session, of, frame(*rows), now_us)
 
 
 def stored(engine: Engine, of: int = 1) -> list[tuple[Any, ...]]:
@@ -48,9 +48,11 @@ def stored(engine: Engine, of: int = 1) -> list[tuple[Any, ...]]:
 
 
 def test_what_is_new_is_added_and_what_is_sent_again_is_left(engine: Engine) -> None:
-    assert add(engine, {"transaction_id": "a"}, {"transaction_id": "b", "entity_id": 2}) == Added(2, 0, {1, 2}, [])
+    assert add(engine, {"transaction_id": "a"}, {"transaction_id": "b", "entity_id": 2}) == AddedTransactions(
+        2, 0, {1, 2}, []
+    )
     again = add(engine, {"transaction_id": "a"}, {"transaction_id": "c", "entity_id": 3}, now_us=10)
-    assert again == Added(1, 0, {3}, [])
+    assert again == AddedTransactions(1, 0, {3}, [])
     assert stored(engine) == [("a", 1.5, None, 9), ("b", 1.5, None, 9), ("c", 1.5, None, 10)]
 
 
@@ -67,7 +69,7 @@ def test_one_that_was_taken_before_is_left_however_many_come_with_it(engine: Eng
 
 def test_numbers_are_those_of_an_organisation(engine: Engine) -> None:
     add(engine, {"transaction_id": "a"})
-    assert add(engine, {"transaction_id": "a", "amount": 2.0}, of=2) == Added(1, 0, {1}, [])
+    assert add(engine, {"transaction_id": "a", "amount": 2.0}, of=2) == AddedTransactions(1, 0, {1}, [])
     assert [row[1] for row in stored(engine) + stored(engine, 2)] == [1.5, 2.0]
 
 
@@ -93,9 +95,9 @@ def test_the_same_number_with_other_content_is_a_conflict(engine: Engine, change
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", None])
 def test_what_was_pending_takes_another_state_once(engine: Engine, state: str | None) -> None:
     add(engine, {"transaction_id": "a", "state": "PENDING"})
-    assert add(engine, {"transaction_id": "a", "state": "PENDING"}) == Added(0, 0, set(), [])
-    assert add(engine, {"transaction_id": "a", "state": state}) == Added(0, 1, {1}, [])
-    assert add(engine, {"transaction_id": "a", "state": state}) == Added(0, 0, set(), [])
+    assert add(engine, {"transaction_id": "a", "state": "PENDING"}) == AddedTransactions(0, 0, set(), [])
+    assert add(engine, {"transaction_id": "a", "state": state}) == AddedTransactions(0, 1, {1}, [])
+    assert add(engine, {"transaction_id": "a", "state": state}) == AddedTransactions(0, 0, set(), [])
     assert [row[2] for row in stored(engine)] == [state]
     assert add(engine, {"transaction_id": "a", "state": "EXPIRED"}).conflicts == ["a"]
 
@@ -110,7 +112,10 @@ def test_what_conflicts_is_named_alone(engine: Engine) -> None:
 def test_of_two_who_settle_the_same_at_once_one_is_contradicted(engine: Engine) -> None:
     add(engine, {"transaction_id": "a", "state": "PENDING"})
     with ThreadPoolExecutor(1) as pool, Session(engine) as session:
-        assert transactions.add(session, 1, frame({"transaction_id": "a", "state": "COMPLETED"}), 1).changed == 1
+        assert (
+            transactions.add_transactions(session, 1, frame({"transaction_id": "a", "state": "COMPLETED"}), 1).changed
+            == 1
+        )
         other = pool.submit(add, engine, {"transaction_id": "a", "state": "DECLINED"})
         sleep(0.3)
         assert not other.done(), "it waits for the first"
@@ -133,7 +138,7 @@ def test_those_who_send_the_same_at_once_in_other_orders_do_not_wait_for_each_ot
                 barrier.wait()
                 try:
                     with writing(engine) as session:
-                        new += transactions.add(session, 1, staged, 9).new
+                        new += transactions.add_transactions(session, 1, staged, 9).new
                 except StoreError as error:
                     errors.append(str(error))
         return new, errors

@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from fivefold.domain.paging import WHOLE
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import leases as claims
-from fivefold.store.levels import queue_depth as backlog
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
-from fivefold.store.levels.failures import failures_of
-from fivefold.store.levels.leases import Batch, Claim
+from fivefold.store.levels.failures import assessment_failures
+from fivefold.store.levels.leases import Batch, LeasedEntity
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark
 from tests.store.filling import filled_once
@@ -63,7 +62,7 @@ def claimed(engine: Engine, lease: str, now_us: int = NOW, most: int = 100) -> B
 
 def held(engine: Engine, batch: Batch) -> set[int]:
     with Session(engine) as session, session.begin():
-        return claims.still_held(session, batch)
+        return claims.lock_leased(session, batch)
 
 
 def clear(engine: Engine, batch: Batch, next_us: int | None = None, reason: Reason = NOTHING) -> None:
@@ -92,7 +91,7 @@ def test_a_mark_is_claimed_from_its_moment_on(engine: Engine, subjects: list[Sub
     assert claim(engine, "a", NOW - 1) is None
     batch = claimed(engine, "a")
     assert (batch.organisation_id, batch.type_id) == (subjects[0].organisation_id, subjects[0].type_id)
-    assert batch.claims == tuple(Claim(one.entity_id, 1, Reason.NEW, 0) for one in subjects[:2])
+    assert batch.claims == tuple(LeasedEntity(one.entity_id, 1, Reason.NEW, 0) for one in subjects[:2])
 
 
 def test_several_marks_are_one_with_all_reasons_from_the_earliest_moment(
@@ -210,16 +209,16 @@ def test_who_fails_is_put_off_then_quarantined(engine: Engine, subjects: list[Su
     assert (found["quarantined"], found["attempts"], found["error"]) == (True, MOST, "it broke")
     with Session(engine) as session:
         of = subjects[0].organisation_id
-        (failure,) = failures_of(session, of, 2**62, WHOLE)
+        (failure,) = assessment_failures(session, of, 2**62, WHOLE)
         assert (failure.entity_id, failure.attempts, failure.error) == (subjects[0].entity_id, MOST, "it broke")
-        assert failures_of(session, of + 1, 2**62, WHOLE) == []
+        assert assessment_failures(session, of + 1, 2**62, WHOLE) == []
 
 
 def held_batch(engine: Engine, subject: Subject, lease: str, attempts: int) -> Batch:
     """The batch that a lease holds."""
     found = row(engine, subject)
     assert found["lease"] == lease
-    claims = (Claim(subject.entity_id, found["revision"], found["reasons"], attempts),)
+    claims = (LeasedEntity(subject.entity_id, found["revision"], found["reasons"], attempts),)
     return Batch(subject.organisation_id, subject.type_id, lease, claims)
 
 
@@ -329,15 +328,6 @@ def test_reasons_that_lie_ahead_are_none_yet(engine: Engine, subjects: list[Subj
         batch = claims.claim_one(session, subjects[0], "b", NOW + 49, NOW + 60)
     assert batch is not None
     assert batch.claims[0].reasons == Reason.VIEW
-
-
-def test_the_backlog_is_counted(engine: Engine, subjects: list[Subject]) -> None:
-    quarantine(engine, subjects[0])
-    mark(engine, subjects[1:3], Reason.TAG, NOW - 5)
-    mark(engine, subjects[3:4], Reason.TAG, NOW + 5)
-    with Session(engine) as session:
-        assert backlog.backlog(session, NOW) == backlog.Backlog(2, NOW - 5, 1)
-        assert backlog.backlog(session, NOW - 6) == backlog.Backlog(0, None, 1)
 
 
 def test_two_claimers_never_share_an_entity_and_never_wait(kind: str, engine: Engine, subjects: list[Subject]) -> None:

@@ -137,8 +137,8 @@ def test_facts_of_some_are_read_and_of_nobody_else(filled: Engine) -> None:
         assert loading.records(session, "alert", ids).rows() == [
             (number, 3, 4, "confirmed", None, '{"x":1}') for number in ids
         ]
-        assert loading.values(session, ids).rows() == [(number, 20, 3.5, "high", 0.1, "m", 7) for number in ids]
-        for read in (loading.entities, loading.tags, loading.screenings, loading.values, loading.standings):
+        assert loading.value_scores(session, ids).rows() == [(number, 20, 3.5, "high", 0.1, "m", 7) for number in ids]
+        for read in (loading.entities, loading.tags, loading.screenings, loading.value_scores, loading.current_levels):
             assert len(read(session, [])) == 0
 
 
@@ -146,7 +146,7 @@ def test_a_value_that_ended_is_read_as_none(filled: Engine) -> None:
     with Session(filled) as session:
         session.add(ValueScore(entity_id=1, as_of_us=30, currency="EUR", model="m", model_version=8, fingerprint="f"))
         session.flush()
-        assert sorted(loading.values(session, [1, 2]).rows()) == [
+        assert sorted(loading.value_scores(session, [1, 2]).rows()) == [
             (1, 30, None, None, None, "m", 8),
             (2, 20, 3.5, "high", 0.1, "m", 7),
         ]
@@ -174,7 +174,7 @@ def test_standings_are_of_those_assessed_alone(filled: Engine) -> None:
             )
         )
         session.flush()
-        assert loading.standings(session, [1, 2, 3]).rows(named=True) == [
+        assert loading.current_levels(session, [1, 2, 3]).rows(named=True) == [
             {
                 "entity": 2,
                 "number": 4,

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.store.levels.distribution import Group, count_quarantined, groups_of
+from fivefold.store.levels.distribution import LevelGroup, count_quarantined, level_groups
 from fivefold.store.tables.levels import DueMark, Standing
 from tests.store.stored import entity_of, type_of
 
@@ -32,12 +32,12 @@ def test_entities_are_counted_by_how_they_stand(engine: Engine) -> None:
                 )
             )
         session.flush()
-        assert set(groups_of(session, kind.id)) == {
-            Group(7, "assessed", False, 1, 1, 2),
-            Group(7, "assessed", True, 2, 2, 1),
-            Group(None, "assessed", False, None, None, 1),
+        assert set(level_groups(session, kind.id)) == {
+            LevelGroup(7, "assessed", False, 1, 1, 2),
+            LevelGroup(7, "assessed", True, 2, 2, 1),
+            LevelGroup(None, "assessed", False, None, None, 1),
         }
-        assert groups_of(session, 99) == []
+        assert level_groups(session, 99) == []
 
 
 def test_quarantined_ones_are_counted(engine: Engine) -> None:

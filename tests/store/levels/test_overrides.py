@@ -12,7 +12,7 @@ from fivefold.store.levels.overrides import (
     count_with_level,
     live_overrides,
     override_numbered,
-    overrides_with_standings,
+    overrides_with_levels,
 )
 from fivefold.store.tables.levels import OverrideRow, Standing
 from tests.store.stored import entity_of, type_of
@@ -104,7 +104,7 @@ def test_overrides_come_with_where_their_entities_stand(engine: Engine) -> None:
         one, two = entity_of(session, kind, "one"), entity_of(session, kind, "two")
         standing(session, one, 3, level=1)
         first, second = override(session, one, 1), override(session, two, 2)
-        found = overrides_with_standings(session, kind.organisation_id)
+        found = overrides_with_levels(session, kind.organisation_id)
         assert [(each.override.id, each.entity.external_id, each.type_name) for each in found] == [
             (second, "two", "customer"),
             (first, "one", "customer"),
@@ -112,9 +112,9 @@ def test_overrides_come_with_where_their_entities_stand(engine: Engine) -> None:
         assert found[0].standing is None
         assert found[1].standing is not None
         assert found[1].standing.rules_level == 3
-        assert len(overrides_with_standings(session, kind.organisation_id, one.id)) == 1
-        assert [each.override.id for each in overrides_with_standings(session, 1, number=second)] == [second]
-        assert overrides_with_standings(session, 99) == []
+        assert len(overrides_with_levels(session, kind.organisation_id, one.id)) == 1
+        assert [each.override.id for each in overrides_with_levels(session, 1, number=second)] == [second]
+        assert overrides_with_levels(session, 99) == []
 
 
 def test_others_and_who_was_erased_have_none(engine: Engine) -> None:

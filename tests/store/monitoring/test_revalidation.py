@@ -1,4 +1,4 @@
-"""Validations and changes that are there, and what waits."""
+"""Validations and material changes, found by number and listed."""
 
 import pytest
 from sqlalchemy import Engine
@@ -6,20 +6,15 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotThere
 from fivefold.domain.paging import Part
-from fivefold.store.levels import assessment_queue as due
-from fivefold.store.levels.assessment_queue import Reason, Subject
 from fivefold.store.monitoring.revalidation import (  # fmt: skip
-    Waiting,
     change_numbered,
     changes_of,
     count_open_changes,
     latest_run,
     run_numbered,
     runs_of,
-    waiting_in,
 )
 from fivefold.store.tables.events import MaterialChange, ValidationRun
-from fivefold.store.tables.levels import DueMark
 from tests.usecases.planted import Planted, planted
 
 
@@ -67,18 +62,3 @@ def test_changes_are_found(bank: Planted) -> None:
         with pytest.raises(NotThere, match="there is no material change 1"):
             change_numbered(session, 99, 1)
         assert (count_open_changes(session, 99), list(changes_of(session, 99))) == (0, [])
-
-
-def test_what_waits_is_counted_for_one_organisation(bank: Planted) -> None:
-    of, other = bank.actor.organisation_id, planted(bank.engine, "other")
-    ids = bank.add_all([[] for _ in range(4)])
-    theirs = other.add()
-    with Session(bank.engine) as session, session.begin():
-        for number, moment in zip(ids, (5, 9, 10, 3), strict=True):
-            due.mark(session, [Subject(number, of, bank.type_id)], Reason.NEW, moment)
-        due.mark(session, [Subject(theirs, other.actor.organisation_id, other.type_id)], Reason.NEW, 1)
-        session.get_one(DueMark, ids[3]).quarantined = True
-    with Session(bank.engine) as session:
-        assert waiting_in(session, of, 9) == Waiting(2, 5, 1)
-        assert waiting_in(session, of, 4) == Waiting(0, None, 1)
-        assert waiting_in(session, 99, 9) == Waiting(0, None, 0)

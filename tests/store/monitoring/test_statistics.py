@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
 from fivefold.store.monitoring import statistics as figures
-from fivefold.store.monitoring.statistics import Counted
+from fivefold.store.monitoring.statistics import LevelCount
 from fivefold.store.tables.events import Delivery, Endpoint, MaterialChange, ValidationRun
 from fivefold.store.tables.levels import DueMark
 from tests.usecases.planted import Planted, Step, day, planted
@@ -29,8 +29,8 @@ def test_who_stands_where(both: tuple[Planted, Planted]) -> None:
         assert [number for number, _ in figures.organisations_with_levels(session)] == [1, 2]
     assert sorted(found, key=str) == sorted(
         [
-            Counted(1, "customer", None, 1), Counted(1, "customer", 1, 2), Counted(1, "customer", 3, 1),
-            Counted(2, "customer", 2, 1),
+            LevelCount(1, "customer", None, 1), LevelCount(1, "customer", 1, 2), LevelCount(1, "customer", 3, 1),
+            LevelCount(2, "customer", 2, 1),
         ],
         key=str,
     )  # fmt: skip

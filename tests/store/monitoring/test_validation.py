@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.monitoring import validation as validating
 from fivefold.store.monitoring.validation import (
-    NOBODY,
+    NO_ASSESSMENTS,
+    assessment_frames,
     overrides_before,
     records_before,
-    stood,
     transitions_between,
     versions_named,
 )
@@ -27,8 +27,8 @@ def bank(engine: Engine) -> Planted:
 
 def numbers(bank: Planted, from_us: int, until_us: int) -> list[list[tuple[int, int]]]:
     with Session(bank.engine) as session:
-        parts = list(stood(session, bank.actor.organisation_id, from_us, until_us))
-    assert all(part.schema == NOBODY.schema for part in parts)
+        parts = list(assessment_frames(session, bank.actor.organisation_id, from_us, until_us))
+    assert all(part.schema == NO_ASSESSMENTS.schema for part in parts)
     return [part.select("entity", "number").rows() for part in parts]
 
 

@@ -5,15 +5,22 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.store.rulesets.activations import Change, activations_of, begin, open_backfills, take, was_active
+from fivefold.store.rulesets.activations import (
+    ActivationChange,
+    activations_of,
+    begin,
+    lock_backfill,
+    open_backfills,
+    was_active,
+)
 from fivefold.store.rulesets.rulesets import versions_of
 from fivefold.store.sql.database import writing
 from tests.store import databases
 from tests.store.stored import family_of, type_of
 
 
-def change(version_id: int | None, now_us: int, kind: str = "activation") -> Change:
-    return Change(kind, version_id, None, "why", "member:1", 5, now_us)
+def change(version_id: int | None, now_us: int, kind: str = "activation") -> ActivationChange:
+    return ActivationChange(kind, version_id, None, "why", "member:1", 5, now_us)
 
 
 def test_a_newer_change_of_the_type_ends_the_older_one(engine: Engine) -> None:
@@ -55,11 +62,11 @@ def test_what_somebody_took_further_is_not_taken_from_an_older_look(engine: Engi
     with Session(engine) as session:
         (looked,) = open_backfills(session)
     with writing(engine) as session:
-        row = take(session, looked)
+        row = lock_backfill(session, looked)
         assert row is not None
         row.reached_us = 20
     with writing(engine) as session:
-        assert take(session, looked) is None
+        assert lock_backfill(session, looked) is None
 
 
 def test_what_somebody_is_at_is_left_to_them(tmp_path: Path) -> None:
@@ -69,5 +76,5 @@ def test_what_somebody_is_at_is_left_to_them(tmp_path: Path) -> None:
             begin(session, family_of(session, type_of(session), "one", 1, versions=1), change(1, 10))
             (looked,) = open_backfills(session)
         with writing(engine) as first, writing(engine) as second:
-            assert take(first, looked) is not None
-            assert take(second, looked) is None
+            assert lock_backfill(first, looked) is not None
+            assert lock_backfill(second, looked) is None

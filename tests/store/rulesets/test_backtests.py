@@ -10,10 +10,10 @@ from fivefold.store.rulesets.backtests import (
     backtests_of,
     claim_backtest,
     forget_entities,
-    hold_on,
+    is_waiting,
     newest_done,
     under_way,
-    waits,
+    update_leased,
 )
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.rulesets import Backtest
@@ -33,17 +33,17 @@ def test_the_one_that_waits_longest_is_claimed(engine: Engine) -> None:
         assert claimed == [(first.id, 1), (gone.id, 2), (later.id, 1), None]
         session.refresh(gone)
         assert (gone.state, gone.lease_until_us, gone.done, gone.total) == ("running", 200, 0, 0)
-        assert (waits(session, 100), waits(session, 101)) == (False, True)
+        assert (is_waiting(session, 100), is_waiting(session, 101)) == (False, True)
 
 
 def test_only_who_holds_a_backtest_sets_what_is_new(engine: Engine) -> None:
     with writing(engine) as session:
         row = backtest_of(session, family_of(session, type_of(session), "one", 1), "running", lease_until_us=100)
-        assert hold_on(session, row.id, 99, done=1) is False
-        assert hold_on(session, row.id, 100, done=2, lease_until_us=150) is True
-        assert hold_on(session, row.id, 100, done=3) is False, "it is held until another moment now"
-        assert hold_on(session, row.id, 150, state="done", lease_until_us=None) is True
-        assert hold_on(session, row.id, 150, done=4) is False
+        assert update_leased(session, row.id, 99, done=1) is False
+        assert update_leased(session, row.id, 100, done=2, lease_until_us=150) is True
+        assert update_leased(session, row.id, 100, done=3) is False, "it is held until another moment now"
+        assert update_leased(session, row.id, 150, state="done", lease_until_us=None) is True
+        assert update_leased(session, row.id, 150, done=4) is False
         session.refresh(row)
         assert (row.done, row.state) == (2, "done")
 

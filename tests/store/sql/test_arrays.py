@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Engine, Text, literal, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.arrays import among, array_named, literal_of
+from fivefold.store.sql.arrays import among, array_parameter, array_text
 from tests.store import databases
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))) | st.sampled_from(
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @given(st.lists(TEXTS), st.lists(st.integers(-(2**63), 2**63 - 1) | st.none()))
 def test_what_is_written_is_what_is_read(server: Engine, texts: list[str], numbers: list[int | None]) -> None:
-    asked = select(array_named("texts", Text), array_named("numbers", BigInteger))
+    asked = select(array_parameter("texts", Text), array_parameter("numbers", BigInteger))
     with server.connect() as connection:
         found = connection.execute(asked, {"texts": texts, "numbers": numbers}).one()
     assert tuple(found) == (texts, numbers)
@@ -33,7 +33,7 @@ def test_what_is_written_is_what_is_read(server: Engine, texts: list[str], numbe
 
 def test_a_nul_is_no_end_of_a_text() -> None:
     with pytest.raises(ValueError, match="NUL"):
-        literal_of(["a", "b\0c"])
+        array_text(["a", "b\0c"])
 
 
 @pytest.mark.parametrize("values", [[], [1, 3], ["1", 'a"\\'], list(range(70_000))])

@@ -15,7 +15,7 @@ from fivefold.serving.authentication import Gatekeeper
 from fivefold.serving.quota import Ledger
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge
-from fivefold.store.sql.connections import KEPT_ALIVE
+from fivefold.store.sql.connections import KEEPALIVE
 from fivefold.store.sql.database import open_database, reachable, require_current
 from fivefold.usecases.accounts.tokens import create_token
 from tests.store import databases
@@ -93,7 +93,7 @@ def test_what_the_address_says_itself_holds(way: Way) -> None:
         assert driver is not None
         said = {option.keyword.decode(): option.val for option in driver.pgconn.info}
         assert (said["keepalives_idle"], said["connect_timeout"]) == (b"7", b"3")
-        assert said["tcp_user_timeout"] == str(KEPT_ALIVE["tcp_user_timeout"]).encode()
+        assert said["tcp_user_timeout"] == str(KEEPALIVE["tcp_user_timeout"]).encode()
     own.dispose()
 
 

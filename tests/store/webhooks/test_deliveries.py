@@ -15,8 +15,8 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks import deliveries
-from fivefold.store.webhooks.deliveries import Claim
-from fivefold.store.webhooks.endpoints import put_back
+from fivefold.store.webhooks.deliveries import LeasedDelivery
+from fivefold.store.webhooks.endpoints import replay
 
 NOW = 1_795_000_000_000_000
 MINUTE_US = 60_000_000
@@ -62,17 +62,17 @@ def filled(engine: Engine) -> Engine:
     return engine
 
 
-def claim(engine: Engine, lease: str = "ours", now_us: int = NOW) -> list[Claim]:
+def claim(engine: Engine, lease: str = "ours", now_us: int = NOW) -> list[LeasedDelivery]:
     with Session(engine) as session, session.begin():
         return deliveries.claim(session, 1, lease, now_us, now_us + MINUTE_US, 10)
 
 
-def arrive(engine: Engine, claims: Iterable[Claim]) -> None:
+def arrive(engine: Engine, claims: Iterable[LeasedDelivery]) -> None:
     with Session(engine) as session, session.begin():
-        deliveries.arrived(session, claims, NOW)
+        deliveries.record_delivered(session, claims, NOW)
 
 
-def numbers(claims: Iterable[Claim]) -> list[int]:
+def numbers(claims: Iterable[LeasedDelivery]) -> list[int]:
     return [claim.event_number for claim in claims]
 
 
@@ -99,7 +99,7 @@ def test_what_is_put_back_waits_for_what_is_on_its_way(filled: Engine) -> None:
     flying = claim(filled, "theirs")
     assert numbers(flying) == [3, 4]
     with Session(filled) as session, session.begin():
-        assert put_back(session, 1, (1, 1), NOW) == [1]
+        assert replay(session, 1, (1, 1), NOW) == [1]
     assert claim(filled) == [], "the same pair's third event is being sent"
     arrive(filled, flying)
     assert numbers(claim(filled)) == [1, 6], "and then the first comes before the fifth"
@@ -109,9 +109,9 @@ def test_a_failure_holds_up_what_follows_and_nothing_before_it(filled: Engine) -
     arrive(filled, claim(filled))
     third, _ = claim(filled, "theirs")
     with Session(filled) as session, session.begin():
-        put_back(session, 1, (1, 1), NOW)
+        replay(session, 1, (1, 1), NOW)
     with Session(filled) as session, session.begin():
-        deliveries.failed(session, [deliveries.Failure(third, "answered 500", NOW + MINUTE_US)], NOW)
+        deliveries.record_failed(session, [deliveries.DeliveryFailure(third, "answered 500", NOW + MINUTE_US)], NOW)
     with Session(filled) as session:
         waiting = session.query(Delivery).filter_by(entity_id=1, state="waiting").order_by(Delivery.event_number)
         assert [delivery.next_us for delivery in waiting] == [NOW, NOW + MINUTE_US, NOW + MINUTE_US]

@@ -50,13 +50,13 @@ def states(engine: Engine, endpoint_id: int) -> dict[int, str]:
         return {delivery.event_number: delivery.state for delivery in found}
 
 
-@pytest.mark.parametrize("held", [False, True])
-def test_an_endpoint_is_found_within_its_organisation_alone(filled: Engine, held: bool) -> None:
+@pytest.mark.parametrize("locked", [False, True])
+def test_an_endpoint_is_found_within_its_organisation_alone(filled: Engine, locked: bool) -> None:
     with Session(filled) as session:
-        assert endpoints.endpoint_of(session, 1, 1, held=held).organisation_id == 1
+        assert endpoints.find_endpoint(session, 1, 1, locked=locked).organisation_id == 1
         for organisation_id, endpoint_id in ((1, 2), (2, 1), (1, 3)):
             with pytest.raises(NotThere, match=f"there is no endpoint {endpoint_id}"):
-                endpoints.endpoint_of(session, organisation_id, endpoint_id, held=held)
+                endpoints.find_endpoint(session, organisation_id, endpoint_id, locked=locked)
 
 
 def test_endpoints_are_listed_with_what_waits_and_what_is_dead(filled: Engine) -> None:
@@ -69,7 +69,7 @@ def test_the_dead_are_listed_page_by_page(filled: Engine) -> None:
     with Session(filled) as session:
 
         def listed(after: tuple[int, int], most: int, endpoint_id: int | None = None) -> list[int]:
-            found = endpoints.dead_of(session, 1, endpoint_id, Part(most, after))
+            found = endpoints.dead_deliveries(session, 1, endpoint_id, Part(most, after))
             return [delivery.event_number for delivery, *_ in found]
 
         assert listed((0, 0), 2) == [102, 105]
@@ -80,7 +80,7 @@ def test_the_dead_are_listed_page_by_page(filled: Engine) -> None:
 
 def test_the_dead_are_put_back_as_if_never_tried(filled: Engine) -> None:
     with Session(filled) as session, session.begin():
-        assert endpoints.put_back(session, 1, None, NOW) == [102, 105, 108]
+        assert endpoints.replay(session, 1, None, NOW) == [102, 105, 108]
     assert states(filled, 1) == dict(zip(range(100, 109), ["waiting", "delivered", "waiting"] * 3, strict=True))
     assert list(states(filled, 2).values()) == ["waiting", "delivered", "dead"] * 3
     with Session(filled) as session:
@@ -93,13 +93,13 @@ def test_a_range_is_put_back_but_for_what_is_being_sent(filled: Engine) -> None:
         flying = session.get_one(Delivery, (1, 103))
         flying.lease, flying.lease_until_us = "theirs", NOW
     with Session(filled) as session, session.begin():
-        assert endpoints.put_back(session, 1, (101, 105), NOW) == [101, 102, 104, 105]
+        assert endpoints.replay(session, 1, (101, 105), NOW) == [101, 102, 104, 105]
     assert list(states(filled, 1).values()) == ["waiting"] * 7 + ["delivered", "dead"]
 
 
 def test_an_endpoint_goes_with_its_deliveries(filled: Engine) -> None:
     with Session(filled) as session, session.begin():
-        assert endpoints.remove(session, endpoints.endpoint_of(session, 1, 1, held=True)) == 3
+        assert endpoints.remove(session, endpoints.find_endpoint(session, 1, 1, locked=True)) == 3
     assert states(filled, 1) == {}
     assert len(states(filled, 2)) == 9
     with Session(filled) as session:

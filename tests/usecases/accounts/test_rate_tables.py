@@ -71,10 +71,10 @@ def test_money_without_a_rate_is_known_once_two_people_gave_one(bank: Bank) -> N
 
 def _needs_two(bank: Bank) -> tuple[bool, bool]:
     """A ruleset that the test put in place straight away has no activation, so nothing decides as far as is written."""
-    from fivefold.store.rulesets.proposals import anything_decided
+    from fivefold.store.rulesets.proposals import needs_two_people
 
     with Session(bank.engine) as session:
-        decided = anything_decided(session, bank.of)
+        decided = needs_two_people(session, bank.of)
     return decided, decided
 
 

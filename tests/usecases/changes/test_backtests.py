@@ -250,13 +250,13 @@ def test_progress_is_written_as_it_goes_and_keeps_the_lease(
     customers(engine, three[0], 7)
     monkeypatch.setattr(backtest_running, "MOST_ENTITIES", 3)
     seen = []
-    real = backtests.hold_on
+    real = backtests.update_leased
 
     def watching(session: Session, number: int, held_us: int, **values: Any) -> bool:
         seen.append((values.get("done"), values.get("total"), values.get("lease_until_us")))
         return real(session, number, held_us, **values)
 
-    monkeypatch.setattr(backtests, "hold_on", watching)
+    monkeypatch.setattr(backtests, "update_leased", watching)
     request_backtest(engine, three[0], "retail")
     run_next_backtest(engine, NOW)
     assert [(done, total) for done, total, _ in seen] == [(0, 7), (0, 7), (3, 7), (6, 7), (7, 7), (None, None)]

@@ -108,8 +108,8 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
     monkeypatch.setattr(backtest_running, "MOST_TRANSACTIONS", 3)
     seen = parts(monkeypatch, None)
     told: list[int] = []
-    real = backtests.hold_on
-    monkeypatch.setattr(backtests, "hold_on", lambda *a, **v: (told.append(v["done"]) if "done" in v else None) or real(*a, **v))  # fmt: skip  # noqa: E501 (one line is read more easily)
+    real = backtests.update_leased
+    monkeypatch.setattr(backtests, "update_leased", lambda *a, **v: (told.append(v["done"]) if "done" in v else None) or real(*a, **v))  # fmt: skip  # noqa: E501 (one line is read more easily)
     request_backtest(engine, three[0], "retail", now_us=NOW)
     assert run_next_backtest(engine, NOW)
     assert seen == [1, 1, 1, 3, 1]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import NotThere
 from fivefold.domain.paging import Part
-from fivefold.store.levels.levels import refreshing
+from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.read import (
@@ -178,8 +178,8 @@ def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed
         (False, {"lease_until_us": 5}),
         (False, {"due_us": 5, "quarantined": True}),
     ):
-        assert refreshing(DueMark(**{**nothing, **known}), 5) is told
-    assert not refreshing(None, 5)
+        assert is_refreshing(DueMark(**{**nothing, **known}), 5) is told
+    assert not is_refreshing(None, 5)
 
 
 def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

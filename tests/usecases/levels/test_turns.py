@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
-from fivefold.store.levels.leases import Batch, Claim, Queue
+from fivefold.store.levels.leases import Batch, LeasedEntity, Queue
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.worker import Turns, run_batch
@@ -86,7 +86,7 @@ def test_two_portfolios_are_assessed_side_by_side(bank: Bank, other: Bank) -> No
 
 
 def batch(organisation: int, priority: int, entities: int, more: int = 0) -> Batch:
-    claims = tuple(Claim(number, 1, 1, 0) for number in range(entities + more))
+    claims = tuple(LeasedEntity(number, 1, 1, 0) for number in range(entities + more))
     return Batch(organisation, 1, "l", claims, Queue(priority, 0, organisation), entities)
 
 

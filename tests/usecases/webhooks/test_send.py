@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fivefold.store.webhooks.deliveries import Claim
+from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks import send as webhook_sending
 from fivefold.usecases.webhooks.send import Destination, Found, body_of, look_up, open_transport, send
 from fivefold.usecases.webhooks.signing import Secret, signature
@@ -29,7 +29,7 @@ SECRETS = (Secret("new"), Secret("old", NOW))
 AT_S = 1_795_000_000
 PUBLIC = "93.184.215.14"
 """An address that may be connected to; tests see to it that nobody does."""
-CLAIM = Claim(
+CLAIM = LeasedDelivery(
     endpoint_id=1,
     event_number=17,
     entity_id=5,
@@ -45,7 +45,9 @@ CLAIM = Claim(
 )
 
 
-def sent(url: str, claim: Claim = CLAIM, *, private_allowed: bool = True, found: Found | None = None) -> str | None:
+def sent(
+    url: str, claim: LeasedDelivery = CLAIM, *, private_allowed: bool = True, found: Found | None = None
+) -> str | None:
     destination = Destination(httpx.URL(url), private_allowed, SECRETS)
 
     async def go() -> str | None:
@@ -90,7 +92,7 @@ def test_a_webhook_says_what_happened_to_whom_and_is_signed_with_every_secret() 
 
 
 def test_of_what_was_erased_it_is_told_that_it_happened_and_not_to_whom() -> None:
-    erased = Claim(**{**vars(CLAIM), "body": None, "external_id": None})
+    erased = LeasedDelivery(**{**vars(CLAIM), "body": None, "external_id": None})
     told = json.loads(body_of(erased))
     assert (told["entity"], told["data"], told["erased"]) == ({"type": "customer", "id": None}, None, True)
     assert (told["event_id"], told["sequence"], told["kind"]) == ("bank-5-2", 17, "level.reached")
@@ -181,7 +183,9 @@ def test_a_host_that_is_not_known_is_a_failure_that_is_told(monkeypatch: pytest.
 
 def test_what_cannot_be_written_is_told_and_stops_nothing() -> None:
     with receiving() as receiver:
-        assert (sent(receiver.url, Claim(**{**vars(CLAIM), "body": "{"})) or "").startswith("JSONDecodeError: ")
+        assert (sent(receiver.url, LeasedDelivery(**{**vars(CLAIM), "body": "{"})) or "").startswith(
+            "JSONDecodeError: "
+        )
         assert receiver.got == []
 
 
