@@ -15,7 +15,7 @@ DISC_PADDING = 14
 EDGE = 1.25
 """The axes end this many times above the largest money, so that its disc stands clear of the edge."""
 DECADES_DRAWN = 3
-"""Money below a thousandth of the largest is drawn next to zero: differences there matter to nobody."""
+"""Money below a thousandth of the largest is drawn next to zero: differences there do not matter."""
 FEW_DECADES = 1.7
 """Up to here ticks stand at 1, 2 and 5 of each power of ten; beyond, at 1 and 3."""
 
@@ -27,7 +27,7 @@ def calibration(table: pl.DataFrame, currency: str) -> alt.LayerChart:
 
     Args:
         table: one row a decile: `decile` (1 to 10), `customers`, `predicted_mean` and `realised_mean` (money).
-            A decile without a number, since nobody is in it, is not drawn.
+            A decile without a number, since it is empty, is not drawn.
         currency: the code that the money is in.
     """
     points = table.select("decile", "customers", "predicted_mean", "realised_mean").drop_nulls().drop_nans().to_dicts()

@@ -1,4 +1,4 @@
-"""Capture: how many of the confirmed are found among those whom a ranking puts first."""
+"""Capture: the share of confirmed cases among the entities that a ranking puts first."""
 
 from collections.abc import Sequence
 from typing import Any

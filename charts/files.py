@@ -9,7 +9,7 @@ SUFFIXES = (".svg", ".png")
 
 
 def require_picture(path: Path) -> None:
-    """Raise ConfigError where the suffix is none that is drawn, or there is no folder for the file."""
+    """Raise ConfigError if the suffix is not supported, or there is no folder for the file."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"cannot draw into {path}: the name must end in {' or '.join(SUFFIXES)}")
     require_folder(path)

@@ -20,7 +20,7 @@ def levels(table: pl.DataFrame) -> alt.LayerChart:
     """Draw the share of the entities in each group, a bar for each series beside the others.
 
     Args:
-        table: one row a bar, in the order of drawing: `group` (a level, or why there is none), `series` (whose
+        table: one row a bar, in the order of drawing: `group` (a level, or the reason for no level), `series` (whose
             answer it is), `entities` (how many).
     """
     rows = _rows(table)

@@ -1,4 +1,4 @@
-"""Lift: how much of all value the customers hold who are ranked first, by the model and by its rivals."""
+"""Lift: the share of all value in the customers ranked first, by the model and by its rivals."""
 
 from itertools import cycle
 from typing import Any

@@ -1,4 +1,4 @@
-"""Migration: who moves from which level to which."""
+"""Migration: entities by level before and after."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The one look of all pictures: colours that a colour-blind reader can tell apart, fonts and sizes."""
+"""The common style of all pictures: colours that a colour-blind reader can tell apart, fonts and sizes."""
 
 from typing import Any, TypeVar
 
@@ -9,7 +9,7 @@ from fivefold.domain.segments import SEGMENTS
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)
 
-FONT = "sans-serif"  # the generic one: whatever the machine has, nothing is fetched
+FONT = "sans-serif"  # generic: the machine's own font, nothing is fetched
 TEXT_SIZE = 12
 SMALL_TEXT_SIZE = 11
 TITLE_SIZE = 16
@@ -43,7 +43,7 @@ def styled(
         chart: the whole picture; what is styled can no longer be put inside another chart.
         title: what is seen, in a few words, in one line or several; also what a screen reader says.
         subtitle: how to read it, one line or several.
-        title_width: pixels beyond which a line of them is cut; None for whatever they need.
+        title_width: pixels beyond which a line of them is cut; None for no limit.
 
     Returns:
         A new chart; the one given stays as it was.

@@ -65,7 +65,7 @@ that must be sorted first, and writing the result, except in the run over the la
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that was found.
+    """The results of all runs.
 
     Attributes:
         command: what was typed.
@@ -73,7 +73,7 @@ class Page:
         indicators: how many.
         runs: by job, one measurement a round.
         differences: by engine, its value furthest from the kernel's.
-        large_data: the file of the larger run; None where there was none.
+        large_data: the file of the larger run; None without one.
         large: its runs.
         load: processes that wanted a processor, before and after.
     """

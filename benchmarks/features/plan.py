@@ -1,4 +1,4 @@
-"""What every engine of the feature benchmark is told: the file, the moment, the rates and the indicators wanted.
+"""The input of every engine of the feature benchmark: the file, the moment, the rates and the indicators.
 
 It imports nothing heavy, so that a measured process holds only what its own engine needs.
 """

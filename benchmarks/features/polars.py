@@ -28,7 +28,7 @@ def compute(plan: Plan) -> pl.DataFrame:
 
 
 def compute_ordering(plan: Plan) -> pl.DataFrame:
-    """Compute the same whatever the file's order."""
+    """Compute the same for a file in any order."""
     settled, pending = _settled_and_pending()
     state = (~settled).cast(pl.Int8) + (~settled & ~pending).cast(pl.Int8)
     keys: list[str | pl.Expr] = ["user_id", "transaction_date", -pl.col("transaction_amount"), "user_balance", state]

@@ -55,7 +55,7 @@ def compute(plan: Plan) -> pa.Table:
 
 
 def compute_ordering(plan: Plan) -> pa.Table:
-    """Compute the same whatever the file's order."""
+    """Compute the same for a file in any order."""
     return _run(plan, ORDERED_NEIGHBOURS)
 
 

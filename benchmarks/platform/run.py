@@ -164,7 +164,7 @@ def measure_backfill(engine: Engine, actor: Actor, sizes: Sizes, *, anew: bool) 
 
     *anew*: every assessment is stored, as if it came to something else; otherwise none is, since all come to the same.
     """
-    while run_batch(engine) is not None:  # whatever is due from before
+    while run_batch(engine) is not None:  # entities due from before
         pass
     worker, parts = [], []
     for _ in range(sizes.rounds):

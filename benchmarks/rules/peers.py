@@ -75,7 +75,7 @@ def compiled() -> Program:
 
 
 def by_hand() -> tuple[list[pl.Expr], list[pl.Expr], pl.Expr]:
-    """Write cases, points and total as somebody would who has only these rules: null means otherwise."""
+    """Write cases, points and total by hand, for these rules alone: null means otherwise."""
     cases, points = [], []
     for rule in range(RULES):
         case: Any = pl

@@ -1,4 +1,4 @@
-"""Text in SVG pictures takes the room that was laid out for it, whatever font the reader's machine has.
+"""Text in SVG pictures keeps its planned width, in any font of the reader's machine.
 
 A picture is laid out with the widths of Helvetica, which Arial, Liberation Sans and Arimo share. A machine that has
 none of them draws wider signs, which ran out of the picture and over each other. So every text carries its width

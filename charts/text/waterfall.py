@@ -145,7 +145,7 @@ def _whole(total: float, ruler: _Ruler) -> str:
 
 
 def _bar(step: Step, ruler: _Ruler) -> str:
-    """A bar from where the step starts to where it ends; whatever is not zero shows at least one column."""
+    """A bar from where the step starts to where it ends; a step that is not zero shows at least one column."""
     line = _guides(ruler)
     first, after = sorted((ruler.column(step.start), ruler.column(step.end)))
     if step.points:

@@ -1,7 +1,7 @@
-"""Idempotency keys: a request is carried out by one attempt, and what it stores says so in the same transaction.
+"""Idempotency keys: one attempt carries out a request, and marks the key in the transaction that stores its changes.
 
-So whatever happens to a process, a connection or a commit, the key tells afterwards whether the request was carried
-out. An attempt that another one took over cannot commit. Nothing here begins or ends a transaction.
+So after any failure of a process, a connection or a commit, the key shows whether the request was carried out. An
+attempt that another one took over cannot commit. Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ STARTED, STORED, ANSWERED = "started", "stored", "answered"
 
 
 class Attempt(NamedTuple):
-    """One attempt at a request; *name* is that of no other."""
+    """One attempt at a request; *name* is unique."""
 
     token_id: int
     key: str
@@ -35,7 +35,7 @@ _CURRENT: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 
 @contextmanager
 def attempting(attempt: Attempt | None) -> Iterator[None]:
-    """Let what is stored within be stored by an attempt; by none where that is None."""
+    """Make an attempt the current one within the block; None for no attempt."""
     token = _CURRENT.set(attempt)
     try:
         yield
@@ -44,7 +44,7 @@ def attempting(attempt: Attempt | None) -> Iterator[None]:
 
 
 def mark_stored(session: Session) -> None:
-    """Say of the attempt, if there is one, that it stored something; ActionRefused where another one took over."""
+    """Mark the current attempt, if any, as stored; ActionRefused if another one took over."""
     attempt = _CURRENT.get()
     if attempt is None:
         return
@@ -61,15 +61,15 @@ def _of(attempt: Attempt) -> tuple[Any, ...]:
 def begin_attempt(
     session: Session, attempt: Attempt, organisation_id: int, digest: str, now_us: int, moments: tuple[int, int]
 ) -> IdempotencyKey | None:
-    """Begin an attempt, or give what stands of an earlier one.
+    """Begin an attempt, or return the row of an earlier one.
 
     Args:
         session: in a transaction of its own.
         attempt: the new one.
-        organisation_id: of whoever asks.
+        organisation_id: the caller's.
         digest: of the request.
         now_us: the present.
-        moments: what began before the first is forgotten; what only started before the second was left.
+        moments: keys begun before the first are forgotten; attempts started before the second were abandoned.
     """
     forgotten_us, left_us = moments
     values = {"organisation_id": organisation_id, "digest": digest, "attempt": attempt.name, "begun_us": now_us}
@@ -89,7 +89,7 @@ def begin_attempt(
 
 
 def store_answer(session: Session, attempt: Attempt, status: int, answer: str | None) -> None:
-    """Keep what was answered; None where that is told once."""
+    """Store the answer; None for an answer that is given only once."""
     session.execute(update(_KEYS).where(*_of(attempt)).values(state=ANSWERED, status=status, answer=answer))
 
 
@@ -99,12 +99,12 @@ def release_key(session: Session, attempt: Attempt) -> None:
 
 
 def abandon(session: Session, attempt: Attempt) -> None:
-    """Say that the attempt ended without knowing what was stored: unless it was, another one may begin at once."""
+    """Mark the attempt as ended without a known outcome: unless it stored something, another may begin at once."""
     session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STARTED).values(begun_us=1))
 
 
 def prune(session: Session, forgotten_us: int, most: int) -> int:
-    """Forget keys that began before a moment; tell how many, up to *most*."""
+    """Forget keys that began before a moment; return how many, up to *most*."""
     old = select(_KEYS.c.token_id, _KEYS.c.key).where(_KEYS.c.begun_us <= forgotten_us).limit(most)
     rows = [tuple(row) for row in session.execute(old)]
     for token_id, key in rows:
@@ -114,5 +114,5 @@ def prune(session: Session, forgotten_us: int, most: int) -> int:
 
 
 def forget_answers(session: Session, organisation_id: int) -> None:
-    """Empty the answers of an organisation: somebody of whom they may tell is erased."""
+    """Empty the answers of an organisation: they may mention an erased entity."""
     session.execute(update(_KEYS).where(_KEYS.c.organisation_id == organisation_id).values(answer=None))

@@ -1,4 +1,4 @@
-"""Named lists as they are kept: a row for each version. Nothing here begins or ends a transaction."""
+"""Stored named lists: a row for each version. Nothing here begins or ends a transaction."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session

@@ -1,4 +1,4 @@
-"""Members of organisations, and the tokens that they have. Nothing here begins or ends a transaction."""
+"""Members of organisations, and their tokens. Nothing here begins or ends a transaction."""
 
 import json
 from collections.abc import Iterable
@@ -14,22 +14,22 @@ from fivefold.store.tables.events import Member
 
 
 def locked_member(session: Session, organisation_id: int, member_id: int) -> Member:
-    """Find a member, and keep others from changing it until the transaction ends.
+    """Find a member, and lock it until the transaction ends.
 
-    NotThere where the organisation has none of that number.
+    NotThere if the organisation has none of that number.
     """
-    row = _held(session, organisation_id, Member.id == member_id)
+    row = _locked(session, organisation_id, Member.id == member_id)
     if row is None:
         raise NotThere(f"there is no member {member_id}")
     return row
 
 
 def member_named(session: Session, organisation_id: int, name: str) -> Member | None:
-    """Find a member by name, and keep others from changing it until the transaction ends."""
-    return _held(session, organisation_id, Member.name == name)
+    """Find a member by name, and lock it until the transaction ends."""
+    return _locked(session, organisation_id, Member.name == name)
 
 
-def _held(session: Session, organisation_id: int, which: ColumnElement[bool]) -> Member | None:
+def _locked(session: Session, organisation_id: int, which: ColumnElement[bool]) -> Member | None:
     return session.scalar(select(Member).where(Member.organisation_id == organisation_id, which).with_for_update())
 
 
@@ -44,7 +44,7 @@ def roles_of(member: Member) -> tuple[str, ...]:
 
 
 def roles_text(roles: Iterable[str]) -> str:
-    """Write roles as a member's row has them.
+    """Write roles in the form of a member's row.
 
     >>> roles_text(["publisher", "approver"])
     '["approver", "publisher"]'

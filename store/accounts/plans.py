@@ -1,4 +1,4 @@
-"""Plans: what a token may ask for. YAML, the shipped one or the operator's (`FIVEFOLD_PLANS_FILE`)."""
+"""Plans: the limits of tokens. YAML, the shipped one or the operator's (`FIVEFOLD_PLANS_FILE`)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -56,7 +56,7 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
 
 
 def plan_named(plans: dict[str, Plan], name: str) -> Plan:
-    """Find a plan; ConfigError lists those that there are."""
+    """Find a plan; ConfigError lists the existing ones."""
     if name not in plans:
         raise ConfigError(f"there is no plan {name!r}; plans are {', '.join(plans)}")
     return plans[name]

@@ -1,4 +1,4 @@
-"""Own exchange rates: dated tables, of which the newest holds. No transactions begin or end here."""
+"""An organisation's own exchange rates: dated tables, of which the newest holds. No transactions begin or end here."""
 
 from collections import Counter
 
@@ -16,7 +16,7 @@ class RateTableRow(Base):
 
     Attributes:
         number: from 1 in each organisation; the newest one holds.
-        source: where it comes from, for people.
+        source: its origin, for people.
     """
 
     __tablename__ = "rate_tables"
@@ -30,7 +30,7 @@ class RateTableRow(Base):
 
 
 def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
-    """Find the table that holds; None where the shipped rates do."""
+    """Find the table that holds; None for the shipped rates."""
     statement = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
     return session.scalar(statement.order_by(RateTableRow.number.desc()).limit(1))
 

@@ -1,4 +1,4 @@
-"""What organisations decided for all of them. Nothing here begins or ends a transaction."""
+"""Settings of organisations. Nothing here begins or ends a transaction."""
 
 import json
 
@@ -11,9 +11,9 @@ from fivefold.store.tables.entities import OrganisationSettings
 
 
 def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
-    """Find the settings of an organisation; ActionRefused where its levels were not chosen yet.
+    """Find the settings of an organisation; ActionRefused if its levels are not chosen yet.
 
-    *locked* keeps others that lock them waiting until the transaction ends.
+    *locked* locks them until the transaction ends.
     """
     row = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
     if row is None:
@@ -32,7 +32,7 @@ def base_currency_of(session: Session, organisation_id: int) -> str:
 
 
 def where_two_people_promote(session: Session) -> dict[int, str]:
-    """Name the organisations, by number, that want a second person before a value model becomes champion."""
+    """Map to names the organisations that require a second person before a value model becomes champion."""
     of = OrganisationSettings.organisation_id == Organisation.id
     statement = select(Organisation.id, Organisation.name).join(OrganisationSettings, of)
     return dict(

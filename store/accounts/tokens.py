@@ -1,4 +1,4 @@
-"""Queries about organisations, tokens and usage. None of them begins or ends a transaction."""
+"""Organisations, tokens and usage. Nothing here begins or ends a transaction."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fivefold.store.tables.events import Member
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a token may use up in a month."""
+    """The limits of a token in a month."""
 
     calls: int
     users: int
@@ -23,7 +23,7 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Charge:
-    """What one answered request costs a token.
+    """The cost of an answered request to a token.
 
     Attributes:
         month: calendar month (UTC), as 2026-11.
@@ -41,7 +41,7 @@ class Charge:
 
 
 class Used(NamedTuple):
-    """What a token used up in a month."""
+    """The usage of a token in a month."""
 
     calls: int
     users: int
@@ -62,7 +62,7 @@ _SPEND = (
 _USED = select(_USAGE.calls, _USAGE.users).where(
     _USAGE.token_id == bindparam("of_token"), _USAGE.month == bindparam("in_month")
 )
-"""Asked after the update: for RETURNING, SQLite takes five times as long."""
+"""Run after the update: with RETURNING, SQLite takes five times as long."""
 _TOUCH = (
     update(Token.__table__)  # type: ignore[arg-type]  # as above
     .where(
@@ -78,7 +78,7 @@ _OPEN_MONTH = {
     .on_conflict_do_nothing()
     for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
-"""Makes the month's row, unless it is there already."""
+"""Adds the month's row, unless it exists."""
 
 
 def organisation_of(session: Session, name: str) -> Organisation | None:
@@ -92,7 +92,7 @@ def every_organisation(session: Session) -> Sequence[int]:
 
 
 def organisation_named(session: Session, name: str, now_us: int) -> Organisation:
-    """Find an organisation, or make it."""
+    """Find an organisation, or add it."""
     organisation = organisation_of(session, name)
     if organisation is None:
         organisation = Organisation(name=name, created_us=now_us)
@@ -102,7 +102,7 @@ def organisation_named(session: Session, name: str, now_us: int) -> Organisation
 
 
 def token_by_hash(session: Session, sha256: str) -> Token | None:
-    """Find a token by the hash of its secret, whatever its state."""
+    """Find a token by the hash of its secret, in any state."""
     return session.scalar(select(Token).where(Token.sha256 == sha256))
 
 
@@ -123,15 +123,15 @@ def usage_in(session: Session, month: str) -> dict[int, Usage]:
 
 
 def usage_of(session: Session, token_id: int, month: str) -> Usage | None:
-    """Give what a token used up in a month; None where it has not been used."""
+    """Give the usage of a token in a month; None if it was not used."""
     return session.scalar(select(Usage).where(Usage.token_id == token_id, Usage.month == month))
 
 
 def charge(till: Till, cost: Charge, note: Callable[[Charge, Used], None] = lambda *_: None) -> bool:
-    """Use up one call and its users, if that stays within the allowance; tell whether it did.
+    """Use up one call and its users, if that stays within the allowance; return whether it did.
 
-    One conditional update decides, so that any number of callers and processes never go beyond it. *note* is given
-    what was used up then, which holds if the transaction is committed.
+    One conditional update decides, so concurrent callers and processes never exceed it. *note* receives the usage
+    after it, which holds if the transaction is committed.
     """
     usage = {
         "of_token": cost.token_id,
@@ -153,5 +153,5 @@ def charge(till: Till, cost: Charge, note: Callable[[Charge, Used], None] = lamb
 
 
 def live(till: Till, token_id: int, now_us: int) -> bool:
-    """Tell whether a token may be used now, and note that it was."""
+    """Tell whether a token may be used now, and store the time of its use."""
     return bool(till.run(_TOUCH, {"of_token": token_id, "now_us": now_us}))

@@ -1,4 +1,4 @@
-"""Decisions, and what a decision sees of an entity beside its facts. Nothing here begins or ends a transaction."""
+"""Decisions, and their inputs about an entity beside its facts. Nothing here begins or ends a transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.
 
 @dataclass(frozen=True)
 class Parties:
-    """Whose transaction it is, what is declared of it, and what decides; the settings only to be kept at hand."""
+    """The entity of a decision, its type, the organisation's settings, and the policy; the settings are only loaded."""
 
     entity: Entity
     kind: EntityType
@@ -31,7 +31,7 @@ class Parties:
 
 
 def parties_of(session: Session, organisation_id: int, type_name: str, external_id: str, policy: str) -> Parties:
-    """Find an entity and the active version of a policy, in one question; NotThere where there is no such entity."""
+    """Find an entity and the active version of a policy, in one statement; NotThere if there is no such entity."""
     active = (Policy.organisation_id == organisation_id, Policy.name == policy, Policy.state == ACTIVE)
     row = session.execute(
         select(Entity, EntityType, OrganisationSettings, Policy)
@@ -51,12 +51,12 @@ def parties_of(session: Session, organisation_id: int, type_name: str, external_
 
 @dataclass(frozen=True)
 class Standpoint:
-    """Where an entity stands, by which version of a ruleset, and what it is worth.
+    """An entity's current level, the ruleset's version behind it, and the latest value score.
 
     Attributes:
-        standing: None where it was never assessed.
+        standing: None if it was never assessed.
         mark: its due mark.
-        value: what the value model said last; None where that was nothing, or that there is no value.
+        value: the latest value score; None if there is none, or it has no value.
     """
 
     standing: Standing | None
@@ -68,7 +68,7 @@ class Standpoint:
 
 
 def standpoint_of(session: Session, entity_id: int) -> Standpoint:
-    """Find where an entity stands and what it is worth, in one question."""
+    """Find an entity's current level and value score, in one statement."""
     latest = select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == entity_id).scalar_subquery()
     valued = (ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest, ValueScore.score.is_not(None))
     row = session.execute(
@@ -85,7 +85,7 @@ def standpoint_of(session: Session, entity_id: int) -> Standpoint:
 
 
 def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision | None:
-    """Find the decision that was asked for under a key."""
+    """Find the decision of a key."""
     of = (Decision.organisation_id == organisation_id, Decision.decision_key == key)
     return session.scalar(select(Decision).where(*of))
 
@@ -99,14 +99,14 @@ def decision_numbered(session: Session, organisation_id: int, number: int) -> De
 
 
 def decisions_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Decision, Policy]]:
-    """List the decisions on an entity's transactions with the policies that made them, the latest first."""
+    """List the decisions on an entity's transactions with their policies, the latest first."""
     statement = select(Decision, Policy).join(Policy, Policy.id == Decision.policy_id)
     statement = statement.where(Decision.entity_id == entity_id)
     return rows_of(session, statement, (Decision.id,), part, descending=True)
 
 
 def add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
-    """Add a decision, and give its number; None where somebody else added one under its key meanwhile."""
+    """Add a decision, and return its number; None if a concurrent call added one under its key."""
     insert = _INSERT[session.get_bind().dialect.name](Decision)
     keys = ["organisation_id", "decision_key"]
     statement = insert.values(**values).on_conflict_do_nothing(index_elements=keys).returning(Decision.id)

@@ -1,4 +1,4 @@
-"""What an archive of a quarter is made of, by internal numbers alone. Nothing here begins or ends a transaction."""
+"""The rows of a quarter's archive, by internal numbers alone. Nothing here begins or ends a transaction."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -29,7 +29,7 @@ def versions_of_organisation(session: Session, organisation_id: int) -> Versions
 
 
 def activations_before(session: Session, organisation_id: int, until_us: int) -> Sequence[Activation]:
-    """List the changes of what decides that were made before a moment, in their order."""
+    """List the activations before a moment, in their order."""
     statement = select(Activation).where(Activation.organisation_id == organisation_id, Activation.at_us < until_us)
     return session.scalars(statement.order_by(Activation.id)).all()
 
@@ -37,7 +37,7 @@ def activations_before(session: Session, organisation_id: int, until_us: int) ->
 def backtests_in(
     session: Session, organisation_id: int, from_us: int, until_us: int, numbers: Sequence[int]
 ) -> Sequence[tuple[Backtest, str]]:
-    """List the backtests that were asked for or finished in a time, and those of some numbers, with their rulesets."""
+    """List the backtests requested or finished in a period, and those of some numbers, with their rulesets."""
     in_time = or_(
         and_(Backtest.requested_us >= from_us, Backtest.requested_us < until_us),
         and_(Backtest.finished_us >= from_us, Backtest.finished_us < until_us),
@@ -53,7 +53,7 @@ def backtests_in(
 
 
 def validations_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[ValidationRun]:
-    """List the validations that look at some of a time, or were made in it."""
+    """List the validations that overlap a period, or were made in it."""
     in_time = or_(
         and_(ValidationRun.from_us < until_us, ValidationRun.until_us > from_us),
         and_(ValidationRun.made_us >= from_us, ValidationRun.made_us < until_us),
@@ -63,7 +63,7 @@ def validations_in(session: Session, organisation_id: int, from_us: int, until_u
 
 
 def overrides_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[OverrideRow]:
-    """List the overrides that waited, were decided or held in a time."""
+    """List the overrides that waited, were decided or held in a period."""
     over = or_(
         and_(OverrideRow.state == "refused", OverrideRow.decided_us < from_us),
         and_(OverrideRow.state == "revoked", OverrideRow.revoked_us < from_us),
@@ -76,7 +76,7 @@ def overrides_in(session: Session, organisation_id: int, from_us: int, until_us:
 
 
 def changes_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[MaterialChange]:
-    """List the material changes that were registered, open or signed off in a time."""
+    """List the material changes that were registered, open or signed off in a period."""
     statement = select(MaterialChange).where(
         MaterialChange.organisation_id == organisation_id,
         MaterialChange.registered_us < until_us,
@@ -86,7 +86,7 @@ def changes_in(session: Session, organisation_id: int, from_us: int, until_us: i
 
 
 def proposals_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Proposal]:
-    """List the proposals that were made, open or decided in a time."""
+    """List the proposals that were made, open or decided in a period."""
     statement = select(Proposal).where(
         Proposal.organisation_id == organisation_id,
         Proposal.proposed_us < until_us,
@@ -96,7 +96,7 @@ def proposals_in(session: Session, organisation_id: int, from_us: int, until_us:
 
 
 def policies_approved_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Policy]:
-    """List the policies for decisions that were approved in a time."""
+    """List the policies for decisions that were approved in a period."""
     statement = select(Policy).where(
         Policy.organisation_id == organisation_id, Policy.approved_us >= from_us, Policy.approved_us < until_us
     )
@@ -106,7 +106,7 @@ def policies_approved_in(session: Session, organisation_id: int, from_us: int, u
 def entries_in(
     connection: Connection, organisation_id: int, from_us: int, until_us: int
 ) -> Iterator[Mapping[str, Any]]:
-    """Stream the audit entries of a time, without values, in their order."""
+    """Stream the audit entries of a period, without values, in their order."""
     statement = (
         select(_ENTRIES)
         .where(_ENTRIES.c.organisation_id == organisation_id, _ENTRIES.c.at_us >= from_us, _ENTRIES.c.at_us < until_us)

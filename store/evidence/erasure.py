@@ -1,6 +1,6 @@
-"""Taking out of every table what is known of a person. What is left are numbers that belong to nobody known.
+"""Erasure of a person from every table. Only numbers remain, which lead to no person.
 
-Nothing here begins or ends a transaction. A test goes through all tables and looks for what was erased.
+Nothing here begins or ends a transaction. A test searches all tables for erased data.
 """
 
 import re
@@ -38,7 +38,7 @@ from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, 
 from fivefold.store.tables.proposals import Proposal
 
 _DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore)
-"""Rows that are about the person alone. Due marks come first: whoever is at them stores nothing any more."""
+"""Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
 _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (AssessmentInputs, {"content": None, "salt": None}),
@@ -48,7 +48,7 @@ _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (Decision, {"inputs": None, "answer": None, "decision_key": None}),
     (OverrideRow, {"reason": "erased", "decision_reason": None, "revocation_reason": None}),
 )
-"""Rows that stay for the history's and the chain's sake, without what they said of the person."""
+"""Rows that stay for the history and the audit chain, without data of the person."""
 
 ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (
     (Entity.created_us, Entity.id),
@@ -74,7 +74,7 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
     (Proposal.decided_us, Proposal.entity_id),
     (Decision.at_us, Decision.entity_id),
 )
-"""Every moment that begins retention again, with whose it is. A test holds all tables about entities against it."""
+"""Every moment that restarts retention, with its entity. A test compares all tables about entities with it."""
 
 DERIVED = (
     "assessment_inputs", "assessments", "deliveries", "due_marks", "level_releases", "outbox", "standings",
@@ -83,11 +83,11 @@ DERIVED = (
 """Tables about entities that the program itself fills, from time to time and without end: no activity."""
 
 ERASED_NAME = re.compile("erased-[0-9]+")
-"""What `erased_name` gives; nobody may be given such a name, which somebody erased is to have."""
+"""The form of `erased_name`; no entity may be added under such a name."""
 
 
 def erased_name(entity_id: int) -> str:
-    """Name an entity whose own name was erased.
+    """Give the name of an erased entity.
 
     >>> erased_name(12)
     'erased-12'
@@ -98,8 +98,8 @@ def erased_name(entity_id: int) -> str:
 def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Entity], list[Entity]]:
     """Lock an entity and what it owns or did, as they are now: facts about that are facts about the owner.
 
-    First those that go with it, itself among them: what nobody else owns or did. Then what it owns at present together
-    with others, which stays. Who was erased is left out.
+    First the entities erased with it, itself among them: those without another owner. Then those that it owns at
+    present together with others, which stay. Erased ones are left out.
     """
     session.execute(select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id).with_for_update())
     owned, present = ownerships.owned_numbers(session, entity.id), ownerships.owned_numbers(session, entity.id, now_us)
@@ -112,7 +112,7 @@ def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Enti
 
 
 def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity | None:
-    """Find another entity that has a name which one of these would get: such names could be given once."""
+    """Find another entity under a name that one of these would get: earlier versions allowed such names."""
     future_names = {(entity.type_id, erased_name(entity.id)): entity for entity in entities}
     types, names = sorted({entity.type_id for entity in entities}), [erased_name(entity.id) for entity in entities]
     conditions = among(session, Entity.type_id, types), among(session, Entity.external_id, names)
@@ -123,9 +123,9 @@ def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity |
 
 
 def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -> int:
-    """Tell when something last happened to entities: when they or a fact about them came, began or ended.
+    """Return the last activity of entities: when they or a fact about them came, began or ended.
 
-    A moment that is still to come, such as the end of a tag, does not count yet.
+    A future moment, such as the end of a tag, does not count yet.
     """
     latest = [
         session.scalar(select(func.max(moment)).where(among(session, of, entity_ids), moment <= now_us))
@@ -135,18 +135,18 @@ def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -
 
 
 def open_record(session: Session, entity_ids: Sequence[int]) -> Record | None:
-    """Find a case or an alert about entities that is not closed: it is not over, however long ago it began."""
+    """Find an open case or alert about entities, however old."""
     statement = select(Record).where(among(session, Record.entity_id, entity_ids), Record.closed_us.is_(None))
     return session.scalar(statement.order_by(Record.id).limit(1))
 
 
 def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int]:
-    """Take everything out, but for the values of the audit log; give the numbers of the proposals that were emptied."""
+    """Erase entities everywhere but in the values of the audit log; return the numbers of the emptied proposals."""
     ids = [entity.id for entity in entities]
     for entity in entities:
         entity.external_id, entity.hold_reason = erased_name(entity.id), None
         entity.erased_us, entity.salt = now_us, new_salt()  # former digests say nothing any more
-    session.flush()  # the guards of history ask for it
+    session.flush()  # the triggers that guard history check `erased_us`
     ownerships.forget(session, ids, now_us)
     for table in _DELETED:
         session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
@@ -166,11 +166,11 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
 
 
 _UNSEEN = {"synchronize_session": False}
-"""Nothing of these rows is held in the session."""
+"""The session holds none of these rows."""
 
 
 def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:
-    """Number the proposals about entities, their facts or the end of an override: they say why, of a person."""
+    """Find the proposals about entities, their facts or the end of an override: their reasons mention a person."""
     numbers = list(session.scalars(select(Proposal.id).where(among(session, Proposal.entity_id, ids))))
     overrides = session.scalars(select(OverrideRow.id).where(among(session, OverrideRow.entity_id, ids)))
     contents = [canonical_json({"override": number}) for number in overrides]
@@ -212,6 +212,6 @@ def entity_by_id(session: Session, organisation_id: int, entity_id: int) -> Enti
 
 
 def remaining_owners(session: Session, entities: Sequence[Entity]) -> list[Subject]:
-    """Name the owners that remain: what counted for them is gone."""
+    """List the remaining owners: facts that counted for them are gone."""
     ids = {entity.id for entity in entities}
     return subjects(session, ownerships.owner_numbers(session, ids) - ids)

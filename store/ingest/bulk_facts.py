@@ -1,4 +1,4 @@
-"""What is stored about many entities, as far as an import must know it to take nothing twice. Begins no transaction."""
+"""Stored facts about many entities, by which an import skips duplicates. Begins no transaction."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from fivefold.store.levels.bulk_reads import read_rows
 
 
 class StoredRecord(NamedTuple):
-    """A stored case or alert: its row, whom it is about, and what it says, from opened to content."""
+    """A stored case or alert: its row, its entity, and its columns from opened to content."""
 
     id: int
     entity_id: int

@@ -1,4 +1,4 @@
-"""Corrections and reversals of transactions, as whoever takes more of them must know them. Begins no transaction."""
+"""Stored corrections and reversals of transactions, read before more are added. Begins no transaction."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ COLUMNS = (*CORRECTION, "organisation_id", "recorded_us", "batch")
 
 
 class CorrectedTransaction(NamedTuple):
-    """A stored transaction, as a correction may name it: whose it is."""
+    """The entity of a stored transaction that a correction names."""
 
     entity_id: int
     external_id: str
@@ -29,7 +29,7 @@ class CorrectedTransaction(NamedTuple):
 def transactions_named(
     session: Session, organisation_id: int, numbers: Sequence[str]
 ) -> dict[str, CorrectedTransaction]:
-    """Find transactions by their numbers; others who ask for them here wait until the transaction ends."""
+    """Find transactions by their numbers, and lock them until the transaction ends."""
     statement = (
         select(Transaction.transaction_id, Entity.id, Entity.external_id, Entity.type_id)
         .join(Entity, Entity.id == Transaction.entity_id)
@@ -54,7 +54,7 @@ def corrections_named(session: Session, organisation_id: int, numbers: Sequence[
 
 
 def correction_kinds(session: Session, entity_ids: Sequence[int]) -> list[tuple[str, int, str]]:
-    """List the corrections of entities' transactions: which, from when it counts, its kind; in the order they came."""
+    """List the corrections of entities' transactions: transaction, from when it counts, kind; by arrival."""
     frame = read_rows(
         session,
         f"SELECT transaction_id, {COUNTS_FROM}, kind FROM corrections WHERE entity_id IN :ids ORDER BY id",  # noqa: S608 (our own words)
@@ -65,7 +65,7 @@ def correction_kinds(session: Session, entity_ids: Sequence[int]) -> list[tuple[
 
 
 def add_corrections(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add corrections, `COLUMNS`; ActionRefused where somebody else takes a number at this moment."""
+    """Add corrections, `COLUMNS`; ActionRefused if a concurrent transaction took one of the numbers."""
     try:
         write_rows(session, "corrections", COLUMNS, rows)
     except UniqueViolation as error:

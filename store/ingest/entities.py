@@ -1,4 +1,4 @@
-"""Entities and their types, found by name. Nothing here begins or ends a transaction."""
+"""Entities and their types, by name. Nothing here begins or ends a transaction."""
 
 from collections.abc import Iterable
 
@@ -21,8 +21,8 @@ def type_named(
 ) -> EntityType:
     """Find a type of entity; NotThere where the organisation has none of that name.
 
-    *locked* keeps others that lock it waiting until the transaction ends, such as those who add entities of it;
-    *kept* keeps those alone waiting who erase one.
+    *locked* locks it until the transaction ends, also against transactions that add entities of it; *kept* only
+    against erasure.
     """
     statement = select(EntityType).where(EntityType.organisation_id == organisation_id, EntityType.name == name)
     if locked or kept:
@@ -38,9 +38,9 @@ def entity_named(
 ) -> Entity:
     """Find an entity; NotThere where the organisation has none of that type and name.
 
-    *alone* keeps others waiting who ask for it alone, until the transaction ends, and those who erase it.
-    *kept*, for whoever adds a fact about it, keeps those waiting who erase it; one that was erased is then not there.
-    Without it such a one is found by the name that it has now: what is left of it may be read.
+    *alone* locks it until the transaction ends, against erasure and others that ask for it alone. *kept*, for a
+    transaction that adds a fact, locks it against erasure only. With either an erased entity is not found; without
+    them it is found by its present name, so that what remains can be read.
     """
     statement = (
         select(Entity)
@@ -62,16 +62,16 @@ def entity_named(
 
 
 def lock_entities(session: Session, entity_ids: Iterable[int]) -> None:
-    """Keep those waiting who ask for one of these entities alone; in the order of their numbers."""
+    """Lock entities until the transaction ends, in the order of their numbers."""
     if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer
         statement = select(Entity.id).where(among(session, Entity.id, sorted(entity_ids))).order_by(Entity.id)
         session.execute(statement.with_for_update(key_share=True))
 
 
 def record_activity(session: Session, entity_ids: Iterable[int], now_us: int) -> None:
-    """Keep when something was said of entities, however old it is: a customer of whom one hears is not inactive.
+    """Store the present as the last activity of entities, however old the fact: such a customer is not inactive.
 
-    In the order of their numbers: two who note the same entities wait, and do not end each other.
+    In the order of their numbers, so that concurrent calls do not deadlock.
     """
     ids = sorted(entity_ids)
     lock_entities(session, ids)
@@ -80,7 +80,7 @@ def record_activity(session: Session, entity_ids: Iterable[int], now_us: int) ->
 
 
 def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) -> dict[str, Entity]:
-    """Find entities of a type by their names; those that are not there, or were erased, are left out."""
+    """Find entities of a type by their names; missing and erased ones are left out."""
     names = sorted(set(external_ids))
     present = (Entity.type_id == type_id, Entity.erased_us.is_(None))
     entities: dict[str, Entity] = {}
@@ -92,12 +92,12 @@ def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) 
 
 
 def subject_of(entity: Entity) -> Subject:
-    """Give an entity as due marks name it."""
+    """Give an entity in the form of due marks."""
     return Subject(entity.id, entity.organisation_id, entity.type_id)
 
 
 def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
-    """Give entities by their numbers, as due marks name them; who was erased is left out, and never due again."""
+    """Give entities by their numbers, in the form of due marks; erased ones are left out, and never due again."""
     ids = sorted(entity_ids)
     columns = select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.erased_us.is_(None))
     parts = (ids[begin : begin + MOST_IN_ONE] for begin in range(0, len(ids), MOST_IN_ONE))
@@ -106,7 +106,7 @@ def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
 
 
 def entity_numbers(session: Session, type_id: int, external_ids: Iterable[str]) -> pl.DataFrame:
-    """Find entities of a type by their names: `external_id`, `entity_id`; those erased or not there are left out."""
+    """Find entities of a type by their names: `external_id`, `entity_id`; missing and erased ones are left out."""
     present = f"type_id = {type_id:d} AND erased_us IS NULL"
     return read_rows(
         session,

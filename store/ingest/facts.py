@@ -1,4 +1,4 @@
-"""What is known of one entity, as it was stored. Nothing here begins or ends a transaction."""
+"""The stored facts of one entity. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ def attributes_of(session: Session, entity_id: int) -> Attributes | None:
 
 
 def entity_name(session: Session, entity_id: int) -> tuple[str, str]:
-    """Give an entity's type and its name outside."""
+    """Give an entity's type and external id."""
     statement = select(EntityType.name, Entity.external_id).join(Entity, Entity.type_id == EntityType.id)
     kind, external_id = session.execute(statement.where(Entity.id == entity_id)).one()
     return kind, external_id
@@ -56,10 +56,10 @@ def records_of(session: Session, entity_id: int, kind: str, part: Part) -> Page[
 def counted_transactions(
     entity_id: int, since_us: int | None = None, until_us: int | None = None
 ) -> Select[Transaction, str, str]:
-    """Select the transactions that count for an entity, each with whose it is: its type, and its name outside.
+    """Select the transactions that count for an entity, each with the type and external id of its own entity.
 
-    They are those that its level reads: its own, and those of what it owns or did, of the time in which it did; from a
-    moment until before another.
+    These are the inputs of its level: its own transactions, and those of entities that it owned at their time; from
+    *since_us* until before *until_us*.
     """
     own = select(literal(entity_id, BIG).label("entity_id"), null().label("from_us"), null().label("until_us"))
     owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == entity_id)
@@ -100,7 +100,7 @@ def corrections_of(session: Session, transactions: Sequence[Transaction]) -> Seq
 def entities_of_type(
     session: Session, organisation_id: int, type_id: int, part: Part, level: int | None = None
 ) -> Page[tuple[Entity, Standing | None]]:
-    """List entities of a type with where they stand, in the order of their numbers; of one level or of all.
+    """List entities of a type with their current levels, in the order of their numbers; of one level or of all.
 
     An erased entity is left out.
     """

@@ -36,7 +36,7 @@ _EMPTY = text("DELETE FROM staged")
 
 
 def _add(order: str) -> TextClause:
-    """Write what adds: in one order for everybody, since two that send the same in others would block each other."""
+    """Build the insert, in one fixed order: concurrent calls with the same transactions would deadlock otherwise."""
     return text(
         f"INSERT INTO transactions (organisation_id, recorded_us, batch, {_ALL})"  # noqa: S608 (our own words)
         f" SELECT :of, :now, :batch, {_ALL} FROM staged WHERE true ORDER BY transaction_id {order}"
@@ -50,7 +50,7 @@ _JOINED = "organisation_id = :of AND transactions.transaction_id = staged.transa
 
 
 def _statements(differs: str) -> tuple[TextClause, TextClause]:
-    """Write, with the database's own word for "is not the same", what contradicts, and what takes over a state."""
+    """Build, with the dialect's null-safe inequality, the query for conflicts and the update of states."""
     other = " OR ".join(f"transactions.{name} {differs} staged.{name}" for name in _FACTS)
     state = f"transactions.state {differs} staged.state"
     final = f"{state} AND coalesce(transactions.state, '') <> 'PENDING'"
@@ -68,7 +68,7 @@ _LATER = {"sqlite": _statements("IS NOT"), "postgresql": _statements("IS DISTINC
 
 @dataclass(frozen=True)
 class AddedTransactions:
-    """What became of staged rows.
+    """The result of adding staged rows.
 
     Attributes:
         new: how many were added.
@@ -88,8 +88,8 @@ class AddedTransactions:
 
 
 LOOKED_FOR = 50
-"""About so many of a call's numbers are looked for before it is copied: what is sent again is sent again as a whole. To
-look for all would take as long as an index does; where others were taken before, the copy is undone."""
+"""About so many of a call's numbers are looked up before it is copied: retries repeat a call as a whole. To look up all
+of them would take as long as an index does; if another one was taken before, the copy is rolled back."""
 _KNOWN = text(
     "SELECT EXISTS (SELECT 1 FROM transactions"
     " WHERE organisation_id = :of AND transaction_id = ANY(CAST(:ids AS text[])))"
@@ -97,7 +97,7 @@ _KNOWN = text(
 
 
 def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int, batch: int) -> bool:
-    """Copy transactions straight into the table, which takes half the time; False where one was taken before."""
+    """Copy transactions straight into the table, which takes half the time; False if a number was taken before."""
     ordered = staged.select(COLUMNS).sort("transaction_id")
     some = ordered["transaction_id"].gather_every(max(1, len(ordered) // LOOKED_FOR)).to_list()
     if session.scalar(_KNOWN, {"of": organisation_id, "ids": array_text(some)}):
@@ -107,7 +107,7 @@ def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us
     try:
         with session.begin_nested():
             write_frame(session, "transactions", ordered.with_columns(of, now, in_batch))
-    except UniqueViolation:  # somebody else sent it at this moment
+    except UniqueViolation:  # a concurrent call added it
         return False
     return True
 
@@ -117,7 +117,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
 
     Args:
         session: in the transaction of the use case.
-        organisation_id: whose they are.
+        organisation_id: their organisation.
         staged: `COLUMNS`, each number once.
         now_us: when they were recorded.
     """
@@ -136,7 +136,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     if len(new) == len(staged):
         return AddedTransactions(len(new), 0, {row.entity_id for row in new}, [], batch, transaction_lines(staged))
     contradicts, change = _LATER[dialect]
-    # Changed first: whoever settles the same one at this moment is waited for, and then contradicted.
+    # The update first: it waits for a concurrent call that settles the same one, which then shows as a conflict.
     settled_rows = session.execute(change, {**of, "batch": batch}).all()
     conflicts = session.scalars(contradicts, of).all()
     new_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))

@@ -1,8 +1,8 @@
-"""Claims of due marks: who is at them, until when, and what became of it. Nothing here begins or ends a transaction.
+"""Leases of due marks: claimed, cleared, failed, returned. Nothing here begins or ends a transaction.
 
-A claim is a transaction of its own, committed before anything is computed, so that whoever stores facts never waits for
-an assessment. What was computed clears the mark only while its lease is held and its revision is the one that was
-claimed: a fact that came in between keeps the entity due.
+A claim is a transaction of its own, committed before anything is computed, so that writers of facts never wait for an
+assessment. A result clears the mark only while its lease is held and the revision is still the claimed one: a fact
+that came in between keeps the entity due.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,17 +33,17 @@ from fivefold.store.tables.levels import DueMark
 
 _MARKS = cast("Table", DueMark.__table__)
 _COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST)
-"""What comes by time to a whole portfolio at once, and waits behind what happens to one."""
+"""Reasons that reach a whole portfolio at once by time, and wait behind events of one entity."""
 
 
 @dataclass(frozen=True)
 class LeasedEntity:
-    """An entity that a worker is to assess.
+    """An entity leased to a worker, to be assessed.
 
     Attributes:
         revision: of its mark when it was claimed.
         reasons: `Reason` bits.
-        attempts: how often it failed already, or was left by whoever was at it.
+        attempts: how often it failed, or its lease was abandoned.
     """
 
     entity_id: int
@@ -57,9 +57,9 @@ class Batch:
     """Entities of one organisation and type, leased together.
 
     Attributes:
-        lease: the name of the lease, of nobody else.
+        lease: the unique name of the lease.
         claims: in the order of their entities.
-        queue: whose turn it was; None where one entity was asked for.
+        queue: whose turn it was; None for a lease of one entity.
         of_queue: how many are of that queue; the others fill the batch.
     """
 
@@ -76,22 +76,22 @@ _OPEN = or_(
     _MARKS.c.lease_until_us <= bindparam("now_us"),
     _MARKS.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,
 )
-"""A lease that ends too late was taken by a worker whose clock was ahead: nobody waits for years."""
+"""A lease that ends too late was taken by a worker whose clock was ahead, and does not count."""
 _WAITING = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= bindparam("now_us"), _OPEN)
 _LEFT = _MARKS.c.lease.is_not(None)
-"""Of those who wait: whoever was at them did not come back."""
+"""Of the waiting ones: their lease was abandoned."""
 
 
 class Queue(NamedTuple):
-    """Those of one organisation and priority who are due; the first of them since `due_us`."""
+    """The due entities of one organisation and priority; the first is due since `due_us`."""
 
     priority: int
     due_us: int
     organisation_id: int
 
 
-# Priorities are named one by one, so that an index leads to the first of each; and nobody compares with now before it
-# is found: PostgreSQL plans once for whatever moment comes, and would go through the whole table for that.
+# One statement for each priority, so that an index leads to the first of each; compared with now only afterwards:
+# PostgreSQL plans once for any moment, and would scan the whole table.
 _NOT_QUARANTINED = _MARKS.c.quarantined.is_(False)
 
 
@@ -104,7 +104,7 @@ def _priority(priority: int) -> Any:
 
 
 FIRST = union_all(*(_first(_priority(priority)) for priority in (EVENT, BULK)))
-"""Since, or from, when the first of each priority is due: what a worker asks that has nothing to do."""
+"""When the first of each priority is due: an idle worker's question."""
 _FIRSTS = union_all(
     *(
         select(
@@ -126,7 +126,7 @@ HEAD = (
     .order_by(_MARKS.c.due_us)
     .limit(1)
 )
-ABANDONED = "whoever assessed it ended without a word each time; perhaps it takes more memory than there is"
+ABANDONED = "every worker that assessed it ended without an answer; it may need more memory than there is"
 _GIVE_UP = (
     update(_MARKS)
     .where(_MARKS.c.entity_id == bindparam("of"), _WAITING, _LEFT)
@@ -145,20 +145,20 @@ Order = Callable[[Sequence[Queue]], Sequence[Queue]]
 
 
 def queues(session: Session, now_us: int) -> list[Queue]:
-    """List the queues in which anybody is due, whether somebody is at them or not."""
+    """List the queues with a due entity, leased or not."""
     return [Queue(*row) for row in session.execute(QUEUES, {"now_us": now_us})]
 
 
 def claim(
     session: Session, lease: str, now_us: int, until_us: int, most: int, most_left: int, order: Order = sorted
 ) -> Batch | None:
-    """Lease up to *most* entities that are due, of one organisation and type; None where nobody is due.
+    """Lease up to *most* entities that are due, of one organisation and type; None if none is due.
 
-    The queues are tried in the *order* given: urgent ones first unless it says otherwise. A batch that the first of
-    them does not fill is filled from the organisation's other one.
+    The queues are tried in *order*: by default urgent ones first. A batch that the first of them does not fill is
+    filled from the organisation's other one.
 
-    Those whose worker did not come back are taken apart from the others, each time in an eighth of the number: so one
-    that ends every worker is alone soon, and is quarantined when it was left *most_left* times in a row.
+    Entities of abandoned leases are claimed apart from the others, each time an eighth as many: so one that ends every
+    worker is soon alone, and is quarantined after *most_left* abandoned leases in a row.
     """
     if all(first is None or first > now_us for first in session.scalars(FIRST)):
         return None
@@ -192,27 +192,27 @@ def _claim_of(
 
 
 def waiting(type_id: int, attempts: int | None, most: int) -> Any:
-    """Ask for those of a queue who wait: nobody was at them, or whoever was left them after so many *attempts*."""
+    """Select the waiting entities of a queue: without a lease, or abandoned after so many *attempts*."""
     alike = _MARKS.c.lease.is_(None) if attempts is None else and_(_LEFT, _MARKS.c.attempts == attempts)
     of = (_WAITING, *_OF_QUEUE, _MARKS.c.type_id == type_id, alike)
     return select(_MARKS.c.entity_id).where(*of).order_by(_MARKS.c.due_us).limit(most)
 
 
 def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until_us: int) -> Batch | None:
-    """Lease one entity, whether it is due or not; None where somebody else is at it, or it has no mark."""
+    """Lease one entity, due or not; None if another worker holds its lease, or it has no mark."""
     statement = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
     claims = _lease(session, statement, lease, until_us, {"now_us": now_us})
     return Batch(subject.organisation_id, subject.type_id, lease, claims) if claims else None
 
 
 _REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), else_=int(Reason.VIEW))
-"""Why it is assessed: what lies ahead, such as a decay step, is no reason yet."""
+"""Why it is assessed: a later reason, such as a decay step, does not count yet."""
 
 
 def _lease(
     session: Session, rows_to_lease: Any, lease: str, until_us: int, parameters: Mapping[str, int]
 ) -> tuple[LeasedEntity, ...]:
-    # A part of its own is looked up once: what stands in the condition may be looked up for each row, and lock more.
+    # A CTE is evaluated once; a subquery in the condition may be evaluated for each row, and lock more.
     ready = rows_to_lease.with_for_update(skip_locked=True).cte("ready")
     statement = (
         update(_MARKS)
@@ -229,31 +229,31 @@ def _lease(
     return tuple(sorted((LeasedEntity(*row) for row in rows), key=lambda claim: claim.entity_id))
 
 
-# The planner takes nearly nobody to hold a lease, and would try all with each: `coalesce` hides it from it.
+# The planner expects hardly any leases, and would nest loops over them: `coalesce` hides the column from it.
 _OURS = func.coalesce(_MARKS.c.lease, "") == bindparam("held")
 
 
-def _held(among: Any) -> Any:
+def _lock_leased(among: Any) -> Any:
     mine = select(_MARKS.c.entity_id).where(among, _OURS)
     return mine.order_by(_MARKS.c.entity_id).with_for_update(of=_MARKS)
 
 
 def _one_of_ids() -> Any:
-    """Join with the numbers: held against an array, a small table is gone through whole, and the array for each row."""
+    """Join with the numbers: with `= ANY`, a small table is scanned whole, and the array for each row."""
     ids = func.unnest(array_parameter("ids", BigInteger)).table_valued("id").render_derived("asked")
     return _MARKS.c.entity_id == ids.c.id
 
 
-_HELD = {
-    "sqlite": _held(_MARKS.c.entity_id.in_(bindparam("ids", expanding=True))),
-    "postgresql": _held(_one_of_ids()),
+_LOCK_LEASED = {
+    "sqlite": _lock_leased(_MARKS.c.entity_id.in_(bindparam("ids", expanding=True))),
+    "postgresql": _lock_leased(_one_of_ids()),
 }
 
 
 def lock_leased(session: Session, batch: Batch) -> set[int]:
-    """Lock the marks of a batch that its lease still holds, and name their entities: what is stored is theirs alone."""
+    """Lock the marks that a batch's lease still holds, and return their entities: only their results are stored."""
     ids = [claim.entity_id for claim in batch.claims]
-    statement = _HELD[session.get_bind().dialect.name]
+    statement = _LOCK_LEASED[session.get_bind().dialect.name]
     return set(session.connection().scalars(statement, {"held": batch.lease, "ids": ids}))
 
 
@@ -291,9 +291,9 @@ _CLEAR = {
 
 
 def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | None, Reason]]) -> None:
-    """Give back the leases of entities that were assessed.
+    """Return the leases of assessed entities.
 
-    Each is due again when *following* says, or at once where something happened to it since it was claimed.
+    Each is due again as *following* has it, or at once if something happened to it since it was claimed.
     """
     rows = [
         (entity_id, next_us, int(reason), BULK if reason in _COMES_TO_MANY else EVENT)
@@ -303,7 +303,7 @@ def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | No
         return
     connection = session.connection()
     dialect = connection.dialect.name
-    if dialect == "postgresql":  # as arrays, like marks
+    if dialect == "postgresql":  # as arrays, like inserts of marks
         columns = {name: list(values) for name, values in zip(_FOLLOWING, zip(*rows, strict=True), strict=True)}
         connection.execute(_CLEAR[dialect], {"held": batch.lease, **columns})
     else:
@@ -327,7 +327,7 @@ _PUT_BACK = update(_MARKS).where(*_OF_LEASE).values(**_GIVEN_BACK)
 
 
 def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Mapping[int, int], most: int) -> None:
-    """Give back the leases of entities that failed, with the error to be seen; after *most* failures for good."""
+    """Return the leases of entities that failed, with the error; after *most* failures they are quarantined."""
     rows = [
         {"of": entity_id, "held": batch.lease, "next_us": next_us[entity_id], "said": error, "most": most}
         for entity_id, error in sorted(errors.items())
@@ -337,7 +337,7 @@ def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Map
 
 
 def return_leases(session: Session, batch: Batch, errors: Mapping[int, str]) -> None:
-    """Give back the leases of entities that failed when somebody asked for them: it is no attempt of the worker's."""
+    """Return the leases of entities that failed on request: such a failure is no attempt of the worker's."""
     rows = [{"of": entity_id, "held": batch.lease, "said": error} for entity_id, error in sorted(errors.items())]
     if rows:
         session.connection().execute(_PUT_BACK, rows)

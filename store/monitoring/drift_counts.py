@@ -1,4 +1,4 @@
-"""Queries about what the service counted. None of them begins or ends a transaction."""
+"""The service's drift counts. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from fivefold.store.tables.accounts import Counted
 
 
 def store_counts(session: Session, worker: str, model: str, version: int, day: str, counts: str) -> None:
-    """Set what a worker counted on a day."""
+    """Set a worker's counts of a day."""
     key = {"worker": worker, "model": model, "version": version, "day": day}
     upsert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     row = upsert(Counted).values(**key, counts=counts)
@@ -18,6 +18,6 @@ def store_counts(session: Session, worker: str, model: str, version: int, day: s
 
 
 def counts_since(session: Session, model: str, version: int, day: str) -> Sequence[str]:
-    """Give everything that workers counted for a version since a day."""
+    """Give all workers' counts for a version since a day."""
     of_version = select(Counted.counts).where(Counted.model == model, Counted.version == version, Counted.day >= day)
     return session.scalars(of_version).all()

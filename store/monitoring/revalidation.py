@@ -10,7 +10,7 @@ from fivefold.store.tables.events import MaterialChange, ValidationRun
 
 
 def latest_run(session: Session, organisation_id: int) -> ValidationRun | None:
-    """Find the validation that looks furthest; of several the one that was made last."""
+    """Find the validation with the latest end; of several the one made last."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
     return session.scalar(statement.order_by(ValidationRun.until_us.desc(), ValidationRun.id.desc()).limit(1))
 
@@ -44,7 +44,7 @@ def changes_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Pa
 
 
 def count_open_changes(session: Session, organisation_id: int) -> int:
-    """Count the material changes that nobody signed off."""
+    """Count the material changes that are not signed off."""
     statement = select(func.count()).where(
         MaterialChange.organisation_id == organisation_id, MaterialChange.signed_us.is_(None)
     )

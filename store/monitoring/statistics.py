@@ -1,6 +1,6 @@
-"""What an operator watches of all organisations, in few and cheap statements. Begins no transaction.
+"""An operator's statistics of all organisations, in few and cheap statements. Begins no transaction.
 
-Each goes once through a narrow table or an index; `docs/validation-over-time.md` has what that takes.
+Each scans a narrow table or an index once; `docs/validation-over-time.md` has the times.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _DELIVERIES = cast("Table", Delivery.__table__)
 
 @dataclass(frozen=True)
 class LevelCount:
-    """Entities of one organisation and type at one level; of none where `level` is None."""
+    """Entities of one organisation and type at one level; `level` None: without a level."""
 
     organisation_id: int
     type_name: str
@@ -39,7 +39,7 @@ def organisations_with_levels(session: Session) -> list[tuple[int, str]]:
 
 
 def level_counts(session: Session) -> list[LevelCount]:
-    """Count who stands where; an erased entity stands nowhere."""
+    """Count the entities by level, without erased ones."""
     by = (Standing.organisation_id, Standing.type_id, Standing.level)
     present = Standing.entity_id.not_in(_ERASED)
     counts = select(*by, func.count().label("entities")).where(present).group_by(*by).subquery()
@@ -52,16 +52,16 @@ def level_counts(session: Session) -> list[LevelCount]:
 
 
 def ahead_counts(session: Session, latest_us: int) -> list[tuple[int, int]]:
-    """Count whose last assessment is dated after a moment: organisation, how many."""
+    """Count the entities whose last assessment is dated after a moment: organisation, how many."""
     of = Standing.organisation_id
     return _pairs(session, select(of, func.count()).where(Standing.assessed_us > latest_us).group_by(of))
 
 
 def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
-    """Count who is due: organisation, how many, since when the first of them is."""
+    """Count the due entities: organisation, how many, since when the first is due."""
     counts: dict[int, tuple[int, int]] = {}
-    # One statement for each priority, and groups by a sum: so SQLite takes the index that leads to those that are due.
-    # Otherwise it would read the whole index that is in the order of organisations.
+    # One statement for each priority, grouped by a sum: so SQLite takes the index by due moment. Otherwise it would
+    # read the whole index by organisation.
     of = _MARKS.c.organisation_id + 0
     for priority in (EVENT, BULK):
         is_due = (_MARKS.c.quarantined.is_(False), _MARKS.c.priority == priority, _MARKS.c.due_us <= now_us)
@@ -73,13 +73,13 @@ def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
 
 
 def quarantined_counts(session: Session) -> list[tuple[int, int]]:
-    """Count who failed too often: organisation, how many."""
+    """Count the quarantined entities: organisation, how many."""
     of = _MARKS.c.organisation_id
     return _pairs(session, select(of, func.count()).where(_MARKS.c.quarantined.is_(True)).group_by(of))
 
 
 def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
-    """Count the overrides that hold: organisation, how many, how many of them below what the rules say."""
+    """Count the overrides that hold: organisation, how many, how many of them below the rules' level."""
     of = OverrideRow.organisation_id
     downward = func.sum(case((OverrideRow.level < Standing.rules_level, 1), else_=0))
     statement = (
@@ -93,7 +93,7 @@ def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]
 
 def delivery_counts(session: Session, state: str) -> list[tuple[int, int]]:
     """Count the deliveries that are waiting, or dead: organisation, how many."""
-    # The word stands in the statement itself: for a value that comes later no partial index is used.
+    # A literal: for a bound parameter no partial index is used.
     is_in = _DELIVERIES.c.state == literal_column({"waiting": "'waiting'", "dead": "'dead'"}[state])
     counts = (
         select(_DELIVERIES.c.endpoint_id, func.count().label("deliveries"))
@@ -107,7 +107,7 @@ def delivery_counts(session: Session, state: str) -> list[tuple[int, int]]:
 
 
 def open_change_counts(session: Session) -> list[tuple[int, int]]:
-    """Count the material changes that nobody signed off: organisation, how many."""
+    """Count the material changes that are not signed off: organisation, how many."""
     of = MaterialChange.organisation_id
     return _pairs(session, select(of, func.count()).where(MaterialChange.signed_us.is_(None)).group_by(of))
 
@@ -117,7 +117,7 @@ def _pairs(session: Session, statement: Any) -> list[tuple[int, int]]:
 
 
 def latest_runs(session: Session) -> dict[int, int]:
-    """Name the validation of each organisation that looks furthest; of several the one that was made last."""
+    """Map organisations to the validation with the latest end; of several the one made last."""
     statement = select(ValidationRun.organisation_id, ValidationRun.id)
     rows = session.execute(statement.order_by(ValidationRun.until_us, ValidationRun.id))
     return {row.organisation_id: row.id for row in rows}

@@ -1,6 +1,6 @@
-"""What a validation of levels looks back on: where everybody stood when, cases and alerts, changes, overrides.
+"""The history that a validation of levels reads: assessments, cases and alerts, transitions, overrides.
 
-All of it as of its moment: nothing here reads where somebody stands now. Nothing here begins or ends a transaction.
+All of it as of its moment: nothing here reads current levels. Nothing here begins or ends a transaction.
 """
 
 import json
@@ -19,7 +19,7 @@ from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Tran
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
 ENTITIES_AT_ONCE = 10_000
-"""Whose assessments are read together: few enough to be held, many enough for one statement to pay."""
+"""Entities read together: few enough for memory, many enough for one statement to pay."""
 
 ASSESSMENTS: Mapping[str, Any] = {
     "entity": pl.Int64,
@@ -35,7 +35,7 @@ ASSESSMENTS: Mapping[str, Any] = {
 """`late` is true of an assessment that was made long after its moment, `late_batches`."""
 _READ: Mapping[str, Any] = {name: kind for name, kind in ASSESSMENTS.items() if name != "late"} | {"batch": pl.Int64}
 NO_ASSESSMENTS = pl.DataFrame(schema=dict(ASSESSMENTS))
-"""The assessments of nobody."""
+"""An empty frame of assessments."""
 RECORDS: Mapping[str, Any] = {
     "id": pl.Int64,
     "kind": pl.String,
@@ -71,9 +71,9 @@ _STOOD = (
 
 
 def late_batches(session: Session, organisation_id: int, until_us: int, late_us: int) -> list[int]:
-    """Find the calls that assessed as of a moment until *until_us*, and were made later than *late_us* after it.
+    """Find the batches of assessments as of a moment until *until_us* that were made over *late_us* after it.
 
-    When one was really made, its entry in the audit log says; of those without one nothing is known, and none is late.
+    The entry in the audit log has the time of the call; a batch without one counts as in time.
     """
     entries = select(AuditEntry.details, AuditEntry.at_us).where(
         AuditEntry.organisation_id == organisation_id, AuditEntry.action == "assessments.made"
@@ -95,10 +95,10 @@ def late_batches(session: Session, organisation_id: int, until_us: int, late_us:
 def assessment_frames(
     session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
 ) -> Iterator[pl.DataFrame]:
-    """Give the assessments of everybody, some entities at a time: the one that held at first, and all until the end.
+    """Give the assessments of all entities, some entities at a time: the one that held at first, and all until the end.
 
-    Those of the batches *late* are there and say so; none of them is what held at first.
-    In the order of entities and numbers. Who was erased is left out: their cases are gone, so nothing can be said.
+    In the order of entities and numbers. Those of the batches *late* are marked, and never the one that held at first.
+    Erased entities are left out: without their cases nothing can be validated.
     """
     query = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
     in_time = _made_in_time(session, table("assessments", column("batch")).alias("b").c.batch, late)
@@ -112,7 +112,7 @@ def assessment_frames(
 
 
 def _made_in_time(session: Session, batch: Any, late: Sequence[int]) -> ColumnElement[bool]:
-    """Give the condition that an assessment is of none of these batches."""
+    """Build the condition that an assessment is in no late batch."""
     return or_(batch.is_(None), ~among(session, batch, late)) if late else true()
 
 
@@ -127,11 +127,10 @@ def _ids_after(session: Session, organisation_id: int, last: int) -> Sequence[in
 
 
 def records_before(session: Session, organisation_id: int, until_us: int, late: Sequence[int] = ()) -> pl.DataFrame:
-    """Read the cases and alerts opened before a moment, `RECORDS`, each with where its entity stood just before it.
+    """Read the cases and alerts opened before a moment, `RECORDS`, each with its entity's last assessment before it.
 
-    That is the last assessment before it was opened: one that could have seen it does not count, and neither do those
-    of the batches *late*. What is about an entity of a type that no ruleset is for counts for each who owned that
-    entity when it was opened, in a row of its own.
+    An assessment that could have seen the case does not count, and neither do those of the batches *late*. A case
+    about an entity of a type without rulesets counts for each owner at its opening, in a row of its own.
     """
     typed = select(Family.id).where(Family.type_id == Entity.type_id).exists()
     owned = (
@@ -169,7 +168,7 @@ def records_before(session: Session, organisation_id: int, until_us: int, late: 
 
 
 def overrides_before(session: Session, organisation_id: int, until_us: int) -> pl.DataFrame:
-    """Read the overrides that were asked for before a moment, `OVERRIDES`; those of erased entities are left out."""
+    """Read the overrides requested before a moment, `OVERRIDES`; those of erased entities are left out."""
     statement = (
         select(
             OverrideRow.entity_id, OverrideRow.level, OverrideRow.state, OverrideRow.until_us,
@@ -194,7 +193,7 @@ def _frame(session: Session, statement: Any, schema: Mapping[str, Any]) -> pl.Da
 def transitions_between(
     session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
 ) -> list[tuple[int | None, int | None, str, int]]:
-    """Count the levels reached in a time: the level before, the level reached, what made it, how often.
+    """Count the transitions in a period: the level before, the level reached, the source, how often.
 
     Those of erased entities are left out, and those reached by assessments of the batches *late*.
     """
@@ -215,7 +214,7 @@ def transitions_between(
 
 
 def versions_named(session: Session, organisation_id: int) -> dict[int, tuple[str, int]]:
-    """Name all versions of an organisation by their rows' numbers: the ruleset, and which version of it."""
+    """Map an organisation's version ids to ruleset names and version numbers."""
     statement = (
         select(RulesetVersion.id, Family.name, RulesetVersion.number)
         .join(Family, Family.id == RulesetVersion.family_id)

@@ -1,6 +1,6 @@
-"""Changes of what decides, each a row that is gradually worked off: everyone of the type becomes due. No transactions.
+"""Activations of rulesets, each with its backfill: all entities of the type gradually become due. No transactions.
 
-One such backfill runs for each type: a newer one takes in everyone, so that what an older one had left is left to it.
+One backfill runs for each type: a newer one covers all entities, so it ends an older one.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 
 PER_SECOND = 200
-"""Entities that become due in a second, where nobody says otherwise."""
+"""Entities that become due in a second, by default."""
 
 
 @dataclass(frozen=True)
 class ActivationChange:
-    """What changed, and how fast everyone is assessed again.
+    """A change of the active ruleset, and how fast the entities are assessed again.
 
     Attributes:
         kind: activation, rollback or off.
-        version_id: what decides from now on; None where nothing of the family does.
-        previous_version_id: what decided before.
+        version_id: the version that decides from now on; None if the family has none.
+        previous_version_id: the version that decided before.
         per_second: entities that become due in a second.
     """
 
@@ -38,9 +38,9 @@ class ActivationChange:
 
 
 def begin(session: Session, family: Family, change: ActivationChange) -> Activation:
-    """Write a change down; everyone of the type becomes due from now on, and what was under way for it ends.
+    """Store a change and begin its backfill, which ends any other of the type.
 
-    Of a family that is off nobody is assessed otherwise than before, unless it was switched off right now.
+    For a family that is off no entity becomes due, unless the change switched it off.
     """
     matters = family.enabled or change.kind == "off"
     if matters:
@@ -69,7 +69,7 @@ def begin(session: Session, family: Family, change: ActivationChange) -> Activat
 
 @dataclass(frozen=True)
 class Backfill:
-    """A change of which not everyone has become due yet."""
+    """An activation of which not all entities have become due yet."""
 
     activation_id: int
     organisation_id: int
@@ -80,7 +80,7 @@ class Backfill:
 
 
 def open_backfills(session: Session) -> list[Backfill]:
-    """List what is under way, in all organisations."""
+    """List the open backfills, in all organisations."""
     statement = (
         select(
             Activation.id,
@@ -98,7 +98,7 @@ def open_backfills(session: Session) -> list[Backfill]:
 
 
 def lock_backfill(session: Session, backfill: Backfill) -> Activation | None:
-    """Lock what is under way until the transaction ends; None where somebody else has it, or took it further."""
+    """Lock a backfill until the transaction ends; None if another process has it, or took it further."""
     return session.scalar(
         select(Activation)
         .where(
@@ -116,6 +116,6 @@ def was_active(session: Session, version: RulesetVersion) -> bool:
 
 
 def activations_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Activation]:
-    """List what was activated, rolled back and switched in a family, the newest first."""
+    """List the activations, roll-backs and switches of a family, the newest first."""
     statement = select(Activation).where(Activation.family_id == family_id)
     return scalars_of(session, statement, (Activation.id,), part, descending=True)

@@ -1,4 +1,4 @@
-"""Everyone of a type, part by part: who is marked due when what decides has changed. No transactions of its own."""
+"""The entities of a type, part by part, to be marked due after an activation. No transactions of its own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.
 
 
 def entities_after(session: Session, type_id: int, after_id: int, most: int) -> list[Subject]:
-    """List entities of a type in the order of their numbers, those after one; whoever was erased is left out."""
+    """List entities of a type in the order of their numbers, those after one; erased ones are left out."""
     statement = (
         select(Entity.id, Entity.organisation_id, Entity.type_id)
         .where(Entity.type_id == type_id, Entity.id > after_id, Entity.erased_us.is_(None))
@@ -30,9 +30,9 @@ def entities_after(session: Session, type_id: int, after_id: int, most: int) -> 
 
 
 def mark_type(session: Session, type_id: int, reason: Reason, due_us: int) -> int:
-    """Mark everyone of a type due, behind what just happened to others; tell how many they are.
+    """Mark all entities of a type due, with the lower priority; return how many they are.
 
-    In one statement: however many there are, nobody waits for a program that takes them one by one.
+    One statement: however many there are, its locks are held only as long as the database needs.
     """
     values = {"due_us": due_us, "priority": BULK, "reasons": int(reason), **due.NEW}
     everyone = (
@@ -47,6 +47,6 @@ def mark_type(session: Session, type_id: int, reason: Reason, due_us: int) -> in
 
 
 def count_of_type(session: Session, type_id: int, until_id: int | None = None) -> int:
-    """Count the entities of a type, perhaps only those up to a number; whoever was erased is left out."""
+    """Count the entities of a type, perhaps only those up to a number; erased ones are left out."""
     statement = select(func.count()).where(Entity.type_id == type_id, Entity.erased_us.is_(None))
     return session.scalar(statement if until_id is None else statement.where(Entity.id <= until_id)) or 0

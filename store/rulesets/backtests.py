@@ -1,7 +1,7 @@
-"""Backtests: queued, claimed, how far they are, what came of them. Nothing here begins or ends a transaction.
+"""Backtests: queued, leased, their progress and reports. Nothing here begins or ends a transaction.
 
-Whoever runs one holds it until `lease_until_us`, and sets that further on as it goes; the moment is also what they show
-that it is theirs still. One whose holder died is begun again by somebody else.
+A worker leases one until `lease_until_us`, and extends the lease as it goes; the moment also identifies its lease. A
+backtest whose worker died is begun again by another one.
 """
 
 import json
@@ -23,7 +23,7 @@ _BACKTESTS = cast("Table", Backtest.__table__)
 
 
 def newest_done(session: Session, family_id: int, content_hash: str) -> Backtest | None:
-    """Find the backtest of a content that was asked for last, of those that are done."""
+    """Find the latest finished backtest of a content."""
     statement = _of_content(family_id, content_hash).where(Backtest.state == "done")
     return session.scalar(statement.order_by(Backtest.id.desc()).limit(1))
 
@@ -39,10 +39,7 @@ def _of_content(family_id: int, content_hash: str) -> Select[Backtest]:
 
 
 def claim_backtest(session: Session, now_us: int, until_us: int) -> tuple[int, int] | None:
-    """Take the backtest that waits longest, or whose holder is gone; None where there is none.
-
-    Gives its number, and the attempt that this is, from 1.
-    """
+    """Lease the backtest that waits longest, or whose lease expired: its number, and the attempt, from 1; or None."""
     first = (
         select(_BACKTESTS.c.id)
         .where(_waiting(now_us))
@@ -61,14 +58,14 @@ def claim_backtest(session: Session, now_us: int, until_us: int) -> tuple[int, i
 
 
 def update_leased(session: Session, number: int, held_us: int, **values: Any) -> bool:
-    """Set what is new of a backtest; False, with nothing set, where it is no longer held by who took it until then."""
+    """Update a backtest whose lease runs until *held_us*; False, with nothing changed, if it no longer does."""
     mine = (_BACKTESTS.c.id == number, _BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us == held_us)
     result: Any = session.execute(update(_BACKTESTS).where(*mine).values(**values))
     return bool(result.rowcount)
 
 
 def is_waiting(session: Session, now_us: int) -> bool:
-    """Tell whether a backtest is to be run by somebody."""
+    """Tell whether a backtest waits for a worker."""
     statement = select(_BACKTESTS.c.id).where(_waiting(now_us)).limit(1)
     return session.scalar(statement) is not None
 
@@ -110,7 +107,7 @@ def forget_entities(session: Session, organisation_id: int, entity_ids: Collecti
 
 
 def without_erased(session: Session, report: str) -> str:
-    """Take out of a report who was erased while it was made; nobody else who is in it is erased until it is kept."""
+    """Take entities out of a report that were erased during its run, and lock the others against erasure."""
     numbers = {int(line["entity"]) for lines in _lines(json.loads(report)) for line in lines}
     statement = select(Entity.id, Entity.erased_us).where(Entity.id.in_(numbers)).order_by(Entity.id)
     rows = session.execute(statement.with_for_update(read=True, key_share=True)).all()
@@ -118,7 +115,7 @@ def without_erased(session: Session, report: str) -> str:
 
 
 def without_entities(report: str, entity_ids: Collection[int]) -> str:
-    """Give a report without some entities; the same text where none of them is named."""
+    """Give a report without some entities; the same text if none of them is in it."""
     names = {str(entity_id) for entity_id in entity_ids}
     content = json.loads(report)
     is_changed = False

@@ -1,4 +1,4 @@
-"""Proposals of changes, and whether anything of an organisation decides yet. No transactions begin or end here."""
+"""Proposals of changes, and whether they need a second person. No transactions begin or end here."""
 
 from collections.abc import Sequence
 

@@ -29,7 +29,7 @@ def all_active_versions(session: Session, organisation_id: int) -> list[tuple[in
 
 
 def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, int]:
-    """Tell to which family each of some versions belongs."""
+    """Map versions to their families."""
     statement = select(RulesetVersion.id, RulesetVersion.family_id).where(RulesetVersion.id.in_(version_ids))
     return {row.id: row.family_id for row in session.execute(statement)} if version_ids else {}
 
@@ -98,10 +98,10 @@ def next_position(session: Session, type_id: int) -> int:
 
 
 def editors_of(row: Draft | RulesetVersion) -> list[str]:
-    """Name everybody who edited a draft, or what became of it, in the order in which they did first."""
+    """List the editors of a draft, or of its version, in the order of their first edits."""
     return list(json.loads(row.editors))
 
 
 def revision_of(version: RulesetVersion) -> int:
-    """Tell which revision of a draft a version was; the next draft goes on from there."""
+    """Return the draft's revision that became this version; the next draft goes on from there."""
     return int(json.loads(version.tests)["revision"])

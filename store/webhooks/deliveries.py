@@ -1,7 +1,7 @@
 """Events on their way to endpoints: planned, claimed, delivered or dead. Nothing here begins or ends a transaction.
 
-A delivery is sent only when nothing of the same endpoint and entity stands before it, and while no other of that pair
-is being sent: what came first arrives first, and one that fails holds up its own pair and no other.
+A delivery is sent only if no earlier one of the same endpoint and entity waits, and none of that pair is being sent:
+events arrive in their order, and a failure holds up its own pair and no other.
 """
 
 import json
@@ -37,13 +37,13 @@ _ENDPOINTS = cast("Table", Endpoint.__table__)
 
 
 def is_in(state: str, table: Any = _DELIVERIES) -> Any:
-    """Compare the state with a word in the statement itself: for a value that comes later no partial index is used."""
+    """Compare the state with a literal: for a bound parameter no partial index is used."""
     return table.c.state == literal_column(f"'{state}'")
 
 
 @dataclass(frozen=True)
 class PlanningBacklog:
-    """An endpoint that is not told yet of the events from *after* on, up to *upto*."""
+    """An endpoint whose deliveries of the events behind *after*, up to *upto*, are not planned yet."""
 
     endpoint_id: int
     organisation_id: int
@@ -53,7 +53,7 @@ class PlanningBacklog:
 
 
 def planning_backlogs(session: Session, settled: int, most: int) -> list[PlanningBacklog]:
-    """List enabled endpoints whose organisation has events that they were not told of, up to *most* of each."""
+    """List enabled endpoints with events that are not planned yet, up to *most* events of each."""
     following = (
         select(_OUTBOX.c.id)
         .where(
@@ -78,7 +78,7 @@ def planning_backlogs(session: Session, settled: int, most: int) -> list[Plannin
 
 
 def plan(session: Session, backlog: PlanningBacklog, now_us: int) -> int:
-    """Make the deliveries of one endpoint; tell how many. None where another planner was at it, or it is disabled."""
+    """Plan the deliveries of one endpoint; return how many. 0 if another planner was first, or it is disabled."""
     statement = (
         update(_ENDPOINTS)
         .where(_ENDPOINTS.c.id == backlog.endpoint_id, _ENDPOINTS.c.enabled, _ENDPOINTS.c.planned_id == backlog.after)
@@ -103,12 +103,12 @@ def plan(session: Session, backlog: PlanningBacklog, now_us: int) -> int:
 
 @dataclass(frozen=True)
 class LeasedDelivery:
-    """A delivery that is to be sent, with what it tells.
+    """A delivery leased to be sent, with its event.
 
     Attributes:
         attempts: how often it failed already.
-        lease: whoever records what came of it must still hold this.
-        lease_until_us: nobody else sends it until then.
+        lease: must still be held when the result is recorded.
+        lease_until_us: no other process sends it until then.
         body: of the outbox; None where it was erased.
         external_id: None where it was erased.
     """
@@ -130,15 +130,15 @@ class LeasedDelivery:
 _OPEN = or_(
     _DELIVERIES.c.lease.is_(None),
     _DELIVERIES.c.lease_until_us <= bindparam("now_us"),
-    _DELIVERIES.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,  # of a clock that was ahead
+    _DELIVERIES.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,  # taken by a clock that was ahead
 )
-_IN_THE_WAY = exists().where(
+_IS_BLOCKED = exists().where(
     _BEFORE.c.endpoint_id == _DELIVERIES.c.endpoint_id,
     _BEFORE.c.entity_id == _DELIVERIES.c.entity_id,
     is_in("waiting", _BEFORE),
     or_(
         _BEFORE.c.event_number < _DELIVERIES.c.event_number,
-        # One that was put back by a replay stands before one that is being sent.
+        # A replayed delivery comes before a later one that is being sent: it waits for that.
         and_(_BEFORE.c.event_number > _DELIVERIES.c.event_number, _BEFORE.c.lease_until_us > bindparam("now_us")),
     ),
 )
@@ -149,7 +149,7 @@ _READY = (
         is_in("waiting"),
         _DELIVERIES.c.next_us <= bindparam("now_us"),
         _OPEN,
-        ~_IN_THE_WAY,
+        ~_IS_BLOCKED,
         exists().where(_ENDPOINTS.c.id == bindparam("endpoint"), _ENDPOINTS.c.enabled),
     )
     .order_by(_DELIVERIES.c.next_us)
@@ -168,7 +168,7 @@ _LEASE = (
 def claim(
     session: Session, endpoint_id: int, lease: str, now_us: int, until_us: int, most: int
 ) -> list[LeasedDelivery]:
-    """Lease up to *most* deliveries of an endpoint that may be sent now, each of another entity, in their order."""
+    """Lease up to *most* deliveries of an endpoint that may be sent now, one for each entity, in their order."""
     leased = session.scalars(
         _LEASE, {"endpoint": endpoint_id, "by": lease, "now_us": now_us, "until_us": until_us, "most": most}
     ).all()
@@ -203,21 +203,23 @@ def _claim(delivery: Delivery, event: OutboxEvent, entity_type: str | None, enti
     )
 
 
-_HELD = and_(
+_IS_LEASED = and_(
     _DELIVERIES.c.endpoint_id == bindparam("endpoint"),
     _DELIVERIES.c.event_number == bindparam("numbered"),
     _DELIVERIES.c.lease == bindparam("held"),
 )
 _DONE = {"lease": None, "lease_until_us": None, "attempts": _DELIVERIES.c.attempts + 1}
 _ARRIVED = (
-    update(_DELIVERIES).where(_HELD).values(state="delivered", delivered_us=bindparam("at_us"), error=None, **_DONE)
+    update(_DELIVERIES)
+    .where(_IS_LEASED)
+    .values(state="delivered", delivered_us=bindparam("at_us"), error=None, **_DONE)
 )
 _FAILED = (
     update(_DELIVERIES)
-    .where(_HELD)
+    .where(_IS_LEASED)
     .values(state=bindparam("then"), next_us=bindparam("then_us"), error=bindparam("said"), **_DONE)
 )
-_HELD_UP = (
+_POSTPONED = (
     update(_DELIVERIES)
     .where(
         _DELIVERIES.c.endpoint_id == bindparam("endpoint"),
@@ -233,7 +235,7 @@ _HELD_UP = (
     )
     .values(next_us=bindparam("then_us"))
 )
-"""Those behind one that is to be tried again need not be looked at before that."""
+"""Deliveries behind one that waits for a retry need not be checked before that."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +243,8 @@ class DeliveryFailure:
     """An attempt that failed.
 
     Attributes:
-        error: why, for people.
-        next_us: when to try again; None where it is dead.
+        error: the cause, for people.
+        next_us: when to try again; None for a dead delivery.
     """
 
     claim: LeasedDelivery
@@ -251,25 +253,25 @@ class DeliveryFailure:
 
 
 def record_delivered(session: Session, claims: Iterable[LeasedDelivery], now_us: int) -> None:
-    """Note deliveries that arrived, while their lease is held: whoever took one over is sending it again."""
-    rows = [{**_held(claim), "at_us": now_us} for claim in claims]
+    """Record arrived deliveries, if their lease is still held; otherwise another process sends them again."""
+    rows = [{**_lease_parameters(claim), "at_us": now_us} for claim in claims]
     if rows:
         session.connection().execute(_ARRIVED, rows)
 
 
 def record_failed(session: Session, failures: Sequence[DeliveryFailure], now_us: int) -> None:
-    """Note attempts that failed, while their lease is held; a dead one is out of the way of those behind it."""
+    """Record failed attempts, if their lease is still held; a dead delivery no longer blocks those behind it."""
     connection = session.connection()
     again = [
-        {**_held(failure.claim), "of": failure.claim.entity_id, "then_us": failure.next_us}
+        {**_lease_parameters(failure.claim), "of": failure.claim.entity_id, "then_us": failure.next_us}
         for failure in failures
         if failure.next_us is not None
     ]
     if again:
-        connection.execute(_HELD_UP, again)
+        connection.execute(_POSTPONED, again)
     rows = [
         {
-            **_held(failure.claim),
+            **_lease_parameters(failure.claim),
             "then": "dead" if failure.next_us is None else "waiting",
             "then_us": failure.next_us or now_us,
             "said": failure.error,
@@ -280,7 +282,7 @@ def record_failed(session: Session, failures: Sequence[DeliveryFailure], now_us:
         connection.execute(_FAILED, rows)
 
 
-def _held(claim: LeasedDelivery) -> dict[str, Any]:
+def _lease_parameters(claim: LeasedDelivery) -> dict[str, Any]:
     return {"endpoint": claim.endpoint_id, "numbered": claim.event_number, "held": claim.lease}
 
 
@@ -293,7 +295,7 @@ def endpoints_with_work(session: Session, now_us: int) -> Sequence[int]:
 
 
 def prune(session: Session, before_us: int, most: int) -> int:
-    """Delete up to *most* deliveries that arrived before a moment; tell how many."""
+    """Delete up to *most* deliveries that arrived before a moment; return how many."""
     key = (_DELIVERIES.c.endpoint_id, _DELIVERIES.c.event_number)
     keys = select(*key).where(is_in("delivered"), _DELIVERIES.c.delivered_us < before_us).limit(most)
     result: Any = session.execute(delete(_DELIVERIES).where(tuple_(*key).in_(keys)))

@@ -1,4 +1,4 @@
-"""Endpoints, and what people do about deliveries. Nothing here begins or ends a transaction."""
+"""Endpoints, dead deliveries, replays. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -19,7 +19,7 @@ _DELIVERIES = cast("Table", Delivery.__table__)
 def find_endpoint(session: Session, organisation_id: int, endpoint_id: int, *, locked: bool = False) -> Endpoint:
     """Find an endpoint, and lock it until the transaction ends if *locked*.
 
-    NotThere where the organisation has none such.
+    NotThere if the organisation has no such endpoint.
     """
     statement = select(Endpoint).where(Endpoint.id == endpoint_id, Endpoint.organisation_id == organisation_id)
     row = session.scalar(statement.with_for_update(key_share=True) if locked else statement)
@@ -69,7 +69,7 @@ def dead_deliveries(
 def replay(session: Session, endpoint_id: int, numbers: tuple[int, int] | None, now_us: int) -> list[int]:
     """Let deliveries wait again from now on, as if never tried: those of *numbers*, both ends included, or all dead.
 
-    Give the numbers of their events, in order. One that is being sent now stays with whoever sends it.
+    Return the numbers of their events, in order. One that is being sent now is left alone.
     """
     if numbers is None:
         which: ColumnElement[bool] = is_in("dead")
@@ -85,7 +85,7 @@ def replay(session: Session, endpoint_id: int, numbers: tuple[int, int] | None, 
 
 
 def remove(session: Session, endpoint: Endpoint) -> int:
-    """Delete an endpoint with its deliveries; tell how many of them were not delivered."""
+    """Delete an endpoint with its deliveries; return how many of them were not delivered."""
     ours = _DELIVERIES.c.endpoint_id == endpoint.id
     undelivered = session.scalar(select(func.count()).select_from(_DELIVERIES).where(ours, is_in("waiting"))) or 0
     session.execute(delete(_DELIVERIES).where(ours))

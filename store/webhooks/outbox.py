@@ -1,10 +1,10 @@
-"""The outbox: what others are to be told, written with what happened. Nothing here begins or ends a transaction.
+"""The outbox: events for webhooks, written with the change itself. Nothing here begins or ends a transaction.
 
-Endpoints are told of events in the order of their numbers, up to a number below which nothing can appear any more. On
-SQLite there is one writer, so that is the last number. PostgreSQL hands out numbers before transactions commit, and a
-smaller one may become visible after a larger one: a planner that went by the last number that it sees would lose it.
-So whoever writes holds, until its transaction ends, a shared lock that says which number was the last one before it.
-Nobody ever waits for such a lock; the planner reads which ones are held, and stays below them.
+Events are delivered in the order of their numbers, up to a number below which none can appear any more. On SQLite
+there is one writer, so that is the last number. PostgreSQL hands out numbers before transactions commit, and a smaller
+one may become visible after a larger one: a planner that went by the last visible number would lose it. So each writer
+holds, until its transaction ends, a shared advisory lock whose key is the last number before its own. No process waits
+for such a lock; the planner reads which keys are held, and stays below them.
 """
 
 import json
@@ -18,17 +18,17 @@ from sqlalchemy.orm import Session
 from fivefold.store.tables.events import OutboxEvent
 
 _WRITING = 0x5F0B << 48
-"""PostgreSQL's locks from this number on, up to 2^48 of them, say who writes to the outbox; any range would do."""
+"""Keys of PostgreSQL's locks from this number on, 2^48 of them, are of writers of the outbox; any range would do."""
 
 
 class NewEvent(NamedTuple):
-    """Something that happened, as it is put into the outbox.
+    """An event for the outbox.
 
     Attributes:
-        event_id: its own name, at most 80 characters, never used again for anything else, in no organisation.
+        event_id: unique across all organisations and times, at most 80 characters.
         kind: such as `level.reached`, at most 50 characters.
         at_us: when it happened.
-        body: a JSON object as text; what the receiver finds under `data`.
+        body: a JSON object as text; the receiver's `data`.
     """
 
     event_id: str
@@ -39,22 +39,22 @@ class NewEvent(NamedTuple):
 
 
 _LAST = "coalesce(pg_sequence_last_value('outbox_id_seq'), 0)"
-_SAY_WHO_WRITES = text(f"SELECT pg_advisory_xact_lock_shared({_WRITING} + {_LAST})")
-_ALL_OF_THEM = text(
+_LOCK_AS_WRITER = text(f"SELECT pg_advisory_xact_lock_shared({_WRITING} + {_LAST})")
+_INSERT_ALL = text(
     "INSERT INTO outbox (organisation_id, event_id, kind, entity_id, at_us, body)"
     " SELECT :of, event_id, kind, entity_id, at_us, body FROM ROWS FROM (json_to_recordset(CAST(:given AS json))"
     " AS (event_id text, kind text, entity_id bigint, at_us bigint, body text)) WITH ORDINALITY"
     " AS given (event_id, kind, entity_id, at_us, body, place) ORDER BY place ON CONFLICT (event_id) DO NOTHING"
 )
-"""COPY would fail on an event that is there; arrays in place of JSON took five times as long."""
+"""COPY would fail on an event that exists; arrays in place of JSON took five times as long."""
 _INSERT = sqlite.insert(OutboxEvent).on_conflict_do_nothing(index_elements=["event_id"])
 
 
 def add_events(session: Session, organisation_id: int, rows: Iterable[NewEvent]) -> int:
-    """Put events into the outbox, numbered in the order given, in the transaction of what happened; tell how many.
+    """Put events into the outbox, numbered in the order given, in the transaction of the change; return how many.
 
-    One whose `event_id` is there already is left as it is, so that whoever tries again tells nothing twice. Rows of
-    the outbox are never deleted: erasure empties their body.
+    An event whose `event_id` exists is skipped, so that a retry sends nothing twice. Rows of the outbox are never
+    deleted: erasure empties their body.
     """
     events = list(rows)
     if not events:
@@ -64,11 +64,11 @@ def add_events(session: Session, organisation_id: int, rows: Iterable[NewEvent])
     if connection.dialect.name == "sqlite":
         result = connection.execute(_INSERT, [{"organisation_id": organisation_id, **row} for row in columns])
         return cast("CursorResult[Any]", result).rowcount
-    connection.execute(_SAY_WHO_WRITES)  # before any number is taken
-    return connection.execute(_ALL_OF_THEM, {"of": organisation_id, "given": json.dumps(columns)}).rowcount
+    connection.execute(_LOCK_AS_WRITER)  # before any number is taken
+    return connection.execute(_INSERT_ALL, {"of": organisation_id, "given": json.dumps(columns)}).rowcount
 
 
-_HELD = text(
+_FIRST_WRITING = text(
     "SELECT min(number) FROM (SELECT ((classid::bigint << 32) | objid::bigint) - :writing AS number FROM pg_locks"
     " WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS held"
@@ -77,13 +77,13 @@ _HELD = text(
 
 
 def settled_number(session: Session) -> int:
-    """Tell up to which number the outbox is complete: a transaction that begins now sees all that is ever up to it.
+    """Return the number up to which the outbox is complete: a transaction that begins now sees every row up to it.
 
-    Whoever wrote one of these rows held its lock before the last number was read. So it holds it still, and its rows
-    lie above, or it has ended, and whoever looks from now on sees them.
+    The writer of each of these rows took its lock before the last number was read. Either it holds the lock still, and
+    its rows lie above; or it has ended, and transactions that begin now see them.
     """
     if session.get_bind().dialect.name == "sqlite":
         return session.scalar(select(func.max(OutboxEvent.id))) or 0
     last: int = session.execute(text(f"SELECT {_LAST}")).scalar_one()
-    first_writing: int | None = session.execute(_HELD, {"writing": _WRITING}).scalar()
+    first_writing: int | None = session.execute(_FIRST_WRITING, {"writing": _WRITING}).scalar()
     return last if first_writing is None else min(last, first_writing)
