@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.charts.style import INK, NEGATIVE, PERCENT_LABEL, POSITIVE, rimmed, styled
 from fivefold.charts.text.numbers import one_line
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 
 WIDTH, HEIGHT = 520, 260
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.charts.style import INK, SERIES, rimmed, styled
 from fivefold.charts.text.numbers import one_line
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 
 HEIGHT = 260
 LEAST_WIDTH, BAR_WIDTH = 560, 42

@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.charts.style import INK, NEGATIVE, SEGMENT_COLOURS, panel_title, rimmed, styled
 from fivefold.charts.text.numbers import plain, typeset
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 
 WIDTH, HEIGHT = 330, 250
 ROOM_ABOVE = 1.1

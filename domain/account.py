@@ -1,13 +1,13 @@
-"""The account of the machine that a command runs under: what records name, whatever the environment says."""
+"""The operating system's account that a command runs under, which records name; the environment cannot change it."""
 
 import os
 import pwd
 
 
 def account_name() -> str:
-    """Name the account by its number in the system's list, so that `LOGNAME` forges nothing.
+    """Give the name of the account by its number, so that `LOGNAME` cannot forge it.
 
-    Where the list has no name for it, as for a container's user, the number is the name.
+    An account without a name, such as a container's user, is named by its number.
     """
     try:
         return pwd.getpwuid(os.getuid()).pw_name

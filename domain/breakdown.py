@@ -1,4 +1,4 @@
-"""Breakdown: the one form in which a number explains itself, for value and for risk alike."""
+"""Breakdown: the form of an explanation of a number, the same for value and for risk."""
 
 from dataclasses import dataclass
 from math import fsum
@@ -6,17 +6,17 @@ from math import fsum
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one input did to the total.
+    """The effect of one input on the total.
 
     Attributes:
         name: the indicator or rule.
         family: the group it is counted under.
-        value: what was seen; None where it is undefined.
+        value: of the input; None where it is undefined.
         unit: the unit of *value*.
-        points: what it added to the total; negative where it took away.
+        points: added to the total; negative where it lowers the total.
         sentence: the same in plain words.
         label: a few words for a picture; the name where it is empty.
-        seen: the value with its unit as people read it; written from *value* where it is empty.
+        seen: the value with its unit, for people; written from *value* where it is empty.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """A total that is exactly a base plus its contributions.
+    """A total that is exactly the sum of a base and its contributions.
 
     >>> part = Contribution("deposit_sum_90d", "volume", 120.0, "EUR", 0.5, "Deposits of the last 90 days")
     >>> Breakdown(base=3.0, contributions=(part,)).total
@@ -53,5 +53,5 @@ class Breakdown:
         return dict(sorted(sums.items(), key=lambda item: -abs(item[1])))
 
     def largest_first(self) -> tuple[Contribution, ...]:
-        """Order the contributions by the size of their effect, whatever its sign."""
+        """Sort the contributions by the size of their effect, largest first, without its sign."""
         return tuple(sorted(self.contributions, key=lambda part: (-abs(part.points), part.name)))

@@ -1,4 +1,4 @@
-"""The one canonical form of JSON whose bytes are hashed: the same values are the same bytes, on any machine."""
+"""Canonical JSON, whose bytes are stored and hashed: equal values give equal bytes, on any machine."""
 
 import json
 from typing import Any
@@ -8,13 +8,13 @@ _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",",
 
 
 def canonical_json(value: Any) -> str:
-    r"""Write values in their one canonical form, which is hashed as UTF-8.
+    r"""Write values in their canonical form, which is hashed as UTF-8.
 
-    Keys are sorted by their code points, nothing stands between tokens, whole numbers are plain decimals, and text is
-    as it is but for ``\" \\ \b \f \n \r \t`` and other characters below U+0020, as ``\u001f``.
+    Keys are sorted by their code points, no space is between tokens, whole numbers are plain decimals, and text is
+    unchanged but for ``\" \\ \b \f \n \r \t`` and other characters below U+0020, as ``\u001f``.
 
-    TypeError for what has no such form: a float (write money and rates as whole numbers or as text), a key that is no
-    text, any other object.
+    TypeError for a value without such a form: a float (write money and rates as whole numbers or as text), a key that
+    is not text, any other object.
 
     >>> canonical_json({"b": [1, None, True], "a": "é"})
     '{"a":"é","b":[1,null,true]}'

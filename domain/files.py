@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half written."""
+"""Files that are never half written, and folders that belong to this account alone."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from fivefold.domain.errors import ConfigError
 
 
 def require_folder(path: Path) -> None:
-    """Raise ConfigError where there is no folder that *path* could be written into."""
+    """Raise ConfigError where the folder of *path* does not exist."""
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
 
@@ -34,14 +34,14 @@ def protect_folder(path: Path) -> None:
     what this program would run.
     """
     make_private_folder(path)
-    found = path.stat()
-    if found.st_uid == os.geteuid():
-        if stat.S_IMODE(found.st_mode) & 0o077:
+    status = path.stat()
+    if status.st_uid == os.geteuid():
+        if stat.S_IMODE(status.st_mode) & 0o077:
             path.chmod(_PRIVATE)
-    elif found.st_uid != 0 or (found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX):
+    elif status.st_uid != 0 or (status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX):
         raise ConfigError(
-            f"{path} belongs to the account with the number {found.st_uid} and has the mode"
-            f" {stat.S_IMODE(found.st_mode):o}; it must belong to this account ({os.geteuid()}), with mode 700"
+            f"{path} belongs to the account with the number {status.st_uid} and has the mode"
+            f" {stat.S_IMODE(status.st_mode):o}; it must belong to this account ({os.geteuid()}), with mode 700"
         )
 
 

@@ -21,12 +21,12 @@ _MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in c
 
 
 def unusual_minor_units() -> dict[str, int]:
-    """Give the currencies whose smallest units are not a hundred to one, and how many they are."""
+    """Give the currencies without 100 smallest units to one, and their number of these."""
     return {code: int(10**digits) for code, digits in _MINOR_DIGITS.items()}
 
 
 def minor_units(code: str) -> int:
-    """Tell how many of a currency's smallest unit make one; 100 where ISO 4217 says nothing else.
+    """Give the number of a currency's smallest units in one; 100 unless ISO 4217 has another.
 
     >>> minor_units("EUR"), minor_units("JPY")
     (100, 1)
@@ -36,7 +36,7 @@ def minor_units(code: str) -> int:
 
 @dataclass(frozen=True)
 class Rate:
-    """How many units of the base currency one unit buys, and the day that was so."""
+    """The units of the base currency that one unit buys, and the day of that rate."""
 
     per_unit: float
     known_on: date
@@ -70,11 +70,11 @@ class RateTable:
 
     @cached_property
     def units(self) -> tuple[float, ...]:
-        """Give what one unit of each currency is worth in the base currency, in the order of `codes`."""
+        """Give the value of one unit of each currency in the base currency, in the order of `codes`."""
         return tuple(self.per_unit(code) for code in self.codes)
 
     def per_unit(self, code: str) -> float:
-        """Tell what one unit of *code* is worth in the base currency; KeyError where it is unknown.
+        """Give the value of one unit of *code* in the base currency; KeyError where it is unknown.
 
         >>> base_only("EUR", date(2024, 1, 1)).per_unit("EUR")
         1.0
@@ -82,7 +82,7 @@ class RateTable:
         return 1.0 if code == self.base else self.rates[code].per_unit
 
     def known_on(self, code: str) -> date:
-        """Tell of which day the rate of *code* is; the base's is always the table's. KeyError where it is unknown.
+        """Give the day of the rate of *code*; for the base that of the table. KeyError where it is unknown.
 
         >>> ecb_rates("EUR", date(2024, 6, 30)).known_on("RUB").isoformat()
         '2022-03-01'
@@ -95,7 +95,7 @@ class RateTable:
         return max((rate.known_on for rate in self.rates.values()), default=self.as_known_on)
 
     def over(self, others: "RateTable") -> "RateTable":
-        """Give this table, completed by the rates of another one into the same base that it lacks."""
+        """Give this table with the missing rates taken from another table of the same base."""
         rates = {**others.rates, **self.rates}
         return RateTable(self.base, self.as_known_on, rates, f"{self.source}; what it lacks: {others.source}")
 
@@ -122,7 +122,7 @@ class RateTable:
 
 
 def base_only(base: str, day: date) -> RateTable:
-    """Make the table that knows its base currency alone.
+    """Make the table that has only its base currency.
 
     >>> base_only("CZK", date(1998, 10, 2)).codes
     ('CZK',)
@@ -133,7 +133,7 @@ def base_only(base: str, day: date) -> RateTable:
 def ecb_rates(base: str, day: date) -> RateTable:
     """Build the table from the ECB reference rates, each currency at its last known one on *day*.
 
-    A base that the ECB does not know on that day gives a table with the base alone.
+    Where the ECB has no rate of the base on that day, the table has only the base.
     Source: European Central Bank, euro foreign exchange reference rates.
 
     >>> round(ecb_rates("EUR", date(2024, 6, 28)).per_unit("USD"), 4)

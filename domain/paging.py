@@ -1,4 +1,4 @@
-"""Pages of lists: each goes on behind the key of the last row, so that rows that come meanwhile move nothing."""
+"""Pages of lists: each begins after the key of the last row, so that new rows do not shift the pages."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 Key = tuple[int | str, ...]
-"""The place of a row in the order of its list; no two rows of a list have the same."""
+"""The place of a row in the order of its list; unique in the list."""
 
 ROWS_AT_A_TIME = 1_000
 NO_PLACE = "after must be what the page before of this very list named as the next one"
@@ -18,11 +18,11 @@ NO_PLACE = "after must be what the page before of this very list named as the ne
 
 @dataclass(frozen=True)
 class Part:
-    """Which part of a list.
+    """A part of a list.
 
     Attributes:
-        most: so many rows at most; None for all.
-        after: the key of the row behind which it begins; None for the first row.
+        most: largest number of rows; None for all.
+        after: the key of the row before the part; None to begin with the first row.
     """
 
     most: int | None = None
@@ -36,16 +36,16 @@ class Page(list[T]):
     """Some rows of a list, in its order.
 
     Attributes:
-        next: the key behind which the next page begins; None where this is the last one.
+        next: the key after which the next page begins; None on the last page.
     """
 
     def __init__(self, rows: Sequence[T] = (), following: Key | None = None) -> None:
-        """Hold *rows*, with the key behind which the next page begins."""
+        """Create the page of *rows*; the next page begins after the key *following*."""
         super().__init__(rows)
         self.next = following
 
     def map(self, function: Callable[[T], U]) -> "Page[U]":
-        """Give the page of what *function* makes of each row.
+        """Give the page with *function* applied to each row.
 
         >>> page = Page([1, 2], (2,)).map(str)
         >>> page, page.next
@@ -55,9 +55,9 @@ class Page(list[T]):
 
 
 def page_among(rows: Sequence[T], key: Callable[[T], Key], part: Part) -> Page[T]:
-    """Give a part of rows that are all at hand, in the ascending order of their keys.
+    """Give a part of rows in memory, in the ascending order of their keys.
 
-    ConfigError where the part begins behind what is no key of theirs.
+    ConfigError where the part begins after a key of another form.
 
     >>> page = page_among("abc", lambda row: (row,), Part(1, ("a",)))
     >>> page, page.next
@@ -71,14 +71,14 @@ def page_among(rows: Sequence[T], key: Callable[[T], Key], part: Part) -> Page[T
 
 
 def cut(rows: Sequence[T], key: Callable[[T], Key], most: int | None) -> Page[T]:
-    """Make a page of the first *most* of some rows; there is a next one where there are more."""
+    """Make a page of the first *most* rows; it has a next page where there are more rows."""
     if most is None or len(rows) <= most:
         return Page(rows)
     return Page(rows[:most], key(rows[most - 1]))
 
 
 def every_row(ask: Callable[[Part], Page[T]], rows_at_a_time: int = ROWS_AT_A_TIME) -> Iterator[T]:
-    """Give all rows of a list, asking for page after page.
+    """Give all rows of a list, reading page after page.
 
     >>> list(every_row(lambda part: page_among([1, 2, 3], lambda row: (row,), part), 2))
     [1, 2, 3]

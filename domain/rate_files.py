@@ -8,7 +8,7 @@ from datetime import date
 from math import log10
 from pathlib import Path
 
-from fivefold.domain.delimiters import delimiter_of
+from fivefold.domain.characters import delimiter_of
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates
 
@@ -18,12 +18,12 @@ _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _ECB_DATE, _ECB_BASE, _ECB_NOTHING = "Date", "EUR", {"", "N/A"}
 _AN_ORDER = 1.0
 _NEARLY = 0.5
-"""Orders of magnitude: rates that far from the shipped ones are wrong, where their inverse is that near to them."""
+"""Orders of magnitude: a rate that far from the shipped rate is wrong if its inverse is that near to it."""
 
 
 @dataclass(frozen=True)
 class DatedRate:
-    """What one unit of a currency was worth on a day, in whatever the file is in."""
+    """The value of one unit of a currency on a day, in the base of its file."""
 
     currency: str
     day: date
@@ -35,9 +35,9 @@ class DatedRates:
     """Rates of many days.
 
     Attributes:
-        base: what they are into; None for that of whoever asks.
+        base: the currency that they convert into; None for the caller's.
         rows: in the order of the file.
-        source: where they come from, for people.
+        source: the origin of the rates, for people.
     """
 
     base: str | None
@@ -131,12 +131,12 @@ def _ecb_rows(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> 
         for name, text in zip(names[1:], line[1:], strict=False):
             if name and text.strip() not in _ECB_NOTHING:
                 row = {"currency": name, "date": line[0], "rate": text}
-                found = checked_rate(row, f"{path}, line {number}")
-                yield DatedRate(found.currency, found.day, 1.0 / found.rate)
+                rate = checked_rate(row, f"{path}, line {number}")
+                yield DatedRate(rate.currency, rate.day, 1.0 / rate.rate)
 
 
 def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
-    """Read one rate of a table; ConfigError where it is none, *where* says which."""
+    """Read one rate of a table; ConfigError where it is not valid; *where* names the row."""
     code = str(row.get("currency") or "").strip()
     if len(code) != 3 or not code.isascii() or not code.isalpha() or not code.isupper():
         raise ConfigError(f"{where}: currency is {code!r}; it must be three capital letters such as USD")
@@ -155,7 +155,7 @@ def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
 def refuse_contradictions(rates: DatedRates, base: str) -> None:
     """Refuse two different rates of one currency and day, and a rate of the base that is not 1; ConfigError says which.
 
-    The one that stands last would hold, and nobody would see that another order of the rows is other money.
+    Otherwise the last one would count, and another order of the rows would give other amounts.
     """
     own = rates.base or base
     first: dict[tuple[str, date], float] = {}

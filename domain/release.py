@@ -1,4 +1,4 @@
-"""The release of fivefold, also where it runs from its sources without being installed, as in a container."""
+"""The release of fivefold, also where it runs from its sources without installation, as in a container."""
 
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def release() -> str:
-    """Give the release; `unknown` where neither the installed package nor pyproject.toml tells it."""
+    """Give the release; `unknown` where neither the installed package nor pyproject.toml has it."""
     try:
         return version("fivefold")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Settings: what the environment says, read once at entry and frozen."""
+"""Settings: read from the environment once at entry, and frozen."""
 
 import ipaddress
 import os
@@ -14,13 +14,13 @@ VARIABLE_VAR = "FIVEFOLD_VAR"
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask of the service, whatever its plan.
+    """The limits of one request, under any plan.
 
     Attributes:
         body_bytes: size of the body (`FIVEFOLD_LIMIT_BYTES`).
         rows: transactions (`FIVEFOLD_LIMIT_ROWS`).
         users: customers (`FIVEFOLD_LIMIT_USERS`).
-        seconds: time until it is answered (`FIVEFOLD_LIMIT_SECONDS`).
+        seconds: time until the response (`FIVEFOLD_LIMIT_SECONDS`).
         explained: customers with a breakdown (`FIVEFOLD_LIMIT_EXPLAINED`): each takes as long as a hundred scores.
         connections: open at once, of each worker (`FIVEFOLD_LIMIT_CONNECTIONS`).
     """
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """Where fivefold keeps what it makes, and what it serves.
+    """Where fivefold stores its data, and what it serves.
 
     Attributes:
         var: folder of everything generated: registry, compiled indicators, demo files (`FIVEFOLD_VAR`).
@@ -65,7 +65,7 @@ class Settings:
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's address: of the embedded one's database where no other was named."""
+        """MLflow's address: that of the embedded database unless another is set."""
         return self.tracking or f"sqlite:///{self.registry}"
 
     @property
@@ -80,12 +80,12 @@ class Settings:
 
     @property
     def has_registry(self) -> bool:
-        """Whether there is a registry to be asked; no embedded one is there before a model was trained."""
+        """Whether a registry exists; the embedded one does not before the first training."""
         return not self.embedded or self.registry.is_file()
 
     @property
     def registry(self) -> Path:
-        """The file of the embedded MLflow's database; there is none before a model was trained."""
+        """The file of the embedded MLflow's database; it does not exist before the first training."""
         return self.var / "mlflow.db"
 
     @property
@@ -120,7 +120,7 @@ class Settings:
 
 
 def without_password(text: str) -> str:
-    """Take names and passwords out of the addresses in a text.
+    """Remove names and passwords from the addresses in a text.
 
     >>> without_password("https://ann:secret@host/path does not answer")
     'https://host/path does not answer'
@@ -134,28 +134,28 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     >>> read_settings({"FIVEFOLD_VAR": "/data"}).tracking_uri
     'sqlite:////data/mlflow.db'
     """
-    found = os.environ if environment is None else environment
-    plans = found.get("FIVEFOLD_PLANS_FILE")
-    pinned = found.get("BENTOML_HOME")
+    variables = os.environ if environment is None else environment
+    plans = variables.get("FIVEFOLD_PLANS_FILE")
+    pinned = variables.get("BENTOML_HOME")
     defaults = Limits()
     return Settings(
         pinned_models=Path(pinned).expanduser() if pinned else None,
-        var=Path(found.get(VARIABLE_VAR) or "var").expanduser().absolute(),
-        database_url=found.get("FIVEFOLD_DATABASE_URL", ""),
+        var=Path(variables.get(VARIABLE_VAR) or "var").expanduser().absolute(),
+        database_url=variables.get("FIVEFOLD_DATABASE_URL", ""),
         plans_file=Path(plans).expanduser() if plans else None,
-        model_name=found.get("FIVEFOLD_MODEL") or "fivefold-value",
-        tracking=found.get("MLFLOW_TRACKING_URI", ""),
+        model_name=variables.get("FIVEFOLD_MODEL") or "fivefold-value",
+        tracking=variables.get("MLFLOW_TRACKING_URI", ""),
         limits=Limits(
-            _positive(found, "FIVEFOLD_LIMIT_BYTES", defaults.body_bytes),
-            _positive(found, "FIVEFOLD_LIMIT_ROWS", defaults.rows),
-            _positive(found, "FIVEFOLD_LIMIT_USERS", defaults.users),
-            _positive(found, "FIVEFOLD_LIMIT_SECONDS", defaults.seconds),
-            _positive(found, "FIVEFOLD_LIMIT_EXPLAINED", defaults.explained),
-            _positive(found, "FIVEFOLD_LIMIT_CONNECTIONS", defaults.connections),
+            _positive(variables, "FIVEFOLD_LIMIT_BYTES", defaults.body_bytes),
+            _positive(variables, "FIVEFOLD_LIMIT_ROWS", defaults.rows),
+            _positive(variables, "FIVEFOLD_LIMIT_USERS", defaults.users),
+            _positive(variables, "FIVEFOLD_LIMIT_SECONDS", defaults.seconds),
+            _positive(variables, "FIVEFOLD_LIMIT_EXPLAINED", defaults.explained),
+            _positive(variables, "FIVEFOLD_LIMIT_CONNECTIONS", defaults.connections),
         ),
-        webhook_keys=tuple(key for key in re.split(r"[,\s]+", found.get("FIVEFOLD_WEBHOOK_KEYS", "")) if key),
-        clock_tolerance_seconds=_positive(found, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
-        trusted_proxies=_networks(found, "FIVEFOLD_TRUSTED_PROXIES"),
+        webhook_keys=tuple(key for key in re.split(r"[,\s]+", variables.get("FIVEFOLD_WEBHOOK_KEYS", "")) if key),
+        clock_tolerance_seconds=_positive(variables, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
+        trusted_proxies=_networks(variables, "FIVEFOLD_TRUSTED_PROXIES"),
     )
 
 
@@ -167,8 +167,8 @@ def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    found = tuple(text for text in re.split(r"[,\s]+", environment.get(name, "")) if text)
-    for text in found:
+    networks = tuple(text for text in re.split(r"[,\s]+", environment.get(name, "")) if text)
+    for text in networks:
         try:
             ipaddress.ip_network(text)
         except ValueError as error:
@@ -176,4 +176,4 @@ def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
                 f"{name} has {text!r}; it must be addresses or networks, separated by commas,"
                 f" such as 10.0.0.5,172.18.0.0/16 ({error})"
             ) from None
-    return found
+    return networks

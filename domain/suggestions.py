@@ -1,4 +1,4 @@
-"""What a word that is not there was probably meant to be."""
+"""Suggestions for a misspelt word."""
 
 import re
 from collections.abc import Iterable

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from fivefold.cli.rules.options import ListsOption, RulesetArgument, load_ruleset
 from fivefold.cli.terminal import acting_in, actor, moment, open_current_database, say, warn
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.counts import counted
 from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
+from fivefold.domain.number_text import count_text
 from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def take_file(
         refuse_future(engine, clock(), "--as-of")
     who = acting_in(engine, organisation)
     done = import_table(engine, who, table, kind, file, _bar(path), clock)
-    say(f"{counted(done.rows, 'row')}: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
+    say(f"{count_text(done.rows, 'row')}: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
     if done.refused:
         _show_refused(done, path)
         raise typer.Exit(SOME_REFUSED)
@@ -139,7 +139,7 @@ def take_file(
 def _show_refused(done: "Progress", path: Path) -> None:
     numbering = "the header is row 1" if first_row_of(str(path)) > 1 else "rows count from 1"
     was, them = ("was", "it") if done.refused == 1 else ("were", "them")
-    warn(f"{counted(done.refused, 'row')} {was} refused, and nothing of {them} was stored ({numbering}):")
+    warn(f"{count_text(done.refused, 'row')} {was} refused, and nothing of {them} was stored ({numbering}):")
     for line in problem_lines(done.problems):
         warn(line)
     warn(f"they are in {done.refused_path}, each with the reason; mend them there and import that file")

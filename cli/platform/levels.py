@@ -9,8 +9,8 @@ import typer
 
 from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
 from fivefold.domain.clock import day_text
+from fivefold.domain.number_text import percent
 from fivefold.domain.paging import every_row
-from fivefold.domain.percent import percent
 from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:

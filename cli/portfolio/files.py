@@ -15,9 +15,9 @@ from fivefold.cli.portfolio.columns import PortfolioColumns
 from fivefold.cli.portfolio.values import ValueSide
 from fivefold.cli.terminal import warn
 from fivefold.domain.clock import from_microseconds
-from fivefold.domain.counts import counted
 from fivefold.domain.errors import ConfigError, LayoutError, problem_lines
 from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.number_text import count_text
 from fivefold.domain.rate_files import read_rates
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
@@ -98,7 +98,7 @@ def read_labels(path: Path, rename: Rename = _as_it_is) -> tuple[pl.DataFrame, p
 def _refuse_nameless(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     nameless = frame[ENTITY].null_count()
     if nameless:
-        raise LayoutError(f"{path} has {counted(nameless, 'row')} without {ENTITY}; every row must say whose it is")
+        raise LayoutError(f"{path} has {count_text(nameless, 'row')} without {ENTITY}; every row must say whose it is")
     return frame
 
 
@@ -160,7 +160,7 @@ def _marked(rows: Sequence[TornRow], whose: Sequence[str | None], path: Path) ->
     """Give torn rows as rows that cannot be read, of the entities that they name, and warn of them."""
     if rows:
         fails = "fails the entity that it names" if len(rows) == 1 else "fail the entities that they name"
-        warn(f"{counted(len(rows), 'row')} of {path} cannot be read, and {fails}{_first(path)}:")
+        warn(f"{count_text(len(rows), 'row')} of {path} cannot be read, and {fails}{_first(path)}:")
     for line in problem_lines([row.as_problem() for row in rows]):
         warn(line)
     words = [f"row {row.row} of {path.name} {row.problem}; allowed: {row.allowed}" for row in rows]

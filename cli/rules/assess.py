@@ -28,7 +28,7 @@ from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain, explain_all

@@ -25,7 +25,7 @@ from fivefold.cli.rules.options import (
 from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 from fivefold.training.config import DEFAULT_NAME
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]

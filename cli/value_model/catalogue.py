@@ -23,12 +23,12 @@ def indicators(
     if markdown:
         typer.echo(catalogue_markdown(), nl=False)
         return
-    found = catalogue()
+    known = catalogue()
     rows = [
-        [made.name, made.label, made.family, made.unit, empty_text(made), made.meaning] for made in found.indicators
+        [each.name, each.label, each.family, each.unit, empty_text(each), each.meaning] for each in known.indicators
     ]
     show_table(f"{len(rows)} indicators", ("indicator", "label", "family", "unit", "empty", "meaning"), rows, left=6)
-    say(f"fingerprint {found.fingerprint}")
+    say(f"fingerprint {known.fingerprint}")
 
 
 def warm() -> None:

@@ -1,4 +1,4 @@
-"""`fivefold drift`: what was scored lately against what the model learnt from."""
+"""`fivefold drift`: the customers scored lately against the customers of the training reference."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,10 +34,10 @@ def drift(
     number, model = _model_of(name, version)
     engine = open_current_database()
     since = day_text(now_microseconds() - days * DAY_US)[:10]
-    found = measure_drift(engine, model.reference, counted_as(name, model), number, since)
+    drifts = measure_drift(engine, model.reference, counted_as(name, model), number, since)
     rows = [
         [line.name, "" if line.index is None else f"{line.index:.3f}", line.verdict, f"{line.customers:,}"]
-        for line in (found if every else found[:SHOWN])
+        for line in (drifts if every else drifts[:SHOWN])
     ]
     columns = ("indicator", "PSI", "verdict", "customers")
     show_table(f"{name} version {number}: drift since {since}", columns, rows)
@@ -45,12 +45,12 @@ def drift(
 
 
 def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
-    """Load the version asked for, or the champion: the embedded registry's without MLflow, which takes seconds."""
+    """Load a version, or the champion; that of the embedded registry without MLflow, whose import takes seconds."""
     from fivefold.models.embedded import embedded_champion, load_embedded_champion  # noqa: PLC0415 (imports LightGBM)
 
-    kept = embedded_champion(read_settings(), name)
-    if kept is not None and version in {None, kept.version}:
-        return kept.version, load_embedded_champion(kept)
+    embedded = embedded_champion(read_settings(), name)
+    if embedded is not None and version in {None, embedded.version}:
+        return embedded.version, load_embedded_champion(embedded)
     registry = open_registry(name)
     champion = registry.champion()
     number = version or (champion.number if champion else None)

@@ -24,7 +24,7 @@ from fivefold.cli.terminal import (
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 from fivefold.features.schema import CREATED
 from fivefold.training.config import DEFAULT_NAME
 
@@ -93,8 +93,8 @@ def show(
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
         _print(headline, found, most)
-        seen = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
-        say(f"The starting point is the score at the model's average prediction. Seen: {seen}.")
+        history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
+        say(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         say_absent(model)
     if png:
         from fivefold.charts.render import save  # noqa: PLC0415 (imports Altair)
@@ -105,20 +105,20 @@ def show(
             say(f"Drawn into {png}")
 
 
-def _print(headline: str, found: "Breakdown", most: int) -> None:
+def _print(headline: str, breakdown: "Breakdown", most: int) -> None:
     from fivefold.charts.text.numbers import signed  # noqa: PLC0415 (the room imports what draws)
     from fivefold.charts.text.waterfall import waterfall_text  # noqa: PLC0415 (as above)
 
     say(headline)
     say()
-    say(waterfall_text(found, width_columns=max(console.width, 72), most=most))
+    say(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most))
     say()
-    families = ", ".join(f"{family} {signed(points)}" for family, points in found.families().items())
+    families = ", ".join(f"{family} {signed(points)}" for family, points in breakdown.families().items())
     say(f"By family: {families}")
 
 
 def _plain(value: Any) -> Any:
-    """Write what is undefined as null: JSON has no other word for it."""
+    """Replace NaN by None: JSON has no NaN."""
     if isinstance(value, dict):
         return {name: _plain(below) for name, below in value.items()}
     if isinstance(value, list):
@@ -130,16 +130,16 @@ def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of:
     from fivefold.features.reading.sources import stream_histories  # noqa: PLC0415 (loads the indicators)
     from fivefold.models.reach import history_reaches  # noqa: PLC0415 (as above)
 
-    found = None
+    history = None
     for part in stream_histories(
         path, model.rates, absent=model.absent
     ):  # to its end, where it is certain that no customer comes twice
         position = part.position(user)
         if position is not None:
-            found = part.select(position, position + 1)
-    if found is None:
+            history = part.select(position, position + 1)
+    if history is None:
         raise ConfigError(f"{path} has no customer {user!r}")
-    matrix, seen = model.matrix(found, as_of)
-    if not seen[0]:
+    matrix, row_counts = model.matrix(history, as_of)
+    if not row_counts[0]:
         raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
-    return matrix, history_reaches(found, as_of)[0]
+    return matrix, history_reaches(history, as_of)[0]

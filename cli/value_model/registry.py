@@ -1,4 +1,4 @@
-"""`fivefold models`, `promote` and `rollback`: which model serves, and who decided that."""
+"""`fivefold models`, `promote` and `rollback`: the model that serves, and who decided that."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,7 +85,7 @@ def promote(
 
     engine = open_current_database()
     if not token or not promoting.need_of_two_people(engine):
-        _tell(promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason))
+        _print_promotion(promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason))
         return
     who = person(engine, organisation, token)[0]
     tell_proposal(promoting.propose_promotion(engine, registry, version, who, force=force, reason=reason))
@@ -96,30 +96,33 @@ def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None
     registry = open_registry(name)
     from fivefold.usecases.changes.promotions import roll_back_model  # noqa: PLC0415 (imports MLflow)
 
-    _tell(roll_back_model(open_current_database(), registry, actor(), reason))
+    _print_promotion(roll_back_model(open_current_database(), registry, actor(), reason))
 
 
-def _tell(made: "Promotion") -> None:
-    console.print(f"Version {made.version} is the champion now{_instead(made)}. Recorded: {made.who}, {made.why}")
+def _print_promotion(promotion: "Promotion") -> None:
+    console.print(
+        f"Version {promotion.version} is the champion now{_replaced_text(promotion)}. "
+        f"Recorded: {promotion.who}, {promotion.why}"
+    )
 
 
-def _instead(made: "Promotion") -> str:
-    return f" instead of version {made.replaced}" if made.replaced else ""
+def _replaced_text(promotion: "Promotion") -> str:
+    return f" instead of version {promotion.replaced}" if promotion.replaced else ""
 
 
-def _done(made: "Promotion") -> str:
-    return f"{made.action}{' (forced)' if made.forced else ''} by {made.who}"
+def _action_text(promotion: "Promotion") -> str:
+    return f"{promotion.action}{' (forced)' if promotion.forced else ''} by {promotion.who}"
 
 
-def _show_promotions(title: str, made: "list[Promotion]") -> None:
-    if not made:
+def _show_promotions(title: str, promotions: "list[Promotion]") -> None:
+    if not promotions:
         say(f"{title}: none")
         return
     rows = [
         [
-            f"{from_microseconds(found.at_us):%Y-%m-%d %H:%M:%S}",
-            f"version {found.version}{_instead(found)}: {_done(found)}, {found.why}",
+            f"{from_microseconds(promotion.at_us):%Y-%m-%d %H:%M:%S}",
+            f"version {promotion.version}{_replaced_text(promotion)}: {_action_text(promotion)}, {promotion.why}",
         ]
-        for found in made
+        for promotion in promotions
     ]
     show_table(title, ("at (UTC)", "champion from then on"), rows, left=2)

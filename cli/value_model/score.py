@@ -29,9 +29,8 @@ from fivefold.cli.terminal import (
 )
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
-from fivefold.domain.counts import counted
 from fivefold.domain.errors import ConfigError, LayoutError
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import count_text, percent
 from fivefold.domain.segments import SEGMENTS
 from fivefold.training.config import DEFAULT_NAME
 
@@ -81,7 +80,7 @@ def score(
     if before is not None:
         summary.show_moves(before, when)
     if output:
-        say(f"Written to {output}: {counted(summary.customers, 'customer')}")
+        say(f"Written to {output}: {count_text(summary.customers, 'customer')}")
 
 
 class Summary:
@@ -126,7 +125,7 @@ class Summary:
         say_absent(model)
         self._warn_of_shares(model)
         if self.left_out:
-            say(f"Left out, for want of a row by {day_text(as_of)}: {counted(self.left_out, 'customer')}")
+            say(f"Left out, for want of a row by {day_text(as_of)}: {count_text(self.left_out, 'customer')}")
         if not asked and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
             warn(f"the newest row is dated {day_text(self.newest)}, in the future: no row after now was seen")
         if not asked and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:

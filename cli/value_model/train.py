@@ -23,7 +23,7 @@ from fivefold.cli.terminal import (
     warn_of_currency,
 )
 from fivefold.domain.clock import day_text
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 from fivefold.domain.settings import read_settings
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig, read_config
 
@@ -74,7 +74,7 @@ def train(
 
 
 def _proposer(organisation: str, token: str) -> "Actor | None":
-    """Tell who proposes what the gate allows, before anything is trained; None where one person promotes."""
+    """Check the proposer's token before anything is trained; None where one person may promote."""
     from fivefold.usecases.changes.promotions import need_of_two_people  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
@@ -96,7 +96,7 @@ def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Tr
 
 
 def show_plan(plan: "TrainingPlan") -> None:
-    """Print what a run is about to learn from, and warn of what is doubtful, before anything is fitted."""
+    """Print the data, dates and rows of a run, and its warnings, before anything is fitted."""
     summary, dates, windows, quality = plan.summary, plan.dates, plan.rows.windows, plan.summary.quality
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in quality.kinds.most_common())
     currencies = ", ".join(
@@ -114,20 +114,24 @@ def show_plan(plan: "TrainingPlan") -> None:
         f"{len(plan.rows.values):,} rows ({percent(plan.rows.share, 0)} of the customers)"
     )
     last = len(windows.as_of) - 1
-    shown = {0: "first training", int(windows.rows[:last].argmin()): "thinnest training", last - 1: "last training"}
-    counted = (windows.known, windows.active, windows.rows)
+    named_windows = {
+        0: "first training",
+        int(windows.rows[:last].argmin()): "thinnest training",
+        last - 1: "last training",
+    }
+    counts_by_column = (windows.known, windows.active, windows.rows)
     rows = [
-        [name, windows.days_text(number), *(f"{counts[number]:,}" for counts in counted)]
-        for number, name in sorted((shown | {last: "test"}).items())
+        [name, windows.days_text(number), *(f"{counts[number]:,}" for counts in counts_by_column)]
+        for number, name in sorted((named_windows | {last: "test"}).items())
     ]
     columns = ("window", "days", "customers known before", "active in it", "rows in it")
     show_table("What stands behind the windows", columns, rows, left=2)
-    for text in plan.warnings:  # a refusal ends the run, and is said there
+    for text in plan.warnings:  # a refusal ends the run with an error of its own
         warn(text)
 
 
 def simulated_file() -> Path:
-    """Give the file of simulated customers, making it where it is not there yet."""
+    """Give the file of simulated customers, which is created if needed."""
     from fivefold.training.simulation.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
 
     path = read_settings().var / "demo" / "transactions.parquet"
@@ -138,11 +142,11 @@ def simulated_file() -> Path:
 
 
 def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
-    """Print what a run came to: metrics, segments, the gate's verdict."""
+    """Print the result of a run: metrics, segments, the gate's verdict."""
     evaluation = outcome.evaluation
     rows = [
-        [name, f"{found.normalised_gini:.4f}", f"{found.top_decile_capture:.4f}", f"{found.spearman:.4f}"]
-        for name, found in evaluation.by_name.items()
+        [name, f"{metrics.normalised_gini:.4f}", f"{metrics.top_decile_capture:.4f}", f"{metrics.spearman:.4f}"]
+        for name, metrics in evaluation.by_name.items()
     ]
     say()
     columns = ("", "normalised Gini", "top-decile capture", "Spearman")

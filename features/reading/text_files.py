@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self, cast
 
-from fivefold.domain.delimiters import delimiter_of
+from fivefold.domain.characters import delimiter_of
 from fivefold.domain.errors import ConfigError, LayoutError, Problem
 
 GZIP: Final = ".gz"

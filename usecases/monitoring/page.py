@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 from fivefold.risk.governance.reports.page import Page, Section, Table
 from fivefold.risk.governance.validate.ranking import CONFIDENCE
 from fivefold.usecases.monitoring.measures import MEASURED

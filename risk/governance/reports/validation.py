@@ -8,7 +8,7 @@ import polars as pl
 from fivefold.charts.capture import capture
 from fivefold.charts.confirmed import confirmed
 from fivefold.charts.stability import stability
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 from fivefold.models.drift import SHIFTED, STABLE
 from fivefold.risk.governance.backtest.hits import Failure
 from fivefold.risk.governance.reports.backtest import lists_words

@@ -9,7 +9,7 @@ import yaml
 
 from fivefold.charts.text.numbers import one_line
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 from fivefold.risk.governance.diff.compare import diff
 from fivefold.risk.governance.thresholds.current import cuts_of, whole_points
 from fivefold.risk.governance.thresholds.propose import Proposal

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fivefold.domain.percent import percent
+from fivefold.domain.number_text import percent
 from fivefold.risk.governance.validate.levels import Capture, LevelRow
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, Interval, share
 
