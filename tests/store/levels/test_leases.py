@@ -34,7 +34,7 @@ def test_who_was_left_too_often_is_quarantined(engine: Engine, subjects: list[Su
     assert numbers(claimed(engine, "last", NOW + 60 * MOST)) == [subjects[1].entity_id]
     found = row(engine, subjects[0])
     assert (found["quarantined"], found["attempts"], found["lease"]) == (True, MOST, None)
-    assert "without a word" in found["error"]
+    assert "without an answer" in found["error"]
     mark(engine, subjects[:1], Reason.TAG)
     assert row(engine, subjects[0])["attempts"] == 0, "something new is another try"
 

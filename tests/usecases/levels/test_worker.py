@@ -223,7 +223,7 @@ def test_who_ends_every_worker_holds_up_nobody_and_is_quarantined_with_why(
     assert bank.mark_of("c").quarantined
     assert (sizes[0], sizes[-8:]) == (5, [1] * 8)
     assert all(bank.level(name) is not None for name in "abde")
-    assert list_failed(bank.engine, bank.actor)[0][2].endswith("perhaps it takes more memory than there is")
+    assert list_failed(bank.engine, bank.actor)[0][2].endswith("it may need more memory than there is")
     monkeypatch.undo()
     bank.mark("c")
     assert bank.settle() == 1
