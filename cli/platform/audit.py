@@ -37,8 +37,6 @@ def verify(
     verified = audit_verify.verify(open_current_database(), _tell, exported=exported)
     looked = f"{_count(verified.entries, 'entry', 'entries')} of {_count(verified.chains, 'organisation')}"
     erased = f"values of {_count(verified.erased, 'entry', 'entries')} erased"
-    if verified.earlier:
-        say(f"{_count(verified.earlier, 'row')} from before the log bound such rows: bound as found then.")
     if verified.findings:
         say(f"{looked}: {_count(verified.findings, 'finding')}, {erased}.")
         raise typer.Exit(FOUND)

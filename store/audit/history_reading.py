@@ -26,8 +26,6 @@ from fivefold.store.tables.entities import Correction, Transaction
 ROWS_AT_A_TIME = 1_000
 ADDED, CORRECTED, SEALED = "transactions.added", "transactions.corrected", "transactions.sealed"
 """Actions that seal transactions, or corrections: when they come, and again when others of their batch were erased."""
-BOUND, ASSESSMENTS_BOUND = "transactions.bound", "assessments.bound"
-"""Actions of a migration that seals what was written before calls did."""
 
 _AS_ADDED = ", ".join(
     "CASE WHEN settled_batch IS NULL THEN state ELSE 'PENDING' END AS state" if name == "state" else name
@@ -202,8 +200,6 @@ def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[in
     """Stream the entries that sealed transactions or corrections: number, details."""
     columns = cast("Any", AuditEntry.__table__).c
     asked = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
-    chosen = asked.where(
-        columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED, BOUND))
-    )
+    chosen = asked.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
     for row in session.execute(chosen.execution_options(yield_per=ROWS_AT_A_TIME)):
         yield row.number, row.details

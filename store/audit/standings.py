@@ -26,7 +26,7 @@ COLUMNS: Final = (
 _KEY: Final = '{"stands": '
 _ROWS_AT_A_TIME: Final = 1_000
 _NEWEST = (
-    "SELECT a.organisation_id, a.entity_id, a.number, a.level AS assessed_level, i.content, e.erased_us,"  # noqa: S608 (our own words)
+    "SELECT a.organisation_id, a.entity_id, a.number, a.level AS assessed_level, i.content,"  # noqa: S608 (our own words)
     " s.entity_id AS stands, s.number AS names, s.organisation_id AS belongs, s.type_id, e.type_id AS entity_type_id,"
     f" {', '.join(f's.{name}' for name in COLUMNS)} FROM assessments a"
     " JOIN (SELECT entity_id, max(number) AS number FROM assessments GROUP BY entity_id) n"
@@ -54,7 +54,7 @@ def with_standing(content: str, stands: Sequence[Any]) -> str:
 
 
 def standing_in(content: str | None) -> list[Any] | None:
-    """Read where an entity stands by an assessment; None where it was erased, or written before it said so.
+    """Read where an entity stands by an assessment; None where it was erased.
 
     >>> standing_in(with_standing("{}", [1, None]))
     [1, None]

@@ -147,7 +147,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
         entity.external_id, entity.hold_reason = erased_name(entity.id), None
         entity.erased_us, entity.salt = now_us, new_salt()  # former digests say nothing any more
     session.flush()  # the triggers that guard history check `erased_us`
-    ownerships.forget(session, ids, now_us)
+    ownerships.forget(session, ids)
     for table in _DELETED:
         session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
     for table, emptied in _EMPTIED:

@@ -5,7 +5,6 @@ Whoever changes ownerships holds the organisation's lock, so that what was read 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 from sqlalchemy import ColumnElement, delete, or_, select, update
@@ -81,7 +80,7 @@ def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[Span
 
 
 def write_spans(
-    session: Session, changed: Mapping[int, Sequence[Span]], before: Mapping[int, Sequence[Span]], now_us: int
+    session: Session, changed: Mapping[int, Sequence[Span]], before: Mapping[int, Sequence[Span]]
 ) -> list[int]:
     """Add the spans of entities that are new, and give those that are others than before their times; give the rows."""
     others = [
@@ -102,23 +101,13 @@ def write_spans(
     ]
     if known:
         session.execute(update(Ownership), known)
-    _note_first_owners(session, Entity.id, sorted(changed), now_us)
     return [*numbers, *(span.number for _, span in others if span.number is not None)]
 
 
-def _note_first_owners(session: Session, which: InstrumentedAttribute[Any], ids: Sequence[int], now_us: int) -> None:
-    """Tell processes of the release before, which know one owner, who is the first."""
-    live = or_(Ownership.until_us.is_(None), Ownership.until_us > now_us)
-    first = select(Ownership.owner_id).where(Ownership.entity_id == Entity.id, live).order_by(Ownership.id).limit(1)
-    changed = update(Entity).where(among(session, which, ids)).values(owner_id=first.scalar_subquery())
-    session.execute(changed, execution_options={"synchronize_session": False})
-
-
-def forget(session: Session, entity_ids: Sequence[int], now_us: int) -> None:
+def forget(session: Session, entity_ids: Sequence[int]) -> None:
     """Take out who owned erased entities, and what these owned."""
     of_them = or_(among(session, Ownership.entity_id, entity_ids), among(session, Ownership.owner_id, entity_ids))
     session.execute(delete(Ownership).where(of_them), execution_options={"synchronize_session": False})
-    _note_first_owners(session, Entity.owner_id, entity_ids, now_us)
 
 
 def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -> set[int]:

@@ -82,8 +82,6 @@ class Entity(Base):
     """Somebody or something that has a level; the facts about what it owns count for the owner too.
 
     Attributes:
-        owner_id: the first of its present owners, for processes of the release before `ownerships`: they read and write
-            it while an upgrade goes on. A trigger takes what they write into `ownerships`, which everything here reads.
         noted_us: when people or other systems last said something of it that has no such moment of its own, or whose
             own moments may lie long before: tags, screenings, cases, alerts, owners, proposals about its overrides.
     """
@@ -99,7 +97,6 @@ class Entity(Base):
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
     external_id: Mapped[str] = mapped_column(Text)
-    owner_id: Mapped[int | None] = mapped_column(ForeignKey(_ENTITY), index=True)
     created_us: Mapped[int] = mapped_column(BigInteger)
     noted_us: Mapped[int | None] = mapped_column(BigInteger)
     hold_until_us: Mapped[int | None] = mapped_column(BigInteger)
@@ -145,7 +142,7 @@ class Transaction(Base):
     """A deposit (positive) or a withdrawal (negative), known by its own number within the organisation.
 
     Attributes:
-        batch: of the call that added it; None where that was before calls sealed what they add.
+        batch: of the call that added it.
         settled_batch: of the call that gave a pending one its state.
     """
 

@@ -31,7 +31,7 @@ class Assessment(Base):
         source: rules, override, decay or expiry.
         level: what holds, from 1; None for no level.
         breakdown: canonical JSON; None once erased.
-        batch: of the call that made it; None where that was before calls sealed what they make.
+        batch: of the call that made it.
     """
 
     __tablename__ = "assessments"

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby, islice, pairwise
@@ -26,13 +25,10 @@ _ACTIONS = {
     history_reading.ADDED: TRANSACTIONS,
     history_reading.CORRECTED: TRANSACTIONS,
     history_reading.SEALED: TRANSACTIONS,
-    history_reading.BOUND: TRANSACTIONS,
     "assessments.made": ASSESSMENTS,
-    history_reading.ASSESSMENTS_BOUND: ASSESSMENTS,
 }
 _READ = {*_ACTIONS, *ROW_ACTIONS, "decision.made", REPAIRED}
 """Actions whose values after are compared with history; those of others are read where they have rows."""
-_BOUND_LATER = {"rows.bound", history_reading.BOUND, history_reading.ASSESSMENTS_BOUND}
 _HAS_ROWS = f'"{ROWS}"'
 _FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
@@ -70,14 +66,10 @@ class HistoryCheck:
         self._expected, self._found = expected, found
         self._rows, self._standings = RowCheck(expected, found), StandingCheck(expected, found)
         self._unfollowed: dict[int, int] = {}
-        self._before_ranges: Counter[int] = Counter()
-        self._bound_later = 0
 
     def entry(self, row: Row) -> None:
         """Take an entry with its values, in the order of its chain."""
         of, number, action = row["organisation_id"], row["number"], row["action"]
-        if action in _BOUND_LATER:
-            self._bound_later += row["bulk_count"] or 0
         if row["erased_us"] is not None and row["before"] is row["after"] is None:
             self._expected.add_emptied(of, number)
         if of in self._unfollowed and action not in {history_reading.SEALED, "entity.erased"}:
@@ -99,8 +91,6 @@ class HistoryCheck:
             self._found(of, number, "says nothing that history can be compared with: its content is not readable")
 
     def _sealed(self, row: Row, details: Row, after: Row) -> None:
-        if "batch" not in details:
-            return  # from before calls sealed what they write
         of, number = row["organisation_id"], row["number"]
         if row["action"] == history_reading.SEALED:
             self._unfollowed[of] = number
@@ -119,15 +109,7 @@ class HistoryCheck:
         of = row["organisation_id"]
         self._unfollowed.pop(of, None)
         self._expected.add_erased_entities(of, map(int, details.get("entities", ())))
-        if "values" in details:
-            self._expected.add_erased(of, _read_ranges(details["values"]))
-        else:  # from before erasures named the entries that they empty
-            self._before_ranges[of] += int(details["entries"])
-
-    @property
-    def earlier(self) -> int:
-        """Count the rows that are older than what binds them: what was done to them before that is not seen."""
-        return self._bound_later + self._standings.unsaid
+        self._expected.add_erased(of, _read_ranges(details["values"]))
 
     def compare(self, connection: Connection, only: int | None) -> None:
         """Compare everything, of one organisation or of all."""
@@ -150,13 +132,8 @@ class HistoryCheck:
         self._standings.compare(connection, only)
 
     def _compare_emptied(self) -> None:
-        emptied: dict[int, list[int]] = {}
         for of, number in self._expected.emptied_without_erasure():
-            emptied.setdefault(of, []).append(number)
-        for of, numbers in emptied.items():
-            if len(numbers) > self._before_ranges[of]:
-                for number in numbers:
-                    self._found(of, number, "its values are gone, and no erasure in the log says so")
+            self._found(of, number, "its values are gone, and no erasure in the log says so")
 
     def _compare_batches(self, kind: str, stored: Iterator[_Stored]) -> None:
         head = next(stored, None)

@@ -22,7 +22,6 @@ class StandingCheck:
     def __init__(self, expected: Expected, found: Found) -> None:
         """Expect nothing yet; *found* takes organisation, entry (0 where there is none), and what is wrong."""
         self._expected, self._found = expected, found
-        self.unsaid = 0
 
     def entry(self, row: Row, after: Row) -> None:
         """Take an entry about a repair."""
@@ -30,7 +29,7 @@ class StandingCheck:
             self._expected.say(_KIND, row["organisation_id"], entity, row["number"], {"stands": said})
 
     def compare(self, connection: Connection, only: int | None) -> None:
-        """Compare everything, of one organisation or of all; `unsaid` counts those of whom only the level is known."""
+        """Compare everything, of one organisation or of all; of entities that were erased the level alone."""
         for row in standings.newest(connection, only):
             for problem in self._problems(row):
                 self._found(row["organisation_id"], 0, f"the standing of entity {row['entity_id']} {problem}")
@@ -59,6 +58,4 @@ class StandingCheck:
         if repaired is not None and repaired.content["stands"][0] == row["number"]:
             stands: list[Any] = repaired.content["stands"][1:]
             return stands
-        found = standings.standing_in(row["content"])
-        self.unsaid += found is None and row["erased_us"] is None
-        return found
+        return standings.standing_in(row["content"])

@@ -52,14 +52,12 @@ class Verified:
         entries: of all of them.
         erased: entries whose values were erased.
         findings: how many there are; none in a log that is whole.
-        earlier: rows that are older than what binds them: they are as they were when a migration came by.
     """
 
     chains: int
     entries: int
     erased: int
     findings: int
-    earlier: int = 0
 
 
 def verify(
@@ -102,7 +100,7 @@ def verify_picture(
         history.compare(connection, only)
     for row in stray_values(connection, only):
         log.found(row["organisation_id"], row["number"], "is missing, and its values are there")
-    return Verified(log.chains, log.entries, log.erased, log.findings, history.earlier)
+    return Verified(log.chains, log.entries, log.erased, log.findings)
 
 
 def _told_of(rows: Iterator[Row], history: HistoryCheck) -> Iterator[Row]:

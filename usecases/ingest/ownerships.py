@@ -162,7 +162,7 @@ def change_owners(
         raise DataNotValid(problems)
     after = spans.changed()
     refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.added(), field, now_us)
-    written = write_spans(session, after, spans.before, now_us)
+    written = write_spans(session, after, spans.before)
     before = {entity: spans.before.get(entity, ()) for entity in after}
     return OwnersChanged(new, changed, after, before, written)
 

@@ -47,9 +47,9 @@ def test_each_finding_is_named_and_the_code_is_1(var: Path) -> None:
     succeed(var, "audit", "heads", "-o", var / "heads.json")
     tamper(
         var,
-        "DROP TRIGGER audit_entries_no_update",
-        "DROP TRIGGER audit_entries_no_delete",
-        "DROP TRIGGER audit_values_no_delete",
+        "DROP TRIGGER audit_entries_history_update",
+        "DROP TRIGGER audit_entries_history_delete",
+        "DROP TRIGGER audit_values_history_delete",
         "UPDATE audit_entries SET actor = 'cli:somebody' WHERE organisation_id = 1",
         "DELETE FROM audit_values WHERE organisation_id = 2 AND number = 3",
         "DELETE FROM audit_entries WHERE organisation_id = 2 AND number = 3",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
@@ -16,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FivefoldError
 from fivefold.store.audit.bound_rows import TABLES
-from fivefold.store.sql import database
 from fivefold.usecases.audit.verify import AuditFinding, verify, verify_picture
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import approve_proposal, refuse_proposal
@@ -36,8 +34,8 @@ from tests.usecases.banks import Bank
 from tests.usecases.changes.test_facts import decided
 
 WHY = "it is not the same person"
-NOT_BOUND = {"entities": {"owner_id", "noted_us"}, "activations": {"reached_id", "reached_us", "finished_us"}}
-"""Columns that workers, files, and releases of before write all the time."""
+NOT_BOUND = {"entities": {"noted_us"}, "activations": {"reached_id", "reached_us", "finished_us"}}
+"""Columns that workers and files write all the time."""
 OF_ENTITIES = sorted(name for name, table in TABLES.items() if table.entities)
 
 
@@ -255,101 +253,6 @@ def test_the_repair_of_a_clock_that_was_ahead_is_no_break(engine: Engine) -> Non
     assert findings(bank) == []
     assert {each.kind for each in repair(engine, "cli:ana", "NTP was off")} >= {"attributes", "screenings", "tags"}
     assert findings(bank) == []
-
-
-_OF = {"organisation_id": 1, "entity_id": 1}
-_TYPE = {"name": "customer", "fields": "{}", "transaction_fields": "{}", "case_fields": "{}", "created_us": 1}
-_SCREENING = {"screening": "pep", "found": True, "at_us": 1, "recorded_us": 1}
-_PROPOSAL = {"kind": "settings", "subject": "s", "content": "{}", "reach": "{}", "reason": "r", "state": "proposed"}
-_SETTINGS = {"base_currency": "EUR", "override_cap_percent": 10, "retention_days": 9, "minimum_coverage_percent": 80}
-_FAMILY = {"name": "retail", "position": 1, "enabled": True, "created_us": 1}
-_SAID = dict.fromkeys(("document", "canonical", "content_hash", "tests", "editors", "committed_by"), "x")
-_VERSION = {"number": 1, **_SAID, "committed_us": 1}
-_REACHED = {"per_second": 1, "reached_id": 0, "reached_us": 0}
-_ACTIVATION = {"kind": "activation", "reason": "r", "actor": "member:1", "at_us": 1, **_REACHED}
-BEFORE: tuple[tuple[str, dict[str, Any]], ...] = (
-    *(("organisations", {"id": n, "name": f"bank {n}", "created_us": 1}) for n in (1, 2)),
-    *(("entity_types", {"id": n, "organisation_id": n, **_TYPE}) for n in (1, 2)),
-    *(
-        ("entities", {"id": n, "organisation_id": of, "type_id": of, "external_id": str(n), "created_us": 1})
-        for n, of in ((1, 1), (2, 1), (3, 2))
-    ),
-    *(
-        ("attributes", {"entity_id": entity, "number": number, "known_us": 1, "content": "{}"})
-        for entity, number in ((1, 1), (1, 2), (2, 1), (3, 1))
-    ),
-    ("tags", {"id": 1, **_OF, "tag": "vip", "from_us": 1, "set_by": "x"}),
-    ("screenings", {"id": 1, **_OF, **_SCREENING}),
-    ("screenings", {"id": 2, "organisation_id": 2, "entity_id": 3, **_SCREENING}),
-    ("records", {"id": 1, **_OF, "kind": "case", "external_id": "1", "opened_us": 1}),
-    ("ownerships", {"id": 1, "entity_id": 1, "owner_id": 2}),
-    ("proposals", {"id": 1, "organisation_id": 1, **_PROPOSAL, "proposed_by": "member:1", "proposed_us": 1}),
-    ("organisation_settings", {"organisation_id": 1, "levels": "[]", **_SETTINGS}),
-    ("ruleset_families", {"id": 1, "organisation_id": 1, "type_id": 1, **_FAMILY}),
-    ("ruleset_versions", {"id": 1, "organisation_id": 1, "family_id": 1, **_VERSION}),
-    ("activations", {"id": 1, "organisation_id": 1, "family_id": 1, "version_id": 1, **_ACTIVATION}),
-)
-
-
-def test_what_a_migration_meets_is_bound_as_it_is_then(kind: str, tmp_path: Path) -> None:
-    with databases.opened(databases.new_url(kind, tmp_path, migrated=False)) as engine:
-        with engine.begin() as connection:
-            config = database._alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "0022")
-        with engine.begin() as connection:
-            for table, row in BEFORE:
-                insert(connection, table, row)
-        database.upgrade(engine)
-        told: list[AuditFinding] = []
-        assert verify(engine, told.append).entries == 16, "one for each table that has rows, of each organisation"
-        assert told == []
-        for table in TABLES:
-            with unguarded(engine) as connection:
-                gone = connection.execute(text(f"DELETE FROM {table}")).rowcount
-                assert sum(f"row of {table}" in each for each in findings_in(connection)) == gone > 0
-
-
-_ASSESSED = {"as_of_us": 5, "source": "rules", "status": "assessed", "level": 2, "rules_level": 2, "floor": 0}
-_STANDS = {"type_id": 1, "number": 1, "assessed_us": 5, "status": "assessed", "source": "rules", "level": 2}
-_PAID = {"at_us": 3, "recorded_us": 3, "amount": 5.0, "currency": "EUR", "state": "SUCCEEDED"}
-BEFORE_SEALS: tuple[tuple[str, dict[str, Any]], ...] = (
-    *(each for each in BEFORE if each[0] in {"organisations", "entity_types", "entities", "organisation_settings"}),
-    *(
-        ("transactions", {"organisation_id": 1, "transaction_id": f"t{number}", "entity_id": number, **_PAID})
-        for number in (1, 2)
-    ),
-    ("assessments", {**_OF, "number": 1, **_ASSESSED, "score": "0", "engine": "1", "breakdown": "{}"}),
-    ("assessment_inputs", {"entity_id": 1, "number": 1, "content": "{}"}),
-    ("transitions", {**_OF, "number": 1, "at_us": 5, "to_level": 2, "source": "rules"}),
-    ("standings", {**_OF, **_STANDS, "rules_level": 2, "hard_floor": 0}),
-)
-
-
-def test_history_of_before_seals_is_sealed_by_the_migration(kind: str, tmp_path: Path) -> None:
-    """It verifies as whole, with a note; what is done to it afterwards is found, and an erasure still is none."""
-    with databases.opened(databases.new_url(kind, tmp_path, migrated=False)) as engine:
-        with engine.begin() as connection:
-            config = database._alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "0024")
-        with engine.begin() as connection:
-            for table, row in BEFORE_SEALS:
-                insert(connection, table, row)
-        database.upgrade(engine)
-        told: list[AuditFinding] = []
-        verified = verify(engine, told.append)
-        assert (told, verified.earlier) == ([], 10), "6 rows, 2 transactions, an assessment, and a standing"
-        with pytest.raises(DBAPIError, match="is refused"), engine.begin() as connection:
-            connection.execute(text("UPDATE assessments SET level = 1"))
-        with unguarded(engine) as connection:
-            connection.execute(text("UPDATE transactions SET amount = 6 WHERE transaction_id = 't2'"))
-            connection.execute(text("UPDATE assessments SET rules_level = 1"))
-            found = "; ".join(findings_in(connection))
-            assert "transactions that are not as they were written: t2" in found
-            assert "assessments that are not as they were written: 1.1" in found
-        erase_entity(engine, Actor(1, "cli:ana"), "customer", "1", tmp_path / "e")
-        assert verify(engine, told.append).findings == 0, told
 
 
 REFUSED = [

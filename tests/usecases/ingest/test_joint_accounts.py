@@ -232,31 +232,6 @@ def erase(bank: Bank, name: str, folder: Path) -> list[int]:
     return list(done.entity_ids)
 
 
-def test_what_a_process_of_the_release_before_writes_comes_along(bank: Bank) -> None:
-    """During an upgrade it knows one owner, a column of the entity; it also finds the first one there."""
-
-    def old(statement: str, *names: str) -> object:
-        with bank.engine.begin() as connection:
-            numbers = {f"n{place}": bank.id_of(name) for place, name in enumerate(names)}
-            found = connection.execute(text(statement), numbers)
-            return found.scalar() if found.returns_rows else None
-
-    seen = "SELECT owner_id FROM entities WHERE id = :n0"
-    assert old(seen, "joint") == bank.id_of("a")
-    owners(bank, B)
-    assert old(seen, "joint") == bank.id_of("b")
-    old("UPDATE entities SET owner_id = :n1 WHERE id = :n0", "joint", "c")
-    assert [(name, end is None) for name, _, end in spans(bank)] == [("a", False), ("b", False), ("c", True)]
-    old(
-        "INSERT INTO entities (organisation_id, type_id, external_id, owner_id, created_us)"
-        " SELECT organisation_id, type_id, 'x', :n1, 1 FROM entities WHERE id = :n0",
-        "joint",
-        "c",
-    )
-    with banks.Session(bank.engine) as session:
-        assert [span.owner_id for span in spans_of(session, [bank.id_of("x")])[bank.id_of("x")]] == [bank.id_of("c")]
-
-
 @pytest.mark.parametrize("statement", ["DELETE FROM ownerships", "UPDATE ownerships SET owner_id = entity_id"])
 def test_who_owned_what_is_history(bank: Bank, statement: str) -> None:
     with pytest.raises(Exception, match="ownerships is"), bank.engine.begin() as connection:
